@@ -1,0 +1,32 @@
+//! A limit for each API key, and one for each address around it, since whoever invents keys would have a fresh limit
+//! with each.
+//!
+//! ```sh
+//! cargo run --example api_key
+//! curl -i -H 'X-Api-Key: one' 127.0.0.1:8080/quote   # 3 in 10 seconds for this key
+//! curl -i -H 'X-Api-Key: two' 127.0.0.1:8080/quote   # 3 for this one, but no more than 5 for you
+//! ```
+
+use actix_web::{App, HttpServer, Responder, get};
+use rateguard::{RateGuard, RateLimit, rate_limit};
+
+#[get("/quote")]
+#[rate_limit(rate = "3/10s", key = "header:X-Api-Key")]
+async fn quote() -> impl Responder {
+    "Patience is bitter, but its fruit is sweet.\n"
+}
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    env_logger::init();
+    let guard = RateGuard::in_memory();
+    HttpServer::new(move || {
+        App::new()
+            .app_data(guard.clone())
+            .wrap(RateLimit::new(&guard, "5/10s").name("addresses"))
+            .service(quote)
+    })
+    .bind(("127.0.0.1", 8080))?
+    .run()
+    .await
+}

@@ -1,0 +1,29 @@
+//! One middleware for the whole application, a stricter one for a part of it.
+//!
+//! ```sh
+//! cargo run --example global_middleware
+//! curl -i 127.0.0.1:8080/            # 100 a minute
+//! curl -i 127.0.0.1:8080/api/report  # 3 in 10 seconds, and each counts among the 100
+//! ```
+
+use actix_web::{App, HttpServer, web};
+use rateguard::{RateGuard, RateLimit};
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    env_logger::init();
+    let guard = RateGuard::in_memory();
+    HttpServer::new(move || {
+        App::new()
+            .route("/", web::get().to(async || "Hello.\n"))
+            .service(
+                web::scope("/api")
+                    .wrap(RateLimit::new(&guard, "3/10s").name("api"))
+                    .route("/report", web::get().to(async || "All is well.\n")),
+            )
+            .wrap(RateLimit::new(&guard, "100/minute"))
+    })
+    .bind(("127.0.0.1", 8080))?
+    .run()
+    .await
+}

@@ -1,0 +1,17 @@
+//! The notation of RateGuard: what a user may write for a limit, a window, a key or a name, and what it means.
+//!
+//! The attribute reads it at compile time and the library at run time. Both use this crate, so that the two accept
+//! the same words and refuse the others with the same sentence. Applications use it through `rateguard`, which
+//! re-exports [`Quota`].
+
+mod key;
+mod name;
+mod on_error;
+mod quota;
+mod window;
+
+pub use key::{KeyNotation, KeyNotationError};
+pub use name::{NameError, check_name};
+pub use on_error::{OnError, OnErrorError};
+pub use quota::{Quota, QuotaError, RateError};
+pub use window::{WindowError, parse_window};

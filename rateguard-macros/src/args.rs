@@ -1,0 +1,216 @@
+//! The attribute's arguments: `name = value`, each at most once.
+
+use std::{fmt::Display, time::Duration};
+
+use proc_macro2::Span;
+use rateguard_grammar::{KeyNotation, OnError, Quota, QuotaError, check_name, parse_window};
+use syn::{
+    Expr, ExprLit, Ident, Lit, LitStr, Token,
+    parse::{Parse, ParseStream},
+    spanned::Spanned,
+};
+
+/// What the attribute says, checked.
+pub(crate) struct Args {
+    pub(crate) quota: Quota,
+    pub(crate) key: Key,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) on_error: Option<OnError>,
+    pub(crate) limiter: Option<Expr>,
+}
+
+/// Where a request's key comes from.
+pub(crate) enum Key {
+    /// A ready-made one.
+    Notation(KeyNotation),
+    /// A closure, or the path of a function.
+    Function(Expr),
+}
+
+/// A value together with the place where it was written.
+struct At<T> {
+    value: T,
+    span: Span,
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Written {
+    limit: Option<At<u32>>,
+    window: Option<At<Duration>>,
+    rate: Option<At<Quota>>,
+    key: Option<At<Key>>,
+    name: Option<At<LitStr>>,
+    on_error: Option<At<OnError>>,
+    limiter: Option<At<Expr>>,
+}
+
+type Reader = fn(&mut Written, &Ident, ParseStream<'_>) -> syn::Result<()>;
+
+/// Every argument and how it is read; the list of legal names in messages comes from here.
+const ARGUMENTS: &[(&str, Reader)] = &[
+    ("limit", |to, name, input| set_once(&mut to.limit, name, input, limit)),
+    ("window", |to, name, input| set_once(&mut to.window, name, input, window)),
+    ("rate", |to, name, input| set_once(&mut to.rate, name, input, parsed)),
+    ("key", |to, name, input| set_once(&mut to.key, name, input, key)),
+    ("name", |to, name, input| set_once(&mut to.name, name, input, policy_name)),
+    ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, parsed)),
+    ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
+];
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut written = Written::default();
+        while !input.is_empty() {
+            let name: Ident = input.parse()?;
+            let Some((_, read)) = ARGUMENTS.iter().find(|(legal, _)| name == legal) else {
+                let legal: Vec<_> =
+                    ARGUMENTS.iter().map(|(legal, _)| format!("`{legal}`")).collect();
+                return Err(refuse(
+                    name.span(),
+                    format!("unknown argument `{name}`; legal are {}", legal.join(", ")),
+                ));
+            };
+            if !input.peek(Token![=]) {
+                return Err(refuse(name.span(), format!("`{name}` needs a value: `{name} = …`")));
+            }
+            input.parse::<Token![=]>()?;
+            read(&mut written, &name, input)?;
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        written.check()
+    }
+}
+
+impl Written {
+    fn check(self) -> syn::Result<Args> {
+        Ok(Args {
+            quota: quota(self.rate, self.limit, self.window)?,
+            key: self.key.map_or(Key::Notation(KeyNotation::Ip), |key| key.value),
+            name: self.name.map(|name| name.value),
+            on_error: self.on_error.map(|on_error| on_error.value),
+            limiter: self.limiter.map(|limiter| limiter.value),
+        })
+    }
+}
+
+fn quota(
+    rate: Option<At<Quota>>,
+    limit: Option<At<u32>>,
+    window: Option<At<Duration>>,
+) -> syn::Result<Quota> {
+    match (rate, limit, window) {
+        (Some(rate), None, None) => Ok(rate.value),
+        (None, Some(limit), Some(window)) => {
+            Quota::new(limit.value, window.value).map_err(|error| {
+                let wrong = if error == QuotaError::Limit { limit.span } else { window.span };
+                refuse(wrong, error)
+            })
+        }
+        (Some(rate), ..) => Err(refuse(
+            rate.span,
+            "`rate` already says limit and window; write either `rate` or `limit` and `window`",
+        )),
+        (None, Some(limit), None) => {
+            Err(refuse(limit.span, "`limit` needs a `window`, such as `window = 60` (seconds)"))
+        }
+        (None, None, Some(window)) => {
+            Err(refuse(window.span, "`window` needs a `limit`, such as `limit = 5`"))
+        }
+        (None, None, None) => Err(refuse(
+            Span::call_site(),
+            "a limit is missing; write `limit = 5, window = 60` or `rate = \"5/minute\"`",
+        )),
+    }
+}
+
+/// Reads the value of `name` into `to`, unless there is one already.
+fn set_once<T>(
+    to: &mut Option<At<T>>,
+    name: &Ident,
+    input: ParseStream<'_>,
+    read: fn(Expr) -> syn::Result<T>,
+) -> syn::Result<()> {
+    let expr: Expr = input.parse()?;
+    if to.is_some() {
+        return Err(refuse(name.span(), format!("`{name}` is given twice")));
+    }
+    let span = expr.span();
+    *to = Some(At { value: read(expr)?, span });
+    Ok(())
+}
+
+fn limit(expr: Expr) -> syn::Result<u32> {
+    match &expr {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| refuse(expr.span(), QuotaError::Limit))
+}
+
+fn window(expr: Expr) -> syn::Result<Duration> {
+    match &expr {
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => seconds
+            .base10_parse()
+            .map(Duration::from_secs)
+            .map_err(|_| refuse(expr.span(), QuotaError::Window)),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            parse_window(&text.value()).map_err(|error| refuse(text.span(), error))
+        }
+        _ => Err(refuse(
+            expr.span(),
+            "a window is a whole number of seconds or text such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\"",
+        )),
+    }
+}
+
+fn key(expr: Expr) -> syn::Result<Key> {
+    match expr {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            text.value().parse().map(Key::Notation).map_err(
+                |error: rateguard_grammar::KeyNotationError| {
+                    let functions = if error.is_unknown() {
+                        ", a function's path, or a closure over `&HttpRequest`"
+                    } else {
+                        ""
+                    };
+                    refuse(text.span(), format!("{error}{functions}"))
+                },
+            )
+        }
+        Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
+        _ => Err(refuse(
+            expr.span(),
+            format!(
+                "a key is {}, a function's path, or a closure over `&HttpRequest`",
+                KeyNotation::FORMS
+            ),
+        )),
+    }
+}
+
+fn policy_name(expr: Expr) -> syn::Result<LitStr> {
+    let name = text(expr)?;
+    check_name(&name.value()).map_err(|error| refuse(name.span(), error))?;
+    Ok(name)
+}
+
+/// A value that the grammar reads from text.
+fn parsed<T: std::str::FromStr<Err: Display>>(expr: Expr) -> syn::Result<T> {
+    let text = text(expr)?;
+    text.value().parse().map_err(|error| refuse(text.span(), error))
+}
+
+fn text(expr: Expr) -> syn::Result<LitStr> {
+    match expr {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        _ => Err(refuse(expr.span(), "this is text, in quotes")),
+    }
+}
+
+/// An error at the place of the mistake.
+pub(crate) fn refuse(span: Span, message: impl Display) -> syn::Error {
+    syn::Error::new(span, message)
+}

@@ -1,0 +1,90 @@
+//! The `#[rate_limit]` attribute of `rateguard`, which re-exports it: use it from there.
+
+mod args;
+mod expand;
+mod handler;
+
+use proc_macro::TokenStream;
+
+/// Limits how often an actix-web handler may be called.
+///
+/// # Syntax
+///
+/// ```text
+/// #[rate_limit(limit = 5, window = 60, key = "ip")]
+/// #[rate_limit(rate = "5/minute", key = "user", on_error = "closed")]
+/// ```
+///
+/// # Arguments
+///
+/// How much, in one of two ways; one is required:
+///
+/// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds or
+///   text: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. Limits are from 1 to 2^31, windows from 1 ms to 365 days.
+/// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`.
+///
+/// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
+/// that the key asks for is counted by its client's address, apart from those that have one:
+///
+/// - `"ip"`: the TCP peer's address; IPv6 addresses by their /64 network, IPv4-mapped ones as the IPv4 they carry.
+/// - `"user"`: the `UserId` that the application's authentication put into the request's extensions.
+/// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
+/// - `"global"`: everybody together.
+/// - a function's path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, or
+///   an `Option` of one of them.
+///
+/// Further:
+///
+/// - `name = "login"`: the name of the limit in keys and logs. By default the module and the function. Limits of
+///   one name and one guard share their counts; give them the same quota.
+/// - `on_error = "open" | "closed"`: what happens when the store does not answer: let pass, or answer 503. By
+///   default what the guard says.
+/// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a
+///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
+///
+/// # Notes
+///
+/// - The attribute goes above or below `#[get(…)]` and its kin, and on plain handlers for `web::get().to(…)`.
+/// - The check runs before the body is read and before any extractor, so malformed requests count too.
+/// - Several attributes on one handler all apply, the upper first. The headers report the tightest.
+/// - Attributes above this one see the function as it was written. Of those below, actix-web's routes and the
+///   documentation move to the limited function and all others stay on the function as it was written.
+/// - A handler whose guard is missing answers 500 and logs why; it is never unlimited.
+///
+/// # Examples
+///
+/// ```ignore
+/// #[get("/search")]
+/// #[rate_limit(limit = 5, window = 60, key = "ip")]
+/// async fn search(query: web::Query<Search>) -> impl Responder { … }
+///
+/// #[rate_limit(rate = "5/minute", key = |req: &HttpRequest| tenant_of(req), on_error = "closed")]
+/// #[post("/login")]
+/// async fn login(form: web::Json<Login>) -> Result<HttpResponse> { … }
+/// ```
+#[proc_macro_attribute]
+pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
+    let original = proc_macro2::TokenStream::from(item.clone());
+    let args = syn::parse::<args::Args>(args);
+    let handler = handler::parse(item.into());
+    match both(args, handler).and_then(|(args, handler)| expand::expand(&args, &handler)) {
+        Ok(expanded) => expanded.into(),
+        // The original item stays, so that the only errors shown are those of the attribute.
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote::quote!(#error #original).into()
+        }
+    }
+}
+
+/// Both values, or all that is wrong with either.
+fn both<A, B>(a: syn::Result<A>, b: syn::Result<B>) -> syn::Result<(A, B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(mut error), Err(other)) => {
+            error.combine(other);
+            Err(error)
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}

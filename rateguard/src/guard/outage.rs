@@ -1,0 +1,119 @@
+//! Counts what the store left unanswered and says so in the log, seldom.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::{OnError, StoreError};
+
+/// How many checks the store has left unanswered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failures {
+    /// Requests that passed unchecked (fail open).
+    pub open: u64,
+    /// Requests that were refused unchecked (fail closed).
+    pub closed: u64,
+}
+
+pub(super) struct Outage {
+    open: AtomicU64,
+    closed: AtomicU64,
+    lines: [Line; StoreError::ALL.len()],
+}
+
+impl Outage {
+    pub(super) fn new() -> Self {
+        Self {
+            open: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            lines: StoreError::ALL.map(|_| Line::new(Instant::now())),
+        }
+    }
+
+    pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
+        let (counter, outcome) = match on_error {
+            OnError::Closed => (&self.closed, "are refused"),
+            _ => (&self.open, "pass unchecked"),
+        };
+        counter.fetch_add(1, Relaxed);
+        // The variants have no values of their own, so they are numbered from 0.
+        let line = &self.lines[cause as usize];
+        if let Some(unsaid) = line.say(Instant::now()) {
+            log::warn!(
+                target: "rateguard",
+                "no rate limit decision: {cause}; requests {outcome} ({unsaid} since the last line like this)"
+            );
+        }
+    }
+
+    pub(super) fn failures(&self) -> Failures {
+        Failures { open: self.open.load(Relaxed), closed: self.closed.load(Relaxed) }
+    }
+}
+
+/// A line for the log that is written at most once in a while.
+pub(crate) struct Line {
+    start: Instant,
+    /// Milliseconds after `start`; before it nothing is written.
+    silent_until: AtomicU64,
+    /// How often there was something to say since it was last said.
+    unsaid: AtomicU64,
+}
+
+impl Line {
+    const SILENCE: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, silent_until: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
+    }
+
+    /// How often there was something to say since the last time, this one included, if it may be said now.
+    pub(crate) fn say(&self, now: Instant) -> Option<u64> {
+        self.unsaid.fetch_add(1, Relaxed);
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(now.duration_since(self.start));
+        let until = self.silent_until.load(Relaxed);
+        // Of several threads that come here at once, one speaks.
+        let mine = now >= until
+            && self
+                .silent_until
+                .compare_exchange(until, now + millis(Self::SILENCE), Relaxed, Relaxed)
+                .is_ok();
+        mine.then(|| self.unsaid.swap(0, Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_said_at_once_and_then_once_in_ten_seconds_with_what_was_not_said() {
+        let start = Instant::now();
+        let line = Line::new(start);
+        let second = Duration::from_secs(1);
+        assert_eq!(line.say(start), Some(1));
+        assert_eq!(line.say(start + second), None);
+        assert_eq!(line.say(start + 9 * second), None);
+        assert_eq!(line.say(start + 10 * second), Some(3));
+        assert_eq!(line.say(start + 11 * second), None);
+    }
+
+    #[test]
+    fn every_cause_has_its_line() {
+        for (place, cause) in StoreError::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, place);
+        }
+    }
+
+    #[test]
+    fn what_passes_and_what_is_refused_are_counted_apart() {
+        let outage = Outage::new();
+        outage.record(StoreError::Timeout, OnError::Open);
+        outage.record(StoreError::Timeout, OnError::Open);
+        outage.record(StoreError::Unreachable, OnError::Closed);
+        assert_eq!(outage.failures(), Failures { open: 2, closed: 1 });
+    }
+}

@@ -1,0 +1,52 @@
+//! Errors that pass a limit on their way out.
+
+use std::fmt;
+
+use actix_web::{Error, HttpResponse, ResponseError, http::StatusCode};
+
+use super::headers;
+use crate::Decision;
+
+/// An error of a service behind the middleware, whose response is to tell the decision too.
+///
+/// It is the error in all else. Errors of handlers and extractors are responses already when they come by here; this
+/// is for inner middlewares that fail.
+pub(super) struct LimitedError {
+    error: Error,
+    decision: Decision,
+}
+
+impl LimitedError {
+    pub(super) fn new(error: Error, decision: Decision) -> Self {
+        // An inner limit may have left the client less.
+        let decision = match error.as_error::<Self>() {
+            Some(inner) => decision.tighter(inner.decision),
+            None => decision,
+        };
+        Self { error, decision }
+    }
+}
+
+impl fmt::Debug for LimitedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Display for LimitedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for LimitedError {
+    fn status_code(&self) -> StatusCode {
+        self.error.as_response_error().status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = self.error.error_response();
+        headers::write_decision(&self.decision, response.headers_mut());
+        response
+    }
+}

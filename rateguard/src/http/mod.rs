@@ -1,0 +1,16 @@
+//! HTTP with actix-web: the middleware, the attribute, and what they answer.
+
+#[cfg(feature = "macros")]
+pub(crate) mod attribute;
+mod enforce;
+mod extract;
+mod failure;
+mod headers;
+mod middleware;
+pub(crate) mod peer;
+mod refusal;
+pub(crate) mod user;
+
+pub use extract::NoDecision;
+pub use middleware::RateLimit;
+pub use user::UserId;

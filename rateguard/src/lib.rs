@@ -1,0 +1,70 @@
+#![doc = include_str!("../../README.md")]
+
+// So that what the attribute writes is right in this crate, too.
+extern crate self as rateguard;
+
+mod algorithm;
+mod clock;
+mod decision;
+mod guard;
+mod http;
+pub mod key;
+mod policy;
+mod store;
+
+pub use rateguard_grammar::{NameError, OnError, Quota, QuotaError, RateError};
+#[cfg(feature = "macros")]
+pub use rateguard_macros::rate_limit;
+
+pub use clock::Clock;
+pub use decision::Decision;
+pub use guard::{BuildError, Failures, RateGuard, RateGuardBuilder, Unavailable};
+pub use http::{NoDecision, RateLimit, UserId};
+pub use key::{Key, KeyValue, RequestKey};
+pub use policy::{Policy, PolicyError};
+#[cfg(feature = "redis")]
+pub use store::redis::RedisUrlError;
+pub use store::{MemoryStore, StoreError};
+
+/// What the attribute's expansion names. Not for use by hand: it changes without notice.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    use std::time::Duration;
+
+    pub use actix_web::{HttpRequest, HttpResponse, web::Payload};
+
+    pub use crate::http::attribute::limited;
+    use crate::{Key, KeyValue, OnError, Policy, Quota, key};
+
+    /// A policy of what the attribute has checked.
+    ///
+    /// # Panics
+    ///
+    /// At compile time, if it has not.
+    #[allow(clippy::panic, reason = "it runs at compile time")]
+    pub const fn policy(
+        name: &'static str,
+        limit: u32,
+        window: u64,
+        on_error: Option<OnError>,
+    ) -> Policy {
+        match Quota::new(limit, Duration::from_micros(window)) {
+            Ok(quota) => Policy::of_attribute(name, quota, on_error),
+            Err(_) => panic!("the attribute checks its quota"),
+        }
+    }
+
+    /// The key of a request by a ready-made key.
+    pub fn ready_made_key(by: &key::ReadyMade, request: &HttpRequest) -> Key {
+        key::key_or_address(by, request)
+    }
+
+    /// The key of a request by a function. Its value may borrow from the request.
+    pub fn key_by<'a, V: KeyValue>(
+        request: &'a HttpRequest,
+        by: impl FnOnce(&'a HttpRequest) -> V,
+    ) -> Key {
+        key::value_or_address(by(request), request)
+    }
+}

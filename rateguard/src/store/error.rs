@@ -1,0 +1,64 @@
+//! Why a store did not answer, in words of ours: what a server said never leaves the store.
+
+use std::{error::Error, fmt};
+
+/// Why a store did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The deadline passed.
+    Timeout,
+    /// The server cannot be reached.
+    Unreachable,
+    /// The connection was lost.
+    Disconnected,
+    /// The server refused user or password.
+    Authentication,
+    /// The server does not let this user run the script or touch the key.
+    Permission,
+    /// The server is a replica, is loading its data or has no quorum.
+    NotReady,
+    /// The server is busy with another script.
+    Busy,
+    /// The server has no memory left.
+    OutOfMemory,
+    /// The server is part of a cluster and the key is elsewhere.
+    Cluster,
+    /// The server answered something else than a decision.
+    Unintelligible,
+}
+
+impl StoreError {
+    /// All of them, for a counter each.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Timeout,
+        Self::Unreachable,
+        Self::Disconnected,
+        Self::Authentication,
+        Self::Permission,
+        Self::NotReady,
+        Self::Busy,
+        Self::OutOfMemory,
+        Self::Cluster,
+        Self::Unintelligible,
+    ];
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "no answer within the deadline",
+            Self::Unreachable => "the server cannot be reached",
+            Self::Disconnected => "the connection was lost",
+            Self::Authentication => "the server refused user or password",
+            Self::Permission => "the server does not permit the script or the key",
+            Self::NotReady => "the server is a replica, loading or without quorum",
+            Self::Busy => "the server is busy with another script",
+            Self::OutOfMemory => "the server has no memory left",
+            Self::Cluster => "the server is part of a cluster, which is not supported",
+            Self::Unintelligible => "the server answered something else than a decision",
+        })
+    }
+}
+
+impl Error for StoreError {}
