@@ -133,7 +133,11 @@ fn set_once<T>(
     input: ParseStream<'_>,
     read: fn(Expr) -> syn::Result<T>,
 ) -> syn::Result<()> {
-    let expr: Expr = input.parse()?;
+    let mut expr: Expr = input.parse()?;
+    // A value that a `macro_rules!` macro passed on comes in an invisible group.
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
     if to.is_some() {
         return Err(refuse(name.span(), format!("`{name}` is given twice")));
     }

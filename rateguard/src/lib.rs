@@ -1,4 +1,4 @@
-#![doc = include_str!("../../README.md")]
+#![doc = include_str!("../README.md")]
 
 // So that what the attribute writes is right in this crate, too.
 extern crate self as rateguard;

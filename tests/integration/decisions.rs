@@ -1,0 +1,129 @@
+//! The guard without HTTP.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use rateguard::{BuildError, Decision, Key, MemoryStore, Policy, RateGuard, Unavailable};
+
+use crate::support::{
+    clock::guard_with_clock,
+    redis_server::{RedisServer, free_port, url},
+};
+
+fn check(guard: &RateGuard, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
+    guard.check(policy, key).now_or_never().expect("memory answers at once")
+}
+
+#[test]
+fn in_memory_it_needs_no_runtime() {
+    let guard = RateGuard::in_memory();
+    let policy = Policy::new("jobs", "2/minute").unwrap();
+    let key = Key::from("worker");
+    assert_eq!(check(&guard, &policy, &key).unwrap().remaining(), 1);
+    assert_eq!(guard.allows(&policy, &key).now_or_never(), Some(true));
+    assert_eq!(guard.allows(&policy, &key).now_or_never(), Some(false));
+    assert!(check(&guard, &policy, &Key::from("other")).unwrap().is_allowed());
+}
+
+#[test]
+fn clones_share_everything() {
+    let guard = RateGuard::in_memory();
+    let policy = Policy::new("jobs", "1/minute").unwrap();
+    assert!(check(&guard.clone(), &policy, &Key::global()).unwrap().is_allowed());
+    assert!(!check(&guard.clone(), &policy, &Key::global()).unwrap().is_allowed());
+}
+
+#[test]
+fn a_changed_limit_applies_to_what_was_counted_before() {
+    let (guard, clock) = guard_with_clock();
+    let key = Key::from("job");
+    let policy = |quota| Policy::new("jobs", quota).unwrap();
+    for _ in 0..3 {
+        assert!(check(&guard, &policy("3/minute"), &key).unwrap().is_allowed());
+        clock.advance(Duration::from_secs(1));
+    }
+    assert!(!check(&guard, &policy("3/minute"), &key).unwrap().is_allowed());
+    assert_eq!(check(&guard, &policy("5/minute"), &key).unwrap().remaining(), 1);
+    assert!(!check(&guard, &policy("2/minute"), &key).unwrap().is_allowed());
+}
+
+#[test]
+fn the_ends_of_the_ranges_work() {
+    let (guard, clock) = guard_with_clock();
+    let short = Policy::new("short", "1/1ms").unwrap();
+    let long = Policy::new("long", "2147483648/365d").unwrap();
+    let key = Key::global();
+    assert!(check(&guard, &short, &key).unwrap().is_allowed());
+    assert_eq!(check(&guard, &short, &key).unwrap().retry_after(), Some(Duration::from_millis(1)));
+    clock.advance(Duration::from_millis(1));
+    assert!(check(&guard, &short, &key).unwrap().is_allowed());
+    let decision = check(&guard, &long, &key).unwrap();
+    assert_eq!(decision.remaining(), (1 << 31) - 1);
+    assert_eq!(decision.reset_after(), Duration::from_secs(365 * 86_400));
+}
+
+#[tokio::test]
+async fn the_ends_of_the_ranges_work_on_redis() {
+    let server = RedisServer::start();
+    let guard = server.guard("ranges");
+    let long = Policy::new("long", "2147483648/365d").unwrap();
+    for left in 1..4 {
+        let decision = guard.check(&long, &Key::global()).await.unwrap();
+        assert_eq!(decision.remaining(), (1 << 31) - left);
+        assert!(decision.reset_after() <= Duration::from_secs(365 * 86_400));
+    }
+    let short = Policy::new("short", "1/1ms").unwrap();
+    for _ in 0..50 {
+        while let Some(wait) = guard.check(&short, &Key::global()).await.unwrap().retry_after() {
+            assert!(wait <= Duration::from_millis(1));
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_keys_stays_within_the_cap_and_frees_nobody() {
+    let guard =
+        RateGuard::builder().memory_store(MemoryStore::new().max_keys(1_000)).build().unwrap();
+    let policy = Policy::new("flood", "1/hour").unwrap();
+    let victim = Key::from("victim");
+    assert!(check(&guard, &policy, &victim).unwrap().is_allowed());
+    let admitted = (0..50_000_u32)
+        .filter(|key| check(&guard, &policy, &Key::from(*key)).unwrap().is_allowed())
+        .count();
+    // Those with a log of their own, and one for each log that the others share.
+    assert!((900..1_500).contains(&admitted), "{admitted}");
+    assert!(!check(&guard, &policy, &victim).unwrap().is_allowed());
+}
+
+#[test]
+fn settings_that_mean_nothing_are_refused_with_the_reason() {
+    let away = || RateGuard::redis(url(free_port()));
+    let reason = |error: BuildError| error.to_string();
+    for (refused, expected) in [
+        (away().prefix("").build(), "prefix: \"\" is not a legal name"),
+        (away().prefix("a{b}").build(), "prefix: \"a{b}\" is not a legal name"),
+        (away().deadline(Duration::ZERO).build(), "deadline: a deadline is from 1 millisecond"),
+        (
+            away().deadline(Duration::from_secs(61)).build(),
+            "deadline: a deadline is from 1 millisecond",
+        ),
+        (RateGuard::redis("localhost").build(), "Redis URL: the URL has to begin with redis://"),
+        (RateGuard::redis("rediss://localhost").build(), "rediss:// (TLS) is not supported yet"),
+        (RateGuard::redis("redis://:secret@:port").build(), "Redis URL: the URL is not redis://"),
+    ] {
+        let reason = reason(refused.unwrap_err());
+        assert!(reason.contains(expected), "{reason}");
+        assert!(!reason.contains("secret"));
+    }
+}
+
+#[test]
+fn nothing_secret_is_in_a_debug_text() {
+    let builder = RateGuard::redis("redis://user:sentinel@127.0.0.1:1").prefix("app");
+    let mut shown = format!("{builder:?}");
+    let guard = builder.build().unwrap();
+    shown +=
+        &format!("{guard:?} {:?} {:?}", Key::from("sentinel"), rateguard::UserId::new("sentinel"));
+    assert!(!shown.contains("sentinel"), "{shown}");
+}

@@ -1,0 +1,276 @@
+//! Redis away, killed, frozen, restarted: no request fails, none waits, and limiting resumes by itself.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use actix_web::{HttpResponse, web};
+use rateguard::{Key, Policy, RateGuard, StoreError, rate_limit};
+
+use crate::support::{
+    eventually,
+    redis_server::{RedisServer, free_port, url},
+    server::{self, Server},
+};
+
+const DEADLINE: Duration = Duration::from_millis(100);
+/// The deadline and a little, on a machine that does much else.
+const AT_MOST: Duration = Duration::from_millis(1_500);
+
+#[rate_limit(limit = 3, window = 3600)]
+async fn limited() -> HttpResponse {
+    HttpResponse::Ok().body("ok")
+}
+
+/// A server with one limited page, on this guard.
+fn serve(guard: RateGuard) -> Server {
+    Server::start(move |app| {
+        app.app_data(guard.clone()).route("/", web::get().to(limited));
+    })
+}
+
+/// Asks until the answer was decided by Redis, and never waits long for one.
+fn until_limited(site: &Server) -> server::Answer {
+    eventually("decisions are made again", || {
+        let answer = ask(site);
+        answer.header("x-ratelimit-remaining").is_some().then_some(answer)
+    })
+}
+
+fn ask(site: &Server) -> server::Answer {
+    let start = Instant::now();
+    let answer = server::get(&site.url("/"));
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+    assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+    answer
+}
+
+fn refuses_the_fourth(site: &Server) {
+    assert_eq!([200, 200, 429], [ask(site).status, ask(site).status, ask(site).status]);
+}
+
+#[test]
+fn a_server_starts_without_redis_and_uses_it_when_it_is_there() {
+    let port = free_port();
+    let guard = RateGuard::redis(url(port)).deadline(DEADLINE).build().unwrap();
+    let site = serve(guard.clone());
+    for _ in 0..20 {
+        let answer = ask(&site);
+        assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (200, None));
+    }
+    assert_eq!(guard.failures().open, 20);
+
+    let _redis = RedisServer::start_at(port);
+    assert_eq!(until_limited(&site).number("x-ratelimit-remaining"), 2);
+    refuses_the_fourth(&site);
+}
+
+#[test]
+fn a_redis_that_is_killed_and_restarted_empty_is_used_again() {
+    let mut redis = RedisServer::start();
+    let site = serve(redis.settings("killed").deadline(DEADLINE).build().unwrap());
+    until_limited(&site);
+    refuses_the_fourth(&site);
+
+    redis.kill();
+    for _ in 0..50 {
+        let answer = ask(&site);
+        assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (200, None));
+    }
+
+    redis.restart();
+    // It has forgotten the script and the counts.
+    assert_eq!(until_limited(&site).number("x-ratelimit-remaining"), 2);
+    refuses_the_fourth(&site);
+}
+
+#[test]
+fn a_frozen_redis_costs_no_more_than_the_deadline_and_is_used_again() {
+    let redis = RedisServer::start();
+    let site = serve(redis.settings("frozen").deadline(DEADLINE).build().unwrap());
+    until_limited(&site);
+
+    redis.freeze();
+    for _ in 0..30 {
+        let answer = ask(&site);
+        assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (200, None));
+    }
+    redis.thaw();
+    until_limited(&site);
+    // The count is still there, and what was asked meanwhile may have been added to it.
+    eventually("the limit is reached", || (ask(&site).status == 429).then_some(()));
+}
+
+#[tokio::test]
+async fn a_redis_that_stays_frozen_costs_nothing_after_a_while() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("stuck").deadline(DEADLINE).build().unwrap();
+    let policy = Policy::new("p", "1000/hour").unwrap();
+    guard.check(&policy, &Key::global()).await.unwrap();
+    redis.freeze();
+    let start = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+        assert!(asked.elapsed() < AT_MOST);
+        // Once the attempt to connect anew has failed, nobody waits for Redis any more.
+        if unavailable.cause() == StoreError::Unreachable {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+    let start = Instant::now();
+    let mut checks = 0;
+    while start.elapsed() < Duration::from_millis(200) {
+        let _ = guard.check(&policy, &Key::global()).await;
+        checks += 1;
+    }
+    // At a deadline each there would be two.
+    assert!(checks > 50, "{checks}");
+}
+
+#[test]
+fn under_load_no_check_waits_whatever_happens_to_redis() {
+    let mut redis = RedisServer::start();
+    let guard = redis.settings("load").deadline(DEADLINE).build().unwrap();
+    let policy = Policy::new("p", "1000000/hour").unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let decided = Arc::new(AtomicU64::new(0));
+    let longest = Arc::new(AtomicU64::new(0));
+
+    let load: Vec<_> = (0..2)
+        .map(|thread| {
+            let (guard, policy) = (guard.clone(), policy.clone());
+            let (stop, decided, longest) = (stop.clone(), decided.clone(), longest.clone());
+            thread::spawn(move || {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    while !stop.load(SeqCst) {
+                        let checks = (0..16_u32).map(async |task| {
+                            let start = Instant::now();
+                            let answer = guard.check(&policy, &Key::from(thread * 16 + task)).await;
+                            decided.fetch_add(u64::from(answer.is_ok()), SeqCst);
+                            longest.fetch_max(start.elapsed().as_millis() as u64, SeqCst);
+                        });
+                        futures_util::future::join_all(checks).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                });
+            })
+        })
+        .collect();
+
+    let resumes = |what| {
+        let before = decided.load(SeqCst);
+        eventually(what, || (decided.load(SeqCst) > before + 100).then_some(()));
+    };
+    resumes("decisions at first");
+    for _round in 0..2 {
+        redis.kill();
+        thread::sleep(Duration::from_millis(200));
+        redis.restart();
+        resumes("decisions after a restart");
+        redis.freeze();
+        thread::sleep(Duration::from_millis(400));
+        redis.thaw();
+        resumes("decisions after a freeze");
+    }
+    stop.store(true, SeqCst);
+    load.into_iter().for_each(|thread| thread.join().unwrap());
+    let longest = Duration::from_millis(longest.load(SeqCst));
+    assert!(longest < AT_MOST, "{longest:?}");
+}
+
+#[tokio::test]
+async fn a_primary_that_became_a_replica_is_left_when_it_is_one_no_more() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("demoted").deadline(DEADLINE).build().unwrap();
+    let policy = Policy::new("p", "1000/hour").unwrap();
+    let mut client = redis.client();
+    let _: () =
+        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(free_port()).query(&mut client).unwrap();
+    let wait_for = async |answered: bool| {
+        let start = Instant::now();
+        while guard.check(&policy, &Key::global()).await.is_ok() != answered {
+            assert!(start.elapsed() < Duration::from_secs(60));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    wait_for(false).await;
+    let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+    assert_eq!(unavailable.cause(), StoreError::NotReady);
+    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut client).unwrap();
+    wait_for(true).await;
+}
+
+#[tokio::test]
+async fn cancelled_checks_disturb_no_others() {
+    let redis = RedisServer::start();
+    let guard = redis.guard("cancelled");
+    let policy = Policy::new("p", "1/hour").unwrap();
+    let mut admitted = 0;
+    for check in 0..2_000_u32 {
+        // Some are given up at once, some on their way, some not at all; each key is asked for twice.
+        let key = Key::from(check / 2);
+        let patience = Duration::from_micros(u64::from(check % 7) * 40);
+        match tokio::time::timeout(patience, guard.check(&policy, &key)).await {
+            Ok(decision) => admitted += u32::from(decision.unwrap().is_allowed()),
+            Err(_) => continue,
+        }
+    }
+    // A reply that went to another check would admit a key twice.
+    assert!(admitted <= 1_000, "{admitted}");
+    let key = Key::from("afterwards");
+    assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+    assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
+}
+
+#[test]
+fn a_worker_that_blocks_does_not_stall_the_checks_of_others() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("blocked").deadline(Duration::from_secs(10)).build().unwrap();
+    let policy = Policy::new("p", "1000/hour").unwrap();
+    let check = |guard: RateGuard, policy: Policy| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move { guard.check(&policy, &Key::global()).await.unwrap() });
+    };
+    // The first runtime that used the connection is blocked, then gone.
+    let (blocked, go_on) = std::sync::mpsc::channel::<()>();
+    let blocking = thread::spawn({
+        let (guard, policy) = (guard.clone(), policy.clone());
+        move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                guard.check(&policy, &Key::global()).await.unwrap();
+                go_on.recv().unwrap();
+            });
+        }
+    });
+    for _ in 0..10 {
+        check(guard.clone(), policy.clone());
+    }
+    blocked.send(()).unwrap();
+    blocking.join().unwrap();
+    check(guard, policy);
+}
+
+#[test]
+fn a_dropped_guard_leaves_neither_thread_nor_connection() {
+    let redis = RedisServer::start();
+    let mut client = redis.client();
+    let mut connections = || -> usize {
+        let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut client).unwrap();
+        list.lines().count()
+    };
+    let guards: Vec<_> = (0..5).map(|_| redis.guard("dropped")).collect();
+    eventually("all are connected", || (connections() == 6).then_some(()));
+    drop(guards);
+    eventually("all are gone", || (connections() == 1).then_some(()));
+}

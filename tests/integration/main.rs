@@ -1,0 +1,25 @@
+//! RateGuard from outside. One program, so that it is linked once; a file for each behaviour.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "these are tests"
+)]
+
+mod answers;
+mod attribute;
+mod bodies;
+mod decisions;
+mod faults;
+mod keys;
+mod middleware;
+mod model;
+mod names;
+mod processes;
+mod quickstart;
+mod redis_layout;
+mod support;
+mod ui;

@@ -1,0 +1,186 @@
+//! What is in Redis, as an operator sees it.
+
+use std::collections::HashMap;
+
+use rateguard::{Key, Policy, RateGuard};
+
+use crate::support::{PATIENCE, redis_server::RedisServer};
+
+fn keys(client: &mut redis::Connection, pattern: &str) -> Vec<String> {
+    redis::cmd("KEYS").arg(pattern).query(client).unwrap()
+}
+
+/// How often each command was called since the server started.
+fn calls(client: &mut redis::Connection) -> HashMap<String, u64> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(client).unwrap();
+    info.lines()
+        .filter_map(|line| {
+            let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), stats.split(',').next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_log_is_a_sorted_set_with_a_readable_name_and_an_expiry() {
+    let server = RedisServer::start();
+    let guard = server.guard("shop");
+    let policy = Policy::new("cart::add", "3/10s").unwrap();
+    for allowed in [true, true, true, false, false] {
+        let decision = guard.check(&policy, &Key::from("secret-user")).await.unwrap();
+        assert_eq!(decision.is_allowed(), allowed);
+    }
+
+    let mut client = server.client();
+    let names = keys(&mut client, "*");
+    let [name] = &names[..] else { panic!("{names:?}") };
+    assert!(name.starts_with("shop:cart::add:{") && name.ends_with('}'), "{name}");
+    assert!(!name.contains("secret"));
+
+    let members: Vec<(String, f64)> =
+        redis::cmd("ZRANGE").arg(name).arg(0).arg(-1).arg("WITHSCORES").query(&mut client).unwrap();
+    assert_eq!(members.len(), 3);
+    assert!(members.is_sorted_by(|one, other| one.1 <= other.1));
+
+    let expires: i64 = redis::cmd("PTTL").arg(name).query(&mut client).unwrap();
+    assert!((1..=11_000).contains(&expires), "{expires}");
+}
+
+#[tokio::test]
+async fn a_denial_writes_nothing() {
+    let server = RedisServer::start();
+    let guard = server.guard("denials");
+    let policy = Policy::new("p", "1/hour").unwrap();
+    assert!(guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
+
+    let mut client = server.client();
+    let dirty = |client: &mut redis::Connection| {
+        let info: String = redis::cmd("INFO").arg("persistence").query(client).unwrap();
+        info.lines()
+            .find(|line| line.starts_with("rdb_changes_since_last_save"))
+            .unwrap()
+            .to_owned()
+    };
+    let before = dirty(&mut client);
+    for _ in 0..100 {
+        assert!(!guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
+    }
+    assert_eq!(dirty(&mut client), before);
+}
+
+#[tokio::test]
+async fn a_check_is_one_round_trip() {
+    let server = RedisServer::start();
+    let guard = server.guard("trips");
+    let policy = Policy::new("p", "10/hour").unwrap();
+    // The first check makes the script known.
+    guard.check(&policy, &Key::global()).await.unwrap();
+    let mut client = server.client();
+    let before = calls(&mut client);
+    for _ in 0..100 {
+        guard.check(&policy, &Key::global()).await.unwrap();
+    }
+    let mut after = calls(&mut client);
+    for (name, calls) in &before {
+        *after.get_mut(name).unwrap() -= calls;
+    }
+    assert_eq!(after["evalsha"], 100);
+    // What the script itself calls, and this test.
+    let script =
+        ["time", "zrangebyscore", "zcount", "zremrangebyscore", "zadd", "pexpire", "zrange"];
+    after.retain(|name, calls| *calls > 0 && !script.contains(&&**name) && name != "info");
+    assert_eq!(after.into_keys().collect::<Vec<_>>(), ["evalsha"]);
+}
+
+#[tokio::test]
+async fn no_key_is_left_without_an_expiry() {
+    let server = RedisServer::start();
+    let guard = server.guard("expiry");
+    for (name, quota) in [("a", "1/1ms"), ("b", "5/second"), ("c", "2147483648/365d")] {
+        let policy = Policy::new(name, quota).unwrap();
+        for key in 0..50_u32 {
+            guard.check(&policy, &Key::from(key % 20)).await.unwrap();
+        }
+    }
+    let mut client = server.client();
+    let names = keys(&mut client, "expiry:*");
+    assert!(names.len() >= 40, "{}", names.len());
+    for name in names {
+        // -1 is no expiry; -2 is gone.
+        let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+        assert_ne!(expires, -1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_of_the_server_that_was_set_back_locks_nobody_out() {
+    let server = RedisServer::start();
+    let guard = server.guard("clock");
+    let policy = Policy::new("p", "2/500ms").unwrap();
+    let mut client = server.client();
+    guard.check(&policy, &Key::global()).await.unwrap();
+    let name = keys(&mut client, "clock:*").remove(0);
+    // As if the clock had been an hour ahead when these were admitted.
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut client).unwrap();
+    for member in ["x", "y"] {
+        let _: u64 = redis::cmd("ZADD")
+            .arg(&name)
+            .arg((seconds + 3_600) * 1_000_000)
+            .arg(member)
+            .query(&mut client)
+            .unwrap();
+    }
+    let _: u64 = redis::cmd("PEXPIRE").arg(&name).arg(3_601_000).query(&mut client).unwrap();
+
+    let wait = guard.check(&policy, &Key::global()).await.unwrap().retry_after().expect("denied");
+    assert!(wait.as_millis() <= 500, "{wait:?}");
+    tokio::time::sleep(wait).await;
+    assert!(guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
+    let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+    assert!(expires <= 1_500, "{expires}");
+}
+
+#[tokio::test]
+async fn it_logs_in_with_user_password_and_database() {
+    let server = RedisServer::start_with(&[
+        "--user",
+        "default off",
+        "--user",
+        "limiter on >s3cret ~app:* -@all +evalsha +eval +time +zcount +zadd +zrange +zrangebyscore +zremrangebyscore +pexpire +ping +unwatch +select",
+    ]);
+    let policy = Policy::new("p", "1/minute").unwrap();
+    let at = |credentials: &str| format!("redis://{credentials}@127.0.0.1:{}/2", server.port());
+    let guard =
+        RateGuard::redis(at("limiter:s3cret")).prefix("app").deadline(PATIENCE).build().unwrap();
+    assert!(guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
+    assert!(!guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
+
+    for (url, prefix, cause) in [
+        (at("limiter:wrong"), "app", rateguard::StoreError::Authentication),
+        (at("limiter:s3cret"), "elsewhere", rateguard::StoreError::Permission),
+    ] {
+        let guard = RateGuard::redis(url).prefix(prefix).deadline(PATIENCE).build().unwrap();
+        let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+        assert_eq!(unavailable.cause(), cause);
+        assert!(
+            !format!("{unavailable:?} {unavailable} {}", unavailable.cause()).contains("s3cret")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_kind_is_no_decision_and_stays_as_it_is() {
+    let server = RedisServer::start();
+    let guard = server.guard("foreign");
+    let policy = Policy::new("p", "1/minute").unwrap();
+    guard.check(&policy, &Key::global()).await.unwrap();
+    let mut client = server.client();
+    let name = keys(&mut client, "foreign:*").remove(0);
+    let _: () = redis::cmd("SET").arg(&name).arg("not ours").query(&mut client).unwrap();
+    for _ in 0..3 {
+        let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+        assert_eq!(unavailable.cause(), rateguard::StoreError::Unintelligible);
+    }
+    let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
+    assert_eq!(value, "not ours");
+}

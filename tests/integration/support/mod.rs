@@ -1,0 +1,25 @@
+//! What the tests stand on.
+
+pub mod app;
+pub mod clock;
+pub mod log_lines;
+pub mod process;
+pub mod redis_server;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

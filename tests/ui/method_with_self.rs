@@ -1,0 +1,12 @@
+use rateguard::rate_limit;
+
+struct Api;
+
+impl Api {
+    #[rate_limit(rate = "5/minute")]
+    async fn list(&self) -> &'static str {
+        "ok"
+    }
+}
+
+fn main() {}

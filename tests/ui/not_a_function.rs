@@ -1,0 +1,6 @@
+use rateguard::rate_limit;
+
+#[rate_limit(rate = "5/minute")]
+struct Handler;
+
+fn main() {}

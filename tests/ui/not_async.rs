@@ -1,0 +1,8 @@
+use rateguard::rate_limit;
+
+#[rate_limit(rate = "5/minute")]
+fn handler() -> &'static str {
+    "ok"
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+use rateguard::rate_limit;
+
+#[rate_limit(rate = "5")]
+async fn without_a_window() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "5/minut")]
+async fn misspelt() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "0/minute")]
+async fn zero() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = 5)]
+async fn number() -> &'static str {
+    "ok"
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use rateguard::rate_limit;
+
+#[rate_limit(limit = 5, windows = 60)]
+async fn handler() -> &'static str {
+    "ok"
+}
+
+fn main() {}
