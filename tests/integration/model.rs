@@ -21,7 +21,7 @@ enum Said {
     Denied { retry: u64 },
 }
 
-/// All that was ever admitted for one key.
+/// All that was ever admitted for one key, but for what an admission has found to be over.
 #[derive(Default)]
 struct Model {
     admitted: Vec<u64>,
@@ -36,7 +36,7 @@ impl Model {
         let live: Vec<u64> = self.admitted.iter().copied().filter(|at| at + window > now).collect();
         let left_at = |then: u64| live.iter().filter(|at| *at + window > then).count() as u64;
         if left_at(now) < limit {
-            self.admitted.push(now);
+            self.admitted = [&live[..], &[now]].concat();
             let oldest = live.iter().copied().chain([now]).min().unwrap();
             return Said::Allowed {
                 remaining: limit - left_at(now) - 1,

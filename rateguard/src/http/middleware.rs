@@ -124,7 +124,11 @@ impl RateLimit {
     reason = "a mistake of the program, found where the application is put together"
 )]
 fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
-    value.unwrap_or_else(|error| panic!("{error}"))
+    // Not in a closure, which would hide the caller's place.
+    match value {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 impl fmt::Debug for RateLimit {
