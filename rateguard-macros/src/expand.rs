@@ -12,7 +12,7 @@ use crate::{
 
 /// Puts the limit around the handler. This function:
 ///
-/// ```ignore
+/// ```text
 /// #[get("/search")]
 /// #[instrument]
 /// pub async fn search(query: web::Query<Search>) -> impl Responder { … }
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// becomes this one, which answers actix-web with whatever `limited` makes of it:
 ///
-/// ```ignore
+/// ```text
 /// #[get("/search")]
 /// pub async fn search(req: HttpRequest, payload: Payload) -> HttpResponse {
 ///     #[instrument]

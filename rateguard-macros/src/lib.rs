@@ -53,14 +53,25 @@ use proc_macro::TokenStream;
 ///
 /// # Examples
 ///
-/// ```ignore
-/// #[get("/search")]
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, Responder, get, post, web};
+/// use rateguard::rate_limit;
+///
+/// #[get("/search/{words}")]
 /// #[rate_limit(limit = 5, window = 60, key = "ip")]
-/// async fn search(query: web::Query<Search>) -> impl Responder { … }
+/// async fn search(words: web::Path<String>) -> impl Responder {
+///     format!("Nothing found for {words}.")
+/// }
+///
+/// fn tenant_of(request: &HttpRequest) -> Option<String> {
+///     Some(request.headers().get("X-Tenant")?.to_str().ok()?.to_owned())
+/// }
 ///
 /// #[rate_limit(rate = "5/minute", key = |req: &HttpRequest| tenant_of(req), on_error = "closed")]
-/// #[post("/login")]
-/// async fn login(form: web::Json<Login>) -> Result<HttpResponse> { … }
+/// #[post("/report")]
+/// async fn report(body: web::Bytes) -> actix_web::Result<HttpResponse> {
+///     Ok(HttpResponse::Ok().finish())
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {

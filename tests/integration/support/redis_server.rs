@@ -1,6 +1,7 @@
 //! A real Redis for one test, on a free port of 127.0.0.1.
 
 use std::{
+    env,
     net::TcpListener,
     process::{Child, Command, Stdio},
 };
@@ -107,7 +108,9 @@ pub fn url(port: u16) -> String {
 
 /// A server at this port, unless the port is taken.
 fn spawn(port: u16, args: &[String]) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    // `scripts/test` says which server, and installs one if there is none.
+    let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    let mut child = Command::new(program)
         .args([
             "--port",
             &port.to_string(),
@@ -122,7 +125,7 @@ fn spawn(port: u16, args: &[String]) -> Option<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("redis-server is installed; `scripts/test` does that");
+        .expect("a Redis server is installed; `scripts/test` sees to that");
     let up = eventually("redis-server answers", || match child.try_wait().unwrap() {
         Some(_exited) => Some(false),
         None => answers(port).then_some(true),
