@@ -1,6 +1,6 @@
 //! What redis-rs reports, in our words.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 use super::StoreError;
 
@@ -11,36 +11,29 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable,
         ErrorKind::Io => StoreError::Disconnected,
         ErrorKind::AuthenticationFailed => StoreError::Authentication,
-        ErrorKind::Server(kind) => server(kind, error),
-        // Codes that redis-rs has no name for.
-        ErrorKind::Extension => code(error),
-        _ => StoreError::Unintelligible,
+        _ => match code(error) {
+            Some("NOAUTH" | "WRONGPASS") => StoreError::Authentication,
+            Some("NOPERM") => StoreError::Permission,
+            Some("LOADING" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "READONLY" | "TRYAGAIN") => {
+                StoreError::NotReady
+            }
+            Some("ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "MOVED") => StoreError::Cluster,
+            Some("BUSY") => StoreError::Busy,
+            Some("OOM") => StoreError::OutOfMemory,
+            _ => StoreError::Unintelligible,
+        },
     }
 }
 
-fn server(kind: ServerErrorKind, error: &RedisError) -> StoreError {
-    match kind {
-        ServerErrorKind::BusyLoading
-        | ServerErrorKind::MasterDown
-        | ServerErrorKind::ReadOnly
-        | ServerErrorKind::TryAgain => StoreError::NotReady,
-        ServerErrorKind::ClusterDown
-        | ServerErrorKind::CrossSlot
-        | ServerErrorKind::Moved
-        | ServerErrorKind::Ask => StoreError::Cluster,
-        ServerErrorKind::NoPerm => StoreError::Permission,
-        _ => code(error),
-    }
-}
-
-fn code(error: &RedisError) -> StoreError {
-    match error.code() {
-        Some("NOAUTH" | "WRONGPASS") => StoreError::Authentication,
-        Some("NOREPLICAS" | "MISCONF") => StoreError::NotReady,
-        Some("BUSY") => StoreError::Busy,
-        Some("OOM") => StoreError::OutOfMemory,
-        _ => StoreError::Unintelligible,
-    }
+/// The first word of the server's error. Before Redis 7 an error in a script is told as an `ERR` of the script's, with
+/// the error itself at its end: `ERR Error running script (…): @user_script: 7: -READONLY …`.
+fn code(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    let in_script = || {
+        let (_, error) = error.detail()?.rsplit_once(": -")?;
+        error.split(' ').next()
+    };
+    if code == "ERR" { in_script().or(Some(code)) } else { Some(code) }
 }
 
 /// Whether a new connection may help: to a server that is there, that is the primary, that knows the user.
@@ -56,5 +49,44 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         | StoreError::OutOfMemory
         | StoreError::Cluster
         | StoreError::Unintelligible => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(line: &str) -> StoreError {
+        let reply = format!("-{line}\r\n");
+        let error = redis::parse_redis_value(reply.as_bytes())
+            .and_then(redis::Value::extract_error)
+            .expect_err("an error reply");
+        classify(&error)
+    }
+
+    #[test]
+    fn what_servers_say_is_told_in_our_words() {
+        for (line, expected) in [
+            ("READONLY You can't write against a read only replica.", StoreError::NotReady),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't",
+                StoreError::NotReady,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -OOM command not allowed",
+                StoreError::OutOfMemory,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", StoreError::OutOfMemory),
+            ("LOADING Redis is loading the dataset in memory", StoreError::NotReady),
+            ("NOAUTH Authentication required.", StoreError::Authentication),
+            ("NOPERM this user has no permissions", StoreError::Permission),
+            ("BUSY Redis is busy running a script.", StoreError::Busy),
+            ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
+            ("WRONGTYPE Operation against a key", StoreError::Unintelligible),
+            ("ERR unknown command", StoreError::Unintelligible),
+            ("ERR", StoreError::Unintelligible),
+        ] {
+            assert_eq!(cause(line), expected, "{line}");
+        }
     }
 }
