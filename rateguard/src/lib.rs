@@ -4,11 +4,11 @@
 extern crate self as rateguard;
 
 mod algorithm;
+mod bucket;
 mod clock;
 mod decision;
 mod guard;
 mod http;
-pub mod key;
 mod policy;
 mod store;
 
@@ -16,11 +16,14 @@ pub use rateguard_grammar::{NameError, OnError, Quota, QuotaError, RateError};
 #[cfg(feature = "macros")]
 pub use rateguard_macros::rate_limit;
 
+pub use bucket::Key;
 pub use clock::Clock;
 pub use decision::Decision;
 pub use guard::{BuildError, Failures, RateGuard, RateGuardBuilder, Unavailable};
-pub use http::{NoDecision, RateLimit, UserId};
-pub use key::{Key, KeyValue, RequestKey};
+pub use http::{
+    NoDecision, RateLimit, UserId,
+    key::{self, KeyValue, RequestKey},
+};
 pub use policy::{Policy, PolicyError};
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     Decision, Key, MemoryStore, OnError, Policy,
-    key::Bucket,
+    bucket::Bucket,
     store::{Store, StoreError},
 };
 
@@ -96,6 +96,10 @@ impl RateGuard {
     ///
     /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
     /// The store may yet have recorded the request.
+    ///
+    /// # Panics
+    ///
+    /// A guard on Redis, where there is no Tokio runtime.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         let bucket = Bucket { name: policy.name(), key };
         let answer = match self.shared.store.check(bucket, policy.quota()) {

@@ -6,6 +6,7 @@ mod enforce;
 mod extract;
 mod failure;
 mod headers;
+pub mod key;
 mod middleware;
 pub(crate) mod peer;
 mod refusal;

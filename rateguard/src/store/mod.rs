@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, Either, Ready};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 
-use crate::{Decision, Quota, key::Bucket};
+use crate::{Decision, Quota, bucket::Bucket};
 
 /// What a store answers, at once or later.
 pub(crate) type Answer<'a> =

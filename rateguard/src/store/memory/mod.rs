@@ -1,5 +1,6 @@
 //! The in-memory store: one process, no Redis.
 
+mod id;
 mod overflow;
 mod shard;
 
@@ -11,13 +12,13 @@ use std::{
 
 use futures_util::future::{self, Either};
 
-use self::shard::{BucketId, Shard};
+use self::{id::BucketId, shard::Shard};
 use super::{Answer, Store};
 use crate::{
     Decision, Quota,
     algorithm::sliding_window::Micros,
+    bucket::Bucket,
     clock::{Clock, MonotonicClock},
-    key::Bucket,
 };
 
 const DEFAULT_MAX_KEYS: usize = 100_000;

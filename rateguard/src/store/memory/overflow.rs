@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::shard::BucketId;
+use super::id::BucketId;
 use crate::{
     Decision, Quota,
     algorithm::sliding_window::{Log, Micros},

@@ -5,23 +5,14 @@ use std::{
     collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
 };
 
-use super::overflow::Overflow;
+use super::{id::BucketId, overflow::Overflow};
 use crate::{
     Decision, Quota,
     algorithm::sliding_window::{Log, Micros},
-    key::DIGEST_BYTES,
 };
 
 /// How many expired logs a check drops at most: more than the one that it can add.
 const DROPPED_PER_CHECK: usize = 2;
-
-/// Which bucket, in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct BucketId {
-    /// A hash of the policy's name.
-    pub(super) name: u64,
-    pub(super) digest: [u8; DIGEST_BYTES],
-}
 
 pub(super) struct Shard {
     max_keys: usize,
@@ -89,6 +80,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bucket::DIGEST_BYTES;
 
     const SECOND: Micros = 1_000_000;
 

@@ -7,7 +7,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -76,14 +76,21 @@ impl Reports {
 
 impl Link {
     pub(super) fn open(server: ConnectionInfo, deadline: Duration) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (state, states) = watch::channel(State::Connecting);
         let (end, ended) = oneshot::channel();
         let reports = Arc::new(Reports::default());
         let keeper = Keeper { pool: pool(server, deadline)?, state, reports: Arc::clone(&reports) };
+        let (started, starts) = mpsc::channel();
         thread::Builder::new().name("rateguard-redis".to_owned()).spawn(move || {
-            runtime.block_on(future::select(pin!(keeper.keep()), ended));
+            // Made here, because a runtime must not be dropped where another one runs.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let _ = started.send(runtime.as_ref().map(|_| ()).map_err(|error| error.kind()));
+            if let Ok(runtime) = runtime {
+                runtime.block_on(future::select(pin!(keeper.keep()), ended));
+            }
         })?;
+        // The thread says it as its first thing; if it cannot, it is gone.
+        starts.recv().map_err(io::Error::other)??;
         Ok(Self { state: states, reports, _end: end })
     }
 

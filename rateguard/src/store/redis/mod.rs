@@ -16,7 +16,7 @@ use futures_util::future::{Either, FutureExt};
 pub use self::url::RedisUrlError;
 use self::{link::Link, script::SlidingWindow};
 use super::{Answer, Store, StoreError};
-use crate::{BuildError, Decision, Quota, key::Bucket};
+use crate::{BuildError, Decision, Quota, bucket::Bucket};
 
 pub(crate) struct RedisStore {
     prefix: String,

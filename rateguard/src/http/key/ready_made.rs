@@ -3,8 +3,11 @@
 use actix_web::{HttpMessage, HttpRequest, http::header::HeaderName};
 use rateguard_grammar::KeyNotation;
 
-use super::{Key, RequestKey};
-use crate::http::{peer, user::UserId};
+use super::RequestKey;
+use crate::{
+    Key,
+    http::{peer, user::UserId},
+};
 
 /// One of the keys that need no code: [`ip`], [`user`], [`header`], [`cookie`], [`path`] or [`global`].
 #[derive(Clone, Debug)]

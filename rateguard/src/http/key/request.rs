@@ -1,9 +1,8 @@
-//! Where a request's key comes from.
+//! The key of a request, and what stands for it when there is none.
 
 use actix_web::HttpRequest;
 
-use super::Key;
-use crate::http::peer;
+use crate::{Key, http::peer};
 
 /// Reads the key of a request.
 ///

@@ -1,4 +1,4 @@
-//! The layout of a key: which bytes are digested, and how a bucket is called in a store.
+//! What is counted: a key under a policy. Which bytes a key is the digest of, and how it is called in a store.
 
 use std::net::IpAddr;
 
