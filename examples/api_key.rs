@@ -8,6 +8,7 @@
 //! ```
 
 use actix_web::{App, HttpServer, Responder, get};
+use env_logger::Env;
 use rateguard::{RateGuard, RateLimit, rate_limit};
 
 #[get("/quote")]
@@ -18,7 +19,7 @@ async fn quote() -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init();
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || {
         App::new()

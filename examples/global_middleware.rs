@@ -7,11 +7,12 @@
 //! ```
 
 use actix_web::{App, HttpServer, web};
+use env_logger::Env;
 use rateguard::{RateGuard, RateLimit};
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init();
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || {
         App::new()

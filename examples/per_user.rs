@@ -14,6 +14,7 @@ use actix_web::{
     get,
     middleware::{Next, from_fn},
 };
+use env_logger::Env;
 use rateguard::{Decision, RateGuard, rate_limit};
 
 /// Whom the application's authentication has recognised.
@@ -60,7 +61,7 @@ async fn orders(request: HttpRequest, decision: Decision) -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init();
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || {
         App::new().app_data(guard.clone()).wrap(from_fn(authenticate)).service(orders)

@@ -16,6 +16,7 @@
 use std::{env, error::Error};
 
 use actix_web::{App, HttpRequest, HttpServer, Responder, get, web};
+use env_logger::Env;
 use rateguard::{RateGuard, RateLimit, rate_limit};
 use serde::Deserialize;
 
@@ -44,10 +45,16 @@ async fn index(request: HttpRequest) -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    let port: u16 = match env::var("PORT") {
+        Ok(port) => port.parse().map_err(|error| format!("PORT={port}: {error}"))?,
+        Err(_) => 8080,
+    };
     let guard = match env::var("REDIS_URL") {
-        Ok(url) => RateGuard::redis(url).prefix("quickstart").build()?,
+        Ok(url) => RateGuard::redis(url)
+            .prefix("quickstart")
+            .build()
+            .map_err(|error| format!("REDIS_URL: {error}"))?,
         Err(_) => RateGuard::in_memory(),
     };
 
@@ -58,7 +65,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .service(index)
             .service(search)
     })
-    .bind(("127.0.0.1", port))?;
+    .bind(("127.0.0.1", port))
+    .map_err(|error| format!("port {port}: {error}; PORT=8081 takes another"))?;
     println!("Try: curl -i 'http://127.0.0.1:{port}/search?q=rust'");
     Ok(server.run().await?)
 }

@@ -8,11 +8,12 @@
 
 use std::{error::Error, time::Instant};
 
+use env_logger::Env;
 use rateguard::{Key, Policy, RateGuard};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
     let guard = RateGuard::in_memory();
     let emails = Policy::new("emails", "3/second")?;
 

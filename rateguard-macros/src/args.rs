@@ -1,6 +1,6 @@
 //! The attribute's arguments: `name = value`, each at most once.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use proc_macro2::Span;
 use rateguard_grammar::{KeyNotation, OnError, Quota, QuotaError, check_name, parse_window};
@@ -51,10 +51,10 @@ type Reader = fn(&mut Written, &Ident, ParseStream<'_>) -> syn::Result<()>;
 const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.limit, name, input, limit)),
     ("window", |to, name, input| set_once(&mut to.window, name, input, window)),
-    ("rate", |to, name, input| set_once(&mut to.rate, name, input, parsed)),
+    ("rate", |to, name, input| set_once(&mut to.rate, name, input, rate)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, key)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, policy_name)),
-    ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, parsed)),
+    ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, on_error)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
 ];
 
@@ -62,13 +62,18 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut written = Written::default();
         while !input.is_empty() {
-            let name: Ident = input.parse()?;
+            let name: Ident = input.parse().map_err(|error| {
+                let legal = legal_names();
+                refuse(
+                    error.span(),
+                    format!("here comes an argument, `name = value`; legal are {legal}"),
+                )
+            })?;
             let Some((_, read)) = ARGUMENTS.iter().find(|(legal, _)| name == legal) else {
-                let legal: Vec<_> =
-                    ARGUMENTS.iter().map(|(legal, _)| format!("`{legal}`")).collect();
+                let legal = legal_names();
                 return Err(refuse(
                     name.span(),
-                    format!("unknown argument `{name}`; legal are {}", legal.join(", ")),
+                    format!("unknown argument `{name}`; legal are {legal}"),
                 ));
             };
             if !input.peek(Token![=]) {
@@ -82,6 +87,10 @@ impl Parse for Args {
         }
         written.check()
     }
+}
+
+fn legal_names() -> String {
+    ARGUMENTS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Written {
@@ -148,7 +157,10 @@ fn set_once<T>(
 
 fn limit(expr: Expr) -> syn::Result<u32> {
     match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        // A suffix such as the `k` of `5k` would be passed over.
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
+            number.base10_parse().ok()
+        }
         _ => None,
     }
     .ok_or_else(|| refuse(expr.span(), QuotaError::Limit))
@@ -156,7 +168,7 @@ fn limit(expr: Expr) -> syn::Result<u32> {
 
 fn window(expr: Expr) -> syn::Result<Duration> {
     match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) => seconds
+        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if seconds.suffix().is_empty() => seconds
             .base10_parse()
             .map(Duration::from_secs)
             .map_err(|_| refuse(expr.span(), QuotaError::Window)),
@@ -196,21 +208,30 @@ fn key(expr: Expr) -> syn::Result<Key> {
 }
 
 fn policy_name(expr: Expr) -> syn::Result<LitStr> {
-    let name = text(expr)?;
+    let name = text(expr, "a name is text in quotes, such as \"login\"")?;
     check_name(&name.value()).map_err(|error| refuse(name.span(), error))?;
     Ok(name)
 }
 
+fn rate(expr: Expr) -> syn::Result<Quota> {
+    parsed(expr, "a rate is text in quotes, such as \"5/minute\"")
+}
+
+fn on_error(expr: Expr) -> syn::Result<OnError> {
+    parsed(expr, "legal here are \"open\" and \"closed\", in quotes")
+}
+
 /// A value that the grammar reads from text.
-fn parsed<T: std::str::FromStr<Err: Display>>(expr: Expr) -> syn::Result<T> {
-    let text = text(expr)?;
+fn parsed<T: FromStr<Err: Display>>(expr: Expr, otherwise: &str) -> syn::Result<T> {
+    let text = text(expr, otherwise)?;
     text.value().parse().map_err(|error| refuse(text.span(), error))
 }
 
-fn text(expr: Expr) -> syn::Result<LitStr> {
+/// The text of a literal; `otherwise` says what is legal.
+fn text(expr: Expr, otherwise: &str) -> syn::Result<LitStr> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
-        _ => Err(refuse(expr.span(), "this is text, in quotes")),
+        _ => Err(refuse(expr.span(), otherwise)),
     }
 }
 

@@ -3,11 +3,12 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use rateguard_grammar::KeyNotation;
-use syn::{Attribute, GenericParam, ItemFn, Visibility, ext::IdentExt};
+use syn::{Attribute, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Args, Key, refuse},
-    handler::{is_limit, is_outer},
+    generics,
+    handler::{is_inner, is_limit, is_outer},
 };
 
 /// Puts the limit around the handler. This function:
@@ -22,62 +23,63 @@ use crate::{
 ///
 /// ```text
 /// #[get("/search")]
-/// pub async fn search(req: HttpRequest, payload: Payload) -> HttpResponse {
+/// pub async fn search(request: HttpRequest, payload: Payload) -> HttpResponse {
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let policy = { static POLICY: Policy = Policy::of_attribute(…); &POLICY };
+///     let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
 ///     let key = …;
-///     ::rateguard::__private::limited(None, policy, key, search, req, payload).await
+///     ::rateguard::__private::limited(None, limit, key, search, request, payload).await
 /// }
 /// ```
 pub(crate) fn expand(args: &Args, function: &ItemFn) -> syn::Result<TokenStream> {
-    let below: Vec<&Attribute> = function.attrs.iter().filter(|it| is_limit(it)).collect();
-    refuse_shared_names(args, &below)?;
+    refuse_shared_names(args, function)?;
 
-    let (outer, inner): (Vec<&Attribute>, Vec<&Attribute>) =
-        function.attrs.iter().partition(|attribute| is_outer(attribute));
+    let outer = function.attrs.iter().filter(|attribute| is_outer(attribute));
     let mut written = function.clone();
-    written.attrs = inner.into_iter().cloned().collect();
+    written.attrs.retain(is_inner);
     written.vis = Visibility::Inherited;
 
     let visibility = &function.vis;
     let ident = &function.sig.ident;
-    let generics = &function.sig.generics;
-    let conditions = &generics.where_clause;
+    let (parameters, conditions) = generics::of_limited(&function.sig);
     let handler = handler(function);
-    let policy = policy(args, ident, below.len());
-    // These two cannot be seen from the user's expressions, nor see them.
-    let req = Ident::new("req", Span::mixed_site());
-    let payload = Ident::new("payload", Span::mixed_site());
-    let key = key(&args.key, &req);
+    let limit = limit(args);
+    // Not seen from the user's expressions, nor like any name of the user's.
+    let request = Ident::new("__rateguard_request", Span::mixed_site());
+    let payload = Ident::new("__rateguard_payload", Span::mixed_site());
+    let key = key(&args.key, &request);
     let guard = match &args.limiter {
         None => quote!(::core::option::Option::None),
         // An argument of a function, so that what dereferences to a guard is taken for one.
-        Some(limiter) => quote!(::core::option::Option::<&::rateguard::RateGuard>::Some(&#limiter)),
+        Some(limiter) => quote_spanned! {limiter.span()=>
+            ::core::option::Option::<&::rateguard::RateGuard>::Some(&#limiter)
+        },
     };
 
     Ok(quote! {
         #(#outer)*
-        #visibility async fn #ident #generics (
-            #req: ::rateguard::__private::HttpRequest,
+        #visibility async fn #ident #parameters (
+            #request: ::rateguard::__private::HttpRequest,
             #payload: ::rateguard::__private::Payload,
         ) -> ::rateguard::__private::HttpResponse
         #conditions
         {
             #written
 
-            ::rateguard::__private::limited(#guard, #policy, #key, #handler, #req, #payload).await
+            ::rateguard::__private::limited(#guard, #limit, #key, #handler, #request, #payload).await
         }
     })
 }
 
 /// Two limits of one handler with one name would count in one place, under two rules.
-fn refuse_shared_names(args: &Args, below: &[&Attribute]) -> syn::Result<()> {
+fn refuse_shared_names(args: &Args, function: &ItemFn) -> syn::Result<()> {
     let Some(name) = &args.name else { return Ok(()) };
-    let shared = below
+    let shared = function
+        .attrs
         .iter()
-        .filter_map(|attribute| attribute.parse_args::<Args>().ok()?.name)
+        .filter(|attribute| is_limit(attribute))
+        .filter_map(|attribute: &Attribute| attribute.parse_args::<Args>().ok()?.name)
         .any(|other| other.value() == name.value());
     if shared {
         return Err(refuse(
@@ -105,45 +107,43 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// A reference to the policy, which lives as long as the program.
-fn policy(args: &Args, function: &Ident, limits_below: usize) -> TokenStream {
-    let name = match &args.name {
-        Some(name) => quote!(#name),
-        None => {
-            // Several limits on one handler: the lowest has the plain name.
-            let function = function.unraw();
-            let suffix = match limits_below {
-                0 => format!("::{function}"),
-                n => format!("::{function}#{}", n + 1),
-            };
-            quote!(::core::concat!(::core::module_path!(), #suffix))
-        }
-    };
+/// A reference to the limit, which lives as long as the program.
+fn limit(args: &Args) -> TokenStream {
+    let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let limit = args.quota.limit();
     // A year has fewer than 2^45 microseconds.
     let window = u64::try_from(args.quota.window().as_micros()).unwrap_or(u64::MAX);
-    let on_error = match args.on_error {
-        None => quote!(::core::option::Option::None),
-        Some(on_error) => {
-            // The enum derives `Debug`, which writes a variant as its name.
-            let variant = format_ident!("{on_error:?}");
-            quote!(::core::option::Option::Some(::rateguard::OnError::#variant))
-        }
-    };
+    let on_error = option(args.on_error.map(|on_error| {
+        // The enum derives `Debug`, which writes a variant as its name.
+        let variant = format_ident!("{on_error:?}");
+        quote!(::rateguard::OnError::#variant)
+    }));
     quote!({
-        static POLICY: ::rateguard::Policy =
-            ::rateguard::__private::policy(#name, #limit, #window, #on_error);
-        &POLICY
+        // Its path is the handler's, which names the limit if nothing else does.
+        fn here() {}
+        static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
+            ::std::sync::LazyLock::new(|| {
+                const QUOTA: ::rateguard::Quota = ::rateguard::__private::quota(#limit, #window);
+                ::rateguard::__private::Limit::new(#name, here, QUOTA, #on_error)
+            });
+        &*LIMIT
     })
 }
 
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        None => quote!(::core::option::Option::None),
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+    }
+}
+
 /// The request's key.
-fn key(key: &Key, req: &Ident) -> TokenStream {
+fn key(key: &Key, request: &Ident) -> TokenStream {
     let ready_made = |make: TokenStream| {
         quote!({
             static KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
                 ::std::sync::LazyLock::new(|| ::rateguard::key::#make);
-            ::rateguard::__private::ready_made_key(&KEY, &#req)
+            ::rateguard::__private::ready_made_key(&KEY, &#request)
         })
     };
     match key {
@@ -153,9 +153,8 @@ fn key(key: &Key, req: &Ident) -> TokenStream {
         Key::Notation(KeyNotation::User) => ready_made(quote!(user())),
         Key::Notation(KeyNotation::Global) => ready_made(quote!(global())),
         Key::Notation(KeyNotation::Ip) => ready_made(quote!(ip())),
-        Key::Function(function) => {
-            let span = syn::spanned::Spanned::span(function);
-            quote_spanned!(span=> ::rateguard::__private::key_by(&#req, #function))
-        }
+        Key::Function(function) => quote_spanned! {function.span()=>
+            ::rateguard::__private::key_by(&#request, #function)
+        },
     }
 }

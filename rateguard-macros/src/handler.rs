@@ -17,6 +17,9 @@ const ROUTES: &[&str] = &[
 /// Attributes that describe the function to its users.
 const DESCRIPTIONS: &[&str] = &["doc", "cfg", "deprecated"];
 
+/// Attributes that say how strict the compiler is with the function.
+const LEVELS: &[&str] = &["allow", "warn", "deny", "forbid"];
+
 /// Reads a function that actix-web would take as a handler.
 pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     let Ok(function) = syn::parse2::<ItemFn>(item) else {
@@ -32,7 +35,7 @@ pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     if signature.asyncness.is_none() {
         return Err(refuse(
             signature.fn_token.span,
-            "a rate-limited handler is an `async fn`, as actix-web's handlers are",
+            "`#[rate_limit]` goes above an `async fn`; make this one `async`",
         ));
     }
     if let Some(argument) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
@@ -51,16 +54,33 @@ pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     Ok(function)
 }
 
-/// Whether this attribute belongs to the limited function rather than to the function as it was written.
+/// Whether this attribute belongs to the limited function.
 pub(crate) fn is_outer(attribute: &Attribute) -> bool {
-    is_named(attribute, ROUTES) || is_named(attribute, DESCRIPTIONS)
+    is_route(attribute) || is_one_of(attribute, DESCRIPTIONS) || is_one_of(attribute, LEVELS)
+}
+
+/// Whether this attribute belongs to the function as it was written.
+pub(crate) fn is_inner(attribute: &Attribute) -> bool {
+    !is_outer(attribute) || is_one_of(attribute, LEVELS)
 }
 
 /// Whether this is another limit on the same function.
 pub(crate) fn is_limit(attribute: &Attribute) -> bool {
-    is_named(attribute, &["rate_limit"])
+    attribute.path().segments.last().is_some_and(|last| last.ident == "rate_limit")
 }
 
-fn is_named(attribute: &Attribute, names: &[&str]) -> bool {
-    attribute.path().segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
+/// `get`, `actix_web::get` and so on, and no attribute of another crate that has such a name.
+fn is_route(attribute: &Attribute) -> bool {
+    let mut words = attribute.path().segments.iter().map(|segment| &segment.ident);
+    match (words.next(), words.next(), words.next()) {
+        (Some(route), None, None) => ROUTES.iter().any(|name| route == name),
+        (Some(package), Some(route), None) => {
+            package == "actix_web" && ROUTES.iter().any(|name| route == name)
+        }
+        _ => false,
+    }
+}
+
+fn is_one_of(attribute: &Attribute, names: &[&str]) -> bool {
+    names.iter().any(|name| attribute.path().is_ident(name))
 }

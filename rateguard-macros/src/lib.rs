@@ -2,6 +2,7 @@
 
 mod args;
 mod expand;
+mod generics;
 mod handler;
 
 use proc_macro::TokenStream;
@@ -35,8 +36,8 @@ use proc_macro::TokenStream;
 ///
 /// Further:
 ///
-/// - `name = "login"`: the name of the limit in keys and logs. By default the module and the function. Limits of
-///   one name and one guard share their counts; give them the same quota.
+/// - `name = "login"`: the name of the limit in keys and logs. By default the module, the type if it is in an `impl`,
+///   and the function. Limits of one name and one guard share their counts and have to have the same quota.
 /// - `on_error = "open" | "closed"`: what happens when the store does not answer: let pass, or answer 503. By
 ///   default what the guard says.
 /// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a
@@ -48,8 +49,14 @@ use proc_macro::TokenStream;
 /// - The check runs before the body is read and before any extractor, so malformed requests count too.
 /// - Several attributes on one handler all apply, the upper first. The headers report the tightest.
 /// - Attributes above this one see the function as it was written. Of those below, actix-web's routes and the
-///   documentation move to the limited function and all others stay on the function as it was written.
-/// - A handler whose guard is missing answers 500 and logs why; it is never unlimited.
+///   documentation move to the limited function, lint levels apply to both, and all others stay on the function as it
+///   was written.
+/// - The limited function takes the request and its payload in place of the arguments, as actix-web calls it. To test
+///   a handler, send a request to the application; to call it from elsewhere, put its body into a function of its own.
+/// - In an `impl`, the handler names types in full: as an item in another function it knows neither `Self` nor the
+///   parameters of the `impl`.
+/// - A handler whose guard is missing answers 500 and logs why; it is never unlimited. So does one that was given the
+///   name of another limit with another quota.
 ///
 /// # Examples
 ///

@@ -1,6 +1,6 @@
 //! What is counted: a key under a policy. Which bytes a key is the digest of, and how it is called in a store.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 
@@ -85,6 +85,18 @@ impl From<&String> for Key {
     }
 }
 
+impl From<Cow<'_, str>> for Key {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Key {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(&*bytes)
+    }
+}
+
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
         Self::tagged("value", [bytes])
@@ -112,7 +124,7 @@ macro_rules! from_integers {
     )*};
 }
 
-from_integers!(i32 i64 i128 u32 u64 u128 usize);
+from_integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 /// One key under one policy: what a store keeps counts for.
 #[derive(Clone, Copy, Debug)]
@@ -123,19 +135,19 @@ pub(crate) struct Bucket<'a> {
 }
 
 impl Bucket<'_> {
-    /// `prefix:name:{digest}`. The braces are the hash tag of Redis Cluster: all counts of one key, under whatever
-    /// policy, are in one slot.
+    /// `prefix:{digest}:name`. The braces are the hash tag of Redis Cluster: all counts of one key, under whatever
+    /// policy, are in one slot. As neither prefix nor name has braces, no two of them give one key.
     #[cfg(feature = "redis")]
     pub(crate) fn redis_key(&self, prefix: &str) -> String {
         use std::fmt::Write;
 
         let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 4);
-        key.extend([prefix, ":", self.name, ":{"]);
+        key.extend([prefix, ":{"]);
         for byte in self.key.digest() {
             // Writing to a `String` cannot fail.
             let _ = write!(key, "{byte:02x}");
         }
-        key.push('}');
+        key.extend(["}:", self.name]);
         key
     }
 }
@@ -195,7 +207,7 @@ mod tests {
     fn a_key_in_redis_has_a_constant_length_and_one_hash_tag() {
         for value in ["", "x", "{tag}", &"long".repeat(40_000)] {
             let key = Bucket { name: "login", key: &Key::from(value) }.redis_key("app");
-            assert_eq!(key.len(), "app:login:{}".len() + 32);
+            assert_eq!(key.len(), "app:{}:login".len() + 32);
             assert_eq!(key.matches(['{', '}']).count(), 2);
         }
     }

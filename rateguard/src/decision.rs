@@ -63,13 +63,19 @@ impl Decision {
         self.retry_after
     }
 
-    /// Whichever of two decisions leaves a caller less: a denial, else the fewer remaining, else the later reset.
+    /// Whichever of two decisions on one request leaves a caller less: a denial, else the fewer remaining, else the
+    /// later reset. A denial's wait is long enough for the other one, too.
     #[must_use]
     pub(crate) fn tighter(self, other: Self) -> Self {
         let rank = |decision: &Self| {
             (decision.is_allowed(), decision.remaining, std::cmp::Reverse(decision.reset_after))
         };
-        if rank(&other) < rank(&self) { other } else { self }
+        let (mut tight, loose) =
+            if rank(&other) < rank(&self) { (other, self) } else { (self, other) };
+        if loose.remaining == 0 {
+            tight.retry_after = tight.retry_after.map(|wait| wait.max(loose.reset_after));
+        }
+        tight
     }
 }
 
@@ -84,12 +90,21 @@ mod tests {
         let allowed = |remaining, reset| Decision::allowed(quota, remaining, reset);
         let denied = Decision::denied(quota, second);
         for (tight, loose) in [
-            (denied, allowed(0, 9 * second)),
+            (denied, allowed(1, 9 * second)),
             (allowed(1, second), allowed(2, 9 * second)),
             (allowed(1, 9 * second), allowed(1, second)),
         ] {
             assert_eq!(tight.tighter(loose), tight);
             assert_eq!(loose.tighter(tight), tight);
         }
+    }
+
+    #[test]
+    fn who_waits_for_the_tighter_decision_does_not_wait_in_vain_for_the_other() {
+        let quota = "10/minute".parse().unwrap();
+        let second = Duration::from_secs(1);
+        let exhausted = Decision::allowed(quota, 0, 9 * second);
+        let denied = exhausted.tighter(Decision::denied(quota, second));
+        assert_eq!((denied.retry_after(), denied.reset_after()), (Some(9 * second), second));
     }
 }

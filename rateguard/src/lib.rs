@@ -35,25 +35,20 @@ pub use store::{MemoryStore, StoreError};
 pub mod __private {
     use std::time::Duration;
 
-    pub use actix_web::{HttpRequest, HttpResponse, web::Payload};
+    pub use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
 
-    pub use crate::http::attribute::limited;
-    use crate::{Key, KeyValue, OnError, Policy, Quota, key};
+    pub use crate::http::attribute::{Limit, limited};
+    use crate::{Key, KeyValue, Quota, key};
 
-    /// A policy of what the attribute has checked.
+    /// A quota that the attribute has checked.
     ///
     /// # Panics
     ///
     /// At compile time, if it has not.
     #[allow(clippy::panic, reason = "it runs at compile time")]
-    pub const fn policy(
-        name: &'static str,
-        limit: u32,
-        window: u64,
-        on_error: Option<OnError>,
-    ) -> Policy {
+    pub const fn quota(limit: u32, window: u64) -> Quota {
         match Quota::new(limit, Duration::from_micros(window)) {
-            Ok(quota) => Policy::of_attribute(name, quota, on_error),
+            Ok(quota) => quota,
             Err(_) => panic!("the attribute checks its quota"),
         }
     }

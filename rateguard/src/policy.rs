@@ -28,8 +28,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if the quota is not legal, or the name is empty, longer than 200 bytes or has white space,
-    /// control characters or braces in it.
+    /// [`PolicyError`] if the quota is not legal, or the name is empty, longer than 200 bytes or has anything but
+    /// letters, digits and ASCII punctuation without braces in it.
     pub fn new<Q>(name: impl Into<Cow<'static, str>>, quota: Q) -> Result<Self, PolicyError>
     where
         Q: TryInto<Quota, Error: Into<RateError>>,
@@ -46,12 +46,13 @@ impl Policy {
     }
 
     /// For the attribute, which has checked its arguments when it was compiled.
-    pub(crate) const fn of_attribute(
-        name: &'static str,
+    #[cfg(feature = "macros")]
+    pub(crate) fn of_attribute(
+        name: Cow<'static, str>,
         quota: Quota,
         on_error: Option<OnError>,
     ) -> Self {
-        Self { name: Cow::Borrowed(name), quota, on_error }
+        Self { name, quota, on_error }
     }
 
     /// What happens when the store does not answer. By default what the guard says.

@@ -124,22 +124,54 @@ impl Api {
     }
 }
 
+struct OtherApi;
+
+impl OtherApi {
+    #[rate_limit(rate = "2/minute")]
+    async fn list() -> &'static str {
+        "listed elsewhere"
+    }
+}
+
+fn local_list() -> impl actix_web::dev::HttpServiceFactory {
+    #[get("/local-list")]
+    #[rate_limit(rate = "3/minute")]
+    async fn list() -> &'static str {
+        "listed locally"
+    }
+    list
+}
+
 #[actix_web::test]
 async fn it_works_on_plain_handlers() {
     let app = app!(
         RateGuard::in_memory(),
         web::resource("/hello/{name}").route(web::get().to(plain)),
         web::resource("/list").route(web::get().to(Api::list)),
+        web::resource("/other-list").route(web::get().to(OtherApi::list)),
+        local_list(),
     );
     assert_eq!(get(&app, 1, "/hello/ann").await.body, "hello ann");
     assert_eq!(get(&app, 1, "/hello/bob").await.status, 429);
+    // Functions of one name in one module are three limits.
     assert_eq!(statuses(&app, 1, "/list", 2).await, [200, 429]);
+    assert_eq!(statuses(&app, 1, "/other-list", 3).await, [200, 200, 429]);
+    assert_eq!(statuses(&app, 1, "/local-list", 4).await, [200, 200, 200, 429]);
 }
 
 #[get("/several")]
 #[rate_limit(rate = "3/minute")]
 #[rate_limit(rate = "1/minute", key = "header:X-Api-Key")]
 async fn several() -> &'static str {
+    "ok"
+}
+
+use rateguard::rate_limit as another_limit;
+
+#[get("/alias")]
+#[rate_limit(rate = "3/minute")]
+#[another_limit(rate = "9/hour")]
+async fn alias() -> &'static str {
     "ok"
 }
 
@@ -152,7 +184,7 @@ async fn around() -> &'static str {
 
 #[actix_web::test]
 async fn several_on_one_handler_all_apply() {
-    let app = app!(RateGuard::in_memory(), several, around);
+    let app = app!(RateGuard::in_memory(), several, around, alias);
     let ask = async |key: &str| {
         let request = TestRequest::get().uri("/several").insert_header(("X-Api-Key", key));
         send(&app, from_client(1, request)).await
@@ -166,6 +198,7 @@ async fn several_on_one_handler_all_apply() {
     assert_eq!((refused.status, refused.numbers().unwrap()[0]), (429, 3));
 
     assert_eq!(statuses(&app, 1, "/around", 3).await, [200, 200, 429]);
+    assert_eq!(statuses(&app, 1, "/alias", 4).await, [200, 200, 200, 429]);
 }
 
 trait Greeting: 'static {
@@ -189,6 +222,33 @@ where
     G: Greeting,
 {
     G::TEXT.repeat(TIMES)
+}
+
+/// Nothing but what the body needs is said of the parameters.
+#[rate_limit(rate = "9/minute")]
+async fn extract<T, R>(value: T, _: web::Data<PhantomData<R>>) -> Option<R>
+where
+    R: From<T>,
+{
+    Some(R::from(value))
+}
+
+#[rate_limit(rate = "9/minute")]
+async fn with_lifetime<'a>(_: HttpRequest) -> &'a str {
+    "borrowed for ever"
+}
+
+#[actix_web::test]
+async fn generic_handlers_need_no_more_bounds_than_without_it() {
+    let app = app!(
+        RateGuard::in_memory(),
+        web::resource("/extract")
+            .app_data(web::Data::new(PhantomData::<String>))
+            .route(web::get().to(extract::<String, String>)),
+        web::resource("/lifetime").route(web::get().to(with_lifetime)),
+    );
+    assert_eq!(get(&app, 1, "/extract").await.status, 200);
+    assert_eq!(get(&app, 1, "/lifetime").await.body, "borrowed for ever");
 }
 
 #[actix_web::test]
@@ -379,6 +439,29 @@ async fn without_a_guard_it_answers_500_and_says_why_in_the_log() {
     assert!(lines[0].starts_with("ERROR"));
 }
 
+#[get("/clash/3-an-hour")]
+#[rate_limit(rate = "3/hour", name = "clash")]
+async fn clash_hour() -> &'static str {
+    "ok"
+}
+
+#[get("/clash/9-a-second")]
+#[rate_limit(rate = "9/second", name = "clash")]
+async fn clash_second() -> &'static str {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn a_second_quota_under_one_name_answers_500_and_does_not_touch_the_first() {
+    log_lines::collect();
+    let app = app!(RateGuard::in_memory(), clash_hour, clash_second);
+    assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 200]);
+    assert_eq!(statuses(&app, 1, "/clash/9-a-second", 3).await, [500, 500, 500]);
+    assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 429]);
+    let lines = log_lines::with("two limits are named `clash` and have different quotas");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
 /// Says what it is; a test of the attribute that documentation and lints stay in place.
 #[rate_limit(rate = "1/minute")]
 #[deprecated = "to see that it is noticed"]
@@ -395,11 +478,38 @@ async fn hygiene(req: HttpRequest, payload: web::Payload) -> &'static str {
     POLICY
 }
 
+#[rate_limit(rate = "9/minute")]
+async fn request(body: String) -> String {
+    body
+}
+
+#[rate_limit(rate = "9/minute")]
+async fn payload(it: HttpRequest) -> String {
+    it.path().to_owned()
+}
+
+#[get("/handler")]
+#[rate_limit(rate = "9/minute")]
+async fn handler(here: HttpRequest, limit: String) -> String {
+    limit + here.path()
+}
+
 #[actix_web::test]
 async fn the_expansion_does_not_hide_names_of_the_user() {
     #[expect(deprecated)]
     let old = web::get().to(deprecated);
-    let app = app!(RateGuard::in_memory(), hygiene, web::resource("/old").route(old));
+    let app = app!(
+        RateGuard::in_memory(),
+        hygiene,
+        handler,
+        web::resource("/request").route(web::get().to(request)),
+        web::resource("/payload").route(web::get().to(payload)),
+        web::resource("/old").route(old),
+    );
+    for path in ["/payload", "/handler"] {
+        assert_eq!(get(&app, 1, path).await.body, path);
+    }
+    assert_eq!(get(&app, 1, "/request").await.status, 200);
     assert_eq!(get(&app, 1, "/hygiene").await.body, POLICY);
     assert_eq!(get(&app, 1, "/old").await.body, "old");
 }

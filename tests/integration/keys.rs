@@ -161,11 +161,26 @@ async fn who_has_no_key_is_limited_by_address_apart_from_those_who_have_one() {
 }
 
 #[actix_web::test]
-async fn a_header_that_is_empty_or_comes_twice_is_no_key() {
+async fn a_header_that_is_empty_is_no_key_and_of_several_the_first_is() {
     let keyed = |value| from_client(1, at("/header").insert_header(("X-Api-Key", value)));
     assert!(share(keyed(""), from_client(1, at("/header"))).await);
     let twice = |second| keyed("a").append_header(("X-Api-Key", second));
     assert!(share(twice("b"), twice("c")).await);
+    assert!(share(keyed("a"), twice("a")).await);
+}
+
+#[actix_web::test]
+async fn all_spellings_of_a_route_parameter_are_one_key() {
+    for (one, other, together) in [
+        ("a+b", "a%2Bb", true),
+        ("a%2Bb", "a%2bb", true),
+        ("a%2Fb", "a%2fb", true),
+        ("%61b", "ab", true),
+        ("a%252Bb", "a%2Bb", false),
+    ] {
+        let path = |value| from_client(1, at("/path/{}").uri(&format!("/path/{value}")));
+        assert_eq!(share(path(one), path(other)).await, together, "{one} {other}");
+    }
 }
 
 #[actix_web::test]

@@ -14,7 +14,10 @@ use actix_web::{
 };
 use rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit};
 
-use crate::support::app::{from_client, get, send, statuses};
+use crate::support::{
+    app::{from_client, get, send, statuses},
+    clock::guard_with_clock,
+};
 
 async fn ok() -> &'static str {
     "ok"
@@ -80,6 +83,26 @@ async fn the_tightest_of_several_limits_is_told_whichever_is_inside() {
             assert_eq!(answer.numbers().unwrap()[..2], [3, remaining], "{outer} {inner}");
         }
     }
+}
+
+#[actix_web::test]
+async fn who_is_denied_by_one_of_several_limits_is_told_to_wait_for_all_of_them() {
+    let (guard, clock) = guard_with_clock();
+    let app = init_service(
+        App::new()
+            .service(
+                web::resource("/")
+                    .wrap(RateLimit::new(&guard, "1/2s").name("inner"))
+                    .route(web::get().to(ok)),
+            )
+            .wrap(RateLimit::new(&guard, "2/hour")),
+    )
+    .await;
+    assert_eq!(get(&app, 1, "/").await.status, 200);
+    let denied = get(&app, 1, "/").await;
+    assert_eq!((denied.status, denied.header("Retry-After")), (429, Some("3600")));
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(get(&app, 1, "/").await.status, 200);
 }
 
 #[actix_web::test]

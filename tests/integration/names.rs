@@ -6,7 +6,7 @@ use actix_web::{App, test::init_service, web};
 use rateguard::{Policy, PolicyError, RateGuard, RateLimit};
 
 #[actix_web::test]
-#[should_panic(expected = "have no name and would share their counts")]
+#[should_panic(expected = "were given no name and would share their counts as `app`")]
 async fn two_limits_without_a_name() {
     let guard = RateGuard::in_memory();
     let inner = web::scope("/api").wrap(RateLimit::new(&guard, "1/minute"));
@@ -37,7 +37,7 @@ async fn the_message_says_where_both_were_made() {
 
 #[test]
 fn names_that_would_break_a_key_are_refused_when_a_policy_is_built() {
-    for name in ["", "a b", "a{b}", "line\nbreak"] {
+    for name in ["", "a b", "a{b}", "line\nbreak", "right\u{202e}to-left"] {
         assert!(matches!(Policy::new(name, "1/minute"), Err(PolicyError::Name(_))), "{name:?}");
     }
     for quota in ["", "0/minute", "1/year", "1/366d", "2147483649/s"] {

@@ -20,4 +20,14 @@ async fn fraction() -> &'static str {
     "ok"
 }
 
+#[rate_limit(limit = 5, window = 1h)]
+async fn without_quotes() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(limit = 5k, window = 60)]
+async fn thousands() -> &'static str {
+    "ok"
+}
+
 fn main() {}

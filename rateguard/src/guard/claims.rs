@@ -10,7 +10,7 @@ use std::{
 
 use crate::{Policy, Quota};
 
-/// A middleware that starts to use a name.
+/// A limit that begins to use a name.
 pub(crate) struct Claim<'a> {
     pub(crate) policy: &'a Policy,
     /// Where it was made, if it was given no name.
@@ -36,12 +36,13 @@ impl Claims {
         let new = Known { quota: claim.policy.quota(), unnamed_at: claim.unnamed_at };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = *known.entry(name.to_owned()).or_insert(new);
+        let conflict = |kind| Err(NameConflict { name: name.to_owned(), kind });
         match (earlier.unnamed_at, new.unnamed_at) {
-            (Some(one), Some(other)) if one != other => Err(NameConflict::Unnamed { one, other }),
-            _ if earlier.quota != new.quota => Err(NameConflict::Quotas {
-                name: name.to_owned(),
-                quotas: [earlier.quota, new.quota],
-            }),
+            (Some(one), Some(other)) if one != other => conflict(Kind::Unnamed { one, other }),
+            (Some(place), None) | (None, Some(place)) => conflict(Kind::Taken { place }),
+            _ if earlier.quota != new.quota => {
+                conflict(Kind::Quotas { one: earlier.quota, other: new.quota })
+            }
             _ => Ok(()),
         }
     }
@@ -49,21 +50,43 @@ impl Claims {
 
 /// Two limits whose counts would get mixed up.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NameConflict {
-    Unnamed { one: &'static Location<'static>, other: &'static Location<'static> },
-    Quotas { name: String, quotas: [Quota; 2] },
+pub(crate) struct NameConflict {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// Both were given none, and the same stands for it.
+    Unnamed {
+        one: &'static Location<'static>,
+        other: &'static Location<'static>,
+    },
+    /// One was given the name that stands for none with the other.
+    Taken {
+        place: &'static Location<'static>,
+    },
+    Quotas {
+        one: Quota,
+        other: Quota,
+    },
 }
 
 impl fmt::Display for NameConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unnamed { one, other } => write!(
+        let name = &self.name;
+        match &self.kind {
+            Kind::Unnamed { one, other } => write!(
                 f,
-                "the limits made at {one} and at {other} have no name and would share their counts; give each its own with `.name(…)`"
+                "the limits at {one} and at {other} were given no name and would share their counts as `{name}`; name them"
             ),
-            Self::Quotas { name, quotas: [one, other] } => write!(
+            Kind::Taken { place } => write!(
                 f,
-                "two limits are named `{name}` and have different quotas, {one} and {other}; give each its own name with `.name(…)`"
+                "the limit at {place} was given no name and is called `{name}`, and another one was given that name; name both"
+            ),
+            Kind::Quotas { one, other } => write!(
+                f,
+                "two limits are named `{name}` and have different quotas, {one} and {other}; give each a name of its own"
             ),
         }
     }
@@ -114,7 +137,9 @@ mod tests {
         let policy = policy("app", "1/s");
         let (one, other) = (Location::caller(), std::panic::Location::caller());
         claims.add(Claim { policy: &policy, unnamed_at: Some(one) }).unwrap();
-        let conflict = claims.add(Claim { policy: &policy, unnamed_at: Some(other) });
-        assert_eq!(conflict, Err(NameConflict::Unnamed { one, other }));
+        let conflict = claims.add(Claim { policy: &policy, unnamed_at: Some(other) }).unwrap_err();
+        assert_eq!(conflict.kind, Kind::Unnamed { one, other });
+        let conflict = claims.add(Claim { policy: &policy, unnamed_at: None }).unwrap_err();
+        assert_eq!(conflict.kind, Kind::Taken { place: one });
     }
 }

@@ -127,7 +127,13 @@ impl RateGuard {
         }
     }
 
-    /// Notes at start who uses which name.
+    /// Tells guards apart, though not from those that are gone.
+    #[cfg(feature = "macros")]
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// Notes who uses which name.
     pub(crate) fn claim(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
         self.shared.claims.add(claim)
     }

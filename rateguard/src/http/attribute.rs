@@ -1,22 +1,80 @@
-//! What the attribute expands to: a call of [`limited`].
+//! What the attribute expands to: a call of [`limited`] with a [`Limit`].
 
-use std::{sync::LazyLock, time::Instant};
+use std::{
+    borrow::Cow,
+    panic::Location,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
 
 use super::{
     enforce::{decided, enforce},
+    handler_name::handler_name,
     headers::write_decision,
     refusal,
 };
-use crate::{Key, Policy, RateGuard, guard::Line};
+use crate::{
+    Key, OnError, Policy, Quota, RateGuard,
+    guard::{Claim, Line},
+};
+
+/// The limit of one attribute. It lives as long as the program.
+pub struct Limit {
+    policy: Policy,
+    place: &'static Location<'static>,
+    has_name: bool,
+    /// The guard that knows that this limit uses its name.
+    known_to: AtomicUsize,
+}
+
+impl Limit {
+    /// Without a name, `handler` gives it: any function item within the handler.
+    #[track_caller]
+    pub fn new<F>(
+        name: Option<&'static str>,
+        handler: F,
+        quota: Quota,
+        on_error: Option<OnError>,
+    ) -> Self {
+        let has_name = name.is_some();
+        let name = name.map_or_else(|| Cow::Owned(handler_name(handler)), Cow::Borrowed);
+        let policy = Policy::of_attribute(name, quota, on_error);
+        Self { policy, place: Location::caller(), has_name, known_to: AtomicUsize::new(0) }
+    }
+
+    /// Whether no other limit on this guard would mix its counts with those of this one.
+    fn may_use_its_name(&self, guard: &RateGuard) -> bool {
+        if self.known_to.load(Relaxed) == guard.id() {
+            return true;
+        }
+        let unnamed_at = (!self.has_name).then_some(self.place);
+        match guard.claim(Claim { policy: &self.policy, unnamed_at }) {
+            Ok(()) => {
+                self.known_to.store(guard.id(), Relaxed);
+                true
+            }
+            Err(conflict) => {
+                static LINE: LazyLock<Line> = LazyLock::new(|| Line::new(Instant::now()));
+                if LINE.say(Instant::now()).is_some() {
+                    log::error!(target: "rateguard", "{conflict}. The handler of the second answers 500 until then");
+                }
+                false
+            }
+        }
+    }
+}
 
 /// A handler as actix-web calls it, with a limit in front: the check, then the extractors, then the function.
 ///
 /// Without a `guard` it takes that of the application's data.
 pub async fn limited<H, Args>(
     guard: Option<&RateGuard>,
-    policy: &Policy,
+    limit: &Limit,
     key: Key,
     handler: H,
     request: HttpRequest,
@@ -32,13 +90,16 @@ where
             log::error!(
                 target: "rateguard",
                 "`{}` is rate-limited, but there is no `RateGuard` in the application's data; add `.app_data(guard.clone())` to the `App` or `limiter = …` to the attribute. It answers 500 until then",
-                policy.name()
+                limit.policy.name()
             );
         }
         return refusal::misconfigured();
     };
+    if !limit.may_use_its_name(guard) {
+        return refusal::misconfigured();
+    }
 
-    let mut response = match enforce(guard, policy, &key, &request).await {
+    let mut response = match enforce(guard, &limit.policy, &key, &request).await {
         Err(refusal) => refusal,
         Ok(()) => match Args::from_request(&request, &mut payload.into_inner()).await {
             Ok(arguments) => {

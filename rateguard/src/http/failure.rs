@@ -9,8 +9,8 @@ use crate::Decision;
 
 /// An error of a service behind the middleware, whose response is to tell the decision too.
 ///
-/// It is the error in all else. Errors of handlers and extractors are responses already when they come by here; this
-/// is for inner middlewares that fail.
+/// It shows itself as the error does, though a middleware that asks for the error's type finds this one. Errors of
+/// handlers and extractors are responses already when they come by here; this is for inner middlewares that fail.
 pub(super) struct LimitedError {
     error: Error,
     decision: Decision,

@@ -97,7 +97,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If the name is empty, longer than 200 bytes or has white space, control characters or braces in it.
+    /// If the name is empty, longer than 200 bytes or has anything but letters, digits and ASCII punctuation without
+    /// braces in it.
     #[must_use]
     #[track_caller]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {

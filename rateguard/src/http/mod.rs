@@ -5,6 +5,8 @@ pub(crate) mod attribute;
 mod enforce;
 mod extract;
 mod failure;
+#[cfg(feature = "macros")]
+mod handler_name;
 mod headers;
 pub mod key;
 mod middleware;

@@ -1,6 +1,9 @@
 //! The ready-made keys.
 
+use std::borrow::Cow;
+
 use actix_web::{HttpMessage, HttpRequest, http::header::HeaderName};
+use percent_encoding::percent_decode_str;
 use rateguard_grammar::KeyNotation;
 
 use super::RequestKey;
@@ -46,8 +49,8 @@ pub fn global() -> ReadyMade {
     ReadyMade(Source::Global)
 }
 
-/// The value of a request header, as `"header:NAME"` in the attribute. Requests without it, with an empty one or with
-/// several are counted by address.
+/// The value of a request header, as `"header:NAME"` in the attribute: the first, if it comes several times, as it is
+/// for `request.headers().get(NAME)`. Requests without it or with an empty one are counted by address.
 ///
 /// A header that nobody verifies is a weak key: whoever invents values has a bucket for each. Put a limit by address
 /// around it.
@@ -72,7 +75,11 @@ pub fn cookie(name: &str) -> ReadyMade {
     ready_made(&format!("cookie:{name}"))
 }
 
-/// The value of a route parameter, as `"path:NAME"` in the attribute. Requests without it are counted by address.
+/// The value of a route parameter, as `"path:NAME"` in the attribute, percent-decoded, as handlers see it as text.
+/// Requests without it are counted by address.
+///
+/// If handlers see it as something else than text, there may be many spellings of one value: as a number, `7` is also
+/// `007`. Take a closure then that reads it as they do.
 ///
 /// A middleware around the whole application runs before the route is known and sees no parameters; one around a
 /// scope sees the scope's.
@@ -112,13 +119,8 @@ impl RequestKey for ReadyMade {
             }
             Source::Global => Some(Key::global()),
             Source::Header(name) => {
-                let mut values = request.headers().get_all(name);
-                let value = values.next().filter(|value| !value.is_empty())?.as_bytes();
-                // Which of several the application believes is not known here.
-                values
-                    .next()
-                    .is_none()
-                    .then(|| Key::tagged("header", [name.as_str().as_bytes(), value]))
+                let value = request.headers().get(name).filter(|value| !value.is_empty())?;
+                Some(Key::tagged("header", [name.as_str().as_bytes(), value.as_bytes()]))
             }
             Source::Cookie(name) => {
                 let cookie = request.cookie(name)?;
@@ -127,7 +129,8 @@ impl RequestKey for ReadyMade {
             }
             Source::Path(name) => {
                 let value = request.match_info().get(name).filter(|value| !value.is_empty())?;
-                Some(Key::tagged("path", [name.as_str(), value]))
+                let value: Cow<'_, [u8]> = percent_decode_str(value).into();
+                Some(Key::tagged("path", [name.as_bytes(), &value]))
             }
         }
     }

@@ -1,0 +1,56 @@
+//! The generics of the limited function: those of the handler, and what being a handler asks of them.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    FnArg, GenericParam, Generics, Ident, ReturnType, Signature, Type, WhereClause, parse_quote,
+};
+
+/// The parameters and conditions of the function around a handler.
+///
+/// A handler need not say that its arguments can be extracted and its result be answered: actix-web asks that of each
+/// use. The function around it uses it for all parameters at once, so it has to be said here.
+pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
+    let mut generics = signature.generics.clone();
+    let types: Vec<Ident> =
+        generics.type_params().map(|parameter| parameter.ident.clone()).collect();
+    if generics.params.iter().all(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
+        // Nothing of the limited function borrows.
+        generics = Generics::default();
+    }
+
+    let arguments = signature.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(argument) if mentions(&argument.ty, &types) => Some(&argument.ty),
+        _ => None,
+    });
+    let result = match &signature.output {
+        ReturnType::Type(_, ty) if !matches!(**ty, Type::ImplTrait(_)) && mentions(ty, &types) => {
+            Some(ty)
+        }
+        _ => None,
+    };
+    let conditions = types
+        .iter()
+        .map(|ty| parse_quote!(#ty: 'static))
+        .chain(arguments.map(|ty| parse_quote!(#ty: ::rateguard::__private::FromRequest + 'static)))
+        .chain(result.map(|ty| parse_quote!(#ty: ::rateguard::__private::Responder<Body: 'static>)))
+        .collect::<Vec<syn::WherePredicate>>();
+    if !conditions.is_empty() {
+        generics.make_where_clause().predicates.extend(conditions);
+    }
+
+    let conditions = generics.where_clause.take();
+    (quote!(#generics), conditions)
+}
+
+/// Whether one of these parameters is named in a type.
+fn mentions(ty: &Type, parameters: &[Ident]) -> bool {
+    fn any(tokens: TokenStream, parameters: &[Ident]) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => parameters.contains(&ident),
+            TokenTree::Group(group) => any(group.stream(), parameters),
+            _ => false,
+        })
+    }
+    any(ty.to_token_stream(), parameters)
+}
