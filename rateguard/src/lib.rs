@@ -38,7 +38,7 @@ pub mod __private {
     pub use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
 
     pub use crate::http::attribute::{Limit, limited};
-    use crate::{Key, KeyValue, Quota, key};
+    use crate::{Key, KeyValue, Quota, RequestKey, key};
 
     /// A quota that the attribute has checked.
     ///
@@ -55,7 +55,7 @@ pub mod __private {
 
     /// The key of a request by a ready-made key.
     pub fn ready_made_key(by: &key::ReadyMade, request: &HttpRequest) -> Key {
-        key::key_or_address(by, request)
+        key::key_or_address(by.key(request), request)
     }
 
     /// The key of a request by a function. Its value may borrow from the request.
@@ -63,6 +63,6 @@ pub mod __private {
         request: &'a HttpRequest,
         by: impl FnOnce(&'a HttpRequest) -> V,
     ) -> Key {
-        key::value_or_address(by(request), request)
+        key::key_or_address(by(request).into_key(), request)
     }
 }

@@ -1,6 +1,8 @@
 //! Redis away, killed, frozen, restarted: no request fails, none waits, and limiting resumes by itself.
 
 use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -188,25 +190,137 @@ fn under_load_no_check_waits_whatever_happens_to_redis() {
 }
 
 #[tokio::test]
-async fn a_primary_that_became_a_replica_is_left_when_it_is_one_no_more() {
+async fn a_primary_that_became_a_replica_is_left_for_new_connections_at_a_measured_pace() {
     let redis = RedisServer::start();
     let guard = redis.settings("demoted").deadline(DEADLINE).build().unwrap();
-    let policy = Policy::new("p", "1000/hour").unwrap();
+    let policy = Policy::new("p", "1000000/hour").unwrap();
     let mut client = redis.client();
-    let _: () =
-        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(free_port()).query(&mut client).unwrap();
+    let mut connections_so_far = || -> u64 {
+        let info: String = redis::cmd("INFO").arg("stats").query(&mut client).unwrap();
+        let (_, rest) = info.split_once("total_connections_received:").unwrap();
+        rest.lines().next().unwrap().parse().unwrap()
+    };
+    let mut replica_of = {
+        let mut client = redis.client();
+        move |host: &str, port: &str| {
+            let _: () = redis::cmd("REPLICAOF").arg(host).arg(port).query(&mut client).unwrap();
+        }
+    };
     let wait_for = async |answered: bool| {
         let start = Instant::now();
-        while guard.check(&policy, &Key::global()).await.is_ok() != answered {
+        loop {
+            let answer = guard.check(&policy, &Key::global()).await;
+            if answer.is_ok() == answered {
+                return answer.err();
+            }
             assert!(start.elapsed() < Duration::from_secs(60));
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    wait_for(false).await;
-    let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
-    assert_eq!(unavailable.cause(), StoreError::NotReady);
-    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut client).unwrap();
     wait_for(true).await;
+    let before = connections_so_far();
+    replica_of("127.0.0.1", &free_port().to_string());
+    let unavailable = wait_for(false).await.unwrap();
+    assert_eq!(unavailable.cause(), StoreError::NotReady);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        assert!(guard.check(&policy, &Key::global()).await.is_err());
+    }
+    // Another server may answer at that address now; but nobody is flooded with connections to find out.
+    let made = connections_so_far() - before;
+    assert!((2..50).contains(&made), "{made}");
+    replica_of("NO", "ONE");
+    wait_for(true).await;
+}
+
+/// A server that treats its connections in this way; returns where it is and how many it had.
+fn strange_server(treat: impl Fn(TcpStream) + Send + Sync + 'static) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = url(listener.local_addr().unwrap().port());
+    let connections = Arc::new(AtomicU64::new(0));
+    let (counter, treat) = (connections.clone(), Arc::new(treat));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            counter.fetch_add(1, SeqCst);
+            let treat = treat.clone();
+            thread::spawn(move || treat(stream.unwrap()));
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_costs_no_more_than_the_deadline() {
+    let (silent, _) = strange_server(|stream| {
+        thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    let guard = RateGuard::redis(silent).deadline(DEADLINE).build().unwrap();
+    let policy = Policy::new("p", "1/hour").unwrap();
+    let start = Instant::now();
+    let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+    assert_eq!(unavailable.cause(), StoreError::Timeout);
+    // The attempt to connect goes on for longer.
+    assert!(start.elapsed() < 9 * DEADLINE, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn servers_that_hang_up_or_talk_nonsense_are_asked_at_a_measured_pace() {
+    let hang_up = |stream: TcpStream| drop(stream);
+    let nonsense = |mut stream: TcpStream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+    };
+    // It answers, but later than anybody waits.
+    let slow = |mut stream: TcpStream| {
+        let mut request = [0; 4096];
+        while matches!(stream.read(&mut request), Ok(1..)) {
+            thread::sleep(3 * DEADLINE);
+            let _ = stream.write_all(b"+OK\r\n+OK\r\n");
+        }
+    };
+    for (address, connections) in
+        [strange_server(hang_up), strange_server(nonsense), strange_server(slow)]
+    {
+        let guard = RateGuard::redis(address).deadline(DEADLINE).build().unwrap();
+        let policy = Policy::new("p", "1/hour").unwrap();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(2) {
+            assert!(guard.check(&policy, &Key::global()).await.is_err());
+        }
+        let made = connections.load(SeqCst);
+        assert!((1..50).contains(&made), "{made}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cuts_idle_connections_off_fails_no_check() {
+    let redis = RedisServer::start_with(&["--timeout", "3"]);
+    let guard = redis.settings("idle").deadline(Duration::from_secs(10)).build().unwrap();
+    let policy = Policy::new("p", "9/hour").unwrap();
+    for _ in 0..2 {
+        assert!(guard.check(&policy, &Key::global()).await.is_ok());
+        tokio::time::sleep(Duration::from_secs(6)).await;
+    }
+    assert!(guard.check(&policy, &Key::global()).await.is_ok());
+}
+
+#[tokio::test]
+async fn callers_without_patience_do_not_hide_a_dead_connection() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("impatient").deadline(Duration::from_secs(2)).build().unwrap();
+    let policy = Policy::new("p", "1000000/hour").unwrap();
+    guard.check(&policy, &Key::global()).await.unwrap();
+    redis.freeze();
+    let (start, key) = (Instant::now(), Key::global());
+    loop {
+        let check = guard.check(&policy, &key);
+        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(50), check).await {
+            // Nobody waited for the deadline, and yet it was found out.
+            assert!(answer.is_err());
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@
 -- ARGV[3]  member: a name that no other request has
 --
 -- Reply    { admitted (1 or 0), remaining, microseconds to reset, microseconds to retry (0 if admitted) }
--- Writes   nothing when the request is denied, unless the clock was set back since the last one
--- Costs    O(log n) for n live members, plus O(log n) for each member that has expired
+-- Writes   nothing when the request is denied, unless the clock was set back or the window lengthened since the last
+-- Costs    O(log n) for n live members, plus O(log n) for each member that has expired or, after the clock was set
+--          back, is in the future
 
 local log = KEYS[1]
 local limit = tonumber(ARGV[1])
@@ -32,12 +33,14 @@ local function outlive_the_window()
   redis.call('PEXPIRE', log, score(math.ceil(window / 1000) + MARGIN_MS))
 end
 
+local newest = tonumber(redis.call('ZRANGE', log, -1, -1, 'WITHSCORES')[2]) or 0
+
 -- The clock was set back: requests from its future count as if they came now, for one window at most.
-local future = redis.call('ZRANGEBYSCORE', log, '(' .. score(now), '+inf')
-if #future > 0 then
-  for _, name in ipairs(future) do
+if newest > now then
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', log, '(' .. score(now), '+inf')) do
     redis.call('ZADD', log, score(now), name)
   end
+  newest = now
   outlive_the_window()
 end
 
@@ -50,11 +53,16 @@ if live >= limit then
   local last_to_leave =
     redis.call('ZRANGEBYSCORE', log, live_from, '+inf', 'WITHSCORES', 'LIMIT', live - limit, 1)
   local wait = last_to_leave[2] + window - now
+  -- The key was to outlive a shorter window.
+  if redis.call('PTTL', log) * 1000 < newest + window - now then
+    outlive_the_window()
+  end
   return { 0, 0, wait, wait }
 end
 
-redis.call('ZREMRANGEBYSCORE', log, '-inf', score(now - window))
+-- First what needs memory: if there is none, the server refuses it, and nothing has been written.
 redis.call('ZADD', log, score(now), member)
+redis.call('ZREMRANGEBYSCORE', log, '-inf', score(now - window))
 outlive_the_window()
 
 local oldest = redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')

@@ -99,7 +99,7 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// A guard on Redis, where there is no Tokio runtime.
+    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         let bucket = Bucket { name: policy.name(), key };
         let answer = match self.shared.store.check(bucket, policy.quota()) {

@@ -18,38 +18,43 @@ pub struct Failures {
 }
 
 pub(super) struct Outage {
-    open: AtomicU64,
-    closed: AtomicU64,
+    open: Outcome,
+    closed: Outcome,
+}
+
+/// What became of the requests.
+struct Outcome {
+    count: AtomicU64,
+    /// For the log, one for each cause.
     lines: [Line; StoreError::ALL.len()],
 }
 
 impl Outage {
     pub(super) fn new() -> Self {
-        Self {
-            open: AtomicU64::new(0),
-            closed: AtomicU64::new(0),
+        let outcome = || Outcome {
+            count: AtomicU64::new(0),
             lines: StoreError::ALL.map(|_| Line::new(Instant::now())),
-        }
+        };
+        Self { open: outcome(), closed: outcome() }
     }
 
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
-        let (counter, outcome) = match on_error {
-            OnError::Closed => (&self.closed, "are refused"),
-            _ => (&self.open, "pass unchecked"),
+        let (outcome, word) = match on_error {
+            OnError::Closed => (&self.closed, "refused"),
+            _ => (&self.open, "passed unchecked"),
         };
-        counter.fetch_add(1, Relaxed);
+        outcome.count.fetch_add(1, Relaxed);
         // The variants have no values of their own, so they are numbered from 0.
-        let line = &self.lines[cause as usize];
-        if let Some(unsaid) = line.say(Instant::now()) {
+        if let Some(requests) = outcome.lines[cause as usize].say(Instant::now()) {
             log::warn!(
                 target: "rateguard",
-                "no rate limit decision: {cause}; requests {outcome} ({unsaid} since the last line like this)"
+                "no rate limit decision: {cause}; {requests} requests {word} since the last line like this"
             );
         }
     }
 
     pub(super) fn failures(&self) -> Failures {
-        Failures { open: self.open.load(Relaxed), closed: self.closed.load(Relaxed) }
+        Failures { open: self.open.count.load(Relaxed), closed: self.closed.count.load(Relaxed) }
     }
 }
 

@@ -183,7 +183,7 @@ where
         let service = Rc::clone(&self.service);
         let limit = Arc::clone(&self.limit);
         Box::pin(async move {
-            let key = key_or_address(&*limit.by, request.request());
+            let key = key_or_address(limit.by.key(request.request()), request.request());
             let passed = enforce(&limit.guard, &limit.policy, &key, request.request()).await;
             let decision = decided(request.request());
             // No clone of the request may live while the inner service routes it.

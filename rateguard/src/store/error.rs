@@ -16,7 +16,7 @@ pub enum StoreError {
     Authentication,
     /// The server does not let this user run the script or touch the key.
     Permission,
-    /// The server is a replica, is loading its data or has no quorum.
+    /// The server does not take writes now: it is a replica, loads its data, or lacks replicas or a disk.
     NotReady,
     /// The server is busy with another script.
     Busy,
@@ -52,7 +52,9 @@ impl fmt::Display for StoreError {
             Self::Disconnected => "the connection was lost",
             Self::Authentication => "the server refused user or password",
             Self::Permission => "the server does not permit the script or the key",
-            Self::NotReady => "the server is a replica, loading or without quorum",
+            Self::NotReady => {
+                "the server takes no writes now (a replica, loading, or short of replicas or disk)"
+            }
             Self::Busy => "the server is busy with another script",
             Self::OutOfMemory => "the server has no memory left",
             Self::Cluster => "the server is part of a cluster, which is not supported",

@@ -7,5 +7,5 @@ mod ready_made;
 mod request;
 
 pub use ready_made::{ReadyMade, cookie, global, header, ip, path, user};
+pub(crate) use request::key_or_address;
 pub use request::{KeyValue, RequestKey};
-pub(crate) use request::{key_or_address, value_or_address};

@@ -44,16 +44,7 @@ impl<V: Into<Key>> KeyValue for Option<V> {
     }
 }
 
-/// The key of a request, or that of its client's address.
-pub(crate) fn key_or_address(by: &dyn RequestKey, request: &HttpRequest) -> Key {
-    or_address(by.key(request), request)
-}
-
-/// The key that a closure found in a request, or that of the client's address.
-pub(crate) fn value_or_address(value: impl KeyValue, request: &HttpRequest) -> Key {
-    or_address(value.into_key(), request)
-}
-
-fn or_address(key: Option<Key>, request: &HttpRequest) -> Key {
+/// The key that a request has, or that of its client's address.
+pub(crate) fn key_or_address(key: Option<Key>, request: &HttpRequest) -> Key {
     key.unwrap_or_else(|| peer::network(request).key("no key"))
 }

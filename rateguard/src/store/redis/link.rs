@@ -7,17 +7,17 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use futures_util::future;
-use redis::{AsyncConnectionConfig, ConnectionInfo, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ConnectionInfo, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, oneshot, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause, and so about the longest time that a Redis that is back goes unnoticed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How often an idle connection is tested, so that its loss is not found by a request; it also keeps those awake that
+/// cut idle connections off.
+const TEST_EVERY: Duration = Duration::from_secs(1);
 /// A connection that has lived so long was a good one: the next failure is a first one again.
 const GOOD_LIFE: Duration = Duration::from_secs(5);
 
@@ -68,9 +71,20 @@ struct Reports {
 }
 
 impl Reports {
-    fn useless(&self) -> MutexGuard<'_, Option<(u64, StoreError)>> {
+    /// The connection of this generation is of no more use.
+    fn condemn(&self, generation: u64, cause: StoreError) {
+        let mut useless = self.useless.lock().unwrap_or_else(PoisonError::into_inner);
+        if useless.is_none_or(|(known, _)| known < generation) {
+            *useless = Some((generation, cause));
+            self.wake.notify_one();
+        }
+    }
+
+    /// Why the connection of this generation is of no more use, if it is.
+    fn condemned(&self, generation: u64) -> Option<StoreError> {
         // One assignment cannot be left half done.
-        self.useless.lock().unwrap_or_else(PoisonError::into_inner)
+        let useless = self.useless.lock().unwrap_or_else(PoisonError::into_inner);
+        useless.filter(|(known, _)| *known >= generation).map(|(_, cause)| cause)
     }
 }
 
@@ -79,7 +93,7 @@ impl Link {
         let (state, states) = watch::channel(State::Connecting);
         let (end, ended) = oneshot::channel();
         let reports = Arc::new(Reports::default());
-        let keeper = Keeper { pool: pool(server, deadline)?, state, reports: Arc::clone(&reports) };
+        let keeper = Keeper { pool: pool(server)?, deadline, state, reports: Arc::clone(&reports) };
         let (started, starts) = mpsc::channel();
         thread::Builder::new().name("rateguard-redis".to_owned()).spawn(move || {
             // Made here, because a runtime must not be dropped where another one runs.
@@ -112,28 +126,22 @@ impl Link {
     /// A check failed on the connection of this generation.
     pub(super) fn failed(&self, generation: u64, cause: StoreError) {
         if calls_for_a_new_connection(cause) {
-            let mut useless = self.reports.useless();
-            if useless.is_none_or(|(known, _)| known < generation) {
-                *useless = Some((generation, cause));
-                self.reports.wake.notify_one();
-            }
-        } else if cause == StoreError::Timeout {
-            self.suspect();
+            self.reports.condemn(generation, cause);
         }
     }
 
-    /// A check had no answer in time: the connection should be looked at.
+    /// A check had no answer in time: the connection should be tested.
     pub(super) fn suspect(&self) {
         self.reports.wake.notify_one();
     }
 }
 
-/// The pool makes, tests and replaces the connection; there is one.
-fn pool(server: ConnectionInfo, deadline: Duration) -> io::Result<Pool> {
+/// The pool makes the connection and replaces it; there is one.
+fn pool(server: ConnectionInfo) -> io::Result<Pool> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // For the pool's own question whether the connection is alive: an answer later than that would not help.
-        .set_response_timeout(Some(deadline))
+        // Whoever asks has a deadline of its own.
+        .set_response_timeout(None)
         // Checks wait for their deadline rather than for room in the queue.
         .set_pipeline_buffer_size(1024);
     let manager = Manager::new_with_config(server, config).map_err(io::Error::other)?;
@@ -142,65 +150,79 @@ fn pool(server: ConnectionInfo, deadline: Duration) -> io::Result<Pool> {
 
 struct Keeper {
     pool: Pool,
+    /// An answer later than this is none.
+    deadline: Duration,
     state: watch::Sender<State>,
     reports: Arc<Reports>,
-}
-
-/// What the checks found.
-enum Finding {
-    /// One had no answer in time; the connection may be well.
-    Suspect,
-    /// The connection is of no more use.
-    Useless(StoreError),
 }
 
 impl Keeper {
     async fn keep(self) {
         let mut pause = FIRST_PAUSE;
-        let mut born = Instant::now();
+        let mut last_failure = Instant::now();
         for generation in 1.. {
-            // A connection that comes back to the pool is tested here, and replaced if it fails the test.
             let cause = match self.pool.get().await {
-                Ok(connection) => match self.lend(&connection, generation).await {
-                    Finding::Suspect => continue,
-                    Finding::Useless(cause) => {
-                        // Taken out of the pool, it is closed when the last check lets go of it.
-                        drop(Connection::take(connection));
-                        cause
-                    }
-                },
-                Err(error) => cause(&error),
+                Ok(connection) => {
+                    // Taken out of the pool, it is closed when the last check lets go of it.
+                    self.lend(Connection::take(connection), generation).await
+                }
+                Err(error) => why_not_connected(&error),
             };
-            if born.elapsed() >= GOOD_LIFE {
+            let was_good = last_failure.elapsed() >= GOOD_LIFE;
+            if was_good {
                 pause = FIRST_PAUSE;
+            }
+            if was_good && cause == StoreError::Disconnected {
+                // Most likely the server is there, and a new connection a matter of a moment.
                 self.state.send_replace(State::Connecting);
             } else {
                 self.state.send_replace(State::Down(cause));
                 sleep(jittered(pause)).await;
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }
-            born = Instant::now();
+            last_failure = Instant::now();
         }
     }
 
-    /// Lends the connection to the checks until one of them has something to say of it.
-    async fn lend(&self, connection: &Connection, generation: u64) -> Finding {
-        let connection = MultiplexedConnection::clone(connection);
-        self.state.send_replace(State::Up(Live { connection, generation }));
-        self.reports.wake.notified().await;
-        match *self.reports.useless() {
-            Some((useless, cause)) if useless >= generation => Finding::Useless(cause),
-            _ => Finding::Suspect,
+    /// Lends the connection to the checks until it is of no more use, and says why.
+    async fn lend(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
+        let live = Live { connection: connection.clone(), generation };
+        self.state.send_replace(State::Up(live));
+        loop {
+            // Until somebody has something to say, or nobody had for a while.
+            let _ = timeout(TEST_EVERY, self.reports.wake.notified()).await;
+            if let Some(cause) = self.reports.condemned(generation) {
+                return cause;
+            }
+            if let Err(cause) = self.test(connection.clone()).await {
+                return cause;
+            }
+            // Checks that come too late again and again do not make for a test each.
+            sleep(FIRST_PAUSE).await;
+        }
+    }
+
+    /// Whether the connection answers.
+    async fn test(&self, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
+        let ping = redis::cmd("PING");
+        match timeout(self.deadline, ping.query_async::<Value>(&mut connection)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => match classify(&error) {
+                cause if calls_for_a_new_connection(cause) => Err(cause),
+                // It answers, if only to say that it cannot.
+                _ => Ok(()),
+            },
+            Err(_) => Err(StoreError::Timeout),
         }
     }
 }
 
 /// Why the pool has no connection.
-fn cause(error: &PoolError) -> StoreError {
+fn why_not_connected(error: &PoolError) -> StoreError {
     match error {
         PoolError::Backend(error) => match classify(error) {
-            // Nobody answered the attempt to connect.
-            StoreError::Timeout => StoreError::Unreachable,
+            // There was no connection that could have been lost.
+            StoreError::Timeout | StoreError::Disconnected => StoreError::Unreachable,
             cause => cause,
         },
         _ => StoreError::Unreachable,
@@ -211,4 +233,26 @@ fn cause(error: &PoolError) -> StoreError {
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(pause) as f64 / u64::MAX as f64;
     pause.mul_f64(0.75 + random / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_an_old_connection_does_not_condemn_the_new_one() {
+        let reports = Reports::default();
+        reports.condemn(2, StoreError::Disconnected);
+        reports.condemn(1, StoreError::NotReady);
+        assert_eq!(reports.condemned(1), Some(StoreError::Disconnected));
+        assert_eq!(reports.condemned(2), Some(StoreError::Disconnected));
+        assert_eq!(reports.condemned(3), None);
+    }
+
+    #[test]
+    fn pauses_differ_and_stay_near_what_they_are() {
+        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(100))).collect();
+        assert!(pauses.iter().all(|it| (75..=125).contains(&it.as_millis())), "{pauses:?}");
+        assert!(pauses.windows(2).any(|pair| pair[0] != pair[1]));
+    }
 }
