@@ -4,12 +4,14 @@
 //! the same words and refuse the others with the same sentence. Applications use it through `rateguard`, which
 //! re-exports [`Quota`].
 
+mod algorithm;
 mod key;
 mod name;
 mod on_error;
 mod quota;
 mod window;
 
+pub use algorithm::{Algorithm, AlgorithmError};
 pub use key::{KeyNotation, KeyNotationError};
 pub use name::{NameError, check_name};
 pub use on_error::{OnError, OnErrorError};

@@ -3,7 +3,9 @@
 use std::{fmt::Display, str::FromStr, time::Duration};
 
 use proc_macro2::Span;
-use rateguard_grammar::{KeyNotation, OnError, Quota, QuotaError, check_name, parse_window};
+use rateguard_grammar::{
+    Algorithm, KeyNotation, OnError, Quota, QuotaError, check_name, parse_window,
+};
 use syn::{
     Expr, ExprLit, Ident, Lit, LitStr, Token,
     parse::{Parse, ParseStream},
@@ -39,6 +41,8 @@ struct Written {
     limit: Option<At<u32>>,
     window: Option<At<Duration>>,
     rate: Option<At<Quota>>,
+    algorithm: Option<At<Algorithm>>,
+    burst: Option<At<u32>>,
     key: Option<At<Key>>,
     name: Option<At<LitStr>>,
     on_error: Option<At<OnError>>,
@@ -52,6 +56,8 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.limit, name, input, limit)),
     ("window", |to, name, input| set_once(&mut to.window, name, input, window)),
     ("rate", |to, name, input| set_once(&mut to.rate, name, input, rate)),
+    ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, algorithm)),
+    ("burst", |to, name, input| set_once(&mut to.burst, name, input, burst)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, key)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, on_error)),
@@ -96,7 +102,7 @@ fn legal_names() -> String {
 impl Written {
     fn check(self) -> syn::Result<Args> {
         Ok(Args {
-            quota: quota(self.rate, self.limit, self.window)?,
+            quota: counted(quota(self.rate, self.limit, self.window)?, self.algorithm, self.burst)?,
             key: self.key.map_or(Key::Notation(KeyNotation::Ip), |key| key.value),
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
@@ -135,6 +141,22 @@ fn quota(
     }
 }
 
+/// The quota with the algorithm and the burst that are written beside it.
+fn counted(
+    mut quota: Quota,
+    algorithm: Option<At<Algorithm>>,
+    burst: Option<At<u32>>,
+) -> syn::Result<Quota> {
+    if let Some(algorithm) = algorithm {
+        quota =
+            quota.with_algorithm(algorithm.value).map_err(|error| refuse(algorithm.span, error))?;
+    }
+    if let Some(burst) = burst {
+        quota = quota.with_burst(burst.value).map_err(|error| refuse(burst.span, error))?;
+    }
+    Ok(quota)
+}
+
 /// Reads the value of `name` into `to`, unless there is one already.
 fn set_once<T>(
     to: &mut Option<At<T>>,
@@ -156,14 +178,27 @@ fn set_once<T>(
 }
 
 fn limit(expr: Expr) -> syn::Result<u32> {
-    match &expr {
+    number(&expr, QuotaError::Limit)
+}
+
+fn burst(expr: Expr) -> syn::Result<u32> {
+    number(&expr, QuotaError::Burst)
+}
+
+fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
+    parsed(expr, "an algorithm is text in quotes, such as \"token_bucket\"")
+}
+
+/// A whole number that is written out.
+fn number(expr: &Expr, otherwise: QuotaError) -> syn::Result<u32> {
+    match expr {
         // A suffix such as the `k` of `5k` would be passed over.
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
             number.base10_parse().ok()
         }
         _ => None,
     }
-    .ok_or_else(|| refuse(expr.span(), QuotaError::Limit))
+    .ok_or_else(|| refuse(expr.span(), otherwise))
 }
 
 fn window(expr: Expr) -> syn::Result<Duration> {

@@ -113,8 +113,11 @@ fn limit(args: &Args) -> TokenStream {
     let limit = args.quota.limit();
     // A year has fewer than 2^45 microseconds.
     let window = u64::try_from(args.quota.window().as_micros()).unwrap_or(u64::MAX);
+    // The enums derive `Debug`, which writes a variant as its name.
+    let algorithm = args.quota.algorithm();
+    let algorithm = format_ident!("{algorithm:?}");
+    let capacity = args.quota.capacity();
     let on_error = option(args.on_error.map(|on_error| {
-        // The enum derives `Debug`, which writes a variant as its name.
         let variant = format_ident!("{on_error:?}");
         quote!(::rateguard::OnError::#variant)
     }));
@@ -123,7 +126,9 @@ fn limit(args: &Args) -> TokenStream {
         fn here() {}
         static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
             ::std::sync::LazyLock::new(|| {
-                const QUOTA: ::rateguard::Quota = ::rateguard::__private::quota(#limit, #window);
+                const QUOTA: ::rateguard::Quota = ::rateguard::__private::quota(
+                    #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
+                );
                 ::rateguard::__private::Limit::new(#name, here, QUOTA, #on_error)
             });
         &*LIMIT

@@ -38,10 +38,10 @@ impl Decision {
         self.quota
     }
 
-    /// How many requests a window admits.
+    /// How many requests are admitted at once at the most: the quota's limit, or the burst of a token bucket.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.quota.limit()
+        self.quota.capacity()
     }
 
     /// How many more requests would be admitted at this moment.

@@ -12,7 +12,7 @@ mod http;
 mod policy;
 mod store;
 
-pub use rateguard_grammar::{NameError, OnError, Quota, QuotaError, RateError};
+pub use rateguard_grammar::{Algorithm, NameError, OnError, Quota, QuotaError, RateError};
 #[cfg(feature = "macros")]
 pub use rateguard_macros::rate_limit;
 
@@ -38,7 +38,7 @@ pub mod __private {
     pub use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
 
     pub use crate::http::attribute::{Limit, limited};
-    use crate::{Key, KeyValue, Quota, RequestKey, key};
+    use crate::{Algorithm, Key, KeyValue, Quota, RequestKey, key};
 
     /// A quota that the attribute has checked.
     ///
@@ -46,10 +46,19 @@ pub mod __private {
     ///
     /// At compile time, if it has not.
     #[allow(clippy::panic, reason = "it runs at compile time")]
-    pub const fn quota(limit: u32, window: u64) -> Quota {
-        match Quota::new(limit, Duration::from_micros(window)) {
+    pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32) -> Quota {
+        let Ok(quota) = Quota::new(limit, Duration::from_micros(window)) else {
+            panic!("the attribute checks its limit and window")
+        };
+        let Ok(quota) = quota.with_algorithm(algorithm) else {
+            panic!("the attribute checks its algorithm")
+        };
+        if capacity == quota.capacity() {
+            return quota;
+        }
+        match quota.with_burst(capacity) {
             Ok(quota) => quota,
-            Err(_) => panic!("the attribute checks its quota"),
+            Err(_) => panic!("the attribute checks its burst"),
         }
     }
 

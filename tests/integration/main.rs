@@ -9,6 +9,7 @@
     reason = "these are tests"
 )]
 
+mod algorithms;
 mod answers;
 mod attribute;
 mod bodies;

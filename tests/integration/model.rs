@@ -10,7 +10,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use rateguard::{Key, Policy, Quota};
+use rateguard::{Algorithm, Key, Policy, Quota};
 
 use crate::support::{clock::guard_with_clock, redis_server::RedisServer};
 
@@ -21,6 +21,35 @@ enum Said {
     Denied { retry: u64 },
 }
 
+/// A quota as plain numbers.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    algorithm: Algorithm,
+    limit: u64,
+    window: u64,
+    capacity: u64,
+}
+
+impl Rule {
+    fn quota(self) -> Quota {
+        let quota = Quota::new(self.limit as u32, Duration::from_micros(self.window)).unwrap();
+        let quota = quota.with_algorithm(self.algorithm).unwrap();
+        match self.algorithm {
+            Algorithm::TokenBucket => quota.with_burst(self.capacity as u32).unwrap(),
+            _ => quota,
+        }
+    }
+
+    /// The longest that a request may have to wait.
+    fn longest_wait(self) -> u64 {
+        match self.algorithm {
+            Algorithm::SlidingWindowCounter => 2 * self.window,
+            Algorithm::TokenBucket => (self.capacity * self.window).div_ceil(self.limit),
+            _ => self.window,
+        }
+    }
+}
+
 /// All that was ever admitted for one key, but for what an admission has found to be over.
 #[derive(Default)]
 struct Model {
@@ -28,24 +57,92 @@ struct Model {
 }
 
 impl Model {
-    fn check(&mut self, limit: u64, window: u64, now: u64) -> Said {
+    /// How many requests count at a moment if none is admitted until then: the definition of each algorithm.
+    fn used(&self, rule: Rule, now: u64) -> u64 {
+        let Rule { limit, window, .. } = rule;
+        let count = |counts: &dyn Fn(u64) -> bool| {
+            self.admitted.iter().filter(|at| counts(**at)).count() as u64
+        };
+        match rule.algorithm {
+            Algorithm::SlidingWindow => count(&|at| at + window > now),
+            Algorithm::SlidingWindowCounter => {
+                let current = count(&|at| at / window == now / window);
+                let previous = count(&|at| at / window + 1 == now / window);
+                let left = window - now % window;
+                current
+                    + (u128::from(previous) * u128::from(left)).div_ceil(u128::from(window)) as u64
+            }
+            Algorithm::FixedWindow => {
+                // Each window begins with the first request after the one before.
+                let mut start = None;
+                for at in &self.admitted {
+                    if start.is_none_or(|start| at - start >= window) {
+                        start = Some(*at);
+                    }
+                }
+                match start {
+                    Some(start) if now - start < window => count(&|at| at >= start),
+                    _ => 0,
+                }
+            }
+            Algorithm::TokenBucket => {
+                // What is missing, in tokens times the window; `limit` of these come back in a microsecond.
+                let (mut missing, mut last) = (0_u128, 0);
+                for at in self.admitted.iter().copied().chain([now]) {
+                    missing = missing.saturating_sub(u128::from(at - last) * u128::from(limit));
+                    missing += u128::from(window);
+                    last = at;
+                }
+                (missing - u128::from(window)).div_ceil(u128::from(window)) as u64
+            }
+            _ => unreachable!("an algorithm without a definition"),
+        }
+    }
+
+    /// The first moment at which there is room for so many.
+    fn until_room(&self, rule: Rule, now: u64, places: u64) -> u64 {
+        let fits = |after| self.used(rule, now + after) + places <= rule.capacity;
+        let (mut too_early, mut enough) = (0, 4 * rule.longest_wait());
+        if fits(0) {
+            return 0;
+        }
+        while too_early + 1 < enough {
+            let middle = (too_early + enough) / 2;
+            *(if fits(middle) { &mut enough } else { &mut too_early }) = middle;
+        }
+        enough
+    }
+
+    fn check(&mut self, rule: Rule, now: u64) -> Said {
         // A clock that was set back: what it has not reached yet is taken for now.
         for at in &mut self.admitted {
             *at = (*at).min(now);
         }
-        let live: Vec<u64> = self.admitted.iter().copied().filter(|at| at + window > now).collect();
-        let left_at = |then: u64| live.iter().filter(|at| *at + window > then).count() as u64;
-        if left_at(now) < limit {
-            self.admitted = [&live[..], &[now]].concat();
-            let oldest = live.iter().copied().chain([now]).min().unwrap();
-            return Said::Allowed {
-                remaining: limit - left_at(now) - 1,
-                reset: oldest + window - now,
-            };
+        if self.used(rule, now) >= rule.capacity {
+            return Said::Denied { retry: self.until_room(rule, now, 1) };
         }
-        // It gets in at the first moment at which somebody leaves and fewer than the limit are left.
-        let first = live.iter().map(|at| at + window).filter(|then| left_at(*then) < limit).min();
-        Said::Denied { retry: first.unwrap() - now }
+        if rule.algorithm == Algorithm::SlidingWindow {
+            self.admitted.retain(|at| at + rule.window > now);
+        }
+        self.admitted.push(now);
+        let remaining = rule.capacity - self.used(rule, now);
+        Said::Allowed { remaining, reset: self.until_room(rule, now, remaining + 1) }
+    }
+}
+
+/// Whether the newest of these requests is one too many for those before it, by a clock that is never set back.
+fn is_one_too_many(rule: Rule, admitted: &[u64]) -> bool {
+    let newest = *admitted.last().unwrap();
+    let within = |span: u64| admitted.iter().filter(|at| newest - **at < span).count() as u64;
+    match rule.algorithm {
+        Algorithm::SlidingWindow => within(rule.window) > rule.limit,
+        Algorithm::TokenBucket => admitted.iter().enumerate().any(|(place, first)| {
+            // No more than the burst, and what came back since.
+            let taken = (admitted.len() - place) as u128;
+            let back = u128::from(newest - first) * u128::from(rule.limit);
+            taken * u128::from(rule.window) > u128::from(rule.capacity * rule.window) + back
+        }),
+        _ => within(rule.window) > 2 * rule.limit,
     }
 }
 
@@ -67,10 +164,16 @@ enum Step {
     },
 }
 
-fn quotas() -> impl Strategy<Value = (u64, u64)> {
+fn rules() -> impl Strategy<Value = Rule> {
+    let algorithms =
+        prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
+    let limits = prop_oneof![Just(1), 1_u64..5, 5_u64..40];
     let windows =
         prop_oneof![Just(1_000), Just(60_000_000), 1_000_u64..1_000_000, Just(31_536_000_000_000)];
-    (prop_oneof![Just(1), 1_u64..5, 5_u64..40], windows)
+    (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
+        let capacity = if algorithm == Algorithm::TokenBucket { burst } else { limit };
+        Rule { algorithm, limit, window, capacity }
+    })
 }
 
 fn traces() -> impl Strategy<Value = Vec<Step>> {
@@ -102,11 +205,7 @@ trait Checker {
 const START: u64 = 1_800_000_000_000_000;
 
 /// Plays a trace on a store and on the model.
-fn play<S: Checker>(
-    (limit, window): (u64, u64),
-    trace: &[Step],
-    store: &mut S,
-) -> Result<usize, TestCaseError> {
+fn play<S: Checker>(rule: Rule, trace: &[Step], store: &mut S) -> Result<usize, TestCaseError> {
     let mut models: BTreeMap<u8, Model> = BTreeMap::new();
     // By key: when requests were admitted, by a clock that is never set back.
     let mut truly_admitted: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
@@ -118,34 +217,33 @@ fn play<S: Checker>(
     let mut check = |key: u8, now: u64, set_back: u64| -> Result<Said, TestCaseError> {
         checks += 1;
         let said = store.check(key, now);
-        let expected = models.entry(key).or_default().check(limit, window, now);
-        if S::KEEPS_WHAT_IS_OVER || set_back == 0 {
+        let expected = models.entry(key).or_default().check(rule, now);
+        // What was over and is there again counts with the log alone.
+        let is_kept = S::KEEPS_WHAT_IS_OVER && rule.algorithm == Algorithm::SlidingWindow;
+        if is_kept || set_back == 0 {
             prop_assert_eq!(&said, &expected);
         }
         if let Said::Allowed { .. } = said {
-            let true_now = now + set_back;
             let admitted = truly_admitted.entry(key).or_default();
-            admitted.push(true_now);
-            if let Some(earlier) = admitted.len().checked_sub(limit as usize + 1) {
-                let span = true_now - admitted[earlier];
-                prop_assert!(span >= window, "more than the limit in one window");
-            }
+            admitted.push(now + set_back);
+            prop_assert!(!is_one_too_many(rule, admitted), "more than the quota");
         }
         Ok(said)
     };
 
     for step in trace {
         match *step {
-            Step::Advance { thousandths } => now += window * thousandths / 1_000,
+            Step::Advance { thousandths } => now += rule.window * thousandths / 1_000,
             Step::Tick => now += 1,
             Step::SetBack { thousandths } => {
-                now -= window * thousandths / 1_000;
-                set_back += window * thousandths / 1_000;
+                now -= rule.window * thousandths / 1_000;
+                set_back += rule.window * thousandths / 1_000;
                 last_denied = None;
             }
             Step::Check { key } => match check(key, now, set_back)? {
                 Said::Denied { retry } => {
-                    prop_assert!((1..=window).contains(&retry), "locked out for a window at most");
+                    let possible = 1..=rule.longest_wait();
+                    prop_assert!(possible.contains(&retry), "locked out for longer than can be");
                     last_denied = Some((key, now + retry));
                 }
                 Said::Allowed { .. } => last_denied = None,
@@ -171,10 +269,9 @@ struct Memory {
 }
 
 impl Memory {
-    fn new((limit, window): (u64, u64)) -> Self {
+    fn new(rule: Rule) -> Self {
         let (guard, clock) = guard_with_clock();
-        let quota = Quota::new(limit as u32, Duration::from_micros(window)).unwrap();
-        Self { guard, clock, policy: Policy::new("model", quota).unwrap() }
+        Self { guard, clock, policy: Policy::new("model", rule.quota()).unwrap() }
     }
 }
 
@@ -207,12 +304,19 @@ impl Checker for Memory {
 struct Script<'a> {
     connection: &'a mut redis::Connection,
     source: &'a str,
-    quota: (u64, u64),
+    quota: Quota,
     prefix: String,
     members: u64,
 }
 
-const SOURCE: &str = include_str!("../../rateguard/src/algorithm/sliding_window.lua");
+const SOURCE: &str = concat!(
+    include_str!("../../rateguard/src/algorithm/begin.lua"),
+    include_str!("../../rateguard/src/algorithm/sliding_window.lua"),
+    include_str!("../../rateguard/src/algorithm/sliding_window_counter.lua"),
+    include_str!("../../rateguard/src/algorithm/fixed_window.lua"),
+    include_str!("../../rateguard/src/algorithm/token_bucket.lua"),
+    include_str!("../../rateguard/src/algorithm/decide.lua"),
+);
 
 /// The script with the time of the test, and keys that outlive the test however slow it is.
 fn source_with_time_of_the_test() -> String {
@@ -220,7 +324,7 @@ fn source_with_time_of_the_test() -> String {
         assert_eq!(source.matches(what).count(), 1, "{what}");
         source.replace(what, by)
     };
-    let source = replace(SOURCE.to_owned(), "redis.call('TIME')", "{ ARGV[4], ARGV[5] }");
+    let source = replace(SOURCE.to_owned(), "redis.call('TIME')", "{ ARGV[7], ARGV[8] }");
     replace(source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
 }
 
@@ -229,14 +333,17 @@ impl Checker for Script<'_> {
 
     fn check(&mut self, key: u8, now: u64) -> Said {
         self.members += 1;
-        let (limit, window) = self.quota;
+        let (units, refill) = self.quota.token();
         let (allowed, remaining, reset, retry): (u64, u64, u64, u64) = redis::cmd("EVAL")
             .arg(self.source)
             .arg(1)
             .arg(format!("{}:{key}", self.prefix))
-            .arg(limit)
-            .arg(window)
+            .arg(self.quota.algorithm().to_string())
             .arg(self.members)
+            .arg(self.quota.window().as_micros() as u64)
+            .arg(self.quota.capacity())
+            .arg(units)
+            .arg(refill)
             .arg(now / 1_000_000)
             .arg(now % 1_000_000)
             .query(self.connection)
@@ -258,13 +365,13 @@ impl Checker for Script<'_> {
 fn run(
     cases: u32,
     traces: impl Strategy<Value = Vec<Step>>,
-    property: impl Fn((u64, u64), &[Step]) -> Result<usize, TestCaseError>,
+    property: impl Fn(Rule, &[Step]) -> Result<usize, TestCaseError>,
 ) -> usize {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let checks = std::cell::Cell::new(0);
     TestRunner::new(config)
-        .run(&(quotas(), traces), |(quota, trace)| {
-            checks.set(checks.get() + property(quota, &trace)?);
+        .run(&(rules(), traces), |(rule, trace)| {
+            checks.set(checks.get() + property(rule, &trace)?);
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -273,15 +380,13 @@ fn run(
 
 #[test]
 fn memory_says_what_the_model_says() {
-    let checks = run(3_000, traces(), |quota, trace| play(quota, trace, &mut Memory::new(quota)));
+    let checks = run(3_000, traces(), |rule, trace| play(rule, trace, &mut Memory::new(rule)));
     assert!(checks > 100_000, "{checks}");
 }
 
 #[test]
 fn memory_says_what_the_model_says_when_the_clock_is_set_back() {
-    run(1_000, traces_with_clock_steps(), |quota, trace| {
-        play(quota, trace, &mut Memory::new(quota))
-    });
+    run(1_000, traces_with_clock_steps(), |rule, trace| play(rule, trace, &mut Memory::new(rule)));
 }
 
 fn on_redis(cases: u32, traces: impl Strategy<Value = Vec<Step>>) -> usize {
@@ -289,13 +394,18 @@ fn on_redis(cases: u32, traces: impl Strategy<Value = Vec<Step>>) -> usize {
     let connection = std::cell::RefCell::new(server.client());
     let source = source_with_time_of_the_test();
     let case = std::cell::Cell::new(0_u64);
-    run(cases, traces, |quota, trace| {
+    run(cases, traces, |rule, trace| {
         case.set(case.get() + 1);
         let mut connection = connection.borrow_mut();
         let prefix = format!("case-{}", case.get());
-        let mut script =
-            Script { connection: &mut connection, source: &source, quota, prefix, members: 0 };
-        play(quota, trace, &mut script)
+        let mut script = Script {
+            connection: &mut connection,
+            source: &source,
+            quota: rule.quota(),
+            prefix,
+            members: 0,
+        };
+        play(rule, trace, &mut script)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Several processes on one Redis are one limit, exactly.
 
+use rateguard::Algorithm;
+
 use crate::support::{process::Hammer, redis_server::RedisServer};
 
 const PROCESSES: usize = 4;
@@ -32,6 +34,15 @@ fn four_processes_admit_exactly_the_limit_of_one_key() {
 fn four_processes_admit_exactly_the_limit_of_each_of_sixteen_keys() {
     let server = RedisServer::start();
     assert_eq!(hammer(&server, "sixteen", "100/day", 16, 400), [100; 16]);
+}
+
+#[test]
+fn four_processes_admit_exactly_the_limit_by_every_algorithm() {
+    let server = RedisServer::start();
+    for (_, algorithm) in Algorithm::NAMES {
+        let rate = format!("100/365d {algorithm}");
+        assert_eq!(hammer(&server, algorithm, &rate, 1, 100), [100], "{algorithm}");
+    }
 }
 
 #[test]

@@ -2,68 +2,73 @@
 --
 -- The log is a sorted set: one member for each admitted request, its score the server's time in microseconds.
 -- A request at t counts during [t, t + window).
---
--- KEYS[1]  the log
--- ARGV[1]  limit: whole number
--- ARGV[2]  window: microseconds
--- ARGV[3]  member: a name that no other request has
---
--- Reply    { admitted (1 or 0), remaining, microseconds to reset, microseconds to retry (0 if admitted) }
--- Writes   nothing when the request is denied, unless the clock was set back or the window lengthened since the last
--- Costs    O(log n) for n live members, plus O(log n) for each member that has expired or, after the clock was set
---          back, is in the future
+-- Costs O(log n) for n live members, plus O(log n) for each member that has expired or, after the clock was set back,
+-- is in the future.
 
-local log = KEYS[1]
-local limit = tonumber(ARGV[1])
-local window = tonumber(ARGV[2])
-local member = ARGV[3]
+local sliding_window = {}
+algorithms.sliding_window = sliding_window
 
--- A key outlives its last member by this, so that it can't go before it.
-local MARGIN_MS = 1000
-
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-
--- In full: Lua's own way of writing a number keeps 14 digits of the 16.
-local function score(micros)
-  return string.format('%.0f', micros)
-end
-
-local function outlive_the_window()
-  redis.call('PEXPIRE', log, score(math.ceil(window / 1000) + MARGIN_MS))
-end
-
-local newest = tonumber(redis.call('ZRANGE', log, -1, -1, 'WITHSCORES')[2]) or 0
-
--- The clock was set back: requests from its future count as if they came now, for one window at most.
-if newest > now then
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', log, '(' .. score(now), '+inf')) do
-    redis.call('ZADD', log, score(now), name)
+function sliding_window.load()
+  local last = read('ZRANGE', key, -1, -1, 'WITHSCORES')
+  if not last then
+    return nil
   end
-  newest = now
-  outlive_the_window()
+  local newest = tonumber(last[2]) or 0
+  -- The clock was set back: requests from its future count as if they came now, for one window at most.
+  if newest > now then
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. whole(now), '+inf')) do
+      redis.call('ZADD', key, whole(now), name)
+    end
+    newest = now
+    expire_after(window)
+  end
+  local live_from = '(' .. whole(now - window)
+  local live = redis.call('ZCOUNT', key, live_from, '+inf')
+  return { newest = newest, live_from = live_from, live = live, stored = live, added = 0 }
 end
 
-local live_from = '(' .. score(now - window)
-local live = redis.call('ZCOUNT', log, live_from, '+inf')
+function sliding_window.empty()
+  return { newest = 0, live_from = '(' .. whole(now - window), live = 0, stored = 0, added = 0 }
+end
 
-if live >= limit then
-  -- Room for one more when all but `limit - 1` of the live ones have left. More than `limit` are live only if the
-  -- limit was higher before.
-  local last_to_leave =
-    redis.call('ZRANGEBYSCORE', log, live_from, '+inf', 'WITHSCORES', 'LIMIT', live - limit, 1)
-  local wait = last_to_leave[2] + window - now
+function sliding_window.used(state)
+  return state.live
+end
+
+function sliding_window.until_room(state, places)
+  -- All but `capacity - places` of the live ones must leave. More than the capacity are live only if the limit was
+  -- higher before.
+  local leaving = state.live + places - capacity
+  if leaving <= 0 then
+    return 0
+  end
+  if leaving > state.stored then
+    -- The last of them is added now.
+    return window
+  end
+  local last = redis.call('ZRANGEBYSCORE', key, state.live_from, '+inf', 'WITHSCORES', 'LIMIT', leaving - 1, 1)
+  return last[2] + window - now
+end
+
+function sliding_window.add(state, requests)
+  state.live = state.live + requests
+  state.added = state.added + requests
+end
+
+function sliding_window.save(state)
+  -- First what needs memory: if there is none, the server refuses it, and nothing has been written.
+  redis.call('ZADD', key, whole(now), member)
+  for copy = 2, state.added do
+    redis.call('ZADD', key, whole(now), member .. ':' .. copy)
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
+  expire_after(window)
+end
+
+function sliding_window.keep(state)
   -- The key was to outlive a shorter window.
-  if redis.call('PTTL', log) * 1000 < newest + window - now then
-    outlive_the_window()
+  if redis.call('PTTL', key) * 1000 < state.newest + window - now then
+    expire_after(window)
   end
-  return { 0, 0, wait, wait }
 end
 
--- First what needs memory: if there is none, the server refuses it, and nothing has been written.
-redis.call('ZADD', log, score(now), member)
-redis.call('ZREMRANGEBYSCORE', log, '-inf', score(now - window))
-outlive_the_window()
-
-local oldest = redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')
-return { 1, limit - 1 - live, oldest[2] + window - now, 0 }

@@ -4,51 +4,58 @@
 //! of that length, wherever it begins, holds more than `limit` admitted requests. It costs the memory of one time
 //! stamp for each request that counts.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
-use crate::{Decision, Quota};
-
-/// Microseconds since some fixed moment.
-pub(crate) type Micros = u64;
-
-/// The Redis form of this algorithm.
-#[cfg(feature = "redis")]
-pub(crate) const SCRIPT: &str = include_str!("sliding_window.lua");
+use super::{Micros, Step, micros};
+use crate::Quota;
 
 /// When the requests of one bucket were admitted, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     admitted: VecDeque<Micros>,
+    /// How many of the oldest no longer count. They go with the next admission, so that a denial changes nothing.
+    over: usize,
+}
+
+impl Step for Log {
+    fn settle(&mut self, quota: Quota, now: Micros) {
+        // They stop counting one window from now at the latest, and no earlier than they would have.
+        for at in self.admitted.iter_mut().rev().take_while(|at| **at > now) {
+            *at = now;
+        }
+        let window = micros(quota);
+        self.over = self.admitted.partition_point(|&at| at + window <= now);
+    }
+
+    fn used(&self, _: Quota) -> u32 {
+        // There are never more than the highest limit.
+        (self.admitted.len() - self.over) as u32
+    }
+
+    fn until_room(&self, quota: Quota, now: Micros, places: u32) -> Micros {
+        // All but `capacity - places` of those that count must leave. More than the capacity count only if the limit
+        // was higher before.
+        let leaving = (self.used(quota) + places).saturating_sub(quota.capacity()) as usize;
+        match leaving.checked_sub(1) {
+            None => 0,
+            Some(before_last) => {
+                (self.admitted[self.over + before_last] + micros(quota)).saturating_sub(now)
+            }
+        }
+    }
+
+    fn add(&mut self, _: Quota, now: Micros, requests: u32) {
+        self.admitted.drain(..self.over);
+        self.over = 0;
+        self.admitted.extend((0..requests).map(|_| now));
+    }
+
+    fn expires_at(&self, quota: Quota) -> Micros {
+        self.admitted.back().map_or(0, |at| at + micros(quota))
+    }
 }
 
 impl Log {
-    /// Decides one request and, if it is admitted, records it. A denial leaves the log as it was.
-    pub(crate) fn check(&mut self, quota: Quota, now: Micros) -> Decision {
-        self.forgive_future(now);
-
-        let window = micros(quota.window());
-        let limit = quota.limit() as usize;
-        let old = self.admitted.partition_point(|&at| at + window <= now);
-        let live = self.admitted.len() - old;
-
-        if live >= limit {
-            // Room for one more when all but `limit - 1` of the live ones have left. More than `limit` are live only
-            // if the limit was higher before.
-            let last_to_leave = self.admitted[old + (live - limit)];
-            return Decision::denied(quota, until(last_to_leave + window, now));
-        }
-
-        self.admitted.drain(..old);
-        self.admitted.push_back(now);
-        let remaining = quota.limit() - 1 - live as u32;
-        Decision::allowed(quota, remaining, until(self.admitted[0] + window, now))
-    }
-
-    /// When the newest request stops counting under this quota: from then on the log says nothing.
-    pub(crate) fn expires_at(&self, quota: Quota) -> Micros {
-        self.admitted.back().map_or(0, |at| at + micros(quota.window()))
-    }
-
     /// How many requests are recorded, including those that no longer count.
     pub(crate) fn len(&self) -> usize {
         self.admitted.len()
@@ -58,6 +65,7 @@ impl Log {
     pub(crate) fn take(&mut self, mut belongs: impl FnMut(usize) -> bool) -> Self {
         let mut taken = Self::default();
         let mut place = 0;
+        self.over = 0;
         self.admitted.retain(|at| {
             let take = belongs(place);
             place += 1;
@@ -68,28 +76,14 @@ impl Log {
         });
         taken
     }
-
-    /// If the clock was set back, requests from its future count as if they came now. They stop counting one window
-    /// from now at the latest, and no earlier than they would have.
-    fn forgive_future(&mut self, now: Micros) {
-        for at in self.admitted.iter_mut().rev().take_while(|at| **at > now) {
-            *at = now;
-        }
-    }
-}
-
-/// A legal window, less than 2^45 microseconds, in microseconds.
-fn micros(window: Duration) -> Micros {
-    window.as_micros() as Micros
-}
-
-fn until(then: Micros, now: Micros) -> Duration {
-    Duration::from_micros(then.saturating_sub(now))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::Decision;
 
     const SECOND: Micros = 1_000_000;
 

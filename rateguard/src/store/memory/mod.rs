@@ -16,7 +16,7 @@ use self::{id::BucketId, shard::Shard};
 use super::{Answer, Store};
 use crate::{
     Decision, Quota,
-    algorithm::sliding_window::Micros,
+    algorithm::Micros,
     bucket::Bucket,
     clock::{Clock, MonotonicClock},
 };

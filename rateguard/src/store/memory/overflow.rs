@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::id::BucketId;
 use crate::{
     Decision, Quota,
-    algorithm::sliding_window::{Log, Micros},
+    algorithm::{Micros, Step, sliding_window::Log},
 };
 
 /// How many logs the keys of one quota share in each shard.
@@ -28,6 +28,7 @@ struct SharedLog {
 
 impl Overflow {
     pub(super) fn check(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Decision {
+        let quota = shared_quota(quota);
         let shared = self.logs.entry(place(hash, quota)).or_default();
         let decision = shared.log.check(quota, now);
         if decision.is_allowed() {
@@ -39,18 +40,33 @@ impl Overflow {
         decision
     }
 
-    /// A log with what this key was admitted here, which leaves.
-    pub(super) fn take(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Log {
+    /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
+    pub(super) fn take(
+        &mut self,
+        id: BucketId,
+        hash: u64,
+        quota: Quota,
+        now: Micros,
+    ) -> Option<Log> {
+        let quota = shared_quota(quota);
         let place = place(hash, quota);
-        let Some(shared) = self.logs.get_mut(&place) else { return Log::default() };
+        let shared = self.logs.get_mut(&place)?;
         if shared.log.expires_at(quota) <= now {
             self.logs.remove(&place);
-            return Log::default();
+            return None;
         }
         let taken = shared.log.take(|place| shared.owners[place] == id);
         shared.owners.retain(|owner| *owner != id);
-        taken
+        (taken.len() > 0).then_some(taken)
     }
+}
+
+/// The quota of a shared log, whatever the algorithm: what a sliding window admits under it, each of them would. A
+/// bucket's burst is not for all windows.
+fn shared_quota(quota: Quota) -> Quota {
+    let limit = quota.limit().min(quota.capacity());
+    // Limit and window are those of a legal quota.
+    Quota::new(limit, quota.window()).unwrap_or(quota)
 }
 
 fn place(hash: u64, quota: Quota) -> (Quota, u64) {

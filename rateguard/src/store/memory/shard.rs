@@ -8,23 +8,23 @@ use std::{
 use super::{id::BucketId, overflow::Overflow};
 use crate::{
     Decision, Quota,
-    algorithm::sliding_window::{Log, Micros},
+    algorithm::{Micros, State},
 };
 
-/// How many expired logs a check drops at most: more than the one that it can add.
+/// How many expired buckets a check drops at most: more than the one that it can add.
 const DROPPED_PER_CHECK: usize = 2;
 
 pub(super) struct Shard {
     max_keys: usize,
-    logs: HashMap<BucketId, OwnLog>,
-    /// One entry for each log, at a time when the log may have expired and not before.
+    buckets: HashMap<BucketId, Own>,
+    /// One entry for each bucket, at a time when it may have expired and not before.
     expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
     /// For the keys that found no room.
     overflow: Overflow,
 }
 
-struct OwnLog {
-    log: Log,
+struct Own {
+    state: State,
     expires_at: Micros,
 }
 
@@ -32,7 +32,7 @@ impl Shard {
     pub(super) fn new(max_keys: usize) -> Self {
         Self {
             max_keys,
-            logs: HashMap::new(),
+            buckets: HashMap::new(),
             expiries: BinaryHeap::new(),
             overflow: Overflow::default(),
         }
@@ -41,19 +41,22 @@ impl Shard {
     pub(super) fn check(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Decision {
         self.drop_expired(now);
 
-        if let Some(own) = self.logs.get_mut(&id) {
-            let decision = own.log.check(quota, now);
-            own.expires_at = own.log.expires_at(quota);
+        if let Some(own) = self.buckets.get_mut(&id) {
+            let decision = own.state.check(quota, now);
+            own.expires_at = own.state.expires_at(quota);
             return decision;
         }
-        if self.logs.len() >= self.max_keys {
+        if self.buckets.len() >= self.max_keys {
             return self.overflow.check(id, hash, quota, now);
         }
         // What was admitted while there was no room still counts.
-        let mut log = self.overflow.take(id, hash, quota, now);
-        let decision = log.check(quota, now);
-        let expires_at = log.expires_at(quota);
-        self.logs.insert(id, OwnLog { log, expires_at });
+        let mut state = match self.overflow.take(id, hash, quota, now) {
+            Some(log) => State::SlidingWindow(log),
+            None => State::empty(quota.algorithm()),
+        };
+        let decision = state.check(quota, now);
+        let expires_at = state.expires_at(quota);
+        self.buckets.insert(id, Own { state, expires_at });
         self.expiries.push(Reverse((expires_at, id)));
         decision
     }
@@ -65,12 +68,12 @@ impl Shard {
             if at > now {
                 return;
             }
-            match self.logs.get(&id) {
+            match self.buckets.get(&id) {
                 // Admitted again since: it moves to its new place when `first` is dropped.
                 Some(own) if own.expires_at > now => *first = Reverse((own.expires_at, id)),
                 _ => {
                     PeekMut::pop(first);
-                    self.logs.remove(&id);
+                    self.buckets.remove(&id);
                 }
             }
         }
@@ -98,11 +101,11 @@ mod tests {
         for key in 0..1_000 {
             shard.check(id(key), key, quota("1/10s"), key);
         }
-        assert_eq!(shard.logs.len(), 1_000);
+        assert_eq!(shard.buckets.len(), 1_000);
         for check in 0..500 {
             shard.check(id(5_000), 0, quota("1/10s"), 20 * SECOND + check);
         }
-        assert_eq!(shard.logs.len(), 1);
+        assert_eq!(shard.buckets.len(), 1);
         assert_eq!(shard.expiries.len(), 1);
     }
 
@@ -145,7 +148,7 @@ mod tests {
         assert!(shard.check(id(2), 2, quota, 5 * SECOND).is_allowed());
         // Room: the shared request still counts.
         assert_eq!(shard.check(id(2), 2, quota, 11 * SECOND).remaining(), 0);
-        assert!(shard.logs.contains_key(&id(2)));
+        assert!(shard.buckets.contains_key(&id(2)));
         assert!(!shard.check(id(2), 2, quota, 14 * SECOND).is_allowed());
         assert!(shard.check(id(2), 2, quota, 15 * SECOND).is_allowed());
     }

@@ -14,14 +14,14 @@ use std::{
 use futures_util::future::{Either, FutureExt};
 
 pub use self::url::RedisUrlError;
-use self::{link::Link, script::SlidingWindow};
+use self::{link::Link, script::Decide};
 use super::{Answer, Store, StoreError};
 use crate::{BuildError, Decision, Quota, bucket::Bucket};
 
 pub(crate) struct RedisStore {
     prefix: String,
     link: Link,
-    script: SlidingWindow,
+    script: Decide,
     members: Members,
 }
 
@@ -30,7 +30,7 @@ impl RedisStore {
     pub(crate) fn open(url: &str, prefix: String, deadline: Duration) -> Result<Self, BuildError> {
         let server = url::parse(url).map_err(BuildError::Url)?;
         let link = Link::open(server, deadline).map_err(BuildError::Thread)?;
-        Ok(Self { prefix, link, script: SlidingWindow::new(), members: Members::new() })
+        Ok(Self { prefix, link, script: Decide::new(), members: Members::new() })
     }
 
     async fn decide(&self, bucket: Bucket<'_>, quota: Quota) -> Result<Decision, StoreError> {

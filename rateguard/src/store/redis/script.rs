@@ -1,14 +1,12 @@
-//! Calls the script of an algorithm.
+//! Calls the script.
 
 use std::time::Duration;
 
-use redis::{
-    Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, aio::MultiplexedConnection,
-};
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, aio::MultiplexedConnection};
 
-use crate::{Decision, Quota, algorithm::sliding_window};
+use crate::{Decision, Quota, algorithm::SCRIPT};
 
-pub(super) struct SlidingWindow {
+pub(super) struct Decide {
     /// The SHA-1 of the source, by which the server knows a script that it has run before.
     hash: String,
 }
@@ -16,9 +14,9 @@ pub(super) struct SlidingWindow {
 /// Admitted, remaining, microseconds to reset, microseconds to retry.
 type Reply = (u8, u32, u64, u64);
 
-impl SlidingWindow {
+impl Decide {
     pub(super) fn new() -> Self {
-        Self { hash: Script::new(sliding_window::SCRIPT).get_hash().to_owned() }
+        Self { hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
     pub(super) async fn call(
@@ -28,22 +26,26 @@ impl SlidingWindow {
         quota: Quota,
         member: &str,
     ) -> RedisResult<Decision> {
+        let (units, refill) = quota.token();
         let call = |command: &str, script: &str| {
             let mut command: Cmd = redis::cmd(command);
             command
                 .arg(script)
                 .arg(1)
                 .arg(key)
-                .arg(quota.limit())
+                .arg(quota.algorithm().to_string())
+                .arg(member)
                 .arg(quota.window().as_micros() as u64)
-                .arg(member);
+                .arg(quota.capacity())
+                .arg(units)
+                .arg(refill);
             let mut connection = connection.clone();
             async move { command.query_async::<Reply>(&mut connection).await }
         };
         let reply = match call("EVALSHA", &self.hash).await {
             // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                call("EVAL", sliding_window::SCRIPT).await?
+                call("EVAL", SCRIPT).await?
             }
             reply => reply?,
         };
@@ -53,21 +55,14 @@ impl SlidingWindow {
 
 /// Reads the reply, and takes nothing for granted that a proxy may have made of it.
 fn decision(quota: Quota, reply: Reply) -> RedisResult<Decision> {
-    let within_window = |micros| {
-        let duration = Duration::from_micros(micros);
-        (duration <= quota.window()).then_some(duration)
-    };
-    let refuse = || RedisError::from((ErrorKind::UnexpectedReturnType, "not a decision"));
     match reply {
-        (1, remaining, reset, 0) if remaining < quota.limit() => {
-            let reset = within_window(reset).ok_or_else(refuse)?;
-            Ok(Decision::allowed(quota, remaining, reset))
+        (1, remaining, reset, 0) if remaining < quota.capacity() => {
+            Ok(Decision::allowed(quota, remaining, Duration::from_micros(reset)))
         }
         (0, 0, reset, retry @ 1..) if reset == retry => {
-            let retry = within_window(retry).ok_or_else(refuse)?;
-            Ok(Decision::denied(quota, retry))
+            Ok(Decision::denied(quota, Duration::from_micros(retry)))
         }
-        _ => Err(refuse()),
+        _ => Err((ErrorKind::UnexpectedReturnType, "not a decision").into()),
     }
 }
 
@@ -84,11 +79,9 @@ mod tests {
         }
         for reply in [
             (1, 5, minute, 0),
-            (1, 4, minute + 1, 0),
             (1, 4, minute, 1),
             (0, 1, minute, minute),
             (0, 0, minute, 0),
-            (0, 0, minute + 1, minute + 1),
             (2, 4, minute, 0),
         ] {
             assert!(decision(quota, reply).is_err(), "{reply:?}");

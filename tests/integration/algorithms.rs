@@ -1,0 +1,180 @@
+//! The algorithms, through the guard and over HTTP; what each admits on random traces is in `model.rs`.
+
+use std::time::Duration;
+
+use actix_web::{App, get, test::init_service, web};
+use futures_util::FutureExt;
+use rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RateLimit, rate_limit};
+
+use crate::support::{
+    app::{get, statuses},
+    clock::{StillClock, guard_with_clock},
+    redis_server::RedisServer,
+};
+
+/// Which of the requests at these seconds are admitted in memory.
+fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
+    let (guard, clock) = guard_with_clock();
+    let policy = Policy::new("p", rate).unwrap();
+    let check = |second: &u64| {
+        clock.set(second * 1_000_000);
+        guard.allows(&policy, &Key::global()).now_or_never().unwrap()
+    };
+    seconds.iter().map(check).collect()
+}
+
+#[test]
+fn each_algorithm_has_its_own_contract() {
+    const YES: bool = true;
+    const NO: bool = false;
+    // A window that begins with the first request, and both of its requests at its end.
+    let times = [100, 109, 110, 110, 118, 119, 120];
+    assert_eq!(admitted("2/10s", &times), [YES, YES, YES, NO, NO, YES, YES]);
+    assert_eq!(admitted("2/10s fixed_window", &times), [YES, YES, YES, YES, NO, NO, YES]);
+    // Windows from 100 to 110 and from 110 to 120.
+    assert_eq!(admitted("2/10s sliding_window_counter", &times), [YES, YES, NO, NO, YES, NO, YES]);
+    // A token every 5 seconds.
+    assert_eq!(admitted("2/10s token_bucket", &times), [YES, YES, YES, NO, YES, YES, NO]);
+    assert_eq!(admitted("2/10s token_bucket burst 1", &times), [YES, YES, NO, NO, YES, NO, NO]);
+    assert_eq!(admitted("2/10s token_bucket burst 3", &times), [YES, YES, YES, YES, YES, YES, NO]);
+}
+
+fn under(algorithm: Algorithm) -> Policy {
+    let quota: Quota = "3/hour".parse().unwrap();
+    Policy::new("p", quota.with_algorithm(algorithm).unwrap()).unwrap()
+}
+
+/// Exhausts a quota under one algorithm, then asks under another and under the first again.
+async fn change(guard: &RateGuard, from: Algorithm, to: Algorithm, key: &Key) {
+    for remaining in [2, 1] {
+        let decision = guard.check(&under(from), key).await.unwrap();
+        assert_eq!((decision.is_allowed(), decision.remaining()), (true, remaining), "{from}");
+    }
+    let decision = guard.check(&under(to), key).await.unwrap();
+    assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0), "{from} to {to}");
+    for algorithm in [to, from, to] {
+        let decision = guard.check(&under(algorithm), key).await.unwrap();
+        assert!(!decision.is_allowed(), "{from} to {to}, asked under {algorithm}");
+        assert!(decision.retry_after().unwrap() > Duration::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn another_algorithm_applies_at_once_and_forgets_nothing() {
+    let server = RedisServer::start();
+    let on_redis = server.guard("change");
+    for (from, from_name) in Algorithm::NAMES {
+        for (to, to_name) in Algorithm::NAMES {
+            let (in_memory, clock) = guard_with_clock();
+            clock.set(1_800_000_000_000_000);
+            let key = Key::from_parts([from_name, to_name]);
+            change(&in_memory, from, to, &key).await;
+            change(&on_redis, from, to, &key).await;
+        }
+    }
+    // And none of it stays for ever.
+    let mut client = server.client();
+    let names: Vec<String> = redis::cmd("KEYS").arg("change:*").query(&mut client).unwrap();
+    assert_eq!(names.len(), 16);
+    for name in names {
+        let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+        assert!(expires > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_quota_applies_at_once_and_is_no_refill() {
+    let server = RedisServer::start();
+    let on_redis = server.guard("changed");
+    for (algorithm, name) in Algorithm::NAMES {
+        let (in_memory, clock) = guard_with_clock();
+        clock.set(1_800_000_000_000_000);
+        for guard in [&in_memory, &on_redis] {
+            let ask = async |rate: &str| {
+                let quota: Quota = rate.parse().unwrap();
+                let policy = Policy::new(name, quota.with_algorithm(algorithm).unwrap()).unwrap();
+                guard.check(&policy, &Key::global()).await.unwrap()
+            };
+            for _ in 0..3 {
+                assert!(ask("3/hour").await.is_allowed(), "{name}");
+            }
+            for rate in ["3/hour", "2/hour", "3/day", "3/2 hours", "1/minute"] {
+                assert!(!ask(rate).await.is_allowed(), "{name} {rate}");
+            }
+            // A higher limit has room for the difference.
+            assert!(ask("4/hour").await.is_allowed(), "{name}");
+            assert!(!ask("4/hour").await.is_allowed(), "{name}");
+        }
+    }
+}
+
+/// The clock of a Redis cannot be set, but what it has stored can be moved to its future.
+#[tokio::test]
+async fn a_clock_that_was_set_back_locks_nobody_out_for_ever() {
+    let server = RedisServer::start();
+    let guard = server.guard("back");
+    let mut client = server.client();
+    for (algorithm, field) in [
+        (Algorithm::FixedWindow, "start"),
+        (Algorithm::SlidingWindowCounter, "start"),
+        (Algorithm::TokenBucket, "at"),
+    ] {
+        let quota: Quota = "2/300ms".parse().unwrap();
+        let policy =
+            Policy::new(algorithm.to_string(), quota.with_algorithm(algorithm).unwrap()).unwrap();
+        while guard.allows(&policy, &Key::global()).await {}
+        let names: Vec<String> =
+            redis::cmd("KEYS").arg(format!("back:*:{algorithm}")).query(&mut client).unwrap();
+        let at: u64 = redis::cmd("HGET").arg(&names[0]).arg(field).query(&mut client).unwrap();
+        // An hour; a whole number of windows.
+        let ahead = at + 3_600_000_000;
+        let _: u64 =
+            redis::cmd("HSET").arg(&names[0]).arg(field).arg(ahead).query(&mut client).unwrap();
+        let _: u64 = redis::cmd("PERSIST").arg(&names[0]).query(&mut client).unwrap();
+        // What waits as long as it is told gets in after a few times, though it asks again and again.
+        let start = std::time::Instant::now();
+        while let Some(wait) = guard.check(&policy, &Key::global()).await.unwrap().retry_after() {
+            assert!(wait <= Duration::from_millis(600), "{algorithm}: {wait:?}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{algorithm}");
+            tokio::time::sleep(wait / 2).await;
+        }
+        let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
+        assert!((1..=1_600).contains(&expires), "{algorithm}: {expires}");
+    }
+}
+
+#[get("/bucket")]
+#[rate_limit(rate = "1/second", algorithm = "token_bucket", burst = 3)]
+async fn bucket() -> &'static str {
+    "ok"
+}
+
+#[get("/fixed")]
+#[rate_limit(limit = 2, window = "10s", algorithm = "fixed_window")]
+async fn fixed() -> &'static str {
+    "ok"
+}
+
+#[actix_web::test]
+async fn attribute_and_middleware_take_the_same_algorithms() {
+    let (guard, clock): (RateGuard, StillClock) = guard_with_clock();
+    let app = init_service(
+        App::new().app_data(guard.clone()).service(bucket).service(fixed).service(
+            web::resource("/middleware")
+                .wrap(RateLimit::new(&guard, "1/second token_bucket burst 3"))
+                .route(web::get().to(async || "ok")),
+        ),
+    )
+    .await;
+    clock.set(1_000_000_000);
+    for path in ["/bucket", "/middleware"] {
+        assert_eq!(get(&app, 1, path).await.numbers(), Some([3, 2, 1]), "{path}");
+        assert_eq!(statuses(&app, 1, path, 3).await, [200, 200, 429], "{path}");
+    }
+    assert_eq!(get(&app, 1, "/fixed").await.numbers(), Some([2, 1, 10]));
+    clock.advance(Duration::from_secs(1));
+    for path in ["/bucket", "/middleware"] {
+        assert_eq!(statuses(&app, 1, path, 2).await, [200, 429], "{path}");
+    }
+    assert_eq!(get(&app, 1, "/fixed").await.numbers(), Some([2, 0, 9]));
+}
