@@ -24,6 +24,11 @@ use proc_macro::TokenStream;
 ///   text: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. Limits are from 1 to 2^31, windows from 1 ms to 365 days.
 /// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`.
 ///
+/// How it is counted (default `"sliding_window"`):
+///
+/// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
+/// - `burst = 20`: how many tokens a token bucket holds. By default as many as the limit.
+///
 /// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
 /// that the key asks for is counted by its client's address, apart from those that have one:
 ///

@@ -26,6 +26,11 @@ impl Decision {
         Self { quota, remaining: 0, reset_after: retry_after, retry_after: Some(retry_after) }
     }
 
+    /// The same answer, given for another quota.
+    pub(crate) fn for_quota(self, quota: Quota) -> Self {
+        Self { quota, ..self }
+    }
+
     /// Whether the request is admitted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {

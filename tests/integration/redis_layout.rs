@@ -1,8 +1,11 @@
 //! What is in Redis, as an operator sees it.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-use rateguard::{Key, Policy, RateGuard};
+use rateguard::{Key, Policy, Quota, RateGuard};
 
 use crate::support::{PATIENCE, redis_server::RedisServer};
 
@@ -131,6 +134,45 @@ async fn no_key_is_left_without_an_expiry() {
         // -1 is no expiry; -2 is gone.
         let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
         assert_ne!(expires, -1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_key_lives_as_long_as_what_it_counts_and_a_second_longer() {
+    const HOUR: i64 = 3_600_000;
+    let server = RedisServer::start();
+    let guard = server.guard("lives");
+    let mut client = server.client();
+    let mut now = || {
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut client).unwrap();
+        seconds * 1_000 + micros / 1_000
+    };
+    // Two seconds before a full hour is too late to see the counter's window through.
+    while now() % HOUR > HOUR - 2_000 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let before = now();
+    for rate in
+        ["4/hour", "4/hour fixed_window", "4/hour sliding_window_counter", "4/hour token_bucket"]
+    {
+        let quota: Quota = rate.parse().unwrap();
+        let policy = Policy::new(quota.algorithm().to_string(), quota).unwrap();
+        guard.check(&policy, &Key::global()).await.unwrap();
+    }
+    let counted = now() - before;
+    for (name, counts_for) in [
+        ("sliding_window", HOUR),
+        ("fixed_window", HOUR),
+        // This window and the next.
+        ("sliding_window_counter", 2 * HOUR - before % HOUR),
+        // Until the one token is back.
+        ("token_bucket", HOUR / 4),
+    ] {
+        let names = keys(&mut client, &format!("lives:*}}:{name}"));
+        let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
+        let passed = counts_for + 1_000 - expires;
+        // A little rounding, the time that counting took, and what has passed since.
+        assert!((-2..=counted + 60_000).contains(&passed), "{name}: {expires}");
     }
 }
 

@@ -28,16 +28,16 @@ struct SharedLog {
 
 impl Overflow {
     pub(super) fn check(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Decision {
-        let quota = shared_quota(quota);
-        let shared = self.logs.entry(place(hash, quota)).or_default();
-        let decision = shared.log.check(quota, now);
+        let shared_quota = shared_quota(quota);
+        let shared = self.logs.entry(place(hash, shared_quota)).or_default();
+        let decision = shared.log.check(shared_quota, now);
         if decision.is_allowed() {
             shared.owners.push_back(id);
             // The log has dropped what no longer counts.
             let dropped = shared.owners.len() - shared.log.len();
             shared.owners.drain(..dropped);
         }
-        decision
+        decision.for_quota(quota)
     }
 
     /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
