@@ -67,7 +67,7 @@ local function write_numbers(algorithm, ...)
   redis.call('HSET', key, 'algorithm', algorithm, unpack(fields))
 end
 
--- By name. Each has the steps of the Rust form:
+-- By name, what makes an algorithm's steps; made only when they are used. They are those of the Rust form:
 --   load()                   the state now, or nil if the key is of another kind
 --   empty()                  a state in which nothing counts
 --   used(state)              how many requests count

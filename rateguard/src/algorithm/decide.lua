@@ -1,15 +1,16 @@
-local algorithm = algorithms[ARGV[1]]
+local algorithm = algorithms[ARGV[1]]()
 local state = algorithm.load()
 local of_another_kind = not state
 
 if of_another_kind then
   -- It was counted with another algorithm: what counts of it counts on, as if it came now.
   local kind = redis.call('TYPE', key).ok
-  local other = kind == 'zset' and algorithms.sliding_window
+  local make_other = kind == 'zset' and algorithms.sliding_window
     or kind == 'hash' and algorithms[redis.call('HGET', key, 'algorithm') or '']
-  if not other then
+  if not make_other then
     return redis.error_reply('WRONGTYPE this key is no count of ours')
   end
+  local other = make_other()
   state = algorithm.empty()
   algorithm.add(state, math.min(other.used(other.load()), capacity))
 end
