@@ -11,7 +11,6 @@ use std::{error::Error, fmt, str::FromStr};
 /// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to two limits across the end of one | one counter | O(1) |
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at once and `burst + rate × t` in any time `t` | a level and a time stamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Algorithm {
     /// The exact sliding window, as a log of the admitted requests. The default: it does what a limit says.
     #[default]

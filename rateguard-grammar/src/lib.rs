@@ -9,11 +9,13 @@ mod key;
 mod name;
 mod on_error;
 mod quota;
+mod rate;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use key::{KeyNotation, KeyNotationError};
 pub use name::{NameError, check_name};
 pub use on_error::{OnError, OnErrorError};
-pub use quota::{Quota, QuotaError, RateError};
+pub use quota::{Quota, QuotaError};
+pub use rate::RateError;
 pub use window::{WindowError, parse_window};

@@ -1,4 +1,4 @@
-//! The algorithms, through the guard and over HTTP; what each admits on random traces is in `model.rs`.
+//! The algorithms, through the guard and over HTTP; what each admits on random traces is in `traces.rs`.
 
 use std::time::Duration;
 

@@ -9,9 +9,13 @@
     reason = "these are tests"
 )]
 
+#[macro_use]
+mod support;
+
 mod algorithms;
 mod answers;
 mod attribute;
+mod attribute_context;
 mod bodies;
 mod decisions;
 mod faults;
@@ -22,5 +26,5 @@ mod names;
 mod processes;
 mod quickstart;
 mod redis_layout;
-mod support;
+mod traces;
 mod ui;

@@ -63,10 +63,10 @@ impl State {
     /// Nothing taken.
     pub(crate) fn empty(algorithm: Algorithm) -> Self {
         match algorithm {
+            Algorithm::SlidingWindow => Self::SlidingWindow(Log::default()),
             Algorithm::SlidingWindowCounter => Self::SlidingWindowCounter(Counters::default()),
             Algorithm::FixedWindow => Self::FixedWindow(Counter::default()),
             Algorithm::TokenBucket => Self::TokenBucket(Debt::default()),
-            _ => Self::SlidingWindow(Log::default()),
         }
     }
 

@@ -10,6 +10,13 @@ use actix_web::{
     test::TestRequest,
 };
 
+/// An application with this guard and these routes.
+macro_rules! app {
+    ($guard:expr, $($service:expr),* $(,)?) => {
+        actix_web::test::init_service(actix_web::App::new().app_data($guard.clone())$(.service($service))*).await
+    };
+}
+
 /// The answer of an application.
 #[derive(Debug)]
 pub struct Answer {

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+#[macro_use]
 pub mod app;
 pub mod clock;
 pub mod log_lines;

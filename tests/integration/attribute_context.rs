@@ -1,0 +1,182 @@
+//! What the attribute finds around a handler: its name, its guard, and the names of the user.
+
+use std::sync::LazyLock;
+
+use actix_web::{App, HttpRequest, get, test::init_service, web};
+use rateguard::{RateGuard, rate_limit};
+
+use crate::support::{
+    app::{get, statuses},
+    log_lines,
+};
+
+#[get("/below")]
+#[rate_limit(limit = 1, window = 60)]
+async fn below() -> &'static str {
+    "below"
+}
+
+mod twin {
+    #[actix_web::get("/twin")]
+    #[rateguard::rate_limit(rate = "1/minute")]
+    pub(super) async fn below() -> &'static str {
+        "twin"
+    }
+}
+
+#[get("/named/a")]
+#[rate_limit(rate = "1/minute", name = "shared")]
+async fn named_a() -> &'static str {
+    "a"
+}
+
+#[get("/named/b")]
+#[rate_limit(rate = "1/minute", name = "shared")]
+async fn named_b() -> &'static str {
+    "b"
+}
+
+#[actix_web::test]
+async fn each_handler_has_its_own_buckets_unless_they_share_a_name() {
+    let app = app!(RateGuard::in_memory(), below, twin::below, named_a, named_b);
+    assert_eq!(get(&app, 1, "/below").await.status, 200);
+    assert_eq!(get(&app, 1, "/twin").await.status, 200);
+    assert_eq!(get(&app, 1, "/named/a").await.status, 200);
+    assert_eq!(get(&app, 1, "/named/b").await.status, 429);
+}
+
+static GUARD: LazyLock<RateGuard> = LazyLock::new(RateGuard::in_memory);
+
+fn made_for_each_call() -> RateGuard {
+    RateGuard::in_memory()
+}
+
+#[get("/static")]
+#[rate_limit(rate = "1/minute", limiter = GUARD)]
+async fn of_a_static() -> &'static str {
+    "ok"
+}
+
+#[get("/function")]
+#[rate_limit(rate = "1/minute", limiter = made_for_each_call())]
+async fn of_a_function() -> &'static str {
+    "ok"
+}
+
+#[actix_web::test]
+async fn a_guard_may_come_from_elsewhere_than_the_application_data() {
+    let app = init_service(App::new().service(of_a_static).service(of_a_function)).await;
+    assert_eq!(statuses(&app, 1, "/static", 2).await, [200, 429]);
+    // A new guard for each request has nothing to count: odd, but what was asked for.
+    assert_eq!(statuses(&app, 1, "/function", 2).await, [200, 200]);
+}
+
+#[actix_web::test]
+async fn a_guard_may_come_as_web_data() {
+    let data = web::Data::new(RateGuard::in_memory());
+    let app = init_service(App::new().app_data(data).service(below)).await;
+    assert_eq!(statuses(&app, 1, "/below", 2).await, [200, 429]);
+}
+
+#[actix_web::test]
+async fn the_guard_of_a_scope_wins_over_that_of_the_application() {
+    let inner = web::scope("/inner").app_data(RateGuard::in_memory()).service(below);
+    let app = app!(RateGuard::in_memory(), inner, below);
+    assert_eq!(statuses(&app, 1, "/below", 2).await, [200, 429]);
+    assert_eq!(statuses(&app, 1, "/inner/below", 2).await, [200, 429]);
+}
+
+#[get("/unguarded")]
+#[rate_limit(rate = "1/minute", name = "forgotten")]
+async fn unguarded() -> &'static str {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn without_a_guard_it_answers_500_and_says_why_in_the_log() {
+    log_lines::collect();
+    let app = init_service(App::new().service(unguarded)).await;
+    for _ in 0..20 {
+        let answer = get(&app, 1, "/unguarded").await;
+        assert_eq!((answer.status, &*answer.body), (500, "Internal server error.\n"));
+        assert_eq!(answer.numbers(), None);
+    }
+    let lines = log_lines::with("`forgotten` is rate-limited, but there is no `RateGuard`");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("ERROR"));
+}
+
+#[get("/clash/3-an-hour")]
+#[rate_limit(rate = "3/hour", name = "clash")]
+async fn clash_hour() -> &'static str {
+    "ok"
+}
+
+#[get("/clash/9-a-second")]
+#[rate_limit(rate = "9/second", name = "clash")]
+async fn clash_second() -> &'static str {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn a_second_quota_under_one_name_answers_500_and_does_not_touch_the_first() {
+    log_lines::collect();
+    let app = app!(RateGuard::in_memory(), clash_hour, clash_second);
+    assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 200]);
+    assert_eq!(statuses(&app, 1, "/clash/9-a-second", 3).await, [500, 500, 500]);
+    assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 429]);
+    let lines = log_lines::with("two limits are named `clash` and have different quotas");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+/// Says what it is; a test of the attribute that documentation and lints stay in place.
+#[rate_limit(rate = "1/minute")]
+#[deprecated = "to see that it is noticed"]
+async fn deprecated() -> &'static str {
+    "old"
+}
+
+const POLICY: &str = "a constant of the user's with a name that the expansion uses too";
+
+#[get("/hygiene")]
+#[rate_limit(rate = "9/minute", key = |req| { let _ = POLICY; req.path() })]
+async fn hygiene(req: HttpRequest, payload: web::Payload) -> &'static str {
+    let _ = (req, payload);
+    POLICY
+}
+
+#[rate_limit(rate = "9/minute")]
+async fn request(body: String) -> String {
+    body
+}
+
+#[rate_limit(rate = "9/minute")]
+async fn payload(it: HttpRequest) -> String {
+    it.path().to_owned()
+}
+
+#[get("/handler")]
+#[rate_limit(rate = "9/minute")]
+async fn handler(here: HttpRequest, limit: String) -> String {
+    limit + here.path()
+}
+
+#[actix_web::test]
+async fn the_expansion_does_not_hide_names_of_the_user() {
+    #[expect(deprecated)]
+    let old = web::get().to(deprecated);
+    let app = app!(
+        RateGuard::in_memory(),
+        hygiene,
+        handler,
+        web::resource("/request").route(web::get().to(request)),
+        web::resource("/payload").route(web::get().to(payload)),
+        web::resource("/old").route(old),
+    );
+    for path in ["/payload", "/handler"] {
+        assert_eq!(get(&app, 1, path).await.body, path);
+    }
+    assert_eq!(get(&app, 1, "/request").await.status, 200);
+    assert_eq!(get(&app, 1, "/hygiene").await.body, POLICY);
+    assert_eq!(get(&app, 1, "/old").await.body, "old");
+}
