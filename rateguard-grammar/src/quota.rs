@@ -34,8 +34,9 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The longest window: a year of 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// What the debt of a token bucket may come to, so that all stores count it exactly.
-    const MAX_DEBT: u64 = 1 << 52;
+    /// What the debt of a token bucket comes to at the most, in units of a [`token`](Self::token): below 2^53 all stores
+    /// count exactly.
+    pub const MAX_DEBT: u64 = 1 << 52;
 
     /// At most `limit` requests in any `window`, which is rounded up to whole microseconds. The algorithm is
     /// [`Algorithm::SlidingWindow`].

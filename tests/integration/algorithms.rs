@@ -108,6 +108,30 @@ async fn a_changed_quota_applies_at_once_and_is_no_refill() {
     }
 }
 
+#[tokio::test]
+async fn a_bucket_owes_the_same_tokens_after_a_change_of_its_rate() {
+    let server = RedisServer::start();
+    let on_redis = server.guard("rate");
+    let (in_memory, clock) = guard_with_clock();
+    clock.set(1_800_000_000_000_000);
+    for guard in [&in_memory, &on_redis] {
+        let ask = async |rate: &str| {
+            let policy = Policy::new("p", rate).unwrap();
+            guard.check(&policy, &Key::global()).await.unwrap()
+        };
+        while ask("1000/day token_bucket").await.is_allowed() {}
+        for (rate, wait) in [
+            // All but 4 of the 1000 have to come back, 5 a day.
+            ("5/day token_bucket", 996 * 86_400 / 5),
+            // As much as can be counted.
+            ("1/365d token_bucket", (1_u64 << 52) / 1_000_000),
+        ] {
+            let told = ask(rate).await.retry_after().expect("no refill").as_secs();
+            assert!(told.abs_diff(wait) < wait / 100, "{rate}: {told} s");
+        }
+    }
+}
+
 /// The clock of a Redis cannot be set, but what it has stored can be moved to its future.
 #[tokio::test]
 async fn a_clock_that_was_set_back_locks_nobody_out_for_ever() {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rateguard::{Key, Policy, Quota, RateGuard};
+use rateguard::{Algorithm, Key, Policy, Quota, RateGuard};
 
 use crate::support::{PATIENCE, redis_server::RedisServer};
 
@@ -238,16 +238,33 @@ async fn it_logs_in_with_user_password_and_database() {
 async fn a_lengthened_window_counts_what_was_admitted_under_the_shorter_one() {
     let server = RedisServer::start();
     let guard = server.guard("longer");
-    let short = Policy::new("p", "2/200ms").unwrap();
-    let long = Policy::new("p", "2/hour").unwrap();
-    for allowed in [true, true] {
-        assert_eq!(guard.check(&short, &Key::global()).await.unwrap().is_allowed(), allowed);
-    }
-    assert!(!guard.check(&long, &Key::global()).await.unwrap().is_allowed());
     let mut client = server.client();
-    let name = keys(&mut client, "longer:*").remove(0);
-    let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
-    assert!(expires > 3_000_000, "{expires}");
+    for (before, before_name) in Algorithm::NAMES {
+        for (after, after_name) in Algorithm::NAMES {
+            let policy = |rate: &str, algorithm| {
+                let quota: Quota = rate.parse().unwrap();
+                let name = format!("{before_name}-{after_name}");
+                Policy::new(name, quota.with_algorithm(algorithm).unwrap()).unwrap()
+            };
+            let (short, long) = (policy("2/20s", before), policy("2/day", after));
+            for allowed in [true, true] {
+                assert_eq!(
+                    guard.check(&short, &Key::global()).await.unwrap().is_allowed(),
+                    allowed
+                );
+            }
+            let first = guard.check(&long, &Key::global()).await.unwrap().retry_after().unwrap();
+            let name =
+                keys(&mut client, &format!("longer:*}}:{before_name}-{after_name}")).remove(0);
+            let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+            // The shorter window has left it a minute at the most.
+            assert!(expires > 3_600_000, "{name}: {expires}");
+            // And the wait does not begin anew.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let second = guard.check(&long, &Key::global()).await.unwrap().retry_after().unwrap();
+            assert!(second < first, "{name}: {first:?}, then {second:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -289,4 +306,15 @@ async fn a_key_of_another_kind_is_no_decision_and_stays_as_it_is() {
     }
     let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
     assert_eq!(value, "not ours");
+
+    // A hash, too, if it is not one of ours.
+    let _: () = redis::cmd("DEL").arg(&name).query(&mut client).unwrap();
+    let _: () = redis::cmd("HSET").arg(&name).arg("user").arg("bob").query(&mut client).unwrap();
+    for rate in ["1/minute", "1/minute fixed_window", "1/minute token_bucket"] {
+        let policy = Policy::new("p", rate).unwrap();
+        let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
+        assert_eq!(unavailable.cause(), rateguard::StoreError::Unintelligible, "{rate}");
+    }
+    let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+    assert_eq!(expires, -1);
 }

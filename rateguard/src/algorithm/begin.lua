@@ -11,7 +11,7 @@
 -- ARGV[6]  of a token bucket, the units that come back in a microsecond
 --
 -- Reply    { admitted (1 or 0), remaining, microseconds to reset, microseconds to retry (0 if admitted) }
--- Writes   nothing when the request is denied, unless the clock was set back or the window lengthened since the last
+-- Writes   nothing when the request is denied, unless the clock was set back or the quota changed since the last
 -- Keys     a sorted set for the log, else a hash, of which a field names the algorithm; each has an expiry
 
 local key, member = KEYS[1], ARGV[2]
@@ -49,12 +49,19 @@ end
 -- The named fields of the hash as numbers, 0 for those that are not there, or nil if the key is of another kind.
 local function read_numbers(algorithm, ...)
   local fields = read('HMGET', key, 'algorithm', ...)
-  if not fields or (fields[1] and fields[1] ~= algorithm) then
+  if not fields or (fields[1] or algorithm) ~= algorithm then
+    return nil
+  end
+  if not fields[1] and redis.call('TYPE', key).ok ~= 'none' then
+    -- A hash of somebody else's.
     return nil
   end
   local numbers = {}
   for place = 2, #fields do
-    numbers[place - 1] = tonumber(fields[place]) or 0
+    local number = tonumber(fields[place])
+    -- Nothing else was ever written.
+    local is_whole = number and number >= 0 and number < 9007199254740992
+    numbers[place - 1] = is_whole and number or 0
   end
   return numbers
 end

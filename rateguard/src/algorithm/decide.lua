@@ -15,18 +15,24 @@ if of_another_kind then
   algorithm.add(state, math.min(other.used(other.load()), capacity))
 end
 
-if algorithm.used(state) >= capacity then
-  if not of_another_kind then
-    algorithm.keep(state)
-  end
+local denied = algorithm.used(state) >= capacity
+if not denied then
+  algorithm.add(state, 1)
+end
+
+if of_another_kind then
+  -- Also on a denial, or its wait would begin anew with each.
+  redis.call('DEL', key)
+  algorithm.save(state)
+elseif denied then
+  algorithm.keep(state)
+else
+  algorithm.save(state)
+end
+
+if denied then
   local wait = algorithm.until_room(state, 1)
   return { 0, 0, wait, wait }
 end
-
-algorithm.add(state, 1)
-if of_another_kind then
-  redis.call('DEL', key)
-end
-algorithm.save(state)
 local remaining = capacity - algorithm.used(state)
 return { 1, remaining, algorithm.until_room(state, remaining + 1), 0 }

@@ -38,6 +38,7 @@ function algorithms.sliding_window_counter()
       local counting = weighted(state, state.elapsed)
       state = sliding_window_counter.empty()
       state.current = counting
+      state.changed = true
     end
     return state
   end

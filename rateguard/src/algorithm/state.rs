@@ -26,7 +26,7 @@ pub(crate) trait Step: Default {
     /// From when on the state says nothing.
     fn expires_at(&self, quota: Quota) -> Micros;
 
-    /// Decides one request and, if it is admitted, counts it.
+    /// Decides one request and, if it is admitted, counts it. A denial takes nothing.
     fn check(&mut self, quota: Quota, now: Micros) -> Decision {
         self.settle(quota, now);
         if self.used(quota) >= quota.capacity() {
@@ -70,17 +70,15 @@ impl State {
         }
     }
 
-    /// Decides one request and, if it is admitted, counts it. A denial leaves the state as it was.
+    /// Decides one request and, if it is admitted, counts it.
+    ///
+    /// If the algorithm is another than before, the state is of the new one from then on, also after a denial: or the
+    /// wait would begin anew with each.
     pub(crate) fn check(&mut self, quota: Quota, now: Micros) -> Decision {
-        if self.algorithm() == quota.algorithm() {
-            return each!(self, state => state.check(quota, now));
+        if self.algorithm() != quota.algorithm() {
+            *self = self.counted_as(quota, now);
         }
-        let mut counted = self.counted_as(quota, now);
-        let decision = each!(&mut counted, state => state.check(quota, now));
-        if decision.is_allowed() {
-            *self = counted;
-        }
-        decision
+        each!(self, state => state.check(quota, now))
     }
 
     /// A state of the quota's algorithm, in which as many requests count as in this one, as if they came now.

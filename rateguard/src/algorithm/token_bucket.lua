@@ -5,31 +5,36 @@ function algorithms.token_bucket()
   local token_bucket = {}
 
   function token_bucket.load()
-    local numbers = read_numbers('token_bucket', 'debt', 'at', 'units')
+    local numbers = read_numbers('token_bucket', 'debt', 'at', 'units', 'refill')
     if not numbers then
       return nil
     end
-    local state = { debt = numbers[1], at = numbers[2] }
-    if numbers[3] ~= units and state.debt > 0 then
-      -- The quota was another: the same tokens are missing.
-      state.debt = math.ceil(state.debt / numbers[3] * units)
+    local state = { debt = numbers[1], at = numbers[2], units = numbers[3], refill = numbers[4] }
+    if state.units == 0 or state.refill == 0 then
+      return token_bucket.empty()
     end
     if state.at > now then
       -- The clock was set back: tokens come back from now on.
       state.at = now
       state.changed = true
     end
-    state.debt = math.max(0, state.debt - (now - state.at) * refill)
+    state.debt = math.max(0, state.debt - (now - state.at) * state.refill)
     state.at = now
+    if ARGV[1] == 'token_bucket' and (state.units ~= units or state.refill ~= refill) then
+      -- Another rate from now on. The same tokens are missing, but never so many that they could not be counted.
+      state.debt = math.min(math.ceil(state.debt / state.units * units), 4503599627370496)
+      state.units, state.refill = units, refill
+      state.changed = true
+    end
     return state
   end
 
   function token_bucket.empty()
-    return { debt = 0, at = now }
+    return { debt = 0, at = now, units = units, refill = refill }
   end
 
   function token_bucket.used(state)
-    return math.ceil(state.debt / units)
+    return math.ceil(state.debt / state.units)
   end
 
   function token_bucket.until_room(state, places)
@@ -42,13 +47,12 @@ function algorithms.token_bucket()
   end
 
   function token_bucket.save(state)
-    write_numbers('token_bucket', 'debt', state.debt, 'at', state.at, 'units', units)
+    write_numbers('token_bucket', 'debt', state.debt, 'at', state.at, 'units', units, 'refill', refill)
     expire_after(state.debt / refill)
   end
 
   function token_bucket.keep(state)
-    -- The rate may have been lowered, or the clock set back.
-    if state.changed or redis.call('PTTL', key) * 1000 < state.debt / refill then
+    if state.changed then
       token_bucket.save(state)
     end
   end

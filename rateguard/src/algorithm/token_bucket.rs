@@ -5,7 +5,7 @@
 //! which whole numbers come back in a microsecond, so nothing is ever rounded.
 
 use super::{Micros, Step};
-use crate::Quota;
+use crate::{Algorithm, Quota};
 
 /// What is missing until the bucket is full.
 #[derive(Debug, Default)]
@@ -14,26 +14,33 @@ pub(crate) struct Debt {
     debt: u64,
     /// When it was that much.
     at: Micros,
-    /// The units of a token that the debt is counted in.
-    units: u64,
+    /// The units of a token, and those that come back in a microsecond, under the last quota; 0 before the first.
+    token: (u64, u64),
 }
 
 impl Step for Debt {
     fn settle(&mut self, quota: Quota, now: Micros) {
-        let (units, refill) = quota.token();
-        if self.units != units && self.debt > 0 {
-            // The quota was another: the same tokens are missing. In floating point, as the script does it.
-            self.debt = (self.debt as f64 / self.units as f64 * units as f64).ceil() as u64;
-        }
-        self.units = units;
         let passed = now.saturating_sub(self.at);
-        self.debt = self.debt.saturating_sub(passed.saturating_mul(refill));
+        self.debt = self.debt.saturating_sub(passed.saturating_mul(self.token.1));
         self.at = now;
+        if quota.algorithm() == Algorithm::TokenBucket && self.token != quota.token() {
+            // Another rate from now on. The same tokens are missing, but never so many that they could not be counted.
+            // In floating point, as the script does it.
+            let (units, _) = quota.token();
+            let missing = match self.token.0 {
+                0 => 0.0,
+                before => (self.debt as f64 / before as f64 * units as f64).ceil(),
+            };
+            self.debt = (missing as u64).min(Quota::MAX_DEBT);
+            self.token = quota.token();
+        }
     }
 
-    fn used(&self, quota: Quota) -> u32 {
-        let (units, _) = quota.token();
-        u32::try_from(self.debt.div_ceil(units)).unwrap_or(u32::MAX)
+    fn used(&self, _: Quota) -> u32 {
+        match self.token.0 {
+            0 => 0,
+            units => u32::try_from(self.debt.div_ceil(units)).unwrap_or(u32::MAX),
+        }
     }
 
     fn until_room(&self, quota: Quota, _: Micros, places: u32) -> Micros {
@@ -43,13 +50,15 @@ impl Step for Debt {
     }
 
     fn add(&mut self, quota: Quota, now: Micros, requests: u32) {
-        let (units, _) = quota.token();
-        (self.units, self.at) = (units, now);
-        self.debt += u64::from(requests) * units;
+        self.token = quota.token();
+        self.at = now;
+        self.debt += u64::from(requests) * self.token.0;
     }
 
-    fn expires_at(&self, quota: Quota) -> Micros {
-        let (_, refill) = quota.token();
-        self.at + self.debt.div_ceil(refill)
+    fn expires_at(&self, _: Quota) -> Micros {
+        match self.token.1 {
+            0 => 0,
+            refill => self.at.saturating_add(self.debt.div_ceil(refill)),
+        }
     }
 }
