@@ -32,6 +32,13 @@ impl Algorithm {
         (Self::FixedWindow, "fixed_window"),
         (Self::TokenBucket, "token_bucket"),
     ];
+
+    /// Its name in attributes, files and keys.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let known = Self::NAMES.iter().find(|(algorithm, _)| *algorithm == self);
+        known.map_or("", |(_, name)| name)
+    }
 }
 
 impl FromStr for Algorithm {
@@ -47,8 +54,7 @@ impl FromStr for Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = Self::NAMES.iter().find(|(algorithm, _)| algorithm == self);
-        f.write_str(known.map_or("", |(_, name)| name))
+        f.write_str(self.name())
     }
 }
 

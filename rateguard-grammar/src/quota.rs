@@ -25,6 +25,8 @@ pub struct Quota {
     window: Duration,
     algorithm: Algorithm,
     capacity: u32,
+    /// Derived from limit and window, once.
+    token: (u64, u64),
 }
 
 impl Quota {
@@ -54,8 +56,15 @@ impl Quota {
             return Err(QuotaError::Window);
         }
         // A year has fewer than 2^45 microseconds.
-        let window = Duration::from_micros(nanos.div_ceil(1_000) as u64);
-        Ok(Self { limit, window, algorithm: Algorithm::SlidingWindow, capacity: limit })
+        let micros = nanos.div_ceil(1_000) as u64;
+        let common = greatest_common_divisor(micros, limit as u64);
+        Ok(Self {
+            limit,
+            window: Duration::from_micros(micros),
+            algorithm: Algorithm::SlidingWindow,
+            capacity: limit,
+            token: (micros / common, limit as u64 / common),
+        })
     }
 
     /// The same limit and window, counted in this way. A token bucket holds `limit` tokens, unless
@@ -86,7 +95,7 @@ impl Quota {
 
     const fn countable(self) -> Result<Self, QuotaError> {
         if matches!(self.algorithm, Algorithm::TokenBucket) {
-            let (units, _) = self.token();
+            let (units, _) = self.token;
             if units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT {
                 return Err(QuotaError::Precision);
             }
@@ -122,9 +131,7 @@ impl Quota {
     /// back in a microsecond.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
-        let window = self.window.as_micros() as u64;
-        let common = greatest_common_divisor(window, self.limit as u64);
-        (window / common, self.limit as u64 / common)
+        self.token
     }
 }
 

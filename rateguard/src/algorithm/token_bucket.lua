@@ -21,7 +21,8 @@ function algorithms.token_bucket()
     state.debt = math.max(0, state.debt - (now - state.at) * state.refill)
     state.at = now
     if ARGV[1] == 'token_bucket' and (state.units ~= units or state.refill ~= refill) then
-      -- Another rate from now on. The same tokens are missing, but never so many that they could not be counted.
+      -- Another rate from now on. The same tokens are missing, but never so many that they could not be counted: no more
+      -- than 2^52 units.
       state.debt = math.min(math.ceil(state.debt / state.units * units), 4503599627370496)
       state.units, state.refill = units, refill
       state.changed = true

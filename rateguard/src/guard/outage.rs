@@ -1,7 +1,10 @@
 //! Counts what the store left unanswered and says so in the log, seldom.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,10 +34,8 @@ struct Outcome {
 
 impl Outage {
     pub(super) fn new() -> Self {
-        let outcome = || Outcome {
-            count: AtomicU64::new(0),
-            lines: StoreError::ALL.map(|_| Line::new(Instant::now())),
-        };
+        let outcome =
+            || Outcome { count: AtomicU64::new(0), lines: StoreError::ALL.map(|_| Line::new()) };
         Self { open: outcome(), closed: outcome() }
     }
 
@@ -45,7 +46,7 @@ impl Outage {
         };
         outcome.count.fetch_add(1, Relaxed);
         // The variants have no values of their own, so they are numbered from 0.
-        if let Some(requests) = outcome.lines[cause as usize].say(Instant::now()) {
+        if let Some(requests) = outcome.lines[cause as usize].say() {
             log::warn!(
                 target: "rateguard",
                 "no rate limit decision: {cause}; {requests} requests {word} since the last line like this"
@@ -60,7 +61,8 @@ impl Outage {
 
 /// A line for the log that is written at most once in a while.
 pub(crate) struct Line {
-    start: Instant,
+    /// When there was something to say for the first time.
+    start: OnceLock<Instant>,
     /// Milliseconds after `start`; before it nothing is written.
     silent_until: AtomicU64,
     /// How often there was something to say since it was last said.
@@ -70,15 +72,19 @@ pub(crate) struct Line {
 impl Line {
     const SILENCE: Duration = Duration::from_secs(10);
 
-    pub(crate) fn new(start: Instant) -> Self {
-        Self { start, silent_until: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
+    pub(crate) const fn new() -> Self {
+        Self { start: OnceLock::new(), silent_until: AtomicU64::new(0), unsaid: AtomicU64::new(0) }
     }
 
     /// How often there was something to say since the last time, this one included, if it may be said now.
-    pub(crate) fn say(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn say(&self) -> Option<u64> {
+        self.say_at(Instant::now())
+    }
+
+    fn say_at(&self, now: Instant) -> Option<u64> {
         self.unsaid.fetch_add(1, Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let now = millis(now.duration_since(self.start));
+        let now = millis(now.duration_since(*self.start.get_or_init(|| now)));
         let until = self.silent_until.load(Relaxed);
         // Of several threads that come here at once, one speaks.
         let mine = now >= until
@@ -97,13 +103,13 @@ mod tests {
     #[test]
     fn a_line_is_said_at_once_and_then_once_in_ten_seconds_with_what_was_not_said() {
         let start = Instant::now();
-        let line = Line::new(start);
+        let line = Line::new();
         let second = Duration::from_secs(1);
-        assert_eq!(line.say(start), Some(1));
-        assert_eq!(line.say(start + second), None);
-        assert_eq!(line.say(start + 9 * second), None);
-        assert_eq!(line.say(start + 10 * second), Some(3));
-        assert_eq!(line.say(start + 11 * second), None);
+        assert_eq!(line.say_at(start), Some(1));
+        assert_eq!(line.say_at(start + second), None);
+        assert_eq!(line.say_at(start + 9 * second), None);
+        assert_eq!(line.say_at(start + 10 * second), Some(3));
+        assert_eq!(line.say_at(start + 11 * second), None);
     }
 
     #[test]

@@ -3,11 +3,7 @@
 use std::{
     borrow::Cow,
     panic::Location,
-    sync::{
-        LazyLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Instant,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
@@ -59,8 +55,8 @@ impl Limit {
                 true
             }
             Err(conflict) => {
-                static LINE: LazyLock<Line> = LazyLock::new(|| Line::new(Instant::now()));
-                if LINE.say(Instant::now()).is_some() {
+                static LINE: Line = Line::new();
+                if LINE.say().is_some() {
                     log::error!(target: "rateguard", "{conflict}. The handler of the second answers 500 until then");
                 }
                 false
@@ -85,8 +81,8 @@ where
     Args: FromRequest,
 {
     let Some(guard) = guard.or_else(|| guard_of(&request)) else {
-        static LINE: LazyLock<Line> = LazyLock::new(|| Line::new(Instant::now()));
-        if LINE.say(Instant::now()).is_some() {
+        static LINE: Line = Line::new();
+        if LINE.say().is_some() {
             log::error!(
                 target: "rateguard",
                 "`{}` is rate-limited, but there is no `RateGuard` in the application's data; add `.app_data(guard.clone())` to the `App` or `limiter = …` to the attribute. It answers 500 until then",

@@ -1,10 +1,6 @@
 //! The client's address.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::LazyLock,
-    time::Instant,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use actix_web::HttpRequest;
 
@@ -25,8 +21,8 @@ pub(crate) fn network(request: &HttpRequest) -> Network {
     match request.peer_addr() {
         Some(peer) => Network::of(peer.ip()),
         None => {
-            static LINE: LazyLock<Line> = LazyLock::new(|| Line::new(Instant::now()));
-            if LINE.say(Instant::now()).is_some() {
+            static LINE: Line = Line::new();
+            if LINE.say().is_some() {
                 log::warn!(
                     target: "rateguard",
                     "requests without a peer address (a Unix socket?) are limited all together"

@@ -33,7 +33,7 @@ impl Decide {
                 .arg(script)
                 .arg(1)
                 .arg(key)
-                .arg(quota.algorithm().to_string())
+                .arg(quota.algorithm().name())
                 .arg(member)
                 .arg(quota.window().as_micros() as u64)
                 .arg(quota.capacity())
