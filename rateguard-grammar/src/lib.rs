@@ -5,17 +5,21 @@
 //! re-exports [`Quota`].
 
 mod algorithm;
+mod count;
 mod key;
 mod name;
 mod on_error;
 mod quota;
+mod quotas;
 mod rate;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use count::{Count, CountError};
 pub use key::{KeyNotation, KeyNotationError};
 pub use name::{NameError, check_name};
 pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};
+pub use quotas::Quotas;
 pub use rate::RateError;
 pub use window::{WindowError, parse_window};

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
 use crate::{
-    Algorithm, Quota, QuotaError,
+    Algorithm, Quota, QuotaError, Quotas,
     window::{WindowError, parse_window, write_window},
 };
 
@@ -91,6 +91,22 @@ pub enum RateError {
     Window(WindowError),
     /// Its limit or its window is out of range.
     Quota(QuotaError),
+    /// A quota of a list is wrong.
+    Listed {
+        /// Which one, from 1 on.
+        place: usize,
+        /// What was written there.
+        text: String,
+        /// What is wrong with it.
+        error: Box<RateError>,
+    },
+    /// A list has from 1 to 8 quotas.
+    Number,
+    /// A quota is there twice in a list.
+    Twice {
+        /// The quota.
+        quota: Quota,
+    },
 }
 
 impl fmt::Display for RateError {
@@ -102,6 +118,9 @@ impl fmt::Display for RateError {
             ),
             Self::Window(error) => error.fmt(f),
             Self::Quota(error) => error.fmt(f),
+            Self::Listed { place, text, error } => write!(f, "quota {place}, `{text}`: {error}"),
+            Self::Number => write!(f, "a list has from 1 to {} quotas", Quotas::MAX),
+            Self::Twice { quota } => write!(f, "the quota {quota} is there twice"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr, time::Duration};
 
 use proc_macro2::Span;
 use rateguard_grammar::{
-    Algorithm, KeyNotation, OnError, Quota, QuotaError, check_name, parse_window,
+    Algorithm, Count, KeyNotation, OnError, Quota, QuotaError, Quotas, check_name, parse_window,
 };
 use syn::{
     Expr, ExprLit, Ident, Lit, LitStr, Token,
@@ -14,8 +14,10 @@ use syn::{
 
 /// What the attribute says, checked.
 pub(crate) struct Args {
-    pub(crate) quota: Quota,
+    pub(crate) quotas: Quotas,
     pub(crate) key: Key,
+    pub(crate) cost: Option<Expr>,
+    pub(crate) count: Count,
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) limiter: Option<Expr>,
@@ -29,6 +31,12 @@ pub(crate) enum Key {
     Function(Expr),
 }
 
+/// What a request costs: an expression, and its value if it is a number.
+struct Cost {
+    expr: Expr,
+    number: Option<u32>,
+}
+
 /// A value together with the place where it was written.
 struct At<T> {
     value: T,
@@ -40,10 +48,12 @@ struct At<T> {
 struct Written {
     limit: Option<At<u32>>,
     window: Option<At<Duration>>,
-    rate: Option<At<Quota>>,
+    rate: Option<At<Quotas>>,
     algorithm: Option<At<Algorithm>>,
     burst: Option<At<u32>>,
     key: Option<At<Key>>,
+    cost: Option<At<Cost>>,
+    count: Option<At<Count>>,
     name: Option<At<LitStr>>,
     on_error: Option<At<OnError>>,
     limiter: Option<At<Expr>>,
@@ -59,6 +69,8 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, algorithm)),
     ("burst", |to, name, input| set_once(&mut to.burst, name, input, burst)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, key)),
+    ("cost", |to, name, input| set_once(&mut to.cost, name, input, cost)),
+    ("count", |to, name, input| set_once(&mut to.count, name, input, count)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, on_error)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
@@ -101,9 +113,22 @@ fn legal_names() -> String {
 
 impl Written {
     fn check(self) -> syn::Result<Args> {
+        let quotas = quotas(self.rate, self.limit, self.window)?;
+        let quotas = counted(quotas, self.algorithm, self.burst)?;
+        if let Some(At { value: Cost { number: Some(cost), .. }, span }) = &self.cost
+            && *cost > quotas.max_cost()
+        {
+            let most = quotas.max_cost();
+            return Err(refuse(
+                *span,
+                format!("no more than {most} are admitted at once, so nothing would ever pass"),
+            ));
+        }
         Ok(Args {
-            quota: counted(quota(self.rate, self.limit, self.window)?, self.algorithm, self.burst)?,
+            quotas,
             key: self.key.map_or(Key::Notation(KeyNotation::Ip), |key| key.value),
+            cost: self.cost.map(|cost| cost.value.expr),
+            count: self.count.map_or(Count::All, |count| count.value),
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
             limiter: self.limiter.map(|limiter| limiter.value),
@@ -111,15 +136,15 @@ impl Written {
     }
 }
 
-fn quota(
-    rate: Option<At<Quota>>,
+fn quotas(
+    rate: Option<At<Quotas>>,
     limit: Option<At<u32>>,
     window: Option<At<Duration>>,
-) -> syn::Result<Quota> {
+) -> syn::Result<Quotas> {
     match (rate, limit, window) {
         (Some(rate), None, None) => Ok(rate.value),
         (None, Some(limit), Some(window)) => {
-            Quota::new(limit.value, window.value).map_err(|error| {
+            Quota::new(limit.value, window.value).map(Quotas::from).map_err(|error| {
                 let wrong = if error == QuotaError::Limit { limit.span } else { window.span };
                 refuse(wrong, error)
             })
@@ -141,20 +166,30 @@ fn quota(
     }
 }
 
-/// The quota with the algorithm and the burst that are written beside it.
+/// The quotas with the algorithm and the burst that are written beside them.
 fn counted(
-    mut quota: Quota,
+    quotas: Quotas,
     algorithm: Option<At<Algorithm>>,
     burst: Option<At<u32>>,
-) -> syn::Result<Quota> {
+) -> syn::Result<Quotas> {
+    let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
     if let Some(algorithm) = algorithm {
-        quota =
-            quota.with_algorithm(algorithm.value).map_err(|error| refuse(algorithm.span, error))?;
+        for quota in &mut quotas {
+            *quota = quota
+                .with_algorithm(algorithm.value)
+                .map_err(|error| refuse(algorithm.span, error))?;
+        }
     }
     if let Some(burst) = burst {
-        quota = quota.with_burst(burst.value).map_err(|error| refuse(burst.span, error))?;
+        let [quota] = &mut quotas[..] else {
+            return Err(refuse(
+                burst.span,
+                "`burst` is of one quota; in a list, write it behind its quota: \"5/second token_bucket burst 20; 100/minute\"",
+            ));
+        };
+        *quota = quota.with_burst(burst.value).map_err(|error| refuse(burst.span, error))?;
     }
-    Ok(quota)
+    Quotas::new(quotas).map_err(|error| refuse(Span::call_site(), error))
 }
 
 /// Reads the value of `name` into `to`, unless there is one already.
@@ -248,8 +283,26 @@ fn policy_name(expr: Expr) -> syn::Result<LitStr> {
     Ok(name)
 }
 
-fn rate(expr: Expr) -> syn::Result<Quota> {
+fn rate(expr: Expr) -> syn::Result<Quotas> {
     parsed(expr, "a rate is text in quotes, such as \"5/minute\"")
+}
+
+fn cost(expr: Expr) -> syn::Result<Cost> {
+    const LEGAL: &str =
+        "a cost is a whole number from 1 on, a function's path, or a closure over `&HttpRequest`";
+    match &expr {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
+            let number = number.base10_parse().ok().filter(|number| *number > 0);
+            let number = number.ok_or_else(|| refuse(expr.span(), LEGAL))?;
+            Ok(Cost { number: Some(number), expr })
+        }
+        Expr::Path(_) | Expr::Closure(_) => Ok(Cost { number: None, expr }),
+        _ => Err(refuse(expr.span(), LEGAL)),
+    }
+}
+
+fn count(expr: Expr) -> syn::Result<Count> {
+    parsed(expr, &format!("legal here are {}", Count::FORMS))
 }
 
 fn on_error(expr: Expr) -> syn::Result<OnError> {

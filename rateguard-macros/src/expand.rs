@@ -1,9 +1,9 @@
 //! What the attribute turns a handler into.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use rateguard_grammar::KeyNotation;
-use syn::{Attribute, GenericParam, ItemFn, Visibility, spanned::Spanned};
+use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Args, Key, refuse},
@@ -27,13 +27,15 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
-///     let key = …;
-///     ::rateguard::__private::limited(None, limit, key, search, request, payload).await
+///     let limits = [({ static LIMIT: LazyLock<Limit> = …; &*LIMIT }, key, cost)];
+///     ::rateguard::__private::limited(None, limits, search, request, payload).await
 /// }
 /// ```
-pub(crate) fn expand(args: &Args, function: &ItemFn) -> syn::Result<TokenStream> {
-    refuse_shared_names(args, function)?;
+///
+/// Further limits below this one go into the same list, if they have the same guard: they are one decision.
+pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
+    let (limits, function) = with_limits_below(args, function.clone());
+    refuse_shared_names(&limits)?;
 
     let outer = function.attrs.iter().filter(|attribute| is_outer(attribute));
     let mut written = function.clone();
@@ -43,13 +45,17 @@ pub(crate) fn expand(args: &Args, function: &ItemFn) -> syn::Result<TokenStream>
     let visibility = &function.vis;
     let ident = &function.sig.ident;
     let (parameters, conditions) = generics::of_limited(&function.sig);
-    let handler = handler(function);
-    let limit = limit(args);
+    let handler = handler(&function);
     // Not seen from the user's expressions, nor like any name of the user's.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
-    let key = key(&args.key, &request);
-    let guard = match &args.limiter {
+    let asked = limits.iter().enumerate().map(|(place, args)| {
+        let limit = limit(args, place + 1);
+        let key = key(&args.key, &request);
+        let cost = cost(args.cost.as_ref(), &request);
+        quote!((#limit, #key, #cost))
+    });
+    let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
         // An argument of a function, so that what dereferences to a guard is taken for one.
         Some(limiter) => quote_spanned! {limiter.span()=>
@@ -67,25 +73,42 @@ pub(crate) fn expand(args: &Args, function: &ItemFn) -> syn::Result<TokenStream>
         {
             #written
 
-            ::rateguard::__private::limited(#guard, #limit, #key, #handler, #request, #payload).await
+            ::rateguard::__private::limited(
+                #guard, [#(#asked),*], #handler, #request, #payload,
+            ).await
         }
     })
 }
 
+/// The limits of the handler that one decision is made of, the upper first, and the function without those below.
+///
+/// A limit that cannot be read, or that has another guard, stays where it is and is expanded by itself.
+fn with_limits_below(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
+    let guard = |args: &Args| args.limiter.to_token_stream().to_string();
+    let mut limits = vec![args];
+    function.attrs.retain(|attribute| {
+        let below = is_limit(attribute).then(|| attribute.parse_args::<Args>());
+        match below {
+            Some(Ok(below)) if guard(&below) == guard(&limits[0]) => {
+                limits.push(below);
+                false
+            }
+            _ => true,
+        }
+    });
+    (limits, function)
+}
+
 /// Two limits of one handler with one name would count in one place, under two rules.
-fn refuse_shared_names(args: &Args, function: &ItemFn) -> syn::Result<()> {
-    let Some(name) = &args.name else { return Ok(()) };
-    let shared = function
-        .attrs
-        .iter()
-        .filter(|attribute| is_limit(attribute))
-        .filter_map(|attribute: &Attribute| attribute.parse_args::<Args>().ok()?.name)
-        .any(|other| other.value() == name.value());
-    if shared {
-        return Err(refuse(
-            name.span(),
-            "two limits of one handler have this name; give each its own",
-        ));
+fn refuse_shared_names(limits: &[Args]) -> syn::Result<()> {
+    let names: Vec<_> = limits.iter().filter_map(|args| args.name.as_ref()).collect();
+    for (place, name) in names.iter().enumerate() {
+        if names[..place].iter().any(|other| other.value() == name.value()) {
+            return Err(refuse(
+                name.span(),
+                "two limits of one handler have this name; give each its own",
+            ));
+        }
     }
     Ok(())
 }
@@ -107,32 +130,58 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// A reference to the limit, which lives as long as the program.
-fn limit(args: &Args) -> TokenStream {
+/// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
+fn limit(args: &Args, number: usize) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
-    let limit = args.quota.limit();
-    // A year has fewer than 2^45 microseconds.
-    let window = u64::try_from(args.quota.window().as_micros()).unwrap_or(u64::MAX);
-    // The enums derive `Debug`, which writes a variant as its name.
-    let algorithm = args.quota.algorithm();
-    let algorithm = format_ident!("{algorithm:?}");
-    let capacity = args.quota.capacity();
+    let quotas = args.quotas.iter().map(|quota| {
+        let limit = quota.limit();
+        // A year has fewer than 2^45 microseconds.
+        let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
+        // The enums derive `Debug`, which writes a variant as it is written here.
+        let algorithm = variant(quota.algorithm());
+        let capacity = quota.capacity();
+        quote!(::rateguard::__private::quota(
+            #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
+        ))
+    });
     let on_error = option(args.on_error.map(|on_error| {
-        let variant = format_ident!("{on_error:?}");
-        quote!(::rateguard::OnError::#variant)
+        let on_error = variant(on_error);
+        quote!(::rateguard::OnError::#on_error)
     }));
+    let count = variant(args.count);
     quote!({
         // Its path is the handler's, which names the limit if nothing else does.
         fn here() {}
         static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
             ::std::sync::LazyLock::new(|| {
-                const QUOTA: ::rateguard::Quota = ::rateguard::__private::quota(
-                    #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
-                );
-                ::rateguard::__private::Limit::new(#name, here, QUOTA, #on_error)
+                const QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
+                ::rateguard::__private::Limit::new(
+                    #name,
+                    here,
+                    #number,
+                    ::rateguard::__private::quotas(QUOTAS),
+                    #on_error,
+                    ::rateguard::Count::#count,
+                )
             });
         &*LIMIT
     })
+}
+
+fn variant(value: impl std::fmt::Debug) -> TokenStream {
+    // What `Debug` writes of a variant without fields, or with a number in it, is Rust.
+    format!("{value:?}").parse().unwrap_or_default()
+}
+
+/// What a request costs.
+fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
+    match cost {
+        None => quote!(1_u32),
+        Some(Expr::Lit(number)) => quote!({ const COST: u32 = #number; COST }),
+        Some(cost) => quote_spanned! {cost.span()=>
+            ::rateguard::__private::cost(#cost, &#request)
+        },
+    }
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -66,7 +66,12 @@ pub(crate) fn is_inner(attribute: &Attribute) -> bool {
 
 /// Whether this is another limit on the same function.
 pub(crate) fn is_limit(attribute: &Attribute) -> bool {
-    attribute.path().segments.last().is_some_and(|last| last.ident == "rate_limit")
+    let mut words = attribute.path().segments.iter().map(|segment| &segment.ident);
+    match (words.next(), words.next(), words.next()) {
+        (Some(limit), None, None) => limit == "rate_limit",
+        (Some(package), Some(limit), None) => package == "rateguard" && limit == "rate_limit",
+        _ => false,
+    }
 }
 
 /// `get`, `actix_web::get` and so on, and no attribute of another crate that has such a name.

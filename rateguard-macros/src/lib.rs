@@ -90,7 +90,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     let original = proc_macro2::TokenStream::from(item.clone());
     let args = syn::parse::<args::Args>(args);
     let handler = handler::parse(item.into());
-    match both(args, handler).and_then(|(args, handler)| expand::expand(&args, &handler)) {
+    match both(args, handler).and_then(|(args, handler)| expand::expand(args, &handler)) {
         Ok(expanded) => expanded.into(),
         // The original item stays, so that the only errors shown are those of the attribute.
         Err(error) => {

@@ -126,29 +126,68 @@ macro_rules! from_integers {
 
 from_integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
-/// One key under one policy: what a store keeps counts for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket<'a> {
-    /// The name of the policy.
-    pub(crate) name: &'a str,
-    pub(crate) key: &'a Key,
+/// What is counted: a key, under one quota of a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bucket<'a> {
+    name: &'a str,
+    place: usize,
+    key: &'a Key,
 }
 
-impl Bucket<'_> {
-    /// `prefix:{digest}:name`. The braces are the hash tag of Redis Cluster: all counts of one key, under whatever
-    /// policy, are in one slot. As neither prefix nor name has braces, no two of them give one key.
-    #[cfg(feature = "redis")]
-    pub(crate) fn redis_key(&self, prefix: &str) -> String {
+impl<'a> Bucket<'a> {
+    /// The bucket of a key under the policy of this name, and its quota of this place, the first being 0.
+    #[must_use]
+    pub fn new(name: &'a str, place: usize, key: &'a Key) -> Self {
+        Self { name, place, key }
+    }
+
+    /// The name of the policy.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The place of the quota among those of the policy, the first being 0.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// The digest of the key, the same on every server.
+    #[must_use]
+    pub fn digest(&self) -> &'a [u8; DIGEST_BYTES] {
+        &self.key.digest
+    }
+
+    /// A name for the bucket in a store: `prefix:{digest}:name`, and for the further quotas of a policy
+    /// `prefix:{digest}:name{2}` and so on.
+    ///
+    /// The first braces are the hash tag of Redis Cluster: all counts of one key, under whatever policy, are in one
+    /// slot. As neither prefix nor name has braces, no two buckets have one name.
+    #[must_use]
+    pub fn storage_key(&self, prefix: &str) -> String {
         use std::fmt::Write;
 
-        let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 4);
+        let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
         key.extend([prefix, ":{"]);
-        for byte in self.key.digest() {
-            // Writing to a `String` cannot fail.
+        // Writing to a `String` cannot fail.
+        for byte in self.digest() {
             let _ = write!(key, "{byte:02x}");
         }
         key.extend(["}:", self.name]);
+        if self.place > 0 {
+            let _ = write!(key, "{{{}}}", self.place + 1);
+        }
         key
+    }
+}
+
+impl std::fmt::Debug for Bucket<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket")
+            .field("name", &self.name)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,7 +202,7 @@ mod tests {
         // Changing the layout means that servers of two versions no longer share a limit.
         // The first half of SHA-256 over 5_u64, "value", 7_u64, "user-42".
         let expected = 0x3d96e352bbde918d06f1a23d15894dc9_u128.to_be_bytes();
-        assert_eq!(Key::from("user-42").digest(), &expected);
+        assert_eq!(Key::from("user-42").digest, expected);
     }
 
     #[test]
@@ -202,13 +241,14 @@ mod tests {
         assert_eq!(format!("{:?}", Key::from("secret")), "Key(…)");
     }
 
-    #[cfg(feature = "redis")]
     #[test]
-    fn a_key_in_redis_has_a_constant_length_and_one_hash_tag() {
+    fn the_name_of_a_bucket_has_a_constant_length_and_one_hash_tag() {
         for value in ["", "x", "{tag}", &"long".repeat(40_000)] {
-            let key = Bucket { name: "login", key: &Key::from(value) }.redis_key("app");
-            assert_eq!(key.len(), "app:{}:login".len() + 32);
-            assert_eq!(key.matches(['{', '}']).count(), 2);
+            let key = Key::from(value);
+            let name = Bucket::new("login", 0, &key).storage_key("app");
+            assert_eq!(name.len(), "app:{}:login".len() + 32);
+            assert_eq!(name.matches(['{', '}']).count(), 2);
+            assert_eq!(Bucket::new("login", 1, &key).storage_key("app"), name + "{2}");
         }
     }
 }

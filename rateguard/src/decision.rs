@@ -1,86 +1,178 @@
 //! What a check answers.
 
-use std::time::Duration;
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
-use crate::Quota;
+use smallvec::SmallVec;
+
+use crate::{Quota, store::Level};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///
-/// All numbers come from the same atomic step as the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// All numbers come from the same atomic step as the answer. Where several quotas had to have room, the numbers are those
+/// of the tightest: of the one that denied and has to be waited for longest, else of the one that admits the fewest more
+/// of such requests. [`standings`](Self::standings) has all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    quota: Quota,
-    remaining: u32,
-    reset_after: Duration,
-    retry_after: Option<Duration>,
+    allowed: bool,
+    /// Never empty.
+    standings: SmallVec<[Standing; 1]>,
+    /// The place of the tightest.
+    tightest: usize,
 }
 
 impl Decision {
-    /// The request is admitted and `remaining` more would be, at this moment.
-    pub(crate) fn allowed(quota: Quota, remaining: u32, reset_after: Duration) -> Self {
-        Self { quota, remaining, reset_after, retry_after: None }
-    }
-
-    /// The request is not admitted and the same one would be after `retry_after`.
-    pub(crate) fn denied(quota: Quota, retry_after: Duration) -> Self {
-        Self { quota, remaining: 0, reset_after: retry_after, retry_after: Some(retry_after) }
-    }
-
-    /// The same answer, given for another quota.
-    pub(crate) fn for_quota(self, quota: Quota) -> Self {
-        Self { quota, ..self }
+    /// A decision over these, of which there is at least one.
+    pub(crate) fn new(allowed: bool, standings: SmallVec<[Standing; 1]>) -> Self {
+        let places = 0..standings.len();
+        let tightest =
+            places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
+        Self { allowed, standings, tightest }
     }
 
     /// Whether the request is admitted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.retry_after.is_none()
+        self.allowed
     }
 
-    /// The quota that decided.
+    /// Whether the request costs more than a quota ever admits. It is denied then, however long it waits.
+    #[must_use]
+    pub fn is_too_costly(&self) -> bool {
+        self.standings.iter().any(|standing| standing.retry_after.is_none())
+    }
+
+    /// The name of the policy whose quota is the tightest: of a denial, the one that denied.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        self.tightest().policy()
+    }
+
+    /// The tightest quota: of a denial, the one that denied.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.tightest().quota
+    }
+
+    /// How many units are admitted at once at the most: the quota's limit, or the burst of a token bucket.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.tightest().limit()
+    }
+
+    /// How many more units would be admitted at this moment.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.tightest().remaining
+    }
+
+    /// How long it takes until the next bit of quota comes back, if nothing else is admitted meanwhile; zero if all of
+    /// it is there.
+    #[must_use]
+    pub fn reset_after(&self) -> Duration {
+        self.tightest().reset_after
+    }
+
+    /// How long a denied request has to wait: after it, the same request is admitted, if nobody else takes its
+    /// place. `None` if the request is admitted, or [never will be](Self::is_too_costly).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.allowed {
+            return None;
+        }
+        self.standings
+            .iter()
+            .try_fold(Duration::ZERO, |wait, standing| Some(wait.max(standing.retry_after?)))
+    }
+
+    /// How each quota stands that had to have room; at least one.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    fn tightest(&self) -> &Standing {
+        &self.standings[self.tightest]
+    }
+
+    /// Both decisions on one request, as one: who waits for the denial of one does not wait in vain for the other.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        let allowed = self.allowed && other.allowed;
+        self.standings.extend(other.standings);
+        Self::new(allowed, self.standings)
+    }
+}
+
+/// How one quota stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    policy: Arc<str>,
+    quota: Quota,
+    cost: u32,
+    remaining: u32,
+    reset_after: Duration,
+    retry_after: Option<Duration>,
+}
+
+impl Standing {
+    pub(crate) fn new(policy: Arc<str>, quota: Quota, cost: u32, level: Level) -> Self {
+        let Level { remaining, reset_after, retry_after } = level;
+        Self { policy, quota, cost, remaining, reset_after, retry_after }
+    }
+
+    /// The name of the policy.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// The quota.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// How many requests are admitted at once at the most: the quota's limit, or the burst of a token bucket.
+    /// How many units were asked for.
+    #[must_use]
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// How many units are admitted at once at the most: the quota's limit, or the burst of a token bucket.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.quota.capacity()
     }
 
-    /// How many more requests would be admitted at this moment.
+    /// How many more units it would admit at this moment.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.remaining
     }
 
-    /// How long it takes until the next bit of quota comes back, if nothing else is admitted meanwhile.
+    /// How long it takes until it admits one more than that, if nobody takes any; zero if all of it is there.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.reset_after
     }
 
-    /// How long a denied request has to wait: after it, the same request is admitted, if nobody else takes its
-    /// place. `None` if the request is admitted.
+    /// How long it takes until it has room for such a request, after what this one took; zero if it has already. `None`
+    /// if it never has: the request costs more than the limit.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// Whichever of two decisions on one request leaves a caller less: a denial, else the fewer remaining, else the
-    /// later reset. A denial's wait is long enough for the other one, too.
-    #[must_use]
-    pub(crate) fn tighter(self, other: Self) -> Self {
-        let rank = |decision: &Self| {
-            (decision.is_allowed(), decision.remaining, std::cmp::Reverse(decision.reset_after))
-        };
-        let (mut tight, loose) =
-            if rank(&other) < rank(&self) { (other, self) } else { (self, other) };
-        if loose.remaining == 0 {
-            tight.retry_after = tight.retry_after.map(|wait| wait.max(loose.reset_after));
-        }
-        tight
+    /// Orders the tighter before the looser.
+    fn tightness(&self, other: &Self) -> Ordering {
+        // The one that has no room for longest, then the one that has room for the fewest, then the one that comes back
+        // latest.
+        let wait = |standing: &Self| standing.retry_after.unwrap_or(Duration::MAX);
+        let more = |standing: &Self| standing.remaining / standing.cost.max(1);
+        wait(other)
+            .cmp(&wait(self))
+            .then(more(self).cmp(&more(other)))
+            .then(other.reset_after.cmp(&self.reset_after))
     }
 }
 
@@ -88,28 +180,53 @@ impl Decision {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn standing(name: &str, remaining: u32, reset: Duration, retry: Option<Duration>) -> Standing {
+        let level = Level { remaining, reset_after: reset, retry_after: retry };
+        Standing::new(name.into(), "10/minute".parse().unwrap(), 1, level)
+    }
+
+    fn decision<const N: usize>(allowed: bool, standings: [Standing; N]) -> Decision {
+        Decision::new(allowed, standings.into_iter().collect())
+    }
+
     #[test]
-    fn the_tighter_decision_leaves_less() {
-        let quota = "10/minute".parse().unwrap();
-        let second = Duration::from_secs(1);
-        let allowed = |remaining, reset| Decision::allowed(quota, remaining, reset);
-        let denied = Decision::denied(quota, second);
+    fn the_tightest_quota_leaves_least() {
+        let room = |name, remaining, reset| standing(name, remaining, reset, Some(Duration::ZERO));
+        let wait = |name, wait| standing(name, 0, SECOND, Some(wait));
         for (tight, loose) in [
-            (denied, allowed(1, 9 * second)),
-            (allowed(1, second), allowed(2, 9 * second)),
-            (allowed(1, 9 * second), allowed(1, second)),
+            (wait("t", SECOND), room("l", 1, 9 * SECOND)),
+            (wait("t", 2 * SECOND), wait("l", SECOND)),
+            (standing("t", 3, SECOND, None), wait("l", SECOND)),
+            (room("t", 1, SECOND), room("l", 2, 9 * SECOND)),
+            (room("t", 1, 9 * SECOND), room("l", 1, SECOND)),
         ] {
-            assert_eq!(tight.tighter(loose), tight);
-            assert_eq!(loose.tighter(tight), tight);
+            let (one, other) = ([tight.clone(), loose.clone()], [loose, tight]);
+            assert_eq!(decision(true, one).policy(), "t");
+            assert_eq!(decision(true, other).policy(), "t");
         }
     }
 
     #[test]
-    fn who_waits_for_the_tighter_decision_does_not_wait_in_vain_for_the_other() {
-        let quota = "10/minute".parse().unwrap();
-        let second = Duration::from_secs(1);
-        let exhausted = Decision::allowed(quota, 0, 9 * second);
-        let denied = exhausted.tighter(Decision::denied(quota, second));
-        assert_eq!((denied.retry_after(), denied.reset_after()), (Some(9 * second), second));
+    fn who_waits_for_one_decision_does_not_wait_in_vain_for_the_other() {
+        let exhausted = decision(true, [standing("outer", 0, 9 * SECOND, Some(9 * SECOND))]);
+        assert_eq!(exhausted.retry_after(), None);
+        let denied = decision(false, [standing("inner", 0, SECOND, Some(SECOND))]);
+        for both in [exhausted.clone().and(denied.clone()), denied.and(exhausted)] {
+            assert!(!both.is_allowed());
+            assert_eq!(both.retry_after(), Some(9 * SECOND));
+        }
+    }
+
+    #[test]
+    fn what_costs_too_much_is_told_no_time_to_wait() {
+        let denied = decision(
+            false,
+            [standing("a", 3, SECOND, None), standing("b", 0, SECOND, Some(SECOND))],
+        );
+        assert!(denied.is_too_costly());
+        assert_eq!(denied.retry_after(), None);
+        assert_eq!((denied.policy(), denied.remaining()), ("a", 3));
     }
 }

@@ -10,24 +10,28 @@ mod decision;
 mod guard;
 mod http;
 mod policy;
-mod store;
+pub mod store;
 
-pub use rateguard_grammar::{Algorithm, NameError, OnError, Quota, QuotaError, RateError};
+pub use rateguard_grammar::{
+    Algorithm, Count, CountError, NameError, OnError, Quota, QuotaError, Quotas, RateError,
+};
 #[cfg(feature = "macros")]
 pub use rateguard_macros::rate_limit;
 
 pub use bucket::Key;
 pub use clock::Clock;
-pub use decision::Decision;
-pub use guard::{BuildError, Failures, RateGuard, RateGuardBuilder, Unavailable};
+pub use decision::{Decision, Standing};
+pub use guard::{
+    BuildError, Failures, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
+};
 pub use http::{
-    NoDecision, RateLimit, UserId,
+    NoDecision, RateLimit, RequestCost, UserId,
     key::{self, KeyValue, RequestKey},
 };
 pub use policy::{Policy, PolicyError};
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;
-pub use store::{MemoryStore, StoreError};
+pub use store::{error::StoreError, memory::MemoryStore};
 
 /// What the attribute's expansion names. Not for use by hand: it changes without notice.
 #[cfg(feature = "macros")]
@@ -37,8 +41,8 @@ pub mod __private {
 
     pub use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
 
-    pub use crate::http::attribute::{Limit, limited};
-    use crate::{Algorithm, Key, KeyValue, Quota, RequestKey, key};
+    pub use crate::http::attribute::{AskedBy, Limit, limited};
+    use crate::{Algorithm, Key, KeyValue, Quota, Quotas, RequestCost, RequestKey, key};
 
     /// A quota that the attribute has checked.
     ///
@@ -60,6 +64,22 @@ pub mod __private {
             Ok(quota) => quota,
             Err(_) => panic!("the attribute checks its burst"),
         }
+    }
+
+    /// Quotas that the attribute has checked.
+    ///
+    /// # Panics
+    ///
+    /// When the limit is used for the first time, if it has not.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "the attribute checks it")]
+    pub fn quotas(quotas: &[Quota]) -> Quotas {
+        Quotas::new(quotas.iter().copied()).expect("the attribute checks its quotas")
+    }
+
+    /// The cost of a request.
+    pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
+        cost.cost(request)
     }
 
     /// The key of a request by a ready-made key.

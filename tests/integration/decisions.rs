@@ -83,8 +83,7 @@ async fn the_ends_of_the_ranges_work_on_redis() {
 
 #[test]
 fn a_flood_of_keys_stays_within_the_cap_and_frees_nobody() {
-    let guard =
-        RateGuard::builder().memory_store(MemoryStore::new().max_keys(1_000)).build().unwrap();
+    let guard = RateGuard::builder().store(MemoryStore::new().max_keys(1_000)).build().unwrap();
     let policy = Policy::new("flood", "1/hour").unwrap();
     let victim = Key::from("victim");
     assert!(check(&guard, &policy, &victim).unwrap().is_allowed());

@@ -22,6 +22,7 @@ mod faults;
 mod keys;
 mod middleware;
 mod model;
+mod mutations;
 mod names;
 mod processes;
 mod quickstart;

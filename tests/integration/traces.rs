@@ -1,28 +1,48 @@
-//! Random traces of checks and time steps against a model that keeps every time stamp.
+//! Random traces of all operations, costs, several quotas and several keys, against a model that keeps every time stamp.
 //!
-//! On failure proptest prints the smallest trace that fails.
+//! On failure the seed is printed, with which the same trace is made again, and the smallest trace that fails.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    env,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use proptest::{
     collection::vec,
     prelude::*,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use rateguard::{Algorithm, Key, Policy, Quota};
+use rateguard::{
+    Algorithm, Key, MemoryStore,
+    store::{Bucket, Charge, Level, Operation, Receipt, Store, Verdict},
+};
 
 use crate::{
-    model::{Model, Rule, Said, is_one_too_many},
-    support::{clock::guard_with_clock, redis_server::RedisServer},
+    model::{ModelReceipt, Part, Rule, World, is_too_much},
+    support::{
+        clock::StillClock,
+        lua::{SOURCE, Script, with_time_of_the_test},
+        redis_server::RedisServer,
+    },
 };
 
 #[derive(Clone, Debug)]
 enum Step {
-    Check {
-        key: u8,
+    /// One operation on one key or several.
+    Ask {
+        operation: Operation,
+        keys: Vec<u8>,
+        cost: u64,
     },
-    /// A fraction of the window, in thousandths.
+    /// Gives back so much of what one of the last checks took, in thousandths.
+    GiveBack {
+        which: usize,
+        thousandths: u64,
+    },
+    /// A fraction of the first quota's window, in thousandths.
     Advance {
         thousandths: u64,
     },
@@ -35,25 +55,50 @@ enum Step {
     },
 }
 
-fn rules() -> impl Strategy<Value = Rule> {
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
     let limits = prop_oneof![Just(1), 1_u64..5, 5_u64..40];
     let windows =
         prop_oneof![Just(1_000), Just(60_000_000), 1_000_u64..1_000_000, Just(31_536_000_000_000)];
-    (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
-        let capacity = if algorithm == Algorithm::TokenBucket { burst } else { limit };
-        Rule { algorithm, limit, window, capacity }
-    })
+    let rule =
+        (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
+            let capacity = if algorithm == Algorithm::TokenBucket { burst } else { limit };
+            Rule { algorithm, limit, window, capacity }
+        });
+    prop_oneof![2 => vec(rule.clone(), 1), 1 => vec(rule, 2..4)]
 }
 
 fn traces() -> impl Strategy<Value = Vec<Step>> {
+    let keys = prop_oneof![
+        5 => (0..3_u8).prop_map(|key| vec![key]),
+        1 => Just(vec![0, 1]),
+        1 => Just(vec![2, 0, 1]),
+    ];
+    let operations = prop_oneof![
+        12 => Just(Operation::Check),
+        2 => Just(Operation::Peek),
+        1 => Just(Operation::Charge),
+    ];
+    let costs = prop_oneof![4 => Just(1), 2 => 0_u64..8, 1 => 0_u64..60];
+    let ask = (operations, keys, costs).prop_map(|(operation, keys, cost)| Step::Ask {
+        operation,
+        keys,
+        cost,
+    });
     let step = prop_oneof![
-        10 => (0..3_u8).prop_map(|key| Step::Check { key }),
-        3 => (0..400_u64).prop_map(|thousandths| Step::Advance { thousandths }),
-        1 => Just(Step::Advance { thousandths: 1_000 }),
-        1 => Just(Step::Tick),
-        2 => Just(Step::WaitForRetry),
+        30 => ask,
+        4 => (0..4_usize, prop_oneof![Just(1_000), 0..1_000_u64])
+            .prop_map(|(which, thousandths)| Step::GiveBack { which, thousandths }),
+        1 => (0..3_u8).prop_map(|key| Step::Ask {
+            operation: Operation::Reset,
+            keys: vec![key],
+            cost: 0
+        }),
+        8 => (0..400_u64).prop_map(|thousandths| Step::Advance { thousandths }),
+        2 => Just(Step::Advance { thousandths: 1_000 }),
+        3 => Just(Step::Tick),
+        6 => Just(Step::WaitForRetry),
     ];
     vec(step, 1..120)
 }
@@ -63,230 +108,339 @@ fn traces_with_clock_steps() -> impl Strategy<Value = Vec<Step>> {
     vec(prop_oneof![4 => traces(), 1 => back], 1..6).prop_map(|parts| parts.concat())
 }
 
-/// One store's side of the comparison.
-trait Checker {
+/// A store whose time the test sets.
+pub trait Subject {
     /// Whether what was over stays until the next admission. If not, a clock that is set back may find it gone, and only
     /// the promises can be checked from then on: the limit, the longest wait, and that waiting helps.
     const KEEPS_WHAT_IS_OVER: bool;
 
-    fn check(&mut self, key: u8, now: u64) -> Said;
+    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict;
 }
 
 /// Where the clock begins: far enough from 0 to be set back.
-const START: u64 = 1_800_000_000_000_000;
+pub const START: u64 = 1_800_000_000_000_000;
 
-/// Plays a trace on a store and on the model.
-fn play<S: Checker>(rule: Rule, trace: &[Step], store: &mut S) -> Result<usize, TestCaseError> {
-    let mut models: BTreeMap<u8, Model> = BTreeMap::new();
-    // By key: when requests were admitted, by a clock that is never set back.
-    let mut truly_admitted: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
-    // The clock, and by how much it has been set back altogether.
-    let (mut now, mut set_back) = (START, 0);
-    let mut last_denied: Option<(u8, u64)> = None;
-    let mut checks = 0;
-
-    let mut check = |key: u8, now: u64, set_back: u64| -> Result<Said, TestCaseError> {
-        checks += 1;
-        let said = store.check(key, now);
-        let expected = models.entry(key).or_default().check(rule, now);
-        // What was over and is there again counts with the log alone.
-        let is_kept = S::KEEPS_WHAT_IS_OVER && rule.algorithm == Algorithm::SlidingWindow;
-        if is_kept || set_back == 0 {
-            prop_assert_eq!(&said, &expected);
-        }
-        if let Said::Allowed { .. } = said {
-            let admitted = truly_admitted.entry(key).or_default();
-            admitted.push(now + set_back);
-            prop_assert!(!is_one_too_many(rule, admitted), "more than the quota");
-        }
-        Ok(said)
-    };
-
-    for step in trace {
-        match *step {
-            Step::Advance { thousandths } => now += rule.window * thousandths / 1_000,
-            Step::Tick => now += 1,
-            Step::SetBack { thousandths } => {
-                now -= rule.window * thousandths / 1_000;
-                set_back += rule.window * thousandths / 1_000;
-                last_denied = None;
-            }
-            Step::Check { key } => match check(key, now, set_back)? {
-                Said::Denied { retry } => {
-                    let possible = 1..=rule.longest_wait();
-                    prop_assert!(possible.contains(&retry), "locked out for longer than can be");
-                    last_denied = Some((key, now + retry));
-                }
-                Said::Allowed { .. } => last_denied = None,
-            },
-            Step::WaitForRetry => {
-                if let Some((key, then)) = last_denied.take().filter(|(_, then)| *then > now) {
-                    prop_assert_eq!(check(key, then - 1, set_back)?, Said::Denied { retry: 1 });
-                    let allowed = matches!(check(key, then, set_back)?, Said::Allowed { .. });
-                    prop_assert!(allowed, "waited as long as told, and in vain");
-                    now = then;
-                }
-            }
-        }
-    }
-    Ok(checks)
+/// What a check took and may give back.
+struct Held {
+    keys: Vec<u8>,
+    cost: u64,
+    receipts: Vec<(Receipt, ModelReceipt)>,
+    /// When, by a clock that is never set back.
+    truly_at: u64,
 }
 
-/// The in-memory store, through the guard.
+/// A trace on a store and on the model.
+struct Play<'a, S> {
+    rules: &'a [Rule],
+    store: &'a mut S,
+    world: World,
+    now: u64,
+    /// By how much the clock has been set back altogether.
+    set_back: u64,
+    held: Vec<Held>,
+    /// By bucket: what was taken and not given back, by a clock that is never set back.
+    truly_taken: BTreeMap<(u8, usize), Vec<(u64, u64)>>,
+    /// Something was charged beyond the limit, or given back after the clock was set back.
+    is_beyond: bool,
+    steps: usize,
+}
+
+impl<S: Subject> Play<'_, S> {
+    /// Does this on both sides and compares what they say.
+    fn ask(
+        &mut self,
+        operation: Operation,
+        keys: &[u8],
+        cost: u64,
+        receipts: Option<&[(Receipt, ModelReceipt)]>,
+    ) -> Result<(Verdict, Vec<ModelReceipt>), TestCaseError> {
+        self.steps += 1;
+        let named: Vec<Key> = keys.iter().map(|key| Key::from_parts([[*key]])).collect();
+        let (mut charges, mut parts) = (Vec::new(), Vec::new());
+        for (key, name) in keys.iter().zip(&named) {
+            for (place, rule) in self.rules.iter().enumerate() {
+                let receipt = receipts.map(|receipts| receipts[charges.len()]);
+                let bucket = Bucket::new("model", place, name);
+                let mut charge = Charge::new(bucket, rule.quota(), cost as u32);
+                charge.receipt = receipt.map_or_else(Receipt::default, |(receipt, _)| receipt);
+                charges.push(charge);
+                let receipt = receipt.map(|(_, receipt)| receipt);
+                parts.push(Part { bucket: (*key, place), rule: *rule, cost, receipt });
+            }
+        }
+        let verdict = self.store.apply(operation, &charges, self.now);
+        let expected = self.world.apply(operation, &parts, self.now);
+
+        // What was over and is there again counts with the log alone.
+        let is_log = self.rules.iter().all(|rule| rule.algorithm == Algorithm::SlidingWindow);
+        if self.set_back == 0 || S::KEEPS_WHAT_IS_OVER && is_log {
+            prop_assert_eq!(
+                verdict.is_allowed(),
+                expected.allowed,
+                "{:?} at {}",
+                operation,
+                self.now
+            );
+            let levels: Vec<Level> = verdict.levels().collect();
+            prop_assert_eq!(levels, expected.levels, "{:?} at {}", operation, self.now);
+        }
+        Ok((verdict, expected.receipts))
+    }
+
+    fn check(&mut self, keys: &[u8], cost: u64) -> Result<Verdict, TestCaseError> {
+        let (verdict, receipts) = self.ask(Operation::Check, keys, cost, None)?;
+        if verdict.is_allowed() && cost > 0 {
+            let truly_at = self.now + self.set_back;
+            self.held.insert(
+                0,
+                Held {
+                    keys: keys.to_vec(),
+                    cost,
+                    receipts: verdict.receipts().zip(receipts).collect(),
+                    truly_at,
+                },
+            );
+            self.held.truncate(4);
+            for key in keys {
+                for (place, rule) in self.rules.iter().enumerate() {
+                    let taken = self.truly_taken.entry((*key, place)).or_default();
+                    taken.push((truly_at, cost));
+                    let too_much = !self.is_beyond && is_too_much(*rule, taken);
+                    prop_assert!(!too_much, "more than the quota");
+                }
+            }
+        }
+        Ok(verdict)
+    }
+
+    fn give_back(&mut self, which: usize, thousandths: u64) -> Result<(), TestCaseError> {
+        if which >= self.held.len() {
+            return Ok(());
+        }
+        let held = self.held.remove(which);
+        let back = held.cost * thousandths / 1_000;
+        // After a step of the clock, it may have no longer been counted.
+        self.is_beyond |= self.set_back > 0;
+        self.ask(Operation::Refund, &held.keys, back, Some(&held.receipts))?;
+        for key in &held.keys {
+            for place in 0..self.rules.len() {
+                let taken = self.truly_taken.entry((*key, place)).or_default();
+                if let Some(it) = taken.iter_mut().find(|it| **it == (held.truly_at, held.cost)) {
+                    it.1 -= back;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, trace: &[Step]) -> Result<(), TestCaseError> {
+        let mut last_denied: Option<(Vec<u8>, u64, u64)> = None;
+        let longest = self.rules.iter().map(|rule| rule.longest_wait()).max().unwrap();
+        for step in trace {
+            match step {
+                Step::Advance { thousandths } => {
+                    self.now += self.rules[0].window * thousandths / 1_000;
+                }
+                Step::Tick => self.now += 1,
+                Step::SetBack { thousandths } => {
+                    self.now -= self.rules[0].window * thousandths / 1_000;
+                    self.set_back += self.rules[0].window * thousandths / 1_000;
+                    last_denied = None;
+                }
+                Step::Ask { operation: Operation::Check, keys, cost } => {
+                    let verdict = self.check(keys, *cost)?;
+                    last_denied = None;
+                    if !verdict.is_allowed()
+                        && let Some(wait) = wait(&verdict)
+                    {
+                        let is_possible = self.is_beyond || (1..=longest).contains(&wait);
+                        prop_assert!(is_possible, "locked out for longer than can be");
+                        last_denied = Some((keys.clone(), *cost, self.now + wait));
+                    }
+                }
+                Step::Ask { operation, keys, cost } => {
+                    self.is_beyond |= *operation == Operation::Charge;
+                    if *operation == Operation::Reset {
+                        self.held.clear();
+                        for (_, taken) in
+                            self.truly_taken.iter_mut().filter(|((key, _), _)| keys.contains(key))
+                        {
+                            taken.clear();
+                        }
+                    }
+                    if *operation != Operation::Peek {
+                        last_denied = None;
+                    }
+                    self.ask(*operation, keys, *cost, None)?;
+                }
+                Step::GiveBack { which, thousandths } => {
+                    last_denied = None;
+                    self.give_back(*which, *thousandths)?;
+                }
+                Step::WaitForRetry => {
+                    let denied = last_denied.take().filter(|(_, _, then)| *then > self.now);
+                    if let Some((keys, cost, then)) = denied {
+                        self.now = then - 1;
+                        let too_early = self.check(&keys, cost)?;
+                        prop_assert!(!too_early.is_allowed() && wait(&too_early) == Some(1));
+                        self.now = then;
+                        let in_time = self.check(&keys, cost)?;
+                        prop_assert!(in_time.is_allowed(), "waited as long as told, and in vain");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long to wait, in microseconds, unless it is in vain.
+fn wait(verdict: &Verdict) -> Option<u64> {
+    verdict
+        .levels()
+        .try_fold(0, |wait, level| Some(wait.max(level.retry_after?.as_micros() as u64)))
+}
+
+fn play<S: Subject>(rules: &[Rule], trace: &[Step], store: &mut S) -> Result<usize, TestCaseError> {
+    let mut play = Play {
+        rules,
+        store,
+        world: World::default(),
+        now: START,
+        set_back: 0,
+        held: Vec::new(),
+        truly_taken: BTreeMap::new(),
+        is_beyond: false,
+        steps: 0,
+    };
+    play.play(trace)?;
+    Ok(play.steps)
+}
+
+/// The in-memory store.
 struct Memory {
-    guard: rateguard::RateGuard,
-    clock: crate::support::clock::StillClock,
-    policy: Policy,
+    store: MemoryStore,
+    clock: StillClock,
 }
 
 impl Memory {
-    fn new(rule: Rule) -> Self {
-        let (guard, clock) = guard_with_clock();
-        Self { guard, clock, policy: Policy::new("model", rule.quota()).unwrap() }
+    fn new() -> Self {
+        let clock = StillClock::default();
+        Self { store: MemoryStore::new().clock(clock.clone()), clock }
     }
 }
 
-impl Checker for Memory {
+impl Subject for Memory {
     const KEEPS_WHAT_IS_OVER: bool = false;
 
-    fn check(&mut self, key: u8, now: u64) -> Said {
+    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
         self.clock.set(now);
-        let decision = self
-            .guard
-            .check(&self.policy, &Key::from_parts([[key]]))
-            .now_or_never()
-            .unwrap()
-            .unwrap();
-        let micros = |duration: Duration| duration.as_micros() as u64;
-        match decision.retry_after() {
-            None => Said::Allowed {
-                remaining: decision.remaining().into(),
-                reset: micros(decision.reset_after()),
-            },
-            Some(retry) => {
-                assert_eq!((decision.remaining(), decision.reset_after()), (0, retry));
-                Said::Denied { retry: micros(retry) }
-            }
-        }
+        self.store.apply(operation, charges).get().now_or_never().unwrap().unwrap()
     }
 }
 
-/// The script, at a time that the test sets in place of the server's.
-struct Script<'a> {
-    connection: &'a mut redis::Connection,
-    source: &'a str,
-    quota: Quota,
-    prefix: String,
-    members: u64,
-}
-
-const SOURCE: &str = concat!(
-    include_str!("../../rateguard/src/algorithm/begin.lua"),
-    include_str!("../../rateguard/src/algorithm/sliding_window.lua"),
-    include_str!("../../rateguard/src/algorithm/sliding_window_counter.lua"),
-    include_str!("../../rateguard/src/algorithm/fixed_window.lua"),
-    include_str!("../../rateguard/src/algorithm/token_bucket.lua"),
-    include_str!("../../rateguard/src/algorithm/decide.lua"),
-);
-
-/// The script with the time of the test, and keys that outlive the test however slow it is.
-fn source_with_time_of_the_test() -> String {
-    let replace = |source: String, what: &str, by: &str| {
-        assert_eq!(source.matches(what).count(), 1, "{what}");
-        source.replace(what, by)
-    };
-    let source = replace(SOURCE.to_owned(), "redis.call('TIME')", "{ ARGV[7], ARGV[8] }");
-    replace(source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
-}
-
-impl Checker for Script<'_> {
+impl Subject for Script<'_> {
     const KEEPS_WHAT_IS_OVER: bool = true;
 
-    fn check(&mut self, key: u8, now: u64) -> Said {
-        self.members += 1;
-        let (units, refill) = self.quota.token();
-        let (allowed, remaining, reset, retry): (u64, u64, u64, u64) = redis::cmd("EVAL")
-            .arg(self.source)
-            .arg(1)
-            .arg(format!("{}:{key}", self.prefix))
-            .arg(self.quota.algorithm().to_string())
-            .arg(self.members)
-            .arg(self.quota.window().as_micros() as u64)
-            .arg(self.quota.capacity())
-            .arg(units)
-            .arg(refill)
-            .arg(now / 1_000_000)
-            .arg(now % 1_000_000)
-            .query(self.connection)
-            .unwrap();
-        match allowed {
-            1 => {
-                assert_eq!(retry, 0);
-                Said::Allowed { remaining, reset }
-            }
-            _ => {
-                assert_eq!((allowed, remaining, reset), (0, 0, retry));
-                Said::Denied { retry }
-            }
-        }
+    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
+        let reply = self.call(operation, charges, Some(Duration::from_micros(now)));
+        reply.expect("the script answers")
     }
 }
 
-/// Runs a property and says how many checks it made.
+/// The seed of this run: a new one, or that of an earlier run.
+fn seed() -> u64 {
+    match env::var("RATEGUARD_SEED") {
+        Ok(seed) => seed.parse().expect("RATEGUARD_SEED is a number"),
+        Err(_) => rand_seed(),
+    }
+}
+
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one("seed")
+}
+
+fn cases(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+/// Runs a property and says how many steps it made for each algorithm.
 fn run(
-    cases: u32,
+    config: Config,
     traces: impl Strategy<Value = Vec<Step>>,
-    property: impl Fn(Rule, &[Step]) -> Result<usize, TestCaseError>,
-) -> usize {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let checks = std::cell::Cell::new(0);
-    TestRunner::new(config)
-        .run(&(rules(), traces), |(rule, trace)| {
-            checks.set(checks.get() + property(rule, &trace)?);
+    property: impl Fn(&[Rule], &[Step]) -> Result<usize, TestCaseError>,
+) -> Result<BTreeMap<&'static str, usize>, String> {
+    let seed = seed();
+    let random = TestRng::from_seed(RngAlgorithm::XorShift, &(u128::from(seed) + 1).to_le_bytes());
+    let steps = RefCell::new(BTreeMap::new());
+    TestRunner::new_with_rng(config, random)
+        .run(&(rules(), traces), |(rules, trace)| {
+            let made = property(&rules, &trace)?;
+            for rule in &rules {
+                *steps.borrow_mut().entry(rule.algorithm.name()).or_default() += made;
+            }
             Ok(())
         })
-        .unwrap_or_else(|failure| panic!("{failure}"));
-    checks.get()
+        .map_err(|failure| format!("{failure}\nto see it again: RATEGUARD_SEED={seed}"))?;
+    Ok(steps.into_inner())
+}
+
+/// That every algorithm made so many steps.
+fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, each: usize) {
+    let steps = steps.unwrap_or_else(|failure| panic!("{failure}"));
+    for (_, name) in Algorithm::NAMES {
+        assert!(steps[name] >= each, "{steps:?}");
+    }
 }
 
 #[test]
 fn memory_says_what_the_model_says() {
-    let checks = run(3_000, traces(), |rule, trace| play(rule, trace, &mut Memory::new(rule)));
-    assert!(checks > 100_000, "{checks}");
+    let steps = run(cases(8_000), traces(), |rules, trace| play(rules, trace, &mut Memory::new()));
+    assert_steps(steps, 100_000);
 }
 
 #[test]
-fn memory_says_what_the_model_says_when_the_clock_is_set_back() {
-    run(1_000, traces_with_clock_steps(), |rule, trace| play(rule, trace, &mut Memory::new(rule)));
+fn memory_keeps_its_promises_when_the_clock_is_set_back() {
+    let steps = run(cases(1_000), traces_with_clock_steps(), |rules, trace| {
+        play(rules, trace, &mut Memory::new())
+    });
+    assert_steps(steps, 10_000);
 }
 
-fn on_redis(cases: u32, traces: impl Strategy<Value = Vec<Step>>) -> usize {
+/// Plays traces on the script; the error tells what differs.
+fn on_redis(
+    source: &str,
+    config: Config,
+    traces: impl Strategy<Value = Vec<Step>>,
+) -> Result<BTreeMap<&'static str, usize>, String> {
     let server = RedisServer::start();
-    let connection = std::cell::RefCell::new(server.client());
-    let source = source_with_time_of_the_test();
-    let case = std::cell::Cell::new(0_u64);
-    run(cases, traces, |rule, trace| {
+    let connection = RefCell::new(server.client());
+    let source = with_time_of_the_test(source);
+    let case = Cell::new(0_u64);
+    run(config, traces, |rules, trace| {
         case.set(case.get() + 1);
         let mut connection = connection.borrow_mut();
         let prefix = format!("case-{}", case.get());
-        let mut script = Script {
-            connection: &mut connection,
-            source: &source,
-            quota: rule.quota(),
-            prefix,
-            members: 0,
-        };
-        play(rule, trace, &mut script)
+        play(rules, trace, &mut Script::new(&mut connection, &source, prefix))
     })
+}
+
+/// A difference between such a script and the model, if there is one.
+pub fn difference(source: &str) -> Option<String> {
+    // It is not looked for the smallest.
+    let config = Config { max_shrink_iters: 0, ..cases(1_000) };
+    on_redis(source, config.clone(), traces())
+        .and_then(|_| on_redis(source, config, traces_with_clock_steps()))
+        .err()
 }
 
 #[test]
 fn the_script_says_what_the_model_says() {
-    let checks = on_redis(600, traces());
-    assert!(checks > 20_000, "{checks}");
+    assert_steps(on_redis(SOURCE, cases(4_500), traces()), 50_000);
 }
 
 #[test]
 fn the_script_says_what_the_model_says_when_the_clock_is_set_back() {
-    on_redis(200, traces_with_clock_steps());
+    assert_steps(on_redis(SOURCE, cases(300), traces_with_clock_steps()), 2_000);
 }

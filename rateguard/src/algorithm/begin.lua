@@ -1,26 +1,32 @@
--- Decides one request by the algorithm that its quota names, and counts it if it is admitted.
+-- Does one operation on one or several buckets, each by the algorithm that its quota names.
 --
 -- This script is put together of begin.lua, a file for each algorithm, and decide.lua.
 --
--- KEYS[1]  what is counted
--- ARGV[1]  the algorithm
--- ARGV[2]  a name that no other request has
--- ARGV[3]  window: microseconds
--- ARGV[4]  capacity: requests at once
--- ARGV[5]  of a token bucket, the units of a token
--- ARGV[6]  of a token bucket, the units that come back in a microsecond
+-- KEYS[i]  what is counted
+-- ARGV[1]  the operation: check, peek, charge, refund or reset
+-- ARGV[2]  a name that no other call has
+-- and for each key
+--   the algorithm
+--   window: microseconds
+--   capacity: units at once
+--   of a token bucket, the units of a token
+--   of a token bucket, the units that come back in a microsecond
+--   cost: how many units are asked for or, of a refund, given back
+--   of a refund, the name of the call that took them
+--   of a refund, when it took them
 --
--- Reply    { admitted (1 or 0), remaining, microseconds to reset, microseconds to retry (0 if admitted) }
--- Writes   nothing when the request is denied, unless the clock was set back or the quota changed since the last
+-- Reply    { admitted (1 or 0), now, and for each key:
+--            remaining, microseconds to reset, microseconds until the cost has room (-1 if never) }
+-- Writes   nothing when it denies or peeks, unless the clock was set back or, on a denial, the quota changed
 -- Keys     a sorted set for the log, else a hash, of which a field names the algorithm; each has an expiry
+-- Costs    what the algorithms say, for each key
 
-local key, member = KEYS[1], ARGV[2]
-local window, capacity = tonumber(ARGV[3]), tonumber(ARGV[4])
-local units, refill = tonumber(ARGV[5]), tonumber(ARGV[6])
+local PER_KEY = 8
 
 -- A key outlives what it counts by this, so that it can't go before it.
 local MARGIN_MS = 1000
 
+local operation, call = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -29,14 +35,14 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function expire_after(micros)
+local function expire_after(key, micros)
   redis.call('PEXPIRE', key, whole(math.ceil(micros / 1000) + MARGIN_MS))
 end
 
--- The reply of a reading command, or nil if the key is of another kind.
-local function read(...)
+-- The reply of a command, or nil if the key is of another kind.
+local function try(...)
   local reply = redis.pcall(...)
-  if not reply.err then
+  if type(reply) ~= 'table' or not reply.err then
     return reply
   end
   if string.find(reply.err, 'WRONGTYPE', 1, true) then
@@ -47,8 +53,8 @@ local function read(...)
 end
 
 -- The named fields of the hash as numbers, 0 for those that are not there, or nil if the key is of another kind.
-local function read_numbers(algorithm, ...)
-  local fields = read('HMGET', key, 'algorithm', ...)
+local function read_numbers(key, algorithm, ...)
+  local fields = try('HMGET', key, 'algorithm', ...)
   if not fields or (fields[1] or algorithm) ~= algorithm then
     return nil
   end
@@ -66,7 +72,7 @@ local function read_numbers(algorithm, ...)
   return numbers
 end
 
-local function write_numbers(algorithm, ...)
+local function write_numbers(key, algorithm, ...)
   local fields = { ... }
   for place = 2, #fields, 2 do
     fields[place] = whole(fields[place])
@@ -74,13 +80,14 @@ local function write_numbers(algorithm, ...)
   redis.call('HSET', key, 'algorithm', algorithm, unpack(fields))
 end
 
--- By name, what makes an algorithm's steps; made only when they are used. They are those of the Rust form:
---   load()                   the state now, or nil if the key is of another kind
---   empty()                  a state in which nothing counts
---   used(state)              how many requests count
---   until_room(state, n)     microseconds until n more have room
---   add(state, n)            counts n more, in the state alone
---   save(state)              writes the state with what was added
---   keep(state)              on a denial, writes what has to be written
+-- By name, what makes an algorithm's steps for a charge; made only when they are used. They are those of the Rust form:
+--   load()                     the state now, or nil if the key is of another kind
+--   empty()                    a state in which nothing counts
+--   used(state)                how many units count
+--   until_room(state, n)       microseconds until n more have room
+--   add(state, n)              counts n more, in the state alone
+--   save(state)                writes the state with what was added
+--   keep(state)                if nothing was added, writes what has to be written
+--   give_back(n, call, at)     no longer counts n of what that call took then, as far as they still count
 local algorithms = {}
 

@@ -1,38 +1,96 @@
-local algorithm = algorithms[ARGV[1]]()
-local state = algorithm.load()
-local of_another_kind = not state
+local charges = {}
+for place, key in ipairs(KEYS) do
+  local first = 2 + (place - 1) * PER_KEY
+  local charge = {
+    key = key,
+    algorithm = ARGV[first + 1],
+    window = tonumber(ARGV[first + 2]),
+    capacity = tonumber(ARGV[first + 3]),
+    units = tonumber(ARGV[first + 4]),
+    refill = tonumber(ARGV[first + 5]),
+    cost = tonumber(ARGV[first + 6]),
+    taken_by = ARGV[first + 7],
+    taken_at = tonumber(ARGV[first + 8]),
+  }
+  charge.steps = algorithms[charge.algorithm](charge)
+  charges[place] = charge
+end
 
-if of_another_kind then
+-- The state as it is now, or nil if the key is no count of ours.
+local function load(charge)
+  local steps = charge.steps
+  charge.state = steps.load()
+  if charge.state then
+    return charge.state
+  end
   -- It was counted with another algorithm: what counts of it counts on, as if it came now.
-  local kind = redis.call('TYPE', key).ok
+  local kind = redis.call('TYPE', charge.key).ok
   local make_other = kind == 'zset' and algorithms.sliding_window
-    or kind == 'hash' and algorithms[redis.call('HGET', key, 'algorithm') or '']
+    or kind == 'hash' and algorithms[redis.call('HGET', charge.key, 'algorithm') or '']
   if not make_other then
+    return nil
+  end
+  local other = make_other(charge)
+  charge.of_another_kind = true
+  charge.state = steps.empty()
+  steps.add(charge.state, math.min(other.used(other.load()), charge.capacity))
+  return charge.state
+end
+
+-- Microseconds until there is room for the cost, or -1.
+local function until_room(charge)
+  if charge.cost == 0 then
+    return 0
+  end
+  if charge.cost > charge.capacity then
+    return -1
+  end
+  return charge.steps.until_room(charge.state, charge.cost)
+end
+
+-- Every charge before any is taken, so that all are or none.
+local admitted = true
+for _, charge in ipairs(charges) do
+  if operation == 'refund' then
+    charge.steps.give_back(charge.cost, charge.taken_by, charge.taken_at)
+  end
+  if not load(charge) then
     return redis.error_reply('WRONGTYPE this key is no count of ours')
   end
-  local other = make_other()
-  state = algorithm.empty()
-  algorithm.add(state, math.min(other.used(other.load()), capacity))
+  if operation == 'reset' then
+    redis.call('DEL', charge.key)
+    charge.state = charge.steps.empty()
+  end
+  if operation == 'check' or operation == 'peek' then
+    admitted = until_room(charge) == 0 and admitted
+  end
 end
 
-local denied = algorithm.used(state) >= capacity
-if not denied then
-  algorithm.add(state, 1)
-end
+local reply = { admitted and 1 or 0, now }
+for _, charge in ipairs(charges) do
+  local steps, state = charge.steps, charge.state
+  if operation == 'check' or operation == 'charge' then
+    local adds = admitted and charge.cost > 0
+    if adds then
+      steps.add(state, charge.cost)
+    end
+    if charge.of_another_kind then
+      -- Also on a denial, or its wait would begin anew with each.
+      redis.call('DEL', charge.key)
+      if steps.used(state) > 0 then
+        steps.save(state)
+      end
+    elseif adds then
+      steps.save(state)
+    else
+      steps.keep(state)
+    end
+  end
 
-if of_another_kind then
-  -- Also on a denial, or its wait would begin anew with each.
-  redis.call('DEL', key)
-  algorithm.save(state)
-elseif denied then
-  algorithm.keep(state)
-else
-  algorithm.save(state)
+  local used = steps.used(state)
+  local remaining = math.max(0, charge.capacity - used)
+  reply[#reply + 1] = remaining
+  reply[#reply + 1] = used == 0 and 0 or steps.until_room(state, remaining + 1)
+  reply[#reply + 1] = until_room(charge)
 end
-
-if denied then
-  local wait = algorithm.until_room(state, 1)
-  return { 0, 0, wait, wait }
-end
-local remaining = capacity - algorithm.used(state)
-return { 1, remaining, algorithm.until_room(state, remaining + 1), 0 }
+return reply

@@ -7,7 +7,7 @@ use super::{Micros, Step, micros};
 use crate::Quota;
 
 /// The requests since the first one of the window.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
     start: Micros,
     count: u32,
@@ -25,18 +25,24 @@ impl Step for Counter {
         self.count
     }
 
-    fn until_room(&self, quota: Quota, now: Micros, places: u32) -> Micros {
-        if quota.capacity().saturating_sub(self.count) >= places {
+    fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Micros {
+        if quota.capacity().saturating_sub(self.count) >= units {
             return 0;
         }
         self.expires_at(quota).saturating_sub(now)
     }
 
-    fn add(&mut self, _: Quota, now: Micros, requests: u32) {
+    fn add(&mut self, _: Quota, now: Micros, units: u32) {
         if self.count == 0 {
             self.start = now;
         }
-        self.count += requests;
+        self.count = self.count.saturating_add(units);
+    }
+
+    fn give_back(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
+        if taken_at >= self.start {
+            self.count = self.count.saturating_sub(units);
+        }
     }
 
     fn expires_at(&self, quota: Quota) -> Micros {

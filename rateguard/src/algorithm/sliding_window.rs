@@ -1,89 +1,113 @@
 //! The exact sliding window: a log of the admitted requests.
 //!
-//! A request at `t` counts during `[t, t + window)`. One more is admitted while fewer than `limit` count, so no window
-//! of that length, wherever it begins, holds more than `limit` admitted requests. It costs the memory of one time
-//! stamp for each request that counts.
+//! A request at `t` counts during `[t, t + window)`. One more is admitted while it has room beside those that count, so
+//! no window of that length, wherever it begins, holds more than `limit` admitted requests. It costs the memory of one
+//! entry for each request that counts, whatever the request costs.
 
 use std::collections::VecDeque;
 
 use super::{Micros, Step, micros};
 use crate::Quota;
 
-/// When the requests of one bucket were admitted, the oldest first.
+/// What was admitted for one bucket, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    admitted: VecDeque<Micros>,
+    entries: VecDeque<Entry>,
+    /// What all entries cost.
+    units: u64,
     /// How many of the oldest no longer count. They go with the next admission, so that a denial changes nothing.
     over: usize,
+    /// What these cost.
+    units_over: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Micros,
+    units: u32,
 }
 
 impl Step for Log {
     fn settle(&mut self, quota: Quota, now: Micros) {
         // They stop counting one window from now at the latest, and no earlier than they would have.
-        for at in self.admitted.iter_mut().rev().take_while(|at| **at > now) {
-            *at = now;
+        for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at > now) {
+            entry.at = now;
         }
         let window = micros(quota);
-        self.over = self.admitted.partition_point(|&at| at + window <= now);
+        let over = self.entries.partition_point(|entry| entry.at + window <= now);
+        // Only what has changed since the last time is added up.
+        let (fewer, more) = (over.min(self.over), over.max(self.over));
+        let between: u64 =
+            self.entries.range(fewer..more).map(|entry| u64::from(entry.units)).sum();
+        if over >= self.over {
+            self.units_over += between;
+        } else {
+            self.units_over -= between;
+        }
+        self.over = over;
     }
 
     fn used(&self, _: Quota) -> u32 {
-        // There are never more than the highest limit.
-        (self.admitted.len() - self.over) as u32
+        u32::try_from(self.units - self.units_over).unwrap_or(u32::MAX)
     }
 
-    fn until_room(&self, quota: Quota, now: Micros, places: u32) -> Micros {
-        // All but `capacity - places` of those that count must leave. More than the capacity count only if the limit
-        // was higher before.
-        let leaving = (self.used(quota) + places).saturating_sub(quota.capacity()) as usize;
-        match leaving.checked_sub(1) {
-            None => 0,
-            Some(before_last) => {
-                (self.admitted[self.over + before_last] + micros(quota)).saturating_sub(now)
+    fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Micros {
+        // All but `capacity - units` of what counts must leave. More than the capacity counts only if the limit was
+        // higher before, or more was charged than there was room for.
+        let counting = self.units - self.units_over;
+        let mut leaving = (counting + u64::from(units)).saturating_sub(quota.capacity().into());
+        let mut last = None;
+        let mut counting = self.entries.range(self.over..);
+        while leaving > 0
+            && let Some(entry) = counting.next()
+        {
+            leaving = leaving.saturating_sub(entry.units.into());
+            last = Some(entry.at);
+        }
+        last.map_or(0, |at| (at + micros(quota)).saturating_sub(now))
+    }
+
+    fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+        self.entries.drain(..self.over);
+        self.units -= self.units_over;
+        (self.over, self.units_over) = (0, 0);
+        // Beyond the capacity it makes no difference: all of them leave at the same moment.
+        let units = units.min(quota.capacity());
+        self.units += u64::from(units);
+        match self.entries.back_mut() {
+            Some(last) if last.at == now && last.units.checked_add(units).is_some() => {
+                last.units += units;
             }
+            _ => self.entries.push_back(Entry { at: now, units }),
         }
     }
 
-    fn add(&mut self, _: Quota, now: Micros, requests: u32) {
-        self.admitted.drain(..self.over);
-        self.over = 0;
-        self.admitted.extend((0..requests).map(|_| now));
+    fn give_back(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
+        // What was taken in one microsecond is alike.
+        let Ok(place) = self.entries.binary_search_by_key(&taken_at, |entry| entry.at) else {
+            return;
+        };
+        let entry = &mut self.entries[place];
+        let back = units.min(entry.units);
+        entry.units -= back;
+        self.units -= u64::from(back);
+        if place < self.over {
+            self.units_over -= u64::from(back);
+        }
+        if entry.units == 0 {
+            self.entries.remove(place);
+            self.over -= usize::from(place < self.over);
+        }
     }
 
     fn expires_at(&self, quota: Quota) -> Micros {
-        self.admitted.back().map_or(0, |at| at + micros(quota))
-    }
-}
-
-impl Log {
-    /// How many requests are recorded, including those that no longer count.
-    pub(crate) fn len(&self) -> usize {
-        self.admitted.len()
-    }
-
-    /// Moves those requests to a log of their own that `belongs` picks by their place, the oldest being 0.
-    pub(crate) fn take(&mut self, mut belongs: impl FnMut(usize) -> bool) -> Self {
-        let mut taken = Self::default();
-        let mut place = 0;
-        self.over = 0;
-        self.admitted.retain(|at| {
-            let take = belongs(place);
-            place += 1;
-            if take {
-                taken.admitted.push_back(*at);
-            }
-            !take
-        });
-        taken
+        self.entries.back().map_or(0, |entry| entry.at + micros(quota))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::Decision;
 
     const SECOND: Micros = 1_000_000;
 
@@ -91,50 +115,84 @@ mod tests {
         rate.parse().unwrap()
     }
 
+    /// Takes so many units if they have room, or says how long it takes until they have.
+    fn check(log: &mut Log, quota: Quota, now: Micros, units: u32) -> Result<(), Micros> {
+        log.settle(quota, now);
+        match log.until_room(quota, now, units) {
+            0 => {
+                log.add(quota, now, units);
+                Ok(())
+            }
+            wait => Err(wait),
+        }
+    }
+
     #[test]
     fn what_was_admitted_counts_for_exactly_one_window() {
         let quota = quota("2/10s");
         let mut log = Log::default();
-        assert_eq!(log.check(quota, 0), Decision::allowed(quota, 1, Duration::from_secs(10)));
-        assert_eq!(
-            log.check(quota, 4 * SECOND),
-            Decision::allowed(quota, 0, Duration::from_secs(6))
-        );
-        assert_eq!(
-            log.check(quota, 10 * SECOND - 1),
-            Decision::denied(quota, Duration::from_micros(1))
-        );
-        assert_eq!(
-            log.check(quota, 10 * SECOND),
-            Decision::allowed(quota, 0, Duration::from_secs(4))
-        );
-        assert_eq!(log.check(quota, 10 * SECOND), Decision::denied(quota, Duration::from_secs(4)));
+        assert_eq!(check(&mut log, quota, 0, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 4 * SECOND, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 10 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Err(4 * SECOND));
     }
 
     #[test]
     fn a_denial_changes_nothing() {
         let quota = quota("1/10s");
         let mut log = Log::default();
-        log.check(quota, 0);
-        for at in 1..10 {
-            assert!(!log.check(quota, at * SECOND).is_allowed());
+        assert_eq!(check(&mut log, quota, 0, 1), Ok(()));
+        for second in 1..10 {
+            assert_eq!(check(&mut log, quota, second * SECOND, 1), Err((10 - second) * SECOND));
         }
-        assert_eq!(log.admitted, [0]);
-        assert!(log.check(quota, 10 * SECOND).is_allowed());
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Ok(()));
     }
 
     #[test]
     fn a_lowered_limit_waits_for_as_many_as_are_too_many() {
         let (before, after) = (quota("5/10s"), quota("2/10s"));
         let mut log = Log::default();
-        for at in 0..5 {
-            assert!(log.check(before, at * SECOND).is_allowed());
+        for second in 0..5 {
+            assert_eq!(check(&mut log, before, second * SECOND, 1), Ok(()));
         }
         // Of those at 0, 1, 2, 3 and 4 s, four must leave: the last of them at 13 s.
-        let denied = log.check(after, 5 * SECOND);
-        assert_eq!(denied, Decision::denied(after, Duration::from_secs(8)));
-        assert!(!log.check(after, 13 * SECOND - 1).is_allowed());
-        assert!(log.check(after, 13 * SECOND).is_allowed());
+        assert_eq!(check(&mut log, after, 5 * SECOND, 1), Err(8 * SECOND));
+        assert_eq!(check(&mut log, after, 13 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, after, 13 * SECOND, 1), Ok(()));
+    }
+
+    #[test]
+    fn one_entry_holds_whatever_a_request_costs() {
+        let quota = quota("1000000/10s");
+        let mut log = Log::default();
+        assert_eq!(check(&mut log, quota, 0, 600_000), Ok(()));
+        assert_eq!(check(&mut log, quota, SECOND, 300_000), Ok(()));
+        assert_eq!(log.entries.len(), 2);
+        assert_eq!(log.used(quota), 900_000);
+        assert_eq!(check(&mut log, quota, 2 * SECOND, 100_001), Err(8 * SECOND));
+        assert_eq!(check(&mut log, quota, 2 * SECOND, 700_001), Err(9 * SECOND));
+    }
+
+    #[test]
+    fn what_is_given_back_is_what_was_taken_then_and_no_more() {
+        let quota = quota("10/10s");
+        let mut log = Log::default();
+        for (second, units) in [(0, 3), (1, 4)] {
+            assert_eq!(check(&mut log, quota, second * SECOND, units), Ok(()));
+        }
+        log.give_back(quota, SECOND, 2, 0);
+        assert_eq!(log.used(quota), 5);
+        log.give_back(quota, SECOND, 9, SECOND);
+        assert_eq!((log.used(quota), log.entries.len()), (1, 1));
+        // Nothing was taken then.
+        log.give_back(quota, SECOND, 9, 2 * SECOND);
+        assert_eq!(log.used(quota), 1);
+        // What no longer counts leaves no trace either.
+        log.settle(quota, 10 * SECOND);
+        assert_eq!(log.used(quota), 0);
+        log.give_back(quota, 10 * SECOND, 1, 0);
+        assert_eq!((log.used(quota), log.entries.len(), log.units), (0, 0, 0));
     }
 
     #[test]
@@ -142,10 +200,9 @@ mod tests {
         let quota = quota("2/10s");
         let mut log = Log::default();
         let before = 3_600 * SECOND;
-        log.check(quota, before);
-        log.check(quota, before);
-        assert_eq!(log.check(quota, 0), Decision::denied(quota, Duration::from_secs(10)));
-        assert!(!log.check(quota, 10 * SECOND - 1).is_allowed());
-        assert_eq!(log.check(quota, 10 * SECOND).remaining(), 1);
+        assert_eq!(check(&mut log, quota, before, 2), Ok(()));
+        assert_eq!(check(&mut log, quota, 0, 1), Err(10 * SECOND));
+        assert_eq!(check(&mut log, quota, 10 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 2), Ok(()));
     }
 }

@@ -1,7 +1,8 @@
 -- sliding_window_counter: two counters, of the window that begins at `start` and of the one before, weighted by how much
 -- of the older one still counts. O(1).
 
-function algorithms.sliding_window_counter()
+function algorithms.sliding_window_counter(charge)
+  local key, window, capacity = charge.key, charge.window, charge.capacity
   local sliding_window_counter = {}
 
   local function weighted(state, elapsed)
@@ -24,7 +25,7 @@ function algorithms.sliding_window_counter()
   end
 
   function sliding_window_counter.load()
-    local numbers = read_numbers('sliding_window_counter', 'window', 'start', 'current', 'previous')
+    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous')
     if not numbers then
       return nil
     end
@@ -52,15 +53,15 @@ function algorithms.sliding_window_counter()
     return weighted(state, state.elapsed)
   end
 
-  function sliding_window_counter.until_room(state, places)
-    local most = math.max(0, capacity - places)
+  function sliding_window_counter.until_room(state, units)
+    local most = math.max(0, capacity - units)
     if weighted(state, state.elapsed) <= most then
       return 0
     end
     if state.current > most then
       -- Not in this window; in the next one these are the previous.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
-      return state.window - state.elapsed + sliding_window_counter.until_room(next_window, places)
+      return state.window - state.elapsed + sliding_window_counter.until_room(next_window, units)
     end
     -- So few of the previous count that they fit beside the current ones.
     local fitting = (most - state.current) / state.previous
@@ -75,24 +76,39 @@ function algorithms.sliding_window_counter()
     return elapsed - state.elapsed
   end
 
-  function sliding_window_counter.add(state, requests)
-    state.current = state.current + requests
+  function sliding_window_counter.add(state, units)
+    state.current = state.current + units
   end
 
   function sliding_window_counter.save(state)
     write_numbers(
+      key,
       'sliding_window_counter',
       'window', state.window,
       'start', state.start,
       'current', state.current,
       'previous', state.previous
     )
-    expire_after(2 * state.window - state.elapsed)
+    expire_after(key, 2 * state.window - state.elapsed)
   end
 
   function sliding_window_counter.keep(state)
     if state.changed then
       sliding_window_counter.save(state)
+    end
+  end
+
+  function sliding_window_counter.give_back(units, _, taken_at)
+    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous')
+    if not numbers or numbers[1] ~= window then
+      -- What counts under another window is no longer what was taken.
+      return
+    end
+    local start, current, previous = numbers[2], numbers[3], numbers[4]
+    if taken_at >= start and taken_at < start + window and current > 0 then
+      write_numbers(key, 'sliding_window_counter', 'current', math.max(0, current - units))
+    elseif taken_at < start and taken_at + window >= start and previous > 0 then
+      write_numbers(key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
     end
   end
 

@@ -9,7 +9,7 @@ use super::{Micros, Step, micros};
 use crate::Quota;
 
 /// The requests of the window that begins at `start`, and of the one before.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
     window: Micros,
     start: Micros,
@@ -96,15 +96,30 @@ impl Step for Counters {
         self.weighted(self.elapsed)
     }
 
-    fn until_room(&self, quota: Quota, _: Micros, places: u32) -> Micros {
-        self.until_at_most(quota.capacity().saturating_sub(places))
+    fn until_room(&self, quota: Quota, _: Micros, units: u32) -> Micros {
+        self.until_at_most(quota.capacity().saturating_sub(units))
     }
 
-    fn add(&mut self, quota: Quota, now: Micros, requests: u32) {
+    fn add(&mut self, quota: Quota, now: Micros, units: u32) {
         if self.window == 0 {
             self.settle(quota, now);
         }
-        self.current += requests;
+        self.current = self.current.saturating_add(units);
+    }
+
+    fn give_back(&mut self, quota: Quota, _: Micros, units: u32, taken_at: Micros) {
+        if self.window != micros(quota) {
+            // What counts under another window is no longer what was taken.
+            return;
+        }
+        let counter = if taken_at >= self.start {
+            (taken_at < self.start + self.window).then_some(&mut self.current)
+        } else {
+            (taken_at + self.window >= self.start).then_some(&mut self.previous)
+        };
+        if let Some(counter) = counter {
+            *counter = counter.saturating_sub(units);
+        }
     }
 
     fn expires_at(&self, _: Quota) -> Micros {

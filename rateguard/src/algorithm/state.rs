@@ -6,7 +6,7 @@ use super::{
     Micros, fixed_window::Counter, sliding_window::Log, sliding_window_counter::Counters,
     token_bucket::Debt,
 };
-use crate::{Algorithm, Decision, Quota};
+use crate::{Algorithm, Quota, store::Level};
 
 /// One algorithm's way of counting. The default is a bucket from which nothing was taken.
 pub(crate) trait Step: Default {
@@ -14,29 +14,20 @@ pub(crate) trait Step: Default {
     /// counts from now on.
     fn settle(&mut self, quota: Quota, now: Micros);
 
-    /// How many requests count.
+    /// How many units count.
     fn used(&self, quota: Quota) -> u32;
 
-    /// How long it takes until `places` more requests have room; at least one and at most the quota's capacity.
-    fn until_room(&self, quota: Quota, now: Micros, places: u32) -> Micros;
+    /// How long it takes until so many more have room; at least one and at most the quota's capacity.
+    fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Micros;
 
-    /// Counts this many requests, which have room.
-    fn add(&mut self, quota: Quota, now: Micros, requests: u32);
+    /// Counts so many, whether they have room or not.
+    fn add(&mut self, quota: Quota, now: Micros, units: u32);
+
+    /// No longer counts so many of what was taken then, as far as they still count.
+    fn give_back(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
 
     /// From when on the state says nothing.
     fn expires_at(&self, quota: Quota) -> Micros;
-
-    /// Decides one request and, if it is admitted, counts it. A denial takes nothing.
-    fn check(&mut self, quota: Quota, now: Micros) -> Decision {
-        self.settle(quota, now);
-        if self.used(quota) >= quota.capacity() {
-            return Decision::denied(quota, Duration::from_micros(self.until_room(quota, now, 1)));
-        }
-        self.add(quota, now, 1);
-        let remaining = quota.capacity().saturating_sub(self.used(quota));
-        let reset = self.until_room(quota, now, remaining + 1);
-        Decision::allowed(quota, remaining, Duration::from_micros(reset))
-    }
 }
 
 /// What is kept for a bucket, by the algorithm that it was last counted with.
@@ -70,27 +61,80 @@ impl State {
         }
     }
 
-    /// Decides one request and, if it is admitted, counts it.
+    /// Comes to `now` under this quota.
     ///
-    /// If the algorithm is another than before, the state is of the new one from then on, also after a denial: or the
-    /// wait would begin anew with each.
-    pub(crate) fn check(&mut self, quota: Quota, now: Micros) -> Decision {
+    /// If the algorithm is another than before, the state is of the new one from then on, also if nothing is admitted:
+    /// or the wait would begin anew each time.
+    pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {
         if self.algorithm() != quota.algorithm() {
             *self = self.counted_as(quota, now);
         }
-        each!(self, state => state.check(quota, now))
+        each!(self, state => state.settle(quota, now));
     }
 
-    /// A state of the quota's algorithm, in which as many requests count as in this one, as if they came now.
+    /// How long it takes until so many more units have room; `None` if they never have. Of a settled state.
+    pub(crate) fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Option<Micros> {
+        match units {
+            0 => Some(0),
+            _ if units > quota.capacity() => None,
+            _ => Some(each!(self, state => state.until_room(quota, now, units))),
+        }
+    }
+
+    /// Counts so many units. Of a settled state.
+    pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+        if units > 0 {
+            each!(self, state => state.add(quota, now, units));
+        }
+    }
+
+    /// Gives back so many units of what was taken then, unless they are counted by another algorithm by now.
+    pub(crate) fn give_back(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
+        if self.algorithm() == quota.algorithm() {
+            each!(self, state => state.give_back(quota, now, units, taken_at));
+        }
+    }
+
+    /// What there is to say of a settled state to somebody who asks for so many units.
+    pub(crate) fn level(&self, quota: Quota, now: Micros, units: u32) -> Level {
+        let used = each!(self, state => state.used(quota));
+        let remaining = quota.capacity().saturating_sub(used);
+        let reset = match used {
+            0 => 0,
+            _ => each!(self, state => state.until_room(quota, now, remaining + 1)),
+        };
+        Level {
+            remaining,
+            reset_after: Duration::from_micros(reset),
+            retry_after: self.until_room(quota, now, units).map(Duration::from_micros),
+        }
+    }
+
+    /// The same without a change that anybody could see later.
+    pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> Level {
+        let mut copy = match self {
+            Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
+                // Settling a log changes nothing in it, and a copy would be large.
+                log.settle(quota, now);
+                return self.level(quota, now, units);
+            }
+            Self::SlidingWindow(_) => self.counted_as(quota, now),
+            Self::SlidingWindowCounter(counters) => Self::SlidingWindowCounter(counters.clone()),
+            Self::FixedWindow(counter) => Self::FixedWindow(counter.clone()),
+            Self::TokenBucket(debt) => Self::TokenBucket(debt.clone()),
+        };
+        copy.settle(quota, now);
+        copy.level(quota, now, units)
+    }
+
+    /// A state of the quota's algorithm, in which as many units count as in this one, as if they came now.
     fn counted_as(&mut self, quota: Quota, now: Micros) -> Self {
         let used = each!(self, state => {
             state.settle(quota, now);
             state.used(quota).min(quota.capacity())
         });
         let mut counted = Self::empty(quota.algorithm());
-        if used > 0 {
-            each!(&mut counted, state => state.add(quota, now, used));
-        }
+        counted.add(quota, now, used);
         counted
     }
 

@@ -8,7 +8,7 @@ use super::{Micros, Step};
 use crate::{Algorithm, Quota};
 
 /// What is missing until the bucket is full.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Debt {
     /// In units of a token.
     debt: u64,
@@ -43,16 +43,31 @@ impl Step for Debt {
         }
     }
 
-    fn until_room(&self, quota: Quota, _: Micros, places: u32) -> Micros {
+    fn until_room(&self, quota: Quota, _: Micros, tokens: u32) -> Micros {
         let (units, refill) = quota.token();
-        let most = u64::from(quota.capacity().saturating_sub(places)) * units;
+        let most = u64::from(quota.capacity().saturating_sub(tokens)) * units;
         self.debt.saturating_sub(most).div_ceil(refill)
     }
 
-    fn add(&mut self, quota: Quota, now: Micros, requests: u32) {
+    fn add(&mut self, quota: Quota, now: Micros, tokens: u32) {
         self.token = quota.token();
         self.at = now;
-        self.debt += u64::from(requests) * self.token.0;
+        let taken = u64::from(tokens).saturating_mul(self.token.0);
+        self.debt = self.debt.saturating_add(taken).min(Quota::MAX_DEBT);
+    }
+
+    fn give_back(&mut self, quota: Quota, now: Micros, tokens: u32, taken_at: Micros) {
+        let (units, refill) = quota.token();
+        if self.token != (units, refill) {
+            // The debt is no longer what it was.
+            return;
+        }
+        self.settle(quota, now);
+        // What would have come back by itself since is not given back once more. If others came meanwhile it may not
+        // have come back yet; then this is less than was taken, and never more.
+        let come_back = now.saturating_sub(taken_at).saturating_mul(refill);
+        let taken = u64::from(tokens).saturating_mul(units);
+        self.debt = self.debt.saturating_sub(taken.saturating_sub(come_back));
     }
 
     fn expires_at(&self, _: Quota) -> Micros {

@@ -7,7 +7,7 @@ use rateguard_grammar::{NameError, check_name};
 use super::RateGuard;
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisStore, RedisUrlError};
-use crate::{MemoryStore, OnError};
+use crate::{MemoryStore, OnError, store::Store};
 
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 const MIN_DEADLINE: Duration = Duration::from_millis(1);
@@ -25,7 +25,7 @@ pub struct RateGuardBuilder {
 }
 
 enum StoreChoice {
-    Memory(MemoryStore),
+    Own(Box<dyn Store>),
     #[cfg(feature = "redis")]
     Redis {
         url: String,
@@ -33,8 +33,8 @@ enum StoreChoice {
 }
 
 impl RateGuardBuilder {
-    pub(super) fn memory(store: MemoryStore) -> Self {
-        Self::new(StoreChoice::Memory(store))
+    pub(super) fn in_memory() -> Self {
+        Self::new(StoreChoice::Own(Box::new(MemoryStore::new())))
     }
 
     #[cfg(feature = "redis")]
@@ -51,14 +51,14 @@ impl RateGuardBuilder {
         }
     }
 
-    /// Counts in this store of this process's memory: for its number of keys, or its clock.
-    pub fn memory_store(mut self, store: MemoryStore) -> Self {
-        self.store = StoreChoice::Memory(store);
+    /// Counts in this store: a [`MemoryStore`] with settings of its own, or any other [`Store`].
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = StoreChoice::Own(Box::new(store));
         self
     }
 
     /// What the keys in Redis begin with. Default: `rateguard`. Guards of one prefix on one Redis database share
-    /// their counts; give each application its own. In memory it has no effect.
+    /// their counts; give each application its own. In other stores it has no effect.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -89,10 +89,10 @@ impl RateGuardBuilder {
             return Err(BuildError::Deadline);
         }
         let store = match self.store {
-            StoreChoice::Memory(store) => Box::new(store) as _,
+            StoreChoice::Own(store) => store,
             #[cfg(feature = "redis")]
             StoreChoice::Redis { url } => {
-                Box::new(RedisStore::open(&url, self.prefix, self.deadline)?) as _
+                Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
             }
         };
         Ok(RateGuard::new(store, self.deadline, self.on_error))
@@ -102,7 +102,7 @@ impl RateGuardBuilder {
 impl fmt::Debug for StoreChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Memory(_) => "Memory",
+            Self::Own(_) => "Own",
             // The URL may hold a password.
             #[cfg(feature = "redis")]
             Self::Redis { .. } => "Redis",

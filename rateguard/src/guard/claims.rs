@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{Policy, Quota};
+use crate::{Policy, Quotas};
 
 /// A limit that begins to use a name.
 pub(crate) struct Claim<'a> {
@@ -19,13 +19,13 @@ pub(crate) struct Claim<'a> {
 
 #[derive(Default)]
 pub(super) struct Claims {
-    /// By name: the quota and, for the name that stands for none, where it was made.
+    /// By name: the quotas and, for the name that stands for none, where it was made.
     known: Mutex<HashMap<String, Known>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Known {
-    quota: Quota,
+    quotas: Quotas,
     unnamed_at: Option<&'static Location<'static>>,
 }
 
@@ -33,15 +33,15 @@ impl Claims {
     /// The same limit may come again and again, once for each worker.
     pub(super) fn add(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
         let name = claim.policy.name();
-        let new = Known { quota: claim.policy.quota(), unnamed_at: claim.unnamed_at };
+        let new = Known { quotas: claim.policy.quotas().clone(), unnamed_at: claim.unnamed_at };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = *known.entry(name.to_owned()).or_insert(new);
+        let earlier = known.entry(name.to_owned()).or_insert_with(|| new.clone());
         let conflict = |kind| Err(NameConflict { name: name.to_owned(), kind });
         match (earlier.unnamed_at, new.unnamed_at) {
             (Some(one), Some(other)) if one != other => conflict(Kind::Unnamed { one, other }),
             (Some(place), None) | (None, Some(place)) => conflict(Kind::Taken { place }),
-            _ if earlier.quota != new.quota => {
-                conflict(Kind::Quotas { one: earlier.quota, other: new.quota })
+            _ if earlier.quotas != new.quotas => {
+                conflict(Kind::Quotas { one: earlier.quotas.clone(), other: new.quotas })
             }
             _ => Ok(()),
         }
@@ -67,8 +67,8 @@ enum Kind {
         place: &'static Location<'static>,
     },
     Quotas {
-        one: Quota,
-        other: Quota,
+        one: Quotas,
+        other: Quotas,
     },
 }
 

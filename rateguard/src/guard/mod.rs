@@ -1,28 +1,40 @@
 //! The guard: a store behind a deadline, with an answer for when the store has none.
 
+mod apart;
 mod builder;
 mod claims;
 mod outage;
+mod request;
+mod reservation;
 mod unavailable;
+mod waiting;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use futures_util::future::Either;
-
+use self::{
+    apart::{are_of_several_keys, one_after_the_other},
+    claims::{Claims, NameConflict},
+    outage::Outage,
+    waiting::Queues,
+};
 pub use self::{
     builder::{BuildError, RateGuardBuilder},
     outage::Failures,
+    request::Request,
+    reservation::Reservation,
     unavailable::Unavailable,
 };
 pub(crate) use self::{claims::Claim, outage::Line};
-use self::{
-    claims::{Claims, NameConflict},
-    outage::Outage,
-};
 use crate::{
-    Decision, Key, MemoryStore, OnError, Policy,
-    bucket::Bucket,
-    store::{Store, StoreError},
+    MemoryStore, OnError, StoreError,
+    store::{Answer, Charge, Operation, Store, Verdict},
 };
 
 /// A rate limiter: checks keys against policies.
@@ -54,6 +66,9 @@ struct Shared {
     on_error: OnError,
     outage: Outage,
     claims: Claims,
+    queues: Queues,
+    /// The store has said that it cannot decide on several keys in one step.
+    is_apart: AtomicBool,
 }
 
 impl RateGuard {
@@ -79,52 +94,70 @@ impl RateGuard {
 
     /// Settings for a guard that counts in memory.
     pub fn builder() -> RateGuardBuilder {
-        RateGuardBuilder::memory(MemoryStore::new())
+        RateGuardBuilder::in_memory()
     }
 
     fn new(store: Box<dyn Store>, deadline: Duration, on_error: OnError) -> Self {
-        let (outage, claims) = (Outage::new(), Claims::default());
-        Self { shared: Arc::new(Shared { store, deadline, on_error, outage, claims }) }
+        let shared = Shared {
+            store,
+            deadline,
+            on_error,
+            outage: Outage::new(),
+            claims: Claims::default(),
+            queues: Queues::default(),
+            is_apart: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Asks for one request of `key` under `policy`, and records it if it is admitted.
-    ///
-    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
-    /// is; one in memory needs none.
-    ///
-    /// # Errors
-    ///
-    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
-    /// The store may yet have recorded the request.
-    ///
-    /// # Panics
-    ///
-    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
-    pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-        let bucket = Bucket { name: policy.name(), key };
-        let answer = match self.shared.store.check(bucket, policy.quota()) {
-            Either::Left(at_once) => at_once.await,
-            Either::Right(later) => {
-                tokio::time::timeout(self.shared.deadline, later).await.unwrap_or_else(|_| {
-                    self.shared.store.missed_deadline();
-                    Err(StoreError::Timeout)
-                })
-            }
-        };
-        answer.map_err(|cause| {
-            let on_error = policy.own_on_error().unwrap_or(self.shared.on_error);
+    /// Asks the store, for no longer than the deadline.
+    async fn apply(
+        &self,
+        operation: Operation,
+        charges: &[Charge<'_>],
+        on_error: impl Fn() -> OnError,
+    ) -> Result<Verdict, Unavailable> {
+        self.ask(operation, charges).await.map_err(|cause| {
+            let on_error = on_error();
             self.shared.outage.record(cause, on_error);
             Unavailable::new(cause, on_error)
         })
     }
 
-    /// Whether one request of `key` under `policy` may go on: [`check`](Self::check), with what the policy says for
-    /// when the store does not answer.
-    pub async fn allows(&self, policy: &Policy, key: &Key) -> bool {
-        match self.check(policy, key).await {
-            Ok(decision) => decision.is_allowed(),
-            Err(unavailable) => unavailable.lets_pass(),
+    async fn ask(
+        &self,
+        operation: Operation,
+        charges: &[Charge<'_>],
+    ) -> Result<Verdict, StoreError> {
+        let Shared { store, is_apart, .. } = &*self.shared;
+        let may_be_apart = charges.len() > 1 && are_of_several_keys(charges);
+        if !(may_be_apart && is_apart.load(Relaxed)) {
+            let answer = match store.apply(operation, charges) {
+                Answer::Now(answer) => answer,
+                Answer::Later(answer) => self.in_time(answer).await,
+            };
+            match answer {
+                Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
+                answer => return answer,
+            }
         }
+        self.in_time(one_after_the_other(&**store, operation, charges)).await
+    }
+
+    async fn in_time(
+        &self,
+        answer: impl Future<Output = Result<Verdict, StoreError>>,
+    ) -> Result<Verdict, StoreError> {
+        tokio::time::timeout(self.shared.deadline, answer).await.unwrap_or_else(|_| {
+            self.shared.store.missed_deadline();
+            Err(StoreError::Timeout)
+        })
+    }
+
+    /// The store that it counts in.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.shared.store
     }
 
     /// Tells guards apart, though not from those that are gone.

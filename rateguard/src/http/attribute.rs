@@ -1,27 +1,29 @@
-//! What the attribute expands to: a call of [`limited`] with a [`Limit`].
+//! What the attribute expands to: a call of [`limited`] with a [`Limit`] or several.
 
 use std::{
-    borrow::Cow,
     panic::Location,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
 
+use smallvec::SmallVec;
+
 use super::{
-    enforce::{decided, enforce},
+    enforce::{Asked, decided, enforce},
     handler_name::handler_name,
     headers::write_decision,
     refusal,
 };
 use crate::{
-    Key, OnError, Policy, Quota, RateGuard,
+    Count, Key, OnError, Policy, Quotas, RateGuard,
     guard::{Claim, Line},
 };
 
 /// The limit of one attribute. It lives as long as the program.
 pub struct Limit {
     policy: Policy,
+    count: Count,
     place: &'static Location<'static>,
     has_name: bool,
     /// The guard that knows that this limit uses its name.
@@ -29,18 +31,27 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Without a name, `handler` gives it: any function item within the handler.
+    /// Without a name, `handler` gives it: any function item within the handler; and of several limits on one handler,
+    /// its number, from 1 on.
     #[track_caller]
     pub fn new<F>(
         name: Option<&'static str>,
         handler: F,
-        quota: Quota,
+        number: usize,
+        quotas: Quotas,
         on_error: Option<OnError>,
+        count: Count,
     ) -> Self {
         let has_name = name.is_some();
-        let name = name.map_or_else(|| Cow::Owned(handler_name(handler)), Cow::Borrowed);
-        let policy = Policy::of_attribute(name, quota, on_error);
-        Self { policy, place: Location::caller(), has_name, known_to: AtomicUsize::new(0) }
+        let policy = match (name, number) {
+            (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
+            (None, 1) => Policy::of_attribute(&handler_name(handler), quotas, on_error),
+            (None, _) => {
+                let name = format!("{}#{number}", handler_name(handler));
+                Policy::of_attribute(&name, quotas, on_error)
+            }
+        };
+        Self { policy, count, place: Location::caller(), has_name, known_to: AtomicUsize::new(0) }
     }
 
     /// Whether no other limit on this guard would mix its counts with those of this one.
@@ -65,13 +76,15 @@ impl Limit {
     }
 }
 
-/// A handler as actix-web calls it, with a limit in front: the check, then the extractors, then the function.
+/// What a limit asks of a request: its key and its cost.
+pub type AskedBy<'a> = (&'a Limit, Key, u32);
+
+/// A handler as actix-web calls it, with limits in front: the check, then the extractors, then the function.
 ///
 /// Without a `guard` it takes that of the application's data.
-pub async fn limited<H, Args>(
+pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
-    limit: &Limit,
-    key: Key,
+    limits: [AskedBy<'_>; LIMITS],
     handler: H,
     request: HttpRequest,
     payload: web::Payload,
@@ -86,23 +99,38 @@ where
             log::error!(
                 target: "rateguard",
                 "`{}` is rate-limited, but there is no `RateGuard` in the application's data; add `.app_data(guard.clone())` to the `App` or `limiter = …` to the attribute. It answers 500 until then",
-                limit.policy.name()
+                limits.first().map_or("", |(limit, ..)| limit.policy.name())
             );
         }
         return refusal::misconfigured();
     };
-    if !limit.may_use_its_name(guard) {
+    if !limits.iter().all(|(limit, ..)| limit.may_use_its_name(guard)) {
         return refusal::misconfigured();
     }
+    let asked: SmallVec<[Asked<'_>; 1]> = limits
+        .iter()
+        .map(|(limit, key, cost)| Asked {
+            policy: &limit.policy,
+            key: *key,
+            cost: *cost,
+            count: limit.count,
+        })
+        .collect();
 
-    let mut response = match enforce(guard, &limit.policy, &key, &request).await {
+    let mut response = match enforce(guard, &asked, &request).await {
         Err(refusal) => refusal,
-        Ok(()) => match Args::from_request(&request, &mut payload.into_inner()).await {
-            Ok(arguments) => {
-                handler.call(arguments).await.respond_to(&request).map_into_boxed_body()
+        Ok(passed) => {
+            let response = match Args::from_request(&request, &mut payload.into_inner()).await {
+                Ok(arguments) => {
+                    handler.call(arguments).await.respond_to(&request).map_into_boxed_body()
+                }
+                Err(error) => HttpResponse::from_error(error),
+            };
+            if let Some(change) = passed.answered(response.status()).await {
+                change.remember(&request);
             }
-            Err(error) => HttpResponse::from_error(error),
-        },
+            response
+        }
     };
     if let Some(decision) = decided(&request) {
         write_decision(&decision, response.headers_mut());

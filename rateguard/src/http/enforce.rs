@@ -1,43 +1,120 @@
-//! The one way of a request through a limit, for middleware and attribute alike.
+//! The one way of a request through its limits, for middleware and attribute alike.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
+use smallvec::SmallVec;
 
 use super::refusal;
-use crate::{Decision, Key, Policy, RateGuard};
+use crate::{Count, Decision, Key, Policy, RateGuard, Reservation};
 
-/// Lets a request pass, or says what to answer instead.
+/// What one limit asks of a request.
+pub(super) struct Asked<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) key: Key,
+    pub(super) cost: u32,
+    pub(super) count: Count,
+}
+
+/// Lets a request pass all of these limits, of which there is at least one, or says what to answer instead.
 ///
 /// What was decided is kept with the request, for its handler and its response.
 pub(super) async fn enforce(
     guard: &RateGuard,
-    policy: &Policy,
-    key: &Key,
+    limits: &[Asked<'_>],
     request: &HttpRequest,
-) -> Result<(), HttpResponse> {
-    match guard.check(policy, key).await {
-        Ok(decision) => {
-            remember(decision, request);
-            if decision.is_allowed() { Ok(()) } else { Err(refusal::denied()) }
+) -> Result<Passed, HttpResponse> {
+    let [first, others @ ..] = limits else { return Ok(Passed::uncounted()) };
+    let asked = guard.request(first.policy, &first.key).cost(first.cost);
+    let asked = others.iter().fold(asked, |all, it| all.and(it.policy, &it.key).cost(it.cost));
+
+    let answer = if limits.iter().all(|limit| limit.count == Count::All) {
+        asked.check().await.map(|decision| (decision, None))
+    } else {
+        // Its place may have to be given back.
+        asked.reserve().await.map(|reservation| {
+            let counts = limits.iter().map(|limit| limit.count).collect();
+            (reservation.decision().clone(), Some(Provisional { reservation, counts }))
+        })
+    };
+    match answer {
+        Ok((decision, provisional)) => {
+            let (is_allowed, is_too_costly) = (decision.is_allowed(), decision.is_too_costly());
+            let place = remember(decision, request);
+            if is_allowed {
+                Ok(Passed { place: Some(place), provisional })
+            } else {
+                Err(if is_too_costly { refusal::too_costly() } else { refusal::denied() })
+            }
         }
-        Err(unavailable) if unavailable.lets_pass() => Ok(()),
+        Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted()),
         Err(_) => Err(refusal::unavailable()),
     }
 }
 
-/// Of all decisions on this request, the one that leaves the client least.
-#[derive(Clone, Copy)]
-struct Tightest(Decision);
-
-fn remember(decision: Decision, request: &HttpRequest) {
-    let mut extensions = request.extensions_mut();
-    let tightest = match extensions.get::<Tightest>() {
-        Some(Tightest(earlier)) => earlier.tighter(decision),
-        None => decision,
-    };
-    extensions.insert(Tightest(tightest));
+/// A request that was let through, until its answer is known.
+pub(super) struct Passed {
+    /// Of its decision, among those on the request.
+    place: Option<usize>,
+    provisional: Option<Provisional>,
 }
 
-/// The tightest decision on this request so far, if there was one.
+/// What is given back if the answer does not count.
+struct Provisional {
+    reservation: Reservation,
+    /// By limit: which answers count.
+    counts: SmallVec<[Count; 1]>,
+}
+
+impl Passed {
+    fn uncounted() -> Self {
+        Self { place: None, provisional: None }
+    }
+
+    /// Gives back what this answer does not count for, and says what the limits have left then, if that has changed.
+    pub(super) async fn answered(self, status: StatusCode) -> Option<Change> {
+        let Provisional { reservation, counts } = self.provisional?;
+        let gives_back = |limit: usize| !counts[limit].counts(status.as_u16());
+        if !(0..counts.len()).any(gives_back) {
+            return None;
+        }
+        // If this fails, it has been counted and logged. What was not given back counts, which is no harm to the limit.
+        let decision = reservation.refund_where(gives_back).await.ok()?;
+        Some(Change { place: self.place?, decision })
+    }
+}
+
+/// A decision whose numbers are others by now.
+pub(super) struct Change {
+    place: usize,
+    pub(super) decision: Decision,
+}
+
+impl Change {
+    pub(super) fn remember(self, request: &HttpRequest) {
+        if let Some(Decisions(decisions)) = request.extensions_mut().get_mut()
+            && let Some(earlier) = decisions.get_mut(self.place)
+        {
+            *earlier = self.decision;
+        }
+    }
+}
+
+/// All decisions on this request, the outermost first.
+struct Decisions(SmallVec<[Decision; 1]>);
+
+/// Keeps a decision and says at which place.
+fn remember(decision: Decision, request: &HttpRequest) -> usize {
+    let mut extensions = request.extensions_mut();
+    if let Some(Decisions(decisions)) = extensions.get_mut() {
+        decisions.push(decision);
+        return decisions.len() - 1;
+    }
+    extensions.insert(Decisions(SmallVec::from_iter([decision])));
+    0
+}
+
+/// All that was decided on this request so far, as one decision, if there was any.
 pub(super) fn decided(request: &HttpRequest) -> Option<Decision> {
-    request.extensions().get::<Tightest>().map(|Tightest(decision)| *decision)
+    let extensions = request.extensions();
+    let Decisions(decisions) = extensions.get()?;
+    decisions.iter().cloned().reduce(Decision::and)
 }

@@ -20,7 +20,7 @@ impl LimitedError {
     pub(super) fn new(error: Error, decision: Decision) -> Self {
         // An inner limit may have left the client less.
         let decision = match error.as_error::<Self>() {
-            Some(inner) => decision.tighter(inner.decision),
+            Some(inner) => decision.and(inner.decision.clone()),
             None => decision,
         };
         Self { error, decision }

@@ -40,8 +40,11 @@ fn seconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Standing, store::Level};
 
-    fn written(decision: Decision) -> [Option<String>; 4] {
+    fn written(allowed: bool, level: Level) -> [Option<String>; 4] {
+        let standing = Standing::new("p".into(), "5/minute".parse().unwrap(), 1, level);
+        let decision = Decision::new(allowed, [standing].into_iter().collect());
         let mut headers = HeaderMap::new();
         write_decision(&decision, &mut headers);
         [LIMIT, REMAINING, RESET, RETRY_AFTER]
@@ -50,20 +53,24 @@ mod tests {
 
     #[test]
     fn seconds_are_rounded_up() {
-        let quota = "5/minute".parse().unwrap();
         for (micros, seconds) in [(1, "1"), (1_000_000, "1"), (1_000_001, "2"), (60_000_000, "60")]
         {
             let after = Duration::from_micros(micros);
-            let [_, _, reset, retry] = written(Decision::denied(quota, after));
+            let level = Level { remaining: 0, reset_after: after, retry_after: Some(after) };
+            let [_, _, reset, retry] = written(false, level);
             assert_eq!((reset.as_deref(), retry.as_deref()), (Some(seconds), Some(seconds)));
         }
     }
 
     #[test]
-    fn an_admitted_request_is_told_the_numbers_and_no_wait() {
-        let quota = "5/minute".parse().unwrap();
-        let decision = Decision::allowed(quota, 3, Duration::from_millis(2_500));
+    fn who_is_admitted_or_never_will_be_is_told_the_numbers_and_no_wait() {
+        let level = |retry_after| Level {
+            remaining: 3,
+            reset_after: Duration::from_millis(2_500),
+            retry_after,
+        };
         let expected = [Some("5"), Some("3"), Some("3"), None].map(|it| it.map(str::to_owned));
-        assert_eq!(written(decision), expected);
+        assert_eq!(written(true, level(Some(Duration::ZERO))), expected);
+        assert_eq!(written(false, level(None)), expected);
     }
 }

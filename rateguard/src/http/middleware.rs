@@ -3,19 +3,21 @@
 use std::{borrow::Cow, fmt, panic::Location, rc::Rc, sync::Arc};
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
+use smallvec::SmallVec;
 
 use super::{
-    enforce::{decided, enforce},
+    cost::RequestCost,
+    enforce::{Asked, decided, enforce},
     failure::LimitedError,
     headers::write_decision,
 };
 use crate::{
-    OnError, Policy, Quota, RateError, RateGuard,
+    Count, OnError, Policy, Quotas, RateError, RateGuard,
     guard::Claim,
     key::{self, RequestKey, key_or_address},
 };
@@ -41,19 +43,24 @@ const UNNAMED: &str = "app";
 /// one, such as actix-cors, act on it. As always in actix-web, what is wrapped last comes first.
 #[derive(Clone)]
 pub struct RateLimit {
-    limit: Arc<Limit>,
+    guard: RateGuard,
+    /// At least one.
+    limits: Arc<Vec<Limit>>,
 }
 
 #[derive(Clone)]
 struct Limit {
-    guard: RateGuard,
     policy: Policy,
     by: Arc<dyn RequestKey>,
-    place: &'static Location<'static>,
+    cost: Arc<dyn RequestCost>,
+    count: Count,
+    /// Where it was made, if it has no name.
+    unnamed_at: Option<&'static Location<'static>>,
 }
 
 impl RateLimit {
-    /// Admits so much for each client address. The quota may be text such as `"100/minute"`.
+    /// Admits so much for each client address. The quota may be text such as `"100/minute"`, or several such as
+    /// `"5/second; 100/minute"`, all of which have to have room.
     ///
     /// # Panics
     ///
@@ -61,18 +68,49 @@ impl RateLimit {
     /// it yourself, parse it first: `"100/minute".parse::<Quota>()?`.
     #[must_use]
     #[track_caller]
-    pub fn new<Q>(guard: &RateGuard, quota: Q) -> Self
+    pub fn new<Q>(guard: &RateGuard, quotas: Q) -> Self
     where
-        Q: TryInto<Quota, Error: Into<RateError>>,
+        Q: TryInto<Quotas, Error: Into<RateError>>,
     {
-        let policy = legal(Policy::new(UNNAMED, quota));
-        let limit = Limit {
-            guard: guard.clone(),
-            policy,
-            by: Arc::new(key::ip()),
-            place: Location::caller(),
+        Self { guard: guard.clone(), limits: Arc::default() }.and(quotas)
+    }
+
+    /// Admits so much of something else, too: what follows is said of this further limit. A request passes if all of
+    /// them have room, and otherwise takes nothing of any.
+    ///
+    /// ```
+    /// # use rateguard::{RateGuard, RateLimit, key};
+    /// # let guard = RateGuard::in_memory();
+    /// let both = RateLimit::new(&guard, "10/second")
+    ///     .by(key::user())
+    ///     .name("per-user")
+    ///     .and("1000/second")
+    ///     .by(key::header("X-Tenant"))
+    ///     .name("per-tenant");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[must_use]
+    #[track_caller]
+    pub fn and<Q>(mut self, quotas: Q) -> Self
+    where
+        Q: TryInto<Quotas, Error: Into<RateError>>,
+    {
+        let name = match self.limits.len() {
+            0 => UNNAMED.to_owned(),
+            others => format!("{UNNAMED}#{}", others + 1),
         };
-        Self { limit: Arc::new(limit) }
+        let limit = Limit {
+            policy: legal(Policy::new(name, quotas)),
+            by: Arc::new(key::ip()),
+            cost: Arc::new(1),
+            count: Count::All,
+            unnamed_at: Some(Location::caller()),
+        };
+        Arc::make_mut(&mut self.limits).push(limit);
+        self
     }
 
     /// Who is counted together: a ready-made key from [`key`](crate::key), or a closure over `&HttpRequest`. Default:
@@ -102,8 +140,31 @@ impl RateLimit {
     #[must_use]
     #[track_caller]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
-        let policy = legal(self.limit.policy.clone().named(name.into()));
-        self.with(|limit| limit.policy = policy)
+        let Some(Limit { policy, .. }) = self.limits.last() else { return self };
+        let policy = legal(policy.clone().named(&name.into()));
+        self.with(|limit| {
+            limit.policy = policy;
+            limit.unnamed_at = None;
+        })
+    }
+
+    /// How many units a request costs: a number, or a closure or function over `&HttpRequest`. Default: 1.
+    ///
+    /// A request that costs more than the limit is denied, however long it waits, and one that costs 0 is always
+    /// admitted. A number above the limit is refused when the application starts.
+    #[must_use]
+    pub fn cost(self, cost: impl RequestCost) -> Self {
+        self.with(|limit| limit.cost = Arc::new(cost))
+    }
+
+    /// Which answers make a request count. Default: [`Count::All`].
+    ///
+    /// Where not all do, a request takes its place before it is handled, and gives it back when its answer does not
+    /// count. So however many come at once, no more of those that count get through than the limit. A request whose
+    /// answer never comes to be, because the client has gone away, counts.
+    #[must_use]
+    pub fn count(self, count: Count) -> Self {
+        self.with(|limit| limit.count = count)
     }
 
     /// What happens to a request when the store does not answer. Default: what the guard says.
@@ -112,8 +173,9 @@ impl RateLimit {
         self.with(|limit| limit.policy = limit.policy.clone().on_error(on_error))
     }
 
+    /// Changes the limit that was made last.
     fn with(mut self, change: impl FnOnce(&mut Limit)) -> Self {
-        change(Arc::make_mut(&mut self.limit));
+        Arc::make_mut(&mut self.limits).last_mut().map(change);
         self
     }
 }
@@ -134,14 +196,15 @@ fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
 
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimit").field("policy", &self.limit.policy).finish_non_exhaustive()
+        let policies: Vec<_> = self.limits.iter().map(|limit| &limit.policy).collect();
+        f.debug_struct("RateLimit").field("policies", &policies).finish_non_exhaustive()
     }
 }
 
 /// # Panics
 ///
-/// When the application starts: if another limit of the same name on the same guard has another quota, or if two have
-/// no name.
+/// When the application starts: if another limit of the same name on the same guard has another quota, if two have
+/// no name, or if the cost is a number above the limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -154,10 +217,23 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let Limit { guard, policy, place, .. } = &*self.limit;
-        let place = (policy.name() == UNNAMED).then_some(*place);
-        legal(guard.claim(Claim { policy, unnamed_at: place }));
-        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: Arc::clone(&self.limit) }))
+        for limit in &*self.limits {
+            let Limit { policy, unnamed_at, .. } = limit;
+            legal(self.guard.claim(Claim { policy, unnamed_at: *unnamed_at }));
+            legal(payable(limit));
+        }
+        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: self.clone() }))
+    }
+}
+
+/// Whether the cost is not a number that is never admitted.
+fn payable(limit: &Limit) -> Result<(), String> {
+    let (name, most) = (limit.policy.name(), limit.policy.quotas().max_cost());
+    match limit.cost.constant() {
+        Some(cost) if cost > most => Err(format!(
+            "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -165,7 +241,7 @@ where
 #[doc(hidden)]
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
-    limit: Arc<Limit>,
+    limit: RateLimit,
 }
 
 impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
@@ -181,26 +257,59 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let limit = Arc::clone(&self.limit);
+        let RateLimit { guard, limits } = self.limit.clone();
         Box::pin(async move {
-            let key = key_or_address(limit.by.key(request.request()), request.request());
-            let passed = enforce(&limit.guard, &limit.policy, &key, request.request()).await;
+            let passed = {
+                let request = request.request();
+                let asked: SmallVec<[Asked<'_>; 1]> =
+                    limits.iter().map(|limit| limit.asked(request)).collect();
+                enforce(&guard, &asked, request).await
+            };
+            let passed = match passed {
+                Ok(passed) => passed,
+                Err(refusal) => {
+                    let mut response = request.into_response(refusal).map_into_right_body();
+                    write_decided(&mut response);
+                    return Ok(response);
+                }
+            };
             let decision = decided(request.request());
             // No clone of the request may live while the inner service routes it.
-            let answer = match passed {
-                Ok(()) => service.call(request).await.map(ServiceResponse::map_into_left_body),
-                Err(refusal) => Ok(request.into_response(refusal).map_into_right_body()),
-            };
-            match (answer, decision) {
-                (Ok(mut response), _) => {
-                    if let Some(decision) = decided(response.request()) {
-                        write_decision(&decision, response.headers_mut());
+            match service.call(request).await {
+                Ok(response) => {
+                    let mut response = response.map_into_left_body();
+                    if let Some(change) = passed.answered(response.status()).await {
+                        change.remember(response.request());
                     }
+                    write_decided(&mut response);
                     Ok(response)
                 }
-                (Err(error), Some(decision)) => Err(LimitedError::new(error, decision).into()),
-                (Err(error), None) => Err(error),
+                Err(error) => {
+                    let status = error.as_response_error().status_code();
+                    let change = passed.answered(status).await;
+                    match change.map(|change| change.decision).or(decision) {
+                        Some(decision) => Err(LimitedError::new(error, decision).into()),
+                        None => Err(error),
+                    }
+                }
             }
         })
+    }
+}
+
+impl Limit {
+    fn asked<'a>(&'a self, request: &HttpRequest) -> Asked<'a> {
+        Asked {
+            policy: &self.policy,
+            key: key_or_address(self.by.key(request), request),
+            cost: self.cost.cost(request),
+            count: self.count,
+        }
+    }
+}
+
+fn write_decided<B>(response: &mut ServiceResponse<B>) {
+    if let Some(decision) = decided(response.request()) {
+        write_decision(&decision, response.headers_mut());
     }
 }

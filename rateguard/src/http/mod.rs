@@ -2,6 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod attribute;
+mod cost;
 mod enforce;
 mod extract;
 mod failure;
@@ -14,6 +15,7 @@ pub(crate) mod peer;
 mod refusal;
 pub(crate) mod user;
 
+pub use cost::RequestCost;
 pub use extract::NoDecision;
 pub use middleware::RateLimit;
 pub use user::UserId;

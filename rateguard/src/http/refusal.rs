@@ -16,6 +16,11 @@ pub(super) fn denied() -> HttpResponse {
     refusal(StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please retry later.\n")
 }
 
+/// 429: the request costs more than the limit ever admits. There is no time after which it would pass.
+pub(super) fn too_costly() -> HttpResponse {
+    refusal(StatusCode::TOO_MANY_REQUESTS, "This request is larger than its rate limit.\n")
+}
+
 /// 503: nothing could be decided and the limit fails closed. The client is not to blame.
 pub(super) fn unavailable() -> HttpResponse {
     let mut response =

@@ -24,13 +24,15 @@ pub enum StoreError {
     OutOfMemory,
     /// The server is part of a cluster and the key is elsewhere.
     Cluster,
+    /// The store cannot decide on these keys in one step. A guard then asks for one key after the other.
+    Apart,
     /// The server answered something else than a decision.
     Unintelligible,
 }
 
 impl StoreError {
     /// All of them, for a counter each.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Disconnected,
@@ -40,6 +42,7 @@ impl StoreError {
         Self::Busy,
         Self::OutOfMemory,
         Self::Cluster,
+        Self::Apart,
         Self::Unintelligible,
     ];
 }
@@ -58,6 +61,7 @@ impl fmt::Display for StoreError {
             Self::Busy => "the server is busy with another script",
             Self::OutOfMemory => "the server has no memory left",
             Self::Cluster => "the server is part of a cluster, which is not supported",
+            Self::Apart => "the store cannot decide on these keys in one step",
             Self::Unintelligible => "the server answered something else than a decision",
         })
     }

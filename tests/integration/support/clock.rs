@@ -34,5 +34,5 @@ impl Clock for StillClock {
 pub fn guard_with_clock() -> (RateGuard, StillClock) {
     let clock = StillClock::default();
     let store = MemoryStore::new().clock(clock.clone());
-    (RateGuard::builder().memory_store(store).build().unwrap(), clock)
+    (RateGuard::builder().store(store).build().unwrap(), clock)
 }

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod clock;
 pub mod log_lines;
+pub mod lua;
 pub mod process;
 pub mod redis_server;
 pub mod server;

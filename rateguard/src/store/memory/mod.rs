@@ -6,18 +6,17 @@ mod shard;
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    hash::RandomState,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use futures_util::future::{self, Either};
+use smallvec::SmallVec;
 
-use self::{id::BucketId, shard::Shard};
-use super::{Answer, Store};
+use self::{id::Seat, shard::Shard};
+use super::{Answer, Charge, Level, Operation, Receipt, Store, Verdict};
 use crate::{
-    Decision, Quota,
     algorithm::Micros,
-    bucket::Bucket,
     clock::{Clock, MonotonicClock},
 };
 
@@ -27,7 +26,7 @@ const MAX_SHARDS: usize = 64;
 /// Keeps the counts of one process in its memory.
 ///
 /// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, no timer and no thread:
-/// what has expired is dropped by later checks, a little each. It takes about 200 bytes for each key and 8 bytes for
+/// what has expired is dropped by later checks, a little each. It takes about 200 bytes for each key and 16 bytes for
 /// each request in its window.
 ///
 /// It holds counts of a bounded number of keys. While it is full, the counts that it has stay exact, and keys that
@@ -66,22 +65,101 @@ impl MemoryStore {
         self
     }
 
-    fn decide(&self, bucket: Bucket<'_>, quota: Quota) -> Decision {
-        let id = BucketId { name: self.hasher.hash_one(bucket.name), digest: *bucket.key.digest() };
-        let hash = self.hasher.hash_one(id);
-        // The remainder is less than the number of shards.
-        let shard = &self.shards[(hash % self.shards.len() as u64) as usize];
-        // A panic while the lock was held cannot have left a shard half changed that a check could not go on with.
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock, so that the times in a shard never go back.
+    fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
+        let seats: SmallVec<[Seat; 1]> = charges
+            .iter()
+            .map(|charge| Seat::of(charge.bucket, &self.hasher, self.shards.len()))
+            .collect();
+        let mut locked = Locked::of(&self.shards, &seats);
+        // Read under the locks, so that the times in a shard never go back.
         let now = self.clock.now().as_micros() as Micros;
-        shard.check(id, hash, quota, now)
+        locked.drop_expired(now);
+
+        let each = || seats.iter().zip(charges);
+        let receipt = Receipt::new([0, 0, now]);
+        match operation {
+            Operation::Check | Operation::Charge => {
+                let is_forced = operation == Operation::Charge;
+                if let ([seat], [charge]) = (&*seats, charges) {
+                    // The usual case, with one search.
+                    return locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                        let allowed = is_forced || slot.has_room(now, charge.cost);
+                        slot.add(now, if allowed { charge.cost } else { 0 });
+                        Verdict::new(allowed, [(slot.level(now, charge.cost), receipt)])
+                    });
+                }
+                let mut allowed = true;
+                for (seat, charge) in each() {
+                    allowed &= locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                        is_forced || slot.has_room(now, charge.cost)
+                    });
+                }
+                let levels = each().map(|(seat, charge)| {
+                    locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                        slot.add(now, if allowed { charge.cost } else { 0 });
+                        (slot.level(now, charge.cost), receipt)
+                    })
+                });
+                Verdict::new(allowed, levels)
+            }
+            Operation::Peek => {
+                let levels: SmallVec<[(Level, Receipt); 1]> =
+                    each().map(|it| (locked.peek(it, now), Receipt::default())).collect();
+                let allowed =
+                    levels.iter().all(|(level, _)| level.retry_after == Some(Duration::ZERO));
+                Verdict::new(allowed, levels)
+            }
+            Operation::Refund | Operation::Reset => {
+                for (seat, charge) in each() {
+                    let shard = locked.shard(seat);
+                    if operation == Operation::Reset {
+                        shard.reset(*seat, charge.quota, now);
+                    } else {
+                        let [_, _, taken_at] = charge.receipt.words();
+                        shard.give_back(*seat, charge.quota, now, charge.cost, taken_at);
+                    }
+                }
+                Verdict::new(true, each().map(|it| (locked.peek(it, now), Receipt::default())))
+            }
+        }
     }
 }
 
 impl Store for MemoryStore {
-    fn check<'a>(&'a self, bucket: Bucket<'a>, quota: Quota) -> Answer<'a> {
-        Either::Left(future::ready(Ok(self.decide(bucket, quota))))
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        Answer::Now(Ok(self.apply_now(operation, charges)))
+    }
+}
+
+/// The shards of some seats, locked in their order, so that no two checks wait for each other.
+struct Locked<'a> {
+    shards: SmallVec<[(usize, MutexGuard<'a, Shard>); 1]>,
+}
+
+impl<'a> Locked<'a> {
+    fn of(shards: &'a [Mutex<Shard>], seats: &[Seat]) -> Self {
+        let mut places: SmallVec<[usize; 1]> = seats.iter().map(|seat| seat.shard).collect();
+        places.sort_unstable();
+        places.dedup();
+        let lock = |place: usize| {
+            // A panic while a lock was held cannot have left a shard half changed that a check could not go on with.
+            (place, shards[place].lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        Self { shards: places.into_iter().map(lock).collect() }
+    }
+
+    fn drop_expired(&mut self, now: Micros) {
+        self.shards.iter_mut().for_each(|(_, shard)| shard.drop_expired(now));
+    }
+
+    fn shard(&mut self, seat: &Seat) -> &mut Shard {
+        let place = self.shards.partition_point(|(place, _)| *place < seat.shard);
+        // The shards of all seats are here.
+        &mut self.shards[place].1
+    }
+
+    fn peek(&mut self, (seat, charge): (&Seat, &Charge<'_>), now: Micros) -> Level {
+        self.shard(seat).peek(*seat, charge.quota, now, charge.cost)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Shared logs for the keys that found no room for a log of their own.
+//! Shared logs for the keys that found no room for a state of their own.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::id::BucketId;
+use super::id::{BucketId, Seat};
 use crate::{
-    Decision, Quota,
-    algorithm::{Micros, Step, sliding_window::Log},
+    Algorithm, Quota,
+    algorithm::{Micros, State, Step, sliding_window::Log},
+    store::Level,
 };
 
 /// How many logs the keys of one quota share in each shard.
@@ -19,45 +20,118 @@ pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
 }
 
-#[derive(Default)]
 struct SharedLog {
-    log: Log,
-    /// Whose request each entry of the log is.
-    owners: VecDeque<BucketId>,
+    log: State,
+    /// Whose the entries of the log are, the oldest first.
+    shares: VecDeque<Share>,
+}
+
+struct Share {
+    owner: BucketId,
+    at: Micros,
+    units: u32,
 }
 
 impl Overflow {
-    pub(super) fn check(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Decision {
+    /// One key's part of a shared log.
+    pub(super) fn part(&mut self, seat: Seat, quota: Quota, now: Micros) -> Part<'_> {
         let shared_quota = shared_quota(quota);
-        let shared = self.logs.entry(place(hash, shared_quota)).or_default();
-        let decision = shared.log.check(shared_quota, now);
-        if decision.is_allowed() {
-            shared.owners.push_back(id);
-            // The log has dropped what no longer counts.
-            let dropped = shared.owners.len() - shared.log.len();
-            shared.owners.drain(..dropped);
-        }
-        decision.for_quota(quota)
+        let shared = self.logs.entry(place(seat.hash, shared_quota)).or_insert_with(|| SharedLog {
+            log: State::empty(Algorithm::SlidingWindow),
+            shares: VecDeque::new(),
+        });
+        shared.log.settle(shared_quota, now);
+        Part { shared, owner: seat.id, quota: shared_quota, asked: quota }
     }
 
     /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
-    pub(super) fn take(
-        &mut self,
-        id: BucketId,
-        hash: u64,
-        quota: Quota,
-        now: Micros,
-    ) -> Option<Log> {
+    pub(super) fn take(&mut self, seat: Seat, quota: Quota, now: Micros) -> Option<Log> {
         let quota = shared_quota(quota);
-        let place = place(hash, quota);
+        let place = place(seat.hash, quota);
         let shared = self.logs.get_mut(&place)?;
         if shared.log.expires_at(quota) <= now {
             self.logs.remove(&place);
             return None;
         }
-        let taken = shared.log.take(|place| shared.owners[place] == id);
-        shared.owners.retain(|owner| *owner != id);
-        (taken.len() > 0).then_some(taken)
+        let mut taken = None;
+        shared.leave(seat.id, quota, now, |share| {
+            taken.get_or_insert_with(Log::default).add(quota, share.at, share.units);
+        });
+        taken
+    }
+}
+
+impl SharedLog {
+    /// Takes out all that is this owner's.
+    fn leave(&mut self, owner: BucketId, quota: Quota, now: Micros, mut each: impl FnMut(&Share)) {
+        let Self { log, shares } = self;
+        shares.retain(|share| {
+            if share.owner != owner {
+                return true;
+            }
+            log.give_back(quota, now, share.units, share.at);
+            each(share);
+            false
+        });
+    }
+}
+
+/// One key's part of a shared log, which is settled.
+pub(super) struct Part<'a> {
+    shared: &'a mut SharedLog,
+    owner: BucketId,
+    /// That of the log.
+    quota: Quota,
+    /// The key's own.
+    asked: Quota,
+}
+
+impl Part<'_> {
+    pub(super) fn until_room(&self, now: Micros, units: u32) -> Option<Micros> {
+        self.shared.log.until_room(self.quota, now, units).or_else(|| self.not_here(units))
+    }
+
+    pub(super) fn add(&mut self, now: Micros, units: u32) {
+        if units == 0 {
+            return;
+        }
+        self.shared.log.add(self.quota, now, units);
+        let window = self.quota.window().as_micros() as Micros;
+        while self.shared.shares.front().is_some_and(|share| share.at + window <= now) {
+            self.shared.shares.pop_front();
+        }
+        let units = units.min(self.quota.capacity());
+        self.shared.shares.push_back(Share { owner: self.owner, at: now, units });
+    }
+
+    pub(super) fn level(&self, now: Micros, units: u32) -> Level {
+        let mut level = self.shared.log.level(self.quota, now, units);
+        if level.retry_after.is_none() {
+            level.retry_after = self.not_here(units).map(std::time::Duration::from_micros);
+        }
+        level
+    }
+
+    pub(super) fn give_back(&mut self, now: Micros, units: u32, taken_at: Micros) {
+        let mut left = units;
+        for share in &mut self.shared.shares {
+            if share.owner == self.owner && share.at == taken_at {
+                let back = left.min(share.units);
+                share.units -= back;
+                left -= back;
+            }
+        }
+        self.shared.shares.retain(|share| share.units > 0);
+        self.shared.log.give_back(self.quota, now, units - left, taken_at);
+    }
+
+    pub(super) fn reset(&mut self, now: Micros) {
+        self.shared.leave(self.owner, self.quota, now, |_| {});
+    }
+
+    /// What a burst has room for and a shared log has not may have it a window later, with a state of its own.
+    fn not_here(&self, units: u32) -> Option<Micros> {
+        (units <= self.asked.capacity()).then(|| self.quota.window().as_micros() as Micros)
     }
 }
 

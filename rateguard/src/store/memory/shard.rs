@@ -5,10 +5,14 @@ use std::{
     collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
 };
 
-use super::{id::BucketId, overflow::Overflow};
+use super::{
+    id::{BucketId, Seat},
+    overflow::{Overflow, Part},
+};
 use crate::{
-    Decision, Quota,
+    Quota,
     algorithm::{Micros, State},
+    store::Level,
 };
 
 /// How many expired buckets a check drops at most: more than the one that it can add.
@@ -28,6 +32,36 @@ struct Own {
     expires_at: Micros,
 }
 
+/// A settled state, own or shared.
+pub(super) enum Slot<'a> {
+    Own { state: &'a mut State, quota: Quota },
+    Shared(Part<'a>),
+}
+
+impl Slot<'_> {
+    pub(super) fn has_room(&self, now: Micros, units: u32) -> bool {
+        let until_room = match self {
+            Self::Own { state, quota } => state.until_room(*quota, now, units),
+            Self::Shared(part) => part.until_room(now, units),
+        };
+        until_room == Some(0)
+    }
+
+    pub(super) fn add(&mut self, now: Micros, units: u32) {
+        match self {
+            Self::Own { state, quota } => state.add(*quota, now, units),
+            Self::Shared(part) => part.add(now, units),
+        }
+    }
+
+    pub(super) fn level(&self, now: Micros, units: u32) -> Level {
+        match self {
+            Self::Own { state, quota } => state.level(*quota, now, units),
+            Self::Shared(part) => part.level(now, units),
+        }
+    }
+}
+
 impl Shard {
     pub(super) fn new(max_keys: usize) -> Self {
         Self {
@@ -38,30 +72,87 @@ impl Shard {
         }
     }
 
-    pub(super) fn check(&mut self, id: BucketId, hash: u64, quota: Quota, now: Micros) -> Decision {
-        self.drop_expired(now);
-
-        if let Some(own) = self.buckets.get_mut(&id) {
-            let decision = own.state.check(quota, now);
+    /// Settles what is kept for this seat, lets `act` decide and count, and keeps what comes of it.
+    pub(super) fn act<R>(
+        &mut self,
+        seat: Seat,
+        quota: Quota,
+        now: Micros,
+        act: impl FnOnce(&mut Slot<'_>) -> R,
+    ) -> R {
+        if let Some(own) = self.buckets.get_mut(&seat.id) {
+            own.state.settle(quota, now);
+            let result = act(&mut Slot::Own { state: &mut own.state, quota });
             own.expires_at = own.state.expires_at(quota);
-            return decision;
+            return result;
         }
         if self.buckets.len() >= self.max_keys {
-            return self.overflow.check(id, hash, quota, now);
+            return act(&mut Slot::Shared(self.overflow.part(seat, quota, now)));
         }
-        // What was admitted while there was no room still counts.
-        let mut state = match self.overflow.take(id, hash, quota, now) {
-            Some(log) => State::SlidingWindow(log),
-            None => State::empty(quota.algorithm()),
-        };
-        let decision = state.check(quota, now);
-        let expires_at = state.expires_at(quota);
-        self.buckets.insert(id, Own { state, expires_at });
-        self.expiries.push(Reverse((expires_at, id)));
-        decision
+        let mut state = self.newcomer(seat, quota, now);
+        state.settle(quota, now);
+        let result = act(&mut Slot::Own { state: &mut state, quota });
+        self.keep(seat, state, quota, now);
+        result
     }
 
-    fn drop_expired(&mut self, now: Micros) {
+    /// How this seat stands, to somebody who asks for so many units.
+    pub(super) fn peek(&mut self, seat: Seat, quota: Quota, now: Micros, units: u32) -> Level {
+        if let Some(own) = self.buckets.get_mut(&seat.id) {
+            return own.state.peek(quota, now, units);
+        }
+        if self.buckets.len() >= self.max_keys {
+            return self.overflow.part(seat, quota, now).level(now, units);
+        }
+        let mut state = self.newcomer(seat, quota, now);
+        let level = state.peek(quota, now, units);
+        self.keep(seat, state, quota, now);
+        level
+    }
+
+    pub(super) fn give_back(
+        &mut self,
+        seat: Seat,
+        quota: Quota,
+        now: Micros,
+        units: u32,
+        taken_at: Micros,
+    ) {
+        // What is counted in a shared log stays there until its key finds room.
+        if let Some(own) = self.buckets.get_mut(&seat.id) {
+            own.state.give_back(quota, now, units, taken_at);
+        } else {
+            self.overflow.part(seat, quota, now).give_back(now, units, taken_at);
+        }
+    }
+
+    pub(super) fn reset(&mut self, seat: Seat, quota: Quota, now: Micros) {
+        if let Some(own) = self.buckets.get_mut(&seat.id) {
+            // It leaves when it would have, as its entry among the expiries says.
+            own.state = State::empty(quota.algorithm());
+        } else {
+            self.overflow.part(seat, quota, now).reset(now);
+        }
+    }
+
+    /// A state for a key that finds room. What was admitted while there was none still counts.
+    fn newcomer(&mut self, seat: Seat, quota: Quota, now: Micros) -> State {
+        match self.overflow.take(seat, quota, now) {
+            Some(log) => State::SlidingWindow(log),
+            None => State::empty(quota.algorithm()),
+        }
+    }
+
+    /// Keeps a newcomer's state, if there is anything in it.
+    fn keep(&mut self, seat: Seat, state: State, quota: Quota, now: Micros) {
+        let expires_at = state.expires_at(quota);
+        if expires_at > now {
+            self.buckets.insert(seat.id, Own { state, expires_at });
+            self.expiries.push(Reverse((expires_at, seat.id)));
+        }
+    }
+
+    pub(super) fn drop_expired(&mut self, now: Micros) {
         for _ in 0..DROPPED_PER_CHECK {
             let Some(mut first) = self.expiries.peek_mut() else { return };
             let Reverse((at, id)) = *first;
@@ -87,8 +178,20 @@ mod tests {
 
     const SECOND: Micros = 1_000_000;
 
-    fn id(number: u64) -> BucketId {
-        BucketId { name: number, digest: [0; DIGEST_BYTES] }
+    fn seat(number: u64) -> Seat {
+        let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Seat { id: BucketId { name: number, digest: [0; DIGEST_BYTES] }, hash, shard: 0 }
+    }
+
+    /// What is left after one more, if it is admitted.
+    fn check(shard: &mut Shard, key: u64, quota: Quota, now: Micros) -> Option<u32> {
+        shard.drop_expired(now);
+        shard.act(seat(key), quota, now, |slot| {
+            slot.has_room(now, 1).then(|| {
+                slot.add(now, 1);
+                slot.level(now, 1).remaining
+            })
+        })
     }
 
     fn quota(rate: &str) -> Quota {
@@ -99,11 +202,11 @@ mod tests {
     fn expired_keys_go_without_a_timer() {
         let mut shard = Shard::new(1_000);
         for key in 0..1_000 {
-            shard.check(id(key), key, quota("1/10s"), key);
+            check(&mut shard, key, quota("1/10s"), key);
         }
         assert_eq!(shard.buckets.len(), 1_000);
-        for check in 0..500 {
-            shard.check(id(5_000), 0, quota("1/10s"), 20 * SECOND + check);
+        for later in 0..500 {
+            check(&mut shard, 5_000, quota("1/10s"), 20 * SECOND + later);
         }
         assert_eq!(shard.buckets.len(), 1);
         assert_eq!(shard.expiries.len(), 1);
@@ -114,9 +217,8 @@ mod tests {
         let mut shard = Shard::new(10);
         let quota = quota("100/10s");
         for second in 0..1_000 {
-            let decision = shard.check(id(1), 1, quota, second * SECOND);
             let live = second.min(9) as u32 + 1;
-            assert_eq!(decision.remaining(), 100 - live);
+            assert_eq!(check(&mut shard, 1, quota, second * SECOND), Some(100 - live));
         }
         assert_eq!(shard.expiries.len(), 1);
     }
@@ -125,31 +227,28 @@ mod tests {
     fn a_flood_of_keys_frees_nobody_and_does_not_shut_out_all_others() {
         let mut shard = Shard::new(100);
         let quota = quota("2/10s");
-        let mut check =
-            |key: u64, at| shard.check(id(key), key.wrapping_mul(0x9e37_79b9_7f4a_7c15), quota, at);
-        assert!(check(0, 0).is_allowed());
-        assert!(check(0, 0).is_allowed());
-        assert!(!check(0, 0).is_allowed());
+        let mut is_allowed = |key, at| check(&mut shard, key, quota, at).is_some();
+        assert_eq!([is_allowed(0, 0), is_allowed(0, 0), is_allowed(0, 0)], [true, true, false]);
 
-        let admitted = (1..10_000).filter(|key| check(*key, SECOND).is_allowed()).count();
+        let admitted = (1..10_000).filter(|key| is_allowed(*key, SECOND)).count();
         // 99 keys have logs of their own; the others share.
         assert!((100..200).contains(&admitted), "{admitted}");
-        assert!(!check(0, 2 * SECOND).is_allowed());
+        assert!(!is_allowed(0, 2 * SECOND));
         // The next window has room for others again.
-        assert!(check(20_000, 12 * SECOND).is_allowed());
+        assert!(is_allowed(20_000, 12 * SECOND));
     }
 
     #[test]
     fn a_key_that_finds_room_takes_its_requests_along() {
         let mut shard = Shard::new(1);
         let quota = quota("2/10s");
-        shard.check(id(1), 1, quota, 0);
+        check(&mut shard, 1, quota, 0);
         // No room: it is counted in a shared log.
-        assert!(shard.check(id(2), 2, quota, 5 * SECOND).is_allowed());
+        assert_eq!(check(&mut shard, 2, quota, 5 * SECOND), Some(1));
         // Room: the shared request still counts.
-        assert_eq!(shard.check(id(2), 2, quota, 11 * SECOND).remaining(), 0);
-        assert!(shard.buckets.contains_key(&id(2)));
-        assert!(!shard.check(id(2), 2, quota, 14 * SECOND).is_allowed());
-        assert!(shard.check(id(2), 2, quota, 15 * SECOND).is_allowed());
+        assert_eq!(check(&mut shard, 2, quota, 11 * SECOND), Some(0));
+        assert!(shard.buckets.contains_key(&seat(2).id));
+        assert_eq!(check(&mut shard, 2, quota, 14 * SECOND), None);
+        assert_eq!(check(&mut shard, 2, quota, 15 * SECOND), Some(0));
     }
 }

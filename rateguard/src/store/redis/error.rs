@@ -17,7 +17,8 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
             Some("LOADING" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "READONLY" | "TRYAGAIN") => {
                 StoreError::NotReady
             }
-            Some("ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "MOVED") => StoreError::Cluster,
+            Some("ASK" | "CLUSTERDOWN" | "MOVED") => StoreError::Cluster,
+            Some("CROSSSLOT") => StoreError::Apart,
             Some("BUSY") => StoreError::Busy,
             Some("OOM") => StoreError::OutOfMemory,
             _ => StoreError::Unintelligible,
@@ -48,6 +49,7 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         | StoreError::Busy
         | StoreError::OutOfMemory
         | StoreError::Cluster
+        | StoreError::Apart
         | StoreError::Unintelligible => false,
     }
 }
@@ -82,6 +84,7 @@ mod tests {
             ("NOPERM this user has no permissions", StoreError::Permission),
             ("BUSY Redis is busy running a script.", StoreError::Busy),
             ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
+            ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::Apart),
             ("WRONGTYPE Operation against a key", StoreError::Unintelligible),
             ("ERR unknown command", StoreError::Unintelligible),
             ("ERR", StoreError::Unintelligible),

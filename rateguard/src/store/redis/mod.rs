@@ -11,18 +11,19 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{Either, FutureExt};
-
 pub use self::url::RedisUrlError;
-use self::{link::Link, script::Decide};
-use super::{Answer, Store, StoreError};
-use crate::{BuildError, Decision, Quota, bucket::Bucket};
+use self::{
+    link::Link,
+    script::{CallName, Decide},
+};
+use super::{Answer, Charge, Operation, Store, StoreError, Verdict};
+use crate::BuildError;
 
 pub(crate) struct RedisStore {
     prefix: String,
     link: Link,
     script: Decide,
-    members: Members,
+    names: CallNames,
 }
 
 impl RedisStore {
@@ -30,13 +31,19 @@ impl RedisStore {
     pub(crate) fn open(url: &str, prefix: String, deadline: Duration) -> Result<Self, BuildError> {
         let server = url::parse(url).map_err(BuildError::Url)?;
         let link = Link::open(server, deadline).map_err(BuildError::Thread)?;
-        Ok(Self { prefix, link, script: Decide::new(), members: Members::new() })
+        Ok(Self { prefix, link, script: Decide::new(), names: CallNames::new() })
     }
 
-    async fn decide(&self, bucket: Bucket<'_>, quota: Quota) -> Result<Decision, StoreError> {
+    async fn decide(
+        &self,
+        operation: Operation,
+        charges: &[Charge<'_>],
+    ) -> Result<Verdict, StoreError> {
         let mut live = self.link.live().await?;
-        let key = bucket.redis_key(&self.prefix);
-        let reply = self.script.call(&mut live.connection, &key, quota, &self.members.next()).await;
+        let keys: Vec<_> =
+            charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
+        let name = self.names.next();
+        let reply = self.script.call(&mut live.connection, operation, &keys, charges, name).await;
         reply.map_err(|error| {
             let cause = error::classify(&error);
             self.link.failed(live.generation, cause);
@@ -46,8 +53,8 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    fn check<'a>(&'a self, bucket: Bucket<'a>, quota: Quota) -> Answer<'a> {
-        Either::Right(self.decide(bucket, quota).boxed())
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        Answer::Later(Box::pin(self.decide(operation, charges)))
     }
 
     fn missed_deadline(&self) {
@@ -55,19 +62,19 @@ impl Store for RedisStore {
     }
 }
 
-/// Names for the members of a log that no other process and no other check uses.
-struct Members {
+/// Names for calls that no other process and no other call has.
+struct CallNames {
     process: u64,
     next: AtomicU64,
 }
 
-impl Members {
+impl CallNames {
     fn new() -> Self {
         // Two hashers of the standard library have different random seeds.
         Self { process: RandomState::new().hash_one("process"), next: AtomicU64::new(0) }
     }
 
-    fn next(&self) -> String {
-        format!("{:016x}-{:x}", self.process, self.next.fetch_add(1, Relaxed))
+    fn next(&self) -> CallName {
+        CallName { process: self.process, number: self.next.fetch_add(1, Relaxed) }
     }
 }

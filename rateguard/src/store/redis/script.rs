@@ -4,43 +4,51 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, aio::MultiplexedConnection};
 
-use crate::{Decision, Quota, algorithm::SCRIPT};
+use crate::{
+    algorithm::SCRIPT,
+    store::{Charge, Level, Operation, Receipt, Verdict},
+};
 
 pub(super) struct Decide {
     /// The SHA-1 of the source, by which the server knows a script that it has run before.
     hash: String,
 }
 
-/// Admitted, remaining, microseconds to reset, microseconds to retry.
-type Reply = (u8, u32, u64, u64);
+/// A name that no other call has: of the process, and of the call in it.
+#[derive(Clone, Copy)]
+pub(super) struct CallName {
+    pub(super) process: u64,
+    pub(super) number: u64,
+}
+
+impl CallName {
+    fn text(self) -> String {
+        format!("{:016x}-{:x}", self.process, self.number)
+    }
+}
 
 impl Decide {
     pub(super) fn new() -> Self {
         Self { hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
+    /// Does this to the charges, whose keys these are.
     pub(super) async fn call(
         &self,
         connection: &mut MultiplexedConnection,
-        key: &str,
-        quota: Quota,
-        member: &str,
-    ) -> RedisResult<Decision> {
-        let (units, refill) = quota.token();
+        operation: Operation,
+        keys: &[String],
+        charges: &[Charge<'_>],
+        name: CallName,
+    ) -> RedisResult<Verdict> {
         let call = |command: &str, script: &str| {
-            let mut command: Cmd = redis::cmd(command);
-            command
-                .arg(script)
-                .arg(1)
-                .arg(key)
-                .arg(quota.algorithm().name())
-                .arg(member)
-                .arg(quota.window().as_micros() as u64)
-                .arg(quota.capacity())
-                .arg(units)
-                .arg(refill);
+            let mut command = redis::cmd(command);
+            command.arg(script).arg(keys.len()).arg(keys).arg(word(operation)).arg(name.text());
+            for charge in charges {
+                write_charge(&mut command, charge);
+            }
             let mut connection = connection.clone();
-            async move { command.query_async::<Reply>(&mut connection).await }
+            async move { command.query_async::<Vec<i64>>(&mut connection).await }
         };
         let reply = match call("EVALSHA", &self.hash).await {
             // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
@@ -49,42 +57,117 @@ impl Decide {
             }
             reply => reply?,
         };
-        decision(quota, reply)
+        verdict(operation, charges, name, &reply)
+            .ok_or_else(|| (ErrorKind::UnexpectedReturnType, "not a decision").into())
     }
 }
 
-/// Reads the reply, and takes nothing for granted that a proxy may have made of it.
-fn decision(quota: Quota, reply: Reply) -> RedisResult<Decision> {
-    match reply {
-        (1, remaining, reset, 0) if remaining < quota.capacity() => {
-            Ok(Decision::allowed(quota, remaining, Duration::from_micros(reset)))
-        }
-        (0, 0, reset, retry @ 1..) if reset == retry => {
-            Ok(Decision::denied(quota, Duration::from_micros(retry)))
-        }
-        _ => Err((ErrorKind::UnexpectedReturnType, "not a decision").into()),
+fn word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Check => "check",
+        Operation::Peek => "peek",
+        Operation::Charge => "charge",
+        Operation::Refund => "refund",
+        Operation::Reset => "reset",
     }
+}
+
+fn write_charge(command: &mut Cmd, charge: &Charge<'_>) {
+    let (units, refill) = charge.quota.token();
+    let [process, number, at] = charge.receipt.words();
+    command
+        .arg(charge.quota.algorithm().name())
+        .arg(charge.quota.window().as_micros() as u64)
+        .arg(charge.quota.capacity())
+        .arg(units)
+        .arg(refill)
+        .arg(charge.cost)
+        .arg(CallName { process, number }.text())
+        .arg(at);
+}
+
+/// Reads the reply, and takes nothing for granted that a proxy may have made of it.
+fn verdict(
+    operation: Operation,
+    charges: &[Charge<'_>],
+    name: CallName,
+    reply: &[i64],
+) -> Option<Verdict> {
+    let [admitted @ 0..=1, now, levels @ ..] = reply else { return None };
+    let now = u64::try_from(*now).ok()?;
+    let (levels, []) = levels.as_chunks::<3>() else { return None };
+    if levels.len() != charges.len() {
+        return None;
+    }
+    let is_allowed = *admitted == 1;
+    let read = |(reply, charge): (&[i64; 3], &Charge<'_>)| {
+        let [remaining, reset, retry] = *reply;
+        let after = Level {
+            remaining: u32::try_from(remaining).ok().filter(|it| *it <= charge.quota.capacity())?,
+            reset_after: micros(reset)?,
+            retry_after: if retry == -1 { None } else { Some(micros(retry)?) },
+        };
+        Some((after, Receipt::new([name.process, name.number, now])))
+    };
+    let levels: Vec<_> = levels.iter().zip(charges).map(read).collect::<Option<_>>()?;
+    let has_room = |(level, _): &(Level, Receipt)| level.retry_after == Some(Duration::ZERO);
+    let is_sound = match operation {
+        // What was just taken may leave no room for as much once more.
+        Operation::Check if is_allowed => {
+            levels.iter().all(|(level, _)| level.retry_after.is_some())
+        }
+        Operation::Check | Operation::Peek => is_allowed == levels.iter().all(has_room),
+        Operation::Charge | Operation::Refund | Operation::Reset => is_allowed,
+    };
+    is_sound.then(|| Verdict::new(is_allowed, levels))
+}
+
+fn micros(number: i64) -> Option<Duration> {
+    u64::try_from(number).ok().map(Duration::from_micros)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Key, Quota, store::Bucket};
 
     #[test]
     fn only_a_decision_is_taken_for_one() {
         let quota: Quota = "5/minute".parse().unwrap();
+        let key = Key::global();
+        let charge = |cost| Charge::new(Bucket::new("p", 0, &key), quota, cost);
+        let name = CallName { process: 1, number: 2 };
         let minute = 60_000_000;
-        for reply in [(1, 4, minute, 0), (1, 0, 1, 0), (0, 0, minute, minute), (0, 0, 1, 1)] {
-            assert!(decision(quota, reply).is_ok(), "{reply:?}");
+        let read = |operation, reply: &[i64]| verdict(operation, &[charge(1)], name, reply);
+
+        for reply in [
+            [1, 9, 4, minute, 0],
+            [1, 9, 0, minute, minute],
+            [0, 9, 0, minute, minute],
+            [0, 9, 3, 1, -1],
+        ] {
+            let verdict = read(Operation::Check, &reply).expect("a decision");
+            assert_eq!(verdict.is_allowed(), reply[0] == 1, "{reply:?}");
+            assert_eq!(verdict.receipts().next(), Some(Receipt::new([1, 2, 9])));
         }
         for reply in [
-            (1, 5, minute, 0),
-            (1, 4, minute, 1),
-            (0, 1, minute, minute),
-            (0, 0, minute, 0),
-            (2, 4, minute, 0),
+            &[1, 9, 6, minute, 0][..],
+            &[1, 9, -1, minute, 0],
+            &[1, 9, 4, minute, -1],
+            &[1, 9, 4, -2, 0],
+            &[0, 9, 4, minute, 0],
+            &[2, 9, 4, minute, 0],
+            &[1, -9, 4, minute, 0],
+            &[1, 9, 4, minute],
+            &[1, 9],
+            &[],
         ] {
-            assert!(decision(quota, reply).is_err(), "{reply:?}");
+            assert_eq!(read(Operation::Check, reply), None, "{reply:?}");
         }
+        assert_eq!(read(Operation::Peek, &[1, 9, 0, minute, minute]), None);
+        assert_eq!(read(Operation::Refund, &[0, 9, 0, minute, minute]), None);
+        assert!(read(Operation::Refund, &[1, 9, 0, minute, minute]).is_some());
+        let two = [charge(1), charge(1)];
+        assert_eq!(verdict(Operation::Check, &two, name, &[1, 9, 4, minute, 0]), None);
     }
 }

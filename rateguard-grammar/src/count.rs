@@ -1,0 +1,127 @@
+//! `"failure"`, `"status:401"`: which answers make a request count.
+
+use std::{error::Error, fmt, str::FromStr};
+
+/// Which answers make a request count.
+///
+/// Where not all do, a request takes its place before it is handled and gives it back when its answer is one that does
+/// not count. So no more of those that count get through than the limit, however many come at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Count {
+    /// `"all"`: every request, whatever its answer.
+    #[default]
+    All,
+    /// `"success"`: those with a status below 400.
+    Success,
+    /// `"failure"`: those with a status from 400 on, such as failed logins.
+    Failure,
+    /// `"status:401"`: those with this status, from 100 to 599.
+    Status(u16),
+    /// `"status:4xx"`: those with a status of this class, from 1 to 5.
+    Class(u8),
+}
+
+impl Count {
+    /// The legal forms, for messages.
+    pub const FORMS: &str = r#""all", "success", "failure", "status:401", "status:4xx""#;
+
+    /// Whether an answer with this status makes a request count.
+    #[must_use]
+    pub fn counts(self, status: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Success => status < 400,
+            Self::Failure => status >= 400,
+            Self::Status(counted) => status == counted,
+            Self::Class(class) => status / 100 == u16::from(class),
+        }
+    }
+}
+
+impl FromStr for Count {
+    type Err = CountError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || CountError { text: text.to_owned() };
+        match text {
+            "all" => return Ok(Self::All),
+            "success" => return Ok(Self::Success),
+            "failure" => return Ok(Self::Failure),
+            _ => {}
+        }
+        let status = text.strip_prefix("status:").ok_or_else(refuse)?;
+        match *status.as_bytes() {
+            [class @ b'1'..=b'5', b'x', b'x'] => Ok(Self::Class(class - b'0')),
+            [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
+                status.parse().map(Self::Status).map_err(|_| refuse())
+            }
+            _ => Err(refuse()),
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Success => f.write_str("success"),
+            Self::Failure => f.write_str("failure"),
+            Self::Status(status) => write!(f, "status:{status}"),
+            Self::Class(class) => write!(f, "status:{class}xx"),
+        }
+    }
+}
+
+/// A text that names no answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountError {
+    text: String,
+}
+
+impl fmt::Display for CountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` says not which answers count; legal are {}", self.text, Count::FORMS)
+    }
+}
+
+impl Error for CountError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_written_as_it_is_read() {
+        for text in ["all", "success", "failure", "status:401", "status:100", "status:4xx"] {
+            assert_eq!(text.parse::<Count>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_answers_is_refused_with_the_legal_forms() {
+        for text in
+            ["", "failures", "401", "status", "status:", "status:600", "status:41", "status:0xx"]
+        {
+            let error = text.parse::<Count>().expect_err(text).to_string();
+            assert!(error.contains("legal are \"all\", \"success\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_form_counts_its_answers() {
+        for (text, counted) in [
+            ("all", vec![101, 200, 302, 401, 404, 503]),
+            ("success", vec![101, 200, 302]),
+            ("failure", vec![401, 404, 503]),
+            ("status:401", vec![401]),
+            ("status:4xx", vec![401, 404]),
+        ] {
+            let count: Count = text.parse().unwrap();
+            let statuses = [101, 200, 302, 401, 404, 503];
+            let counts: Vec<_> =
+                statuses.into_iter().filter(|status| count.counts(*status)).collect();
+            assert_eq!(counts, counted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What is asked of a guard: so much of one key, or of several at once, all or nothing.
+
+use std::{slice, sync::Arc, time::Duration};
+
+use smallvec::SmallVec;
+
+use super::{RateGuard, Reservation, Unavailable};
+use crate::{
+    Decision, Key, OnError, Policy,
+    decision::Standing,
+    store::{Bucket, Charge, Operation, Verdict},
+};
+
+/// A request to be decided, made by [`RateGuard::request`].
+///
+/// It asks for one unit of one key, unless it is told otherwise, and of several keys, if there are several. It is admitted
+/// if all of them have room, and otherwise takes nothing of any.
+///
+/// ```
+/// # use rateguard::{Key, Policy, RateGuard};
+/// # futures_util::FutureExt::now_or_never(async {
+/// # let guard = RateGuard::in_memory();
+/// let per_user = Policy::new("user", "5/second; 100/minute")?;
+/// let per_tenant = Policy::new("tenant", "1000000/day")?;
+/// let (user, tenant) = (Key::from("user-42"), Key::from("tenant-7"));
+///
+/// let request = guard.request(&per_user, &user).and(&per_tenant, &tenant).cost(4_096);
+/// assert!(request.peek().await?.is_allowed());
+/// let decision = request.check().await?;
+/// assert_eq!((decision.policy(), decision.remaining()), ("user", 4));
+/// assert_eq!(decision.standings()[2].remaining(), 1_000_000 - 4_096);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked until it is checked"]
+pub struct Request<'a> {
+    guard: &'a RateGuard,
+    limits: SmallVec<[Asked<'a>; 1]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) key: &'a Key,
+    pub(super) cost: u32,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(guard: &'a RateGuard, policy: &'a Policy, key: &'a Key) -> Self {
+        let mut limits = SmallVec::new();
+        limits.push(Asked { policy, key, cost: 1 });
+        Self { guard, limits }
+    }
+
+    /// Asks for a unit of this key under this policy, too.
+    ///
+    /// In Redis Cluster, where no single step reaches two keys, one key is asked after the other, and when one is denied,
+    /// the earlier ones get back what was taken of them. Then no more than a limit is admitted still, but a request that
+    /// comes in between may find taken what is about to be given back.
+    pub fn and(mut self, policy: &'a Policy, key: &'a Key) -> Self {
+        self.limits.push(Asked { policy, key, cost: 1 });
+        self
+    }
+
+    /// How many units are asked for, of the key that was named last. Default: 1.
+    ///
+    /// A cost above a quota's limit is denied, however long it waits; see
+    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted.
+    pub fn cost(mut self, cost: u32) -> Self {
+        if let Some(last) = self.limits.last_mut() {
+            last.cost = cost;
+        }
+        self
+    }
+
+    /// Decides, and takes what was asked for if it is admitted.
+    ///
+    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
+    /// is; one in memory needs none.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
+    /// The store may yet have taken it.
+    ///
+    /// # Panics
+    ///
+    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    pub async fn check(&self) -> Result<Decision, Unavailable> {
+        Ok(self.apply(Operation::Check).await?.0)
+    }
+
+    /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
+    /// answer.
+    pub async fn allows(&self) -> bool {
+        match self.check().await {
+            Ok(decision) => decision.is_allowed(),
+            Err(unavailable) => unavailable.lets_pass(),
+        }
+    }
+
+    /// Says what [`check`](Self::check) would, and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn peek(&self) -> Result<Decision, Unavailable> {
+        Ok(self.apply(Operation::Peek).await?.0)
+    }
+
+    /// Forgets what was counted of these keys under these policies.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn reset(&self) -> Result<(), Unavailable> {
+        self.apply(Operation::Reset).await.map(|_| ())
+    }
+
+    /// Takes what is asked for whether there is room for it or not, for what has been used already. What is beyond the
+    /// limit counts like the rest.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn charge(&self) -> Result<Decision, Unavailable> {
+        Ok(self.apply(Operation::Charge).await?.0)
+    }
+
+    /// Decides as [`check`](Self::check) does, so that what was taken can be given back or corrected.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
+        let (decision, verdict) = self.apply(Operation::Check).await?;
+        Ok(self.reservation(decision, &verdict))
+    }
+
+    pub(super) fn reservation(&self, decision: Decision, verdict: &Verdict) -> Reservation {
+        let charges = self.charges();
+        let receipts = verdict.receipts();
+        Reservation::new(self.guard, self.on_error(), decision, &self.limits, &charges, receipts)
+    }
+
+    async fn apply(&self, operation: Operation) -> Result<(Decision, Verdict), Unavailable> {
+        let charges = self.charges();
+        let charge_list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
+        let verdict = self.guard.apply(operation, &charge_list, || self.on_error()).await?;
+        Ok((self.decision(&charges, &verdict), verdict))
+    }
+
+    pub(super) fn decision(&self, charges: &[OfLimit<'_>], verdict: &Verdict) -> Decision {
+        let standings = charges.iter().zip(verdict.levels()).map(|(of_limit, level)| {
+            let name = Arc::clone(self.limits[of_limit.limit].policy.shared_name());
+            Standing::new(name, of_limit.charge.quota, of_limit.charge.cost, level)
+        });
+        let decision = Decision::new(verdict.is_allowed(), standings.collect());
+        if !decision.is_allowed() {
+            log::debug!(
+                target: "rateguard",
+                "denied by `{}`, {}", decision.policy(), decision.quota()
+            );
+        }
+        decision
+    }
+
+    /// A charge for each quota of each limit.
+    pub(super) fn charges(&self) -> SmallVec<[OfLimit<'a>; 1]> {
+        let mut charges = SmallVec::<[OfLimit<'a>; 1]>::new();
+        for (limit, asked) in self.limits.iter().enumerate() {
+            for (place, quota) in asked.policy.quotas().iter().enumerate() {
+                let bucket = Bucket::new(asked.policy.name(), place, asked.key);
+                let known = charges.iter_mut().find(|known| known.charge.bucket == bucket);
+                match known {
+                    // The same key under the same policy once more.
+                    Some(known) => {
+                        known.charge.cost = known.charge.cost.saturating_add(asked.cost);
+                    }
+                    None => {
+                        let charge = Charge::new(bucket, *quota, asked.cost);
+                        charges.push(OfLimit { limit, charge });
+                    }
+                }
+            }
+        }
+        charges
+    }
+
+    pub(super) fn guard(&self) -> &'a RateGuard {
+        self.guard
+    }
+
+    pub(super) fn limits(&self) -> slice::Iter<'_, Asked<'a>> {
+        self.limits.iter()
+    }
+
+    /// The strictest of what the policies say.
+    pub(super) fn on_error(&self) -> OnError {
+        let of_guard = self.guard.shared.on_error;
+        let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(of_guard);
+        let is_closed = self.limits.iter().any(|asked| own(asked) == OnError::Closed);
+        if is_closed { OnError::Closed } else { OnError::Open }
+    }
+}
+
+/// A charge, and the place of the limit that it is of.
+#[derive(Clone, Copy)]
+pub(super) struct OfLimit<'a> {
+    pub(super) limit: usize,
+    pub(super) charge: Charge<'a>,
+}
+
+/// The usual requests: one unit of one key.
+impl RateGuard {
+    /// A request to be decided, for a unit of `key` under `policy`: for costs, for several keys at once, and for what
+    /// else there is to do than to check.
+    pub fn request<'a>(&'a self, policy: &'a Policy, key: &'a Key) -> Request<'a> {
+        Request::new(self, policy, key)
+    }
+
+    /// Asks for one unit of `key` under `policy`, and takes it if it is admitted.
+    ///
+    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
+    /// is; one in memory needs none.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
+    /// The store may yet have recorded the request.
+    ///
+    /// # Panics
+    ///
+    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
+        self.request(policy, key).check().await
+    }
+
+    /// Whether one unit of `key` under `policy` may be taken: [`check`](Self::check), with what the policy says for
+    /// when the store does not answer.
+    pub async fn allows(&self, policy: &Policy, key: &Key) -> bool {
+        self.request(policy, key).allows().await
+    }
+
+    /// Says what [`check`](Self::check) would, and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn peek(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
+        self.request(policy, key).peek().await
+    }
+
+    /// Forgets what was counted of `key` under `policy`.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn reset(&self, policy: &Policy, key: &Key) -> Result<(), Unavailable> {
+        self.request(policy, key).reset().await
+    }
+
+    /// Takes one unit of `key` under `policy` as soon as there is room, if that is within `max`; see
+    /// [`Request::check_or_wait`].
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn check_or_wait(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        max: Duration,
+    ) -> Result<Decision, Unavailable> {
+        self.request(policy, key).check_or_wait(max).await
+    }
+}

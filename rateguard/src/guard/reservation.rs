@@ -1,0 +1,183 @@
+//! What was taken and may be given back.
+
+use std::{fmt, sync::Arc};
+
+use smallvec::SmallVec;
+
+use super::{
+    RateGuard, Unavailable,
+    request::{Asked, OfLimit},
+};
+use crate::{
+    Decision, Key, OnError, Quota,
+    decision::Standing,
+    store::{Bucket, Charge, Operation, Receipt},
+};
+
+/// What a request has taken, made by [`Request::reserve`](super::Request::reserve): to be given back, or corrected to a
+/// cost that is known only afterwards.
+///
+/// If it is dropped, what it took stays taken.
+///
+/// ```
+/// # use rateguard::{Key, Policy, RateGuard};
+/// # futures_util::FutureExt::now_or_never(async {
+/// # let guard = RateGuard::in_memory();
+/// # let tenant = Key::from("tenant-7");
+/// let tokens = Policy::new("tokens", "100000/day")?;
+///
+/// // As many as there may be; then as many as there were.
+/// let reservation = guard.request(&tokens, &tenant).cost(4_000).reserve().await?;
+/// if reservation.decision().is_allowed() {
+///     let used = 1_234;
+///     let decision = reservation.settle(used).await?;
+///     assert_eq!(decision.remaining(), 100_000 - 1_234);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap().unwrap();
+/// ```
+#[must_use = "what it took stays taken until it is settled or refunded"]
+pub struct Reservation {
+    guard: RateGuard,
+    on_error: OnError,
+    decision: Decision,
+    /// In the order of the decision's standings.
+    taken: Vec<Taken>,
+}
+
+struct Taken {
+    /// The place of the limit in the request.
+    limit: usize,
+    policy: Arc<str>,
+    place: usize,
+    key: Key,
+    quota: Quota,
+    cost: u32,
+    receipt: Receipt,
+}
+
+impl Taken {
+    fn charge(&self, cost: u32) -> Charge<'_> {
+        let bucket = Bucket::new(&self.policy, self.place, &self.key);
+        let mut charge = Charge::new(bucket, self.quota, cost);
+        charge.receipt = self.receipt;
+        charge
+    }
+}
+
+impl Reservation {
+    pub(super) fn new(
+        guard: &RateGuard,
+        on_error: OnError,
+        decision: Decision,
+        limits: &[Asked<'_>],
+        charges: &[OfLimit<'_>],
+        receipts: impl Iterator<Item = Receipt>,
+    ) -> Self {
+        let taken = charges
+            .iter()
+            .zip(receipts)
+            .map(|(&OfLimit { limit, charge }, receipt)| Taken {
+                limit,
+                policy: Arc::clone(limits[limit].policy.shared_name()),
+                place: charge.bucket.place(),
+                key: *limits[limit].key,
+                quota: charge.quota,
+                // A denial has taken nothing.
+                cost: if decision.is_allowed() { charge.cost } else { 0 },
+                receipt,
+            })
+            .collect();
+        Self { guard: guard.clone(), on_error, decision, taken }
+    }
+
+    /// What was decided. If it is a denial, nothing was taken, and nothing will be charged or given back.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// The decision alone: what was taken stays taken.
+    #[must_use]
+    pub fn into_decision(self) -> Decision {
+        self.decision
+    }
+
+    /// Gives back all that was taken, as far as it still counts, and nothing that somebody else took. Of a token bucket,
+    /// what has come back by itself since is not given back once more.
+    ///
+    /// The answer says how the quotas stand after that.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer in time. It may yet have given it back.
+    ///
+    /// # Panics
+    ///
+    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    pub async fn refund(self) -> Result<Decision, Unavailable> {
+        self.refund_where(|_| true).await
+    }
+
+    /// Corrects what was taken to `cost` units for each key: gives back what was too much, or charges what was too
+    /// little, also beyond the limit, since it has been used.
+    ///
+    /// The answer says how the quotas stand after that.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`refund`](Self::refund).
+    pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
+        if self.decision.is_allowed() {
+            self.apply(Operation::Refund, |taken| taken.cost.saturating_sub(cost)).await?;
+            self.apply(Operation::Charge, |taken| cost.saturating_sub(taken.cost)).await?;
+        }
+        Ok(self.decision)
+    }
+
+    /// Gives back what was taken under the limits of these places in the request.
+    pub(crate) async fn refund_where(
+        mut self,
+        gives_back: impl Fn(usize) -> bool,
+    ) -> Result<Decision, Unavailable> {
+        self.apply(Operation::Refund, |taken| if gives_back(taken.limit) { taken.cost } else { 0 })
+            .await?;
+        Ok(self.decision)
+    }
+
+    /// Does this to all buckets for which there is something to do.
+    async fn apply(
+        &mut self,
+        operation: Operation,
+        cost: impl Fn(&Taken) -> u32,
+    ) -> Result<(), Unavailable> {
+        let (places, charges): (SmallVec<[usize; 1]>, SmallVec<[Charge<'_>; 1]>) = self
+            .taken
+            .iter()
+            .enumerate()
+            .map(|(place, taken)| (place, taken.charge(cost(taken))))
+            .filter(|(_, charge)| charge.cost > 0)
+            .unzip();
+        if charges.is_empty() {
+            return Ok(());
+        }
+        let on_error = self.on_error;
+        let verdict = self.guard.apply(operation, &charges, || on_error).await?;
+        let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();
+        for (place, level) in places.into_iter().zip(verdict.levels()) {
+            let taken = &self.taken[place];
+            standings[place] =
+                Standing::new(Arc::clone(&taken.policy), taken.quota, taken.cost, level);
+        }
+        self.decision = Decision::new(self.decision.is_allowed(), standings);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("decision", &self.decision).finish_non_exhaustive()
+    }
+}

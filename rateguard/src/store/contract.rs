@@ -1,0 +1,204 @@
+//! What a store has to do.
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use smallvec::SmallVec;
+
+use super::StoreError;
+use crate::{Quota, bucket::Bucket};
+
+/// Keeps the counts: what every store has to do, ours and yours.
+///
+/// A store has one task, [`apply`](Self::apply): to do one [`Operation`] on one or several buckets, in **one atomic
+/// step**. It sees all that was done before, by whomever, and nobody sees half of it. The [`Algorithm`](crate::Algorithm)
+/// of each charge's quota says what counts and for how long.
+///
+/// - Time is the store's, in whole microseconds, and the same for all who share the store.
+/// - Every bucket has a state of its own. A bucket that was never taken from is empty.
+/// - A quota comes with each charge, and may be another than the last time: it applies at once to what was counted
+///   before. A store that cannot carry over what counted under another algorithm takes it to have come now.
+/// - What no longer counts is forgotten in time: a store does not grow for ever.
+///
+/// `rateguard::test_util::conformance` holds a store to all this.
+///
+/// Wrap a store of ours to add to it. This one counts what it is asked:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+/// use rateguard::{MemoryStore, RateGuard, store::{Answer, Charge, Operation, Store}};
+///
+/// struct Counted {
+///     store: MemoryStore,
+///     asked: AtomicU64,
+/// }
+///
+/// impl Store for Counted {
+///     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+///         self.asked.fetch_add(1, Relaxed);
+///         self.store.apply(operation, charges)
+///     }
+/// }
+///
+/// let store = Counted { store: MemoryStore::new(), asked: AtomicU64::new(0) };
+/// let guard = RateGuard::builder().store(store).build()?;
+/// # Ok::<(), rateguard::BuildError>(())
+/// ```
+pub trait Store: Send + Sync {
+    /// Does this to all of these buckets, of which there is at least one and no two are equal.
+    ///
+    /// The answer has a [`Level`] for each charge, in their order, as it is after the operation.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`] if it cannot be done: then nothing should have been. [`StoreError::Apart`] if these buckets
+    /// are in places that no single step reaches; the guard then asks for one key after the other.
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a>;
+
+    /// An answer was given up because the deadline had passed, so that the store can look after its connection.
+    fn missed_deadline(&self) {}
+}
+
+impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        (**self).apply(operation, charges)
+    }
+
+    fn missed_deadline(&self) {
+        (**self).missed_deadline();
+    }
+}
+
+/// What is done to buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// If every charge has room for its cost, takes all of them; else nothing. A cost of 0 always has room. A cost above
+    /// the quota's capacity never has.
+    Check,
+    /// Says what [`Check`](Self::Check) would, and changes nothing.
+    Peek,
+    /// Takes every cost, also where there is no room for it: what was used is used. What is taken beyond the capacity
+    /// counts like the rest.
+    Charge,
+    /// Gives back each cost, which is at most what the check of the charge's [`Receipt`] took there. What no longer counts
+    /// is not given back, nothing that somebody else took, and nothing twice: of a token bucket, not what would have come
+    /// back by itself since.
+    Refund,
+    /// Forgets what was counted. The cost means nothing.
+    Reset,
+}
+
+/// A bucket, how much it admits, and how much is asked for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Charge<'a> {
+    /// What is counted.
+    pub bucket: Bucket<'a>,
+    /// How much is admitted of it, and how that is counted.
+    pub quota: Quota,
+    /// How many units are asked for, or given back.
+    pub cost: u32,
+    /// For [`Operation::Refund`]: what the store answered when it took what is given back.
+    pub receipt: Receipt,
+}
+
+impl<'a> Charge<'a> {
+    /// A charge for anything but a refund.
+    #[must_use]
+    pub fn new(bucket: Bucket<'a>, quota: Quota, cost: u32) -> Self {
+        Self { bucket, quota, cost, receipt: Receipt::default() }
+    }
+}
+
+/// What a store needs to find again what it took, in words of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    words: [u64; 3],
+}
+
+impl Receipt {
+    /// A receipt with these words, which nobody but the store reads.
+    #[must_use]
+    pub fn new(words: [u64; 3]) -> Self {
+        Self { words }
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> [u64; 3] {
+        self.words
+    }
+}
+
+/// How a bucket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// How many more units it would admit at this moment.
+    pub remaining: u32,
+    /// How long it takes until it admits one more than that, if nobody takes any; zero if all of it is there.
+    pub reset_after: Duration,
+    /// How long it takes until it has room for the charge's cost, or for as much once more if that was just taken; zero
+    /// if it has already. `None` if the cost is above its capacity.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a store answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    allowed: bool,
+    levels: SmallVec<[(Level, Receipt); 1]>,
+}
+
+impl Verdict {
+    /// Whether the charges were, or would be, admitted; and for each of them how its bucket stands, with what the store
+    /// needs to give back what it took there.
+    pub fn new(allowed: bool, levels: impl IntoIterator<Item = (Level, Receipt)>) -> Self {
+        Self { allowed, levels: levels.into_iter().collect() }
+    }
+
+    /// Whether the charges were, or would be, admitted. Always so for all operations but check and peek.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// How each bucket stands, in the order of the charges.
+    pub fn levels(&self) -> impl ExactSizeIterator<Item = Level> {
+        self.levels.iter().map(|(level, _)| *level)
+    }
+
+    /// What the store needs to give back what it took, in the order of the charges.
+    pub fn receipts(&self) -> impl ExactSizeIterator<Item = Receipt> {
+        self.levels.iter().map(|(_, receipt)| *receipt)
+    }
+}
+
+/// A store's answer, at once or later.
+pub enum Answer<'a> {
+    /// It is there already. Such an answer has no deadline and needs no runtime.
+    Now(Result<Verdict, StoreError>),
+    /// It is still to come.
+    Later(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
+}
+
+impl Answer<'_> {
+    /// Waits for it, without a deadline.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn get(self) -> Result<Verdict, StoreError> {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(answer) => answer.await,
+        }
+    }
+}
+
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(answer) => f.debug_tuple("Now").field(answer).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
