@@ -81,7 +81,7 @@ pub struct CountError {
 
 impl fmt::Display for CountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` says not which answers count; legal are {}", self.text, Count::FORMS)
+        write!(f, "`{}` does not say which answers count; legal are {}", self.text, Count::FORMS)
     }
 }
 

@@ -11,6 +11,8 @@ mod guard;
 mod http;
 mod policy;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 pub use rateguard_grammar::{
     Algorithm, Count, CountError, NameError, OnError, Quota, QuotaError, Quotas, RateError,

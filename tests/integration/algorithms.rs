@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use actix_web::{App, get, test::init_service, web};
 use futures_util::FutureExt;
-use rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RateLimit, rate_limit};
+use rateguard::{
+    Algorithm, Key, Policy, Quota, RateGuard, RateLimit, rate_limit,
+    test_util::{self, ManualClock},
+};
 
 use crate::support::{
     app::{get, statuses},
-    clock::{StillClock, guard_with_clock},
     redis_server::RedisServer,
 };
 
 /// Which of the requests at these seconds are admitted in memory.
 fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", rate).unwrap();
     let check = |second: &u64| {
-        clock.set(second * 1_000_000);
+        clock.set(Duration::from_micros(second * 1_000_000));
         guard.allows(&policy, &Key::global()).now_or_never().unwrap()
     };
     seconds.iter().map(check).collect()
@@ -65,8 +67,8 @@ async fn another_algorithm_applies_at_once_and_forgets_nothing() {
     let on_redis = server.guard("change");
     for (from, from_name) in Algorithm::NAMES {
         for (to, to_name) in Algorithm::NAMES {
-            let (in_memory, clock) = guard_with_clock();
-            clock.set(1_800_000_000_000_000);
+            let (in_memory, clock) = test_util::guard();
+            clock.set(Duration::from_micros(1_800_000_000_000_000));
             let key = Key::from_parts([from_name, to_name]);
             change(&in_memory, from, to, &key).await;
             change(&on_redis, from, to, &key).await;
@@ -87,8 +89,8 @@ async fn a_changed_quota_applies_at_once_and_is_no_refill() {
     let server = RedisServer::start();
     let on_redis = server.guard("changed");
     for (algorithm, name) in Algorithm::NAMES {
-        let (in_memory, clock) = guard_with_clock();
-        clock.set(1_800_000_000_000_000);
+        let (in_memory, clock) = test_util::guard();
+        clock.set(Duration::from_micros(1_800_000_000_000_000));
         for guard in [&in_memory, &on_redis] {
             let ask = async |rate: &str| {
                 let quota: Quota = rate.parse().unwrap();
@@ -112,8 +114,8 @@ async fn a_changed_quota_applies_at_once_and_is_no_refill() {
 async fn a_bucket_owes_the_same_tokens_after_a_change_of_its_rate() {
     let server = RedisServer::start();
     let on_redis = server.guard("rate");
-    let (in_memory, clock) = guard_with_clock();
-    clock.set(1_800_000_000_000_000);
+    let (in_memory, clock) = test_util::guard();
+    clock.set(Duration::from_micros(1_800_000_000_000_000));
     for guard in [&in_memory, &on_redis] {
         let ask = async |rate: &str| {
             let policy = Policy::new("p", rate).unwrap();
@@ -181,7 +183,7 @@ async fn fixed() -> &'static str {
 
 #[actix_web::test]
 async fn attribute_and_middleware_take_the_same_algorithms() {
-    let (guard, clock): (RateGuard, StillClock) = guard_with_clock();
+    let (guard, clock): (RateGuard, ManualClock) = test_util::guard();
     let app = init_service(
         App::new().app_data(guard.clone()).service(bucket).service(fixed).service(
             web::resource("/middleware")
@@ -190,7 +192,7 @@ async fn attribute_and_middleware_take_the_same_algorithms() {
         ),
     )
     .await;
-    clock.set(1_000_000_000);
+    clock.set(Duration::from_micros(1_000_000_000));
     for path in ["/bucket", "/middleware"] {
         assert_eq!(get(&app, 1, path).await.numbers(), Some([3, 2, 1]), "{path}");
         assert_eq!(statuses(&app, 1, path, 3).await, [200, 200, 429], "{path}");

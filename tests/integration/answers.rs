@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, Responder, get, http::header, test::init_service, web};
-use rateguard::{Decision, OnError, RateGuard, RateLimit, rate_limit};
+use rateguard::{Decision, OnError, RateGuard, RateLimit, rate_limit, test_util};
 
 use crate::support::{
     app::{get, statuses},
-    clock::guard_with_clock,
     redis_server::{free_port, url},
 };
 
@@ -19,7 +18,7 @@ async fn limited() -> &'static str {
 
 #[actix_web::test]
 async fn every_number_is_true_and_rounded_up() {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let app = init_service(App::new().app_data(guard).service(limited)).await;
     let tell = async || {
         let answer = get(&app, 1, "/limited").await;
@@ -31,15 +30,15 @@ async fn every_number_is_true_and_rounded_up() {
     assert_eq!(tell().await, (200, [2, 0, 7], None));
     clock.advance(Duration::from_millis(100));
     assert_eq!(tell().await, (429, [2, 0, 7], Some("7".to_owned())));
-    clock.set(9_999_999);
+    clock.set(Duration::from_micros(9_999_999));
     assert_eq!(tell().await, (429, [2, 0, 1], Some("1".to_owned())));
-    clock.set(10_000_000);
+    clock.set(Duration::from_micros(10_000_000));
     assert_eq!(tell().await, (200, [2, 0, 4], None));
 }
 
 #[actix_web::test]
 async fn who_waits_as_long_as_it_is_told_gets_in() {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let app = init_service(App::new().app_data(guard).service(limited)).await;
     for step in 0..50 {
         let answer = get(&app, 1, "/limited").await;

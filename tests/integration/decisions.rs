@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rateguard::{BuildError, Decision, Key, MemoryStore, Policy, RateGuard, Unavailable};
-
-use crate::support::{
-    clock::guard_with_clock,
-    redis_server::{RedisServer, free_port, url},
+use rateguard::{
+    BuildError, Decision, Key, MemoryStore, Policy, RateGuard, Unavailable, test_util,
 };
+
+use crate::support::redis_server::{RedisServer, free_port, url};
 
 fn check(guard: &RateGuard, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
     guard.check(policy, key).now_or_never().expect("memory answers at once")
@@ -35,7 +34,7 @@ fn clones_share_everything() {
 
 #[test]
 fn a_changed_limit_applies_to_what_was_counted_before() {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let key = Key::from("job");
     let policy = |quota| Policy::new("jobs", quota).unwrap();
     for _ in 0..3 {
@@ -49,7 +48,7 @@ fn a_changed_limit_applies_to_what_was_counted_before() {
 
 #[test]
 fn the_ends_of_the_ranges_work() {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let short = Policy::new("short", "1/1ms").unwrap();
     let long = Policy::new("long", "2147483648/365d").unwrap();
     let key = Key::global();

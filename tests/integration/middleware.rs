@@ -12,12 +12,9 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit};
+use rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
 
-use crate::support::{
-    app::{from_client, get, send, statuses},
-    clock::guard_with_clock,
-};
+use crate::support::app::{from_client, get, send, statuses};
 
 async fn ok() -> &'static str {
     "ok"
@@ -87,7 +84,7 @@ async fn the_tightest_of_several_limits_is_told_whichever_is_inside() {
 
 #[actix_web::test]
 async fn who_is_denied_by_one_of_several_limits_is_told_to_wait_for_all_of_them() {
-    let (guard, clock) = guard_with_clock();
+    let (guard, clock) = test_util::guard();
     let app = init_service(
         App::new()
             .service(

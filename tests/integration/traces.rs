@@ -18,12 +18,12 @@ use proptest::{
 use rateguard::{
     Algorithm, Key, MemoryStore,
     store::{Bucket, Charge, Level, Operation, Receipt, Store, Verdict},
+    test_util::ManualClock,
 };
 
 use crate::{
     model::{ModelReceipt, Part, Rule, World, is_too_much},
     support::{
-        clock::StillClock,
         lua::{SOURCE, Script, with_time_of_the_test},
         redis_server::RedisServer,
     },
@@ -320,12 +320,12 @@ fn play<S: Subject>(rules: &[Rule], trace: &[Step], store: &mut S) -> Result<usi
 /// The in-memory store.
 struct Memory {
     store: MemoryStore,
-    clock: StillClock,
+    clock: ManualClock,
 }
 
 impl Memory {
     fn new() -> Self {
-        let clock = StillClock::default();
+        let clock = ManualClock::new();
         Self { store: MemoryStore::new().clock(clock.clone()), clock }
     }
 }
@@ -334,7 +334,7 @@ impl Subject for Memory {
     const KEEPS_WHAT_IS_OVER: bool = false;
 
     fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
-        self.clock.set(now);
+        self.clock.set(Duration::from_micros(now));
         self.store.apply(operation, charges).get().now_or_never().unwrap().unwrap()
     }
 }

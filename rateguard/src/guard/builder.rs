@@ -88,6 +88,10 @@ impl RateGuardBuilder {
         if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
+        #[cfg_attr(
+            not(feature = "redis"),
+            allow(clippy::infallible_destructuring_match, reason = "there are more with features")
+        )]
         let store = match self.store {
             StoreChoice::Own(store) => store,
             #[cfg(feature = "redis")]

@@ -75,7 +75,11 @@ impl RateGuard {
     /// A guard that counts in this process's memory. See [`builder`](Self::builder) for its settings.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::new(Box::new(MemoryStore::new()), builder::DEFAULT_DEADLINE, OnError::default())
+        Self::in_memory_with(MemoryStore::new())
+    }
+
+    pub(crate) fn in_memory_with(store: MemoryStore) -> Self {
+        Self::new(Box::new(store), builder::DEFAULT_DEADLINE, OnError::default())
     }
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.

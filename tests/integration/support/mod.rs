@@ -2,7 +2,6 @@
 
 #[macro_use]
 pub mod app;
-pub mod clock;
 pub mod log_lines;
 pub mod lua;
 pub mod process;

@@ -1,0 +1,73 @@
+//! A store that fails or hangs on demand.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    StoreError,
+    store::{Answer, Charge, Operation, Store},
+};
+
+/// A store that does what another one does until it is told otherwise. A clone is the same store.
+#[derive(Clone)]
+pub struct FaultyStore {
+    store: Arc<dyn Store>,
+    fault: Arc<Mutex<Fault>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    Fails(StoreError),
+    Hangs,
+}
+
+impl FaultyStore {
+    /// This store, which works at first.
+    #[must_use]
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self { store: Arc::new(store), fault: Arc::new(Mutex::new(Fault::None)) }
+    }
+
+    /// From now on it answers with this error and does nothing.
+    pub fn fail(&self, cause: StoreError) {
+        self.set(Fault::Fails(cause));
+    }
+
+    /// From now on it does nothing and never answers: guards run into their deadline.
+    pub fn hang(&self) {
+        self.set(Fault::Hangs);
+    }
+
+    /// From now on it works.
+    pub fn work(&self) {
+        self.set(Fault::None);
+    }
+
+    fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}
+
+impl Store for FaultyStore {
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Fault::None => self.store.apply(operation, charges),
+            Fault::Fails(cause) => Answer::Now(Err(cause)),
+            Fault::Hangs => Answer::Later(Box::pin(std::future::pending())),
+        }
+    }
+
+    fn missed_deadline(&self) {
+        self.store.missed_deadline();
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}

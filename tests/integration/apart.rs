@@ -1,0 +1,149 @@
+//! Keys that no single step reaches: what Redis Cluster does to keys of different slots.
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use futures_util::{FutureExt, future::join_all};
+use rateguard::{
+    Key, MemoryStore, Policy, RateGuard, StoreError,
+    store::{Answer, Charge, Operation, Store},
+};
+
+use crate::support::{eventually, redis_server::RedisServer};
+
+/// A server that is a cluster of its own: all slots are here, and a script may touch one of them only.
+struct Cluster {
+    server: RedisServer,
+    folder: PathBuf,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, SeqCst);
+        let folder = env::temp_dir().join(format!("rateguard-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let folder_name = folder.to_str().unwrap();
+        let server = RedisServer::start_with(&["--dir", folder_name, "--cluster-enabled", "yes"]);
+        let mut client = server.client();
+        let slots: Vec<u16> = (0..16_384).collect();
+        let _: () = redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).query(&mut client).unwrap();
+        eventually("the cluster serves its slots", || {
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut client).unwrap();
+            info.contains("cluster_state:ok").then_some(())
+        });
+        Self { server, folder }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn policies() -> [Policy; 2] {
+    [("user", "3/day; 5/day fixed_window"), ("tenant", "2/day")]
+        .map(|(name, quotas)| Policy::new(name, quotas).unwrap())
+}
+
+#[tokio::test]
+async fn on_a_cluster_a_denial_gives_back_what_the_earlier_keys_took() {
+    let cluster = Cluster::start();
+    let guard = cluster.server.guard("apart");
+    let [per_user, per_tenant] = policies();
+    let (user, tenant) = (Key::from("user"), Key::from("tenant"));
+    let both = guard.request(&per_user, &user).and(&per_tenant, &tenant);
+    let left = |decision: &rateguard::Decision| {
+        decision.standings().iter().map(|it| it.remaining()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&both.peek().await.unwrap()), [3, 5, 2]);
+    assert_eq!(left(&both.check().await.unwrap()), [2, 4, 1]);
+    assert_eq!(left(&both.check().await.unwrap()), [1, 3, 0]);
+    for _ in 0..4 {
+        let denied = both.check().await.unwrap();
+        assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
+        assert_eq!(left(&denied), [1, 3, 0]);
+    }
+    // Denied by the first key, the second is not asked for anything.
+    let denied = guard
+        .request(&per_user, &user)
+        .cost(2)
+        .and(&per_tenant, &Key::from("another"))
+        .check()
+        .await
+        .unwrap();
+    assert_eq!((denied.policy(), left(&denied)), ("user", vec![1, 3, 2]));
+
+    let reservation = guard
+        .request(&per_user, &user)
+        .and(&per_tenant, &Key::from("another"))
+        .reserve()
+        .await
+        .unwrap();
+    assert_eq!(left(&reservation.refund().await.unwrap()), [1, 3, 2]);
+    both.reset().await.unwrap();
+    assert_eq!(left(&both.peek().await.unwrap()), [3, 5, 2]);
+}
+
+#[tokio::test]
+async fn on_a_cluster_no_more_are_admitted_than_the_limits_say() {
+    let cluster = Cluster::start();
+    let guard = cluster.server.guard("many");
+    let per_user = Policy::new("user", "1000/day").unwrap();
+    let per_tenant = Policy::new("tenant", "25/day").unwrap();
+    let tenant = Key::from("tenant");
+    let checks = (0..200_u32).map(|number| {
+        let (guard, per_user, per_tenant) = (&guard, &per_user, &per_tenant);
+        async move {
+            let user = Key::from(number % 7);
+            let request = guard.request(per_tenant, &tenant).and(per_user, &user);
+            request.check().await.unwrap().is_allowed()
+        }
+    });
+    let admitted = join_all(checks).await.into_iter().filter(|allowed| *allowed).count();
+    assert_eq!(admitted, 25);
+}
+
+/// A store in memory in which keys are apart, and which fails for one operation on demand.
+struct Apart {
+    store: MemoryStore,
+    fails_for_tenants: AtomicBool,
+}
+
+impl Store for Apart {
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        let is_of = |name: &str| charges.iter().any(|charge| charge.bucket.name() == name);
+        if is_of("user") && is_of("tenant") {
+            return Answer::Now(Err(StoreError::Apart));
+        }
+        if is_of("tenant") && operation == Operation::Check && self.fails_for_tenants.load(SeqCst) {
+            return Answer::Now(Err(StoreError::Busy));
+        }
+        self.store.apply(operation, charges)
+    }
+}
+
+#[tokio::test]
+async fn a_failure_half_way_gives_back_what_the_earlier_keys_took() {
+    let apart =
+        Arc::new(Apart { store: MemoryStore::new(), fails_for_tenants: AtomicBool::new(true) });
+    let guard = RateGuard::builder().store(Arc::clone(&apart)).build().unwrap();
+    let [per_user, per_tenant] = policies();
+    let (user, tenant) = (Key::from("user"), Key::from("tenant"));
+    let both = guard.request(&per_user, &user).and(&per_tenant, &tenant);
+    for _ in 0..5 {
+        let unavailable = both.check().now_or_never().unwrap().unwrap_err();
+        assert_eq!(unavailable.cause(), StoreError::Busy);
+    }
+    let left = guard.peek(&per_user, &user).await.unwrap().remaining();
+    assert_eq!(left, 3);
+    apart.fails_for_tenants.store(false, SeqCst);
+    assert!(both.check().await.unwrap().is_allowed());
+}

@@ -1,0 +1,148 @@
+//! Limits that count some answers only.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpResponse, error, get,
+    test::{TestRequest, init_service},
+    web,
+};
+use futures_util::future::join_all;
+use rateguard::{Count, RateGuard, RateLimit, rate_limit, test_util};
+use tokio::sync::Semaphore;
+
+use crate::support::{
+    app::{from_client, get, send, statuses},
+    redis_server::RedisServer,
+};
+
+#[get("/login/{status}")]
+#[rate_limit(rate = "3/minute", count = "failure")]
+async fn login(status: web::Path<u16>) -> HttpResponse {
+    HttpResponse::build((*status).try_into().unwrap()).finish()
+}
+
+#[get("/exact/{status}")]
+#[rate_limit(rate = "2/minute", count = "status:401")]
+async fn exact(status: web::Path<u16>) -> actix_web::Result<&'static str> {
+    match *status {
+        401 => Err(error::ErrorUnauthorized("no")),
+        404 => Err(error::ErrorNotFound("no")),
+        _ => Ok("ok"),
+    }
+}
+
+#[get("/success/{status}")]
+#[rate_limit(rate = "2/minute", count = "success")]
+#[rate_limit(rate = "4/minute", name = "all-of-them")]
+async fn success(status: web::Path<u16>) -> HttpResponse {
+    HttpResponse::build((*status).try_into().unwrap()).finish()
+}
+
+#[actix_web::test]
+async fn the_attribute_counts_what_it_is_told_to_count() {
+    let guard = RateGuard::in_memory();
+    let app = app!(guard, login, exact, success);
+    assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
+    // The numbers are those after it was given back.
+    assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
+    assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
+    assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
+    assert_eq!(get(&app, 1, "/login/200").await.status, 429);
+
+    assert_eq!(statuses(&app, 1, "/exact/404", 5).await, [404; 5]);
+    assert_eq!(statuses(&app, 1, "/exact/401", 3).await, [401, 401, 429]);
+
+    // Each of two limits by its own rule.
+    assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404; 2]);
+    assert_eq!(get(&app, 1, "/success/200").await.numbers().unwrap()[..2], [2, 1]);
+    assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404, 429]);
+}
+
+#[actix_web::test]
+async fn the_middleware_counts_what_it_is_told_to_count() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, "2/minute").count(Count::Failure);
+    let status =
+        async |status: web::Path<u16>| HttpResponse::build((*status).try_into().unwrap()).finish();
+    let app = init_service(
+        App::new()
+            .service(
+                web::scope("/api")
+                    .wrap(limit)
+                    .route("/{status}", web::get().to(status))
+                    // An inner middleware that fails is an answer, too.
+                    .service(web::resource("/inner/error").wrap_fn(|request, service| {
+                        use actix_web::dev::{Service, ServiceResponse};
+                        let answer = service.call(request);
+                        async {
+                            let _ = answer.await?;
+                            Err::<ServiceResponse, _>(error::ErrorBadGateway("no"))
+                        }
+                    })),
+            )
+            .wrap(RateLimit::new(&guard, "100/minute").name("outer")),
+    )
+    .await;
+    assert_eq!(statuses(&app, 1, "/api/200", 5).await, [200; 5]);
+    assert_eq!(get(&app, 1, "/api/200").await.numbers().unwrap()[..2], [2, 2]);
+    let failed = get(&app, 1, "/api/inner/error").await;
+    assert_eq!((failed.status, failed.numbers().unwrap()[1]), (502, 1));
+    assert_eq!(statuses(&app, 1, "/api/404", 2).await, [404, 429]);
+}
+
+/// However many come at once, no more of those that count are handled than the limit.
+#[actix_web::test]
+async fn it_is_exact_under_concurrency() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("outcomes")] {
+        let handled = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Semaphore::new(0));
+        let (counted, opened) = (Arc::clone(&handled), Arc::clone(&gate));
+        let fail = move || {
+            let (handled, gate) = (Arc::clone(&counted), Arc::clone(&opened));
+            async move {
+                handled.fetch_add(1, SeqCst);
+                let _ = gate.acquire().await.unwrap();
+                HttpResponse::Unauthorized().finish()
+            }
+        };
+        let limit = RateLimit::new(&guard, "5/hour").count(Count::Failure);
+        let app = init_service(
+            App::new().service(web::resource("/").wrap(limit).route(web::get().to(fail))),
+        )
+        .await;
+        let asks = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
+        let open = async {
+            // All of them have asked by then, on a machine that is not very slow; on one that is, fewer are told apart.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            gate.add_permits(1_000);
+        };
+        let (answers, ()) = futures_util::future::join(join_all(asks), open).await;
+        let failed = answers.iter().filter(|answer| answer.status == 401).count();
+        assert_eq!((failed, handled.load(SeqCst)), (5, 5));
+    }
+}
+
+#[actix_web::test]
+async fn a_request_that_is_given_up_counts() {
+    let (guard, _clock) = test_util::guard();
+    let limit = RateLimit::new(&guard, "1/hour").count(Count::Failure);
+    let app = init_service(App::new().service(web::resource("/").wrap(limit).route(
+        web::get().to(async || {
+            std::future::pending::<()>().await;
+            "never"
+        }),
+    )))
+    .await;
+    let ask = || send(&app, from_client(1, TestRequest::get().uri("/")));
+    let given_up = tokio::time::timeout(Duration::from_millis(20), ask()).await;
+    assert!(given_up.is_err());
+    assert_eq!(ask().await.status, 429);
+}

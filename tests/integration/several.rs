@@ -1,0 +1,260 @@
+//! Several quotas, several keys and costs in one decision.
+
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, get, test::init_service, web};
+use futures_util::FutureExt;
+use rateguard::{Key, Policy, RateGuard, RateLimit, key, rate_limit, test_util};
+
+use crate::support::{
+    app::{from_client, get, send, statuses},
+    log_lines,
+    redis_server::RedisServer,
+};
+
+fn policy(name: &'static str, quotas: &str) -> Policy {
+    Policy::new(name, quotas).unwrap()
+}
+
+#[test]
+fn all_quotas_have_to_have_room_and_the_tightest_is_told() {
+    let (guard, clock) = test_util::guard();
+    let policy = policy("api", "2/second; 3/minute; 1000/day");
+    let check = || guard.check(&policy, &Key::global()).now_or_never().unwrap().unwrap();
+
+    let first = check();
+    assert_eq!((first.quota().to_string(), first.remaining()), ("2/second".to_owned(), 1));
+    let left: Vec<_> = first.standings().iter().map(|it| it.remaining()).collect();
+    assert_eq!(left, [1, 2, 999]);
+    check();
+    let denied = check();
+    assert_eq!(denied.quota().to_string(), "2/second");
+    assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
+    // A denial has taken nothing of the others.
+    assert_eq!(denied.standings()[1].remaining(), 1);
+
+    clock.advance(Duration::from_secs(1));
+    assert!(check().is_allowed());
+    let denied = check();
+    assert_eq!((denied.policy(), denied.quota().to_string()), ("api", "3/minute".to_owned()));
+    assert_eq!(denied.retry_after(), Some(Duration::from_secs(59)));
+    assert_eq!(denied.standings()[0].remaining(), 1);
+}
+
+#[tokio::test]
+async fn several_keys_are_one_decision_on_every_store() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("several")] {
+        let (per_user, per_tenant) = (policy("user", "2/hour"), policy("tenant", "5/hour"));
+        let tenant = Key::from("tenant");
+        let ask = async |user: &str, cost| {
+            let user = Key::from(user);
+            let request = guard.request(&per_user, &user).and(&per_tenant, &tenant).cost(cost);
+            request.check().await.unwrap()
+        };
+        assert!(ask("ann", 2).await.is_allowed());
+        assert!(ask("ann", 1).await.is_allowed());
+        // Ann has no more, and the tenant loses nothing by her trying.
+        let denied = ask("ann", 1).await;
+        assert_eq!((denied.is_allowed(), denied.policy()), (false, "user"));
+        assert_eq!(denied.standings()[1].remaining(), 2);
+        // The tenant has no more for Bob, and Bob loses nothing.
+        let denied = ask("bob", 3).await;
+        assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
+        assert_eq!(denied.standings()[0].remaining(), 2);
+        assert!(ask("bob", 2).await.is_allowed());
+    }
+}
+
+#[tokio::test]
+async fn one_key_named_twice_pays_twice() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("twice")] {
+        let (policy, key) = (policy("p", "3/hour"), Key::global());
+        let twice = guard.request(&policy, &key).and(&policy, &key);
+        let first = twice.check().await.unwrap();
+        assert_eq!((first.standings().len(), first.remaining()), (1, 1));
+        assert!(!twice.check().await.unwrap().is_allowed());
+    }
+}
+
+#[tokio::test]
+async fn several_quotas_are_one_round_trip() {
+    let server = RedisServer::start();
+    let guard = server.guard("trips");
+    let (several, other) = (policy("p", "10/second; 100/minute; 1000/day"), policy("q", "9/day"));
+    let (one, two) = (Key::from("one"), Key::from("two"));
+    let request = guard.request(&several, &one).and(&other, &two);
+    request.check().await.unwrap();
+    let calls = || -> u64 {
+        let info: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
+        let stats = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        stats.map_or(0, |stats| stats.split(',').next().unwrap().parse().unwrap())
+    };
+    let before = calls();
+    for _ in 0..5 {
+        assert!(request.check().await.unwrap().is_allowed());
+    }
+    assert_eq!(calls() - before, 5);
+}
+
+#[tokio::test]
+async fn a_cost_above_the_limit_is_denied_without_a_write_and_says_so() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("costly")] {
+        let (policy, key) = (policy("p", "5/hour"), Key::global());
+        let request = guard.request(&policy, &key).cost(6);
+        let denied = request.check().await.unwrap();
+        assert!(!denied.is_allowed() && denied.is_too_costly());
+        assert_eq!((denied.retry_after(), denied.remaining()), (None, 5));
+        let waited = request.check_or_wait(Duration::from_secs(9)).await.unwrap();
+        assert!(!waited.is_allowed());
+    }
+    let names: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.client()).unwrap();
+    assert_eq!(names, [""; 0]);
+}
+
+#[test]
+fn the_wait_is_right_for_the_cost() {
+    let (guard, clock) = test_util::guard();
+    let (policy, key) = (policy("p", "10/10s"), Key::global());
+    let ask =
+        |cost| guard.request(&policy, &key).cost(cost).check().now_or_never().unwrap().unwrap();
+    for cost in [4, 3, 3] {
+        assert!(ask(cost).is_allowed());
+        clock.advance(Duration::from_secs(2));
+    }
+    // Now it is 6 s; the four leave at 10 s, and each three two seconds later.
+    for (cost, wait) in [(1, 4), (4, 4), (5, 6), (8, 8), (10, 8)] {
+        assert_eq!(ask(cost).retry_after(), Some(Duration::from_secs(wait)), "{cost}");
+    }
+}
+
+#[get("/list")]
+#[rate_limit(rate = "2/second; 3/minute", key = "ip")]
+async fn list() -> &'static str {
+    "ok"
+}
+
+#[get("/costly")]
+#[rate_limit(rate = "10/minute", cost = 4)]
+async fn costly() -> &'static str {
+    "ok"
+}
+
+fn words(request: &HttpRequest) -> u32 {
+    request.query_string().split('+').count() as u32
+}
+
+#[get("/words")]
+#[rate_limit(rate = "5/minute", cost = words)]
+async fn by_words() -> &'static str {
+    "ok"
+}
+
+#[get("/closure")]
+#[rate_limit(rate = "5/minute", cost = |req: &HttpRequest| req.query_string().len() as u32)]
+async fn by_length() -> &'static str {
+    "ok"
+}
+
+#[get("/stacked")]
+#[rate_limit(rate = "3/minute", name = "inner-address")]
+#[rate_limit(rate = "2/minute", key = "header:X-Api-Key", cost = 2)]
+async fn stacked() -> &'static str {
+    "ok"
+}
+
+#[actix_web::test]
+async fn the_attribute_takes_lists_and_costs() {
+    let (guard, clock) = test_util::guard();
+    let app = app!(guard, list, costly, by_words, by_length, stacked);
+    assert_eq!(get(&app, 1, "/list").await.numbers(), Some([2, 1, 1]));
+    assert_eq!(statuses(&app, 1, "/list", 2).await, [200, 429]);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(get(&app, 1, "/list").await.numbers(), Some([3, 0, 59]));
+    let refused = get(&app, 1, "/list").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("59")));
+
+    assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 6]);
+    assert_eq!(statuses(&app, 1, "/costly", 2).await, [200, 429]);
+    // What is left is told, though it is not enough.
+    assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 2]);
+
+    assert_eq!(get(&app, 1, "/words?a+b+c").await.numbers().unwrap()[1], 2);
+    assert_eq!(get(&app, 1, "/words?a+b+c").await.status, 429);
+    assert_eq!(get(&app, 1, "/words?a+b").await.status, 200);
+    let too_large = get(&app, 2, "/words?a+b+c+d+e+f").await;
+    assert_eq!((too_large.status, too_large.header("retry-after")), (429, None));
+    assert_eq!(too_large.numbers().unwrap()[..2], [5, 5]);
+    assert!(too_large.body.contains("larger than its rate limit"), "{}", too_large.body);
+
+    assert_eq!(get(&app, 1, "/closure?abc").await.numbers().unwrap()[1], 2);
+    // An empty query costs nothing.
+    assert_eq!(statuses(&app, 1, "/closure?", 9).await, [200; 9]);
+}
+
+#[actix_web::test]
+async fn stacked_attributes_are_one_decision() {
+    let guard = RateGuard::in_memory();
+    let app = app!(guard, stacked);
+    let ask = async |key: &str| {
+        let request =
+            actix_web::test::TestRequest::get().uri("/stacked").insert_header(("X-Api-Key", key));
+        send(&app, from_client(1, request)).await
+    };
+    assert_eq!(ask("a").await.status, 200);
+    for _ in 0..5 {
+        // Refused by the lower, the upper has nothing taken.
+        assert_eq!(ask("a").await.numbers().unwrap()[..2], [2, 0]);
+    }
+    assert_eq!(
+        [ask("b").await.status, ask("c").await.status, ask("d").await.status],
+        [200, 200, 429]
+    );
+}
+
+#[actix_web::test]
+async fn the_middleware_takes_several_limits_and_costs() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, "1/minute; 9/hour")
+        .by(key::header("X-User"))
+        .name("users")
+        .and("4/minute")
+        .by(key::global())
+        .cost(|request: &HttpRequest| if request.path() == "/big" { 3 } else { 1 })
+        .name("all");
+    let everything = web::route().to(async || "ok");
+    let app = init_service(App::new().wrap(limit).default_service(everything)).await;
+    let ask = async |user: &str, path: &str| {
+        let request = actix_web::test::TestRequest::get().uri(path).insert_header(("X-User", user));
+        send(&app, from_client(1, request)).await
+    };
+    assert_eq!(ask("ann", "/").await.status, 200);
+    assert_eq!(ask("ann", "/").await.numbers().unwrap()[..2], [1, 0]);
+    assert_eq!(ask("bob", "/big").await.status, 200);
+    // Carl is refused by the limit of all.
+    assert_eq!(ask("carl", "/").await.numbers().unwrap()[..2], [4, 0]);
+}
+
+#[actix_web::test]
+#[should_panic(
+    expected = "the limit `app` admits no more than 5 at once, and each request costs 6"
+)]
+async fn a_cost_that_never_passes_is_refused_at_start() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, "9/minute; 5/second").cost(6);
+    init_service(App::new().wrap(limit)).await;
+}
+
+#[test]
+fn the_log_says_which_quota_denied() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let policy = policy("said-in-the-log", "1/second; 1/day");
+    for _ in 0..2 {
+        let _ = guard.check(&policy, &Key::from("secret")).now_or_never();
+    }
+    assert_eq!(log_lines::with("`said-in-the-log`"), ["DEBUG denied by `said-in-the-log`, 1/day"]);
+}

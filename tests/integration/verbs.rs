@@ -1,0 +1,188 @@
+//! What there is to do with a request than to check it: peek, reset, refund, settle, charge; on every store.
+
+use std::time::Duration;
+
+use rateguard::{
+    Algorithm, Key, MemoryStore, OnError, Policy, Quota, RateGuard, StoreError,
+    test_util::{self, FaultyStore},
+};
+
+use crate::support::redis_server::RedisServer;
+
+/// A policy of this algorithm.
+fn policy(name: &str, rate: &str, algorithm: Algorithm) -> Policy {
+    let quota: Quota = rate.parse().unwrap();
+    Policy::new(format!("{name}-{algorithm}"), quota.with_algorithm(algorithm).unwrap()).unwrap()
+}
+
+/// A guard on each store, and each algorithm.
+async fn on_each(test: impl AsyncFn(&RateGuard, Algorithm)) {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("verbs")] {
+        for (algorithm, _) in Algorithm::NAMES {
+            test(&guard, algorithm).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peek_decides_and_takes_nothing() {
+    on_each(async |guard, algorithm| {
+        let (policy, key) = (policy("peek", "2/day", algorithm), Key::global());
+        for _ in 0..3 {
+            let peek = guard.peek(&policy, &key).await.unwrap();
+            assert_eq!((peek.is_allowed(), peek.remaining()), (true, 2));
+            assert_eq!(peek.reset_after(), Duration::ZERO);
+        }
+        guard.request(&policy, &key).cost(2).check().await.unwrap();
+        assert!(!guard.peek(&policy, &key).await.unwrap().is_allowed());
+        assert!(guard.request(&policy, &key).cost(3).peek().await.unwrap().is_too_costly());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_forgets_one_key_under_one_policy() {
+    on_each(async |guard, algorithm| {
+        let [one, other] = ["reset", "other"].map(|name| policy(name, "1/day", algorithm));
+        let (ann, bob) = (Key::from("ann"), Key::from("bob"));
+        for (policy, key) in [(&one, &ann), (&one, &bob), (&other, &ann)] {
+            assert!(guard.allows(policy, key).await);
+        }
+        guard.reset(&one, &ann).await.unwrap();
+        assert!(guard.allows(&one, &ann).await);
+        assert!(!guard.allows(&one, &bob).await && !guard.allows(&other, &ann).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refund_gives_back_what_its_check_took() {
+    on_each(async |guard, algorithm| {
+        let (policy, key) = (policy("refund", "5/day", algorithm), Key::global());
+        let first = guard.request(&policy, &key).cost(2).reserve().await.unwrap();
+        let second = guard.request(&policy, &key).cost(3).reserve().await.unwrap();
+        let denied = guard.request(&policy, &key).cost(1).reserve().await.unwrap();
+        assert!(!denied.decision().is_allowed());
+        // A denial took nothing and gives nothing back.
+        assert_eq!(denied.refund().await.unwrap().remaining(), 0);
+        // A bucket's tokens come back by themselves, too, if slowly.
+        let left = first.refund().await.unwrap().remaining();
+        assert!(left == 2 || left == 1 && algorithm == Algorithm::TokenBucket, "{left}");
+        let left = second.refund().await.unwrap().remaining();
+        assert!(left == 5 || left == 4 && algorithm == Algorithm::TokenBucket, "{left}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cost_that_is_known_afterwards_is_settled() {
+    on_each(async |guard, algorithm| {
+        let (policy, key) = (policy("settle", "100/day", algorithm), Key::global());
+        let remaining = async || guard.peek(&policy, &key).await.unwrap().remaining();
+        for (reserved, used, left) in [(50, 10, 90), (10, 10, 80), (10, 70, 10), (10, 0, 10)] {
+            let reservation = guard.request(&policy, &key).cost(reserved).reserve().await.unwrap();
+            let decision = reservation.settle(used).await.unwrap();
+            assert!(decision.is_allowed());
+            // Of a bucket, at most one token that comes back by itself is not whole yet.
+            let slack = u32::from(algorithm == Algorithm::TokenBucket) * 3;
+            assert!(decision.remaining().abs_diff(left) <= slack, "{algorithm} {decision:?}");
+            assert!(remaining().await.abs_diff(left) <= slack, "{algorithm}");
+        }
+        // More was used than there is: it has been used.
+        let reservation = guard.request(&policy, &key).cost(5).reserve().await.unwrap();
+        let decision = reservation.settle(500).await.unwrap();
+        assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0));
+        assert!(!guard.allows(&policy, &key).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_charge_asks_for_no_room() {
+    on_each(async |guard, algorithm| {
+        let (policy, key) = (policy("charge", "5/day", algorithm), Key::global());
+        let charged = guard.request(&policy, &key).cost(7).charge().await.unwrap();
+        assert_eq!((charged.is_allowed(), charged.remaining()), (true, 0));
+        let denied = guard.check(&policy, &key).await.unwrap();
+        assert!(!denied.is_allowed());
+        assert!(denied.retry_after().unwrap() <= Duration::from_secs(2 * 86_400));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_huge_cost_on_redis_is_taken_and_given_back_whole() {
+    let server = RedisServer::start();
+    let guard = server.guard("huge");
+    let (policy, key) = (Policy::new("p", "10000/day").unwrap(), Key::global());
+    let reservation = guard.request(&policy, &key).cost(9_999).reserve().await.unwrap();
+    assert_eq!(reservation.decision().remaining(), 1);
+    assert_eq!(reservation.refund().await.unwrap().remaining(), 10_000);
+    // More than there is room for makes no more of it.
+    guard.request(&policy, &key).cost(u32::MAX).charge().await.unwrap();
+    let names: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.client()).unwrap();
+    let members: u64 = redis::cmd("ZCARD").arg(&names[0]).query(&mut server.client()).unwrap();
+    assert_eq!(members, 10_000);
+}
+
+#[tokio::test]
+async fn reservations_of_many_at_once_are_given_back_exactly() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("many")] {
+        let (policy, key) = (Policy::new("p", "20/day").unwrap(), Key::global());
+        let tasks = (0..50_u32).map(|task| {
+            let (guard, policy) = (guard.clone(), policy.clone());
+            async move {
+                let reservation = guard.request(&policy, &key).reserve().await.unwrap();
+                if !reservation.decision().is_allowed() {
+                    return 0;
+                }
+                // Every other one is given back.
+                if task % 2 == 0 {
+                    reservation.refund().await.unwrap();
+                    return 0;
+                }
+                1
+            }
+        });
+        let kept: u32 = futures_util::future::join_all(tasks).await.into_iter().sum();
+        assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 20 - kept);
+    }
+}
+
+#[tokio::test]
+async fn when_the_store_fails_the_strictest_policy_decides() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let guard = RateGuard::builder().store(store.clone()).build().unwrap();
+    let open = Policy::new("open", "1/day").unwrap();
+    let closed = Policy::new("closed", "1/day").unwrap().on_error(OnError::Closed);
+    let key = Key::global();
+    for is_hanging in [false, true] {
+        if is_hanging {
+            store.hang();
+        } else {
+            store.fail(StoreError::Unreachable);
+        }
+        assert!(guard.request(&open, &key).check().await.unwrap_err().lets_pass());
+        let both = guard.request(&open, &key).and(&closed, &key);
+        assert!(!both.check().await.unwrap_err().lets_pass());
+        assert!(!both.allows().await);
+    }
+    assert_eq!((guard.failures().open, guard.failures().closed), (2, 4));
+    store.work();
+    assert!(guard.allows(&closed, &key).await);
+}
+
+#[test]
+fn nothing_of_a_key_is_in_a_debug_text() {
+    use futures_util::FutureExt;
+    let (guard, _) = test_util::guard();
+    let (policy, key) = (Policy::new("p", "1/day").unwrap(), Key::from("sentinel"));
+    let request = guard.request(&policy, &key);
+    let reservation = request.reserve().now_or_never().unwrap().unwrap();
+    let shown = format!("{request:?} {reservation:?}");
+    let digest = rateguard::store::Bucket::new("p", 0, &key).storage_key("x");
+    let digest = &digest[3..35];
+    assert!(!shown.contains("sentinel") && !shown.contains(digest), "{shown}");
+}

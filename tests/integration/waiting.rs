@@ -1,0 +1,137 @@
+//! Waiting for room instead of being denied.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use rateguard::{Key, MemoryStore, Policy, RateGuard, test_util::TokioClock};
+use tokio::time::Instant;
+
+use crate::support::{PATIENCE, redis_server::RedisServer};
+
+/// A guard whose time is Tokio's.
+fn guard() -> RateGuard {
+    RateGuard::builder().store(MemoryStore::new().clock(TokioClock::new())).build().unwrap()
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_for_as_long_as_it_has_to_and_no_longer() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "2/10s").unwrap());
+    let start = Instant::now();
+    for expected in [0, 0, 10, 10, 20] {
+        let decision = guard.check_or_wait(&policy, &Key::global(), 60 * SECOND).await.unwrap();
+        assert!(decision.is_allowed());
+        let waited = start.elapsed();
+        // Tokio's timer counts milliseconds.
+        assert!(
+            waited >= expected * SECOND && waited < expected * SECOND + SECOND / 10,
+            "{waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_would_be_too_long_is_a_denial_at_once() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "1/10s").unwrap());
+    let start = Instant::now();
+    assert!(
+        guard.check_or_wait(&policy, &Key::global(), Duration::ZERO).await.unwrap().is_allowed()
+    );
+    let denied = guard.check_or_wait(&policy, &Key::global(), 9 * SECOND).await.unwrap();
+    assert_eq!(denied.retry_after(), Some(10 * SECOND));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_first_is_served_first_whatever_it_costs() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "4/10s").unwrap());
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let waiting = [4, 1, 4, 1, 2, 3].into_iter().enumerate().map(|(number, cost)| {
+        let (guard, policy, served) = (guard.clone(), policy.clone(), Arc::clone(&served));
+        async move {
+            let key = Key::global();
+            let request = guard.request(&policy, &key).cost(cost);
+            assert!(request.check_or_wait(1_000 * SECOND).await.unwrap().is_allowed());
+            served.lock().unwrap().push(number);
+        }
+    });
+    join_all(waiting).await;
+    assert_eq!(*served.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_takes_nothing_and_holds_nobody_up() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "1/10s").unwrap());
+    assert!(guard.allows(&policy, &Key::global()).await);
+    let key = Key::global();
+    let waiting = || guard.check_or_wait(&policy, &key, 1_000 * SECOND);
+    for _ in 0..5 {
+        assert!(tokio::time::timeout(SECOND, waiting()).await.is_err());
+    }
+    let start = Instant::now();
+    assert!(waiting().await.unwrap().is_allowed());
+    assert!(start.elapsed() <= 6 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_keys_are_waited_for_together_and_no_two_wait_for_each_other() {
+    let guard = guard();
+    let [one, other] = ["one", "other"].map(|name| Policy::new(name, "1/10s").unwrap());
+    let key = Key::global();
+    let (forth, back) =
+        (guard.request(&one, &key).and(&other, &key), guard.request(&other, &key).and(&one, &key));
+    let waits = (0..6).map(|number| {
+        let request = if number % 2 == 0 { &forth } else { &back };
+        request.check_or_wait(1_000 * SECOND)
+    });
+    let start = Instant::now();
+    assert!(join_all(waits).await.into_iter().all(|decision| decision.unwrap().is_allowed()));
+    assert!(start.elapsed() < 51 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn waiting_guards_on_one_redis_take_what_there_is_and_no_more() {
+    let server = RedisServer::start();
+    let policy = Policy::new("jobs", "5/500ms").unwrap();
+    let guards = [server.guard("wait"), server.guard("wait")];
+    let start = std::time::Instant::now();
+    let key = Key::global();
+    let waits = (0..20).map(|number| guards[number % 2].check_or_wait(&policy, &key, PATIENCE));
+    let decisions = join_all(waits).await;
+    assert!(decisions.into_iter().all(|decision| decision.unwrap().is_allowed()));
+    // Twenty in windows of five.
+    assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_check_that_is_given_up_on_its_way_is_given_back() {
+    let server = RedisServer::start();
+    let guard = server.guard("given-up");
+    let (policy, key) = (Policy::new("jobs", "1000/day").unwrap(), Key::global());
+    guard.check(&policy, &key).await.unwrap();
+    // Those that were answered in time have taken their unit; of the others nothing stays.
+    for round in 0..60_u64 {
+        let before = settled(&guard, &policy, &key).await;
+        let waiting = guard.check_or_wait(&policy, &key, SECOND);
+        let in_time =
+            tokio::time::timeout(Duration::from_micros(round * 12), waiting).await.is_ok();
+        assert_eq!(settled(&guard, &policy, &key).await, before - u32::from(in_time));
+    }
+}
+
+/// What remains once nothing is on its way any more.
+async fn settled(guard: &RateGuard, policy: &Policy, key: &Key) -> u32 {
+    let mut last = guard.peek(policy, key).await.unwrap().remaining();
+    let mut same = 0;
+    while same < 5 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let now = guard.peek(policy, key).await.unwrap().remaining();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    last
+}

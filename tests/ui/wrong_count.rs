@@ -1,0 +1,12 @@
+use rateguard::rate_limit;
+
+#[rate_limit(rate = "5/minute", count = "failures")]
+async fn unknown() {}
+
+#[rate_limit(rate = "5/minute", count = 401)]
+async fn number() {}
+
+#[rate_limit(rate = "5/minute", count = "status:601")]
+async fn no_status() {}
+
+fn main() {}
