@@ -6,7 +6,7 @@ use std::{error::Error, fmt, str::FromStr};
 ///
 /// | | admits | memory for a key | a check costs |
 /// |---|---|---|---|
-/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a time stamp for each request in the window | O(log n) |
+/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a time stamp for each request in the window | O(log n) for each unit |
 /// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than two limits | two counters | O(1) |
 /// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to two limits across the end of one | one counter | O(1) |
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at once and `burst + rate × t` in any time `t` | a level and a time stamp | O(1) |

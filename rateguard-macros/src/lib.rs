@@ -22,12 +22,20 @@ use proc_macro::TokenStream;
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds or
 ///   text: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. Limits are from 1 to 2^31, windows from 1 ms to 365 days.
-/// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`.
+/// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`. Several quotas, all of which
+///   have to have room, are a list: `"5/second; 100/minute; 1000/day"`.
 ///
 /// How it is counted (default `"sliding_window"`):
 ///
 /// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
 /// - `burst = 20`: how many tokens a token bucket holds. By default as many as the limit.
+///
+/// What a request costs, and which requests count:
+///
+/// - `cost = 5`: how many units a request takes (default 1); or a function's path, or a closure: `|req: &HttpRequest|
+///   size_of(req)`, which returns a `u32`. What costs more than the limit never passes; what costs 0 always does.
+/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: which answers make a request count (default
+///   `"all"`). A request takes its place before it is handled, and gives it back if its answer does not count.
 ///
 /// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
 /// that the key asks for is counted by its client's address, apart from those that have one:
@@ -52,7 +60,8 @@ use proc_macro::TokenStream;
 ///
 /// - The attribute goes above or below `#[get(…)]` and its kin, and on plain handlers for `web::get().to(…)`.
 /// - The check runs before the body is read and before any extractor, so malformed requests count too.
-/// - Several attributes on one handler all apply, the upper first. The headers report the tightest.
+/// - Several attributes on one handler, of one guard, are one decision: a request passes if all of them have room, and
+///   otherwise takes nothing of any. The headers report the tightest.
 /// - Attributes above this one see the function as it was written. Of those below, actix-web's routes and the
 ///   documentation move to the limited function, lint levels apply to both, and all others stay on the function as it
 ///   was written.
