@@ -22,6 +22,8 @@ mod conformance;
 mod counter_error;
 mod decisions;
 mod faults;
+mod histories;
+mod history_checker;
 mod keys;
 mod middleware;
 mod model;

@@ -175,7 +175,7 @@ pub struct Said {
 }
 
 /// All buckets.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct World {
     buckets: BTreeMap<(u8, usize), Model>,
     takings: u64,

@@ -349,7 +349,7 @@ impl Subject for Script<'_> {
 }
 
 /// The seed of this run: a new one, or that of an earlier run.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     match env::var("RATEGUARD_SEED") {
         Ok(seed) => seed.parse().expect("RATEGUARD_SEED is a number"),
         Err(_) => rand_seed(),

@@ -1,4 +1,4 @@
-//! Other processes: the hammer, and the quickstart example as its users run it.
+//! Other processes: the hammer, the historian, and the quickstart example as its users run it.
 
 use std::{
     env,
@@ -8,28 +8,19 @@ use std::{
     sync::OnceLock,
 };
 
-use rateguard_tests::Tally;
+use rateguard_tests::{Tally, history::Event};
 
-/// A process that hammers one Redis.
-pub struct Hammer {
+/// A process that says that it is ready, and does its work when it is told to.
+struct Worker {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
-impl Hammer {
+impl Worker {
     /// Starts it; it waits for [`go`](Self::go).
-    pub fn start(
-        url: &str,
-        prefix: &str,
-        rate: &str,
-        keys: usize,
-        tasks: usize,
-        checks: usize,
-    ) -> Self {
-        let numbers = [keys, tasks, checks].map(|number| number.to_string());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hammer"))
-            .args([url, prefix, rate])
-            .args(numbers)
+    fn start(program: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -41,16 +32,66 @@ impl Hammer {
         Self { child, out }
     }
 
-    pub fn go(&mut self) {
+    fn go(&mut self) {
         self.child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     }
 
-    /// What it has done, at its end.
-    pub fn tally(mut self) -> Tally {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
+    /// What it says, at its end.
+    fn text(mut self) -> String {
+        let mut text = String::new();
+        self.out.read_to_string(&mut text).unwrap();
         assert!(self.child.wait().unwrap().success());
-        Tally::from_line(&line).expect("a tally")
+        text
+    }
+}
+
+/// A process that hammers one Redis.
+pub struct Hammer(Worker);
+
+impl Hammer {
+    /// Starts it; it waits for [`go`](Self::go).
+    pub fn start(
+        url: &str,
+        prefix: &str,
+        rate: &str,
+        keys: usize,
+        tasks: usize,
+        checks: usize,
+    ) -> Self {
+        let [keys, tasks, checks] = [keys, tasks, checks].map(|number| number.to_string());
+        let args = [url, prefix, rate, &keys, &tasks, &checks];
+        Self(Worker::start(env!("CARGO_BIN_EXE_hammer"), &args))
+    }
+
+    pub fn go(&mut self) {
+        self.0.go();
+    }
+
+    /// What it has done, at its end.
+    pub fn tally(self) -> Tally {
+        Tally::from_line(&self.0.text()).expect("a tally")
+    }
+}
+
+/// A process that writes down what it does on one Redis.
+pub struct Historian(Worker);
+
+impl Historian {
+    /// Starts it; it waits for [`go`](Self::go).
+    pub fn start(url: &str, prefix: &str, seed: u64, tasks: usize, operations: usize) -> Self {
+        let numbers = [seed.to_string(), tasks.to_string(), operations.to_string()];
+        let [seed, tasks, operations] = &numbers;
+        let args = [url, prefix, seed, tasks, operations];
+        Self(Worker::start(env!("CARGO_BIN_EXE_historian"), &args))
+    }
+
+    pub fn go(&mut self) {
+        self.0.go();
+    }
+
+    /// What it has done, at its end.
+    pub fn history(self) -> Vec<Event> {
+        self.0.text().lines().map(|line| line.parse().expect("an event")).collect()
     }
 }
 
