@@ -54,6 +54,7 @@ pub struct Model {
     /// Of a token bucket, what is missing at a time: tokens times the window, of which `limit` come back in a
     /// microsecond.
     missing: (u128, u64),
+    reset_at: Option<u64>,
 }
 
 /// What a model has to know to give something back.
@@ -135,6 +136,10 @@ impl Model {
     }
 
     fn give_back(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
+        // What a reset has forgotten can't be given back.
+        if Some(receipt.at) <= self.reset_at {
+            return;
+        }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
             taken.units -= units.min(taken.units);
         }
@@ -204,7 +209,7 @@ impl World {
                     model.take(*rule, now, *cost, self.takings);
                 }
                 Operation::Refund => model.give_back(*rule, now, *cost, receipt.unwrap()),
-                Operation::Reset => *model = Model::default(),
+                Operation::Reset => *model = Model { reset_at: Some(now), ..Model::default() },
                 _ => {}
             }
             said.levels.push(model.level(*rule, now, *cost));

@@ -34,6 +34,28 @@ fn found_by_lifetimes(what: &str, by: &str) {
     assert!(wrong.is_some(), "nobody notices it");
 }
 
+/// That a reset is forgotten too soon with this mistake.
+#[track_caller]
+fn found_by_reset(what: &str, by: &str) {
+    assert_eq!(remembers_its_reset(SOURCE), Some(true));
+    assert_eq!(remembers_its_reset(&with(SOURCE, what, by)), Some(false));
+}
+
+/// Whether a bucket remembers its reset for as long as a refund of before might come.
+fn remembers_its_reset(source: &str) -> Option<bool> {
+    let server = RedisServer::start();
+    let (mut client, mut ttl) = (server.client(), server.client());
+    let (key, quota) = (Key::global(), "4/hour token_bucket".parse().unwrap());
+    let bucket = Bucket::new("reset", 0, &key);
+    let mut script = Script::new(&mut client, source, "reset".to_owned());
+    for (operation, cost) in [(Operation::Check, 4), (Operation::Reset, 1), (Operation::Check, 1)] {
+        script.call(operation, &[Charge::new(bucket, quota, cost)], None).ok()?;
+    }
+    let lives: i64 = redis::cmd("PTTL").arg(bucket.storage_key("reset")).query(&mut ttl).unwrap();
+    // The four are owed for an hour, and the one for a quarter of it.
+    Some(lives > 3_500_000)
+}
+
 const QUOTAS: [&str; 4] =
     ["4/hour", "4/hour sliding_window_counter", "4/hour fixed_window", "4/hour token_bucket"];
 
@@ -156,6 +178,8 @@ mistakes! {
         found_by_traces("while elapsed > state.elapsed + 1 and weighted(state, elapsed - 1) <= most do", "elapsed = math.min(elapsed + 1, state.window)\n    while false do");
     counter_that_gives_back_to_the_wrong_window:
         found_by_traces("'current', math.max(0, current - units)", "'current', current");
+    counter_that_gives_back_what_a_reset_forgot:
+        found_by_traces("or taken_at <= numbers[5] then", "then");
     counter_that_lives_too_short:
         found_by_lifetimes("expire_after(key, 2 * state.window - state.elapsed)", "expire_after(key, state.window / 8)");
 
@@ -167,7 +191,7 @@ mistakes! {
     fixed_window_that_never_begins_anew:
         found_by_traces("    if state.count == 0 then\n      state.start = now\n    end\n", "");
     fixed_window_that_gives_back_what_is_over:
-        found_by_traces("and numbers[2] > 0 and taken_at >= numbers[1]", "and numbers[2] > 0");
+        found_by_traces("and numbers[2] > 0 and taken_at >= numbers[1] then", "and numbers[2] > 0 then");
     fixed_window_without_an_expiry:
         found_by_lifetimes("'count', state.count)\n    expire_after(key, state.start + window - now)", "'count', state.count)");
 
@@ -182,6 +206,10 @@ mistakes! {
         found_by_traces("math.max(0, tokens * units - come_back)", "tokens * units");
     bucket_that_gives_back_too_little:
         found_by_traces("math.max(0, tokens * units - come_back)", "math.max(0, units - come_back)");
+    bucket_that_gives_back_what_a_reset_forgot:
+        found_by_traces("or taken_at <= state.reset_at then", "then");
+    bucket_that_forgets_its_reset_too_soon:
+        found_by_reset("expire_after(key, math.max(state.debt / refill, forgotten))", "expire_after(key, state.debt / refill)");
     bucket_without_an_expiry:
-        found_by_lifetimes("expire_after(key, state.debt / refill)", "");
+        found_by_lifetimes("expire_after(key, math.max(state.debt / refill, forgotten))", "");
 }

@@ -261,7 +261,6 @@ impl<S: Subject> Play<'_, S> {
                 Step::Ask { operation, keys, cost } => {
                     self.is_beyond |= *operation == Operation::Charge;
                     if *operation == Operation::Reset {
-                        self.held.clear();
                         for (_, taken) in
                             self.truly_taken.iter_mut().filter(|((key, _), _)| keys.contains(key))
                         {
@@ -272,6 +271,10 @@ impl<S: Subject> Play<'_, S> {
                         last_denied = None;
                     }
                     self.ask(*operation, keys, *cost, None)?;
+                    if *operation == Operation::Reset {
+                        // What comes before and after it in one microsecond is not told apart.
+                        self.now += 1;
+                    }
                 }
                 Step::GiveBack { which, thousandths } => {
                     last_denied = None;

@@ -88,6 +88,7 @@ end
 --   add(state, n)              counts n more, in the state alone
 --   save(state)                writes the state with what was added
 --   keep(state)                if nothing was added, writes what has to be written
+--   reset()                    forgets what was counted; the key is there, and of this kind
 --   give_back(n, call, at)     no longer counts n of what that call took then, as far as they still count
 local algorithms = {}
 

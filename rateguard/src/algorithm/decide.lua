@@ -58,7 +58,11 @@ for _, charge in ipairs(charges) do
     return redis.error_reply('WRONGTYPE this key is no count of ours')
   end
   if operation == 'reset' then
-    redis.call('DEL', charge.key)
+    if charge.of_another_kind then
+      redis.call('DEL', charge.key)
+    elseif redis.call('TYPE', charge.key).ok ~= 'none' then
+      charge.steps.reset()
+    end
     charge.state = charge.steps.empty()
   end
   if operation == 'check' or operation == 'peek' then

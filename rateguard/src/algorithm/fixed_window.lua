@@ -62,6 +62,10 @@ function algorithms.fixed_window(charge)
     end
   end
 
+  function fixed_window.reset()
+    redis.call('DEL', key)
+  end
+
   return fixed_window
 end
 

@@ -97,6 +97,10 @@ function algorithms.sliding_window(charge)
     end)
   end
 
+  function sliding_window.reset()
+    redis.call('DEL', key)
+  end
+
   return sliding_window
 end
 

@@ -99,9 +99,9 @@ function algorithms.sliding_window_counter(charge)
   end
 
   function sliding_window_counter.give_back(units, _, taken_at)
-    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous')
-    if not numbers or numbers[1] ~= window then
-      -- What counts under another window is no longer what was taken.
+    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous', 'reset_at')
+    if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
+      -- What counts is no longer what was taken.
       return
     end
     local start, current, previous = numbers[2], numbers[3], numbers[4]
@@ -110,6 +110,11 @@ function algorithms.sliding_window_counter(charge)
     elseif taken_at < start and taken_at + window >= start and previous > 0 then
       write_numbers(key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
     end
+  end
+
+  function sliding_window_counter.reset()
+    -- It goes when it would have; until then nothing of before can be given back.
+    write_numbers(key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
   end
 
   return sliding_window_counter

@@ -17,6 +17,8 @@ pub(crate) struct Counters {
     previous: u32,
     /// How far the window has come.
     elapsed: Micros,
+    /// When they were reset, if they were: what was taken until then is not here.
+    reset_at: Option<Micros>,
 }
 
 impl Counters {
@@ -70,6 +72,7 @@ impl Counters {
             current: 0,
             previous: self.current,
             elapsed: 0,
+            reset_at: self.reset_at,
         }
     }
 }
@@ -87,7 +90,8 @@ impl Step for Counters {
                 self.roll(now - now % self.window, now % self.window);
                 self.weighted(self.elapsed)
             };
-            *self = Self { window, start, current: counting, previous: 0, elapsed };
+            let reset_at = self.reset_at;
+            *self = Self { window, start, current: counting, previous: 0, elapsed, reset_at };
         }
         self.roll(start, elapsed);
     }
@@ -108,8 +112,8 @@ impl Step for Counters {
     }
 
     fn give_back(&mut self, quota: Quota, _: Micros, units: u32, taken_at: Micros) {
-        if self.window != micros(quota) {
-            // What counts under another window is no longer what was taken.
+        if self.window != micros(quota) || Some(taken_at) <= self.reset_at {
+            // What counts is no longer what was taken.
             return;
         }
         let counter = if taken_at >= self.start {
@@ -120,6 +124,10 @@ impl Step for Counters {
         if let Some(counter) = counter {
             *counter = counter.saturating_sub(units);
         }
+    }
+
+    fn reset(&mut self, now: Micros) {
+        *self = Self { reset_at: Some(now), ..Self::default() };
     }
 
     fn expires_at(&self, _: Quota) -> Micros {

@@ -26,6 +26,11 @@ pub(crate) trait Step: Default {
     /// No longer counts so many of what was taken then, as far as they still count.
     fn give_back(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
 
+    /// Forgets what was counted. What was taken up to now can't be given back any more.
+    fn reset(&mut self, _now: Micros) {
+        *self = Self::default();
+    }
+
     /// From when on the state says nothing.
     fn expires_at(&self, quota: Quota) -> Micros;
 }
@@ -93,6 +98,10 @@ impl State {
         if self.algorithm() == quota.algorithm() {
             each!(self, state => state.give_back(quota, now, units, taken_at));
         }
+    }
+
+    pub(crate) fn reset(&mut self, now: Micros) {
+        each!(self, state => state.reset(now));
     }
 
     /// What there is to say of a settled state to somebody who asks for so many units.

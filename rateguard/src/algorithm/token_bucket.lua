@@ -9,11 +9,17 @@ function algorithms.token_bucket(charge)
   local MAX_DEBT = 4503599627370496
 
   function token_bucket.load()
-    local numbers = read_numbers(key, 'token_bucket', 'debt', 'at', 'units', 'refill')
+    local numbers = read_numbers(key, 'token_bucket', 'debt', 'at', 'units', 'refill', 'reset_at')
     if not numbers then
       return nil
     end
-    local state = { debt = numbers[1], at = numbers[2], units = numbers[3], refill = numbers[4] }
+    local state = {
+      debt = numbers[1],
+      at = numbers[2],
+      units = numbers[3],
+      refill = numbers[4],
+      reset_at = numbers[5],
+    }
     if state.units == 0 or state.refill == 0 then
       return token_bucket.empty()
     end
@@ -34,7 +40,7 @@ function algorithms.token_bucket(charge)
   end
 
   function token_bucket.empty()
-    return { debt = 0, at = now, units = units, refill = refill }
+    return { debt = 0, at = now, units = units, refill = refill, reset_at = 0 }
   end
 
   function token_bucket.used(state)
@@ -52,7 +58,9 @@ function algorithms.token_bucket(charge)
 
   function token_bucket.save(state)
     write_numbers(key, 'token_bucket', 'debt', state.debt, 'at', state.at, 'units', units, 'refill', refill)
-    expire_after(key, state.debt / refill)
+    -- A reset is remembered for as long as anything of before it might be given back.
+    local forgotten = state.reset_at + capacity * units / refill - now
+    expire_after(key, math.max(state.debt / refill, forgotten))
   end
 
   function token_bucket.keep(state)
@@ -63,7 +71,7 @@ function algorithms.token_bucket(charge)
 
   function token_bucket.give_back(tokens, _, taken_at)
     local state = token_bucket.load()
-    if not state or state.rate_changed or state.debt == 0 then
+    if not state or state.rate_changed or state.debt == 0 or taken_at <= state.reset_at then
       -- Nothing is missing, or it is no longer what was taken.
       return
     end
@@ -72,6 +80,11 @@ function algorithms.token_bucket(charge)
     local come_back = math.max(0, now - taken_at) * refill
     local back = math.max(0, tokens * units - come_back)
     write_numbers(key, 'token_bucket', 'debt', math.max(0, state.debt - back), 'at', state.at)
+  end
+
+  function token_bucket.reset()
+    -- It goes when it would have; until then nothing of before can be given back.
+    write_numbers(key, 'token_bucket', 'debt', 0, 'at', now, 'reset_at', now)
   end
 
   return token_bucket

@@ -16,6 +16,8 @@ pub(crate) struct Debt {
     at: Micros,
     /// The units of a token, and those that come back in a microsecond, under the last quota; 0 before the first.
     token: (u64, u64),
+    /// When it was reset, if it was: what was taken until then is not missing any more.
+    reset_at: Option<Micros>,
 }
 
 impl Step for Debt {
@@ -58,8 +60,8 @@ impl Step for Debt {
 
     fn give_back(&mut self, quota: Quota, now: Micros, tokens: u32, taken_at: Micros) {
         let (units, refill) = quota.token();
-        if self.token != (units, refill) {
-            // The debt is no longer what it was.
+        if self.token != (units, refill) || Some(taken_at) <= self.reset_at {
+            // What is missing is no longer what was taken.
             return;
         }
         self.settle(quota, now);
@@ -70,10 +72,16 @@ impl Step for Debt {
         self.debt = self.debt.saturating_sub(taken.saturating_sub(come_back));
     }
 
-    fn expires_at(&self, _: Quota) -> Micros {
-        match self.token.1 {
-            0 => 0,
-            refill => self.at.saturating_add(self.debt.div_ceil(refill)),
-        }
+    fn reset(&mut self, now: Micros) {
+        *self = Self { reset_at: Some(now), ..Self::default() };
+    }
+
+    fn expires_at(&self, quota: Quota) -> Micros {
+        let (_, refill @ 1..) = self.token else { return 0 };
+        let paid = self.at.saturating_add(self.debt.div_ceil(refill));
+        // A reset is remembered for as long as anything of before it might be given back.
+        let (units, refill) = quota.token();
+        let all = (u64::from(quota.capacity()) * units).div_ceil(refill);
+        self.reset_at.map_or(paid, |reset_at| paid.max(reset_at.saturating_add(all)))
     }
 }

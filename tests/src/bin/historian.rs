@@ -10,7 +10,7 @@ use std::{env, error::Error, fmt::Write, io, time::Duration};
 
 use futures_util::future::join_all;
 use rateguard::{
-    Algorithm, Key, Quotas, RateGuard, StoreError,
+    Key, Quotas, RateGuard, StoreError,
     store::{Bucket, Charge, Operation, Receipt},
 };
 use rateguard_tests::history::{Call, Event, KEYS, LIMITS, Part, ROUGH_KEY};
@@ -118,20 +118,13 @@ impl Historian {
                 let wanted = self.wanted(false);
                 let event = self.ask(Operation::Check, wanted).await?;
                 let takes = event.is_allowed && event.parts.iter().any(|part| part.cost > 0);
-                if takes && event.parts.iter().all(|part| self.can_give_back(part)) {
+                if takes {
                     self.held.truncate(HELD - 1);
                     self.held.insert(0, event.clone());
                 }
                 Ok(event)
             }
         }
-    }
-
-    /// What is counted in sums cannot be given back after a reset: they do not tell what they have forgotten.
-    fn can_give_back(&self, part: &Part) -> bool {
-        let algorithm = self.quotas[part.limit].as_slice()[part.place].algorithm();
-        part.key != ROUGH_KEY
-            || matches!(algorithm, Algorithm::SlidingWindow | Algorithm::FixedWindow)
     }
 
     /// One or two keys, each under all quotas of a limit.

@@ -129,7 +129,7 @@ impl Shard {
     pub(super) fn reset(&mut self, seat: Seat, quota: Quota, now: Micros) {
         if let Some(own) = self.buckets.get_mut(&seat.id) {
             // It leaves when it would have, as its entry among the expiries says.
-            own.state = State::empty(quota.algorithm());
+            own.state.reset(now);
         } else {
             self.overflow.part(seat, quota, now).reset(now);
         }
