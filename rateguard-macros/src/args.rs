@@ -1,16 +1,16 @@
 //! The attribute's arguments: `name = value`, each at most once.
 
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::{fmt::Display, time::Duration};
 
 use proc_macro2::Span;
-use rateguard_grammar::{
-    Algorithm, Count, KeyNotation, OnError, Quota, QuotaError, Quotas, check_name, parse_window,
-};
+use rateguard_grammar::{Algorithm, Count, KeyNotation, OnError, Quota, QuotaError, Quotas};
 use syn::{
-    Expr, ExprLit, Ident, Lit, LitStr, Token,
+    Expr, Ident, LitStr, Token,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
+
+use crate::values::{self, Cost, Key};
 
 /// What the attribute says, checked.
 pub(crate) struct Args {
@@ -21,20 +21,6 @@ pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) limiter: Option<Expr>,
-}
-
-/// Where a request's key comes from.
-pub(crate) enum Key {
-    /// A ready-made one.
-    Notation(KeyNotation),
-    /// A closure, or the path of a function.
-    Function(Expr),
-}
-
-/// What a request costs: an expression, and its value if it is a number.
-struct Cost {
-    expr: Expr,
-    number: Option<u32>,
 }
 
 /// A value together with the place where it was written.
@@ -63,16 +49,16 @@ type Reader = fn(&mut Written, &Ident, ParseStream<'_>) -> syn::Result<()>;
 
 /// Every argument and how it is read; the list of legal names in messages comes from here.
 const ARGUMENTS: &[(&str, Reader)] = &[
-    ("limit", |to, name, input| set_once(&mut to.limit, name, input, limit)),
-    ("window", |to, name, input| set_once(&mut to.window, name, input, window)),
-    ("rate", |to, name, input| set_once(&mut to.rate, name, input, rate)),
-    ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, algorithm)),
-    ("burst", |to, name, input| set_once(&mut to.burst, name, input, burst)),
-    ("key", |to, name, input| set_once(&mut to.key, name, input, key)),
-    ("cost", |to, name, input| set_once(&mut to.cost, name, input, cost)),
-    ("count", |to, name, input| set_once(&mut to.count, name, input, count)),
-    ("name", |to, name, input| set_once(&mut to.name, name, input, policy_name)),
-    ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, on_error)),
+    ("limit", |to, name, input| set_once(&mut to.limit, name, input, values::limit)),
+    ("window", |to, name, input| set_once(&mut to.window, name, input, values::window)),
+    ("rate", |to, name, input| set_once(&mut to.rate, name, input, values::rate)),
+    ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, values::algorithm)),
+    ("burst", |to, name, input| set_once(&mut to.burst, name, input, values::burst)),
+    ("key", |to, name, input| set_once(&mut to.key, name, input, values::key)),
+    ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
+    ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
+    ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
+    ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
 ];
 
@@ -210,117 +196,6 @@ fn set_once<T>(
     let span = expr.span();
     *to = Some(At { value: read(expr)?, span });
     Ok(())
-}
-
-fn limit(expr: Expr) -> syn::Result<u32> {
-    number(&expr, QuotaError::Limit)
-}
-
-fn burst(expr: Expr) -> syn::Result<u32> {
-    number(&expr, QuotaError::Burst)
-}
-
-fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
-    parsed(expr, "an algorithm is text in quotes, such as \"token_bucket\"")
-}
-
-/// A whole number that is written out.
-fn number(expr: &Expr, otherwise: QuotaError) -> syn::Result<u32> {
-    match expr {
-        // A suffix such as the `k` of `5k` would be passed over.
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
-            number.base10_parse().ok()
-        }
-        _ => None,
-    }
-    .ok_or_else(|| refuse(expr.span(), otherwise))
-}
-
-fn window(expr: Expr) -> syn::Result<Duration> {
-    match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if seconds.suffix().is_empty() => seconds
-            .base10_parse()
-            .map(Duration::from_secs)
-            .map_err(|_| refuse(expr.span(), QuotaError::Window)),
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            parse_window(&text.value()).map_err(|error| refuse(text.span(), error))
-        }
-        _ => Err(refuse(
-            expr.span(),
-            "a window is a whole number of seconds or text such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\"",
-        )),
-    }
-}
-
-fn key(expr: Expr) -> syn::Result<Key> {
-    match expr {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            text.value().parse().map(Key::Notation).map_err(
-                |error: rateguard_grammar::KeyNotationError| {
-                    let functions = if error.is_unknown() {
-                        ", a function's path, or a closure over `&HttpRequest`"
-                    } else {
-                        ""
-                    };
-                    refuse(text.span(), format!("{error}{functions}"))
-                },
-            )
-        }
-        Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
-        _ => Err(refuse(
-            expr.span(),
-            format!(
-                "a key is {}, a function's path, or a closure over `&HttpRequest`",
-                KeyNotation::FORMS
-            ),
-        )),
-    }
-}
-
-fn policy_name(expr: Expr) -> syn::Result<LitStr> {
-    let name = text(expr, "a name is text in quotes, such as \"login\"")?;
-    check_name(&name.value()).map_err(|error| refuse(name.span(), error))?;
-    Ok(name)
-}
-
-fn rate(expr: Expr) -> syn::Result<Quotas> {
-    parsed(expr, "a rate is text in quotes, such as \"5/minute\"")
-}
-
-fn cost(expr: Expr) -> syn::Result<Cost> {
-    const LEGAL: &str =
-        "a cost is a whole number from 1 on, a function's path, or a closure over `&HttpRequest`";
-    match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
-            let number = number.base10_parse().ok().filter(|number| *number > 0);
-            let number = number.ok_or_else(|| refuse(expr.span(), LEGAL))?;
-            Ok(Cost { number: Some(number), expr })
-        }
-        Expr::Path(_) | Expr::Closure(_) => Ok(Cost { number: None, expr }),
-        _ => Err(refuse(expr.span(), LEGAL)),
-    }
-}
-
-fn count(expr: Expr) -> syn::Result<Count> {
-    parsed(expr, &format!("legal here are {}", Count::FORMS))
-}
-
-fn on_error(expr: Expr) -> syn::Result<OnError> {
-    parsed(expr, "legal here are \"open\" and \"closed\", in quotes")
-}
-
-/// A value that the grammar reads from text.
-fn parsed<T: FromStr<Err: Display>>(expr: Expr, otherwise: &str) -> syn::Result<T> {
-    let text = text(expr, otherwise)?;
-    text.value().parse().map_err(|error| refuse(text.span(), error))
-}
-
-/// The text of a literal; `otherwise` says what is legal.
-fn text(expr: Expr, otherwise: &str) -> syn::Result<LitStr> {
-    match expr {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
-        _ => Err(refuse(expr.span(), otherwise)),
-    }
 }
 
 /// An error at the place of the mistake.

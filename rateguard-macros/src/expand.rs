@@ -6,9 +6,10 @@ use rateguard_grammar::KeyNotation;
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
-    args::{Args, Key, refuse},
+    args::{Args, refuse},
     generics,
     handler::{is_inner, is_limit, is_outer},
+    values::Key,
 };
 
 /// Puts the limit around the handler. This function:

@@ -30,6 +30,7 @@ mod model;
 mod mutations;
 mod names;
 mod outcomes;
+mod play;
 mod processes;
 mod quickstart;
 mod redis_layout;

@@ -22,8 +22,8 @@ fn found_by_traces(what: &str, by: &str) {
     let source = with(SOURCE, what, by);
     // Or it would fail for nothing.
     let server = RedisServer::start();
-    let mut client = server.client();
-    redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut client).expect("it is Lua");
+    let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
+    load.expect("it is Lua");
     assert!(difference(&source).is_some(), "nobody notices it");
 }
 
@@ -127,7 +127,7 @@ mistakes! {
     all_or_nothing_that_takes_some:
         found_by_traces("local adds = admitted and charge.cost > 0", "local adds = until_room(charge) == 0 and charge.cost > 0");
     only_the_last_quota_decides:
-        found_by_traces("admitted = until_room(charge) == 0 and admitted", "admitted = until_room(charge) == 0");
+        found_by_traces("admitted = charge.wait == 0 and admitted", "admitted = charge.wait == 0");
     a_cost_above_the_capacity_waits:
         found_by_traces("if charge.cost > charge.capacity then", "if charge.cost > charge.capacity + 1 then");
     a_cost_of_the_capacity_is_too_much:

@@ -66,7 +66,8 @@ for _, charge in ipairs(charges) do
     charge.state = charge.steps.empty()
   end
   if operation == 'check' or operation == 'peek' then
-    admitted = until_room(charge) == 0 and admitted
+    charge.wait = until_room(charge)
+    admitted = charge.wait == 0 and admitted
   end
 end
 
@@ -77,6 +78,7 @@ for _, charge in ipairs(charges) do
     local adds = admitted and charge.cost > 0
     if adds then
       steps.add(state, charge.cost)
+      charge.wait = nil
     end
     if charge.of_another_kind then
       -- Also on a denial, or its wait would begin anew with each.
@@ -93,8 +95,16 @@ for _, charge in ipairs(charges) do
 
   local used = steps.used(state)
   local remaining = math.max(0, charge.capacity - used)
+  local wait = charge.wait or until_room(charge)
+  local reset = 0
+  if remaining + 1 == charge.cost and wait > 0 then
+    -- It is the same unit that both wait for.
+    reset = wait
+  elseif used > 0 then
+    reset = steps.until_room(state, remaining + 1)
+  end
   reply[#reply + 1] = remaining
-  reply[#reply + 1] = used == 0 and 0 or steps.until_room(state, remaining + 1)
-  reply[#reply + 1] = until_room(charge)
+  reply[#reply + 1] = reset
+  reply[#reply + 1] = wait
 end
 return reply

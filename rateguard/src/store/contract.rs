@@ -52,6 +52,8 @@ pub trait Store: Send + Sync {
     ///
     /// Any [`StoreError`] if it cannot be done: then nothing should have been. [`StoreError::Apart`] if these buckets
     /// are in places that no single step reaches; the guard then asks for one key after the other.
+    ///
+    /// What is answered [later](Answer::Later) has not begun before it is polled.
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a>;
 
     /// An answer was given up because the deadline had passed, so that the store can look after its connection.

@@ -28,14 +28,15 @@ pub fn with_time_of_the_test(source: &str) -> String {
 
 pub struct Script<'a> {
     connection: &'a mut redis::Connection,
-    source: &'a str,
+    hash: String,
     prefix: String,
     calls: u64,
 }
 
 impl<'a> Script<'a> {
-    pub fn new(connection: &'a mut redis::Connection, source: &'a str, prefix: String) -> Self {
-        Self { connection, source, prefix, calls: 0 }
+    pub fn new(connection: &'a mut redis::Connection, source: &str, prefix: String) -> Self {
+        let hash = redis::cmd("SCRIPT").arg("LOAD").arg(source).query(connection);
+        Self { connection, hash: hash.expect("the script is Lua"), prefix, calls: 0 }
     }
 
     /// At this time, if the script has that of the test.
@@ -46,8 +47,8 @@ impl<'a> Script<'a> {
         now: Option<Duration>,
     ) -> redis::RedisResult<Verdict> {
         self.calls += 1;
-        let mut command = redis::cmd("EVAL");
-        command.arg(self.source).arg(charges.len());
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.hash).arg(charges.len());
         for charge in charges {
             command.arg(charge.bucket.storage_key(&self.prefix));
         }

@@ -1,24 +1,12 @@
-//! The middleware.
+//! What a middleware limits, and its settings.
 
-use std::{borrow::Cow, fmt, panic::Location, rc::Rc, sync::Arc};
+use std::{borrow::Cow, fmt, panic::Location, sync::Arc};
 
-use actix_web::{
-    Error, HttpRequest,
-    body::{EitherBody, MessageBody},
-    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-};
-use futures_util::future::{LocalBoxFuture, Ready, ready};
-use smallvec::SmallVec;
+use actix_web::HttpRequest;
 
-use super::{
-    cost::RequestCost,
-    enforce::{Asked, decided, enforce},
-    failure::LimitedError,
-    headers::write_decision,
-};
 use crate::{
-    Count, OnError, Policy, Quotas, RateError, RateGuard,
-    guard::Claim,
+    Count, OnError, Policy, Quotas, RateError, RateGuard, RequestCost,
+    http::enforce::Asked,
     key::{self, RequestKey, key_or_address},
 };
 
@@ -43,19 +31,19 @@ const UNNAMED: &str = "app";
 /// one, such as actix-cors, act on it. As always in actix-web, what is wrapped last comes first.
 #[derive(Clone)]
 pub struct RateLimit {
-    guard: RateGuard,
+    pub(super) guard: RateGuard,
     /// At least one.
-    limits: Arc<Vec<Limit>>,
+    pub(super) limits: Arc<Vec<Limit>>,
 }
 
 #[derive(Clone)]
-struct Limit {
-    policy: Policy,
+pub(super) struct Limit {
+    pub(super) policy: Policy,
     by: Arc<dyn RequestKey>,
     cost: Arc<dyn RequestCost>,
     count: Count,
     /// Where it was made, if it has no name.
-    unnamed_at: Option<&'static Location<'static>>,
+    pub(super) unnamed_at: Option<&'static Location<'static>>,
 }
 
 impl RateLimit {
@@ -186,7 +174,7 @@ impl RateLimit {
     clippy::panic,
     reason = "a mistake of the program, found where the application is put together"
 )]
-fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
+pub(super) fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
     // Not in a closure, which would hide the caller's place.
     match value {
         Ok(value) => value,
@@ -201,104 +189,8 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// # Panics
-///
-/// When the application starts: if another limit of the same name on the same guard has another quota, if two have
-/// no name, or if the cost is a number above the limit.
-impl<S, B> Transform<S, ServiceRequest> for RateLimit
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Transform = RateLimitMiddleware<S>;
-    type InitError = ();
-    type Future = Ready<Result<Self::Transform, ()>>;
-
-    fn new_transform(&self, service: S) -> Self::Future {
-        for limit in &*self.limits {
-            let Limit { policy, unnamed_at, .. } = limit;
-            legal(self.guard.claim(Claim { policy, unnamed_at: *unnamed_at }));
-            legal(payable(limit));
-        }
-        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: self.clone() }))
-    }
-}
-
-/// Whether the cost is not a number that is never admitted.
-fn payable(limit: &Limit) -> Result<(), String> {
-    let (name, most) = (limit.policy.name(), limit.policy.quotas().max_cost());
-    match limit.cost.constant() {
-        Some(cost) if cost > most => Err(format!(
-            "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// A service behind a [`RateLimit`].
-#[doc(hidden)]
-pub struct RateLimitMiddleware<S> {
-    service: Rc<S>,
-    limit: RateLimit,
-}
-
-impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
-
-    forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let service = Rc::clone(&self.service);
-        let RateLimit { guard, limits } = self.limit.clone();
-        Box::pin(async move {
-            let passed = {
-                let request = request.request();
-                let asked: SmallVec<[Asked<'_>; 1]> =
-                    limits.iter().map(|limit| limit.asked(request)).collect();
-                enforce(&guard, &asked, request).await
-            };
-            let passed = match passed {
-                Ok(passed) => passed,
-                Err(refusal) => {
-                    let mut response = request.into_response(refusal).map_into_right_body();
-                    write_decided(&mut response);
-                    return Ok(response);
-                }
-            };
-            let decision = decided(request.request());
-            // No clone of the request may live while the inner service routes it.
-            match service.call(request).await {
-                Ok(response) => {
-                    let mut response = response.map_into_left_body();
-                    if let Some(change) = passed.answered(response.status()).await {
-                        change.remember(response.request());
-                    }
-                    write_decided(&mut response);
-                    Ok(response)
-                }
-                Err(error) => {
-                    let status = error.as_response_error().status_code();
-                    let change = passed.answered(status).await;
-                    match change.map(|change| change.decision).or(decision) {
-                        Some(decision) => Err(LimitedError::new(error, decision).into()),
-                        None => Err(error),
-                    }
-                }
-            }
-        })
-    }
-}
-
 impl Limit {
-    fn asked<'a>(&'a self, request: &HttpRequest) -> Asked<'a> {
+    pub(super) fn asked<'a>(&'a self, request: &HttpRequest) -> Asked<'a> {
         Asked {
             policy: &self.policy,
             key: key_or_address(self.by.key(request), request),
@@ -308,8 +200,13 @@ impl Limit {
     }
 }
 
-fn write_decided<B>(response: &mut ServiceResponse<B>) {
-    if let Some(decision) = decided(response.request()) {
-        write_decision(&decision, response.headers_mut());
+/// Whether the cost is not a number that is never admitted.
+pub(super) fn payable(limit: &Limit) -> Result<(), String> {
+    let (name, most) = (limit.policy.name(), limit.policy.quotas().max_cost());
+    match limit.cost.constant() {
+        Some(cost) if cost > most => Err(format!(
+            "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"
+        )),
+        _ => Ok(()),
     }
 }

@@ -1,0 +1,6 @@
+//! The middleware.
+
+mod limit;
+mod service;
+
+pub use limit::RateLimit;

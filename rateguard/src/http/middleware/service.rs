@@ -1,0 +1,112 @@
+//! The middleware as actix-web calls it.
+
+use std::rc::Rc;
+
+use actix_web::{
+    Error,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+};
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use smallvec::SmallVec;
+
+use super::limit::{Limit, RateLimit, legal, payable};
+use crate::{
+    guard::Claim,
+    http::{
+        enforce::{Asked, decided, enforce},
+        failure::LimitedError,
+        headers::write_decision,
+    },
+};
+
+/// # Panics
+///
+/// When the application starts: if another limit of the same name on the same guard has another quota, if two have
+/// no name, or if the cost is a number above the limit.
+impl<S, B> Transform<S, ServiceRequest> for RateLimit
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = RateLimitMiddleware<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        for limit in &*self.limits {
+            let Limit { policy, unnamed_at, .. } = limit;
+            legal(self.guard.claim(Claim { policy, unnamed_at: *unnamed_at }));
+            legal(payable(limit));
+        }
+        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: self.clone() }))
+    }
+}
+
+/// A service behind a [`RateLimit`].
+#[doc(hidden)]
+pub struct RateLimitMiddleware<S> {
+    service: Rc<S>,
+    limit: RateLimit,
+}
+
+impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let service = Rc::clone(&self.service);
+        let RateLimit { guard, limits } = self.limit.clone();
+        Box::pin(async move {
+            let passed = {
+                let request = request.request();
+                let asked: SmallVec<[Asked<'_>; 1]> =
+                    limits.iter().map(|limit| limit.asked(request)).collect();
+                enforce(&guard, &asked, request).await
+            };
+            let passed = match passed {
+                Ok(passed) => passed,
+                Err(refusal) => {
+                    let mut response = request.into_response(refusal).map_into_right_body();
+                    write_decided(&mut response);
+                    return Ok(response);
+                }
+            };
+            let decision = decided(request.request());
+            // No clone of the request may live while the inner service routes it.
+            match service.call(request).await {
+                Ok(response) => {
+                    let mut response = response.map_into_left_body();
+                    if let Some(change) = passed.answered(response.status()).await {
+                        change.remember(response.request());
+                    }
+                    write_decided(&mut response);
+                    Ok(response)
+                }
+                Err(error) => {
+                    let status = error.as_response_error().status_code();
+                    let change = passed.answered(status).await;
+                    match change.map(|change| change.decision).or(decision) {
+                        Some(decision) => Err(LimitedError::new(error, decision).into()),
+                        None => Err(error),
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn write_decided<B>(response: &mut ServiceResponse<B>) {
+    if let Some(decision) = decided(response.request()) {
+        write_decision(&decision, response.headers_mut());
+    }
+}
