@@ -38,7 +38,7 @@ impl Decision {
     /// Whether the request costs more than a quota ever admits. It is denied then, however long it waits.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
-        self.standings.iter().any(|standing| standing.retry_after.is_none())
+        !self.allowed && self.standings.iter().any(|standing| standing.retry_after.is_none())
     }
 
     /// The name of the policy whose quota is the tightest: of a denial, the one that denied.
@@ -73,7 +73,8 @@ impl Decision {
     }
 
     /// How long a denied request has to wait: after it, the same request is admitted, if nobody else takes its
-    /// place. `None` if the request is admitted, or [never will be](Self::is_too_costly).
+    /// place. Zero if there is room, but others wait for it. `None` if the request is admitted, or
+    /// [never will be](Self::is_too_costly).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -92,6 +93,12 @@ impl Decision {
 
     fn tightest(&self) -> &Standing {
         &self.standings[self.tightest]
+    }
+
+    /// The same numbers, and a denial.
+    pub(crate) fn denied(mut self) -> Self {
+        self.allowed = false;
+        self
     }
 
     /// Both decisions on one request, as one: who waits for the denial of one does not wait in vain for the other.
@@ -132,7 +139,7 @@ impl Standing {
         self.quota
     }
 
-    /// How many units were asked for.
+    /// How many units were asked for, or given back or charged since.
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.cost

@@ -78,6 +78,30 @@ async fn who_gives_up_takes_nothing_and_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_impatient_does_not_overtake() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "4/10s").unwrap());
+    let key = Key::global();
+    let much = guard.request(&policy, &key).cost(4);
+    assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+    let start = Instant::now();
+    // They come after it, again and again, and would find room for the one that they ask for.
+    let impatient = async {
+        for _ in 0..50 {
+            tokio::time::sleep(SECOND / 10).await;
+            let decision = guard.check_or_wait(&policy, &key, SECOND).await.unwrap();
+            assert!(!decision.is_allowed());
+            if start.elapsed() > 8 * SECOND {
+                break;
+            }
+        }
+    };
+    let (patient, ()) =
+        futures_util::future::join(much.check_or_wait(60 * SECOND), impatient).await;
+    assert!(patient.unwrap().is_allowed());
+    assert!(start.elapsed() < 11 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_keys_are_waited_for_together_and_no_two_wait_for_each_other() {
     let guard = guard();
     let [one, other] = ["one", "other"].map(|name| Policy::new(name, "1/10s").unwrap());

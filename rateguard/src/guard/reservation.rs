@@ -166,10 +166,9 @@ impl Reservation {
         let on_error = self.on_error;
         let verdict = self.guard.apply(operation, &charges, || on_error).await?;
         let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();
-        for (place, level) in places.into_iter().zip(verdict.levels()) {
-            let taken = &self.taken[place];
-            standings[place] =
-                Standing::new(Arc::clone(&taken.policy), taken.quota, taken.cost, level);
+        for ((place, charge), level) in places.into_iter().zip(&charges).zip(verdict.levels()) {
+            let name = Arc::clone(&self.taken[place].policy);
+            standings[place] = Standing::new(name, charge.quota, charge.cost, level);
         }
         self.decision = Decision::new(self.decision.is_allowed(), standings);
         Ok(())

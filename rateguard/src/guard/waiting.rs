@@ -29,8 +29,9 @@ impl Request<'_> {
     /// at the moment at which there is room. Who does not wait, as [`check`](Self::check), does not queue either, and
     /// may take what others wait for: a key that background jobs wait for is best left to them.
     ///
-    /// If there will be no room within `max`, so far as the store knows, the answer is a denial at once, which takes
-    /// nothing. It may also be dropped at any time: what it has taken then is given back.
+    /// If there will be no room within `max`, so far as the store knows, the answer is a denial at once, and if others are
+    /// still before it then, a denial after `max`; a denial takes nothing. It may also be dropped at any time: what it has
+    /// taken then is given back.
     ///
     /// # Errors
     ///
@@ -53,8 +54,8 @@ impl Request<'_> {
         for queue in &queues {
             match timeout_at(until, queue.queue.lock()).await {
                 Ok(turn) => turns.push(turn),
-                // Its turn has not come. There may be room by chance.
-                Err(_) => break,
+                // What there may be room for is for those who came before.
+                Err(_) => return Ok(self.peek().await?.denied()),
             }
         }
         loop {
