@@ -111,6 +111,25 @@ async fn a_changed_quota_applies_at_once_and_is_no_refill() {
 }
 
 #[tokio::test]
+async fn a_changed_list_of_quotas_counts_on_by_place() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("lists")] {
+        let ask = async |quotas: &str| {
+            let policy = Policy::new("list", quotas).unwrap();
+            let decision = guard.check(&policy, &Key::global()).await.unwrap();
+            let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            (decision.is_allowed(), left)
+        };
+        assert_eq!(ask("5/hour; 9/day").await, (true, vec![4, 8]));
+        // One more at the end, one fewer, and other numbers.
+        assert_eq!(ask("5/hour; 9/day; 20/365d").await, (true, vec![3, 7, 19]));
+        assert_eq!(ask("5/hour").await, (true, vec![2]));
+        assert_eq!(ask("4/hour; 9/2 days; 20/365d").await, (true, vec![0, 6, 18]));
+        assert_eq!(ask("4/hour fixed_window; 9/day").await, (false, vec![0, 6]));
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_owes_the_same_tokens_after_a_change_of_its_rate() {
     let server = RedisServer::start();
     let on_redis = server.guard("rate");

@@ -22,6 +22,8 @@ const OPERATIONS: usize = 500;
 /// What all processes have done, in the order of Redis's clock.
 struct Recorded {
     history: Vec<Event>,
+    /// The keys that were left in Redis, and for how many milliseconds each lives on.
+    left: Vec<(String, i64)>,
     seed: u64,
 }
 
@@ -39,7 +41,11 @@ fn recorded() -> &'static Recorded {
         historians.iter_mut().for_each(Historian::go);
         let mut history: Vec<Event> = historians.into_iter().flat_map(Historian::history).collect();
         history.sort_by_key(|event| event.at);
-        Recorded { history, seed }
+        let mut client = server.client();
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
+        let lives = |key: &String| redis::cmd("PTTL").arg(key).query(&mut client).unwrap();
+        let left = keys.iter().map(lives).collect::<Vec<i64>>();
+        Recorded { history, left: keys.into_iter().zip(left).collect(), seed }
     })
 }
 
@@ -91,6 +97,16 @@ fn no_window_of_a_history_has_more_than_its_limit() {
     let recorded = recorded();
     let looked_at = recorded.hold_true(promise(&recorded.history));
     assert!(looked_at > 300, "only {looked_at}; {}", recorded.again());
+}
+
+#[test]
+fn a_history_leaves_no_key_without_an_expiry() {
+    let recorded = recorded();
+    assert!(recorded.left.len() >= 2, "{:?}", recorded.left);
+    for (key, lives) in &recorded.left {
+        // -1 is no expiry; -2 is gone since.
+        assert_ne!(*lives, -1, "{key}; {}", recorded.again());
+    }
 }
 
 #[test]
