@@ -40,6 +40,10 @@ impl Quota {
     /// count exactly.
     pub const MAX_DEBT: u64 = 1 << 52;
 
+    /// The most that one request may cost under [`Algorithm::SlidingWindow`]: 10,000. In Redis its log keeps an entry for
+    /// each unit, and whoever writes very many at once makes all others wait.
+    pub const MAX_LOG_COST: u32 = 10_000;
+
     /// At most `limit` requests in any `window`, which is rounded up to whole microseconds. The algorithm is
     /// [`Algorithm::SlidingWindow`].
     ///
@@ -125,6 +129,18 @@ impl Quota {
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity
+    }
+
+    /// The most that one request may cost: the [`capacity`](Self::capacity), and of a log no more than
+    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST).
+    #[must_use]
+    pub const fn max_cost(&self) -> u32 {
+        if matches!(self.algorithm, Algorithm::SlidingWindow) && self.capacity > Self::MAX_LOG_COST
+        {
+            Self::MAX_LOG_COST
+        } else {
+            self.capacity
+        }
     }
 
     /// A token in units of which whole numbers come back in a microsecond: the units of a token, and those that come

@@ -7,7 +7,8 @@ use crate::{Quota, RateError};
 /// One quota or several, all of which a request has to find room in.
 ///
 /// It is read from the notations of [`Quota`] with semicolons between them, and written the same way. A quota is known
-/// by its place in the list: what was counted goes on counting when numbers change, and a new quota belongs at the end.
+/// by its place in the list: what was counted goes on counting when numbers change. A new quota belongs at the end; one
+/// that is removed, or put before others, makes those behind it begin anew.
 ///
 /// ```
 /// # use rateguard_grammar::{Quota, Quotas};
@@ -55,10 +56,10 @@ impl Quotas {
         self.list.iter()
     }
 
-    /// The most that a request may ever cost: the lowest of their capacities.
+    /// The most that one request may cost: the lowest of theirs.
     #[must_use]
     pub fn max_cost(&self) -> u32 {
-        self.list.iter().map(Quota::capacity).min().unwrap_or(0)
+        self.list.iter().map(Quota::max_cost).min().unwrap_or(0)
     }
 }
 
@@ -163,5 +164,7 @@ mod tests {
     fn a_request_may_cost_what_the_smallest_quota_has_room_for() {
         let quotas: Quotas = "5/second; 100/minute; 1/second token_bucket burst 3".parse().unwrap();
         assert_eq!(quotas.max_cost(), 3);
+        assert_eq!("20000/second".parse::<Quotas>().unwrap().max_cost(), 10_000);
+        assert_eq!("20000/second fixed_window".parse::<Quotas>().unwrap().max_cost(), 20_000);
     }
 }

@@ -161,9 +161,21 @@ fn counted(
     let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
     if let Some(algorithm) = algorithm {
         for quota in &mut quotas {
-            *quota = quota
-                .with_algorithm(algorithm.value)
-                .map_err(|error| refuse(algorithm.span, error))?;
+            match quota.algorithm() {
+                // Not written, as this is what stands for nothing.
+                Algorithm::SlidingWindow => {
+                    *quota = quota
+                        .with_algorithm(algorithm.value)
+                        .map_err(|error| refuse(algorithm.span, error))?;
+                }
+                written if written == algorithm.value => {}
+                written => {
+                    return Err(refuse(
+                        algorithm.span,
+                        format!("`rate` already says {written}; write the algorithm once"),
+                    ));
+                }
+            }
         }
     }
     if let Some(burst) = burst {

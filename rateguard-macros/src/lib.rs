@@ -61,8 +61,9 @@ use proc_macro::TokenStream;
 ///
 /// - The attribute goes above or below `#[get(…)]` and its kin, and on plain handlers for `web::get().to(…)`.
 /// - The check runs before the body is read and before any extractor, so malformed requests count too.
-/// - Several attributes on one handler, of one guard, are one decision: a request passes if all of them have room, and
-///   otherwise takes nothing of any. The headers report the tightest.
+/// - Several attributes on one handler are one decision: a request passes if all of them have room, and otherwise takes
+///   nothing of any. The headers report the tightest. If they have different `limiter`s, or one is called by another
+///   name than `rate_limit`, they are decided one after the other, the upper first.
 /// - Attributes above this one see the function as it was written. Of those below, actix-web's routes and the
 ///   documentation move to the limited function, lint levels apply to both, and all others stay on the function as it
 ///   was written.

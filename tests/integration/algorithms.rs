@@ -194,6 +194,12 @@ async fn bucket() -> &'static str {
     "ok"
 }
 
+#[get("/written")]
+#[rate_limit(rate = "1/minute token_bucket burst 20; 1000/day", algorithm = "token_bucket")]
+async fn written_in_the_rate() -> &'static str {
+    "ok"
+}
+
 #[get("/fixed")]
 #[rate_limit(limit = 2, window = "10s", algorithm = "fixed_window")]
 async fn fixed() -> &'static str {
@@ -211,6 +217,8 @@ async fn attribute_and_middleware_take_the_same_algorithms() {
         ),
     )
     .await;
+    let other = app!(guard, written_in_the_rate);
+    assert_eq!(get(&other, 1, "/written").await.numbers().unwrap()[..2], [20, 19]);
     clock.set(Duration::from_micros(1_000_000_000));
     for path in ["/bucket", "/middleware"] {
         assert_eq!(get(&app, 1, path).await.numbers(), Some([3, 2, 1]), "{path}");

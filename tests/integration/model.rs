@@ -136,8 +136,8 @@ impl Model {
     }
 
     fn give_back(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
-        // What a reset has forgotten can't be given back.
-        if Some(receipt.at) <= self.reset_at {
+        // What a reset has forgotten can't be given back. Of a log it is not there any more.
+        if rule.algorithm != Algorithm::SlidingWindow && Some(receipt.at) <= self.reset_at {
             return;
         }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {

@@ -9,7 +9,9 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpResponse, error, get,
+    App, HttpResponse,
+    dev::{Service, ServiceResponse},
+    error, get,
     test::{TestRequest, init_service},
     web,
 };
@@ -79,7 +81,6 @@ async fn the_middleware_counts_what_it_is_told_to_count() {
                     .route("/{status}", web::get().to(status))
                     // An inner middleware that fails is an answer, too.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
-                        use actix_web::dev::{Service, ServiceResponse};
                         let answer = service.call(request);
                         async {
                             let _ = answer.await?;
@@ -95,6 +96,26 @@ async fn the_middleware_counts_what_it_is_told_to_count() {
     let failed = get(&app, 1, "/api/inner/error").await;
     assert_eq!((failed.status, failed.numbers().unwrap()[1]), (502, 1));
     assert_eq!(statuses(&app, 1, "/api/404", 2).await, [404, 429]);
+}
+
+#[actix_web::test]
+async fn an_error_that_passes_two_limits_tells_what_is_left_of_both() {
+    let guard = RateGuard::in_memory();
+    let outer = RateLimit::new(&guard, "5/minute").count(Count::Success).name("outer");
+    let inner = RateLimit::new(&guard, "100/minute").name("inner");
+    let fails = web::resource("/").wrap_fn(|request, service| {
+        let answer = service.call(request);
+        async {
+            let _ = answer.await?;
+            Err::<ServiceResponse, _>(error::ErrorNotFound("no"))
+        }
+    });
+    let app = init_service(
+        App::new().service(fails.route(web::get().to(async || "ok")).wrap(inner).wrap(outer)),
+    )
+    .await;
+    let failed = get(&app, 1, "/").await;
+    assert_eq!((failed.status, &failed.numbers().unwrap()[..2]), (404, &[5, 5][..]));
 }
 
 /// However many come at once, no more of those that count are handled than the limit.

@@ -79,6 +79,18 @@ async fn one_key_named_twice_pays_twice() {
 }
 
 #[tokio::test]
+async fn two_policies_of_one_name_are_both_kept_to() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("names")] {
+        let (wide, narrow) = (policy("n", "100/minute"), policy("n", "1/minute; 9/hour"));
+        let key = Key::global();
+        let both = guard.request(&wide, &key).and(&narrow, &key);
+        assert!(both.check().await.unwrap().is_allowed());
+        assert!(!both.check().await.unwrap().is_allowed());
+    }
+}
+
+#[tokio::test]
 async fn several_quotas_are_one_round_trip() {
     let server = RedisServer::start();
     let guard = server.guard("trips");
@@ -246,6 +258,39 @@ async fn a_cost_that_never_passes_is_refused_at_start() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "9/minute; 5/second").cost(6);
     init_service(App::new().wrap(limit)).await;
+}
+
+#[actix_web::test]
+#[should_panic(expected = "two limits of one middleware are named `x`")]
+async fn two_limits_of_one_middleware_need_two_names() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, "9/minute").name("x").and("9/minute").name("x");
+    init_service(App::new().wrap(limit)).await;
+}
+
+#[test]
+fn what_is_denied_takes_no_room_in_memory() {
+    for algorithm in ["", " sliding_window_counter", " fixed_window", " token_bucket"] {
+        let (_, clock) = test_util::guard();
+        clock.set(Duration::from_secs(1));
+        let store = rateguard::MemoryStore::new().max_keys(100).clock(clock);
+        let guard = RateGuard::builder().store(store).build().unwrap();
+        let exhausted = policy("exhausted", "1/hour");
+        let invented = policy("invented", &format!("1/hour{algorithm}"));
+        let key = Key::global();
+        let ask = |user: u32| {
+            let user = Key::from(user);
+            let request = guard.request(&exhausted, &key).and(&invented, &user);
+            request.check().now_or_never().unwrap().unwrap().is_allowed()
+        };
+        assert!(ask(0));
+        assert!((1..1_000).all(|user| !ask(user)));
+        // Others find room.
+        let admitted = (2_000_u32..2_090)
+            .filter(|user| guard.allows(&invented, &Key::from(*user)).now_or_never().unwrap())
+            .count();
+        assert_eq!(admitted, 90, "{algorithm}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rateguard::{
     Algorithm, Key, MemoryStore, OnError, Policy, Quota, RateGuard, StoreError,
+    store::{Answer, Charge, Operation, Store, Verdict},
     test_util::{self, FaultyStore},
 };
 
@@ -112,6 +113,72 @@ async fn a_charge_asks_for_no_room() {
 }
 
 #[tokio::test]
+async fn only_the_key_that_was_named_last_is_settled() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("last")] {
+        let requests = Policy::new("requests", "5/day").unwrap();
+        let tokens = Policy::new("tokens", "10000/day; 20000/365d").unwrap();
+        let key = Key::global();
+        let request = guard.request(&requests, &key).and(&tokens, &key).cost(4_000);
+        for (used, left) in [(1_234, [4, 8_766, 18_766]), (5_000, [3, 3_766, 13_766])] {
+            let decision = request.reserve().await.unwrap().settle(used).await.unwrap();
+            let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            assert_eq!(remaining, left);
+            assert!(decision.is_allowed() && !decision.is_too_costly());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_takes_ten_thousand_at_once_at_the_most() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("log")] {
+        let (log, key) = (Policy::new("log", "30000/day").unwrap(), Key::global());
+        let denied = guard.request(&log, &key).cost(10_001).check().await.unwrap();
+        assert!(denied.is_too_costly() && denied.remaining() == 30_000);
+        assert!(guard.request(&log, &key).cost(10_000).check().await.unwrap().is_allowed());
+        // What has been used is charged nevertheless, in several steps.
+        let charged = guard.request(&log, &key).cost(15_000).charge().await.unwrap();
+        assert_eq!(charged.remaining(), 5_000);
+        let bucket = Policy::new("bucket", "30000/day token_bucket").unwrap();
+        assert!(guard.request(&bucket, &key).cost(30_000).check().await.unwrap().is_allowed());
+    }
+}
+
+/// A store that answers with nothing.
+struct Empty;
+
+impl Store for Empty {
+    fn apply<'a>(&'a self, _: Operation, _: &'a [Charge<'a>]) -> Answer<'a> {
+        Answer::Now(Ok(Verdict::new(true, [])))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_levels_is_none() {
+    let guard = RateGuard::builder().store(Empty).build().unwrap();
+    let (policy, key) = (Policy::new("p", "1/day").unwrap(), Key::global());
+    assert_eq!(guard.check(&policy, &key).await.unwrap_err().cause(), StoreError::Unintelligible);
+    let waiting = guard.check_or_wait(&policy, &key, Duration::ZERO);
+    assert_eq!(waiting.await.unwrap_err().cause(), StoreError::Unintelligible);
+}
+
+#[tokio::test]
+async fn what_fails_for_one_of_several_keys_is_done_to_none() {
+    let server = RedisServer::start();
+    let guard = server.guard("none");
+    let policy = Policy::new("p", "5/day fixed_window").unwrap();
+    let (good, bad) = (Key::from("good"), Key::from("bad"));
+    let both = guard.request(&policy, &good).and(&policy, &bad);
+    let reservation = both.reserve().await.unwrap();
+    let name = rateguard::store::Bucket::new("p", 0, &bad).storage_key("none");
+    let _: () = redis::cmd("SET").arg(&name).arg("not ours").query(&mut server.client()).unwrap();
+    assert_eq!(both.reset().await.unwrap_err().cause(), StoreError::Unintelligible);
+    assert_eq!(reservation.refund().await.unwrap_err().cause(), StoreError::Unintelligible);
+    assert_eq!(guard.peek(&policy, &good).await.unwrap().remaining(), 4);
+}
+
+#[tokio::test]
 async fn a_huge_cost_on_redis_is_taken_and_given_back_whole() {
     let server = RedisServer::start();
     let guard = server.guard("huge");
@@ -169,6 +236,8 @@ async fn when_the_store_fails_the_strictest_policy_decides() {
         assert!(!both.check().await.unwrap_err().lets_pass());
         assert!(!both.allows().await);
     }
+    // What was no check has let nothing pass and refused nothing.
+    assert!(guard.peek(&open, &key).await.is_err() && guard.reset(&closed, &key).await.is_err());
     assert_eq!((guard.failures().open, guard.failures().closed), (2, 4));
     store.work();
     assert!(guard.allows(&closed, &key).await);

@@ -6,7 +6,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rateguard::{Key, MemoryStore, Policy, RateGuard, test_util::TokioClock};
+use rateguard::{
+    Key, MemoryStore, Policy, RateGuard,
+    store::{Answer, Charge, Operation, Store},
+    test_util::TokioClock,
+};
 use tokio::time::Instant;
 
 use crate::support::{PATIENCE, redis_server::RedisServer};
@@ -158,4 +162,64 @@ async fn settled(guard: &RateGuard, policy: &Policy, key: &Key) -> u32 {
         last = now;
     }
     last
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_key_without_room_holds_up_nobody_of_another() {
+    let guard = guard();
+    let (all, per_user) =
+        (Policy::new("all", "1000/second").unwrap(), Policy::new("user", "1/hour").unwrap());
+    let (everybody, ann, bob) = (Key::global(), Key::from("ann"), Key::from("bob"));
+    assert!(guard.allows(&per_user, &ann).await);
+    let start = Instant::now();
+    let of_ann = guard.request(&all, &everybody).and(&per_user, &ann);
+    let of_bob = guard.request(&all, &everybody).and(&per_user, &bob);
+    let bob = async {
+        tokio::time::sleep(SECOND).await;
+        assert!(of_bob.check_or_wait(1_800 * SECOND).await.unwrap().is_allowed());
+        start.elapsed()
+    };
+    let (ann, bob) = futures_util::future::join(of_ann.check_or_wait(7_200 * SECOND), bob).await;
+    assert!(ann.unwrap().is_allowed());
+    assert!(bob < 2 * SECOND, "{bob:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_at_once_is_said_at_once_also_behind_others() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "1/hour").unwrap());
+    let key = Key::global();
+    assert!(guard.allows(&policy, &key).await);
+    let first = guard.check_or_wait(&policy, &key, 7_200 * SECOND);
+    let others = async {
+        tokio::time::sleep(SECOND).await;
+        let start = Instant::now();
+        let too_late = guard.check_or_wait(&policy, &key, 600 * SECOND).await.unwrap();
+        assert!(!too_late.is_allowed() && too_late.retry_after() > Some(3_000 * SECOND));
+        let request = guard.request(&policy, &key).cost(2);
+        let too_costly = request.check_or_wait(600 * SECOND).await.unwrap();
+        assert!(too_costly.is_too_costly());
+        let request = guard.request(&policy, &key).cost(0);
+        assert!(request.check_or_wait(600 * SECOND).await.unwrap().is_allowed());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    };
+    let (first, ()) = futures_util::future::join(first, others).await;
+    assert!(first.unwrap().is_allowed());
+}
+
+/// A store whose answers never come to be.
+struct Panics;
+
+impl Store for Panics {
+    fn apply<'a>(&'a self, _: Operation, _: &'a [Charge<'a>]) -> Answer<'a> {
+        Answer::Later(Box::pin(async { panic!("the store's own mistake") }))
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the store's own mistake")]
+async fn a_store_that_panics_panics_here() {
+    let guard = RateGuard::builder().store(Panics).build().unwrap();
+    let (policy, key) = (Policy::new("jobs", "1/hour").unwrap(), Key::global());
+    let waiting = guard.check_or_wait(&policy, &key, SECOND);
+    let _ = tokio::time::timeout(PATIENCE, waiting).await.expect("no wait for ever");
 }

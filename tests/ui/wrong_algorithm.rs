@@ -25,4 +25,9 @@ async fn beyond_precision() -> &'static str {
     "ok"
 }
 
+#[rate_limit(rate = "5/minute fixed_window", algorithm = "token_bucket")]
+async fn two_algorithms() -> &'static str {
+    "ok"
+}
+
 fn main() {}

@@ -26,6 +26,9 @@ local PER_KEY = 8
 -- A key outlives what it counts by this, so that it can't go before it.
 local MARGIN_MS = 1000
 
+-- No call costs more than this under sliding_window, which keeps an entry for each unit.
+local MAX_LOG_COST = 10000
+
 local operation, call = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -45,25 +45,17 @@ local function until_room(charge)
   if charge.cost > charge.capacity then
     return -1
   end
+  if charge.algorithm == 'sliding_window' and charge.cost > MAX_LOG_COST then
+    return -1
+  end
   return charge.steps.until_room(charge.state, charge.cost)
 end
 
--- Every charge before any is taken, so that all are or none.
+-- Every charge before any is written, so that all are or none.
 local admitted = true
 for _, charge in ipairs(charges) do
-  if operation == 'refund' then
-    charge.steps.give_back(charge.cost, charge.taken_by, charge.taken_at)
-  end
   if not load(charge) then
     return redis.error_reply('WRONGTYPE this key is no count of ours')
-  end
-  if operation == 'reset' then
-    if charge.of_another_kind then
-      redis.call('DEL', charge.key)
-    elseif redis.call('TYPE', charge.key).ok ~= 'none' then
-      charge.steps.reset()
-    end
-    charge.state = charge.steps.empty()
   end
   if operation == 'check' or operation == 'peek' then
     charge.wait = until_room(charge)
@@ -73,6 +65,18 @@ end
 
 local reply = { admitted and 1 or 0, now }
 for _, charge in ipairs(charges) do
+  if operation == 'refund' then
+    charge.steps.give_back(charge.cost, charge.taken_by, charge.taken_at)
+    load(charge)
+  elseif operation == 'reset' then
+    if charge.of_another_kind then
+      redis.call('DEL', charge.key)
+    elseif redis.call('TYPE', charge.key).ok ~= 'none' then
+      charge.steps.reset()
+    end
+    charge.state = charge.steps.empty()
+  end
+
   local steps, state = charge.steps, charge.state
   if operation == 'check' or operation == 'charge' then
     local adds = admitted and charge.cost > 0

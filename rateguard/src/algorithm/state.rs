@@ -81,7 +81,7 @@ impl State {
     pub(crate) fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Option<Micros> {
         match units {
             0 => Some(0),
-            _ if units > quota.capacity() => None,
+            _ if units > quota.max_cost() => None,
             _ => Some(each!(self, state => state.until_room(quota, now, units))),
         }
     }
@@ -102,6 +102,11 @@ impl State {
 
     pub(crate) fn reset(&mut self, now: Micros) {
         each!(self, state => state.reset(now));
+    }
+
+    /// Whether nothing counts. Of a settled state.
+    pub(crate) fn is_empty(&self, quota: Quota) -> bool {
+        each!(self, state => state.used(quota) == 0)
     }
 
     /// What there is to say of a settled state to somebody who asks for so many units.

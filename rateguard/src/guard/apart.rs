@@ -1,5 +1,6 @@
 //! Keys that no single step reaches, as those of different slots in Redis Cluster: one after the other.
 
+use super::whole;
 use crate::{
     StoreError,
     store::{Charge, Level, Operation, Receipt, Store, Verdict},
@@ -60,7 +61,8 @@ struct OneKey<'a> {
 
 impl OneKey<'_> {
     async fn apply(&mut self, store: &dyn Store, operation: Operation) -> Result<bool, StoreError> {
-        let verdict = store.apply(operation, &self.charges).get().await?;
+        let answer = store.apply(operation, &self.charges).get().await;
+        let verdict = whole(answer, &self.charges)?;
         self.answers = verdict.levels().zip(verdict.receipts()).collect();
         if operation == Operation::Check {
             for (charge, receipt) in self.charges.iter_mut().zip(verdict.receipts()) {

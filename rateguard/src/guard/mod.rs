@@ -24,6 +24,8 @@ use self::{
     outage::Outage,
     waiting::Queues,
 };
+use smallvec::SmallVec;
+
 pub use self::{
     builder::{BuildError, RateGuardBuilder},
     outage::Failures,
@@ -33,7 +35,7 @@ pub use self::{
 };
 pub(crate) use self::{claims::Claim, outage::Line};
 use crate::{
-    MemoryStore, OnError, StoreError,
+    Algorithm, MemoryStore, OnError, StoreError,
     store::{Answer, Charge, Operation, Store, Verdict},
 };
 
@@ -121,11 +123,47 @@ impl RateGuard {
         charges: &[Charge<'_>],
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
-        self.ask(operation, charges).await.map_err(|cause| {
-            let on_error = on_error();
-            self.shared.outage.record(cause, on_error);
-            Unavailable::new(cause, on_error)
+        let answer = match operation {
+            Operation::Charge => self.charge(charges).await,
+            _ => self.ask(operation, charges).await,
+        };
+        answer.map_err(|cause| match operation {
+            Operation::Check => self.unavailable(cause, on_error()),
+            // No request passes or is refused by it.
+            _ => Unavailable::new(cause, on_error()),
         })
+    }
+
+    /// A check was left unanswered.
+    fn unavailable(&self, cause: StoreError, on_error: OnError) -> Unavailable {
+        self.shared.outage.record(cause, on_error);
+        Unavailable::new(cause, on_error)
+    }
+
+    /// Charges, in several steps if it is more than a log takes in one.
+    async fn charge(&self, charges: &[Charge<'_>]) -> Result<Verdict, StoreError> {
+        let mut left: SmallVec<[u32; 1]> = charges
+            .iter()
+            .map(|charge| match charge.quota.algorithm() {
+                // Beyond its capacity it makes no difference.
+                Algorithm::SlidingWindow => charge.cost.min(charge.quota.capacity()),
+                _ => charge.cost,
+            })
+            .collect();
+        loop {
+            let mut step: SmallVec<[Charge<'_>; 1]> = charges.into();
+            for (charge, left) in step.iter_mut().zip(&mut left) {
+                charge.cost = match charge.quota.algorithm() {
+                    Algorithm::SlidingWindow => (*left).min(charge.quota.max_cost()),
+                    _ => *left,
+                };
+                *left -= charge.cost;
+            }
+            let verdict = self.ask(Operation::Charge, &step).await?;
+            if left.iter().all(|left| *left == 0) {
+                return Ok(verdict);
+            }
+        }
     }
 
     async fn ask(
@@ -142,7 +180,7 @@ impl RateGuard {
             };
             match answer {
                 Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
-                answer => return answer,
+                answer => return whole(answer, charges),
             }
         }
         self.in_time(one_after_the_other(&**store, operation, charges)).await
@@ -180,6 +218,17 @@ impl RateGuard {
     pub fn failures(&self) -> Failures {
         self.shared.outage.failures()
     }
+}
+
+/// The answer, if it has a level for each charge.
+pub(super) fn whole(
+    answer: Result<Verdict, StoreError>,
+    charges: &[Charge<'_>],
+) -> Result<Verdict, StoreError> {
+    answer.and_then(|verdict| {
+        let is_whole = verdict.levels().len() == charges.len();
+        if is_whole { Ok(verdict) } else { Err(StoreError::Unintelligible) }
+    })
 }
 
 impl fmt::Debug for RateGuard {

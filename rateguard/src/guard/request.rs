@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
 
     /// How many units are asked for, of the key that was named last. Default: 1.
     ///
-    /// A cost above a quota's limit is denied, however long it waits; see
+    /// A cost above a quota's [`max_cost`](crate::Quota::max_cost) is denied, however long it waits; see
     /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
@@ -123,7 +123,8 @@ impl<'a> Request<'a> {
     }
 
     /// Takes what is asked for whether there is room for it or not, for what has been used already. What is beyond the
-    /// limit counts like the rest.
+    /// limit counts like the rest, but in a log, where all of it would leave at one moment. More than
+    /// [`max_cost`](crate::Quota::max_cost) is charged to a log in several steps.
     ///
     /// # Errors
     ///
@@ -179,18 +180,22 @@ impl<'a> Request<'a> {
         let mut charges = SmallVec::<[OfLimit<'a>; 1]>::new();
         for (limit, asked) in self.limits.iter().enumerate() {
             for (place, quota) in asked.policy.quotas().iter().enumerate() {
-                let bucket = Bucket::new(asked.policy.name(), place, asked.key);
-                let known = charges.iter_mut().find(|known| known.charge.bucket == bucket);
-                match known {
+                let bucket = |place| Bucket::new(asked.policy.name(), place, asked.key);
+                let is_its = |known: &OfLimit<'_>| {
+                    known.charge.bucket == bucket(place) && known.charge.quota == *quota
+                };
+                if let Some(known) = charges.iter_mut().find(|known| is_its(known)) {
                     // The same key under the same policy once more.
-                    Some(known) => {
-                        known.charge.cost = known.charge.cost.saturating_add(asked.cost);
-                    }
-                    None => {
-                        let charge = Charge::new(bucket, *quota, asked.cost);
-                        charges.push(OfLimit { limit, charge });
-                    }
+                    known.charge.cost = known.charge.cost.saturating_add(asked.cost);
+                    continue;
                 }
+                // Of another policy of this name, which is a mistake: both are kept to.
+                let is_free = |place: &usize| {
+                    charges.iter().all(|known| known.charge.bucket != bucket(*place))
+                };
+                let place = (place..).find(is_free).unwrap_or(place);
+                let charge = Charge::new(bucket(place), *quota, asked.cost);
+                charges.push(OfLimit { limit, charge });
             }
         }
         charges

@@ -110,7 +110,8 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time. It may yet have given it back.
+    /// [`Unavailable`] if the store did not answer in time. It may yet have given it back, so it cannot be repeated: it
+    /// might be given back twice.
     ///
     /// # Panics
     ///
@@ -119,8 +120,8 @@ impl Reservation {
         self.refund_where(|_| true).await
     }
 
-    /// Corrects what was taken to `cost` units for each key: gives back what was too much, or charges what was too
-    /// little, also beyond the limit, since it has been used.
+    /// Corrects what was taken of the key that was named last to `cost` units: gives back what was too much, or charges
+    /// what was too little, also beyond the limit, since it has been used. What was taken of other keys stays taken.
     ///
     /// The answer says how the quotas stand after that.
     ///
@@ -131,8 +132,16 @@ impl Reservation {
     /// As [`refund`](Self::refund).
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
-            self.apply(Operation::Refund, |taken| taken.cost.saturating_sub(cost)).await?;
-            self.apply(Operation::Charge, |taken| cost.saturating_sub(taken.cost)).await?;
+            let last = self.taken.iter().map(|taken| taken.limit).max();
+            let is_last = |taken: &Taken| Some(taken.limit) == last;
+            self.apply(Operation::Refund, |taken| {
+                if is_last(taken) { taken.cost.saturating_sub(cost) } else { 0 }
+            })
+            .await?;
+            self.apply(Operation::Charge, |taken| {
+                if is_last(taken) { cost.saturating_sub(taken.cost) } else { 0 }
+            })
+            .await?;
         }
         Ok(self.decision)
     }

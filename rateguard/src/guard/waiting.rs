@@ -2,19 +2,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    panic::resume_unwind,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{self, oneshot},
+    task::JoinError,
     time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{RateGuard, Request, Reservation, Unavailable};
 use crate::{
-    Decision, Key, Policy,
+    Decision, Key, Policy, StoreError,
     store::{Answer, Charge, Operation},
 };
 
@@ -24,14 +26,14 @@ const LONGEST: Duration = Duration::from_secs(2 * 365 * 86_400);
 impl Request<'_> {
     /// Takes what is asked for as soon as there is room for it, if that is within `max`.
     ///
-    /// Those of one guard who wait for one key are served in the order in which they came, also if the first of them asks
-    /// for much; the others of its process wait behind it. Waiting guards of different processes compete, as each asks
-    /// at the moment at which there is room. Who does not wait, as [`check`](Self::check), does not queue either, and
-    /// may take what others wait for: a key that background jobs wait for is best left to them.
+    /// Those of one guard who wait for a key are served in the order in which they came, also if the first of them asks for
+    /// much. Of several keys it waits for the one that will have room last. Waiting guards of different processes compete,
+    /// as each asks at the moment at which there is room. Who does not wait, as [`check`](Self::check), does not queue
+    /// either, and may take what others wait for: a key that background jobs wait for is best left to them.
     ///
     /// If there will be no room within `max`, so far as the store knows, the answer is a denial at once, and if others are
     /// still before it then, a denial after `max`; a denial takes nothing. It may also be dropped at any time: what it has
-    /// taken then is given back.
+    /// taken then is given back. While it is neither polled nor dropped, those behind it wait as well.
     ///
     /// # Errors
     ///
@@ -41,32 +43,52 @@ impl Request<'_> {
     ///
     /// Where there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
+        let queues = &self.guard().shared.queues;
+        let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, it.key)).collect();
         let until = Instant::now() + max.min(LONGEST);
-        let mut queues = Vec::new();
-        let mut ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, it.key)).collect();
-        // In an order, so that no two wait for each other.
-        ids.sort_unstable();
-        ids.dedup();
-        for id in ids {
-            queues.push(self.guard().shared.queues.join(id));
-        }
-        let mut turns = Vec::new();
-        for queue in &queues {
-            match timeout_at(until, queue.queue.lock()).await {
-                Ok(turn) => turns.push(turn),
-                // What there may be room for is for those who came before.
-                Err(_) => return Ok(self.peek().await?.denied()),
-            }
-        }
+        // One at a time is held, so no two wait for each other; and each once, so that it comes to an end.
+        let mut turn: Option<Turn<'_>> = None;
+        let mut had = Vec::new();
         loop {
-            let decision = self.check_or_give_back().await?;
+            let is_free = self.limits().all(|it| it.cost == 0);
+            let others_wait_for =
+                ids.iter().find(|id| !is_free && !had.contains(*id) && queues.has(id));
+            let decision = match others_wait_for {
+                None => self.check_or_give_back().await?,
+                Some(_) => self.peek().await?.denied(),
+            };
+            if decision.is_allowed() {
+                return Ok(decision);
+            }
+            // A cost that never has room is not waited for.
             let Some(wait) = decision.retry_after() else { return Ok(decision) };
             let then = Instant::now() + wait.min(LONGEST);
             if then > until {
                 return Ok(decision);
             }
-            sleep_until(then).await;
+            let wanted = match others_wait_for {
+                Some(id) if wait.is_zero() => id,
+                _ => &ids[self.limit_of(&decision)],
+            };
+            if had.contains(wanted) {
+                sleep_until(then).await;
+                continue;
+            }
+            // The turn that it had is over before it waits for another.
+            drop(turn.take());
+            match timeout_at(until, queues.turn(wanted.clone())).await {
+                Ok(its_turn) => turn = Some(its_turn),
+                // What there may be room for is for those who came before.
+                Err(_) => return Ok(self.peek().await?.denied()),
+            }
+            had.push(wanted.clone());
         }
+    }
+
+    /// The place of the limit that a denial has to wait for longest.
+    fn limit_of(&self, decision: &Decision) -> usize {
+        let name = decision.policy();
+        self.limits().position(|it| it.policy.name() == name).unwrap_or(0)
     }
 
     /// A check that has taken nothing if it is dropped before it has answered.
@@ -74,8 +96,8 @@ impl Request<'_> {
         let charges = self.charges();
         let list: Vec<Charge<'_>> = charges.iter().map(|it| it.charge).collect();
         // What is answered at once can't be dropped before, and what is answered later has not begun.
-        if let Answer::Now(answer) = self.guard().shared.store.apply(Operation::Check, &list)
-            && let Ok(verdict) = answer
+        if let Answer::Now(Ok(verdict)) = self.guard().shared.store.apply(Operation::Check, &list)
+            && verdict.levels().len() == list.len()
         {
             return Ok(self.decision(&charges, &verdict));
         }
@@ -84,8 +106,8 @@ impl Request<'_> {
         let limits: Vec<(Policy, Key, u32)> =
             self.limits().map(|it| (it.policy.clone(), *it.key, it.cost)).collect();
         let (answer, answers) = oneshot::channel();
-        let mut pending = Pending { answers };
-        tokio::spawn(async move {
+        let mut pending = Pending { answers, runtime: Handle::current() };
+        let task = tokio::spawn(async move {
             let mut limits = limits.iter();
             let Some((policy, key, cost)) = limits.next() else { return };
             let first = guard.request(policy, key).cost(*cost);
@@ -96,10 +118,14 @@ impl Request<'_> {
                 let _ = unasked.refund().await;
             }
         });
-        match (&mut pending.answers).await {
-            Ok(answer) => answer.map(Reservation::into_decision),
-            // The task ends without an answer only with its runtime, and this with it.
-            Err(_) => std::future::pending().await,
+        if let Ok(answer) = (&mut pending.answers).await {
+            return answer.map(Reservation::into_decision);
+        }
+        match task.await.map_err(JoinError::try_into_panic) {
+            // A store that panics does so here as it does in a check.
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Its runtime is shutting down.
+            _ => Err(self.guard().unavailable(StoreError::Disconnected, self.on_error())),
         }
     }
 }
@@ -107,15 +133,15 @@ impl Request<'_> {
 /// An answer that is waited for.
 struct Pending {
     answers: oneshot::Receiver<Result<Reservation, Unavailable>>,
+    runtime: Handle,
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         self.answers.close();
         // It came, and nobody has heard it.
-        if let (Ok(Ok(reservation)), Ok(runtime)) = (self.answers.try_recv(), Handle::try_current())
-        {
-            runtime.spawn(reservation.refund());
+        if let Ok(Ok(reservation)) = self.answers.try_recv() {
+            self.runtime.spawn(reservation.refund());
         }
     }
 }
@@ -123,10 +149,18 @@ impl Drop for Pending {
 /// Who waits for which key in this process.
 #[derive(Default)]
 pub(super) struct Queues {
-    queues: Mutex<HashMap<QueueId, Arc<sync::Mutex<()>>>>,
+    queues: Mutex<HashMap<QueueId, Queue>>,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Default)]
+struct Queue {
+    /// How many are in it, the one whose turn it is included. With the last, the queue goes.
+    length: usize,
+    /// A mutex of Tokio's is fair: whoever asks first has it first.
+    turn: Arc<sync::Mutex<()>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct QueueId {
     policy: Arc<str>,
     digest: [u8; 16],
@@ -139,27 +173,47 @@ impl QueueId {
 }
 
 impl Queues {
-    fn join(&self, id: QueueId) -> Place<'_> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = Arc::clone(queues.entry(id.clone()).or_default());
-        Place { queues: self, id, queue }
+    fn has(&self, id: &QueueId) -> bool {
+        self.lock().contains_key(id)
+    }
+
+    /// Waits until it is its turn.
+    async fn turn(&self, id: QueueId) -> Turn<'_> {
+        let lock = {
+            let mut queues = self.lock();
+            let queue = queues.entry(id.clone()).or_default();
+            queue.length += 1;
+            Arc::clone(&queue.turn)
+        };
+        let place = Place { queues: self, id };
+        Turn { _turn: lock.lock_owned().await, _place: place }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, Queue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in a queue. With the last one, the queue goes.
+/// The turn goes to the next before the place does.
+struct Turn<'a> {
+    _turn: sync::OwnedMutexGuard<()>,
+    _place: Place<'a>,
+}
+
+/// A place in a queue.
 struct Place<'a> {
     queues: &'a Queues,
     id: QueueId,
-    /// A mutex of Tokio's is fair: whoever asks first has it first.
-    queue: Arc<sync::Mutex<()>>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut queues = self.queues.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // This one, and the one in the map.
-        if Arc::strong_count(&self.queue) <= 2 {
-            queues.remove(&self.id);
+        let mut queues = self.queues.lock();
+        if let Some(queue) = queues.get_mut(&self.id) {
+            queue.length -= 1;
+            if queue.length == 0 {
+                queues.remove(&self.id);
+            }
         }
     }
 }
@@ -187,5 +241,29 @@ mod tests {
         let waiting = guard.check_or_wait(&policy, &key, 2 * 3_600 * second);
         assert!(timeout_at(Instant::now() + second, waiting).await.is_err());
         assert_eq!(guard.queues(), 0);
+    }
+
+    #[test]
+    fn a_queue_goes_also_if_its_last_two_leave_at_once() {
+        let guard = RateGuard::in_memory();
+        let (policy, key) = (Policy::new("jobs", "1/hour").unwrap(), Key::global());
+        for _ in 0..500 {
+            let places = [(); 2].map(|()| {
+                let queues = &guard.shared.queues;
+                let id = QueueId::of(&policy, &key);
+                queues.lock().entry(id.clone()).or_default().length += 1;
+                Place { queues, id }
+            });
+            let start = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for place in places {
+                    scope.spawn(|| {
+                        start.wait();
+                        drop(place);
+                    });
+                }
+            });
+            assert_eq!(guard.queues(), 0);
+        }
     }
 }

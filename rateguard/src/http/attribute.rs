@@ -126,8 +126,8 @@ where
                 }
                 Err(error) => HttpResponse::from_error(error),
             };
-            if let Some(change) = passed.answered(response.status()).await {
-                change.remember(&request);
+            if let Some(decided) = passed.answered(response.status()).await {
+                decided.remember(&request);
             }
             response
         }

@@ -4,7 +4,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
 use smallvec::SmallVec;
 
 use super::refusal;
-use crate::{Count, Decision, Key, Policy, RateGuard, Reservation};
+use crate::{Count, Decision, Key, Policy, RateGuard, Reservation, guard::Line};
 
 /// What one limit asks of a request.
 pub(super) struct Asked<'a> {
@@ -38,9 +38,10 @@ pub(super) async fn enforce(
     match answer {
         Ok((decision, provisional)) => {
             let (is_allowed, is_too_costly) = (decision.is_allowed(), decision.is_too_costly());
+            let own = decision.clone();
             let place = remember(decision, request);
             if is_allowed {
-                Ok(Passed { place: Some(place), provisional })
+                Ok(Passed { decision: Some((place, own)), provisional })
             } else {
                 Err(if is_too_costly { refusal::too_costly() } else { refusal::denied() })
             }
@@ -52,8 +53,8 @@ pub(super) async fn enforce(
 
 /// A request that was let through, until its answer is known.
 pub(super) struct Passed {
-    /// Of its decision, among those on the request.
-    place: Option<usize>,
+    /// The decision, and its place among those on the request.
+    decision: Option<(usize, Decision)>,
     provisional: Option<Provisional>,
 }
 
@@ -66,31 +67,50 @@ struct Provisional {
 
 impl Passed {
     fn uncounted() -> Self {
-        Self { place: None, provisional: None }
+        Self { decision: None, provisional: None }
     }
 
-    /// Gives back what this answer does not count for, and says what the limits have left then, if that has changed.
-    pub(super) async fn answered(self, status: StatusCode) -> Option<Change> {
-        let Provisional { reservation, counts } = self.provisional?;
+    /// Gives back what this answer does not count for, and says what was decided, with what the limits have left then.
+    pub(super) async fn answered(self, status: StatusCode) -> Option<Decided> {
+        let (place, decision) = self.decision?;
+        let unchanged = Decided { place, decision, is_changed: false };
+        let Some(Provisional { reservation, counts }) = self.provisional else {
+            return Some(unchanged);
+        };
         let gives_back = |limit: usize| !counts[limit].counts(status.as_u16());
         if !(0..counts.len()).any(gives_back) {
-            return None;
+            return Some(unchanged);
         }
-        // If this fails, it has been counted and logged. What was not given back counts, which is no harm to the limit.
-        let decision = reservation.refund_where(gives_back).await.ok()?;
-        Some(Change { place: self.place?, decision })
+        match reservation.refund_where(gives_back).await {
+            Ok(decision) => Some(Decided { place, decision, is_changed: true }),
+            Err(unavailable) => {
+                // It counts, then, which is no harm to the limit.
+                static LINE: Line = Line::new();
+                if let Some(requests) = LINE.say() {
+                    log::warn!(
+                        target: "rateguard",
+                        "not given back: {}; {requests} requests count that should not since the last line like this",
+                        unavailable.cause()
+                    );
+                }
+                Some(unchanged)
+            }
+        }
     }
 }
 
-/// A decision whose numbers are others by now.
-pub(super) struct Change {
+/// What was decided on a request that has been answered.
+pub(super) struct Decided {
     place: usize,
     pub(super) decision: Decision,
+    is_changed: bool,
 }
 
-impl Change {
+impl Decided {
+    /// Keeps the numbers as they are now with the request.
     pub(super) fn remember(self, request: &HttpRequest) {
-        if let Some(Decisions(decisions)) = request.extensions_mut().get_mut()
+        if self.is_changed
+            && let Some(Decisions(decisions)) = request.extensions_mut().get_mut()
             && let Some(earlier) = decisions.get_mut(self.place)
         {
             *earlier = self.decision;

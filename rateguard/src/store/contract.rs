@@ -74,12 +74,12 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// If every charge has room for its cost, takes all of them; else nothing. A cost of 0 always has room. A cost above
-    /// the quota's capacity never has.
+    /// the quota's [`max_cost`](Quota::max_cost) never has.
     Check,
     /// Says what [`Check`](Self::Check) would, and changes nothing.
     Peek,
     /// Takes every cost, also where there is no room for it: what was used is used. What is taken beyond the capacity
-    /// counts like the rest.
+    /// counts like the rest; a log may leave it out, as all of it would leave at one moment.
     Charge,
     /// Gives back each cost, which is at most what the check of the charge's [`Receipt`] took there. What no longer counts
     /// is not given back, nothing that somebody else took, and nothing twice: of a token bucket, not what would have come
@@ -139,7 +139,8 @@ pub struct Level {
     /// How long it takes until it admits one more than that, if nobody takes any; zero if all of it is there.
     pub reset_after: Duration,
     /// How long it takes until it has room for the charge's cost, or for as much once more if that was just taken; zero
-    /// if it has already. `None` if the cost is above its capacity.
+    /// if it has already. `None` if the cost is above the quota's
+    /// [`max_cost`](Quota::max_cost).
     pub retry_after: Option<Duration>,
 }
 
@@ -178,7 +179,7 @@ impl Verdict {
 pub enum Answer<'a> {
     /// It is there already. Such an answer has no deadline and needs no runtime.
     Now(Result<Verdict, StoreError>),
-    /// It is still to come.
+    /// It is still to come. Nothing has been done before this is polled: who drops it unpolled has asked for nothing.
     Later(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
 }
 

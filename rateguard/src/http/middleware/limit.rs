@@ -210,3 +210,16 @@ pub(super) fn payable(limit: &Limit) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+/// Whether no two limits of one middleware have one name.
+pub(super) fn named_apart(limits: &[Limit]) -> Result<(), String> {
+    for (place, limit) in limits.iter().enumerate() {
+        let name = limit.policy.name();
+        if limits[..place].iter().any(|other| other.policy.name() == name) {
+            return Err(format!(
+                "two limits of one middleware are named `{name}`; give each its own"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use smallvec::SmallVec;
 
-use super::limit::{Limit, RateLimit, legal, payable};
+use super::limit::{Limit, RateLimit, legal, named_apart, payable};
 use crate::{
     guard::Claim,
     http::{
@@ -36,6 +36,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
+        legal(named_apart(&self.limits));
         for limit in &*self.limits {
             let Limit { policy, unnamed_at, .. } = limit;
             legal(self.guard.claim(Claim { policy, unnamed_at: *unnamed_at }));
@@ -81,22 +82,21 @@ where
                     return Ok(response);
                 }
             };
-            let decision = decided(request.request());
             // No clone of the request may live while the inner service routes it.
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
-                    if let Some(change) = passed.answered(response.status()).await {
-                        change.remember(response.request());
+                    if let Some(decided) = passed.answered(response.status()).await {
+                        decided.remember(response.request());
                     }
                     write_decided(&mut response);
                     Ok(response)
                 }
                 Err(error) => {
                     let status = error.as_response_error().status_code();
-                    let change = passed.answered(status).await;
-                    match change.map(|change| change.decision).or(decision) {
-                        Some(decision) => Err(LimitedError::new(error, decision).into()),
+                    // What other limits have decided, they tell themselves.
+                    match passed.answered(status).await {
+                        Some(decided) => Err(LimitedError::new(error, decided.decision).into()),
                         None => Err(error),
                     }
                 }

@@ -14,7 +14,8 @@ const SHARED_LOGS: u64 = 16;
 
 /// A bounded number of logs for an unbounded number of keys.
 ///
-/// The keys of one log are together held to the limit that each of them has, so nobody gets more than its limit.
+/// The keys of one log are together held to the limit that each of them has, so nobody gets more than its limit. (A check
+/// of several quotas may find room for a state of its own, and then none for all of them; so a log may hold a few more.)
 #[derive(Default)]
 pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
@@ -131,7 +132,7 @@ impl Part<'_> {
 
     /// What a burst has room for and a shared log has not may have it a window later, with a state of its own.
     fn not_here(&self, units: u32) -> Option<Micros> {
-        (units <= self.asked.capacity()).then(|| self.quota.window().as_micros() as Micros)
+        (units <= self.asked.max_cost()).then(|| self.quota.window().as_micros() as Micros)
     }
 }
 

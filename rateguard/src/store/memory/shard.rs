@@ -10,13 +10,13 @@ use super::{
     overflow::{Overflow, Part},
 };
 use crate::{
-    Quota,
+    Quota, Quotas,
     algorithm::{Micros, State},
     store::Level,
 };
 
-/// How many expired buckets a check drops at most: more than the one that it can add.
-const DROPPED_PER_CHECK: usize = 2;
+/// How many expired buckets a check drops at most: more than the quotas of a policy, each of which may add one.
+const DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
 
 pub(super) struct Shard {
     max_keys: usize,
@@ -92,7 +92,7 @@ impl Shard {
         let mut state = self.newcomer(seat, quota, now);
         state.settle(quota, now);
         let result = act(&mut Slot::Own { state: &mut state, quota });
-        self.keep(seat, state, quota, now);
+        self.keep(seat, state, quota);
         result
     }
 
@@ -106,7 +106,7 @@ impl Shard {
         }
         let mut state = self.newcomer(seat, quota, now);
         let level = state.peek(quota, now, units);
-        self.keep(seat, state, quota, now);
+        self.keep(seat, state, quota);
         level
     }
 
@@ -144,9 +144,9 @@ impl Shard {
     }
 
     /// Keeps a newcomer's state, if there is anything in it.
-    fn keep(&mut self, seat: Seat, state: State, quota: Quota, now: Micros) {
-        let expires_at = state.expires_at(quota);
-        if expires_at > now {
+    fn keep(&mut self, seat: Seat, state: State, quota: Quota) {
+        if !state.is_empty(quota) {
+            let expires_at = state.expires_at(quota);
             self.buckets.insert(seat.id, Own { state, expires_at });
             self.expiries.push(Reverse((expires_at, seat.id)));
         }

@@ -24,6 +24,7 @@ pub(super) async fn check_all(subject: &mut Subject<'_>) {
     buckets_are_apart(subject).await;
     who_waits_as_told_gets_in(subject).await;
     many_at_once_are_one_after_the_other(subject).await;
+    what_is_not_polled_has_not_begun(subject).await;
 }
 
 async fn no_more_than_the_limit(subject: &mut Subject<'_>) {
@@ -157,6 +158,17 @@ async fn many_at_once_are_one_after_the_other(subject: &mut Subject<'_>) {
         left == (0..50).collect::<Vec<_>>(),
         "of many at once, the limit and no more are admitted",
     );
+}
+
+async fn what_is_not_polled_has_not_begun(subject: &mut Subject<'_>) {
+    let (key, quota) = (subject.key(), subject.quota(2, LONG));
+    if subject.drop_unpolled(Operation::Check, &[charge(&key, quota, 1)]) {
+        // However long it takes to do what should not be done.
+        for _ in 0..20 {
+            let left = subject.peek(charge(&key, quota, 1)).await.level.remaining;
+            kept(left == 2, "an answer that is to come has not begun before it is polled");
+        }
+    }
 }
 
 pub(super) async fn a_changed_quota_is_no_refill(subject: &mut Subject<'_>, after: Algorithm) {

@@ -8,7 +8,7 @@ use std::{
 use super::Time;
 use crate::{
     Algorithm, Key, Quota, StoreError,
-    store::{Bucket, Charge, Level, Operation, Receipt, Store, Verdict},
+    store::{Answer, Bucket, Charge, Level, Operation, Receipt, Store, Verdict},
 };
 
 pub(super) struct Subject<'a> {
@@ -52,6 +52,11 @@ impl<'a> Subject<'a> {
             broken("an answer has a level and a receipt for each charge");
         }
         Ok(verdict)
+    }
+
+    /// Asks and does not listen. Whether the answer would have come later.
+    pub(super) fn drop_unpolled(&self, operation: Operation, charges: &[Charge<'_>]) -> bool {
+        matches!(self.store.apply(operation, charges), Answer::Later(_))
     }
 
     /// One unit or several of one bucket.
