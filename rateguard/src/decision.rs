@@ -91,6 +91,11 @@ impl Decision {
         &self.standings
     }
 
+    /// The place of the tightest quota among the standings.
+    pub(crate) fn tightest_place(&self) -> usize {
+        self.tightest
+    }
+
     fn tightest(&self) -> &Standing {
         &self.standings[self.tightest]
     }

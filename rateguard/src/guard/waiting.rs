@@ -87,8 +87,7 @@ impl Request<'_> {
 
     /// The place of the limit that a denial has to wait for longest.
     fn limit_of(&self, decision: &Decision) -> usize {
-        let name = decision.policy();
-        self.limits().position(|it| it.policy.name() == name).unwrap_or(0)
+        self.charges().get(decision.tightest_place()).map_or(0, |charge| charge.limit)
     }
 
     /// A check that has taken nothing if it is dropped before it has answered.
