@@ -1,6 +1,6 @@
 //! The attribute's arguments: `name = value`, each at most once.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use proc_macro2::Span;
 use rateguard_grammar::{Algorithm, Count, KeyNotation, OnError, Quota, QuotaError, Quotas};
@@ -10,7 +10,10 @@ use syn::{
     spanned::Spanned,
 };
 
-use crate::values::{self, Cost, Key};
+use crate::{
+    refuse::refuse,
+    values::{self, Cost, Key},
+};
 
 /// What the attribute says, checked.
 pub(crate) struct Args {
@@ -208,9 +211,4 @@ fn set_once<T>(
     let span = expr.span();
     *to = Some(At { value: read(expr)?, span });
     Ok(())
-}
-
-/// An error at the place of the mistake.
-pub(crate) fn refuse(span: Span, message: impl Display) -> syn::Error {
-    syn::Error::new(span, message)
 }

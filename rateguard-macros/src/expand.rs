@@ -6,9 +6,10 @@ use rateguard_grammar::KeyNotation;
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
-    args::{Args, refuse},
+    args::Args,
     generics,
     handler::{is_inner, is_limit, is_outer},
+    refuse::refuse,
     values::Key,
 };
 

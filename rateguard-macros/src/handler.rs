@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
-use crate::args::refuse;
+use crate::refuse::refuse;
 
 /// actix-web's `Handler` is implemented for functions of up to so many arguments.
 const MAX_ARGUMENTS: usize = 16;

@@ -4,6 +4,7 @@ mod args;
 mod expand;
 mod generics;
 mod handler;
+mod refuse;
 mod values;
 
 use proc_macro::TokenStream;

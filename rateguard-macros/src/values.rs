@@ -7,7 +7,7 @@ use rateguard_grammar::{
 };
 use syn::{Expr, ExprLit, Lit, LitStr, spanned::Spanned};
 
-use crate::args::refuse;
+use crate::refuse::refuse;
 
 /// Where a request's key comes from.
 pub(crate) enum Key {

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
-use crate::{Quota, store::Level};
+use crate::{Quota, level::Level};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///

@@ -9,6 +9,7 @@ mod clock;
 mod decision;
 mod guard;
 mod http;
+mod level;
 mod policy;
 pub mod store;
 #[cfg(feature = "test-util")]

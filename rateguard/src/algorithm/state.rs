@@ -6,7 +6,7 @@ use super::{
     Micros, fixed_window::Counter, sliding_window::Log, sliding_window_counter::Counters,
     token_bucket::Debt,
 };
-use crate::{Algorithm, Quota, store::Level};
+use crate::{Algorithm, Quota, level::Level};
 
 /// One algorithm's way of counting. The default is a bucket from which nothing was taken.
 pub(crate) trait Step: Default {

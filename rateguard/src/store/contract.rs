@@ -1,11 +1,11 @@
 //! What a store has to do.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin};
 
 use smallvec::SmallVec;
 
 use super::StoreError;
-use crate::{Quota, bucket::Bucket};
+use crate::{Quota, bucket::Bucket, level::Level};
 
 /// Keeps the counts: what every store has to do, ours and yours.
 ///
@@ -129,19 +129,6 @@ impl Receipt {
     pub fn words(&self) -> [u64; 3] {
         self.words
     }
-}
-
-/// How a bucket stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// How many more units it would admit at this moment.
-    pub remaining: u32,
-    /// How long it takes until it admits one more than that, if nobody takes any; zero if all of it is there.
-    pub reset_after: Duration,
-    /// How long it takes until it has room for the charge's cost, or for as much once more if that was just taken; zero
-    /// if it has already. `None` if the cost is above the quota's
-    /// [`max_cost`](Quota::max_cost).
-    pub retry_after: Option<Duration>,
 }
 
 /// What a store answers.

@@ -6,7 +6,7 @@ pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
-pub use contract::{Answer, Charge, Level, Operation, Receipt, Store, Verdict};
+pub use contract::{Answer, Charge, Operation, Receipt, Store, Verdict};
 
 use crate::StoreError;
-pub use crate::bucket::Bucket;
+pub use crate::{bucket::Bucket, level::Level};
