@@ -29,7 +29,7 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let limits = [({ static LIMIT: LazyLock<Limit> = …; &*LIMIT }, key, cost)];
+///     let limits = |request: &HttpRequest| [({ static LIMIT: LazyLock<Limit> = …; &*LIMIT }, key, cost)];
 ///     ::rateguard::__private::limited(None, limits, search, request, payload).await
 /// }
 /// ```
@@ -76,7 +76,11 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             #written
 
             ::rateguard::__private::limited(
-                #guard, [#(#asked),*], #handler, #request, #payload,
+                #guard,
+                |#request: &::rateguard::__private::HttpRequest| [#(#asked),*],
+                #handler,
+                #request,
+                #payload,
             ).await
         }
     })
@@ -181,7 +185,7 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
         None => quote!(1_u32),
         Some(Expr::Lit(number)) => quote!({ const COST: u32 = #number; COST }),
         Some(cost) => quote_spanned! {cost.span()=>
-            ::rateguard::__private::cost(#cost, &#request)
+            ::rateguard::__private::cost(#cost, #request)
         },
     }
 }
@@ -199,7 +203,7 @@ fn key(key: &Key, request: &Ident) -> TokenStream {
         quote!({
             static KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
                 ::std::sync::LazyLock::new(|| ::rateguard::key::#make);
-            ::rateguard::__private::ready_made_key(&KEY, &#request)
+            ::rateguard::__private::ready_made_key(&KEY, #request)
         })
     };
     match key {
@@ -210,7 +214,7 @@ fn key(key: &Key, request: &Ident) -> TokenStream {
         Key::Notation(KeyNotation::Global) => ready_made(quote!(global())),
         Key::Notation(KeyNotation::Ip) => ready_made(quote!(ip())),
         Key::Function(function) => quote_spanned! {function.span()=>
-            ::rateguard::__private::key_by(&#request, #function)
+            ::rateguard::__private::key_by(#request, #function)
         },
     }
 }

@@ -42,7 +42,8 @@ use proc_macro::TokenStream;
 /// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
 /// that the key asks for is counted by its client's address, apart from those that have one:
 ///
-/// - `"ip"`: the TCP peer's address; IPv6 addresses by their /64 network, IPv4-mapped ones as the IPv4 they carry.
+/// - `"ip"`: the TCP peer's address, or what a trusted proxy says (`ClientAddress`); IPv6 addresses by their /64 network,
+///   IPv4-mapped ones as the IPv4 they carry.
 /// - `"user"`: the `UserId` that the application's authentication put into the request's extensions.
 /// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
 /// - `"global"`: everybody together.

@@ -5,6 +5,7 @@ extern crate self as rateguard;
 
 mod algorithm;
 mod bucket;
+mod client;
 mod clock;
 mod decision;
 mod guard;
@@ -22,6 +23,7 @@ pub use rateguard_grammar::{
 pub use rateguard_macros::rate_limit;
 
 pub use bucket::Key;
+pub use client::{ClientAddress, ClientAddressError};
 pub use clock::Clock;
 pub use decision::{Decision, Standing};
 pub use guard::{

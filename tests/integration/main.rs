@@ -32,6 +32,7 @@ mod names;
 mod outcomes;
 mod play;
 mod processes;
+mod proxies;
 mod quickstart;
 mod redis_layout;
 mod several;

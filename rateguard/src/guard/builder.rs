@@ -7,7 +7,7 @@ use rateguard_grammar::{NameError, check_name};
 use super::RateGuard;
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisStore, RedisUrlError};
-use crate::{MemoryStore, OnError, store::Store};
+use crate::{ClientAddress, MemoryStore, OnError, store::Store};
 
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 const MIN_DEADLINE: Duration = Duration::from_millis(1);
@@ -22,6 +22,7 @@ pub struct RateGuardBuilder {
     prefix: String,
     deadline: Duration,
     on_error: OnError,
+    client_address: ClientAddress,
 }
 
 enum StoreChoice {
@@ -48,6 +49,7 @@ impl RateGuardBuilder {
             prefix: DEFAULT_PREFIX.to_owned(),
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
+            client_address: ClientAddress::peer(),
         }
     }
 
@@ -78,6 +80,13 @@ impl RateGuardBuilder {
         self
     }
 
+    /// How the address of a client is found, for keys by address: behind proxies, [`ClientAddress::behind`] them.
+    /// Default: [`ClientAddress::peer`].
+    pub fn client_address(mut self, client_address: ClientAddress) -> Self {
+        self.client_address = client_address;
+        self
+    }
+
     /// The guard. It does not wait for Redis: a server starts when Redis is away, and uses it when it is there.
     ///
     /// # Errors
@@ -99,7 +108,7 @@ impl RateGuardBuilder {
                 Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
             }
         };
-        Ok(RateGuard::new(store, self.deadline, self.on_error))
+        Ok(RateGuard::new(store, self.deadline, self.on_error, self.client_address))
     }
 }
 

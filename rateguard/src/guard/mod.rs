@@ -12,7 +12,7 @@ mod waiting;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -35,7 +35,7 @@ pub use self::{
 };
 pub(crate) use self::{claims::Claim, outage::Line};
 use crate::{
-    Algorithm, MemoryStore, OnError, StoreError,
+    Algorithm, ClientAddress, MemoryStore, OnError, StoreError,
     store::{Answer, Charge, Operation, Store, Verdict},
 };
 
@@ -66,6 +66,8 @@ struct Shared {
     store: Box<dyn Store>,
     deadline: Duration,
     on_error: OnError,
+    client_address: ClientAddress,
+    proxy_warning: Once,
     outage: Outage,
     claims: Claims,
     queues: Queues,
@@ -81,7 +83,8 @@ impl RateGuard {
     }
 
     pub(crate) fn in_memory_with(store: MemoryStore) -> Self {
-        Self::new(Box::new(store), builder::DEFAULT_DEADLINE, OnError::default())
+        let client_address = ClientAddress::peer();
+        Self::new(Box::new(store), builder::DEFAULT_DEADLINE, OnError::default(), client_address)
     }
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
@@ -103,11 +106,18 @@ impl RateGuard {
         RateGuardBuilder::in_memory()
     }
 
-    fn new(store: Box<dyn Store>, deadline: Duration, on_error: OnError) -> Self {
+    fn new(
+        store: Box<dyn Store>,
+        deadline: Duration,
+        on_error: OnError,
+        client_address: ClientAddress,
+    ) -> Self {
         let shared = Shared {
             store,
             deadline,
             on_error,
+            client_address,
+            proxy_warning: Once::new(),
             outage: Outage::new(),
             claims: Claims::default(),
             queues: Queues::default(),
@@ -200,6 +210,15 @@ impl RateGuard {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.shared.store
+    }
+
+    pub(crate) fn client_address(&self) -> &ClientAddress {
+        &self.shared.client_address
+    }
+
+    /// Whether it has been said that there seems to be a proxy that nobody trusts.
+    pub(crate) fn proxy_warning(&self) -> &Once {
+        &self.shared.proxy_warning
     }
 
     /// Tells guards apart, though not from those that are gone.

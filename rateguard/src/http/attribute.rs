@@ -10,6 +10,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web}
 use smallvec::SmallVec;
 
 use super::{
+    client,
     enforce::{Asked, decided, enforce},
     handler_name::handler_name,
     headers::write_decision,
@@ -84,7 +85,7 @@ pub type AskedBy<'a> = (&'a Limit, Key, u32);
 /// Without a `guard` it takes that of the application's data.
 pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
-    limits: [AskedBy<'_>; LIMITS],
+    limits: impl FnOnce(&HttpRequest) -> [AskedBy<'static>; LIMITS],
     handler: H,
     request: HttpRequest,
     payload: web::Payload,
@@ -93,7 +94,12 @@ where
     H: Handler<Args, Output: Responder<Body: 'static>>,
     Args: FromRequest,
 {
-    let Some(guard) = guard.or_else(|| guard_of(&request)) else {
+    let guard = guard.or_else(|| guard_of(&request));
+    if let Some(guard) = guard {
+        client::find(guard, &request);
+    }
+    let limits = limits(&request);
+    let Some(guard) = guard else {
         static LINE: Line = Line::new();
         if LINE.say().is_some() {
             log::error!(

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod attribute;
+pub(crate) mod client;
 mod cost;
 mod enforce;
 mod extract;
@@ -11,7 +12,6 @@ mod handler_name;
 mod headers;
 pub mod key;
 mod middleware;
-pub(crate) mod peer;
 mod refusal;
 pub(crate) mod user;
 

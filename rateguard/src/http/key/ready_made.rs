@@ -9,7 +9,7 @@ use rateguard_grammar::KeyNotation;
 use super::RequestKey;
 use crate::{
     Key,
-    http::{peer, user::UserId},
+    http::{client, user::UserId},
 };
 
 /// One of the keys that need no code: [`ip`], [`user`], [`header`], [`cookie`], [`path`] or [`global`].
@@ -26,8 +26,9 @@ enum Source {
     Path(String),
 }
 
-/// The client's address, as `"ip"` in the attribute: the TCP peer, IPv6 addresses by their /64 network, IPv4-mapped
-/// ones as the IPv4 address they carry. Headers that claim another address are not read.
+/// The client's address, as `"ip"` in the attribute: the TCP peer, or what a trusted proxy says
+/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network, IPv4-mapped ones as the IPv4 address
+/// they carry.
 #[must_use]
 pub fn ip() -> ReadyMade {
     ReadyMade(Source::Ip)
@@ -112,7 +113,7 @@ fn ready_made(notation: &str) -> ReadyMade {
 impl RequestKey for ReadyMade {
     fn key(&self, request: &HttpRequest) -> Option<Key> {
         match &self.0 {
-            Source::Ip => Some(peer::network(request).key("ip")),
+            Source::Ip => Some(client::network(request).key("ip")),
             Source::User => {
                 let extensions = request.extensions();
                 Some(Key::tagged("user", [extensions.get::<UserId>()?.as_str()]))

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 
-use crate::{Key, http::peer};
+use crate::{Key, http::client};
 
 /// Reads the key of a request.
 ///
@@ -46,5 +46,5 @@ impl<V: Into<Key>> KeyValue for Option<V> {
 
 /// The key that a request has, or that of its client's address.
 pub(crate) fn key_or_address(key: Option<Key>, request: &HttpRequest) -> Key {
-    key.unwrap_or_else(|| peer::network(request).key("no key"))
+    key.unwrap_or_else(|| client::network(request).key("no key"))
 }

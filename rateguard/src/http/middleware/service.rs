@@ -14,6 +14,7 @@ use super::limit::{Limit, RateLimit, legal, named_apart, payable};
 use crate::{
     guard::Claim,
     http::{
+        client,
         enforce::{Asked, decided, enforce},
         failure::LimitedError,
         headers::write_decision,
@@ -70,6 +71,7 @@ where
         Box::pin(async move {
             let passed = {
                 let request = request.request();
+                client::find(&guard, request);
                 let asked: SmallVec<[Asked<'_>; 1]> =
                     limits.iter().map(|limit| limit.asked(request)).collect();
                 enforce(&guard, &asked, request).await

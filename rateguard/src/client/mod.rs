@@ -1,0 +1,298 @@
+//! Whose request it is, when proxies stand between: pure functions of a peer and the values of a header.
+
+mod header;
+mod network;
+
+use std::{error::Error, fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use self::header::Header;
+pub(crate) use self::network::Network;
+
+/// How the address of a client is found: for the key `"ip"`, and for requests that have no other key.
+///
+/// By default it is that of the TCP peer, and no header is read: whoever connects can write any header. Behind proxies
+/// all requests come from them; then say which they are, and in which header they write where a request came from:
+///
+/// ```
+/// # use rateguard::{ClientAddress, RateGuard};
+/// let guard = RateGuard::builder()
+///     .client_address(ClientAddress::behind(["10.0.0.0/8", "fd00::/8"])?)
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The header is read only if the peer is a trusted proxy, all its lines, from the right: the last proxy wrote the last
+/// address. The first address that is not a trusted proxy's is the client. What is no address ends the walk: then the
+/// client is the last proxy that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddress {
+    proxies: Vec<IpNet>,
+    trusts_unix_sockets: bool,
+    header: Header,
+    ipv6_prefix: u8,
+}
+
+impl ClientAddress {
+    /// The address of the TCP peer.
+    #[must_use]
+    pub fn peer() -> Self {
+        Self {
+            proxies: Vec::new(),
+            trusts_unix_sockets: false,
+            header: Header::default(),
+            ipv6_prefix: 64,
+        }
+    }
+
+    /// The address that these proxies tell, each an address or a network such as `10.0.0.0/8`, in `X-Forwarded-For`
+    /// unless [`header`](Self::header) says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if one of them is neither, or is a network of all addresses.
+    pub fn behind<P: AsRef<str>>(
+        proxies: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ClientAddressError> {
+        let proxies = proxies.into_iter().map(|proxy| network::parse(proxy.as_ref()));
+        Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
+    }
+
+    /// The address that whoever connects tells. **Dangerous:** any client that can connect can be anybody. Only for
+    /// servers that nobody but their proxies can reach.
+    #[must_use]
+    pub fn trusting_every_peer_dangerously() -> Self {
+        let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
+        Self { proxies: all.to_vec(), ..Self::peer() }
+    }
+
+    /// The header that the proxies write: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any that has
+    /// addresses alone in it, such as `X-Real-IP` or `CF-Connecting-IP`. No other is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if it is no header's name.
+    pub fn header(mut self, name: &str) -> Result<Self, ClientAddressError> {
+        self.header = Header::named(name).ok_or_else(|| refuse(name, Problem::Header))?;
+        Ok(self)
+    }
+
+    /// Trusts whoever connects over a Unix socket. Without it, requests over such a socket are limited all together.
+    #[must_use]
+    pub fn trust_unix_sockets(mut self) -> Self {
+        self.trusts_unix_sockets = true;
+        self
+    }
+
+    /// How many leading bits of an IPv6 address are one client, from 32 to 128. Default: 64, as that much is handed out to
+    /// one customer at least (RFC 6177). Many are given a /56.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if it is out of range.
+    pub fn ipv6_prefix(mut self, bits: u8) -> Result<Self, ClientAddressError> {
+        if !(32..=128).contains(&bits) {
+            return Err(refuse(&bits.to_string(), Problem::Prefix));
+        }
+        self.ipv6_prefix = bits;
+        Ok(self)
+    }
+
+    /// Whether no header is ever read.
+    pub(crate) fn is_peer(&self) -> bool {
+        self.proxies.is_empty() && !self.trusts_unix_sockets
+    }
+
+    pub(crate) fn header_name(&self) -> &str {
+        self.header.name()
+    }
+
+    /// The network of the client of a request from this peer (none over a Unix socket), with these lines of the header.
+    pub(crate) fn network<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> Network {
+        match self.address(peer, lines) {
+            Some(address) => Network::of(address, self.ipv6_prefix),
+            None => Network::None,
+        }
+    }
+
+    fn address<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> Option<IpAddr> {
+        let mut last = peer.map(|peer| peer.to_canonical());
+        let is_trusted = match last {
+            Some(peer) => self.trusts(peer),
+            None => self.trusts_unix_sockets,
+        };
+        if !is_trusted {
+            return last;
+        }
+        for entry in lines.rev().flat_map(|line| self.header.entries(line).into_iter().rev()) {
+            let Some(address) = self.header.address(entry) else { break };
+            last = Some(address);
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|proxies| proxies.contains(&address))
+    }
+}
+
+impl Default for ClientAddress {
+    fn default() -> Self {
+        Self::peer()
+    }
+}
+
+fn refuse(text: &str, problem: Problem) -> ClientAddressError {
+    ClientAddressError { text: text.chars().take(60).collect(), problem }
+}
+
+/// Something that says not how the address of a client is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddressError {
+    text: String,
+    problem: Problem,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    Proxy,
+    Everybody,
+    Header,
+    Prefix,
+}
+
+impl fmt::Display for ClientAddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.text;
+        match self.problem {
+            Problem::Proxy => write!(
+                f,
+                "`{text}` is not a proxy; write an address or a network, such as \"10.0.0.1\", \"10.0.0.0/8\" or \"fd00::/8\""
+            ),
+            Problem::Everybody => write!(
+                f,
+                "`{text}` trusts everybody, so any client could be anybody; if nobody but proxies can connect, say `ClientAddress::trusting_every_peer_dangerously`"
+            ),
+            Problem::Header => write!(f, "`{text}` is not the name of a header"),
+            Problem::Prefix => {
+                write!(f, "`{text}` is not a prefix of IPv6 addresses; legal are 32 to 128 bits")
+            }
+        }
+    }
+}
+
+impl Error for ClientAddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client of a request from this peer with these lines.
+    fn client(rule: &ClientAddress, peer: &str, lines: &[&str]) -> String {
+        let lines = lines.iter().map(|line| line.as_bytes());
+        rule.address(peer.parse().ok(), lines).map_or("nobody".to_owned(), |it| it.to_string())
+    }
+
+    #[test]
+    fn the_header_is_read_from_the_right_to_the_first_who_is_no_proxy() {
+        let rule = ClientAddress::behind(["10.0.0.0/8", "2001:db8::1"]).unwrap();
+        for (peer, lines, expected) in [
+            // Nobody who is not trusted is believed.
+            ("192.0.2.1", &["198.51.100.1"][..], "192.0.2.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("2001:db8::1", &["198.51.100.1"], "198.51.100.1"),
+            ("2001:db8::2", &["198.51.100.1"], "2001:db8::2"),
+            // What the client wrote itself stands on the left.
+            ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.9"], "198.51.100.1"),
+            ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.9, 10.0.0.8"], "198.51.100.1"),
+            // All of them proxies: the outermost.
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            // What is no address ends the walk at the last good hop.
+            ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1, , 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["198.51.100.1, 10.0.0.999, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            // As proxies write them.
+            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
+            ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["fe80::7%eth0"], "fe80::7"),
+            ("10.0.0.1", &["198.51.100.01"], "10.0.0.1"),
+            ("10.0.0.1", &["\u{ff11}98.51.100.1"], "10.0.0.1"),
+        ] {
+            assert_eq!(client(&rule, peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_as_rfc_7239_writes_it() {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap().header("Forwarded").unwrap();
+        for (lines, expected) in [
+            (&["for=198.51.100.1"][..], "198.51.100.1"),
+            (&["For=\"[2001:db8::7]:4711\";proto=https"], "2001:db8::7"),
+            (&["proto=https ; for=198.51.100.1;by=10.0.0.1"], "198.51.100.1"),
+            (&["for=1.1.1.1, for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
+            (&["for=1.1.1.1", "for=198.51.100.1:80"], "198.51.100.1"),
+            // A comma or a semicolon between quotes is none.
+            (&["for=1.1.1.1;host=\"a, for=2.2.2.2\", for=198.51.100.1"], "198.51.100.1"),
+            (&["for=unknown"], "10.0.0.1"),
+            (&["for=_hidden"], "10.0.0.1"),
+            (&["proto=https"], "10.0.0.1"),
+            (&["198.51.100.1"], "10.0.0.1"),
+            // Two clients in one element are none.
+            (&["for=1.1.1.1;for=198.51.100.1"], "10.0.0.1"),
+            (&["for=\"198.51.100.1"], "10.0.0.1"),
+        ] {
+            assert_eq!(client(&rule, "10.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_trusted_if_it_is_said_so() {
+        let lines = ["198.51.100.1"];
+        assert_eq!(client(&ClientAddress::peer(), "", &lines), "nobody");
+        let rule = ClientAddress::peer().trust_unix_sockets();
+        assert_eq!(client(&rule, "", &lines), "198.51.100.1");
+        assert_eq!(client(&rule, "", &[]), "nobody");
+        assert_eq!(client(&rule, "192.0.2.1", &lines), "192.0.2.1");
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_with_what_is_legal() {
+        for (proxy, reason) in [
+            ("", "is not a proxy"),
+            ("10.0.0.0/33", "is not a proxy"),
+            ("10.0.0", "is not a proxy"),
+            ("example.org", "is not a proxy"),
+            ("0.0.0.0/0", "trusts everybody"),
+            ("::/0", "trusts everybody"),
+            ("::ffff:0.0.0.0/96", "trusts everybody"),
+        ] {
+            let error = ClientAddress::behind([proxy]).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(ClientAddress::peer().header("X Forwarded").is_err());
+        assert!(ClientAddress::peer().ipv6_prefix(31).is_err());
+        let mapped = ClientAddress::behind(["::ffff:10.0.0.0/104"]).unwrap();
+        assert_eq!(client(&mapped, "10.1.2.3", &["198.51.100.1"]), "198.51.100.1");
+        let all = ClientAddress::trusting_every_peer_dangerously();
+        assert_eq!(client(&all, "192.0.2.1", &["198.51.100.1"]), "198.51.100.1");
+    }
+}

@@ -1,0 +1,92 @@
+//! What is counted as one client.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{ClientAddressError, Problem, refuse};
+use crate::Key;
+
+/// An IPv4 address, or the network of an IPv6 one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    V4(Ipv4Addr),
+    V6 {
+        first: Ipv6Addr,
+        bits: u8,
+    },
+    /// The connection has no address, as on a Unix socket.
+    None,
+}
+
+impl Network {
+    /// The network of this address, of so many bits if it is an IPv6 one.
+    pub(super) fn of(address: IpAddr, bits: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self::V4(v4),
+            IpAddr::V6(v6) => Self::V6 {
+                // The prefix is in range.
+                first: Ipv6Net::new(v6, bits).map_or(v6, |network| network.network()),
+                bits,
+            },
+        }
+    }
+
+    /// The key of this network, among the keys with this tag.
+    pub(crate) fn key(self, tag: &'static str) -> Key {
+        match self {
+            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()]),
+            Self::V6 { first, bits } => {
+                Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
+            }
+            Self::None => Key::tagged(tag, [b"none"]),
+        }
+    }
+}
+
+/// A proxy's address, or a network of proxies.
+pub(super) fn parse(text: &str) -> Result<IpNet, ClientAddressError> {
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))
+        .map_err(|_| refuse(text, Problem::Proxy))?;
+    let network = match network {
+        // IPv4 in the notation of IPv6; whoever connects is compared as IPv4.
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
+            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(network, IpNet::V4),
+            None => network,
+        },
+        _ => network,
+    };
+    if network.prefix_len() == 0 {
+        return Err(refuse(text, Problem::Everybody));
+    }
+    Ok(network.trunc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(address: &str) -> Network {
+        Network::of(address.parse().unwrap(), 64)
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        let wide = |address: &str| Network::of(address.parse().unwrap(), 48);
+        assert_eq!(wide("2001:db8:1:2::1"), wide("2001:db8:1:3::1"));
+        // Networks of two sizes are two clients, though they begin alike.
+        assert_ne!(wide("2001:db8:1::").key("ip"), of("2001:db8:1::").key("ip"));
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_client_and_shares_with_no_other() {
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+        assert_ne!(of("::ffff:192.0.2.7"), of("::ffff:192.0.2.8"));
+        assert_ne!(of("::1"), of("::ffff:192.0.2.7"));
+        assert_ne!(of("::1"), of("0.0.0.1"));
+    }
+}

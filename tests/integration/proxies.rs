@@ -1,0 +1,93 @@
+//! Clients behind proxies. What each header means is in the unit tests; here is who is counted together.
+
+use std::net::SocketAddr;
+
+use actix_web::{
+    App, get,
+    test::{TestRequest, init_service},
+    web,
+};
+use rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
+
+use crate::support::{
+    app::{from_client, send},
+    log_lines,
+};
+
+#[get("/attribute")]
+#[rate_limit(rate = "1/minute", key = "ip")]
+async fn attribute() -> &'static str {
+    "ok"
+}
+
+#[get("/missing")]
+#[rate_limit(rate = "1/minute", key = "header:X-Api-Key")]
+async fn missing() -> &'static str {
+    "ok"
+}
+
+fn behind(header: &str) -> RateGuard {
+    let rule = ClientAddress::behind(["192.0.2.0/24"]).unwrap().header(header).unwrap();
+    RateGuard::builder().client_address(rule).build().unwrap()
+}
+
+#[actix_web::test]
+async fn each_client_behind_a_trusted_proxy_has_a_limit_of_its_own() {
+    for header in ["X-Forwarded-For", "X-Real-IP"] {
+        let guard = behind(header);
+        let app = init_service(
+            App::new().app_data(guard.clone()).service(attribute).service(missing).service(
+                web::resource("/middleware")
+                    .wrap(RateLimit::new(&guard, "1/minute").by(key::ip()))
+                    .route(web::get().to(async || "ok")),
+            ),
+        )
+        .await;
+        for path in ["/attribute", "/middleware", "/missing"] {
+            let ask = async |proxy, addresses: &str| {
+                let request = TestRequest::get().uri(path).insert_header((header, addresses));
+                send(&app, from_client(proxy, request)).await.status
+            };
+            assert_eq!([ask(1, "198.51.100.1").await, ask(1, "198.51.100.2").await], [200, 200]);
+            // Through another proxy it is the same client, whatever it claims to be.
+            assert_eq!(ask(2, "198.51.100.1").await, 429, "{path}");
+            assert_eq!(ask(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
+            // Of an IPv6 client the network counts.
+            assert_eq!(
+                [ask(1, "2001:db8::1").await, ask(1, "2001:db8::2").await],
+                [200, 429],
+                "{path}"
+            );
+            // Another header is not read: this is the proxy itself.
+            let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=8.8.8.8"));
+            assert_eq!(send(&app, from_client(1, request)).await.status, 200);
+            let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));
+            assert_eq!(send(&app, from_client(1, request)).await.status, 429, "{path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_connects_without_a_trusted_proxy_is_not_believed() {
+    let app = app!(behind("X-Forwarded-For"), attribute);
+    for (address, status) in [("198.51.100.1", 200), ("198.51.100.2", 429)] {
+        let stranger = SocketAddr::from(([203, 0, 113, 9], 40_000));
+        let request = TestRequest::get().uri("/attribute").peer_addr(stranger);
+        let request = request.insert_header(("X-Forwarded-For", address));
+        assert_eq!(send(&app, request).await.status, status);
+    }
+}
+
+#[actix_web::test]
+async fn a_proxy_that_nobody_mentioned_is_said_in_the_log() {
+    log_lines::collect();
+    let app = app!(RateGuard::in_memory(), attribute);
+    for client in 1..5 {
+        let request = TestRequest::get().uri("/attribute");
+        let request = request.insert_header(("X-Forwarded-For", "198.51.100.1"));
+        assert_eq!(send(&app, from_client(client, request)).await.status, 200);
+    }
+    // Other tests may have made it say so, too.
+    let lines = log_lines::with("no proxy is trusted");
+    assert!(!lines.is_empty() && !lines[0].contains("198.51.100.1"), "{lines:?}");
+}
