@@ -118,6 +118,60 @@ async fn an_error_that_passes_two_limits_tells_what_is_left_of_both() {
     assert_eq!((failed.status, &failed.numbers().unwrap()[..2]), (404, &[5, 5][..]));
 }
 
+/// An error that says its status in its answer alone.
+#[derive(Debug)]
+struct Refused;
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+impl actix_web::ResponseError for Refused {
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::Unauthorized().body("no")
+    }
+}
+
+#[actix_web::test]
+async fn what_counts_of_an_error_is_what_the_client_sees() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, "2/hour").count("status:401".parse().unwrap());
+    let fails = web::resource("/").wrap_fn(|request, service| {
+        let answer = service.call(request);
+        async {
+            let _ = answer.await?;
+            Err::<ServiceResponse, _>(Refused.into())
+        }
+    });
+    let app =
+        init_service(App::new().service(fails.route(web::get().to(async || "ok")).wrap(limit)))
+            .await;
+    let first = get(&app, 1, "/").await;
+    assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "no", 1));
+    assert_eq!(statuses(&app, 1, "/", 2).await, [401, 429]);
+    // An answer that can be given once is given.
+    let once = web::resource("/").wrap_fn(|request, service| {
+        let answer = service.call(request);
+        async {
+            let _ = answer.await?;
+            let answer = HttpResponse::Unauthorized().body("once");
+            let error = error::InternalError::from_response("", answer);
+            Err::<ServiceResponse, _>(error.into())
+        }
+    });
+    let guard = RateGuard::in_memory();
+    let [inner, outer] = ["inner", "outer"]
+        .map(|name| RateLimit::new(&guard, "2/hour").count(Count::Failure).name(name));
+    let app = init_service(
+        App::new().service(once.route(web::get().to(async || "ok")).wrap(inner).wrap(outer)),
+    )
+    .await;
+    let first = get(&app, 1, "/").await;
+    assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "once", 1));
+}
+
 /// However many come at once, no more of those that count are handled than the limit.
 #[actix_web::test]
 async fn it_is_exact_under_concurrency() {

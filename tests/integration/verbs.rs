@@ -130,6 +130,17 @@ async fn only_the_key_that_was_named_last_is_settled() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_named_twice_is_settled_where_it_was_named_last() {
+    let guard = RateGuard::in_memory();
+    let [a, b] = ["a", "b"].map(|name| Policy::new(name, "100/day").unwrap());
+    let key = Key::global();
+    let request = guard.request(&a, &key).and(&b, &key).cost(20).and(&a, &key).cost(30);
+    request.reserve().await.unwrap().settle(10).await.unwrap();
+    assert_eq!(guard.peek(&a, &key).await.unwrap().remaining(), 89);
+    assert_eq!(guard.peek(&b, &key).await.unwrap().remaining(), 80);
+}
+
+#[tokio::test]
 async fn a_log_takes_ten_thousand_at_once_at_the_most() {
     let server = RedisServer::start();
     for guard in [RateGuard::in_memory(), server.guard("log")] {
@@ -140,6 +151,14 @@ async fn a_log_takes_ten_thousand_at_once_at_the_most() {
         // What has been used is charged nevertheless, in several steps.
         let charged = guard.request(&log, &key).cost(15_000).charge().await.unwrap();
         assert_eq!(charged.remaining(), 5_000);
+        // The numbers are for as much once more.
+        assert_eq!(charged.standings()[0].retry_after(), None);
+        let both = Policy::new("both", "100000/hour; 20000/hour token_bucket").unwrap();
+        let charged = guard.request(&both, &key).cost(15_000).charge().await.unwrap();
+        let remaining: Vec<_> = charged.standings().iter().map(|it| it.remaining()).collect();
+        assert!(remaining[0] == 85_000 && (5_000..5_100).contains(&remaining[1]), "{remaining:?}");
+        let wait = charged.standings()[1].retry_after().unwrap();
+        assert!(wait.as_secs().abs_diff(1_800) < 60, "{wait:?}");
         let bucket = Policy::new("bucket", "30000/day token_bucket").unwrap();
         assert!(guard.request(&bucket, &key).cost(30_000).check().await.unwrap().is_allowed());
     }

@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::future::join_all;
 use rateguard::{
-    Key, MemoryStore, Policy, RateGuard,
+    Key, MemoryStore, Policy, RateGuard, StoreError,
     store::{Answer, Charge, Operation, Store},
-    test_util::TokioClock,
+    test_util::{FaultyStore, TokioClock},
 };
 use tokio::time::Instant;
 
@@ -204,6 +204,68 @@ async fn what_is_known_at_once_is_said_at_once_also_behind_others() {
     };
     let (first, ()) = futures_util::future::join(first, others).await;
     assert!(first.unwrap().is_allowed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_which_nothing_is_asked_is_not_waited_for() {
+    let guard = guard();
+    let (rare, other) =
+        (Policy::new("rare", "1/hour").unwrap(), Policy::new("other", "100/s").unwrap());
+    let key = Key::global();
+    assert!(guard.allows(&rare, &key).await);
+    let asks = async {
+        tokio::time::sleep(SECOND).await;
+        let request = guard.request(&rare, &key).cost(0).and(&other, &key);
+        let start = Instant::now();
+        assert!(request.check_or_wait(600 * SECOND).await.unwrap().is_allowed());
+        start.elapsed()
+    };
+    let waits = guard.check_or_wait(&rare, &key, 7_200 * SECOND);
+    let (_, waited) = futures_util::future::join(waits, asks).await;
+    assert_eq!(waited, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_one_key_again_holds_up_nobody_of_another() {
+    let guard = guard();
+    let (a, b) = (Policy::new("a", "1/hour").unwrap(), Policy::new("b", "1/15s").unwrap());
+    let key = Key::global();
+    assert!(guard.allows(&a, &key).await && guard.allows(&b, &key).await);
+    let both = guard.request(&a, &key).and(&b, &key);
+    let others = async {
+        // In the moment in which a has room, b has none, and then a has none again.
+        tokio::time::sleep(3_599 * SECOND).await;
+        assert!(guard.allows(&b, &key).await);
+        tokio::time::sleep(2 * SECOND).await;
+        assert!(guard.allows(&a, &key).await);
+        tokio::time::sleep(20 * SECOND).await;
+        let start = Instant::now();
+        assert!(guard.check_or_wait(&b, &key, 600 * SECOND).await.unwrap().is_allowed());
+        start.elapsed()
+    };
+    let (both, waited) =
+        futures_util::future::join(both.check_or_wait(20_000 * SECOND), others).await;
+    assert!(both.unwrap().is_allowed());
+    assert!(waited < 16 * SECOND, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_behind_others_is_counted_as_well() {
+    let store = FaultyStore::new(MemoryStore::new().clock(TokioClock::new()));
+    let guard = RateGuard::builder().store(store.clone()).build().unwrap();
+    let (policy, key) = (Policy::new("jobs", "1/hour").unwrap(), Key::global());
+    assert!(guard.allows(&policy, &key).await);
+    let behind = async {
+        tokio::time::sleep(SECOND).await;
+        store.fail(StoreError::Unreachable);
+        for _ in 0..5 {
+            assert!(guard.check_or_wait(&policy, &key, SECOND).await.is_err());
+        }
+        assert_eq!(guard.failures().open, 5);
+        store.work();
+    };
+    let waits = guard.check_or_wait(&policy, &key, 7_200 * SECOND);
+    assert!(futures_util::future::join(waits, behind).await.0.unwrap().is_allowed());
 }
 
 /// A store whose answers never come to be.

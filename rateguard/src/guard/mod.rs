@@ -160,7 +160,7 @@ impl RateGuard {
                 _ => charge.cost,
             })
             .collect();
-        loop {
+        for number in 1.. {
             let mut step: SmallVec<[Charge<'_>; 1]> = charges.into();
             for (charge, left) in step.iter_mut().zip(&mut left) {
                 charge.cost = match charge.quota.algorithm() {
@@ -171,9 +171,15 @@ impl RateGuard {
             }
             let verdict = self.ask(Operation::Charge, &step).await?;
             if left.iter().all(|left| *left == 0) {
-                return Ok(verdict);
+                if number == 1 {
+                    return Ok(verdict);
+                }
+                break;
             }
         }
+        // The last step was a part of it; how things stand for as much once more is another question.
+        let levels = self.ask(Operation::Peek, charges).await?;
+        Ok(Verdict::new(true, levels.levels().zip(levels.receipts())))
     }
 
     async fn ask(

@@ -123,10 +123,13 @@ impl<'a> Request<'a> {
     }
 
     /// Takes what is asked for whether there is room for it or not, for what has been used already. What is beyond the
-    /// limit counts like the rest, but in a log, where all of it would leave at one moment. More than
-    /// [`max_cost`](crate::Quota::max_cost) is charged to a log in several steps.
+    /// limit counts like the rest, but in a log, where all of it would leave at one moment.
+    ///
+    /// More than [`max_cost`](crate::Quota::max_cost) is charged to a log in several steps, each within the deadline.
     ///
     /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer in time. It may yet have been charged, or a part of it.
     ///
     /// # Panics
     ///
@@ -187,6 +190,7 @@ impl<'a> Request<'a> {
                 if let Some(known) = charges.iter_mut().find(|known| is_its(known)) {
                     // The same key under the same policy once more.
                     known.charge.cost = known.charge.cost.saturating_add(asked.cost);
+                    known.limit = limit;
                     continue;
                 }
                 // Of another policy of this name, which is a mistake: both are kept to.

@@ -43,6 +43,8 @@ pub struct Reservation {
     decision: Decision,
     /// In the order of the decision's standings.
     taken: Vec<Taken>,
+    /// How many units were asked for of the key that was named last.
+    asked_last: u32,
 }
 
 struct Taken {
@@ -88,7 +90,8 @@ impl Reservation {
                 receipt,
             })
             .collect();
-        Self { guard: guard.clone(), on_error, decision, taken }
+        let asked_last = limits.last().map_or(0, |asked| asked.cost);
+        Self { guard: guard.clone(), on_error, decision, taken, asked_last }
     }
 
     /// What was decided. If it is a denial, nothing was taken, and nothing will be charged or given back.
@@ -123,7 +126,8 @@ impl Reservation {
     /// Corrects what was taken of the key that was named last to `cost` units: gives back what was too much, or charges
     /// what was too little, also beyond the limit, since it has been used. What was taken of other keys stays taken.
     ///
-    /// The answer says how the quotas stand after that.
+    /// The answer says how the quotas stand after that. More than [`max_cost`](Quota::max_cost) is charged to a log in
+    /// several steps, each within the deadline.
     ///
     /// # Errors
     ///
@@ -133,15 +137,11 @@ impl Reservation {
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
             let last = self.taken.iter().map(|taken| taken.limit).max();
-            let is_last = |taken: &Taken| Some(taken.limit) == last;
-            self.apply(Operation::Refund, |taken| {
-                if is_last(taken) { taken.cost.saturating_sub(cost) } else { 0 }
-            })
-            .await?;
-            self.apply(Operation::Charge, |taken| {
-                if is_last(taken) { cost.saturating_sub(taken.cost) } else { 0 }
-            })
-            .await?;
+            let of_last =
+                |units: u32| move |taken: &Taken| if Some(taken.limit) == last { units } else { 0 };
+            let asked = self.asked_last;
+            self.apply(Operation::Refund, of_last(asked.saturating_sub(cost))).await?;
+            self.apply(Operation::Charge, of_last(cost.saturating_sub(asked))).await?;
         }
         Ok(self.decision)
     }

@@ -27,13 +27,14 @@ impl Request<'_> {
     /// Takes what is asked for as soon as there is room for it, if that is within `max`.
     ///
     /// Those of one guard who wait for a key are served in the order in which they came, also if the first of them asks for
-    /// much. Of several keys it waits for the one that will have room last. Waiting guards of different processes compete,
+    /// much. Of several keys it waits for the one that will have room last, and once for each, so others may come before it
+    /// at a key that it has to wait for again. Waiting guards of different processes compete,
     /// as each asks at the moment at which there is room. Who does not wait, as [`check`](Self::check), does not queue
     /// either, and may take what others wait for: a key that background jobs wait for is best left to them.
     ///
     /// If there will be no room within `max`, so far as the store knows, the answer is a denial at once, and if others are
     /// still before it then, a denial after `max`; a denial takes nothing. It may also be dropped at any time: what it has
-    /// taken then is given back. While it is neither polled nor dropped, those behind it wait as well.
+    /// taken then is given back, if the store answers in time. While it is neither polled nor dropped, those behind it wait as well.
     ///
     /// # Errors
     ///
@@ -45,17 +46,19 @@ impl Request<'_> {
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
         let queues = &self.guard().shared.queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, it.key)).collect();
+        // Of which something is asked.
+        let asked: Vec<_> =
+            self.limits().zip(&ids).filter(|(it, _)| it.cost > 0).map(|(_, id)| id).collect();
         let until = Instant::now() + max.min(LONGEST);
         // One at a time is held, so no two wait for each other; and each once, so that it comes to an end.
         let mut turn: Option<Turn<'_>> = None;
         let mut had = Vec::new();
         loop {
-            let is_free = self.limits().all(|it| it.cost == 0);
             let others_wait_for =
-                ids.iter().find(|id| !is_free && !had.contains(*id) && queues.has(id));
+                asked.iter().copied().find(|id| !had.contains(*id) && queues.has(id));
             let decision = match others_wait_for {
                 None => self.check_or_give_back().await?,
-                Some(_) => self.peek().await?.denied(),
+                Some(_) => self.denied_by_others().await?,
             };
             if decision.is_allowed() {
                 return Ok(decision);
@@ -70,19 +73,29 @@ impl Request<'_> {
                 Some(id) if wait.is_zero() => id,
                 _ => &ids[self.limit_of(&decision)],
             };
+            if turn.as_ref().is_some_and(|turn| turn.id() != wanted) {
+                // Others need not wait for a key that is not waited for here.
+                turn = None;
+            }
             if had.contains(wanted) {
                 sleep_until(then).await;
                 continue;
             }
-            // The turn that it had is over before it waits for another.
-            drop(turn.take());
             match timeout_at(until, queues.turn(wanted.clone())).await {
                 Ok(its_turn) => turn = Some(its_turn),
                 // What there may be room for is for those who came before.
-                Err(_) => return Ok(self.peek().await?.denied()),
+                Err(_) => return self.denied_by_others().await,
             }
             had.push(wanted.clone());
         }
+    }
+
+    /// A denial, though there may be room, which is for others.
+    async fn denied_by_others(&self) -> Result<Decision, Unavailable> {
+        let peek = self.peek().await;
+        // It stands for a check.
+        peek.map(Decision::denied)
+            .map_err(|error| self.guard().unavailable(error.cause(), self.on_error()))
     }
 
     /// The place of the limit that a denial has to wait for longest.
@@ -185,7 +198,7 @@ impl Queues {
             Arc::clone(&queue.turn)
         };
         let place = Place { queues: self, id };
-        Turn { _turn: lock.lock_owned().await, _place: place }
+        Turn { _turn: lock.lock_owned().await, place }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, Queue>> {
@@ -196,7 +209,13 @@ impl Queues {
 /// The turn goes to the next before the place does.
 struct Turn<'a> {
     _turn: sync::OwnedMutexGuard<()>,
-    _place: Place<'a>,
+    place: Place<'a>,
+}
+
+impl Turn<'_> {
+    fn id(&self) -> &QueueId {
+        &self.place.id
+    }
 }
 
 /// A place in a queue.

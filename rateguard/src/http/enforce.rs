@@ -70,6 +70,11 @@ impl Passed {
         Self { decision: None, provisional: None }
     }
 
+    /// Whether nothing was decided.
+    pub(super) fn is_uncounted(&self) -> bool {
+        self.decision.is_none()
+    }
+
     /// Gives back what this answer does not count for, and says what was decided, with what the limits have left then.
     pub(super) async fn answered(self, status: StatusCode) -> Option<Decided> {
         let (place, decision) = self.decision?;

@@ -1,6 +1,6 @@
 //! Errors that pass a limit on their way out.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use actix_web::{Error, HttpResponse, ResponseError, http::StatusCode};
 
@@ -13,17 +13,21 @@ use crate::Decision;
 /// handlers and extractors are responses already when they come by here; this is for inner middlewares that fail.
 pub(super) struct LimitedError {
     error: Error,
+    /// Its answer, until it is asked for it.
+    response: Cell<Option<HttpResponse>>,
+    status: StatusCode,
     decision: Decision,
 }
 
 impl LimitedError {
-    pub(super) fn new(error: Error, decision: Decision) -> Self {
+    pub(super) fn new(error: Error, response: HttpResponse, decision: Decision) -> Self {
         // An inner limit may have left the client less.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,
         };
-        Self { error, decision }
+        let status = response.status();
+        Self { error, response: Cell::new(Some(response)), status, decision }
     }
 }
 
@@ -41,11 +45,11 @@ impl fmt::Display for LimitedError {
 
 impl ResponseError for LimitedError {
     fn status_code(&self) -> StatusCode {
-        self.error.as_response_error().status_code()
+        self.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = self.error.error_response();
+        let mut response = self.response.take().unwrap_or_else(|| self.error.error_response());
         headers::write_decision(&self.decision, response.headers_mut());
         response
     }

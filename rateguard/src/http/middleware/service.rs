@@ -94,11 +94,15 @@ where
                     write_decided(&mut response);
                     Ok(response)
                 }
+                Err(error) if passed.is_uncounted() => Err(error),
                 Err(error) => {
-                    let status = error.as_response_error().status_code();
+                    // Its answer decides, which it may give only once.
+                    let response = error.error_response();
                     // What other limits have decided, they tell themselves.
-                    match passed.answered(status).await {
-                        Some(decided) => Err(LimitedError::new(error, decided.decision).into()),
+                    match passed.answered(response.status()).await {
+                        Some(decided) => {
+                            Err(LimitedError::new(error, response, decided.decision).into())
+                        }
                         None => Err(error),
                     }
                 }
