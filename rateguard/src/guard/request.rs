@@ -160,7 +160,14 @@ impl<'a> Request<'a> {
         let charges = self.charges();
         let charge_list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         let verdict = self.guard.apply(operation, &charge_list, || self.on_error()).await?;
-        Ok((self.decision(&charges, &verdict), verdict))
+        let decision = self.decision(&charges, &verdict);
+        if operation == Operation::Check && !decision.is_allowed() {
+            log::debug!(
+                target: "rateguard",
+                "denied by `{}`, {}", decision.policy(), decision.quota()
+            );
+        }
+        Ok((decision, verdict))
     }
 
     pub(super) fn decision(&self, charges: &[OfLimit<'_>], verdict: &Verdict) -> Decision {
@@ -168,14 +175,7 @@ impl<'a> Request<'a> {
             let name = Arc::clone(self.limits[of_limit.limit].policy.shared_name());
             Standing::new(name, of_limit.charge.quota, of_limit.charge.cost, level)
         });
-        let decision = Decision::new(verdict.is_allowed(), standings.collect());
-        if !decision.is_allowed() {
-            log::debug!(
-                target: "rateguard",
-                "denied by `{}`, {}", decision.policy(), decision.quota()
-            );
-        }
-        decision
+        Decision::new(verdict.is_allowed(), standings.collect())
     }
 
     /// A charge for each quota of each limit.

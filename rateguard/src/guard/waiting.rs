@@ -20,6 +20,8 @@ use crate::{
     store::{Answer, Charge, Operation},
 };
 
+/// No wait is shorter, however soon a store says that there is room: Tokio's timer counts no less.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// No wait is longer: twice the longest window.
 const LONGEST: Duration = Duration::from_secs(2 * 365 * 86_400);
 
@@ -65,7 +67,7 @@ impl Request<'_> {
             }
             // A cost that never has room is not waited for.
             let Some(wait) = decision.retry_after() else { return Ok(decision) };
-            let then = Instant::now() + wait.min(LONGEST);
+            let then = Instant::now() + wait.clamp(SHORTEST, LONGEST);
             if then > until {
                 return Ok(decision);
             }
