@@ -47,7 +47,8 @@ impl FromStr for KeyNotation {
 }
 
 /// Whether `name` is a `token` of RFC 9110, section 5.6.2, as header and cookie names are.
-fn is_token(name: &str) -> bool {
+#[must_use]
+pub fn is_token(name: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_tchar)
 }

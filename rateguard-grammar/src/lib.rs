@@ -16,7 +16,7 @@ mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use count::{Count, CountError};
-pub use key::{KeyNotation, KeyNotationError};
+pub use key::{KeyNotation, KeyNotationError, is_token};
 pub use name::{NameError, check_name};
 pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};

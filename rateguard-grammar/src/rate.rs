@@ -48,22 +48,6 @@ fn number(text: &str) -> Option<Result<u32, QuotaError>> {
     is_number.then(|| text.parse().map_err(|_| QuotaError::Limit))
 }
 
-impl TryFrom<&str> for Quota {
-    type Error = RateError;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for Quota {
-    type Error = RateError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.limit())?;
@@ -133,7 +117,7 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// So that a [`Quota`] can stand where text that is read as a quota can.
+/// So that [`Quotas`] and a [`Quota`] can stand where text that is read as quotas can.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}

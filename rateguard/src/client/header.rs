@@ -1,6 +1,11 @@
 //! The header in which proxies write where a request came from.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
+
+use rateguard_grammar::is_token;
 
 /// A header and its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,25 +13,18 @@ pub(super) enum Header {
     /// RFC 7239.
     Forwarded,
     /// Addresses with commas between, or one alone.
-    Addresses(String),
-}
-
-impl Default for Header {
-    fn default() -> Self {
-        Self::Addresses("x-forwarded-for".to_owned())
-    }
+    Addresses(Cow<'static, str>),
 }
 
 impl Header {
-    /// The header of this name, if it can be one's (a `token` of RFC 9110, section 5.6.2).
+    pub(super) const X_FORWARDED_FOR: Self = Self::Addresses(Cow::Borrowed("x-forwarded-for"));
+
+    /// The header of this name, if it can be one's.
     pub(super) fn named(name: &str) -> Option<Self> {
-        let is_tchar =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_tchar) {
-            return None;
-        }
-        let name = name.to_ascii_lowercase();
-        Some(if name == "forwarded" { Self::Forwarded } else { Self::Addresses(name) })
+        is_token(name).then(|| match name.to_ascii_lowercase() {
+            name if name == "forwarded" => Self::Forwarded,
+            name => Self::Addresses(Cow::Owned(name)),
+        })
     }
 
     pub(super) fn name(&self) -> &str {

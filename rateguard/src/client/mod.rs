@@ -37,11 +37,11 @@ pub struct ClientAddress {
 impl ClientAddress {
     /// The address of the TCP peer.
     #[must_use]
-    pub fn peer() -> Self {
+    pub const fn peer() -> Self {
         Self {
             proxies: Vec::new(),
             trusts_unix_sockets: false,
-            header: Header::default(),
+            header: Header::X_FORWARDED_FOR,
             ipv6_prefix: 64,
         }
     }

@@ -88,7 +88,7 @@ impl<'a> Request<'a> {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
-        Ok(self.apply(Operation::Check).await?.0)
+        self.apply(Operation::Check).await
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -108,7 +108,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn peek(&self) -> Result<Decision, Unavailable> {
-        Ok(self.apply(Operation::Peek).await?.0)
+        self.apply(Operation::Peek).await
     }
 
     /// Forgets what was counted of these keys under these policies.
@@ -135,7 +135,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn charge(&self) -> Result<Decision, Unavailable> {
-        Ok(self.apply(Operation::Charge).await?.0)
+        self.apply(Operation::Charge).await
     }
 
     /// Decides as [`check`](Self::check) does, so that what was taken can be given back or corrected.
@@ -146,21 +146,24 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let (decision, verdict) = self.apply(Operation::Check).await?;
-        Ok(self.reservation(decision, &verdict))
+        let charges = self.charges();
+        let (decision, verdict) = self.apply_to(&charges, Operation::Check).await?;
+        let (on_error, receipts) = (self.on_error(), verdict.receipts());
+        Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
 
-    pub(super) fn reservation(&self, decision: Decision, verdict: &Verdict) -> Reservation {
-        let charges = self.charges();
-        let receipts = verdict.receipts();
-        Reservation::new(self.guard, self.on_error(), decision, &self.limits, &charges, receipts)
+    async fn apply(&self, operation: Operation) -> Result<Decision, Unavailable> {
+        Ok(self.apply_to(&self.charges(), operation).await?.0)
     }
 
-    async fn apply(&self, operation: Operation) -> Result<(Decision, Verdict), Unavailable> {
-        let charges = self.charges();
+    async fn apply_to(
+        &self,
+        charges: &[OfLimit<'_>],
+        operation: Operation,
+    ) -> Result<(Decision, Verdict), Unavailable> {
         let charge_list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         let verdict = self.guard.apply(operation, &charge_list, || self.on_error()).await?;
-        let decision = self.decision(&charges, &verdict);
+        let decision = self.decision(charges, &verdict);
         if operation == Operation::Check && !decision.is_allowed() {
             log::debug!(
                 target: "rateguard",

@@ -4,6 +4,9 @@ use actix_web::{HttpMessage, HttpRequest, http::header::HeaderValue};
 
 use crate::{ClientAddress, RateGuard, client::Network, guard::Line};
 
+/// The rule of a guard that was given none.
+static PEER: ClientAddress = ClientAddress::peer();
+
 /// The client of a request, where a guard has its own rule for it.
 #[derive(Clone, Copy)]
 struct Found(Network);
@@ -11,7 +14,7 @@ struct Found(Network);
 /// Finds the client of a request by the guard's rule, for the keys that are read next.
 pub(crate) fn find(guard: &RateGuard, request: &HttpRequest) {
     let rule = guard.client_address();
-    if *rule == ClientAddress::peer() {
+    if *rule == PEER {
         // That of another guard is not meant.
         request.extensions_mut().remove::<Found>();
     } else {
@@ -28,7 +31,7 @@ pub(crate) fn network(request: &HttpRequest) -> Network {
     if let Some(Found(network)) = request.extensions().get() {
         return *network;
     }
-    by_rule(&ClientAddress::peer(), request)
+    by_rule(&PEER, request)
 }
 
 fn by_rule(rule: &ClientAddress, request: &HttpRequest) -> Network {
