@@ -1,0 +1,248 @@
+//! Lists and dictionaries of Structured Fields (RFC 9651), and what of them tells about limits.
+
+use std::{convert::Infallible, time::Duration};
+
+use percent_encoding::percent_decode_str;
+use sfv::{
+    BareItemFromInput, KeyRef, Parser,
+    visitor::{
+        DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor,
+        ParameterVisitor,
+    },
+};
+
+/// The items behind the first so many are ignored.
+const MAX_ITEMS: usize = 64;
+
+/// An item of a list with the parameters that are known here.
+pub(crate) struct Item {
+    pub(crate) subject: Subject,
+    pub(crate) q: Option<u64>,
+    pub(crate) w: Option<u64>,
+    pub(crate) r: Option<u64>,
+    pub(crate) t: Option<u64>,
+}
+
+impl Item {
+    /// The window of a policy, which has a length.
+    pub(crate) fn window(&self) -> Option<Duration> {
+        self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    }
+}
+
+/// What an item is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A policy, by its name as it was written.
+    Policy(String),
+    /// A quota, as the drafts up to 07 had it.
+    Quota(u64),
+}
+
+/// What revision 07 of the draft told in a dictionary.
+#[derive(Default)]
+pub(crate) struct Dictionary {
+    pub(crate) limit: Option<u64>,
+    pub(crate) remaining: Option<u64>,
+    pub(crate) reset: Option<u64>,
+}
+
+/// The items of a list that tell something; none if it is malformed.
+pub(crate) fn items(text: &str) -> Vec<Item> {
+    let mut list = Items(Vec::new());
+    match Parser::new(text).parse_list_with_visitor(&mut list) {
+        Ok(()) => list.0,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What a dictionary tells; nothing if it is malformed.
+pub(crate) fn dictionary(text: &str) -> Dictionary {
+    let mut dictionary = Dictionary::default();
+    match Parser::new(text).parse_dictionary_with_visitor(&mut dictionary) {
+        Ok(()) => dictionary,
+        Err(_) => Dictionary::default(),
+    }
+}
+
+/// The window of the first policy with this quota that tells one, as the drafts up to 07 had them: `100;w=60`.
+pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
+    policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
+}
+
+/// The name that was meant by what was written. What is not encoded as RateGuard does it is left as it is; so are
+/// control characters, which nobody should meet in a name.
+pub(crate) fn decoded(name: &str) -> String {
+    match percent_decode_str(name).decode_utf8() {
+        Ok(decoded) if !decoded.contains(char::is_control) => decoded.into_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// A whole number that is not negative.
+fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
+    u64::try_from(value.as_integer()?).ok()
+}
+
+struct Items(Vec<Item>);
+
+impl<'de> ListVisitor<'de> for Items {
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, Infallible> {
+        Ok((self.0.len() < MAX_ITEMS).then_some(self))
+    }
+}
+
+impl<'de> EntryVisitor<'de> for &mut Items {
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'de> ItemVisitor<'de> for &mut Items {
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        bare_item: BareItemFromInput<'de>,
+    ) -> Result<impl ParameterVisitor<'de>, Infallible> {
+        let subject = match &bare_item {
+            BareItemFromInput::String(name) => Some(Subject::Policy(name.as_str().to_owned())),
+            // Some would like names without quotation marks, and the draft has examples of it.
+            BareItemFromInput::Token(name) => Some(Subject::Policy(name.as_str().to_owned())),
+            _ => whole(&bare_item).map(Subject::Quota),
+        };
+        Ok(subject.and_then(|subject| {
+            self.0.push(Item { subject, q: None, w: None, r: None, t: None });
+            self.0.last_mut()
+        }))
+    }
+}
+
+impl<'de> ParameterVisitor<'de> for &mut Item {
+    type Error = Infallible;
+
+    fn parameter(
+        &mut self,
+        key: &'de KeyRef,
+        value: BareItemFromInput<'de>,
+    ) -> Result<(), Infallible> {
+        // Of several under one key the last counts, also if it is wrong.
+        match key.as_str() {
+            "q" => self.q = whole(&value),
+            "w" => self.w = whole(&value),
+            "r" => self.r = whole(&value),
+            "t" => self.t = whole(&value),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DictionaryVisitor<'de> for Dictionary {
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Infallible> {
+        Ok(match key.as_str() {
+            "limit" => Some(Number(&mut self.limit)),
+            "remaining" => Some(Number(&mut self.remaining)),
+            "reset" => Some(Number(&mut self.reset)),
+            _ => None,
+        })
+    }
+}
+
+/// The place of a number that is being read.
+struct Number<'a>(&'a mut Option<u64>);
+
+impl<'de> EntryVisitor<'de> for Number<'_> {
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, Infallible> {
+        *self.0 = None;
+        Ok(Ignored)
+    }
+}
+
+impl<'de> ItemVisitor<'de> for Number<'_> {
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        bare_item: BareItemFromInput<'de>,
+    ) -> Result<impl ParameterVisitor<'de>, Infallible> {
+        *self.0 = whole(&bare_item);
+        Ok(Ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(String, [Option<u64>; 4])> {
+        items(text)
+            .into_iter()
+            .map(|item| (format!("{:?}", item.subject), [item.q, item.w, item.r, item.t]))
+            .collect()
+    }
+
+    #[test]
+    fn parameters_are_found_among_others() {
+        for (text, subject, numbers) in [
+            (r#""a";q=1;w=2"#, r#"Policy("a")"#, [Some(1), Some(2), None, None]),
+            (
+                r#""a"; t=4;r=3;c="x";pk=:dHJpYWwxMjEzMjM=:"#,
+                r#"Policy("a")"#,
+                [None, None, Some(3), Some(4)],
+            ),
+            ("a;r=3", r#"Policy("a")"#, [None, None, Some(3), None]),
+            ("100;w=60", "Quota(100)", [None, Some(60), None, None]),
+            (r#""a";r=-1;t=1.5;w="5";q"#, r#"Policy("a")"#, [None; 4]),
+            (r#""a";r=1;r=2;t=1;t=x"#, r#"Policy("a")"#, [None, None, Some(2), None]),
+        ] {
+            assert_eq!(read(text), [(subject.to_owned(), numbers)], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_item_with_a_subject_is_ignored() {
+        let text = r#"1.5;r=1, -1;r=1, ("a" "b");r=1, ?1;r=1, :YQ==:;r=1, "c";r=1"#;
+        assert_eq!(read(text), [(r#"Policy("c")"#.to_owned(), [None, None, Some(1), None])]);
+    }
+
+    #[test]
+    fn a_malformed_list_tells_nothing() {
+        for text in [
+            "",
+            r#""a"#,
+            r#""a";r=1,"#,
+            r#""a";r=1,, "b";r=1"#,
+            r#""a";r=1 "b""#,
+            r#""a";r=1234567890123456"#,
+            r#""ü";r=1"#,
+            r#""a";R=1"#,
+            r#""a";r=1;"#,
+        ] {
+            assert_eq!(read(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_items_are_read() {
+        let text = vec!["a;r=1"; MAX_ITEMS + 1].join(", ");
+        assert_eq!(items(&text).len(), MAX_ITEMS);
+    }
+
+    #[test]
+    fn names_are_decoded_if_they_are_encoded() {
+        for (written, meant) in [
+            ("gr%C3%B6%C3%9Fe", "größe"),
+            ("50%25", "50%"),
+            ("50%", "50%"),
+            ("%FF", "%FF"),
+            ("a%0Ab", "a%0Ab"),
+        ] {
+            assert_eq!(decoded(written), meant);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! How the values of fields are written.
+//!
+//! This runs on every response, so it goes straight into one string. A serializer of Structured Fields would want
+//! names that are checked and encoded into strings of their own before.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::Limit;
+
+/// Integers of Structured Fields have at most 15 digits (RFC 9651, section 3.3.1).
+const MAX_INTEGER: u64 = 999_999_999_999_999;
+
+/// What most limits need: a name of 20 characters, two parameters, and the comma.
+const BYTES_OF_A_LIMIT: usize = 48;
+
+/// The value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`; `None` without a limit, as
+/// the list must not be empty.
+///
+/// Windows are in whole seconds, rounded up, and at least 1. Numbers of more than 15 digits are written as the
+/// highest that have 15. In names, what is not printable ASCII is percent-encoded as UTF-8, and so is `%` itself: two
+/// names never look the same.
+#[must_use]
+pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
+    let numbers = |limit: &Limit<'_>| (limit.quota, seconds_up(limit.window).max(1));
+    list(limits, ["q", "w"], numbers)
+}
+
+/// The value of `RateLimit`, such as `"burst";r=50;t=30`; `None` without a limit.
+///
+/// `t` is in whole seconds, rounded up. Names and numbers are as in [`rate_limit_policy_value`].
+#[must_use]
+pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
+    list(limits, ["r", "t"], |limit| (limit.remaining, seconds_up(limit.reset_after)))
+}
+
+/// The value of `Retry-After` in seconds: rounded up, so that nobody comes too early, and at least 1, as 0 would call
+/// back at once who has just been refused.
+#[must_use]
+pub fn retry_after_seconds(wait: Duration) -> u64 {
+    seconds_up(wait).max(1)
+}
+
+/// Whole seconds, rounded up: never sooner than the truth.
+#[must_use]
+pub fn seconds_up(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
+/// A point in time as Unix time in whole seconds, rounded up; 0 if it is before 1970.
+#[must_use]
+pub fn unix_seconds_up(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, seconds_up)
+}
+
+/// A list of names with two numbers each.
+fn list<'a>(
+    limits: impl IntoIterator<Item = Limit<'a>>,
+    [first, second]: [&str; 2],
+    numbers: impl Fn(&Limit<'a>) -> (u64, u64),
+) -> Option<String> {
+    let limits = limits.into_iter();
+    let mut text = String::with_capacity(BYTES_OF_A_LIMIT.saturating_mul(limits.size_hint().0));
+    for limit in limits {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        write_name(limit.policy, &mut text);
+        let (one, other) = numbers(&limit);
+        let (one, other) = (one.min(MAX_INTEGER), other.min(MAX_INTEGER));
+        // A string takes all that is written.
+        let _ = write!(text, ";{first}={one};{second}={other}");
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A String (RFC 9651, section 3.3.3), which has printable ASCII only.
+fn write_name(name: &str, to: &mut String) {
+    to.push('"');
+    for byte in name.bytes() {
+        match byte {
+            b'%' | ..b' ' | 0x7f.. => {
+                let _ = write!(to, "%{byte:02X}");
+            }
+            b'"' | b'\\' => to.extend(['\\', char::from(byte)]),
+            _ => to.push(char::from(byte)),
+        }
+    }
+    to.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use sfv::{FieldType, List, Parser};
+
+    use super::*;
+
+    fn limit(policy: &str) -> Limit<'_> {
+        let (window, reset_after) = (Duration::from_secs(60), Duration::from_secs(30));
+        Limit { policy, quota: 100, window, remaining: 50, reset_after }
+    }
+
+    #[test]
+    fn limits_are_written_as_in_the_draft() {
+        let day = Duration::from_secs(86_400);
+        let daily = Limit { quota: 1000, window: day, remaining: 7, ..limit("daily") };
+        for (limits, policy, standing) in [
+            (vec![], None, None),
+            (
+                vec![limit("default")],
+                Some(r#""default";q=100;w=60"#),
+                Some(r#""default";r=50;t=30"#),
+            ),
+            (
+                vec![limit("burst"), daily],
+                Some(r#""burst";q=100;w=60, "daily";q=1000;w=86400"#),
+                Some(r#""burst";r=50;t=30, "daily";r=7;t=30"#),
+            ),
+        ] {
+            assert_eq!(rate_limit_policy_value(limits.iter().copied()).as_deref(), policy);
+            assert_eq!(rate_limit_value(limits).as_deref(), standing);
+        }
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        for (millis, seconds, wait) in
+            [(0, 0, 1), (1, 1, 1), (999, 1, 1), (1000, 1, 1), (1001, 2, 2), (59_500, 60, 60)]
+        {
+            let duration = Duration::from_millis(millis);
+            assert_eq!(seconds_up(duration), seconds);
+            assert_eq!(retry_after_seconds(duration), wait);
+            assert_eq!(unix_seconds_up(UNIX_EPOCH + duration), seconds);
+
+            let limit = Limit { window: duration, reset_after: duration, ..limit("a") };
+            let policy = format!("\"a\";q=100;w={wait}");
+            let standing = format!("\"a\";r=50;t={seconds}");
+            assert_eq!(rate_limit_policy_value([limit]), Some(policy));
+            assert_eq!(rate_limit_value([limit]), Some(standing));
+        }
+        assert_eq!(seconds_up(Duration::MAX), u64::MAX);
+        assert_eq!(unix_seconds_up(UNIX_EPOCH - Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn numbers_have_at_most_15_digits() {
+        let most = Limit {
+            policy: "a",
+            quota: u64::MAX,
+            window: Duration::MAX,
+            remaining: u64::MAX,
+            reset_after: Duration::MAX,
+        };
+        let policy = r#""a";q=999999999999999;w=999999999999999"#;
+        assert_eq!(rate_limit_policy_value([most]).as_deref(), Some(policy));
+        let standing = r#""a";r=999999999999999;t=999999999999999"#;
+        assert_eq!(rate_limit_value([most]).as_deref(), Some(standing));
+    }
+
+    #[test]
+    fn names_are_quoted_and_encoded() {
+        for (name, written) in [
+            ("", r#""""#),
+            ("shop::cart/add#2", r#""shop::cart/add#2""#),
+            ("a b", r#""a b""#),
+            (r#"a"b\c"#, r#""a\"b\\c""#),
+            ("größe", r#""gr%C3%B6%C3%9Fe""#),
+            ("50%", r#""50%25""#),
+            ("a\r\nb\u{7f}", r#""a%0D%0Ab%7F""#),
+        ] {
+            let mut text = String::new();
+            write_name(name, &mut text);
+            assert_eq!(text, written);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_a_serializer_would_write(
+            limits in vec((any::<String>(), any::<[u64; 2]>(), any::<[Duration; 2]>()), 1..9),
+        ) {
+            let limits = limits.iter().map(|(policy, [quota, remaining], [window, reset_after])| {
+                let (quota, remaining) = (*quota, *remaining);
+                Limit { policy, quota, window: *window, remaining, reset_after: *reset_after }
+            });
+            for text in [rate_limit_policy_value(limits.clone()), rate_limit_value(limits)] {
+                let list: List = Parser::new(text.as_deref().unwrap()).parse().unwrap();
+                prop_assert_eq!(list.serialize(), text);
+            }
+        }
+    }
+}

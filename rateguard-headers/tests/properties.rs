@@ -1,0 +1,120 @@
+//! What holds for all limits and all responses.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use proptest::{
+    collection::{btree_map, vec},
+    prelude::*,
+    sample::select,
+};
+use rateguard_headers::{
+    HeaderDialect, Limit, MAX_WAIT, RateLimits, rate_limit_policy_value, rate_limit_value,
+    retry_after_seconds, seconds_up, unix_seconds_up,
+};
+
+/// The highest number that Structured Fields have.
+const MOST: u64 = 999_999_999_999_999;
+
+type Numbers = (u64, Duration, u64, Duration);
+
+/// Some limits under different names.
+fn limits() -> impl Strategy<Value = Vec<(String, Numbers)>> {
+    let count = || prop_oneof![0..10_000_u64, any::<u64>()];
+    let duration =
+        || prop_oneof![any::<Duration>(), (0..100_000_u64).prop_map(Duration::from_millis)];
+    let numbers = (count(), duration(), count(), duration());
+    let name = prop_oneof![r#"[a-z%"\\0-9]{0,8}"#, r"\PC{0,40}"];
+    btree_map(name, numbers, 1..9).prop_map(|limits| limits.into_iter().collect())
+}
+
+/// Text and bytes, some of which come near to what is legal.
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..100),
+        r#"[a-z0-9"=;,. %()?:@*-]{0,60}"#.prop_map(String::into_bytes),
+        r#"("?[ab]"?(;[qwrt]=[0-9]{1,16}){0,3}, ?){0,4}("?[ab]"?;[rq]=[0-9]{1,2})?"#
+            .prop_map(String::into_bytes),
+        "((limit|remaining|reset)=[0-9]{1,16},? ?){1,4}".prop_map(String::into_bytes),
+        "[0-9]{1,25}(\\.[0-9]{0,25})?".prop_map(String::into_bytes),
+        "(Mon|Tue|Sunday), [0-3][0-9][ -](Jan|Feb|Dec)[ -][0-9]{2,4} [0-2][0-9]:00:[0-6][0-9] GMT"
+            .prop_map(String::into_bytes),
+    ]
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    select(&[
+        "Age",
+        "Date",
+        "Retry-After",
+        "RateLimit",
+        "RateLimit-Policy",
+        "RateLimit-Limit",
+        "RateLimit-Remaining",
+        "RateLimit-Reset",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+        "Server",
+    ])
+}
+
+proptest! {
+    #[test]
+    fn the_draft_is_read_as_it_is_written(limits in limits()) {
+        let written: Vec<_> = limits
+            .iter()
+            .map(|(policy, (quota, window, remaining, reset_after))| Limit {
+                policy,
+                quota: *quota,
+                window: *window,
+                remaining: *remaining,
+                reset_after: *reset_after,
+            })
+            .collect();
+        let names = HeaderDialect::Draft.field_names().iter();
+        let values = [rate_limit_policy_value, rate_limit_value].map(|value| value(written.clone()).unwrap());
+        let read = RateLimits::read(names.zip(values), UNIX_EPOCH);
+
+        prop_assert_eq!(read.limits().len(), written.len());
+        for (read, written) in read.limits().iter().zip(written) {
+            prop_assert_eq!(read.policy(), Some(written.policy));
+            prop_assert_eq!(read.quota(), Some(written.quota.min(MOST)));
+            let window = seconds_up(written.window).clamp(1, MOST);
+            prop_assert_eq!(read.window(), Some(Duration::from_secs(window)));
+            prop_assert_eq!(read.remaining(), Some(written.remaining.min(MOST)));
+            let reset = Duration::from_secs(seconds_up(written.reset_after)).min(MAX_WAIT);
+            prop_assert_eq!(read.reset_after(), Some(reset));
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_too_early(
+        wait in (0..366 * 86_400_000_u64).prop_map(Duration::from_millis),
+        now in (1_000_000_000_000..4_000_000_000_000_u64).prop_map(Duration::from_millis),
+    ) {
+        let now = UNIX_EPOCH + now;
+        let second = Duration::from_secs(1);
+        let told = |name, value: u64| RateLimits::read([(name, value.to_string())], now);
+        let after = told("retry-after", retry_after_seconds(wait)).retry_after().unwrap();
+        prop_assert!(wait <= after && after <= (wait + second).max(second));
+
+        let limits = told("x-ratelimit-reset", unix_seconds_up(now + wait));
+        let reset = limits.limits()[0].reset_after().unwrap();
+        prop_assert!(wait.min(MAX_WAIT) <= reset && reset < wait + second);
+    }
+
+    #[test]
+    fn no_response_makes_a_client_panic_or_wait_forever(
+        fields in vec((name(), value()), 0..8),
+        now in any::<u64>(),
+    ) {
+        let now = UNIX_EPOCH.checked_add(Duration::from_secs(now)).unwrap_or(SystemTime::now());
+        let limits = RateLimits::read(fields, now);
+        prop_assert!(limits.wait().is_none_or(|wait| wait <= MAX_WAIT));
+        prop_assert!(limits.retry_after().is_none_or(|wait| wait <= MAX_WAIT));
+        for limit in limits.limits() {
+            prop_assert!(limit.reset_after().is_none_or(|reset| reset <= MAX_WAIT));
+            prop_assert!(!limit.policy().is_some_and(|name| name.contains(char::is_control)));
+        }
+    }
+}
