@@ -5,8 +5,11 @@
 //! re-exports [`Quota`].
 
 mod algorithm;
+mod ban;
 mod count;
 mod key;
+mod methods;
+mod missing_key;
 mod name;
 mod on_error;
 mod quota;
@@ -15,8 +18,11 @@ mod rate;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
+pub use ban::{Ban, BanError};
 pub use count::{Count, CountError};
-pub use key::{KeyNotation, KeyNotationError, is_token};
+pub use key::{IPV6_PREFIXES, KeyNotation, KeyNotationError, KeyPart, is_token};
+pub use methods::{Methods, MethodsError};
+pub use missing_key::{MissingKey, MissingKeyError};
 pub use name::{NameError, check_name};
 pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};

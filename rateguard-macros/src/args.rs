@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proc_macro2::Span;
-use rateguard_grammar::{Algorithm, Count, KeyNotation, OnError, Quota, QuotaError, Quotas};
+use rateguard_grammar::{
+    Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quota, QuotaError, Quotas,
+};
 use syn::{
     Expr, Ident, LitStr, Token,
     parse::{Parse, ParseStream},
@@ -17,13 +19,27 @@ use crate::{
 
 /// What the attribute says, checked.
 pub(crate) struct Args {
-    pub(crate) quotas: Quotas,
+    pub(crate) allowance: Allowance,
     pub(crate) key: Key,
+    pub(crate) missing: MissingKey,
     pub(crate) cost: Option<Expr>,
     pub(crate) count: Count,
+    pub(crate) methods: Option<Methods>,
+    pub(crate) skip: Option<Expr>,
+    pub(crate) ban: Option<Ban>,
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
+    pub(crate) on_denied: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
+}
+
+/// How much is admitted.
+pub(crate) enum Allowance {
+    Fixed(Quotas),
+    /// What a function says for each request.
+    PerRequest(Expr),
+    /// What the guard's policy of this name says.
+    Named(LitStr),
 }
 
 /// A value together with the place where it was written.
@@ -38,13 +54,20 @@ struct Written {
     limit: Option<At<u32>>,
     window: Option<At<Duration>>,
     rate: Option<At<Quotas>>,
+    quota: Option<At<Expr>>,
+    policy: Option<At<LitStr>>,
     algorithm: Option<At<Algorithm>>,
     burst: Option<At<u32>>,
     key: Option<At<Key>>,
+    missing: Option<At<MissingKey>>,
     cost: Option<At<Cost>>,
     count: Option<At<Count>>,
+    methods: Option<At<Methods>>,
+    skip: Option<At<Expr>>,
+    ban: Option<At<Ban>>,
     name: Option<At<LitStr>>,
     on_error: Option<At<OnError>>,
+    on_denied: Option<At<Expr>>,
     limiter: Option<At<Expr>>,
 }
 
@@ -55,13 +78,20 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.limit, name, input, values::limit)),
     ("window", |to, name, input| set_once(&mut to.window, name, input, values::window)),
     ("rate", |to, name, input| set_once(&mut to.rate, name, input, values::rate)),
+    ("quota", |to, name, input| set_once(&mut to.quota, name, input, values::quota)),
+    ("policy", |to, name, input| set_once(&mut to.policy, name, input, values::policy_name)),
     ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, values::algorithm)),
     ("burst", |to, name, input| set_once(&mut to.burst, name, input, values::burst)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, values::key)),
+    ("missing", |to, name, input| set_once(&mut to.missing, name, input, values::missing)),
     ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
     ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
+    ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
+    ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
+    ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
+    ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
 ];
 
@@ -102,9 +132,9 @@ fn legal_names() -> String {
 
 impl Written {
     fn check(self) -> syn::Result<Args> {
-        let quotas = quotas(self.rate, self.limit, self.window)?;
-        let quotas = counted(quotas, self.algorithm, self.burst)?;
+        let allowance = self.allowance()?;
         if let Some(At { value: Cost { number: Some(cost), .. }, span }) = &self.cost
+            && let Allowance::Fixed(quotas) = &allowance
             && *cost > quotas.max_cost()
         {
             let most = quotas.max_cost();
@@ -114,24 +144,63 @@ impl Written {
             ));
         }
         Ok(Args {
-            quotas,
-            key: self.key.map_or(Key::Notation(KeyNotation::Ip), |key| key.value),
+            allowance,
+            key: self.key.map_or(Key::Notation(KeyNotation::ip()), |key| key.value),
+            missing: self.missing.map_or(MissingKey::Ip, |missing| missing.value),
             cost: self.cost.map(|cost| cost.value.expr),
             count: self.count.map_or(Count::All, |count| count.value),
+            methods: self.methods.map(|methods| methods.value),
+            skip: self.skip.map(|skip| skip.value),
+            ban: self.ban.map(|ban| ban.value),
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
+            on_denied: self.on_denied.map(|on_denied| on_denied.value),
             limiter: self.limiter.map(|limiter| limiter.value),
         })
+    }
+
+    /// How much is admitted, of which there is one way to say it.
+    fn allowance(&self) -> syn::Result<Allowance> {
+        let written = [
+            ("limit", self.limit.as_ref().map(|it| it.span)),
+            ("window", self.window.as_ref().map(|it| it.span)),
+            ("rate", self.rate.as_ref().map(|it| it.span)),
+            ("algorithm", self.algorithm.as_ref().map(|it| it.span)),
+            ("burst", self.burst.as_ref().map(|it| it.span)),
+            ("quota", self.quota.as_ref().map(|it| it.span)),
+        ];
+        let of_policy = [
+            ("ban", self.ban.as_ref().map(|it| it.span)),
+            ("name", self.name.as_ref().map(|it| it.span)),
+            ("on_error", self.on_error.as_ref().map(|it| it.span)),
+        ];
+        let refuse_beside = |what: &str, others: &[(&str, Option<Span>)]| {
+            let other = others.iter().find_map(|(name, span)| Some((name, (*span)?)));
+            other.map_or(Ok(()), |(name, span)| {
+                Err(refuse(span, format!("`{what}` already says this; leave `{name}` out")))
+            })
+        };
+        if let Some(policy) = &self.policy {
+            refuse_beside("policy", &written)?;
+            refuse_beside("policy", &of_policy)?;
+            return Ok(Allowance::Named(policy.value.clone()));
+        }
+        if let Some(quota) = &self.quota {
+            refuse_beside("quota", &written[..5])?;
+            return Ok(Allowance::PerRequest(quota.value.clone()));
+        }
+        let quotas = quotas(&self.rate, &self.limit, &self.window)?;
+        counted(quotas, &self.algorithm, &self.burst).map(Allowance::Fixed)
     }
 }
 
 fn quotas(
-    rate: Option<At<Quotas>>,
-    limit: Option<At<u32>>,
-    window: Option<At<Duration>>,
+    rate: &Option<At<Quotas>>,
+    limit: &Option<At<u32>>,
+    window: &Option<At<Duration>>,
 ) -> syn::Result<Quotas> {
     match (rate, limit, window) {
-        (Some(rate), None, None) => Ok(rate.value),
+        (Some(rate), None, None) => Ok(rate.value.clone()),
         (None, Some(limit), Some(window)) => {
             Quota::new(limit.value, window.value).map(Quotas::from).map_err(|error| {
                 let wrong = if error == QuotaError::Limit { limit.span } else { window.span };
@@ -150,7 +219,7 @@ fn quotas(
         }
         (None, None, None) => Err(refuse(
             Span::call_site(),
-            "a limit is missing; write `limit = 5, window = 60` or `rate = \"5/minute\"`",
+            "a limit is missing; write `limit = 5, window = 60`, `rate = \"5/minute\"`, `quota = a_function` or `policy = \"search\"`",
         )),
     }
 }
@@ -158,8 +227,8 @@ fn quotas(
 /// The quotas with the algorithm and the burst that are written beside them.
 fn counted(
     quotas: Quotas,
-    algorithm: Option<At<Algorithm>>,
-    burst: Option<At<u32>>,
+    algorithm: &Option<At<Algorithm>>,
+    burst: &Option<At<u32>>,
 ) -> syn::Result<Quotas> {
     let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
     if let Some(algorithm) = algorithm {

@@ -2,11 +2,11 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use rateguard_grammar::KeyNotation;
+use rateguard_grammar::Methods;
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
-    args::Args,
+    args::{Allowance, Args},
     generics,
     handler::{is_inner, is_limit, is_outer},
     refuse::refuse,
@@ -29,7 +29,12 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let limits = |request: &HttpRequest| [({ static LIMIT: LazyLock<Limit> = …; &*LIMIT }, key, cost)];
+///     let limits = async |request: &HttpRequest| {
+///         [{
+///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
+///             if limit.applies_to(request) { AskedBy::new(limit, caller, plan, cost) } else { AskedBy::exempt(limit) }
+///         }]
+///     };
 ///     ::rateguard::__private::limited(None, limits, search, request, payload).await
 /// }
 /// ```
@@ -53,9 +58,22 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
     let asked = limits.iter().enumerate().map(|(place, args)| {
         let limit = limit(args, place + 1);
-        let key = key(&args.key, &request);
+        let caller = caller(&args.key, &request);
+        let plan = option(match &args.allowance {
+            Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
+                ::rateguard::__private::plan(#request, #plan).await
+            }),
+            Allowance::Fixed(_) | Allowance::Named(_) => None,
+        });
         let cost = cost(args.cost.as_ref(), &request);
-        quote!((#limit, #key, #cost))
+        quote!({
+            let limit = #limit;
+            if limit.applies_to(#request) {
+                ::rateguard::__private::AskedBy::new(limit, #caller, #plan, #cost)
+            } else {
+                ::rateguard::__private::AskedBy::exempt(limit)
+            }
+        })
     });
     let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
@@ -77,7 +95,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
 
             ::rateguard::__private::limited(
                 #guard,
-                |#request: &::rateguard::__private::HttpRequest| [#(#asked),*],
+                async |#request: &::rateguard::__private::HttpRequest| [#(#asked),*],
                 #handler,
                 #request,
                 #payload,
@@ -107,7 +125,13 @@ fn with_limits_below(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
 
 /// Two limits of one handler with one name would count in one place, under two rules.
 fn refuse_shared_names(limits: &[Args]) -> syn::Result<()> {
-    let names: Vec<_> = limits.iter().filter_map(|args| args.name.as_ref()).collect();
+    let names: Vec<_> = limits
+        .iter()
+        .filter_map(|args| match &args.allowance {
+            Allowance::Named(policy) => Some(policy),
+            _ => args.name.as_ref(),
+        })
+        .collect();
     for (place, name) in names.iter().enumerate() {
         if names[..place].iter().any(|other| other.value() == name.value()) {
             return Err(refuse(
@@ -139,7 +163,59 @@ fn handler(function: &ItemFn) -> TokenStream {
 /// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
 fn limit(args: &Args, number: usize) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
-    let quotas = args.quotas.iter().map(|quota| {
+    let allowance = allowance(args);
+    let asked_policy = asked_policy(args);
+    let ban = option(args.ban.map(|ban| {
+        let ban = ban.to_string();
+        quote!(::rateguard::__private::ban(#ban))
+    }));
+    let on_error = option(args.on_error.map(|on_error| {
+        let on_error = variant(on_error);
+        quote!(::rateguard::OnError::#on_error)
+    }));
+    let count = variant(args.count);
+    let missing = variant(args.missing);
+    let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let skip = option(
+        args.skip
+            .as_ref()
+            .map(|skip| quote_spanned!(skip.span()=> ::rateguard::__private::skip(#skip))),
+    );
+    let on_denied = option(args.on_denied.as_ref().map(|on_denied| {
+        quote_spanned!(on_denied.span()=> ::rateguard::__private::on_denied(#on_denied))
+    }));
+    quote!({
+        #asked_policy
+        // Its path is the handler's, which names the limit if nothing else does.
+        fn here() {}
+        static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
+            ::std::sync::LazyLock::new(|| {
+                let settings = ::rateguard::__private::Settings {
+                    name: #name,
+                    number: #number,
+                    allowance: #allowance,
+                    ban: #ban,
+                    on_error: #on_error,
+                    count: ::rateguard::Count::#count,
+                    missing: ::rateguard::MissingKey::#missing,
+                    methods: &[#(#methods),*],
+                    skip: #skip,
+                    on_denied: #on_denied,
+                };
+                ::rateguard::__private::Limit::new(settings, here)
+            });
+        &*LIMIT
+    })
+}
+
+/// How much the limit admits.
+fn allowance(args: &Args) -> TokenStream {
+    let quotas = match &args.allowance {
+        Allowance::Fixed(quotas) => quotas,
+        Allowance::PerRequest(_) => return quote!(::rateguard::__private::Allowance::PerRequest),
+        Allowance::Named(name) => return quote!(::rateguard::__private::Allowance::Named(#name)),
+    };
+    let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
         // A year has fewer than 2^45 microseconds.
         let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
@@ -150,28 +226,25 @@ fn limit(args: &Args, number: usize) -> TokenStream {
             #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
         ))
     });
-    let on_error = option(args.on_error.map(|on_error| {
-        let on_error = variant(on_error);
-        quote!(::rateguard::OnError::#on_error)
-    }));
-    let count = variant(args.count);
-    quote!({
-        // Its path is the handler's, which names the limit if nothing else does.
-        fn here() {}
-        static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
-            ::std::sync::LazyLock::new(|| {
-                const QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
-                ::rateguard::__private::Limit::new(
-                    #name,
-                    here,
-                    #number,
-                    ::rateguard::__private::quotas(QUOTAS),
-                    #on_error,
-                    ::rateguard::Count::#count,
-                )
-            });
-        &*LIMIT
-    })
+    quote!(::rateguard::__private::Allowance::Fixed({
+        const QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
+        ::rateguard::__private::quotas(QUOTAS)
+    }))
+}
+
+/// Tells the guard of the application, before it starts, which policy it has to have.
+fn asked_policy(args: &Args) -> TokenStream {
+    match (&args.allowance, &args.limiter) {
+        (Allowance::Named(name), None) => quote! {
+            ::rateguard::__private::inventory::submit! {
+                ::rateguard::__private::AskedPolicy {
+                    name: #name,
+                    place: ::core::concat!(::core::file!(), ":", ::core::line!()),
+                }
+            }
+        },
+        _ => TokenStream::new(),
+    }
 }
 
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
@@ -197,24 +270,19 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The request's key.
-fn key(key: &Key, request: &Ident) -> TokenStream {
-    let ready_made = |make: TokenStream| {
-        quote!({
-            static KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
-                ::std::sync::LazyLock::new(|| ::rateguard::key::#make);
-            ::rateguard::__private::ready_made_key(&KEY, #request)
-        })
-    };
+/// Who makes the request.
+fn caller(key: &Key, request: &Ident) -> TokenStream {
     match key {
-        Key::Notation(KeyNotation::Header(name)) => ready_made(quote!(header(#name))),
-        Key::Notation(KeyNotation::Cookie(name)) => ready_made(quote!(cookie(#name))),
-        Key::Notation(KeyNotation::Path(name)) => ready_made(quote!(path(#name))),
-        Key::Notation(KeyNotation::User) => ready_made(quote!(user())),
-        Key::Notation(KeyNotation::Global) => ready_made(quote!(global())),
-        Key::Notation(KeyNotation::Ip) => ready_made(quote!(ip())),
+        Key::Notation(notation) => {
+            let notation = notation.to_string();
+            quote!(::core::result::Result::Ok({
+                static KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
+                    ::std::sync::LazyLock::new(|| ::rateguard::key::notation(#notation));
+                ::rateguard::__private::ready_made(&KEY, #request)
+            }))
+        }
         Key::Function(function) => quote_spanned! {function.span()=>
-            ::rateguard::__private::key_by(#request, #function)
+            ::rateguard::__private::caller(#request, #function).await
         },
     }
 }

@@ -3,7 +3,8 @@
 use std::{fmt::Display, str::FromStr, time::Duration};
 
 use rateguard_grammar::{
-    Algorithm, Count, KeyNotation, OnError, QuotaError, Quotas, check_name, parse_window,
+    Algorithm, Ban, Count, KeyNotation, KeyPart, Methods, MissingKey, OnError, QuotaError, Quotas,
+    check_name, parse_window,
 };
 use syn::{Expr, ExprLit, Lit, LitStr, spanned::Spanned};
 
@@ -66,16 +67,17 @@ pub(crate) fn window(expr: Expr) -> syn::Result<Duration> {
 pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            text.value().parse().map(Key::Notation).map_err(
-                |error: rateguard_grammar::KeyNotationError| {
+            let notation =
+                text.value().parse().map_err(|error: rateguard_grammar::KeyNotationError| {
                     let functions = if error.is_unknown() {
                         ", a function's path, or a closure over `&HttpRequest`"
                     } else {
                         ""
                     };
                     refuse(text.span(), format!("{error}{functions}"))
-                },
-            )
+                })?;
+            refuse_missing_features(&notation).map_err(|error| refuse(text.span(), error))?;
+            Ok(Key::Notation(notation))
         }
         Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
         _ => Err(refuse(
@@ -85,6 +87,58 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
                 KeyNotation::FORMS
             ),
         )),
+    }
+}
+
+fn refuse_missing_features(notation: &KeyNotation) -> Result<(), &'static str> {
+    notation.parts().iter().try_for_each(|part| match part {
+        KeyPart::Identity if !cfg!(feature = "actix-identity") => {
+            Err("this key needs the feature `actix-identity` of actix-rateguard")
+        }
+        KeyPart::Session(_) if !cfg!(feature = "actix-session") => {
+            Err("this key needs the feature `actix-session` of actix-rateguard")
+        }
+        _ => Ok(()),
+    })
+}
+
+pub(crate) fn missing(expr: Expr) -> syn::Result<MissingKey> {
+    parsed(expr, "legal here are \"ip\", \"deny\" and \"skip\", in quotes")
+}
+
+pub(crate) fn methods(expr: Expr) -> syn::Result<Methods> {
+    parsed(expr, "methods are text in quotes, such as \"POST, PUT\"")
+}
+
+pub(crate) fn ban(expr: Expr) -> syn::Result<Ban> {
+    parsed(expr, "a ban is text in quotes, such as \"10/hour for 15m up to 1d\"")
+}
+
+pub(crate) fn quota(expr: Expr) -> syn::Result<Expr> {
+    function(
+        expr,
+        "a quota that is chosen for each request is a function's path, or a closure over `&HttpRequest`; one that is the same for all is `rate = \"5/minute\"`",
+    )
+}
+
+pub(crate) fn skip(expr: Expr) -> syn::Result<Expr> {
+    function(
+        expr,
+        "legal here are a function's path, or a closure over `&HttpRequest` that returns a `bool`",
+    )
+}
+
+pub(crate) fn on_denied(expr: Expr) -> syn::Result<Expr> {
+    function(
+        expr,
+        "legal here are a function's path, or a closure over `&HttpRequest` and `&Decision` that returns an `HttpResponse`",
+    )
+}
+
+fn function(expr: Expr, otherwise: &str) -> syn::Result<Expr> {
+    match expr {
+        Expr::Path(_) | Expr::Closure(_) => Ok(expr),
+        _ => Err(refuse(expr.span(), otherwise)),
     }
 }
 

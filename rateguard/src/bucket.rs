@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// The length of a key's digest in bytes: 128 bits.
@@ -27,6 +28,11 @@ impl Key {
     /// A key of several parts: `["a", "bc"]` and `["ab", "c"]` are different keys.
     pub fn from_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
         Self::tagged("parts", parts)
+    }
+
+    /// A key of several keys: callers are counted together if all of them are the same.
+    pub(crate) fn combined(keys: &[Self]) -> Self {
+        Self::tagged("combined", keys.iter().map(|key| key.digest))
     }
 
     /// The key that all requests share.
@@ -57,6 +63,32 @@ impl Key {
 
     pub(crate) fn digest(&self) -> &[u8; DIGEST_BYTES] {
         &self.digest
+    }
+}
+
+/// What keys are digested with once more, so that nobody without it can find out whose a key is by trying all addresses
+/// or user ids.
+pub(crate) struct KeySecret {
+    hmac: Hmac<Sha256>,
+}
+
+impl KeySecret {
+    /// The shortest that is accepted, in bytes: 128 bits.
+    pub(crate) const MIN_BYTES: usize = 16;
+
+    pub(crate) fn new(secret: &[u8]) -> Option<Self> {
+        if secret.len() < Self::MIN_BYTES {
+            return None;
+        }
+        Some(Self { hmac: Hmac::new_from_slice(secret).ok()? })
+    }
+
+    /// The key as it stands in the store: HMAC-SHA-256 (RFC 2104), its first 128 bits.
+    pub(crate) fn seal(&self, key: &Key) -> Key {
+        let code = self.hmac.clone().chain_update(key.digest).finalize().into_bytes();
+        let mut digest = [0; DIGEST_BYTES];
+        digest.copy_from_slice(&code[..DIGEST_BYTES]);
+        Key { digest }
     }
 }
 
@@ -126,19 +158,37 @@ macro_rules! from_integers {
 
 from_integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
+macro_rules! from_tuples {
+    ($($($part:ident)*;)*) => {$(
+        /// A key of several parts, each of which may be anything that a key is made from.
+        #[allow(non_snake_case, reason = "a part is called as its type")]
+        impl<$($part: Into<Key>),*> From<($($part,)*)> for Key {
+            fn from(($($part,)*): ($($part,)*)) -> Self {
+                Self::combined(&[$($part.into()),*])
+            }
+        }
+    )*};
+}
+
+from_tuples! {
+    A B;
+    A B C;
+    A B C D;
+}
+
 /// What is counted: a key, under one quota of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket<'a> {
     name: &'a str,
     place: usize,
-    key: &'a Key,
+    key: Key,
 }
 
 impl<'a> Bucket<'a> {
     /// The bucket of a key under the policy of this name, and its quota of this place, the first being 0.
     #[must_use]
-    pub fn new(name: &'a str, place: usize, key: &'a Key) -> Self {
-        Self { name, place, key }
+    pub fn new(name: &'a str, place: usize, key: &Key) -> Self {
+        Self { name, place, key: *key }
     }
 
     /// The name of the policy.
@@ -155,7 +205,7 @@ impl<'a> Bucket<'a> {
 
     /// The digest of the key, the same on every server.
     #[must_use]
-    pub fn digest(&self) -> &'a [u8; DIGEST_BYTES] {
+    pub fn digest(&self) -> &[u8; DIGEST_BYTES] {
         &self.key.digest
     }
 
@@ -216,11 +266,29 @@ mod tests {
             Key::from_parts(["127.0.0.1", ""]),
             Key::from_parts([""; 0]),
             Key::from_parts([""]),
+            Key::from(("127.0.0.1", "")),
+            Key::from(("", "127.0.0.1")),
+            Key::from(("127.0.0.1", "", "")),
+            Key::from((("127.0.0.1", ""), "")),
             Key::global(),
             Key::from("global"),
             Key::from(""),
         ];
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+    }
+
+    #[test]
+    fn a_secret_gives_other_keys_and_every_secret_its_own() {
+        let key = Key::from("user-42");
+        let secret = |text: &str| KeySecret::new(text.as_bytes());
+        assert!(secret("fifteen bytes..").is_none());
+        let [one, other] = ["sixteen bytes...", "other secret text"].map(|it| secret(it).unwrap());
+        assert_ne!(one.seal(&key), key);
+        assert_ne!(one.seal(&key), other.seal(&key));
+        assert_ne!(one.seal(&key), one.seal(&Key::from("user-43")));
+        // HMAC-SHA-256 of the digest of "user-42", its first half.
+        let expected = 0xd5be811851def28ab3b8e08b73870611_u128.to_be_bytes();
+        assert_eq!(one.seal(&key).digest, expected);
     }
 
     #[test]

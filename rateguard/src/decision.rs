@@ -1,10 +1,10 @@
 //! What a check answers.
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{borrow::Cow, cmp::Ordering, time::Duration};
 
 use smallvec::SmallVec;
 
-use crate::{Quota, level::Level};
+use crate::{Policy, Quota, level::Level, policy::PolicyName, store::Charge};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///
@@ -18,6 +18,8 @@ pub struct Decision {
     standings: SmallVec<[Standing; 1]>,
     /// The place of the tightest.
     tightest: usize,
+    /// How long it takes until the ban is over, if the caller is banned.
+    banned_for: Option<Duration>,
 }
 
 impl Decision {
@@ -26,7 +28,7 @@ impl Decision {
         let places = 0..standings.len();
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
-        Self { allowed, standings, tightest }
+        Self { allowed, standings, tightest, banned_for: None }
     }
 
     /// Whether the request is admitted.
@@ -39,6 +41,13 @@ impl Decision {
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.standings.iter().any(|standing| standing.retry_after.is_none())
+    }
+
+    /// How long the caller is banned yet, if it is: then it was denied whatever the quotas say, and the denial counts for
+    /// nothing. See [`Policy::ban`].
+    #[must_use]
+    pub fn banned_for(&self) -> Option<Duration> {
+        self.banned_for
     }
 
     /// The name of the policy whose quota is the tightest: of a denial, the one that denied.
@@ -80,9 +89,8 @@ impl Decision {
         if self.allowed {
             return None;
         }
-        self.standings
-            .iter()
-            .try_fold(Duration::ZERO, |wait, standing| Some(wait.max(standing.retry_after?)))
+        let ban = self.banned_for.unwrap_or_default();
+        self.standings.iter().try_fold(ban, |wait, standing| Some(wait.max(standing.retry_after?)))
     }
 
     /// How each quota stands that had to have room; at least one.
@@ -110,15 +118,28 @@ impl Decision {
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
         let allowed = self.allowed && other.allowed;
+        let banned_for = self.banned_for.max(other.banned_for);
         self.standings.extend(other.standings);
-        Self::new(allowed, self.standings)
+        Self { banned_for, ..Self::new(allowed, self.standings) }
+    }
+
+    /// The same numbers, and a denial by the ban of this policy.
+    pub(crate) fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
+        if self.banned_for < Some(ban) {
+            self.banned_for = Some(ban);
+            let is_its = |standing: &Standing| standing.policy() == policy.name();
+            self.tightest = self.standings.iter().position(is_its).unwrap_or(self.tightest);
+        }
+        self.denied()
     }
 }
 
 /// How one quota stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    policy: Arc<str>,
+    policy: PolicyName,
+    /// The quota's place in its policy.
+    place: usize,
     quota: Quota,
     cost: u32,
     remaining: u32,
@@ -127,15 +148,26 @@ pub struct Standing {
 }
 
 impl Standing {
-    pub(crate) fn new(policy: Arc<str>, quota: Quota, cost: u32, level: Level) -> Self {
+    pub(crate) fn new(policy: PolicyName, charge: &Charge<'_>, level: Level) -> Self {
         let Level { remaining, reset_after, retry_after } = level;
-        Self { policy, quota, cost, remaining, reset_after, retry_after }
+        let Charge { bucket, quota, cost, .. } = *charge;
+        let place = bucket.place();
+        Self { policy, place, quota, cost, remaining, reset_after, retry_after }
+    }
+
+    /// What clients are told as its name: that of the policy, with a number for its further quotas.
+    pub(crate) fn public_name(&self) -> Cow<'_, str> {
+        match self.place {
+            0 => self.policy.public().into(),
+            // No name has braces, so it is no other's.
+            place => format!("{}{{{}}}", self.policy.public(), place + 1).into(),
+        }
     }
 
     /// The name of the policy.
     #[must_use]
     pub fn policy(&self) -> &str {
-        &self.policy
+        self.policy.as_str()
     }
 
     /// The quota.
@@ -196,7 +228,10 @@ mod tests {
 
     fn standing(name: &str, remaining: u32, reset: Duration, retry: Option<Duration>) -> Standing {
         let level = Level { remaining, reset_after: reset, retry_after: retry };
-        Standing::new(name.into(), "10/minute".parse().unwrap(), 1, level)
+        let key = crate::Key::global();
+        let bucket = crate::store::Bucket::new(name, 0, &key);
+        let charge = Charge::new(bucket, "10/minute".parse().unwrap(), 1);
+        Standing::new(PolicyName::of(name), &charge, level)
     }
 
     fn decision<const N: usize>(allowed: bool, standings: [Standing; N]) -> Decision {

@@ -3,6 +3,7 @@
 // So that what the attribute writes is right in this crate, too.
 extern crate self as rateguard;
 
+mod access;
 mod algorithm;
 mod bucket;
 mod client;
@@ -17,11 +18,14 @@ pub mod store;
 pub mod test_util;
 
 pub use rateguard_grammar::{
-    Algorithm, Count, CountError, NameError, OnError, Quota, QuotaError, Quotas, RateError,
+    Algorithm, Ban, BanError, Count, CountError, MissingKey, NameError, OnError, Quota, QuotaError,
+    Quotas, RateError,
 };
+pub use rateguard_headers as headers;
 #[cfg(feature = "macros")]
 pub use rateguard_macros::rate_limit;
 
+pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
 pub use client::{ClientAddress, ClientAddressError};
 pub use clock::Clock;
@@ -30,8 +34,8 @@ pub use guard::{
     BuildError, Failures, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
 };
 pub use http::{
-    NoDecision, RateLimit, RequestCost, UserId,
-    key::{self, KeyValue, RequestKey},
+    Caller, IntoChoice, NoDecision, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RequestCost,
+    UserId, key,
 };
 pub use policy::{Policy, PolicyError};
 #[cfg(feature = "redis")]
@@ -44,10 +48,17 @@ pub use store::{error::StoreError, memory::MemoryStore};
 pub mod __private {
     use std::time::Duration;
 
-    pub use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
+    pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
+    pub use inventory;
 
-    pub use crate::http::attribute::{AskedBy, Limit, limited};
-    use crate::{Algorithm, Key, KeyValue, Quota, Quotas, RequestCost, RequestKey, key};
+    use crate::{
+        Algorithm, Caller, Decision, Plan, Quota, Quotas, RequestCost, http::per_request::Choice,
+        key::ReadyMade,
+    };
+    pub use crate::{
+        guard::AskedPolicy,
+        http::attribute::{Allowance, AskedBy, Limit, Settings, limited},
+    };
 
     /// A quota that the attribute has checked.
     ///
@@ -82,21 +93,61 @@ pub mod __private {
         Quotas::new(quotas.iter().copied()).expect("the attribute checks its quotas")
     }
 
+    /// A ban that the attribute has checked.
+    ///
+    /// # Panics
+    ///
+    /// When the limit is used for the first time, if it has not.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "the attribute checks it")]
+    pub fn ban(text: &str) -> crate::Ban {
+        text.parse().expect("the attribute checks its ban")
+    }
+
+    /// The requests that a limit is not for. A parameter of this type tells the compiler what a closure takes.
+    #[must_use]
+    pub fn skip(skip: fn(&HttpRequest) -> bool) -> fn(&HttpRequest) -> bool {
+        skip
+    }
+
+    /// An answer to denied requests. A parameter of this type tells the compiler what a closure takes.
+    #[must_use]
+    pub fn on_denied(
+        answer: fn(&HttpRequest, &Decision) -> HttpResponse,
+    ) -> fn(&HttpRequest, &Decision) -> HttpResponse {
+        answer
+    }
+
     /// The cost of a request.
     pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
         cost.cost(request)
     }
 
-    /// The key of a request by a ready-made key.
-    pub fn ready_made_key(by: &key::ReadyMade, request: &HttpRequest) -> Key {
-        key::key_or_address(by.key(request), request)
+    /// Who makes a request, by a ready-made key.
+    #[must_use]
+    pub fn ready_made(by: &ReadyMade, request: &HttpRequest) -> Caller {
+        by.caller(request)
     }
 
-    /// The key of a request by a function. Its value may borrow from the request.
-    pub fn key_by<'a, V: KeyValue>(
+    /// Who makes a request, by a function, whose value may borrow from the request.
+    pub async fn caller<'a, V, Kind>(
         request: &'a HttpRequest,
         by: impl FnOnce(&'a HttpRequest) -> V,
-    ) -> Key {
-        key::key_or_address(by(request).into_key(), request)
+    ) -> Result<Caller, Error>
+    where
+        V: Choice<Caller, Kind>,
+    {
+        by(request).choice().await
+    }
+
+    /// How much is admitted, by a function.
+    pub async fn plan<'a, V, Kind>(
+        request: &'a HttpRequest,
+        plan: impl FnOnce(&'a HttpRequest) -> V,
+    ) -> Result<Plan, Error>
+    where
+        V: Choice<Plan, Kind>,
+    {
+        plan(request).choice().await
     }
 }

@@ -1,10 +1,10 @@
 //! Named quotas, with what happens when the store does not answer.
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use rateguard_grammar::{NameError, check_name};
 
-use crate::{OnError, Quotas, RateError};
+use crate::{Ban, BanError, OnError, Quota, Quotas, RateError, guard::Escalation};
 
 /// Named quotas: what a [`RateGuard`](crate::RateGuard) checks a key against. All of them have to have room.
 ///
@@ -18,9 +18,39 @@ use crate::{OnError, Quotas, RateError};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    name: Arc<str>,
+    name: PolicyName,
     quotas: Arc<Quotas>,
     on_error: Option<OnError>,
+    escalation: Option<Arc<Escalation>>,
+}
+
+/// Stands for the quotas of a policy whose quotas are chosen for each request.
+pub(crate) const CHOSEN_LATER: Quota = match Quota::new(1, Duration::from_secs(1)) {
+    Ok(quota) => quota,
+    Err(_) => unreachable!(),
+};
+
+/// The name of a policy, shared by all that speaks of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PolicyName {
+    name: Arc<str>,
+    /// Where the part begins that clients are told: a path in the program is nobody else's business.
+    public_from: usize,
+}
+
+impl PolicyName {
+    pub(crate) fn of(name: &str) -> Self {
+        Self { name: name.into(), public_from: 0 }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// What clients are told.
+    pub(crate) fn public(&self) -> &str {
+        self.name.get(self.public_from..).unwrap_or_default()
+    }
 }
 
 impl Policy {
@@ -35,20 +65,45 @@ impl Policy {
         Q: TryInto<Quotas, Error: Into<RateError>>,
     {
         let quotas = quotas.try_into().map_err(|error| PolicyError::Quota(error.into()))?;
-        Self { name: Arc::default(), quotas: Arc::new(quotas), on_error: None }.named(&name.into())
+        let name = name.into();
+        check_name(&name).map_err(PolicyError::Name)?;
+        Ok(Self::checked(PolicyName::of(&name), quotas))
     }
 
     /// The same policy under another name.
     pub(crate) fn named(mut self, name: &str) -> Result<Self, PolicyError> {
         check_name(name).map_err(PolicyError::Name)?;
-        self.name = name.into();
-        Ok(self)
+        self.name = PolicyName::of(name);
+        let ban = self.own_ban();
+        Ok(self.escalating(ban))
+    }
+
+    fn checked(name: PolicyName, quotas: Quotas) -> Self {
+        Self { name, quotas: Arc::new(quotas), on_error: None, escalation: None }
+    }
+
+    /// The same policy with another ban, or none.
+    pub(crate) fn escalating(mut self, ban: Option<Ban>) -> Self {
+        self.escalation = ban.map(|ban| Arc::new(Escalation::new(ban, self.name())));
+        self
+    }
+
+    /// The same policy with other quotas.
+    pub(crate) fn with_quotas(&self, quotas: Arc<Quotas>) -> Self {
+        Self { quotas, ..self.clone() }
     }
 
     /// For the attribute, which has checked its arguments when it was compiled.
     #[cfg(feature = "macros")]
     pub(crate) fn of_attribute(name: &str, quotas: Quotas, on_error: Option<OnError>) -> Self {
-        Self { name: name.into(), quotas: Arc::new(quotas), on_error }
+        Self { on_error, ..Self::checked(PolicyName::of(name), quotas) }
+    }
+
+    /// Of a name that is a path in the program, clients are told the last word.
+    #[cfg(feature = "macros")]
+    pub(crate) fn named_by_path(mut self) -> Self {
+        self.name.public_from = self.name().rfind("::").map_or(0, |place| place + 2);
+        self
     }
 
     /// What happens when the store does not answer. By default what the guard says.
@@ -61,7 +116,7 @@ impl Policy {
     /// The name, as it stands in keys and logs.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// How much is admitted.
@@ -70,8 +125,16 @@ impl Policy {
         &self.quotas
     }
 
-    pub(crate) fn shared_name(&self) -> &Arc<str> {
+    pub(crate) fn shared_name(&self) -> &PolicyName {
         &self.name
+    }
+
+    pub(crate) fn escalation(&self) -> Option<&Escalation> {
+        self.escalation.as_deref()
+    }
+
+    pub(crate) fn own_ban(&self) -> Option<Ban> {
+        self.escalation().map(Escalation::ban)
     }
 
     pub(crate) fn own_on_error(&self) -> Option<OnError> {
@@ -87,6 +150,8 @@ pub enum PolicyError {
     Name(NameError),
     /// A quota is not legal.
     Quota(RateError),
+    /// The ban is not legal.
+    Ban(BanError),
 }
 
 impl fmt::Display for PolicyError {
@@ -94,6 +159,7 @@ impl fmt::Display for PolicyError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Quota(error) => error.fmt(f),
+            Self::Ban(error) => error.fmt(f),
         }
     }
 }

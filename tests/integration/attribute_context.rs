@@ -101,7 +101,9 @@ async fn without_a_guard_it_answers_500_and_says_why_in_the_log() {
         assert_eq!((answer.status, &*answer.body), (500, "Internal server error.\n"));
         assert_eq!(answer.numbers(), None);
     }
-    let lines = log_lines::with("`forgotten` is rate-limited, but there is no `RateGuard`");
+    let lines = log_lines::with(
+        "attribute_context::unguarded` is rate-limited, but there is no `RateGuard`",
+    );
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("ERROR"));
 }

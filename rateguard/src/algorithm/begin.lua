@@ -11,7 +11,7 @@
 --   capacity: units at once
 --   of a token bucket, the units of a token
 --   of a token bucket, the units that come back in a microsecond
---   cost: how many units are asked for or, of a refund, given back
+--   cost: how many units are asked for or, of a refund, given back; below 0, so many have to have room, and none is taken
 --   of a refund, the name of the call that took them
 --   of a refund, when it took them
 --

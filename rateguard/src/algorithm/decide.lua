@@ -8,7 +8,8 @@ for place, key in ipairs(KEYS) do
     capacity = tonumber(ARGV[first + 3]),
     units = tonumber(ARGV[first + 4]),
     refill = tonumber(ARGV[first + 5]),
-    cost = tonumber(ARGV[first + 6]),
+    cost = math.abs(tonumber(ARGV[first + 6])),
+    is_gate = tonumber(ARGV[first + 6]) < 0,
     taken_by = ARGV[first + 7],
     taken_at = tonumber(ARGV[first + 8]),
   }
@@ -79,7 +80,7 @@ for _, charge in ipairs(charges) do
 
   local steps, state = charge.steps, charge.state
   if operation == 'check' or operation == 'charge' then
-    local adds = admitted and charge.cost > 0
+    local adds = admitted and charge.cost > 0 and not charge.is_gate
     if adds then
       steps.add(state, charge.cost)
       charge.wait = nil

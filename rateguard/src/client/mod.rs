@@ -6,9 +6,10 @@ mod network;
 use std::{error::Error, fmt, net::IpAddr};
 
 use ipnet::IpNet;
+use rateguard_grammar::IPV6_PREFIXES;
 
 use self::header::Header;
-pub(crate) use self::network::Network;
+pub(crate) use self::network::{Network, parse_network};
 
 /// How the address of a client is found: for the key `"ip"`, and for requests that have no other key.
 ///
@@ -55,7 +56,7 @@ impl ClientAddress {
     pub fn behind<P: AsRef<str>>(
         proxies: impl IntoIterator<Item = P>,
     ) -> Result<Self, ClientAddressError> {
-        let proxies = proxies.into_iter().map(|proxy| network::parse(proxy.as_ref()));
+        let proxies = proxies.into_iter().map(|proxy| network::parse_proxy(proxy.as_ref()));
         Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
     }
 
@@ -92,7 +93,7 @@ impl ClientAddress {
     ///
     /// [`ClientAddressError`] if it is out of range.
     pub fn ipv6_prefix(mut self, bits: u8) -> Result<Self, ClientAddressError> {
-        if !(32..=128).contains(&bits) {
+        if !IPV6_PREFIXES.contains(&bits) {
             return Err(refuse(&bits.to_string(), Problem::Prefix));
         }
         self.ipv6_prefix = bits;
@@ -108,22 +109,25 @@ impl ClientAddress {
         self.header.name()
     }
 
-    /// The network of the client of a request from this peer (none over a Unix socket), with these lines of the header.
-    pub(crate) fn network<'a>(
-        &self,
-        peer: Option<IpAddr>,
-        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    ) -> Network {
-        match self.address(peer, lines) {
-            Some(address) => Network::of(address, self.ipv6_prefix),
-            None => Network::None,
-        }
+    /// How many leading bits of an IPv6 address are one client.
+    pub(crate) fn ipv6_bits(&self) -> u8 {
+        self.ipv6_prefix
     }
 
-    fn address<'a>(
+    /// The address of the client of a request from this peer (`None` over a Unix socket), with these lines of the header
+    /// in the order in which they came. IPv4 in the notation of IPv6 is the IPv4 that it is. `None` if there is no address.
+    ///
+    /// ```
+    /// # use rateguard::ClientAddress;
+    /// let rule = ClientAddress::behind(["10.0.0.0/8"])?;
+    /// let client = rule.address("10.0.0.1".parse().ok(), [b"192.0.2.7, 10.0.0.2".as_slice()]);
+    /// assert_eq!(client, "192.0.2.7".parse().ok());
+    /// # Ok::<(), rateguard::ClientAddressError>(())
+    /// ```
+    pub fn address<'a>(
         &self,
         peer: Option<IpAddr>,
-        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+        lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
     ) -> Option<IpAddr> {
         let mut last = peer.map(|peer| peer.to_canonical());
         let is_trusted = match last {
@@ -133,7 +137,9 @@ impl ClientAddress {
         if !is_trusted {
             return last;
         }
-        for entry in lines.rev().flat_map(|line| self.header.entries(line).into_iter().rev()) {
+        for entry in
+            lines.into_iter().rev().flat_map(|line| self.header.entries(line).into_iter().rev())
+        {
             let Some(address) = self.header.address(entry) else { break };
             last = Some(address);
             if !self.trusts(address) {

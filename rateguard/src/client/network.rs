@@ -21,7 +21,8 @@ pub(crate) enum Network {
 
 impl Network {
     /// The network of this address, of so many bits if it is an IPv6 one.
-    pub(super) fn of(address: IpAddr, bits: u8) -> Self {
+    pub(crate) fn of(address: Option<IpAddr>, bits: u8) -> Self {
+        let Some(address) = address else { return Self::None };
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::V4(v4),
             IpAddr::V6(v6) => Self::V6 {
@@ -44,12 +45,12 @@ impl Network {
     }
 }
 
-/// A proxy's address, or a network of proxies.
-pub(super) fn parse(text: &str) -> Result<IpNet, ClientAddressError> {
+/// An address, or a network of addresses; what is IPv4 in the notation of IPv6 as the IPv4 that it is.
+pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))
-        .map_err(|_| refuse(text, Problem::Proxy))?;
+        .ok()?;
     let network = match network {
         // IPv4 in the notation of IPv6; whoever connects is compared as IPv4.
         IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
@@ -58,10 +59,16 @@ pub(super) fn parse(text: &str) -> Result<IpNet, ClientAddressError> {
         },
         _ => network,
     };
+    Some(network.trunc())
+}
+
+/// A proxy's address, or a network of proxies.
+pub(super) fn parse_proxy(text: &str) -> Result<IpNet, ClientAddressError> {
+    let network = parse_network(text).ok_or_else(|| refuse(text, Problem::Proxy))?;
     if network.prefix_len() == 0 {
         return Err(refuse(text, Problem::Everybody));
     }
-    Ok(network.trunc())
+    Ok(network)
 }
 
 #[cfg(test)]
@@ -69,14 +76,14 @@ mod tests {
     use super::*;
 
     fn of(address: &str) -> Network {
-        Network::of(address.parse().unwrap(), 64)
+        Network::of(address.parse().ok(), 64)
     }
 
     #[test]
     fn an_ipv6_network_is_one_client() {
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        let wide = |address: &str| Network::of(address.parse().unwrap(), 48);
+        let wide = |address: &str| Network::of(address.parse().ok(), 48);
         assert_eq!(wide("2001:db8:1:2::1"), wide("2001:db8:1:3::1"));
         // Networks of two sizes are two clients, though they begin alike.
         assert_ne!(wide("2001:db8:1::").key("ip"), of("2001:db8:1::").key("ip"));

@@ -61,6 +61,10 @@ struct OneKey<'a> {
 
 impl OneKey<'_> {
     async fn apply(&mut self, store: &dyn Store, operation: Operation) -> Result<bool, StoreError> {
+        if operation == Operation::Refund {
+            // Of a gate nothing was taken.
+            self.charges.iter_mut().for_each(|charge| charge.cost = charge.taken());
+        }
         let answer = store.apply(operation, &self.charges).get().await;
         let verdict = whole(answer, &self.charges)?;
         self.answers = verdict.levels().zip(verdict.receipts()).collect();

@@ -4,10 +4,10 @@ use std::{error::Error, fmt, time::Duration};
 
 use rateguard_grammar::{NameError, check_name};
 
-use super::RateGuard;
+use super::{RateGuard, policies::Policies};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisStore, RedisUrlError};
-use crate::{ClientAddress, MemoryStore, OnError, store::Store};
+use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
 
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 const MIN_DEADLINE: Duration = Duration::from_millis(1);
@@ -15,14 +15,15 @@ const MAX_DEADLINE: Duration = Duration::from_secs(60);
 const DEFAULT_PREFIX: &str = "rateguard";
 
 /// Settings for a [`RateGuard`].
-#[derive(Debug)]
 #[must_use]
 pub struct RateGuardBuilder {
     store: StoreChoice,
     prefix: String,
     deadline: Duration,
     on_error: OnError,
-    client_address: ClientAddress,
+    secret: Option<Vec<u8>>,
+    policies: Vec<Policy>,
+    pub(crate) http: HttpSettings,
 }
 
 enum StoreChoice {
@@ -49,7 +50,9 @@ impl RateGuardBuilder {
             prefix: DEFAULT_PREFIX.to_owned(),
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
-            client_address: ClientAddress::peer(),
+            secret: None,
+            policies: Vec::new(),
+            http: HttpSettings::default(),
         }
     }
 
@@ -80,10 +83,19 @@ impl RateGuardBuilder {
         self
     }
 
-    /// How the address of a client is found, for keys by address: behind proxies, [`ClientAddress::behind`] them.
-    /// Default: [`ClientAddress::peer`].
-    pub fn client_address(mut self, client_address: ClientAddress) -> Self {
-        self.client_address = client_address;
+    /// A secret of at least 16 bytes that keys are digested with, the same on every server. Default: none.
+    ///
+    /// Without it, whoever reads the store can find out whose a key is by trying: all IPv4 addresses in minutes. Another
+    /// secret makes all counts begin anew.
+    pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = Some(secret.as_ref().to_vec());
+        self
+    }
+
+    /// A policy that limits take by its name: `#[rate_limit(policy = "search")]`, and
+    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that take one policy share its counts.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policies.push(policy);
         self
     }
 
@@ -94,6 +106,10 @@ impl RateGuardBuilder {
     /// [`BuildError`] if a setting is not legal, or the system has no thread for the connection.
     pub fn build(self) -> Result<RateGuard, BuildError> {
         check_name(&self.prefix).map_err(BuildError::Prefix)?;
+        let policies = Policies::of(self.policies)?;
+        let secret = self.secret.map(|secret| KeySecret::new(&secret).ok_or(BuildError::Secret));
+        let secret = secret.transpose()?;
+        self.http.check()?;
         if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
@@ -108,7 +124,19 @@ impl RateGuardBuilder {
                 Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
             }
         };
-        Ok(RateGuard::new(store, self.deadline, self.on_error, self.client_address))
+        Ok(RateGuard::new(store, self.deadline, self.on_error, secret, policies, self.http))
+    }
+}
+
+impl fmt::Debug for RateGuardBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateGuardBuilder")
+            .field("store", &self.store)
+            .field("prefix", &self.prefix)
+            .field("deadline", &self.deadline)
+            .field("on_error", &self.on_error)
+            .field("policies", &self.policies)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,6 +159,24 @@ pub enum BuildError {
     Prefix(NameError),
     /// The deadline is not from 1 ms to 60 s.
     Deadline,
+    /// The secret is shorter than 16 bytes.
+    Secret,
+    /// Two policies have one name.
+    PolicyTwice {
+        /// The name.
+        name: String,
+    },
+    /// An attribute in the program names a policy that this guard was not given, though it was given others.
+    UnknownPolicy {
+        /// The name.
+        name: String,
+        /// The file and line of the attribute.
+        place: String,
+        /// The policies that there are.
+        known: Vec<String>,
+    },
+    /// The settings of header fields contradict each other.
+    Headers,
     /// The URL is not one of a Redis that can be used.
     #[cfg(feature = "redis")]
     Url(RedisUrlError),
@@ -146,6 +192,20 @@ impl fmt::Display for BuildError {
             Self::Deadline => {
                 f.write_str("deadline: a deadline is from 1 millisecond to 60 seconds")
             }
+            Self::Secret => write!(
+                f,
+                "key_secret: a secret has at least {} bytes",
+                KeySecret::MIN_BYTES
+            ),
+            Self::PolicyTwice { name } => write!(f, "two policies are named `{name}`"),
+            Self::UnknownPolicy { name, place, known } => write!(
+                f,
+                "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name, or the attribute its own `limiter`",
+                known.join("`, `")
+            ),
+            Self::Headers => f.write_str(
+                "headers: X-RateLimit-Reset is either in seconds or a point in time; choose one dialect of the two",
+            ),
             #[cfg(feature = "redis")]
             Self::Url(error) => write!(f, "Redis URL: {error}"),
             #[cfg(feature = "redis")]

@@ -8,11 +8,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{Policy, Quotas};
+use crate::{Ban, Policy, Quotas};
 
 /// A limit that begins to use a name.
 pub(crate) struct Claim<'a> {
     pub(crate) policy: &'a Policy,
+    /// Whether its quotas are the same for all requests.
+    pub(crate) is_fixed: bool,
     /// Where it was made, if it was given no name.
     pub(crate) unnamed_at: Option<&'static Location<'static>>,
 }
@@ -25,7 +27,9 @@ pub(super) struct Claims {
 
 #[derive(Clone)]
 struct Known {
-    quotas: Quotas,
+    /// If they are the same for all requests.
+    quotas: Option<Quotas>,
+    ban: Option<Ban>,
     unnamed_at: Option<&'static Location<'static>>,
 }
 
@@ -33,7 +37,11 @@ impl Claims {
     /// The same limit may come again and again, once for each worker.
     pub(super) fn add(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
         let name = claim.policy.name();
-        let new = Known { quotas: claim.policy.quotas().clone(), unnamed_at: claim.unnamed_at };
+        let new = Known {
+            quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
+            ban: claim.policy.own_ban(),
+            unnamed_at: claim.unnamed_at,
+        };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = known.entry(name.to_owned()).or_insert_with(|| new.clone());
         let conflict = |kind| Err(NameConflict { name: name.to_owned(), kind });
@@ -41,7 +49,12 @@ impl Claims {
             (Some(one), Some(other)) if one != other => conflict(Kind::Unnamed { one, other }),
             (Some(place), None) | (None, Some(place)) => conflict(Kind::Taken { place }),
             _ if earlier.quotas != new.quotas => {
-                conflict(Kind::Quotas { one: earlier.quotas.clone(), other: new.quotas })
+                let shown = |quotas| shown(quotas, "one chosen for each request");
+                conflict(Kind::Quotas { one: shown(&earlier.quotas), other: shown(&new.quotas) })
+            }
+            _ if earlier.ban != new.ban => {
+                let shown = |ban| shown(ban, "none");
+                conflict(Kind::Bans { one: shown(&earlier.ban), other: shown(&new.ban) })
             }
             _ => Ok(()),
         }
@@ -67,8 +80,12 @@ enum Kind {
         place: &'static Location<'static>,
     },
     Quotas {
-        one: Quotas,
-        other: Quotas,
+        one: String,
+        other: String,
+    },
+    Bans {
+        one: String,
+        other: String,
     },
 }
 
@@ -88,8 +105,16 @@ impl fmt::Display for NameConflict {
                 f,
                 "two limits are named `{name}` and have different quotas, {one} and {other}; give each a name of its own"
             ),
+            Kind::Bans { one, other } => write!(
+                f,
+                "two limits are named `{name}` and have different bans, {one} and {other}; give each a name of its own"
+            ),
         }
     }
+}
+
+fn shown<T: fmt::Display>(value: &Option<T>, otherwise: &str) -> String {
+    value.as_ref().map_or(otherwise.to_owned(), T::to_string)
 }
 
 impl Error for NameConflict {}
@@ -107,7 +132,10 @@ mod tests {
         let claims = Claims::default();
         let (policy, here) = (policy("app", "1/s"), Location::caller());
         for _worker in 0..3 {
-            assert_eq!(claims.add(Claim { policy: &policy, unnamed_at: Some(here) }), Ok(()));
+            assert_eq!(
+                claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(here) }),
+                Ok(())
+            );
         }
     }
 
@@ -116,16 +144,21 @@ mod tests {
         let claims = Claims::default();
         for _ in 0..2 {
             let policy = policy("login", "1/s");
-            assert_eq!(claims.add(Claim { policy: &policy, unnamed_at: None }), Ok(()));
+            assert_eq!(
+                claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: None }),
+                Ok(())
+            );
         }
     }
 
     #[test]
     fn two_quotas_under_one_name_are_refused() {
         let claims = Claims::default();
-        claims.add(Claim { policy: &policy("login", "1/s"), unnamed_at: None }).unwrap();
+        claims
+            .add(Claim { policy: &policy("login", "1/s"), is_fixed: true, unnamed_at: None })
+            .unwrap();
         let conflict = claims
-            .add(Claim { policy: &policy("login", "2/s"), unnamed_at: None })
+            .add(Claim { policy: &policy("login", "2/s"), is_fixed: true, unnamed_at: None })
             .unwrap_err()
             .to_string();
         assert!(conflict.contains("`login`") && conflict.contains("1/second and 2/second"));
@@ -136,10 +169,13 @@ mod tests {
         let claims = Claims::default();
         let policy = policy("app", "1/s");
         let (one, other) = (Location::caller(), std::panic::Location::caller());
-        claims.add(Claim { policy: &policy, unnamed_at: Some(one) }).unwrap();
-        let conflict = claims.add(Claim { policy: &policy, unnamed_at: Some(other) }).unwrap_err();
+        claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(one) }).unwrap();
+        let conflict = claims
+            .add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(other) })
+            .unwrap_err();
         assert_eq!(conflict.kind, Kind::Unnamed { one, other });
-        let conflict = claims.add(Claim { policy: &policy, unnamed_at: None }).unwrap_err();
+        let conflict =
+            claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: None }).unwrap_err();
         assert_eq!(conflict.kind, Kind::Taken { place: one });
     }
 }

@@ -3,7 +3,9 @@
 mod apart;
 mod builder;
 mod claims;
+mod escalation;
 mod outage;
+mod policies;
 mod request;
 mod reservation;
 mod unavailable;
@@ -12,7 +14,7 @@ mod waiting;
 use std::{
     fmt,
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -26,6 +28,9 @@ use self::{
 };
 use smallvec::SmallVec;
 
+#[cfg(feature = "macros")]
+pub use self::policies::AskedPolicy;
+use self::policies::Policies;
 pub use self::{
     builder::{BuildError, RateGuardBuilder},
     outage::Failures,
@@ -33,9 +38,11 @@ pub use self::{
     reservation::Reservation,
     unavailable::Unavailable,
 };
-pub(crate) use self::{claims::Claim, outage::Line};
+pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
 use crate::{
-    Algorithm, ClientAddress, MemoryStore, OnError, StoreError,
+    Algorithm, Key, MemoryStore, OnError, Policy, StoreError,
+    bucket::KeySecret,
+    http::HttpSettings,
     store::{Answer, Charge, Operation, Store, Verdict},
 };
 
@@ -66,8 +73,10 @@ struct Shared {
     store: Box<dyn Store>,
     deadline: Duration,
     on_error: OnError,
-    client_address: ClientAddress,
-    proxy_warning: Once,
+    secret: Option<KeySecret>,
+    policies: Policies,
+    /// For the side of HTTP, which alone reads them.
+    http: HttpSettings,
     outage: Outage,
     claims: Claims,
     queues: Queues,
@@ -83,8 +92,15 @@ impl RateGuard {
     }
 
     pub(crate) fn in_memory_with(store: MemoryStore) -> Self {
-        let client_address = ClientAddress::peer();
-        Self::new(Box::new(store), builder::DEFAULT_DEADLINE, OnError::default(), client_address)
+        let store = Box::new(store);
+        Self::new(
+            store,
+            builder::DEFAULT_DEADLINE,
+            OnError::default(),
+            None,
+            Policies::default(),
+            HttpSettings::default(),
+        )
     }
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
@@ -110,14 +126,17 @@ impl RateGuard {
         store: Box<dyn Store>,
         deadline: Duration,
         on_error: OnError,
-        client_address: ClientAddress,
+        secret: Option<KeySecret>,
+        policies: Policies,
+        http: HttpSettings,
     ) -> Self {
         let shared = Shared {
             store,
             deadline,
             on_error,
-            client_address,
-            proxy_warning: Once::new(),
+            secret,
+            policies,
+            http,
             outage: Outage::new(),
             claims: Claims::default(),
             queues: Queues::default(),
@@ -135,7 +154,7 @@ impl RateGuard {
     ) -> Result<Verdict, Unavailable> {
         let answer = match operation {
             Operation::Charge => self.charge(charges).await,
-            _ => self.ask(operation, charges).await,
+            _ => self.ask(operation, charges, self.shared.deadline).await,
         };
         answer.map_err(|cause| match operation {
             Operation::Check => self.unavailable(cause, on_error()),
@@ -169,7 +188,7 @@ impl RateGuard {
                 };
                 *left -= charge.cost;
             }
-            let verdict = self.ask(Operation::Charge, &step).await?;
+            let verdict = self.ask(Operation::Charge, &step, self.shared.deadline).await?;
             if left.iter().all(|left| *left == 0) {
                 if number == 1 {
                     return Ok(verdict);
@@ -178,7 +197,7 @@ impl RateGuard {
             }
         }
         // The last step was a part of it; how things stand for as much once more is another question.
-        let levels = self.ask(Operation::Peek, charges).await?;
+        let levels = self.ask(Operation::Peek, charges, self.shared.deadline).await?;
         Ok(Verdict::new(true, levels.levels().zip(levels.receipts())))
     }
 
@@ -186,27 +205,29 @@ impl RateGuard {
         &self,
         operation: Operation,
         charges: &[Charge<'_>],
+        deadline: Duration,
     ) -> Result<Verdict, StoreError> {
         let Shared { store, is_apart, .. } = &*self.shared;
         let may_be_apart = charges.len() > 1 && are_of_several_keys(charges);
         if !(may_be_apart && is_apart.load(Relaxed)) {
             let answer = match store.apply(operation, charges) {
                 Answer::Now(answer) => answer,
-                Answer::Later(answer) => self.in_time(answer).await,
+                Answer::Later(answer) => self.in_time(answer, deadline).await,
             };
             match answer {
                 Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
                 answer => return whole(answer, charges),
             }
         }
-        self.in_time(one_after_the_other(&**store, operation, charges)).await
+        self.in_time(one_after_the_other(&**store, operation, charges), deadline).await
     }
 
     async fn in_time(
         &self,
         answer: impl Future<Output = Result<Verdict, StoreError>>,
+        deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        tokio::time::timeout(self.shared.deadline, answer).await.unwrap_or_else(|_| {
+        tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
             self.shared.store.missed_deadline();
             Err(StoreError::Timeout)
         })
@@ -218,13 +239,30 @@ impl RateGuard {
         &*self.shared.store
     }
 
-    pub(crate) fn client_address(&self) -> &ClientAddress {
-        &self.shared.client_address
+    /// The policy of this name, if the guard was [given](RateGuardBuilder::policy) one.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        self.shared.policies.get(name)
     }
 
-    /// Whether it has been said that there seems to be a proxy that nobody trusts.
-    pub(crate) fn proxy_warning(&self) -> &Once {
-        &self.shared.proxy_warning
+    pub(crate) fn http(&self) -> &HttpSettings {
+        &self.shared.http
+    }
+
+    /// The key as it stands in the store.
+    fn stored(&self, key: &Key) -> Key {
+        self.shared.secret.as_ref().map_or(*key, |secret| secret.seal(key))
+    }
+
+    /// A denial may not have been counted, or its ban not have begun.
+    fn unescalated(&self, cause: StoreError) {
+        static LINE: Line = Line::new();
+        if let Some(denials) = LINE.say() {
+            log::warn!(
+                target: "rateguard",
+                "denials not counted for a ban: {cause}; {denials} since the last line like this"
+            );
+        }
     }
 
     /// Tells guards apart, though not from those that are gone.

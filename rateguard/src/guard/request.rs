@@ -1,6 +1,9 @@
 //! What is asked of a guard: so much of one key, or of several at once, all or nothing.
 
-use std::{slice, sync::Arc, time::Duration};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 use smallvec::SmallVec;
 
@@ -42,15 +45,20 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) key: &'a Key,
+    /// As it stands in the store.
+    pub(super) key: Key,
     pub(super) cost: u32,
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(guard: &'a RateGuard, policy: &'a Policy, key: &'a Key) -> Self {
-        let mut limits = SmallVec::new();
-        limits.push(Asked { policy, key, cost: 1 });
-        Self { guard, limits }
+    pub(super) fn new(guard: &'a RateGuard) -> Self {
+        Self { guard, limits: SmallVec::new() }
+    }
+
+    /// Asks for so much of a key as it stands in the store.
+    pub(super) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
+        self.limits.push(Asked { policy, key, cost });
+        self
     }
 
     /// Asks for a unit of this key under this policy, too.
@@ -58,9 +66,9 @@ impl<'a> Request<'a> {
     /// In Redis Cluster, where no single step reaches two keys, one key is asked after the other, and when one is denied,
     /// the earlier ones get back what was taken of them. Then no more than a limit is admitted still, but a request that
     /// comes in between may find taken what is about to be given back.
-    pub fn and(mut self, policy: &'a Policy, key: &'a Key) -> Self {
-        self.limits.push(Asked { policy, key, cost: 1 });
-        self
+    pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
+        let key = self.guard.stored(key);
+        self.and_stored(policy, key, 1)
     }
 
     /// How many units are asked for, of the key that was named last. Default: 1.
@@ -88,7 +96,9 @@ impl<'a> Request<'a> {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
-        self.apply(Operation::Check).await
+        let started = Instant::now();
+        let decision = self.apply(Operation::Check).await?;
+        Ok(self.escalate(decision, started).await)
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -111,7 +121,7 @@ impl<'a> Request<'a> {
         self.apply(Operation::Peek).await
     }
 
-    /// Forgets what was counted of these keys under these policies.
+    /// Forgets what was counted of these keys under these policies, and their bans.
     ///
     /// # Errors
     ///
@@ -146,14 +156,22 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let charges = self.charges();
+        let started = Instant::now();
+        let reservation = self.try_to_reserve().await?;
+        let decision = self.escalate(reservation.decision().clone(), started).await;
+        Ok(reservation.with_decision(decision))
+    }
+
+    /// The same for one who waits: being denied meanwhile is no offence.
+    pub(super) async fn try_to_reserve(&self) -> Result<Reservation, Unavailable> {
+        let charges = self.charges(Operation::Check);
         let (decision, verdict) = self.apply_to(&charges, Operation::Check).await?;
         let (on_error, receipts) = (self.on_error(), verdict.receipts());
         Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
 
     async fn apply(&self, operation: Operation) -> Result<Decision, Unavailable> {
-        Ok(self.apply_to(&self.charges(), operation).await?.0)
+        Ok(self.apply_to(&self.charges(operation), operation).await?.0)
     }
 
     async fn apply_to(
@@ -174,19 +192,48 @@ impl<'a> Request<'a> {
     }
 
     pub(super) fn decision(&self, charges: &[OfLimit<'_>], verdict: &Verdict) -> Decision {
-        let standings = charges.iter().zip(verdict.levels()).map(|(of_limit, level)| {
-            let name = Arc::clone(self.limits[of_limit.limit].policy.shared_name());
-            Standing::new(name, of_limit.charge.quota, of_limit.charge.cost, level)
+        let (quotas, gates): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) =
+            charges.iter().zip(verdict.levels()).partition(|(of_limit, _)| of_limit.is_of_quota);
+        let policy = |of_limit: &OfLimit<'_>| self.limits[of_limit.limit].policy;
+        let standings = quotas.into_iter().map(|(of_limit, level)| {
+            Standing::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)
         });
-        Decision::new(verdict.is_allowed(), standings.collect())
+        let decision = Decision::new(verdict.is_allowed(), standings.collect());
+        gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
+            Some(ban) if of_limit.charge.is_gate && !ban.is_zero() => {
+                decision.banned(policy(of_limit), ban)
+            }
+            _ => decision,
+        })
     }
 
-    /// A charge for each quota of each limit.
-    pub(super) fn charges(&self) -> SmallVec<[OfLimit<'a>; 1]> {
-        let mut charges = SmallVec::<[OfLimit<'a>; 1]>::new();
+    /// A charge for each quota of each limit, and after all of them what there is besides of their bans.
+    pub(super) fn charges(&self, operation: Operation) -> SmallVec<[OfLimit<'_>; 1]> {
+        let mut charges = self.quota_charges();
+        for (limit, asked) in self.limits.iter().enumerate() {
+            let Some(escalation) = asked.policy.escalation() else { continue };
+            let of_bans: SmallVec<[Charge<'_>; 3]> = match operation {
+                Operation::Check | Operation::Peek => {
+                    [escalation.gate(&asked.key)].into_iter().collect()
+                }
+                Operation::Reset => escalation.records(&asked.key).into_iter().collect(),
+                Operation::Charge | Operation::Refund => SmallVec::new(),
+            };
+            for charge in of_bans {
+                // No two charges of one step have one bucket.
+                if charges.iter().all(|known| known.charge.bucket != charge.bucket) {
+                    charges.push(OfLimit { limit, charge, is_of_quota: false });
+                }
+            }
+        }
+        charges
+    }
+
+    fn quota_charges(&self) -> SmallVec<[OfLimit<'_>; 1]> {
+        let mut charges = SmallVec::<[OfLimit<'_>; 1]>::new();
         for (limit, asked) in self.limits.iter().enumerate() {
             for (place, quota) in asked.policy.quotas().iter().enumerate() {
-                let bucket = |place| Bucket::new(asked.policy.name(), place, asked.key);
+                let bucket = |place| Bucket::new(asked.policy.name(), place, &asked.key);
                 let is_its = |known: &OfLimit<'_>| {
                     known.charge.bucket == bucket(place) && known.charge.quota == *quota
                 };
@@ -202,7 +249,7 @@ impl<'a> Request<'a> {
                 };
                 let place = (place..).find(is_free).unwrap_or(place);
                 let charge = Charge::new(bucket(place), *quota, asked.cost);
-                charges.push(OfLimit { limit, charge });
+                charges.push(OfLimit { limit, charge, is_of_quota: true });
             }
         }
         charges
@@ -230,14 +277,25 @@ impl<'a> Request<'a> {
 pub(super) struct OfLimit<'a> {
     pub(super) limit: usize,
     pub(super) charge: Charge<'a>,
+    /// And not of its ban.
+    pub(super) is_of_quota: bool,
 }
 
 /// The usual requests: one unit of one key.
 impl RateGuard {
+    /// A request for so many units of each of these keys.
+    pub(crate) fn all_of<'a>(
+        &'a self,
+        limits: impl IntoIterator<Item = (&'a Policy, &'a Key, u32)>,
+    ) -> Request<'a> {
+        let limits = limits.into_iter();
+        limits.fold(Request::new(self), |all, (policy, key, cost)| all.and(policy, key).cost(cost))
+    }
+
     /// A request to be decided, for a unit of `key` under `policy`: for costs, for several keys at once, and for what
     /// else there is to do than to check.
-    pub fn request<'a>(&'a self, policy: &'a Policy, key: &'a Key) -> Request<'a> {
-        Request::new(self, policy, key)
+    pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
+        Request::new(self).and(policy, key)
     }
 
     /// Asks for one unit of `key` under `policy`, and takes it if it is admitted.
@@ -274,7 +332,7 @@ impl RateGuard {
         self.request(policy, key).peek().await
     }
 
-    /// Forgets what was counted of `key` under `policy`.
+    /// Forgets what was counted of `key` under `policy`, and its bans.
     ///
     /// # Errors
     ///

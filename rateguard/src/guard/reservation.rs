@@ -1,6 +1,6 @@
 //! What was taken and may be given back.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use smallvec::SmallVec;
 
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Decision, Key, OnError, Quota,
     decision::Standing,
+    policy::PolicyName,
     store::{Bucket, Charge, Operation, Receipt},
 };
 
@@ -50,7 +51,7 @@ pub struct Reservation {
 struct Taken {
     /// The place of the limit in the request.
     limit: usize,
-    policy: Arc<str>,
+    policy: PolicyName,
     place: usize,
     key: Key,
     quota: Quota,
@@ -60,7 +61,7 @@ struct Taken {
 
 impl Taken {
     fn charge(&self, cost: u32) -> Charge<'_> {
-        let bucket = Bucket::new(&self.policy, self.place, &self.key);
+        let bucket = Bucket::new(self.policy.as_str(), self.place, &self.key);
         let mut charge = Charge::new(bucket, self.quota, cost);
         charge.receipt = self.receipt;
         charge
@@ -79,11 +80,12 @@ impl Reservation {
         let taken = charges
             .iter()
             .zip(receipts)
-            .map(|(&OfLimit { limit, charge }, receipt)| Taken {
+            .filter(|(of_limit, _)| of_limit.is_of_quota)
+            .map(|(&OfLimit { limit, charge, .. }, receipt)| Taken {
                 limit,
-                policy: Arc::clone(limits[limit].policy.shared_name()),
+                policy: limits[limit].policy.shared_name().clone(),
                 place: charge.bucket.place(),
-                key: *limits[limit].key,
+                key: limits[limit].key,
                 quota: charge.quota,
                 // A denial has taken nothing.
                 cost: if decision.is_allowed() { charge.cost } else { 0 },
@@ -104,6 +106,11 @@ impl Reservation {
     #[must_use]
     pub fn into_decision(self) -> Decision {
         self.decision
+    }
+
+    /// The same, with what has become of its decision since.
+    pub(super) fn with_decision(self, decision: Decision) -> Self {
+        Self { decision, ..self }
     }
 
     /// Gives back all that was taken, as far as it still counts, and nothing that somebody else took. Of a token bucket,
@@ -176,8 +183,8 @@ impl Reservation {
         let verdict = self.guard.apply(operation, &charges, || on_error).await?;
         let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();
         for ((place, charge), level) in places.into_iter().zip(&charges).zip(verdict.levels()) {
-            let name = Arc::clone(&self.taken[place].policy);
-            standings[place] = Standing::new(name, charge.quota, charge.cost, level);
+            let name = self.taken[place].policy.clone();
+            standings[place] = Standing::new(name, charge, level);
         }
         self.decision = Decision::new(self.decision.is_allowed(), standings);
         Ok(())

@@ -17,6 +17,7 @@ use tokio::{
 use super::{RateGuard, Request, Reservation, Unavailable};
 use crate::{
     Decision, Key, Policy, StoreError,
+    policy::PolicyName,
     store::{Answer, Charge, Operation},
 };
 
@@ -47,7 +48,7 @@ impl Request<'_> {
     /// Where there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
         let queues = &self.guard().shared.queues;
-        let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, it.key)).collect();
+        let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
         // Of which something is asked.
         let asked: Vec<_> =
             self.limits().zip(&ids).filter(|(it, _)| it.cost > 0).map(|(_, id)| id).collect();
@@ -102,12 +103,14 @@ impl Request<'_> {
 
     /// The place of the limit that a denial has to wait for longest.
     fn limit_of(&self, decision: &Decision) -> usize {
-        self.charges().get(decision.tightest_place()).map_or(0, |charge| charge.limit)
+        self.charges(Operation::Peek)
+            .get(decision.tightest_place())
+            .map_or(0, |charge| charge.limit)
     }
 
     /// A check that has taken nothing if it is dropped before it has answered.
     async fn check_or_give_back(&self) -> Result<Decision, Unavailable> {
-        let charges = self.charges();
+        let charges = self.charges(Operation::Check);
         let list: Vec<Charge<'_>> = charges.iter().map(|it| it.charge).collect();
         // What is answered at once can't be dropped before, and what is answered later has not begun.
         if let Answer::Now(Ok(verdict)) = self.guard().shared.store.apply(Operation::Check, &list)
@@ -118,16 +121,14 @@ impl Request<'_> {
         // The answer is waited for by a task that outlives the question.
         let guard = self.guard().clone();
         let limits: Vec<(Policy, Key, u32)> =
-            self.limits().map(|it| (it.policy.clone(), *it.key, it.cost)).collect();
+            self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
         let (answer, answers) = oneshot::channel();
         let mut pending = Pending { answers, runtime: Handle::current() };
         let task = tokio::spawn(async move {
-            let mut limits = limits.iter();
-            let Some((policy, key, cost)) = limits.next() else { return };
-            let first = guard.request(policy, key).cost(*cost);
-            let request =
-                limits.fold(first, |all, (policy, key, cost)| all.and(policy, key).cost(*cost));
-            let reservation = request.reserve().await;
+            let request = limits.iter().fold(Request::new(&guard), |all, (policy, key, cost)| {
+                all.and_stored(policy, *key, *cost)
+            });
+            let reservation = request.try_to_reserve().await;
             if let Err(Ok(unasked)) = answer.send(reservation) {
                 let _ = unasked.refund().await;
             }
@@ -176,13 +177,13 @@ struct Queue {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct QueueId {
-    policy: Arc<str>,
+    policy: PolicyName,
     digest: [u8; 16],
 }
 
 impl QueueId {
     fn of(policy: &Policy, key: &Key) -> Self {
-        Self { policy: Arc::clone(policy.shared_name()), digest: *key.digest() }
+        Self { policy: policy.shared_name().clone(), digest: *key.digest() }
     }
 }
 

@@ -1,91 +1,217 @@
 //! What the attribute expands to: a call of [`limited`] with a [`Limit`] or several.
 
 use std::{
+    borrow::Cow,
     panic::Location,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
-
-use smallvec::SmallVec;
+use actix_web::{
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Responder, http::Method, web,
+};
 
 use super::{
     client,
-    enforce::{Asked, decided, enforce},
+    enforce::{Asked, AskedList, Passed, decided, enforce, penalty},
     handler_name::handler_name,
     headers::write_decision,
-    refusal,
+    refusal::{self, Refusal},
+    terms::{Terms, address_admitted},
 };
 use crate::{
-    Count, Key, OnError, Policy, Quotas, RateGuard,
+    AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
     guard::{Claim, Line},
+    policy::CHOSEN_LATER,
 };
+
+/// What an attribute says, but for what it says of each request.
+pub struct Settings {
+    /// Its name, if it has one.
+    pub name: Option<&'static str>,
+    /// Which of several limits on one handler it is, from 1 on.
+    pub number: usize,
+    /// How much it admits.
+    pub allowance: Allowance,
+    /// Who is banned.
+    pub ban: Option<Ban>,
+    /// What happens when the store does not answer.
+    pub on_error: Option<OnError>,
+    /// Which answers count.
+    pub count: Count,
+    /// What happens to requests without a key.
+    pub missing: MissingKey,
+    /// The methods it is for; if there are none, all.
+    pub methods: &'static [&'static str],
+    /// The requests it is not for.
+    pub skip: Option<fn(&HttpRequest) -> bool>,
+    /// What denied requests are answered.
+    pub on_denied: Option<fn(&HttpRequest, &Decision) -> HttpResponse>,
+}
+
+/// How much a limit admits.
+pub enum Allowance {
+    /// As much for everybody.
+    Fixed(Quotas),
+    /// What is chosen for each request.
+    PerRequest,
+    /// What the guard's policy of this name says.
+    Named(&'static str),
+}
 
 /// The limit of one attribute. It lives as long as the program.
 pub struct Limit {
-    policy: Policy,
-    count: Count,
+    policy: Policied,
+    terms: Terms,
     place: &'static Location<'static>,
     has_name: bool,
     /// The guard that knows that this limit uses its name.
     known_to: AtomicUsize,
 }
 
+enum Policied {
+    Fixed(Policy),
+    /// With quotas that stand for those that are chosen.
+    PerRequest(Policy),
+    Named(&'static str),
+}
+
 impl Limit {
-    /// Without a name, `handler` gives it: any function item within the handler; and of several limits on one handler,
+    /// Without a name, `_handler` gives it: any function item within the handler; and of several limits on one handler,
     /// its number, from 1 on.
     #[track_caller]
-    pub fn new<F>(
-        name: Option<&'static str>,
-        handler: F,
-        number: usize,
-        quotas: Quotas,
-        on_error: Option<OnError>,
-        count: Count,
-    ) -> Self {
-        let has_name = name.is_some();
-        let policy = match (name, number) {
-            (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
-            (None, 1) => Policy::of_attribute(&handler_name(handler), quotas, on_error),
-            (None, _) => {
-                let name = format!("{}#{number}", handler_name(handler));
-                Policy::of_attribute(&name, quotas, on_error)
-            }
+    pub fn new<F>(settings: Settings, _handler: F) -> Self {
+        let Settings { name, number, ban, on_error, .. } = settings;
+        let policy = |quotas| {
+            let policy = match (name, number) {
+                (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
+                (None, number) => {
+                    let mut name = handler_name::<F>();
+                    if number > 1 {
+                        name = format!("{name}#{number}");
+                    }
+                    Policy::of_attribute(&name, quotas, on_error).named_by_path()
+                }
+            };
+            policy.escalating(ban)
         };
-        Self { policy, count, place: Location::caller(), has_name, known_to: AtomicUsize::new(0) }
+        let policy = match settings.allowance {
+            Allowance::Fixed(quotas) => Policied::Fixed(policy(quotas)),
+            Allowance::PerRequest => Policied::PerRequest(policy(Quotas::from(CHOSEN_LATER))),
+            Allowance::Named(name) => Policied::Named(name),
+        };
+        // What is no method was refused when the attribute was compiled.
+        let methods =
+            settings.methods.iter().filter_map(|it| Method::from_bytes(it.as_bytes()).ok());
+        let terms = Terms {
+            methods: methods.collect(),
+            skip: settings.skip.map(|skip| Arc::new(skip) as _),
+            missing: settings.missing,
+            count: settings.count,
+            on_denied: settings.on_denied.map(|on_denied| Arc::new(on_denied) as _),
+        };
+        let place = Location::caller();
+        Self { policy, terms, place, has_name: name.is_some(), known_to: AtomicUsize::new(0) }
     }
 
-    /// Whether no other limit on this guard would mix its counts with those of this one.
-    fn may_use_its_name(&self, guard: &RateGuard) -> bool {
+    /// Whether the limit is for this request.
+    pub fn applies_to(&self, request: &HttpRequest) -> bool {
+        self.terms.apply_to(request)
+    }
+
+    /// The policy without the quotas that are chosen for each request, if the guard has one, and no other limit on the
+    /// guard would mix its counts with those of this one.
+    fn policy<'a>(&'a self, guard: &'a RateGuard) -> Result<&'a Policy, Refusal> {
+        let (policy, is_fixed) = match &self.policy {
+            Policied::Fixed(policy) => (policy, true),
+            Policied::PerRequest(policy) => (policy, false),
+            Policied::Named(name) => match guard.policy(name) {
+                Some(policy) => (policy, true),
+                None => {
+                    static LINE: Line = Line::new();
+                    if LINE.say().is_some() {
+                        log::error!(
+                            target: "rateguard",
+                            "the attribute at {} names the policy `{name}`, which its guard was not given: `RateGuard::builder().policy(…)`. Its handler answers 500 until then",
+                            self.place
+                        );
+                    }
+                    return Err(Refusal::Misconfigured);
+                }
+            },
+        };
         if self.known_to.load(Relaxed) == guard.id() {
-            return true;
+            return Ok(policy);
         }
-        let unnamed_at = (!self.has_name).then_some(self.place);
-        match guard.claim(Claim { policy: &self.policy, unnamed_at }) {
+        let is_named = self.has_name || matches!(self.policy, Policied::Named(_));
+        let unnamed_at = (!is_named).then_some(self.place);
+        match guard.claim(Claim { policy, is_fixed, unnamed_at }) {
             Ok(()) => {
                 self.known_to.store(guard.id(), Relaxed);
-                true
+                Ok(policy)
             }
             Err(conflict) => {
                 static LINE: Line = Line::new();
                 if LINE.say().is_some() {
                     log::error!(target: "rateguard", "{conflict}. The handler of the second answers 500 until then");
                 }
-                false
+                Err(Refusal::Misconfigured)
             }
         }
     }
 }
 
-/// What a limit asks of a request: its key and its cost.
-pub type AskedBy<'a> = (&'a Limit, Key, u32);
+/// What a limit asks of a request.
+pub struct AskedBy {
+    limit: &'static Limit,
+    caller: Result<Caller, Error>,
+    plan: Option<Result<Plan, Error>>,
+    cost: u32,
+}
+
+impl AskedBy {
+    /// So much of this caller, under a plan if that is chosen for each request.
+    #[must_use]
+    pub fn new(
+        limit: &'static Limit,
+        caller: Result<Caller, Error>,
+        plan: Option<Result<Plan, Error>>,
+        cost: u32,
+    ) -> Self {
+        Self { limit, caller, plan, cost }
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn exempt(limit: &'static Limit) -> Self {
+        Self { limit, caller: Ok(Caller::Exempt), plan: None, cost: 0 }
+    }
+
+    fn asked<'a>(
+        self,
+        guard: &'a RateGuard,
+        lists: &[&AccessList],
+        request: &HttpRequest,
+    ) -> Result<Option<Asked<'a>>, Refusal> {
+        let mut policy = Cow::Borrowed(self.limit.policy(guard)?);
+        match self.plan.transpose().map_err(Refusal::Error)? {
+            None => {}
+            Some(Plan::Unlimited) => return Ok(None),
+            Some(Plan::Limited(quotas)) => policy = Cow::Owned(policy.with_quotas(quotas)),
+        }
+        let caller = self.caller.map_err(Refusal::Error)?;
+        self.limit.terms.asked(policy, caller, self.cost, lists, request)
+    }
+}
 
 /// A handler as actix-web calls it, with limits in front: the check, then the extractors, then the function.
 ///
 /// Without a `guard` it takes that of the application's data.
 pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
-    limits: impl FnOnce(&HttpRequest) -> [AskedBy<'static>; LIMITS],
+    limits: impl AsyncFnOnce(&HttpRequest) -> [AskedBy; LIMITS],
     handler: H,
     request: HttpRequest,
     payload: web::Payload,
@@ -94,37 +220,20 @@ where
     H: Handler<Args, Output: Responder<Body: 'static>>,
     Args: FromRequest,
 {
-    let guard = guard.or_else(|| guard_of(&request));
-    if let Some(guard) = guard {
-        client::find(guard, &request);
-    }
-    let limits = limits(&request);
-    let Some(guard) = guard else {
+    let Some(guard) = guard.or_else(|| guard_of(&request)) else {
         static LINE: Line = Line::new();
         if LINE.say().is_some() {
             log::error!(
                 target: "rateguard",
                 "`{}` is rate-limited, but there is no `RateGuard` in the application's data; add `.app_data(guard.clone())` to the `App` or `limiter = …` to the attribute. It answers 500 until then",
-                limits.first().map_or("", |(limit, ..)| limit.policy.name())
+                handler_name::<H>()
             );
         }
         return refusal::misconfigured();
     };
-    if !limits.iter().all(|(limit, ..)| limit.may_use_its_name(guard)) {
-        return refusal::misconfigured();
-    }
-    let asked: SmallVec<[Asked<'_>; 1]> = limits
-        .iter()
-        .map(|(limit, key, cost)| Asked {
-            policy: &limit.policy,
-            key: *key,
-            cost: *cost,
-            count: limit.count,
-        })
-        .collect();
 
-    let mut response = match enforce(guard, &asked, &request).await {
-        Err(refusal) => refusal,
+    let mut response = match admit(guard, limits, &request).await {
+        Err(refusal) => refusal.answer(guard.http(), &request),
         Ok(passed) => {
             let response = match Args::from_request(&request, &mut payload.into_inner()).await {
                 Ok(arguments) => {
@@ -132,16 +241,33 @@ where
                 }
                 Err(error) => HttpResponse::from_error(error),
             };
-            if let Some(decided) = passed.answered(response.status()).await {
+            if let Some(decided) = passed.answered(response.status(), penalty(&request)).await {
                 decided.remember(&request);
             }
             response
         }
     };
     if let Some(decision) = decided(&request) {
-        write_decision(&decision, response.headers_mut());
+        write_decision(&decision, guard.http(), response.headers_mut());
     }
     response
+}
+
+async fn admit<'a, const LIMITS: usize>(
+    guard: &'a RateGuard,
+    limits: impl AsyncFnOnce(&HttpRequest) -> [AskedBy; LIMITS],
+    request: &HttpRequest,
+) -> Result<Passed<'a>, Refusal> {
+    client::find(guard, request);
+    let lists = [&guard.http().access];
+    if address_admitted(&lists, request)? {
+        return Ok(Passed::uncounted(guard));
+    }
+    let mut asked = AskedList::new();
+    for limit in limits(request).await {
+        asked.extend(limit.asked(guard, &lists, request)?);
+    }
+    enforce(guard, asked, request).await
 }
 
 fn guard_of(request: &HttpRequest) -> Option<&RateGuard> {

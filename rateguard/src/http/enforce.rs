@@ -1,73 +1,73 @@
 //! The one way of a request through its limits, for middleware and attribute alike.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::StatusCode};
+use std::borrow::Cow;
+
+use actix_web::{HttpMessage, HttpRequest, http::StatusCode};
 use smallvec::SmallVec;
 
-use super::refusal;
-use crate::{Count, Decision, Key, Policy, RateGuard, Reservation, guard::Line};
+use super::{penalty::Penalty, refusal::Refusal, terms::OnDenied};
+use crate::{Count, Decision, Key, Policy, RateGuard, Reservation, Unavailable, guard::Line};
 
 /// What one limit asks of a request.
 pub(super) struct Asked<'a> {
-    pub(super) policy: &'a Policy,
+    pub(super) policy: Cow<'a, Policy>,
     pub(super) key: Key,
     pub(super) cost: u32,
     pub(super) count: Count,
+    pub(super) on_denied: Option<&'a OnDenied>,
 }
 
-/// Lets a request pass all of these limits, of which there is at least one, or says what to answer instead.
+/// What the limits of one decision ask.
+pub(super) type AskedList<'a> = SmallVec<[Asked<'a>; 1]>;
+
+/// Lets a request pass all of these limits, or says why not.
 ///
 /// What was decided is kept with the request, for its handler and its response.
-pub(super) async fn enforce(
-    guard: &RateGuard,
-    limits: &[Asked<'_>],
+pub(super) async fn enforce<'a>(
+    guard: &'a RateGuard,
+    limits: AskedList<'a>,
     request: &HttpRequest,
-) -> Result<Passed, HttpResponse> {
-    let [first, others @ ..] = limits else { return Ok(Passed::uncounted()) };
-    let asked = guard.request(first.policy, &first.key).cost(first.cost);
-    let asked = others.iter().fold(asked, |all, it| all.and(it.policy, &it.key).cost(it.cost));
-
-    let answer = if limits.iter().all(|limit| limit.count == Count::All) {
-        asked.check().await.map(|decision| (decision, None))
-    } else {
-        // Its place may have to be given back.
-        asked.reserve().await.map(|reservation| {
-            let counts = limits.iter().map(|limit| limit.count).collect();
-            (reservation.decision().clone(), Some(Provisional { reservation, counts }))
-        })
+) -> Result<Passed<'a>, Refusal> {
+    if limits.is_empty() {
+        return Ok(Passed::uncounted(guard));
+    }
+    let answer = {
+        let asked = guard.all_of(limits.iter().map(|it| (&*it.policy, &it.key, it.cost)));
+        if limits.iter().all(|limit| limit.count == Count::All) {
+            asked.check().await.map(|decision| (decision, None))
+        } else {
+            // Its place may have to be given back.
+            asked.reserve().await.map(|it| (it.decision().clone(), Some(it)))
+        }
     };
     match answer {
         Ok((decision, provisional)) => {
-            let (is_allowed, is_too_costly) = (decision.is_allowed(), decision.is_too_costly());
-            let own = decision.clone();
-            let place = remember(decision, request);
-            if is_allowed {
-                Ok(Passed { decision: Some((place, own)), provisional })
-            } else {
-                Err(if is_too_costly { refusal::too_costly() } else { refusal::denied() })
+            let place = remember(decision.clone(), request);
+            if !decision.is_allowed() {
+                let denied_by = limits.iter().find(|it| it.policy.name() == decision.policy());
+                let on_denied = denied_by.and_then(|it| it.on_denied.cloned());
+                return Err(Refusal::Denied { decision: decision.into(), on_denied });
             }
+            Ok(Passed { guard, limits, decision: Some((place, decision)), provisional })
         }
-        Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted()),
-        Err(_) => Err(refusal::unavailable()),
+        Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
+        Err(_) => Err(Refusal::Unavailable),
     }
 }
 
 /// A request that was let through, until its answer is known.
-pub(super) struct Passed {
+pub(super) struct Passed<'a> {
+    guard: &'a RateGuard,
+    limits: AskedList<'a>,
     /// The decision, and its place among those on the request.
     decision: Option<(usize, Decision)>,
-    provisional: Option<Provisional>,
+    /// What is given back if the answer does not count.
+    provisional: Option<Reservation>,
 }
 
-/// What is given back if the answer does not count.
-struct Provisional {
-    reservation: Reservation,
-    /// By limit: which answers count.
-    counts: SmallVec<[Count; 1]>,
-}
-
-impl Passed {
-    fn uncounted() -> Self {
-        Self { decision: None, provisional: None }
+impl<'a> Passed<'a> {
+    pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
+        Self { guard, limits: SmallVec::new(), decision: None, provisional: None }
     }
 
     /// Whether nothing was decided.
@@ -75,33 +75,28 @@ impl Passed {
         self.decision.is_none()
     }
 
-    /// Gives back what this answer does not count for, and says what was decided, with what the limits have left then.
-    pub(super) async fn answered(self, status: StatusCode) -> Option<Decided> {
+    /// Gives back what this answer does not count for, charges what the handler has added, and says what was decided, with
+    /// what the limits have left then.
+    pub(super) async fn answered(self, status: StatusCode, penalty: u32) -> Option<Decided> {
         let (place, decision) = self.decision?;
-        let unchanged = Decided { place, decision, is_changed: false };
-        let Some(Provisional { reservation, counts }) = self.provisional else {
-            return Some(unchanged);
-        };
-        let gives_back = |limit: usize| !counts[limit].counts(status.as_u16());
-        if !(0..counts.len()).any(gives_back) {
-            return Some(unchanged);
+        let mut decided = Decided { place, decision, is_changed: false };
+        let counts = |limit: usize| self.limits[limit].count.counts(status.as_u16());
+        if let Some(reservation) = self.provisional
+            && !(0..self.limits.len()).all(counts)
+        {
+            decided.change(reservation.refund_where(|limit| !counts(limit)).await, &NOT_GIVEN_BACK);
         }
-        match reservation.refund_where(gives_back).await {
-            Ok(decision) => Some(Decided { place, decision, is_changed: true }),
-            Err(unavailable) => {
-                // It counts, then, which is no harm to the limit.
-                static LINE: Line = Line::new();
-                if let Some(requests) = LINE.say() {
-                    log::warn!(
-                        target: "rateguard",
-                        "not given back: {}; {requests} requests count that should not since the last line like this",
-                        unavailable.cause()
-                    );
-                }
-                Some(unchanged)
-            }
+        if penalty > 0 {
+            let limits = self.limits.iter().map(|it| (&*it.policy, &it.key, penalty));
+            decided.change(self.guard.all_of(limits).charge().await, &NOT_CHARGED);
         }
+        Some(decided)
     }
+}
+
+/// What a handler has added to the cost of its request.
+pub(super) fn penalty(request: &HttpRequest) -> u32 {
+    Penalty::take(request)
 }
 
 /// What was decided on a request that has been answered.
@@ -111,7 +106,36 @@ pub(super) struct Decided {
     is_changed: bool,
 }
 
+/// A line for the log about what was to be done after the answer, and was not.
+struct Undone {
+    what: &'static str,
+    line: Line,
+}
+
+static NOT_GIVEN_BACK: Undone =
+    Undone { what: "not given back, so they count though they should not", line: Line::new() };
+static NOT_CHARGED: Undone = Undone { what: "penalties not charged", line: Line::new() };
+
 impl Decided {
+    /// How things stand after what was done, if it was.
+    fn change(&mut self, answer: Result<Decision, Unavailable>, undone: &Undone) {
+        match answer {
+            Ok(decision) => {
+                self.decision = decision;
+                self.is_changed = true;
+            }
+            Err(unavailable) => {
+                if let Some(requests) = undone.line.say() {
+                    log::warn!(
+                        target: "rateguard",
+                        "{}: {}; {requests} requests since the last line like this",
+                        undone.what, unavailable.cause()
+                    );
+                }
+            }
+        }
+    }
+
     /// Keeps the numbers as they are now with the request.
     pub(super) fn remember(self, request: &HttpRequest) {
         if self.is_changed

@@ -5,7 +5,7 @@ use std::{cell::Cell, fmt};
 use actix_web::{Error, HttpResponse, ResponseError, http::StatusCode};
 
 use super::headers;
-use crate::Decision;
+use crate::{Decision, RateGuard};
 
 /// An error of a service behind the middleware, whose response is to tell the decision too.
 ///
@@ -17,17 +17,23 @@ pub(super) struct LimitedError {
     response: Cell<Option<HttpResponse>>,
     status: StatusCode,
     decision: Decision,
+    guard: RateGuard,
 }
 
 impl LimitedError {
-    pub(super) fn new(error: Error, response: HttpResponse, decision: Decision) -> Self {
+    pub(super) fn new(
+        error: Error,
+        response: HttpResponse,
+        decision: Decision,
+        guard: RateGuard,
+    ) -> Self {
         // An inner limit may have left the client less.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,
         };
         let status = response.status();
-        Self { error, response: Cell::new(Some(response)), status, decision }
+        Self { error, response: Cell::new(Some(response)), status, decision, guard }
     }
 }
 
@@ -50,7 +56,7 @@ impl ResponseError for LimitedError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = self.response.take().unwrap_or_else(|| self.error.error_response());
-        headers::write_decision(&self.decision, response.headers_mut());
+        headers::write_decision(&self.decision, self.guard.http(), response.headers_mut());
         response
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod attribute;
-pub(crate) mod client;
+mod client;
 mod cost;
 mod enforce;
 mod extract;
@@ -12,10 +12,37 @@ mod handler_name;
 mod headers;
 pub mod key;
 mod middleware;
+mod penalty;
+pub(crate) mod per_request;
+mod plan;
 mod refusal;
-pub(crate) mod user;
+mod settings;
+mod terms;
+mod user;
+
+use std::fmt;
 
 pub use cost::RequestCost;
 pub use extract::NoDecision;
+pub use key::Caller;
 pub use middleware::RateLimit;
+pub use penalty::Penalty;
+pub use per_request::{IntoChoice, PerRequest};
+pub use plan::Plan;
+pub(crate) use settings::HttpSettings;
+pub use settings::RefusalBody;
 pub use user::UserId;
+
+/// The value, or a clear word at start.
+#[track_caller]
+#[allow(
+    clippy::panic,
+    reason = "a mistake of the program, found where the application is put together"
+)]
+fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
+    // Not in a closure, which would hide the caller's place.
+    match value {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}

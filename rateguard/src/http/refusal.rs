@@ -1,43 +1,214 @@
 //! The answers of a limit that does not let a request through.
 //!
-//! Their bodies are constant: whatever is in them can be read by anybody.
+//! Their bodies are constant but for the public names of policies: whatever is in them can be read by anybody.
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, http::StatusCode, http::header::ContentType};
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{Accept, ContentType, Header, Quality},
+    },
+};
+use serde_json::json;
 
-use super::headers::{write_no_store, write_retry_after};
+use super::{
+    headers::{write_no_store, write_retry_after},
+    settings::{HttpSettings, RefusalBody},
+    terms::OnDenied,
+};
+use crate::{Decision, Standing};
 
 /// How long a client should stay away while the store is: about as long as it takes to notice that it is back.
 const STORE_AWAY: Duration = Duration::from_secs(1);
 
-/// 429: the limit is reached. The numbers are written by whoever writes those of all responses.
-pub(super) fn denied() -> HttpResponse {
-    refusal(StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please retry later.\n")
+/// Why a request was not let through.
+pub(super) enum Refusal {
+    /// 429: the limit is reached, or less than the request's cost. The numbers are written by whoever writes those of all
+    /// responses.
+    Denied { decision: Box<Decision>, on_denied: Option<OnDenied> },
+    /// 503: nothing could be decided and the limit fails closed. The client is not to blame.
+    Unavailable,
+    /// 403: who has to have a key has none, or is on a list of those who are refused.
+    Forbidden,
+    /// What the user's own function answers.
+    Error(Error),
+    /// 500: the application has a mistake, which is in the log.
+    #[cfg(feature = "macros")]
+    Misconfigured,
 }
 
-/// 429: the request costs more than the limit ever admits. There is no time after which it would pass.
-pub(super) fn too_costly() -> HttpResponse {
-    refusal(StatusCode::TOO_MANY_REQUESTS, "This request is larger than its rate limit.\n")
+impl Refusal {
+    /// What the client is told.
+    pub(super) fn answer(self, settings: &HttpSettings, request: &HttpRequest) -> HttpResponse {
+        let mut response = match self {
+            Self::Denied { decision, on_denied } => {
+                match on_denied.as_ref().or(settings.on_denied.as_ref()) {
+                    Some(answer) => answer(request, &decision),
+                    None => denied(&decision, settings, request),
+                }
+            }
+            Self::Unavailable => {
+                let mut response = UNAVAILABLE.answer(None, settings, request);
+                write_retry_after(STORE_AWAY, settings.retry_jitter, response.headers_mut());
+                response
+            }
+            Self::Forbidden => FORBIDDEN.answer(None, settings, request),
+            // It is as cacheable as the user says.
+            Self::Error(error) => return HttpResponse::from_error(error),
+            #[cfg(feature = "macros")]
+            Self::Misconfigured => return misconfigured(),
+        };
+        write_no_store(response.headers_mut());
+        response
+    }
 }
 
-/// 503: nothing could be decided and the limit fails closed. The client is not to blame.
-pub(super) fn unavailable() -> HttpResponse {
-    let mut response =
-        refusal(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable. Please retry later.\n");
-    write_retry_after(STORE_AWAY, response.headers_mut());
-    response
-}
-
-/// 500: the application has a mistake, which is in the log.
+/// 500, where there are no settings.
 #[cfg(feature = "macros")]
 pub(super) fn misconfigured() -> HttpResponse {
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error.\n")
-}
-
-fn refusal(status: StatusCode, body: &'static str) -> HttpResponse {
-    let mut response =
-        HttpResponse::build(status).content_type(ContentType::plaintext()).body(body);
+    let mut response = MISCONFIGURED.text();
     write_no_store(response.headers_mut());
     response
+}
+
+/// The words of a refusal. The types and their titles are those that draft-ietf-httpapi-ratelimit-headers-11 registers.
+struct Words {
+    status: StatusCode,
+    text: &'static str,
+    problem: &'static str,
+    title: &'static str,
+}
+
+const DENIED: Words = Words {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    text: "Too many requests. Please retry later.\n",
+    problem: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    title: "Request cannot be satisfied as assigned quota has been exceeded",
+};
+
+const TOO_COSTLY: Words = Words { text: "This request is larger than its rate limit.\n", ..DENIED };
+
+const BANNED: Words = Words {
+    problem: "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+    title: "Request not satisfied due to detection of abnormal request pattern",
+    ..DENIED
+};
+
+const UNAVAILABLE: Words = Words {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    text: "Service unavailable. Please retry later.\n",
+    problem: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    title: "Request cannot be satisfied due to temporary server capacity constraints",
+};
+
+const FORBIDDEN: Words = Words {
+    status: StatusCode::FORBIDDEN,
+    text: "Forbidden.\n",
+    problem: "about:blank",
+    title: "Forbidden",
+};
+
+#[cfg(feature = "macros")]
+const MISCONFIGURED: Words = Words {
+    status: StatusCode::INTERNAL_SERVER_ERROR,
+    text: "Internal server error.\n",
+    problem: "about:blank",
+    title: "Internal Server Error",
+};
+
+fn denied(decision: &Decision, settings: &HttpSettings, request: &HttpRequest) -> HttpResponse {
+    let words = match decision {
+        banned if banned.banned_for().is_some() => BANNED,
+        costly if costly.is_too_costly() => TOO_COSTLY,
+        _ => DENIED,
+    };
+    words.answer(Some(decision), settings, request)
+}
+
+impl Words {
+    fn answer(
+        &self,
+        decision: Option<&Decision>,
+        settings: &HttpSettings,
+        request: &HttpRequest,
+    ) -> HttpResponse {
+        let is_problem = match settings.body {
+            RefusalBody::Negotiated => likes_problems(request),
+            RefusalBody::ProblemDetails => true,
+            RefusalBody::Text => false,
+        };
+        if is_problem { self.problem(decision) } else { self.text() }
+    }
+
+    fn text(&self) -> HttpResponse {
+        HttpResponse::build(self.status).content_type(ContentType::plaintext()).body(self.text)
+    }
+
+    /// Problem details (RFC 9457).
+    fn problem(&self, decision: Option<&Decision>) -> HttpResponse {
+        let mut problem = json!({
+            "type": self.problem,
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.text.trim_end(),
+        });
+        if let Some(decision) = decision {
+            problem["violated-policies"] = violated(decision).into();
+        }
+        HttpResponse::build(self.status)
+            .content_type("application/problem+json")
+            .body(problem.to_string())
+    }
+}
+
+/// The public names of the quotas that denied.
+fn violated(decision: &Decision) -> Vec<String> {
+    let place = decision.tightest_place();
+    let is_violated = |(at, standing): &(usize, &Standing)| match decision.banned_for() {
+        Some(_) => *at == place,
+        None => standing.retry_after() != Some(Duration::ZERO),
+    };
+    let standings = decision.standings().iter().enumerate();
+    standings.filter(is_violated).map(|(_, it)| it.public_name().into_owned()).collect()
+}
+
+/// Whether the client names JSON among what it accepts, and does not like text more (RFC 9110, section 12.5.1).
+fn likes_problems(request: &HttpRequest) -> bool {
+    let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
+    let quality = |types: &[&str]| {
+        let of_type = accepted.iter().filter(|it| types.contains(&it.item.essence_str()));
+        of_type.map(|it| it.quality).max().unwrap_or(Quality::ZERO)
+    };
+    let json = quality(&["application/problem+json", "application/json"]);
+    json > Quality::ZERO && json >= quality(&["text/plain", "text/html"])
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn who_names_json_and_does_not_like_text_more_gets_problem_details() {
+        for (accept, expected) in [
+            ("application/problem+json", true),
+            ("application/json, text/plain;q=0.5", true),
+            ("text/plain;q=0.5, application/json;q=0.5", true),
+            ("Application/JSON", true),
+            ("application/json;q=0", false),
+            ("text/html, application/json;q=0.9", false),
+            ("*/*", false),
+            ("application/*", false),
+            ("", false),
+            ("nonsense", false),
+        ] {
+            let request =
+                TestRequest::default().insert_header(("Accept", accept)).to_http_request();
+            assert_eq!(likes_problems(&request), expected, "{accept:?}");
+        }
+        assert!(!likes_problems(&TestRequest::default().to_http_request()));
+    }
 }

@@ -73,8 +73,8 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 /// What is done to buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// If every charge has room for its cost, takes all of them; else nothing. A cost of 0 always has room. A cost above
-    /// the quota's [`max_cost`](Quota::max_cost) never has.
+    /// If every charge has room for its cost, takes all of them but the [gates](Charge::is_gate); else nothing. A cost of
+    /// 0 always has room. A cost above the quota's [`max_cost`](Quota::max_cost) never has.
     Check,
     /// Says what [`Check`](Self::Check) would, and changes nothing.
     Peek,
@@ -99,6 +99,9 @@ pub struct Charge<'a> {
     pub quota: Quota,
     /// How many units are asked for, or given back.
     pub cost: u32,
+    /// For [`Operation::Check`] and [`Operation::Peek`]: the bucket has to have room for the cost, and nothing is taken of
+    /// it. So a bucket that somebody else empties closes the way.
+    pub is_gate: bool,
     /// For [`Operation::Refund`]: what the store answered when it took what is given back.
     pub receipt: Receipt,
 }
@@ -107,7 +110,13 @@ impl<'a> Charge<'a> {
     /// A charge for anything but a refund.
     #[must_use]
     pub fn new(bucket: Bucket<'a>, quota: Quota, cost: u32) -> Self {
-        Self { bucket, quota, cost, receipt: Receipt::default() }
+        Self { bucket, quota, cost, is_gate: false, receipt: Receipt::default() }
+    }
+
+    /// What a check takes of the bucket if it is admitted.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        if self.is_gate { 0 } else { self.cost }
     }
 }
 

@@ -1,25 +1,42 @@
 //! The ready-made keys.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
-use actix_web::{HttpMessage, HttpRequest, http::header::HeaderName};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+};
 use percent_encoding::percent_decode_str;
-use rateguard_grammar::KeyNotation;
+use rateguard_grammar::{KeyNotation, KeyPart};
+use smallvec::SmallVec;
 
-use super::RequestKey;
+use super::Caller;
 use crate::{
     Key,
-    http::{client, user::UserId},
+    client::Network,
+    http::{
+        client, legal,
+        per_request::{Chooser, PerRequest},
+        user::UserId,
+    },
 };
 
-/// One of the keys that need no code: [`ip`], [`user`], [`header`], [`cookie`], [`path`] or [`global`].
+/// One of the keys that need no code, such as [`ip`], [`user`] or [`header`], or several of them together.
 #[derive(Clone, Debug)]
-pub struct ReadyMade(Source);
+pub struct ReadyMade {
+    sources: SmallVec<[Source; 1]>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
-    Ip,
+    /// By a network of so many bits, if it is said.
+    Ip(Option<u8>),
     User,
+    #[cfg(feature = "actix-identity")]
+    Identity,
+    #[cfg(feature = "actix-session")]
+    Session(String),
+    Bearer,
     Global,
     Header(HeaderName),
     Cookie(String),
@@ -27,31 +44,87 @@ enum Source {
 }
 
 /// The client's address, as `"ip"` in the attribute: the TCP peer, or what a trusted proxy says
-/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network, IPv4-mapped ones as the IPv4 address
-/// they carry.
+/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network or what the guard says, IPv4-mapped
+/// ones as the IPv4 address they carry.
 #[must_use]
 pub fn ip() -> ReadyMade {
-    ReadyMade(Source::Ip)
+    Source::Ip(None).into()
 }
 
-/// The authenticated user, as `"user"` in the attribute: the [`UserId`] in the request's extensions. Requests without
-/// one are counted by address, apart from the users.
+/// The client's address, IPv6 ones by the network of so many bits, as `"ip/48"` in the attribute.
+///
+/// For limits in tiers: who owns a whole /48 has 65,536 networks of 64 bits.
+///
+/// ```
+/// # use rateguard::{RateGuard, RateLimit, key};
+/// # let guard = RateGuard::in_memory();
+/// let tiers = RateLimit::new(&guard, "100/minute")
+///     .by(key::ip())
+///     .name("per-client")
+///     .and("1000/minute")
+///     .by(key::ip_network(48))
+///     .name("per-site");
+/// ```
+///
+/// # Panics
+///
+/// If `ipv6_bits` is not from 32 to 128: at start, where keys are made, not in a request.
+#[must_use]
+#[track_caller]
+pub fn ip_network(ipv6_bits: u8) -> ReadyMade {
+    notation(&format!("ip/{ipv6_bits}"))
+}
+
+/// The authenticated user, as `"user"` in the attribute: the [`UserId`] in the request's extensions.
 ///
 /// The application's authentication must have run before: in actix-web, the middleware that is registered last runs
 /// first.
 #[must_use]
 pub fn user() -> ReadyMade {
-    ReadyMade(Source::User)
+    Source::User.into()
+}
+
+/// The user of [actix-identity](https://docs.rs/actix-identity), as `"identity"` in the attribute: `Identity::id`.
+///
+/// Its middlewares must be registered after the limit's, so that they run before.
+#[cfg(feature = "actix-identity")]
+#[must_use]
+pub fn identity() -> ReadyMade {
+    Source::Identity.into()
+}
+
+/// A value in the session of [actix-session](https://docs.rs/actix-session), as `"session:NAME"` in the attribute.
+///
+/// Its middleware must be registered after the limit's, so that it runs before.
+///
+/// # Panics
+///
+/// If `name` is empty: at start, where keys are made, not in a request.
+#[cfg(feature = "actix-session")]
+#[must_use]
+#[track_caller]
+pub fn session(name: &str) -> ReadyMade {
+    part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
+}
+
+/// The credential of `Authorization: Bearer` (RFC 6750), as `"bearer"` in the attribute. However the scheme and the
+/// spaces are spelled, one credential is one key. Requests without one, or with another scheme, have no key.
+///
+/// It is not verified here. Whoever invents credentials has a fresh limit with each, so put a limit by address around
+/// it, or count only what your authentication has let through.
+#[must_use]
+pub fn bearer() -> ReadyMade {
+    Source::Bearer.into()
 }
 
 /// Everybody together, as `"global"` in the attribute.
 #[must_use]
 pub fn global() -> ReadyMade {
-    ReadyMade(Source::Global)
+    Source::Global.into()
 }
 
 /// The value of a request header, as `"header:NAME"` in the attribute: the first, if it comes several times, as it is
-/// for `request.headers().get(NAME)`. Requests without it or with an empty one are counted by address.
+/// for `request.headers().get(NAME)`. Requests without it or with an empty one have no key.
 ///
 /// A header that nobody verifies is a weak key: whoever invents values has a bucket for each. Put a limit by address
 /// around it.
@@ -60,11 +133,12 @@ pub fn global() -> ReadyMade {
 ///
 /// If `name` is not a header's name: at start, where keys are made, not in a request.
 #[must_use]
+#[track_caller]
 pub fn header(name: &str) -> ReadyMade {
-    ready_made(&format!("header:{name}"))
+    part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
 }
 
-/// The value of a cookie, as `"cookie:NAME"` in the attribute. Requests without it are counted by address.
+/// The value of a cookie, as `"cookie:NAME"` in the attribute. Requests without it or with an empty one have no key.
 ///
 /// A cookie that nobody verifies is as weak a key as such a [`header`].
 ///
@@ -72,12 +146,13 @@ pub fn header(name: &str) -> ReadyMade {
 ///
 /// If `name` is not a cookie's name: at start, where keys are made, not in a request.
 #[must_use]
+#[track_caller]
 pub fn cookie(name: &str) -> ReadyMade {
-    ready_made(&format!("cookie:{name}"))
+    part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
 }
 
 /// The value of a route parameter, as `"path:NAME"` in the attribute, percent-decoded, as handlers see it as text.
-/// Requests without it are counted by address.
+/// Requests without it or with an empty one have no key.
 ///
 /// If handlers see it as something else than text, there may be many spellings of one value: as a number, `7` is also
 /// `007`. Take a closure then that reads it as they do.
@@ -89,50 +164,191 @@ pub fn cookie(name: &str) -> ReadyMade {
 ///
 /// If `name` is not a parameter's name: at start, where keys are made, not in a request.
 #[must_use]
+#[track_caller]
 pub fn path(name: &str) -> ReadyMade {
-    ready_made(&format!("path:{name}"))
+    part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
 }
 
-#[allow(clippy::panic, reason = "a wrong name is a mistake of the program, found at start")]
-fn ready_made(notation: &str) -> ReadyMade {
-    let source = match notation.parse() {
-        Ok(KeyNotation::Ip) => Source::Ip,
-        Ok(KeyNotation::User) => Source::User,
-        Ok(KeyNotation::Global) => Source::Global,
-        Ok(KeyNotation::Cookie(name)) => Source::Cookie(name),
-        Ok(KeyNotation::Path(name)) => Source::Path(name),
-        Ok(KeyNotation::Header(name)) => match HeaderName::try_from(name) {
-            Ok(name) => Source::Header(name),
-            Err(error) => panic!("{error}"),
-        },
-        Err(error) => panic!("{error}"),
-    };
-    ReadyMade(source)
+/// A key as the attribute writes it: `"user+path:tenant"`.
+///
+/// # Panics
+///
+/// If it is not one: at start, where keys are made, not in a request.
+#[must_use]
+#[track_caller]
+pub fn notation(text: &str) -> ReadyMade {
+    let notation: KeyNotation = legal(text.parse());
+    ReadyMade { sources: notation.parts().iter().map(|part| legal(source(part))).collect() }
 }
 
-impl RequestKey for ReadyMade {
-    fn key(&self, request: &HttpRequest) -> Option<Key> {
-        match &self.0 {
-            Source::Ip => Some(client::network(request).key("ip")),
-            Source::User => {
-                let extensions = request.extensions();
-                Some(Key::tagged("user", [extensions.get::<UserId>()?.as_str()]))
+/// A key of one part, whose name may have a `+` in it, which joins parts in the notation.
+#[track_caller]
+fn part(part: KeyPart, notation: &str) -> ReadyMade {
+    let _: KeyPart = legal(notation.parse());
+    legal(source(&part)).into()
+}
+
+fn source(part: &KeyPart) -> Result<Source, String> {
+    Ok(match part {
+        KeyPart::Ip => Source::Ip(None),
+        KeyPart::IpNetwork(bits) => Source::Ip(Some(*bits)),
+        KeyPart::User => Source::User,
+        #[cfg(feature = "actix-identity")]
+        KeyPart::Identity => Source::Identity,
+        #[cfg(not(feature = "actix-identity"))]
+        KeyPart::Identity => return Err("this key needs the feature `actix-identity`".to_owned()),
+        #[cfg(feature = "actix-session")]
+        KeyPart::Session(name) => Source::Session(name.clone()),
+        #[cfg(not(feature = "actix-session"))]
+        KeyPart::Session(_) => return Err("this key needs the feature `actix-session`".to_owned()),
+        KeyPart::Bearer => Source::Bearer,
+        KeyPart::Global => Source::Global,
+        KeyPart::Header(name) => {
+            Source::Header(HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?)
+        }
+        KeyPart::Cookie(name) => Source::Cookie(name.clone()),
+        KeyPart::Path(name) => Source::Path(name.clone()),
+    })
+}
+
+impl From<Source> for ReadyMade {
+    fn from(source: Source) -> Self {
+        Self { sources: [source].into_iter().collect() }
+    }
+}
+
+impl ReadyMade {
+    /// Counts together only those who have the same key here and there: `key::user().and(key::path("tenant"))`, as
+    /// `"user+path:tenant"` in the attribute. Who lacks one of them has no key.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self
+    }
+
+    /// The key of somebody with this value, such as a user id, to [reset](crate::RateGuard::reset) or
+    /// [deny](crate::AccessList::deny_keys) it. `None` for keys of several parts, for `global`, and if it should be an address
+    /// and is none.
+    ///
+    /// ```
+    /// # use rateguard::key;
+    /// let user = key::user().key_of("42");
+    /// let client = key::ip_network(56).key_of("2001:db8::1");
+    /// # assert!(user.is_some() && client.is_some());
+    /// ```
+    ///
+    /// Of [`ip`], the network is that of 64 bits; where the guard says otherwise, say so with [`ip_network`].
+    #[must_use]
+    pub fn key_of(&self, value: &str) -> Option<Key> {
+        let [source] = &*self.sources else { return None };
+        match source {
+            Source::Ip(bits) => {
+                let address: IpAddr = value.parse().ok()?;
+                Some(Network::of(Some(address), bits.unwrap_or(64)).key("ip"))
             }
-            Source::Global => Some(Key::global()),
-            Source::Header(name) => {
+            Source::Global => None,
+            #[cfg(feature = "actix-session")]
+            // As sessions keep text.
+            Source::Session(_) => {
+                Some(source.key(serde_json::Value::from(value).to_string().as_bytes()))
+            }
+            _ => Some(source.key(value.as_bytes())),
+        }
+    }
+
+    pub(crate) fn caller(&self, request: &HttpRequest) -> Caller {
+        let key = match &*self.sources {
+            [source] => source.read(request),
+            sources => {
+                let parts: Option<SmallVec<[Key; 4]>> =
+                    sources.iter().map(|source| source.read(request)).collect();
+                parts.map(|parts| Key::combined(&parts))
+            }
+        };
+        key.map_or(Caller::Unknown, Caller::Known)
+    }
+}
+
+impl Source {
+    /// The key of this value.
+    fn key(&self, value: &[u8]) -> Key {
+        match self {
+            Self::User => Key::tagged("user", [value]),
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => Key::tagged("identity", [value]),
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => Key::tagged("session", [name.as_bytes(), value]),
+            Self::Bearer => Key::tagged("bearer", [value]),
+            Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
+            Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
+            Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
+            Self::Ip(_) | Self::Global => Key::global(),
+        }
+    }
+
+    /// The key of a request, if it has one.
+    fn read(&self, request: &HttpRequest) -> Option<Key> {
+        match self {
+            Self::Ip(bits) => Some(client::network(request, *bits).key("ip")),
+            Self::Global => Some(Key::global()),
+            Self::User => Some(self.key(request.extensions().get::<UserId>()?.as_str().as_bytes())),
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => {
+                let identity = actix_identity::IdentityExt::get_identity(request).ok()?;
+                Some(self.key(identity.id().ok()?.as_bytes()))
+            }
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => {
+                let session = actix_session::SessionExt::get_session(request);
+                let entries = session.entries();
+                Some(self.key(entries.get(name)?.as_bytes()))
+            }
+            Self::Bearer => Some(self.key(credential(request.headers().get(AUTHORIZATION)?)?)),
+            Self::Header(name) => {
                 let value = request.headers().get(name).filter(|value| !value.is_empty())?;
-                Some(Key::tagged("header", [name.as_str().as_bytes(), value.as_bytes()]))
+                Some(self.key(value.as_bytes()))
             }
-            Source::Cookie(name) => {
+            Self::Cookie(name) => {
                 let cookie = request.cookie(name)?;
                 let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
-                Some(Key::tagged("cookie", [name.as_str(), value]))
+                Some(self.key(value.as_bytes()))
             }
-            Source::Path(name) => {
+            Self::Path(name) => {
                 let value = request.match_info().get(name).filter(|value| !value.is_empty())?;
                 let value: Cow<'_, [u8]> = percent_decode_str(value).into();
-                Some(Key::tagged("path", [name.as_bytes(), &value]))
+                Some(self.key(&value))
             }
+        }
+    }
+}
+
+/// What follows the scheme `Bearer`, which has no case, and any number of spaces (RFC 9110, section 11.4).
+fn credential(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, credential) = value.as_bytes().split_first_chunk::<6>()?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
+    let is_apart = credential.first().is_some_and(u8::is_ascii_whitespace);
+    let credential = credential.trim_ascii();
+    (is_bearer && is_apart && !credential.is_empty()).then_some(credential)
+}
+
+impl PerRequest<Caller, ReadyMade> for ReadyMade {
+    fn into_chooser(self) -> Chooser<Caller> {
+        Chooser::Now(std::sync::Arc::new(move |request| Ok(self.caller(request))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_credential_has_many_spellings() {
+        for value in ["Bearer t0ken", "bearer t0ken", "BEARER   t0ken ", "Bearer\tt0ken"] {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(credential(&value), Some(b"t0ken".as_slice()), "{value:?}");
+        }
+        for value in ["", "Bearer", "Bearer ", "Bearert0ken", "Basic t0ken", "t0ken"] {
+            assert_eq!(credential(&HeaderValue::from_static(value)), None, "{value}");
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{borrow::Cow, fmt, panic::Location, sync::Arc};
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, HttpResponse, http::Method};
 
 use crate::{
-    Count, OnError, Policy, Quotas, RateError, RateGuard, RequestCost,
-    http::enforce::Asked,
-    key::{self, RequestKey, key_or_address},
+    AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest, Plan,
+    Policy, Quotas, RateError, RateGuard, RequestCost,
+    http::{enforce::Asked, legal, per_request::Chooser, refusal::Refusal, terms::Terms},
+    key,
+    policy::CHOSEN_LATER,
 };
 
 /// The name of a limit that was given none. Two of them on one guard are refused at start.
@@ -34,14 +36,18 @@ pub struct RateLimit {
     pub(super) guard: RateGuard,
     /// At least one.
     pub(super) limits: Arc<Vec<Limit>>,
+    pub(super) access: Arc<AccessList>,
+    pub(super) counts_preflights: bool,
 }
 
 #[derive(Clone)]
 pub(super) struct Limit {
     pub(super) policy: Policy,
-    by: Arc<dyn RequestKey>,
+    /// If its quotas are chosen for each request.
+    pub(super) plan: Option<Chooser<Plan>>,
+    by: Chooser<Caller>,
     cost: Arc<dyn RequestCost>,
-    count: Count,
+    terms: Terms,
     /// Where it was made, if it has no name.
     pub(super) unnamed_at: Option<&'static Location<'static>>,
 }
@@ -60,7 +66,48 @@ impl RateLimit {
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,
     {
-        Self { guard: guard.clone(), limits: Arc::default() }.and(quotas)
+        Self::of(guard).and(quotas)
+    }
+
+    /// Admits as much as is chosen for each request, by a closure or function over `&HttpRequest` that returns a [`Plan`] or
+    /// what is taken for one. It may be async, as when a user's plan is looked up.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use rateguard::{Plan, RateGuard, RateLimit, key};
+    /// # async fn plan_in_database(_: &str) -> Result<Plan, std::io::Error> { Ok(Plan::Unlimited) }
+    /// # let guard = RateGuard::in_memory();
+    /// let limit = RateLimit::per_request(&guard, async |request: &HttpRequest| {
+    ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
+    ///     plan_in_database(key.unwrap_or_default()).await
+    /// });
+    /// let limit = limit.by(key::header("X-Api-Key"));
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn per_request<Kind>(guard: &RateGuard, plan: impl PerRequest<Plan, Kind>) -> Self {
+        Self::of(guard).and_per_request(plan)
+    }
+
+    /// Admits as much as the guard's policy of this name says, and shares its counts.
+    ///
+    /// # Panics
+    ///
+    /// If the guard was [given](crate::RateGuardBuilder::policy) no policy of this name: at start, where the application is
+    /// put together.
+    #[must_use]
+    #[track_caller]
+    pub fn policy(guard: &RateGuard, name: &str) -> Self {
+        Self::of(guard).and_policy(name)
+    }
+
+    fn of(guard: &RateGuard) -> Self {
+        Self {
+            guard: guard.clone(),
+            limits: Arc::default(),
+            access: Arc::default(),
+            counts_preflights: false,
+        }
     }
 
     /// Admits so much of something else, too: what follows is said of this further limit. A request passes if all of
@@ -82,27 +129,59 @@ impl RateLimit {
     /// As [`new`](Self::new).
     #[must_use]
     #[track_caller]
-    pub fn and<Q>(mut self, quotas: Q) -> Self
+    pub fn and<Q>(self, quotas: Q) -> Self
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,
     {
-        let name = match self.limits.len() {
+        let policy = legal(Policy::new(self.next_name(), quotas));
+        self.and_limit(policy, None, Some(Location::caller()))
+    }
+
+    /// Admits as much as is chosen for each request of something else, too: [`per_request`](Self::per_request) as
+    /// [`and`](Self::and).
+    #[must_use]
+    #[track_caller]
+    pub fn and_per_request<Kind>(self, plan: impl PerRequest<Plan, Kind>) -> Self {
+        let policy = legal(Policy::new(self.next_name(), CHOSEN_LATER));
+        self.and_limit(policy, Some(plan.into_chooser()), Some(Location::caller()))
+    }
+
+    /// Admits as much as the guard's policy of this name says of something else, too: [`policy`](Self::policy) as
+    /// [`and`](Self::and).
+    ///
+    /// # Panics
+    ///
+    /// As [`policy`](Self::policy).
+    #[must_use]
+    #[track_caller]
+    pub fn and_policy(self, name: &str) -> Self {
+        let unknown = || format!("the guard was given no policy named `{name}`");
+        let policy = legal(self.guard.policy(name).cloned().ok_or_else(unknown));
+        self.and_limit(policy, None, None)
+    }
+
+    fn next_name(&self) -> String {
+        match self.limits.len() {
             0 => UNNAMED.to_owned(),
             others => format!("{UNNAMED}#{}", others + 1),
-        };
-        let limit = Limit {
-            policy: legal(Policy::new(name, quotas)),
-            by: Arc::new(key::ip()),
-            cost: Arc::new(1),
-            count: Count::All,
-            unnamed_at: Some(Location::caller()),
-        };
+        }
+    }
+
+    fn and_limit(
+        mut self,
+        policy: Policy,
+        plan: Option<Chooser<Plan>>,
+        unnamed_at: Option<&'static Location<'static>>,
+    ) -> Self {
+        let by = key::ip().into_chooser();
+        let limit =
+            Limit { policy, plan, by, cost: Arc::new(1), terms: Terms::default(), unnamed_at };
         Arc::make_mut(&mut self.limits).push(limit);
         self
     }
 
-    /// Who is counted together: a ready-made key from [`key`](crate::key), or a closure over `&HttpRequest`. Default:
-    /// [`key::ip`].
+    /// Who is counted together: a ready-made key from [`key`](crate::key), or a closure or function over `&HttpRequest`,
+    /// which may be async and may fail; see [`Caller`]. Default: [`key::ip`].
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -114,8 +193,14 @@ impl RateLimit {
     /// });
     /// ```
     #[must_use]
-    pub fn by(self, key: impl RequestKey) -> Self {
-        self.with(|limit| limit.by = Arc::new(key))
+    pub fn by<Kind>(self, key: impl PerRequest<Caller, Kind>) -> Self {
+        self.with(|limit| limit.by = key.into_chooser())
+    }
+
+    /// What happens to a request that has no key. Default: [`MissingKey::Ip`], it is counted by address.
+    #[must_use]
+    pub fn missing_key(self, missing: MissingKey) -> Self {
+        self.with(|limit| limit.terms.missing = missing)
     }
 
     /// The name, in keys and logs. Default: `app`. Limits of one name and one guard share their counts, so each needs a
@@ -152,7 +237,70 @@ impl RateLimit {
     /// answer never comes to be, because the client has gone away, counts.
     #[must_use]
     pub fn count(self, count: Count) -> Self {
-        self.with(|limit| limit.count = count)
+        self.with(|limit| limit.terms.count = count)
+    }
+
+    /// Only requests with one of these methods are limited. Default: all are, whatever their method, and share one count.
+    #[must_use]
+    pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.with(|limit| limit.terms.methods = methods.into_iter().collect())
+    }
+
+    /// Requests for which this holds are not limited: health checks, the application's own machines.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use rateguard::{RateGuard, RateLimit};
+    /// # let guard = RateGuard::in_memory();
+    /// let limit = RateLimit::new(&guard, "100/minute")
+    ///     .skip(|request: &HttpRequest| request.path() == "/health");
+    /// ```
+    #[must_use]
+    pub fn skip(self, skip: impl Fn(&HttpRequest) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|limit| limit.terms.skip = Some(Arc::new(skip)))
+    }
+
+    /// Bans who is denied too often: a [`Ban`], or text such as `"10/hour for 15m up to 1d"`.
+    ///
+    /// # Panics
+    ///
+    /// If the text is not a legal ban: at start, where the application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn ban<B>(self, ban: B) -> Self
+    where
+        B: TryInto<Ban, Error: Into<BanError>>,
+    {
+        let ban = legal(ban.try_into().map_err(Into::into));
+        self.with(|limit| limit.policy = limit.policy.clone().escalating(Some(ban)))
+    }
+
+    /// Answers the requests that this limit denies in your own way; see
+    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied), which is the default.
+    #[must_use]
+    pub fn on_denied(
+        self,
+        answer: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|limit| limit.terms.on_denied = Some(Arc::new(answer)))
+    }
+
+    /// Who is never limited here, and who is always refused, besides those on the guard's own list. It is for all limits of
+    /// this middleware.
+    #[must_use]
+    pub fn access(mut self, list: AccessList) -> Self {
+        self.access = Arc::new(list);
+        self
+    }
+
+    /// Limits CORS preflights, too. By default they pass: a browser sends them by itself, and a script whose preflight is
+    /// refused cannot even read why. What looks like one has a method `OPTIONS` and the fields `Origin` and
+    /// `Access-Control-Request-Method`; anybody can send that, so count them where `OPTIONS` does work of its own. It is for
+    /// all limits of this middleware.
+    #[must_use]
+    pub fn count_preflights(mut self) -> Self {
+        self.counts_preflights = true;
+        self
     }
 
     /// What happens to a request when the store does not answer. Default: what the guard says.
@@ -168,20 +316,6 @@ impl RateLimit {
     }
 }
 
-/// The value, or a clear word at start.
-#[track_caller]
-#[allow(
-    clippy::panic,
-    reason = "a mistake of the program, found where the application is put together"
-)]
-pub(super) fn legal<T>(value: Result<T, impl fmt::Display>) -> T {
-    // Not in a closure, which would hide the caller's place.
-    match value {
-        Ok(value) => value,
-        Err(error) => panic!("{error}"),
-    }
-}
-
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policies: Vec<_> = self.limits.iter().map(|limit| &limit.policy).collect();
@@ -190,13 +324,24 @@ impl fmt::Debug for RateLimit {
 }
 
 impl Limit {
-    pub(super) fn asked<'a>(&'a self, request: &HttpRequest) -> Asked<'a> {
-        Asked {
-            policy: &self.policy,
-            key: key_or_address(self.by.key(request), request),
-            cost: self.cost.cost(request),
-            count: self.count,
+    /// What it asks of a request, if it applies to it.
+    pub(super) async fn asked<'a>(
+        &'a self,
+        lists: &[&AccessList],
+        request: &HttpRequest,
+    ) -> Result<Option<Asked<'a>>, Refusal> {
+        if !self.terms.apply_to(request) {
+            return Ok(None);
         }
+        let policy = match &self.plan {
+            None => Cow::Borrowed(&self.policy),
+            Some(plan) => match plan.choose(request).await.map_err(Refusal::Error)? {
+                Plan::Unlimited => return Ok(None),
+                Plan::Limited(quotas) => Cow::Owned(self.policy.with_quotas(quotas)),
+            },
+        };
+        let caller = self.by.choose(request).await.map_err(Refusal::Error)?;
+        self.terms.asked(policy, caller, self.cost.cost(request), lists, request)
     }
 }
 
@@ -204,7 +349,7 @@ impl Limit {
 pub(super) fn payable(limit: &Limit) -> Result<(), String> {
     let (name, most) = (limit.policy.name(), limit.policy.quotas().max_cost());
     match limit.cost.constant() {
-        Some(cost) if cost > most => Err(format!(
+        Some(cost) if limit.plan.is_none() && cost > most => Err(format!(
             "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"
         )),
         _ => Ok(()),

@@ -3,27 +3,33 @@
 use std::rc::Rc;
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    http::{
+        Method,
+        header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    },
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
-use smallvec::SmallVec;
 
-use super::limit::{Limit, RateLimit, legal, named_apart, payable};
+use super::limit::{Limit, RateLimit, named_apart, payable};
 use crate::{
     guard::Claim,
     http::{
         client,
-        enforce::{Asked, decided, enforce},
+        enforce::{AskedList, Passed, decided, enforce, penalty},
         failure::LimitedError,
         headers::write_decision,
+        legal,
+        refusal::Refusal,
+        terms::address_admitted,
     },
 };
 
 /// # Panics
 ///
-/// When the application starts: if another limit of the same name on the same guard has another quota, if two have
+/// When the application starts: if another limit of the same name on the same guard has another quota or ban, if two have
 /// no name, or if the cost is a number above the limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
@@ -40,7 +46,8 @@ where
         legal(named_apart(&self.limits));
         for limit in &*self.limits {
             let Limit { policy, unnamed_at, .. } = limit;
-            legal(self.guard.claim(Claim { policy, unnamed_at: *unnamed_at }));
+            let is_fixed = limit.plan.is_none();
+            legal(self.guard.claim(Claim { policy, is_fixed, unnamed_at: *unnamed_at }));
             legal(payable(limit));
         }
         ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: self.clone() }))
@@ -67,20 +74,14 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let RateLimit { guard, limits } = self.limit.clone();
+        let limit = self.limit.clone();
         Box::pin(async move {
-            let passed = {
-                let request = request.request();
-                client::find(&guard, request);
-                let asked: SmallVec<[Asked<'_>; 1]> =
-                    limits.iter().map(|limit| limit.asked(request)).collect();
-                enforce(&guard, &asked, request).await
-            };
-            let passed = match passed {
+            let passed = match admit(&limit, request.request()).await {
                 Ok(passed) => passed,
                 Err(refusal) => {
+                    let refusal = refusal.answer(limit.guard.http(), request.request());
                     let mut response = request.into_response(refusal).map_into_right_body();
-                    write_decided(&mut response);
+                    write_decided(&limit, &mut response);
                     return Ok(response);
                 }
             };
@@ -88,20 +89,23 @@ where
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
-                    if let Some(decided) = passed.answered(response.status()).await {
+                    let penalty = penalty(response.request());
+                    if let Some(decided) = passed.answered(response.status(), penalty).await {
                         decided.remember(response.request());
                     }
-                    write_decided(&mut response);
+                    write_decided(&limit, &mut response);
                     Ok(response)
                 }
                 Err(error) if passed.is_uncounted() => Err(error),
                 Err(error) => {
-                    // Its answer decides, which it may give only once.
+                    // Its answer decides, which it may give only once. The request is gone, with what a handler may have
+                    // added.
                     let response = error.error_response();
                     // What other limits have decided, they tell themselves.
-                    match passed.answered(response.status()).await {
+                    match passed.answered(response.status(), 0).await {
                         Some(decided) => {
-                            Err(LimitedError::new(error, response, decided.decision).into())
+                            let guard = limit.guard.clone();
+                            Err(LimitedError::new(error, response, decided.decision, guard).into())
                         }
                         None => Err(error),
                     }
@@ -111,8 +115,31 @@ where
     }
 }
 
-fn write_decided<B>(response: &mut ServiceResponse<B>) {
+async fn admit<'a>(limit: &'a RateLimit, request: &HttpRequest) -> Result<Passed<'a>, Refusal> {
+    let RateLimit { guard, limits, access, counts_preflights } = limit;
+    if !counts_preflights && is_preflight(request) {
+        return Ok(Passed::uncounted(guard));
+    }
+    client::find(guard, request);
+    let lists = [&guard.http().access, &**access];
+    if address_admitted(&lists, request)? {
+        return Ok(Passed::uncounted(guard));
+    }
+    let mut asked = AskedList::new();
+    for limit in &**limits {
+        asked.extend(limit.asked(&lists, request).await?);
+    }
+    enforce(guard, asked, request).await
+}
+
+/// Whether a browser asks what it may ask for (Fetch standard, section 3.2.2): a script can neither see nor prevent it.
+fn is_preflight(request: &HttpRequest) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn write_decided<B>(limit: &RateLimit, response: &mut ServiceResponse<B>) {
     if let Some(decision) = decided(response.request()) {
-        write_decision(&decision, response.headers_mut());
+        write_decision(&decision, limit.guard.http(), response.headers_mut());
     }
 }

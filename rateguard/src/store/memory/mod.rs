@@ -83,21 +83,21 @@ impl MemoryStore {
                 if let ([seat], [charge]) = (&*seats, charges) {
                     // The usual case, with one search.
                     return locked.shard(seat).act(*seat, charge.quota, now, |slot| {
-                        let allowed = is_forced || slot.has_room(now, charge.cost);
-                        slot.add(now, if allowed { charge.cost } else { 0 });
-                        Verdict::new(allowed, [(slot.level(now, charge.cost), receipt)])
+                        let allowed = is_forced || slot.has_room(now, charge);
+                        slot.add(now, if allowed { charge.taken() } else { 0 });
+                        Verdict::new(allowed, [(slot.level(now, charge), receipt)])
                     });
                 }
                 let mut allowed = true;
                 for (seat, charge) in each() {
                     allowed &= locked.shard(seat).act(*seat, charge.quota, now, |slot| {
-                        is_forced || slot.has_room(now, charge.cost)
+                        is_forced || slot.has_room(now, charge)
                     });
                 }
                 let levels = each().map(|(seat, charge)| {
                     locked.shard(seat).act(*seat, charge.quota, now, |slot| {
-                        slot.add(now, if allowed { charge.cost } else { 0 });
-                        (slot.level(now, charge.cost), receipt)
+                        slot.add(now, if allowed { charge.taken() } else { 0 });
+                        (slot.level(now, charge), receipt)
                     })
                 });
                 Verdict::new(allowed, levels)
@@ -159,7 +159,7 @@ impl<'a> Locked<'a> {
     }
 
     fn peek(&mut self, (seat, charge): (&Seat, &Charge<'_>), now: Micros) -> Level {
-        self.shard(seat).peek(*seat, charge.quota, now, charge.cost)
+        self.shard(seat).peek(*seat, charge, now)
     }
 }
 

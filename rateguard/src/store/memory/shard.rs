@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Quota, Quotas,
     algorithm::{Micros, State},
-    store::Level,
+    store::{Charge, Level},
 };
 
 /// How many expired buckets a check drops at most: more than the quotas of a policy, each of which may add one.
@@ -39,10 +39,12 @@ pub(super) enum Slot<'a> {
 }
 
 impl Slot<'_> {
-    pub(super) fn has_room(&self, now: Micros, units: u32) -> bool {
+    pub(super) fn has_room(&self, now: Micros, charge: &Charge<'_>) -> bool {
         let until_room = match self {
-            Self::Own { state, quota } => state.until_room(*quota, now, units),
-            Self::Shared(part) => part.until_room(now, units),
+            Self::Own { state, quota } => state.until_room(*quota, now, charge.cost),
+            // What somebody else has emptied closes the way to nobody else.
+            Self::Shared(_) if charge.is_gate => Some(0),
+            Self::Shared(part) => part.until_room(now, charge.cost),
         };
         until_room == Some(0)
     }
@@ -54,10 +56,13 @@ impl Slot<'_> {
         }
     }
 
-    pub(super) fn level(&self, now: Micros, units: u32) -> Level {
+    pub(super) fn level(&self, now: Micros, charge: &Charge<'_>) -> Level {
         match self {
-            Self::Own { state, quota } => state.level(*quota, now, units),
-            Self::Shared(part) => part.level(now, units),
+            Self::Own { state, quota } => state.level(*quota, now, charge.cost),
+            Self::Shared(_) if charge.is_gate => {
+                State::empty(charge.quota.algorithm()).level(charge.quota, now, charge.cost)
+            }
+            Self::Shared(part) => part.level(now, charge.cost),
         }
     }
 }
@@ -96,16 +101,17 @@ impl Shard {
         result
     }
 
-    /// How this seat stands, to somebody who asks for so many units.
-    pub(super) fn peek(&mut self, seat: Seat, quota: Quota, now: Micros, units: u32) -> Level {
+    /// How this seat stands, to somebody who asks for this.
+    pub(super) fn peek(&mut self, seat: Seat, charge: &Charge<'_>, now: Micros) -> Level {
+        let quota = charge.quota;
         if let Some(own) = self.buckets.get_mut(&seat.id) {
-            return own.state.peek(quota, now, units);
+            return own.state.peek(quota, now, charge.cost);
         }
         if self.buckets.len() >= self.max_keys {
-            return self.overflow.part(seat, quota, now).level(now, units);
+            return Slot::Shared(self.overflow.part(seat, quota, now)).level(now, charge);
         }
         let mut state = self.newcomer(seat, quota, now);
-        let level = state.peek(quota, now, units);
+        let level = state.peek(quota, now, charge.cost);
         self.keep(seat, state, quota);
         level
     }
@@ -174,7 +180,10 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::DIGEST_BYTES;
+    use crate::{
+        Key,
+        bucket::{Bucket, DIGEST_BYTES},
+    };
 
     const SECOND: Micros = 1_000_000;
 
@@ -186,10 +195,12 @@ mod tests {
     /// What is left after one more, if it is admitted.
     fn check(shard: &mut Shard, key: u64, quota: Quota, now: Micros) -> Option<u32> {
         shard.drop_expired(now);
+        let any = Key::global();
+        let charge = Charge::new(Bucket::new("p", 0, &any), quota, 1);
         shard.act(seat(key), quota, now, |slot| {
-            slot.has_room(now, 1).then(|| {
+            slot.has_room(now, &charge).then(|| {
                 slot.add(now, 1);
-                slot.level(now, 1).remaining
+                slot.level(now, &charge).remaining
             })
         })
     }

@@ -81,7 +81,7 @@ fn write_charge(command: &mut Cmd, charge: &Charge<'_>) {
         .arg(charge.quota.capacity())
         .arg(units)
         .arg(refill)
-        .arg(charge.cost)
+        .arg(if charge.is_gate { -i64::from(charge.cost) } else { charge.cost.into() })
         .arg(CallName { process, number }.text())
         .arg(at);
 }

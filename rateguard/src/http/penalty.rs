@@ -1,0 +1,63 @@
+//! What a handler charges a request beyond its cost.
+
+use std::{cell::Cell, fmt, rc::Rc};
+
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use futures_util::future::{Ready, ready};
+
+/// Lets a handler make its request count for more: a failed login, a search that was expensive.
+///
+/// What it adds is charged to the limits around the handler once it has answered, to those of the attribute, or else to
+/// those of the innermost middleware, beyond the limit if need be. The headers of the response tell what is left after it.
+/// It is a no-op where no limit has decided on the request.
+///
+/// ```
+/// # use actix_web::{HttpResponse, post, web};
+/// # use rateguard::{Penalty, rate_limit};
+/// #[rate_limit(rate = "20/hour", key = "ip", name = "login", ban = "5/hour for 15m up to 1d")]
+/// #[post("/login")]
+/// async fn login(penalty: Penalty, password: String) -> HttpResponse {
+///     if password == "correct horse battery staple" {
+///         return HttpResponse::Ok().finish();
+///     }
+///     penalty.add(4); // together with the request itself, 5 of 20
+///     HttpResponse::Unauthorized().finish()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Penalty {
+    units: Rc<Cell<u32>>,
+}
+
+impl Penalty {
+    /// Adds so many units to what the request costs.
+    pub fn add(&self, units: u32) {
+        self.units.set(self.units.get().saturating_add(units));
+    }
+
+    /// What is to be charged, once.
+    pub(super) fn take(request: &HttpRequest) -> u32 {
+        request.extensions().get::<Self>().map_or(0, |penalty| penalty.units.take())
+    }
+}
+
+impl FromRequest for Penalty {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut extensions = request.extensions_mut();
+        if let Some(penalty) = extensions.get::<Self>() {
+            return ready(Ok(penalty.clone()));
+        }
+        let penalty = Self { units: Rc::default() };
+        extensions.insert(penalty.clone());
+        ready(Ok(penalty))
+    }
+}
+
+impl fmt::Debug for Penalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Penalty").field("units", &self.units.get()).finish()
+    }
+}

@@ -1,0 +1,85 @@
+//! To which requests a limit applies, and what it does with them, beside how much it admits.
+
+use std::{borrow::Cow, sync::Arc};
+
+use actix_web::{HttpRequest, HttpResponse, http::Method};
+
+use super::{client, enforce::Asked, refusal::Refusal};
+use crate::{AccessList, Caller, Count, Decision, Key, MissingKey, Policy, access::Access};
+
+/// Whether a limit does not apply to a request.
+pub(super) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
+
+/// The user's answer to a denied request.
+pub(super) type OnDenied = Arc<dyn Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync>;
+
+#[derive(Clone, Default)]
+pub(super) struct Terms {
+    /// The methods that it is for; if there are none, all.
+    pub(super) methods: Vec<Method>,
+    pub(super) skip: Option<Skip>,
+    pub(super) missing: MissingKey,
+    pub(super) count: Count,
+    pub(super) on_denied: Option<OnDenied>,
+}
+
+impl Terms {
+    /// Whether the limit is for this request.
+    pub(super) fn apply_to(&self, request: &HttpRequest) -> bool {
+        let has_method = self.methods.is_empty() || self.methods.contains(request.method());
+        has_method && !self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
+    /// What the limit asks, if it is for this caller.
+    pub(super) fn asked<'a>(
+        &'a self,
+        policy: Cow<'a, Policy>,
+        caller: Caller,
+        cost: u32,
+        lists: &[&AccessList],
+        request: &HttpRequest,
+    ) -> Result<Option<Asked<'a>>, Refusal> {
+        let Some(key) = self.key(caller, lists, request)? else { return Ok(None) };
+        Ok(Some(Asked { policy, key, cost, count: self.count, on_denied: self.on_denied.as_ref() }))
+    }
+
+    /// What is counted, or `None` if nothing is.
+    fn key(
+        &self,
+        caller: Caller,
+        lists: &[&AccessList],
+        request: &HttpRequest,
+    ) -> Result<Option<Key>, Refusal> {
+        let key = match (caller, self.missing) {
+            (Caller::Known(key), _) => key,
+            (Caller::Exempt, _) | (Caller::Unknown, MissingKey::Skip) => return Ok(None),
+            (Caller::Unknown, MissingKey::Deny) => return Err(Refusal::Forbidden),
+            (Caller::Unknown, _) => return Ok(Some(client::network(request, None).key("no key"))),
+        };
+        admitted(lists, |list| list.of_key(&key)).map(|is_allowed| (!is_allowed).then_some(key))
+    }
+}
+
+/// Whether one of the lists frees from limits, unless one refuses.
+pub(super) fn admitted(
+    lists: &[&AccessList],
+    access: impl Fn(&AccessList) -> Access,
+) -> Result<bool, Refusal> {
+    let said: Vec<_> = lists.iter().map(|list| access(list)).collect();
+    if said.contains(&Access::Allowed) {
+        return Ok(true);
+    }
+    if said.contains(&Access::Denied) { Err(Refusal::Forbidden) } else { Ok(false) }
+}
+
+/// The same of the client's address.
+pub(super) fn address_admitted(
+    lists: &[&AccessList],
+    request: &HttpRequest,
+) -> Result<bool, Refusal> {
+    if !lists.iter().any(|list| list.has_addresses()) {
+        return Ok(false);
+    }
+    let address = client::address(request);
+    admitted(lists, |list| list.of_address(address))
+}
