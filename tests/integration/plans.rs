@@ -1,0 +1,234 @@
+//! How much is admitted, where it depends on the request or has a name.
+
+use std::sync::LazyLock;
+
+use actix_web::{
+    App, Error, HttpRequest, Responder,
+    error::ErrorBadGateway,
+    get,
+    test::{TestRequest, init_service},
+    web,
+};
+use rateguard::{OnError, Plan, Policy, Quota, Quotas, RateGuard, RateLimit, key, rate_limit};
+
+use crate::support::app::{Answer, from_client, send, statuses};
+
+static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/minute; 100/day"));
+static PRO: LazyLock<Plan> = LazyLock::new(|| Plan::of("4/minute"));
+
+fn plan_of(request: &HttpRequest) -> Plan {
+    match request.headers().get("X-Plan").map(|it| it.as_bytes()) {
+        Some(b"pro") => PRO.clone(),
+        Some(b"enterprise") => Plan::Unlimited,
+        _ => FREE.clone(),
+    }
+}
+
+/// Stands for a look-up in a database.
+async fn looked_up(request: &HttpRequest) -> Result<Plan, Error> {
+    actix_web::rt::task::yield_now().await;
+    if request.headers().contains_key("X-Database-Is-Away") {
+        return Err(ErrorBadGateway("the database is away"));
+    }
+    Ok(plan_of(request))
+}
+
+fn as_quota(request: &HttpRequest) -> Option<Quota> {
+    match plan_of(request) {
+        Plan::Limited(quotas) => Some(quotas.as_slice()[0]),
+        Plan::Unlimited => None,
+    }
+}
+
+macro_rules! handlers {
+    ($($name:ident $path:literal ($($argument:tt)*);)*) => {$(
+        #[get($path)]
+        #[rate_limit($($argument)*)]
+        async fn $name() -> impl Responder {
+            "ok"
+        }
+    )*};
+}
+
+handlers! {
+    by_function "/function" (quota = plan_of, key = "header:X-User");
+    by_async "/async" (quota = looked_up, key = "header:X-User");
+    by_closure "/closure" (quota = |req: &HttpRequest| plan_of(req), key = "header:X-User");
+    by_async_closure "/async-closure" (quota = async |req: &HttpRequest| looked_up(req).await, key = "header:X-User");
+    by_quota "/quota" (quota = as_quota, key = "header:X-User");
+    by_policy "/policy" (policy = "search", key = "header:X-User");
+    by_policy_too "/policy-too" (policy = "search", key = "header:X-User");
+}
+
+/// An application whose guard knows the policies that the attributes in this program ask for.
+macro_rules! app {
+    () => {{
+        let guard = guard();
+        let of = |limit: RateLimit, name| limit.by(key::header("X-User")).name(name);
+        let ok = || web::get().to(async || "ok");
+        init_service(
+            App::new()
+                .app_data(guard.clone())
+                .service((by_function, by_async, by_closure, by_async_closure, by_quota))
+                .service((by_policy, by_policy_too))
+                .service(
+                    web::scope("/middleware")
+                        .service(
+                            web::resource("/function")
+                                .wrap(of(RateLimit::per_request(&guard, plan_of), "1"))
+                                .route(ok()),
+                        )
+                        .service(
+                            web::resource("/async")
+                                .wrap(of(RateLimit::per_request(&guard, looked_up), "2"))
+                                .route(ok()),
+                        )
+                        .service(
+                            web::resource("/second")
+                                .wrap(of(
+                                    RateLimit::new(&guard, "50/minute")
+                                        .name("3")
+                                        .and_per_request(plan_of),
+                                    "4",
+                                ))
+                                .route(ok()),
+                        )
+                        .service(
+                            web::resource("/policy")
+                                .wrap(RateLimit::policy(&guard, "search").by(key::header("X-User")))
+                                .route(ok()),
+                        ),
+                ),
+        )
+        .await
+    }};
+}
+
+fn guard() -> RateGuard {
+    let search = Policy::new("search", "3/minute").unwrap().on_error(OnError::Closed);
+    RateGuard::builder().policy(search).build().unwrap()
+}
+
+fn ask(path: &str, user: &'static str, plan: &'static str) -> TestRequest {
+    let request = TestRequest::get().uri(path);
+    from_client(1, request.insert_header(("X-User", user)).insert_header(("X-Plan", plan)))
+}
+
+#[actix_web::test]
+async fn each_caller_is_admitted_what_its_plan_says() {
+    let app = app!();
+    for path in [
+        "/function",
+        "/async",
+        "/closure",
+        "/async-closure",
+        "/quota",
+        "/middleware/function",
+        "/middleware/async",
+        "/middleware/second",
+    ] {
+        for (user, plan, expected) in [
+            ("ann", "free", [200, 200, 429, 429, 429]),
+            ("bob", "pro", [200, 200, 200, 200, 429]),
+            ("eve", "enterprise", [200, 200, 200, 200, 200]),
+        ] {
+            let mut answers: Vec<Answer> = Vec::new();
+            for _ in 0..5 {
+                answers.push(send(&app, ask(path, user, plan)).await);
+            }
+            let statuses: Vec<_> = answers.iter().map(|it| it.status).collect();
+            assert_eq!(statuses, expected, "{path} {plan}");
+            let limit = answers[0].numbers().map(|[limit, ..]| limit);
+            let told = if path == "/middleware/second" { Some(50) } else { None };
+            let expected = [("free", Some(2)), ("pro", Some(4)), ("enterprise", told)];
+            assert_eq!(
+                Some(limit),
+                expected.iter().find(|it| it.0 == plan).map(|it| it.1),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_was_counted_counts_on_when_a_plan_changes() {
+    let app = app!();
+    for path in ["/function", "/middleware/function"] {
+        let status = async |plan| send(&app, ask(path, "ann", plan)).await.status;
+        assert_eq!(
+            [status("free").await, status("free").await, status("free").await],
+            [200, 200, 429]
+        );
+        assert_eq!(
+            [status("pro").await, status("pro").await, status("pro").await],
+            [200, 200, 429]
+        );
+        assert_eq!([status("free").await, status("enterprise").await], [429, 200]);
+    }
+}
+
+#[actix_web::test]
+async fn a_plan_that_cannot_be_looked_up_answers_the_request() {
+    let app = app!();
+    for path in ["/async", "/async-closure", "/middleware/async"] {
+        let request = ask(path, "ann", "free").insert_header(("X-Database-Is-Away", "1"));
+        let answer = send(&app, request).await;
+        assert_eq!((answer.status, &*answer.body), (502, "the database is away"), "{path}");
+        assert_eq!(send(&app, ask(path, "ann", "free")).await.numbers(), Some([2, 1, 60]));
+    }
+}
+
+#[actix_web::test]
+async fn limits_that_take_one_policy_share_its_counts() {
+    let app = app!();
+    let paths = ["/policy", "/policy-too", "/middleware/policy", "/policy"];
+    let mut statuses = Vec::new();
+    for path in paths {
+        statuses.push(send(&app, ask(path, "ann", "free")).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    assert_eq!(send(&app, ask("/policy", "bob", "free")).await.status, 200);
+}
+
+#[test]
+fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_guard_is_built() {
+    let other = Policy::new("searhc", "3/minute").unwrap();
+    let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
+    assert!(error.contains("plans.rs:"), "{error}");
+    assert!(error.contains("names the policy `search`, and there are only `searhc`"), "{error}");
+    // A guard without policies may be for something else.
+    assert!(RateGuard::builder().build().is_ok());
+
+    let twice = || Policy::new("search", "3/minute").unwrap();
+    let error = RateGuard::builder().policy(twice()).policy(twice()).build().unwrap_err();
+    assert_eq!(error.to_string(), "two policies are named `search`");
+}
+
+#[test]
+#[should_panic(expected = "the guard was given no policy named `searhc`")]
+fn a_middleware_that_names_no_policy_is_found_where_it_is_made() {
+    let _ = RateLimit::policy(&guard(), "searhc");
+}
+
+#[actix_web::test]
+async fn without_any_policy_a_handler_that_names_one_answers_500() {
+    crate::support::log_lines::collect();
+    let app = init_service(App::new().app_data(RateGuard::in_memory()).service(by_policy)).await;
+    assert_eq!(statuses(&app, 1, "/policy", 2).await, [500, 500]);
+    let lines =
+        crate::support::log_lines::with("names the policy `search`, which its guard was not given");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[test]
+#[should_panic(expected = "is not a rate")]
+fn a_plan_that_says_nothing_is_found_where_it_is_made() {
+    let _ = Plan::of("ten a minute");
+}
+
+#[test]
+fn a_plan_is_made_of_what_says_how_much() {
+    let quotas: Quotas = "2/minute; 100/day".parse().unwrap();
+    assert_eq!(Plan::from(quotas.clone()), Plan::of(quotas));
+    assert_eq!(Plan::from(None::<Quota>), Plan::Unlimited);
+}

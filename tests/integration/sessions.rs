@@ -1,0 +1,97 @@
+//! Users of actix-identity and actix-session.
+
+use actix_identity::{Identity, IdentityMiddleware};
+use actix_session::{
+    Session, SessionMiddleware, config::CookieContentSecurity, storage::CookieSessionStore,
+};
+use actix_web::{
+    App, HttpMessage, HttpRequest, HttpResponse, Responder,
+    cookie::Key as CookieKey,
+    get, post,
+    test::{TestRequest, init_service},
+    web,
+};
+use rateguard::{RateGuard, RateLimit, key, rate_limit};
+
+use crate::support::app::{from_client, send};
+
+#[post("/login/{user}")]
+async fn login(request: HttpRequest, user: web::Path<String>, session: Session) -> impl Responder {
+    Identity::login(&request.extensions(), user.clone()).unwrap();
+    session.insert("user_id", user.len()).unwrap();
+    session.insert("name", &*user).unwrap();
+    HttpResponse::Ok()
+}
+
+macro_rules! handlers {
+    ($($name:ident $path:literal $key:literal;)*) => {$(
+        #[get($path)]
+        #[rate_limit(rate = "1/minute", key = $key)]
+        async fn $name() -> impl Responder {
+            "ok"
+        }
+    )*};
+}
+
+handlers! {
+    by_identity "/identity" "identity";
+    by_session "/session" "session:name";
+    by_number "/number" "session:user_id";
+}
+
+#[actix_web::test]
+async fn users_of_actix_identity_and_actix_session_have_limits_of_their_own() {
+    let guard = RateGuard::in_memory();
+    let ok = || web::get().to(async || "ok");
+    let sessions = SessionMiddleware::builder(CookieSessionStore::default(), CookieKey::generate())
+        .cookie_content_security(CookieContentSecurity::Private)
+        .build();
+    let app = init_service(
+        App::new()
+            .app_data(guard.clone())
+            .service((login, by_identity, by_session, by_number))
+            .service(
+                web::resource("/middleware/identity")
+                    .wrap(RateLimit::new(&guard, "1/minute").by(key::identity()).name("identity"))
+                    .route(ok()),
+            )
+            .service(
+                web::resource("/middleware/session")
+                    .wrap(
+                        RateLimit::new(&guard, "1/minute").by(key::session("name")).name("session"),
+                    )
+                    .route(ok()),
+            )
+            .wrap(IdentityMiddleware::default())
+            .wrap(sessions),
+    )
+    .await;
+    let cookie = async |user: &str| {
+        let request = TestRequest::post().uri(&format!("/login/{user}"));
+        let answer = send(&app, from_client(1, request)).await;
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        move |path: &str, client| {
+            let request = TestRequest::get().uri(path).insert_header(("Cookie", &*cookie));
+            from_client(client, request)
+        }
+    };
+    let (ann, bob) = (cookie("ann").await, cookie("robert").await);
+    for path in ["/identity", "/session", "/number", "/middleware/identity", "/middleware/session"]
+    {
+        let status = async |request| send(&app, request).await.status;
+        assert_eq!([status(ann(path, 1)).await, status(ann(path, 2)).await], [200, 429], "{path}");
+        assert_eq!(status(bob(path, 1)).await, 200, "{path}");
+        // Who is not logged in is counted by address.
+        let stranger = |client| from_client(client, TestRequest::get().uri(path));
+        assert_eq!([status(stranger(1)).await, status(stranger(1)).await], [200, 429], "{path}");
+        assert_eq!(status(stranger(2)).await, 200, "{path}");
+        // As is who brings a session that nobody has signed.
+        let forged =
+            from_client(1, TestRequest::get().uri(path).insert_header(("Cookie", "id=forged")));
+        assert_eq!(status(forged).await, 429, "{path}");
+    }
+    let of_ann = key::session("name").key_of("ann").unwrap();
+    let policy = rateguard::Policy::new("session", "1/minute").unwrap();
+    guard.reset(&policy, &of_ann).await.unwrap();
+    assert_eq!(send(&app, ann("/middleware/session", 1)).await.status, 200);
+}
