@@ -2,11 +2,13 @@
 
 #[macro_use]
 pub mod app;
+pub mod forgeries;
 pub mod log_lines;
 pub mod lua;
 pub mod process;
 pub mod redis_server;
 pub mod server;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 
