@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    iter,
     net::{IpAddr, SocketAddr},
 };
 
@@ -34,12 +35,15 @@ impl Header {
         }
     }
 
-    /// What stands between the commas of a line, the first first.
-    pub(super) fn entries<'a>(&self, line: &'a [u8]) -> Vec<&'a [u8]> {
-        match self {
-            Self::Forwarded => split_outside_quotes(line, b','),
-            Self::Addresses(_) => line.split(|byte| *byte == b',').collect(),
-        }
+    /// What stands between the commas of a line, the last first.
+    pub(super) fn entries<'a>(&self, line: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let has_quotes = *self == Self::Forwarded;
+        let mut rest = Some(line);
+        iter::from_fn(move || {
+            let (before, entry) = last_entry(rest?, has_quotes);
+            rest = before;
+            Some(entry)
+        })
     }
 
     /// The address of an entry, if it is one.
@@ -67,17 +71,43 @@ impl Header {
     }
 }
 
+/// The last entry of a line, and what is before its comma, if there is one.
+///
+/// Quotations are found from the right, too, so that one which a client has left open does not go on in what a proxy has
+/// written behind it.
+fn last_entry(line: &[u8], has_quotes: bool) -> (Option<&[u8]>, &[u8]) {
+    let mut is_quoted = false;
+    for (place, byte) in line.iter().enumerate().rev() {
+        match byte {
+            b'"' if has_quotes => {
+                let escapes = line[..place].iter().rev().take_while(|it| **it == b'\\').count();
+                // Seen from here, the first closes the quotation, and the next that is not escaped opens it.
+                is_quoted = !is_quoted || escapes % 2 == 1;
+            }
+            b',' if !is_quoted => return (Some(&line[..place]), &line[place + 1..]),
+            _ => {}
+        }
+    }
+    (None, line)
+}
+
 /// An address alone, or with a port, in brackets, or with a zone.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?;
-    let address = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-        Some(v6) => IpAddr::V6(v6.parse().ok()?),
-        None => match text.split_once('%') {
-            Some((v6, zone)) if !zone.is_empty() => IpAddr::V6(v6.parse().ok()?),
-            _ => text.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()?,
-        },
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = match bracketed.unwrap_or(text).split_once('%') {
+        Some((v6, zone)) if is_zone(zone) => IpAddr::V6(v6.parse().ok()?),
+        Some(_) => return None,
+        None if bracketed.is_some() => IpAddr::V6(bracketed?.parse().ok()?),
+        None => text.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()?,
     };
     Some(address.to_canonical())
+}
+
+/// Whether this names an interface (RFC 4007, section 11).
+fn is_zone(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 fn split_outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {

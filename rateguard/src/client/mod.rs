@@ -137,9 +137,7 @@ impl ClientAddress {
         if !is_trusted {
             return last;
         }
-        for entry in
-            lines.into_iter().rev().flat_map(|line| self.header.entries(line).into_iter().rev())
-        {
+        for entry in lines.into_iter().rev().flat_map(|line| self.header.entries(line)) {
             let Some(address) = self.header.address(entry) else { break };
             last = Some(address);
             if !self.trusts(address) {
@@ -240,6 +238,10 @@ mod tests {
             ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
             ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["fe80::7%eth0"], "fe80::7"),
+            ("10.0.0.1", &["[fe80::7%eth0]"], "fe80::7"),
+            ("10.0.0.1", &["fe80::7%"], "10.0.0.1"),
+            ("10.0.0.1", &["fe80::7%eth0]"], "10.0.0.1"),
+            ("10.0.0.1", &["[198.51.100.1]"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.01"], "10.0.0.1"),
             ("10.0.0.1", &["\u{ff11}98.51.100.1"], "10.0.0.1"),
         ] {
@@ -265,6 +267,10 @@ mod tests {
             // Two clients in one element are none.
             (&["for=1.1.1.1;for=198.51.100.1"], "10.0.0.1"),
             (&["for=\"198.51.100.1"], "10.0.0.1"),
+            // A quotation that a client has left open ends before what a proxy wrote.
+            (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
+            (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
+            (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {
             assert_eq!(client(&rule, "10.0.0.1", lines), expected, "{lines:?}");
         }
