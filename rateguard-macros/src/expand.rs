@@ -257,6 +257,9 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
         None => quote!(1_u32),
         Some(Expr::Lit(number)) => quote!({ const COST: u32 = #number; COST }),
+        Some(cost @ Expr::Closure(_)) => quote_spanned! {cost.span()=>
+            ::rateguard::__private::cost_by(#request, #cost)
+        },
         Some(cost) => quote_spanned! {cost.span()=>
             ::rateguard::__private::cost(#cost, #request)
         },

@@ -68,17 +68,17 @@ impl Decision {
         self.tightest().limit()
     }
 
-    /// How many more units would be admitted at this moment.
+    /// How many more units would be admitted at this moment; none of somebody who is banned.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.tightest().remaining
+        self.banned_for.map_or(self.tightest().remaining, |_| 0)
     }
 
     /// How long it takes until the next bit of quota comes back, if nothing else is admitted meanwhile; zero if all of
-    /// it is there.
+    /// it is there. Of somebody who is banned, how long the ban is yet.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        self.tightest().reset_after
+        self.banned_for.unwrap_or(self.tightest().reset_after)
     }
 
     /// How long a denied request has to wait: after it, the same request is admitted, if nobody else takes its

@@ -123,6 +123,11 @@ pub mod __private {
         cost.cost(request)
     }
 
+    /// The cost of a request, by a closure. A parameter of this type tells the compiler what it takes.
+    pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
+        cost(request)
+    }
+
     /// Who makes a request, by a ready-made key.
     #[must_use]
     pub fn ready_made(by: &ReadyMade, request: &HttpRequest) -> Caller {

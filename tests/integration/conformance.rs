@@ -115,7 +115,7 @@ impl Logs {
         if operation == Operation::Check && allowed || operation == Operation::Charge {
             for charge in charges {
                 let log = logs.get_mut(&name(charge)).unwrap();
-                log.insert((now, call), charge.cost);
+                log.insert((now, call), charge.taken());
             }
         }
         let receipt = Receipt::new([now.as_micros() as u64, call, 0]);
@@ -189,6 +189,12 @@ mistakes! {
                 charges.iter().map(|charge| answer(store, operation, &[*charge])).collect();
             let levels = verdicts.iter().flat_map(|it| it.levels().zip(it.receipts()));
             Ok(Verdict::new(verdicts.iter().all(Verdict::is_allowed), levels))
+        };
+    a_store_that_uses_gates_up_is_found "a gate is not used up":
+        |store, operation, charges| {
+            let mut charges = charges.to_vec();
+            charges.iter_mut().for_each(|charge| charge.is_gate = false);
+            Ok(answer(store, operation, &charges))
         };
     a_store_that_tells_too_short_a_wait_is_found "who comes a tick too early is denied":
         |store, operation, charges| {

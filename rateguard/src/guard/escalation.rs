@@ -99,31 +99,34 @@ impl Request<'_> {
         decision
     }
 
-    /// Counts a denial. For how long it leads to a ban, if it does.
+    /// Counts a denial. How long the caller is banned then, if it is.
     async fn denied(
         &self,
         asked: &Asked<'_>,
         escalation: &Escalation,
         started: Instant,
     ) -> Result<Option<Duration>, StoreError> {
-        let ask = async |operation, charge: Charge<'_>| -> Result<Verdict, StoreError> {
+        let ask = async |operation, charges: &[Charge<'_>]| -> Result<Verdict, StoreError> {
             let left = self.guard().shared.deadline.saturating_sub(started.elapsed());
-            self.guard().ask(operation, &[charge], left).await
+            self.guard().ask(operation, charges, left).await
         };
         let remaining = |verdict: &Verdict| verdict.levels().next().map_or(0, |it| it.remaining);
 
-        let denials = ask(Operation::Check, escalation.denials(&asked.key)).await?;
+        // What was denied before a ban began, and comes here after it, does not lead to the next.
+        let denial = [escalation.denials(&asked.key), escalation.gate(&asked.key)];
+        let denials = ask(Operation::Check, &denial).await?;
         // One request takes the last, so one of all that are denied at once begins the ban.
         if !denials.is_allowed() || remaining(&denials) > 0 {
-            return Ok(None);
+            let ban = denials.levels().nth(1).and_then(|gate| gate.retry_after);
+            return Ok(ban.filter(|ban| !ban.is_zero()));
         }
-        let bans = ask(Operation::Charge, escalation.bans(&asked.key)).await?;
+        let bans = ask(Operation::Charge, &[escalation.bans(&asked.key)]).await?;
         let earlier = (REMEMBERED - 1).saturating_sub(remaining(&bans));
         let length = escalation.ban.lengths().nth(earlier as usize).unwrap_or_default();
         // A ban has fewer than 2^23 seconds.
         let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-        let banned = ask(Operation::Charge, escalation.banned(&asked.key, seconds)).await?;
-        ask(Operation::Reset, escalation.denials(&asked.key)).await?;
+        let banned = ask(Operation::Charge, &[escalation.banned(&asked.key, seconds)]).await?;
+        ask(Operation::Reset, &denial[..1]).await?;
         log::info!(target: "rateguard", "`{}` bans a key for {seconds} s", asked.policy.name());
         Ok(banned.levels().next().map(|level| level.reset_after))
     }

@@ -21,6 +21,7 @@ pub(super) async fn check_all(subject: &mut Subject<'_>) {
     a_peek_takes_nothing(subject).await;
     a_cost_is_taken_whole_or_not_at_all(subject).await;
     all_buckets_or_none(subject).await;
+    a_gate_has_to_be_open_and_is_not_used_up(subject).await;
     buckets_are_apart(subject).await;
     who_waits_as_told_gets_in(subject).await;
     many_at_once_are_one_after_the_other(subject).await;
@@ -101,6 +102,31 @@ async fn all_buckets_or_none(subject: &mut Subject<'_>) {
     kept(!verdict.is_allowed(), "one key without room denies all");
     let left = subject.peek(charge(&key, wide, 1)).await.level.remaining;
     kept(left == 2, "a denial takes nothing of the keys that have room");
+}
+
+async fn a_gate_has_to_be_open_and_is_not_used_up(subject: &mut Subject<'_>) {
+    let (open, closed) = (subject.key(), subject.key());
+    let quota = subject.quota(2, LONG);
+    let behind_gate = |key| {
+        let mut gate = Charge::new(Bucket::new("conformance", 1, key), quota, 1);
+        gate.is_gate = true;
+        [charge(key, quota, 1), gate]
+    };
+    for left in [1, 0] {
+        let verdict = subject.apply(Operation::Check, &behind_gate(&open)).await;
+        let levels: Vec<_> = verdict.levels().collect();
+        kept(verdict.is_allowed(), "an open gate lets through");
+        kept(levels[0].remaining == left && levels[1].remaining == 2, "a gate is not used up");
+    }
+    let gate = Charge::new(Bucket::new("conformance", 1, &closed), quota, 2);
+    subject.apply(Operation::Check, &[gate]).await;
+    for operation in [Operation::Check, Operation::Peek] {
+        let verdict = subject.apply(operation, &behind_gate(&closed)).await;
+        let levels: Vec<_> = verdict.levels().collect();
+        kept(!verdict.is_allowed(), "a gate that somebody has emptied is closed");
+        kept(levels[0].remaining == 2, "what is behind a closed gate is not taken");
+        kept(levels[1].retry_after.is_some_and(|wait| !wait.is_zero()), "and it says for how long");
+    }
 }
 
 async fn buckets_are_apart(subject: &mut Subject<'_>) {
