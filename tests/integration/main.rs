@@ -43,6 +43,7 @@ mod proxies;
 mod quickstart;
 mod redis_layout;
 mod refusals;
+mod secrets;
 mod sessions;
 mod several;
 mod spellings;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, Once};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LINES_OF_OTHERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Collector;
 
@@ -12,8 +13,11 @@ impl log::Log for Collector {
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{} {}", record.level(), record.args());
         if record.target() == "rateguard" {
-            LINES.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+            LINES.lock().unwrap().push(line);
+        } else {
+            LINES_OF_OTHERS.lock().unwrap().push(line);
         }
     }
 
@@ -32,4 +36,12 @@ pub fn collect() {
 /// The lines so far with this text in them.
 pub fn with(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+}
+
+/// The same, whoever has written them.
+pub fn of_everybody_with(text: &str) -> Vec<String> {
+    let others = LINES_OF_OTHERS.lock().unwrap();
+    let mut lines: Vec<_> = others.iter().filter(|line| line.contains(text)).cloned().collect();
+    lines.extend(with(text));
+    lines
 }
