@@ -20,12 +20,17 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// How much, in one of two ways; one is required:
+/// How much, in one of these ways; one is required:
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds or
 ///   text: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. Limits are from 1 to 2^31, windows from 1 ms to 365 days.
 /// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`. Several quotas, all of which
 ///   have to have room, are a list: `"5/second; 100/minute; 1000/day"`.
+///
+/// - `quota = plan_of`: a function's path, or a closure over `&HttpRequest`, that chooses it for each request. It returns
+///   a `Quota`, `Quotas`, a `Plan`, or an `Option` (`None` is unlimited) or `Result` of one of them, and may be async.
+/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, with its name, quotas, ban and
+///   `on_error`. A name that it does not have is an error of `build`.
 ///
 /// How it is counted (default `"sliding_window"`):
 ///
@@ -40,15 +45,31 @@ use proc_macro::TokenStream;
 ///   `"all"`). A request takes its place before it is handled, and gives it back if its answer does not count.
 ///
 /// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
-/// that the key asks for is counted by its client's address, apart from those that have one:
+/// that the key asks for is counted by its client's address, apart from those that have one, unless `missing` says
+/// otherwise:
 ///
 /// - `"ip"`: the TCP peer's address, or what a trusted proxy says (`ClientAddress`); IPv6 addresses by their /64 network,
 ///   IPv4-mapped ones as the IPv4 they carry.
+/// - `"ip/48"`: the same, IPv6 addresses by their /48 network; from 32 to 128.
 /// - `"user"`: the `UserId` that the application's authentication put into the request's extensions.
+/// - `"identity"`, `"session:user_id"`: the user of actix-identity, a value in the session of actix-session. They need the
+///   features of these names.
+/// - `"bearer"`: the credential of `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
 /// - `"global"`: everybody together.
-/// - a function's path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, or
-///   an `Option` of one of them.
+/// - several of these, joined by `+`: `"user+path:tenant"`. Who lacks one of them has no key.
+/// - a function's path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, a tuple of
+///   them, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
+///
+/// To whom it applies:
+///
+/// - `missing = "ip" | "deny" | "skip"`: what happens to a request without a key. It is counted by address (default), is
+///   refused with 403, or passes.
+/// - `methods = "POST, PUT"`: requests with other methods pass. By default all methods share one count.
+/// - `skip = is_health_check`: a function's path, or a closure over `&HttpRequest`; requests for which it returns `true`
+///   pass.
+/// - `ban = "10/hour for 15m up to 1d"`: who was denied so often is denied everything for that long, and each time for
+///   twice as long, up to the longest.
 ///
 /// Further:
 ///
@@ -56,6 +77,8 @@ use proc_macro::TokenStream;
 ///   and the function. Limits of one name and one guard share their counts and have to have the same quota.
 /// - `on_error = "open" | "closed"`: what happens when the store does not answer: let pass, or answer 503. By
 ///   default what the guard says.
+/// - `on_denied = my_answer`: a function's path, or a closure over `&HttpRequest` and `&Decision`, that answers denied
+///   requests with an `HttpResponse`. The numbers are written over it.
 /// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a
 ///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
 ///

@@ -1,0 +1,87 @@
+//! Who asks, and how much it may, stands in the claims of a JSON Web Token: a key and a quota for each request.
+//!
+//! ```sh
+//! cargo run --example jwt   # prints a token for ann, who pays nothing, and one for bob, who does
+//! curl -i -H "Authorization: Bearer $TOKEN" 127.0.0.1:8080/search  # 2 in 10 seconds for ann, 6 for bob
+//! curl -i -H 'Authorization: Bearer forged' 127.0.0.1:8080/search  # 401, and nothing is taken
+//! curl -i 127.0.0.1:8080/search                                    # 403: this limit wants to know who asks
+//! ```
+
+#![allow(clippy::print_stdout, reason = "it shows its tokens")]
+
+use std::sync::LazyLock;
+
+use actix_web::{
+    App, Error, HttpMessage, HttpRequest, HttpServer, Responder, error::ErrorUnauthorized, get,
+    http::header::AUTHORIZATION,
+};
+use chrono::TimeDelta;
+use env_logger::Env;
+use jwt_compact::{
+    AlgorithmExt, Claims, Header, TimeOptions, UntrustedToken, ValidationError,
+    alg::{Hs256, Hs256Key},
+};
+use rateguard::{Plan, RateGuard, rate_limit};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize)]
+struct User {
+    #[serde(rename = "sub")]
+    name: String,
+    pays: bool,
+}
+
+/// An application has its own from where it keeps its secrets.
+static SECRET: LazyLock<Hs256Key> = LazyLock::new(|| Hs256Key::new(b"only for this example"));
+
+static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/10s; 100/day"));
+static PAID: LazyLock<Plan> = LazyLock::new(|| Plan::of("6/10s"));
+
+/// The verified claims of a request, if it has a token. A forged one, or one that is over, is answered with 401.
+fn user(request: &HttpRequest) -> Result<Option<User>, Error> {
+    // Once for each request.
+    if let Some(user) = request.extensions().get::<User>() {
+        return Ok(Some(user.clone()));
+    }
+    let token = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+    let Some(token) = token.and_then(|it| it.strip_prefix("Bearer ")) else { return Ok(None) };
+    let user = verified(token).map_err(|_| ErrorUnauthorized("This token is not valid.\n"))?;
+    request.extensions_mut().insert(user.clone());
+    Ok(Some(user))
+}
+
+fn verified(token: &str) -> Result<User, ValidationError> {
+    let token = UntrustedToken::new(token).map_err(|_| ValidationError::InvalidSignature)?;
+    let token = Hs256.validator::<User>(&*SECRET).validate(&token)?;
+    let claims = token.claims().validate_expiration(&TimeOptions::default())?;
+    Ok(claims.custom.clone())
+}
+
+fn name_of(request: &HttpRequest) -> Result<Option<String>, Error> {
+    Ok(user(request)?.map(|user| user.name))
+}
+
+fn plan_of(request: &HttpRequest) -> Result<Plan, Error> {
+    let pays = user(request)?.is_some_and(|user| user.pays);
+    Ok(if pays { PAID.clone() } else { FREE.clone() })
+}
+
+#[get("/search")]
+#[rate_limit(quota = plan_of, key = name_of, missing = "deny")]
+async fn search() -> impl Responder {
+    "Nothing found.\n"
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    for (name, pays) in [("ann", false), ("bob", true)] {
+        let claims = Claims::new(User { name: name.to_owned(), pays })
+            .set_duration_and_issuance(&TimeOptions::default(), TimeDelta::hours(1));
+        let token = Hs256.token(&Header::empty(), &claims, &SECRET)?;
+        println!("The token of {name}, for an hour:\nTOKEN={token}");
+    }
+    let guard = RateGuard::in_memory();
+    let server = HttpServer::new(move || App::new().app_data(guard.clone()).service(search));
+    Ok(server.bind(("127.0.0.1", 8080))?.run().await?)
+}
