@@ -1,0 +1,26 @@
+//! To which requests a limit applies.
+
+use rateguard::rate_limit;
+
+#[rate_limit(rate = "5/minute", missing = "allow")]
+async fn missing() {}
+
+#[rate_limit(rate = "5/minute", methods = "post")]
+async fn methods() {}
+
+#[rate_limit(rate = "5/minute", skip = true)]
+async fn skip() {}
+
+#[rate_limit(rate = "5/minute", on_denied = "go away")]
+async fn on_denied() {}
+
+#[rate_limit(rate = "5/minute", key = "user+user")]
+async fn twice() {}
+
+#[rate_limit(rate = "5/minute", key = "user+global")]
+async fn everybody() {}
+
+#[rate_limit(rate = "5/minute", key = "ip/24")]
+async fn network() {}
+
+fn main() {}
