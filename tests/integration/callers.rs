@@ -2,7 +2,11 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use actix_web::{
@@ -14,7 +18,8 @@ use actix_web::{
     web,
 };
 use rateguard::{
-    Caller, ClientAddress, Key, MissingKey, Policy, RateGuard, RateLimit, UserId, key, rate_limit,
+    Caller, ClientAddress, Key, MemoryStore, MissingKey, Policy, RateGuard, RateLimit, UserId, key,
+    rate_limit,
 };
 
 use crate::support::app::{from_client, send};
@@ -352,6 +357,31 @@ async fn a_function_over_the_request_is_called_once_for_each_limit() {
     let app = init_service(App::new().wrap(limit).route("/", web::get().to(async || "ok"))).await;
     assert_eq!(send(&app, by("ann", "/", 1)).await.status, 200);
     assert_eq!(CALLS.load(Relaxed), 1);
+}
+
+#[actix_web::test]
+async fn guards_with_one_secret_share_their_counts_and_those_with_another_do_not() {
+    let store = Arc::new(MemoryStore::new());
+    let guard = |secret: &str| {
+        RateGuard::builder().store(Arc::clone(&store)).key_secret(secret).build().unwrap()
+    };
+    let plain = RateGuard::builder().store(Arc::clone(&store)).build().unwrap();
+    let policy = Policy::new("p", "2/hour").unwrap();
+    let key = Key::from("ann");
+    let ours = "a secret of the servers";
+    let patience = Duration::from_secs(1);
+    assert!(guard(ours).allows(&policy, &key).await);
+    assert!(guard(ours).check_or_wait(&policy, &key, patience).await.unwrap().is_allowed());
+    assert!(!guard(ours).allows(&policy, &key).await);
+    for other in [guard("a secret of somebody else"), plain] {
+        assert_eq!(other.peek(&policy, &key).await.unwrap().remaining(), 2);
+    }
+    let reservation = guard(ours).request(&policy, &Key::from("bob")).reserve().await.unwrap();
+    assert_eq!(reservation.refund().await.unwrap().remaining(), 2);
+    guard(ours).reset(&policy, &key).await.unwrap();
+    assert!(guard(ours).allows(&policy, &key).await);
+    let error = RateGuard::builder().key_secret("too short").build().unwrap_err().to_string();
+    assert_eq!(error, "key_secret: a secret has at least 16 bytes");
 }
 
 #[test]

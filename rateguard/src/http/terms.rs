@@ -65,11 +65,11 @@ pub(super) fn admitted(
     lists: &[&AccessList],
     access: impl Fn(&AccessList) -> Access,
 ) -> Result<bool, Refusal> {
-    let said: Vec<_> = lists.iter().map(|list| access(list)).collect();
-    if said.contains(&Access::Allowed) {
+    let is_said = |what| lists.iter().any(|list| access(list) == what);
+    if is_said(Access::Allowed) {
         return Ok(true);
     }
-    if said.contains(&Access::Denied) { Err(Refusal::Forbidden) } else { Ok(false) }
+    if is_said(Access::Denied) { Err(Refusal::Forbidden) } else { Ok(false) }
 }
 
 /// The same of the client's address.

@@ -50,7 +50,7 @@ where
             legal(self.guard.claim(Claim { policy, is_fixed, unnamed_at: *unnamed_at }));
             legal(payable(limit));
         }
-        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: self.clone() }))
+        ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: Rc::new(self.clone()) }))
     }
 }
 
@@ -58,7 +58,7 @@ where
 #[doc(hidden)]
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
-    limit: RateLimit,
+    limit: Rc<RateLimit>,
 }
 
 impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
@@ -74,7 +74,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let limit = self.limit.clone();
+        let limit = Rc::clone(&self.limit);
         Box::pin(async move {
             let passed = match admit(&limit, request.request()).await {
                 Ok(passed) => passed,
