@@ -1,15 +1,20 @@
 //! Whose request it is, when proxies stand between: pure functions of a peer and the values of a header.
 
+mod error;
 mod header;
 mod network;
 
-use std::{error::Error, fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rateguard_grammar::IPV6_PREFIXES;
 
-use self::header::Header;
+pub use self::error::ClientAddressError;
 pub(crate) use self::network::{Network, parse_network};
+use self::{
+    error::{Problem, refuse},
+    header::Header,
+};
 
 /// How the address of a client is found: for the key `"ip"`, and for requests that have no other key.
 ///
@@ -157,47 +162,6 @@ impl Default for ClientAddress {
         Self::peer()
     }
 }
-
-fn refuse(text: &str, problem: Problem) -> ClientAddressError {
-    ClientAddressError { text: text.chars().take(60).collect(), problem }
-}
-
-/// Something that says not how the address of a client is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientAddressError {
-    text: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Problem {
-    Proxy,
-    Everybody,
-    Header,
-    Prefix,
-}
-
-impl fmt::Display for ClientAddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = &self.text;
-        match self.problem {
-            Problem::Proxy => write!(
-                f,
-                "`{text}` is not a proxy; write an address or a network, such as \"10.0.0.1\", \"10.0.0.0/8\" or \"fd00::/8\""
-            ),
-            Problem::Everybody => write!(
-                f,
-                "`{text}` trusts everybody, so any client could be anybody; if nobody but proxies can connect, say `ClientAddress::trusting_every_peer_dangerously`"
-            ),
-            Problem::Header => write!(f, "`{text}` is not the name of a header"),
-            Problem::Prefix => {
-                write!(f, "`{text}` is not a prefix of IPv6 addresses; legal are 32 to 128 bits")
-            }
-        }
-    }
-}
-
-impl Error for ClientAddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{ClientAddressError, Problem, refuse};
+use super::error::{ClientAddressError, Problem, refuse};
 use crate::Key;
 
 /// An IPv4 address, or the network of an IPv6 one.

@@ -2,6 +2,8 @@
 
 mod apart;
 mod builder;
+mod charges;
+mod charging;
 mod claims;
 mod escalation;
 mod outage;
@@ -26,7 +28,6 @@ use self::{
     outage::Outage,
     waiting::Queues,
 };
-use smallvec::SmallVec;
 
 #[cfg(feature = "macros")]
 pub use self::policies::AskedPolicy;
@@ -40,7 +41,7 @@ pub use self::{
 };
 pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
 use crate::{
-    Algorithm, Key, MemoryStore, OnError, Policy, StoreError,
+    Key, MemoryStore, OnError, Policy, StoreError,
     bucket::KeySecret,
     http::HttpSettings,
     store::{Answer, Charge, Operation, Store, Verdict},
@@ -167,38 +168,6 @@ impl RateGuard {
     fn unavailable(&self, cause: StoreError, on_error: OnError) -> Unavailable {
         self.shared.outage.record(cause, on_error);
         Unavailable::new(cause, on_error)
-    }
-
-    /// Charges, in several steps if it is more than a log takes in one.
-    async fn charge(&self, charges: &[Charge<'_>]) -> Result<Verdict, StoreError> {
-        let mut left: SmallVec<[u32; 1]> = charges
-            .iter()
-            .map(|charge| match charge.quota.algorithm() {
-                // Beyond its capacity it makes no difference.
-                Algorithm::SlidingWindow => charge.cost.min(charge.quota.capacity()),
-                _ => charge.cost,
-            })
-            .collect();
-        for number in 1.. {
-            let mut step: SmallVec<[Charge<'_>; 1]> = charges.into();
-            for (charge, left) in step.iter_mut().zip(&mut left) {
-                charge.cost = match charge.quota.algorithm() {
-                    Algorithm::SlidingWindow => (*left).min(charge.quota.max_cost()),
-                    _ => *left,
-                };
-                *left -= charge.cost;
-            }
-            let verdict = self.ask(Operation::Charge, &step, self.shared.deadline).await?;
-            if left.iter().all(|left| *left == 0) {
-                if number == 1 {
-                    return Ok(verdict);
-                }
-                break;
-            }
-        }
-        // The last step was a part of it; how things stand for as much once more is another question.
-        let levels = self.ask(Operation::Peek, charges, self.shared.deadline).await?;
-        Ok(Verdict::new(true, levels.levels().zip(levels.receipts())))
     }
 
     async fn ask(

@@ -7,11 +7,10 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{RateGuard, Reservation, Unavailable};
+use super::{RateGuard, Reservation, Unavailable, charges::OfLimit};
 use crate::{
     Decision, Key, OnError, Policy,
-    decision::Standing,
-    store::{Bucket, Charge, Operation, Verdict},
+    store::{Charge, Operation, Verdict},
 };
 
 /// A request to be decided, made by [`RateGuard::request`].
@@ -39,7 +38,7 @@ use crate::{
 #[must_use = "nothing is asked until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
-    limits: SmallVec<[Asked<'a>; 1]>,
+    pub(super) limits: SmallVec<[Asked<'a>; 1]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -191,70 +190,6 @@ impl<'a> Request<'a> {
         Ok((decision, verdict))
     }
 
-    pub(super) fn decision(&self, charges: &[OfLimit<'_>], verdict: &Verdict) -> Decision {
-        let (quotas, gates): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) =
-            charges.iter().zip(verdict.levels()).partition(|(of_limit, _)| of_limit.is_of_quota);
-        let policy = |of_limit: &OfLimit<'_>| self.limits[of_limit.limit].policy;
-        let standings = quotas.into_iter().map(|(of_limit, level)| {
-            Standing::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)
-        });
-        let decision = Decision::new(verdict.is_allowed(), standings.collect());
-        gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
-            Some(ban) if of_limit.charge.is_gate && !ban.is_zero() => {
-                decision.banned(policy(of_limit), ban)
-            }
-            _ => decision,
-        })
-    }
-
-    /// A charge for each quota of each limit, and after all of them what there is besides of their bans.
-    pub(super) fn charges(&self, operation: Operation) -> SmallVec<[OfLimit<'_>; 1]> {
-        let mut charges = self.quota_charges();
-        for (limit, asked) in self.limits.iter().enumerate() {
-            let Some(escalation) = asked.policy.escalation() else { continue };
-            let of_bans: SmallVec<[Charge<'_>; 3]> = match operation {
-                Operation::Check | Operation::Peek => {
-                    [escalation.gate(&asked.key)].into_iter().collect()
-                }
-                Operation::Reset => escalation.records(&asked.key).into_iter().collect(),
-                Operation::Charge | Operation::Refund => SmallVec::new(),
-            };
-            for charge in of_bans {
-                // No two charges of one step have one bucket.
-                if charges.iter().all(|known| known.charge.bucket != charge.bucket) {
-                    charges.push(OfLimit { limit, charge, is_of_quota: false });
-                }
-            }
-        }
-        charges
-    }
-
-    fn quota_charges(&self) -> SmallVec<[OfLimit<'_>; 1]> {
-        let mut charges = SmallVec::<[OfLimit<'_>; 1]>::new();
-        for (limit, asked) in self.limits.iter().enumerate() {
-            for (place, quota) in asked.policy.quotas().iter().enumerate() {
-                let bucket = |place| Bucket::new(asked.policy.name(), place, &asked.key);
-                let is_its = |known: &OfLimit<'_>| {
-                    known.charge.bucket == bucket(place) && known.charge.quota == *quota
-                };
-                if let Some(known) = charges.iter_mut().find(|known| is_its(known)) {
-                    // The same key under the same policy once more.
-                    known.charge.cost = known.charge.cost.saturating_add(asked.cost);
-                    known.limit = limit;
-                    continue;
-                }
-                // Of another policy of this name, which is a mistake: both are kept to.
-                let is_free = |place: &usize| {
-                    charges.iter().all(|known| known.charge.bucket != bucket(*place))
-                };
-                let place = (place..).find(is_free).unwrap_or(place);
-                let charge = Charge::new(bucket(place), *quota, asked.cost);
-                charges.push(OfLimit { limit, charge, is_of_quota: true });
-            }
-        }
-        charges
-    }
-
     pub(super) fn guard(&self) -> &'a RateGuard {
         self.guard
     }
@@ -270,15 +205,6 @@ impl<'a> Request<'a> {
         let is_closed = self.limits.iter().any(|asked| own(asked) == OnError::Closed);
         if is_closed { OnError::Closed } else { OnError::Open }
     }
-}
-
-/// A charge, and the place of the limit that it is of.
-#[derive(Clone, Copy)]
-pub(super) struct OfLimit<'a> {
-    pub(super) limit: usize,
-    pub(super) charge: Charge<'a>,
-    /// And not of its ban.
-    pub(super) is_of_quota: bool,
 }
 
 /// The usual requests: one unit of one key.

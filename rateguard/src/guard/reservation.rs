@@ -4,10 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{
-    RateGuard, Unavailable,
-    request::{Asked, OfLimit},
-};
+use super::{RateGuard, Unavailable, charges::OfLimit, request::Asked};
 use crate::{
     Decision, Key, OnError, Quota,
     decision::Standing,

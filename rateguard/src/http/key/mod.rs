@@ -9,6 +9,7 @@
 
 mod caller;
 mod ready_made;
+mod source;
 
 pub use caller::Caller;
 #[cfg(feature = "actix-identity")]

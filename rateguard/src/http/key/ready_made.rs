@@ -1,23 +1,18 @@
 //! The ready-made keys.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{net::IpAddr, sync::Arc};
 
-use actix_web::{
-    HttpMessage, HttpRequest,
-    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
-};
-use percent_encoding::percent_decode_str;
+use actix_web::HttpRequest;
 use rateguard_grammar::{KeyNotation, KeyPart};
 use smallvec::SmallVec;
 
-use super::Caller;
+use super::{Caller, source::Source};
 use crate::{
     Key,
     client::Network,
     http::{
-        client, legal,
+        legal,
         per_request::{Chooser, PerRequest},
-        user::UserId,
     },
 };
 
@@ -25,22 +20,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ReadyMade {
     sources: SmallVec<[Source; 1]>,
-}
-
-#[derive(Clone, Debug)]
-enum Source {
-    /// By a network of so many bits, if it is said.
-    Ip(Option<u8>),
-    User,
-    #[cfg(feature = "actix-identity")]
-    Identity,
-    #[cfg(feature = "actix-session")]
-    Session(String),
-    Bearer,
-    Global,
-    Header(HeaderName),
-    Cookie(String),
-    Path(String),
 }
 
 /// The client's address, as `"ip"` in the attribute: the TCP peer, or what a trusted proxy says
@@ -75,7 +54,7 @@ pub fn ip_network(ipv6_bits: u8) -> ReadyMade {
     notation(&format!("ip/{ipv6_bits}"))
 }
 
-/// The authenticated user, as `"user"` in the attribute: the [`UserId`] in the request's extensions.
+/// The authenticated user, as `"user"` in the attribute: the [`UserId`](crate::UserId) in the request's extensions.
 ///
 /// The application's authentication must have run before: in actix-web, the middleware that is registered last runs
 /// first.
@@ -178,37 +157,14 @@ pub fn path(name: &str) -> ReadyMade {
 #[track_caller]
 pub fn notation(text: &str) -> ReadyMade {
     let notation: KeyNotation = legal(text.parse());
-    ReadyMade { sources: notation.parts().iter().map(|part| legal(source(part))).collect() }
+    ReadyMade { sources: notation.parts().iter().map(|part| legal(Source::of(part))).collect() }
 }
 
 /// A key of one part, whose name may have a `+` in it, which joins parts in the notation.
 #[track_caller]
 fn part(part: KeyPart, notation: &str) -> ReadyMade {
     let _: KeyPart = legal(notation.parse());
-    legal(source(&part)).into()
-}
-
-fn source(part: &KeyPart) -> Result<Source, String> {
-    Ok(match part {
-        KeyPart::Ip => Source::Ip(None),
-        KeyPart::IpNetwork(bits) => Source::Ip(Some(*bits)),
-        KeyPart::User => Source::User,
-        #[cfg(feature = "actix-identity")]
-        KeyPart::Identity => Source::Identity,
-        #[cfg(not(feature = "actix-identity"))]
-        KeyPart::Identity => return Err("this key needs the feature `actix-identity`".to_owned()),
-        #[cfg(feature = "actix-session")]
-        KeyPart::Session(name) => Source::Session(name.clone()),
-        #[cfg(not(feature = "actix-session"))]
-        KeyPart::Session(_) => return Err("this key needs the feature `actix-session`".to_owned()),
-        KeyPart::Bearer => Source::Bearer,
-        KeyPart::Global => Source::Global,
-        KeyPart::Header(name) => {
-            Source::Header(HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?)
-        }
-        KeyPart::Cookie(name) => Source::Cookie(name.clone()),
-        KeyPart::Path(name) => Source::Path(name.clone()),
-    })
+    legal(Source::of(&part)).into()
 }
 
 impl From<Source> for ReadyMade {
@@ -269,86 +225,8 @@ impl ReadyMade {
     }
 }
 
-impl Source {
-    /// The key of this value.
-    fn key(&self, value: &[u8]) -> Key {
-        match self {
-            Self::User => Key::tagged("user", [value]),
-            #[cfg(feature = "actix-identity")]
-            Self::Identity => Key::tagged("identity", [value]),
-            #[cfg(feature = "actix-session")]
-            Self::Session(name) => Key::tagged("session", [name.as_bytes(), value]),
-            Self::Bearer => Key::tagged("bearer", [value]),
-            Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
-            Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
-            Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
-            Self::Ip(_) | Self::Global => Key::global(),
-        }
-    }
-
-    /// The key of a request, if it has one.
-    fn read(&self, request: &HttpRequest) -> Option<Key> {
-        match self {
-            Self::Ip(bits) => Some(client::network(request, *bits).key("ip")),
-            Self::Global => Some(Key::global()),
-            Self::User => Some(self.key(request.extensions().get::<UserId>()?.as_str().as_bytes())),
-            #[cfg(feature = "actix-identity")]
-            Self::Identity => {
-                let identity = actix_identity::IdentityExt::get_identity(request).ok()?;
-                Some(self.key(identity.id().ok()?.as_bytes()))
-            }
-            #[cfg(feature = "actix-session")]
-            Self::Session(name) => {
-                let session = actix_session::SessionExt::get_session(request);
-                let entries = session.entries();
-                Some(self.key(entries.get(name)?.as_bytes()))
-            }
-            Self::Bearer => Some(self.key(credential(request.headers().get(AUTHORIZATION)?)?)),
-            Self::Header(name) => {
-                let value = request.headers().get(name).filter(|value| !value.is_empty())?;
-                Some(self.key(value.as_bytes()))
-            }
-            Self::Cookie(name) => {
-                let cookie = request.cookie(name)?;
-                let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
-                Some(self.key(value.as_bytes()))
-            }
-            Self::Path(name) => {
-                let value = request.match_info().get(name).filter(|value| !value.is_empty())?;
-                let value: Cow<'_, [u8]> = percent_decode_str(value).into();
-                Some(self.key(&value))
-            }
-        }
-    }
-}
-
-/// What follows the scheme `Bearer`, which has no case, and any number of spaces (RFC 9110, section 11.4).
-fn credential(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, credential) = value.as_bytes().split_first_chunk::<6>()?;
-    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
-    let is_apart = credential.first().is_some_and(u8::is_ascii_whitespace);
-    let credential = credential.trim_ascii();
-    (is_bearer && is_apart && !credential.is_empty()).then_some(credential)
-}
-
 impl PerRequest<Caller, ReadyMade> for ReadyMade {
     fn into_chooser(self) -> Chooser<Caller> {
-        Chooser::Now(std::sync::Arc::new(move |request| Ok(self.caller(request))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_credential_has_many_spellings() {
-        for value in ["Bearer t0ken", "bearer t0ken", "BEARER   t0ken ", "Bearer\tt0ken"] {
-            let value = HeaderValue::from_static(value);
-            assert_eq!(credential(&value), Some(b"t0ken".as_slice()), "{value:?}");
-        }
-        for value in ["", "Bearer", "Bearer ", "Bearert0ken", "Basic t0ken", "t0ken"] {
-            assert_eq!(credential(&HeaderValue::from_static(value)), None, "{value}");
-        }
+        Chooser::Now(Arc::new(move |request| Ok(self.caller(request))))
     }
 }

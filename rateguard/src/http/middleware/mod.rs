@@ -2,5 +2,6 @@
 
 mod limit;
 mod service;
+mod settings;
 
 pub use limit::RateLimit;

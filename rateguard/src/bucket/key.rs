@@ -1,8 +1,7 @@
-//! What is counted: a key under a policy. Which bytes a key is the digest of, and how it is called in a store.
+//! Who is counted: a digest. Which bytes it is the digest of.
 
 use std::{borrow::Cow, net::IpAddr};
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// The length of a key's digest in bytes: 128 bits.
@@ -21,7 +20,7 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    digest: [u8; DIGEST_BYTES],
+    pub(super) digest: [u8; DIGEST_BYTES],
 }
 
 impl Key {
@@ -63,32 +62,6 @@ impl Key {
 
     pub(crate) fn digest(&self) -> &[u8; DIGEST_BYTES] {
         &self.digest
-    }
-}
-
-/// What keys are digested with once more, so that nobody without it can find out whose a key is by trying all addresses
-/// or user ids.
-pub(crate) struct KeySecret {
-    hmac: Hmac<Sha256>,
-}
-
-impl KeySecret {
-    /// The shortest that is accepted, in bytes: 128 bits.
-    pub(crate) const MIN_BYTES: usize = 16;
-
-    pub(crate) fn new(secret: &[u8]) -> Option<Self> {
-        if secret.len() < Self::MIN_BYTES {
-            return None;
-        }
-        Some(Self { hmac: Hmac::new_from_slice(secret).ok()? })
-    }
-
-    /// The key as it stands in the store: HMAC-SHA-256 (RFC 2104), its first 128 bits.
-    pub(crate) fn seal(&self, key: &Key) -> Key {
-        let code = self.hmac.clone().chain_update(key.digest).finalize().into_bytes();
-        let mut digest = [0; DIGEST_BYTES];
-        digest.copy_from_slice(&code[..DIGEST_BYTES]);
-        Key { digest }
     }
 }
 
@@ -176,71 +149,6 @@ from_tuples! {
     A B C D;
 }
 
-/// What is counted: a key, under one quota of a policy.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Bucket<'a> {
-    name: &'a str,
-    place: usize,
-    key: Key,
-}
-
-impl<'a> Bucket<'a> {
-    /// The bucket of a key under the policy of this name, and its quota of this place, the first being 0.
-    #[must_use]
-    pub fn new(name: &'a str, place: usize, key: &Key) -> Self {
-        Self { name, place, key: *key }
-    }
-
-    /// The name of the policy.
-    #[must_use]
-    pub fn name(&self) -> &'a str {
-        self.name
-    }
-
-    /// The place of the quota among those of the policy, the first being 0.
-    #[must_use]
-    pub fn place(&self) -> usize {
-        self.place
-    }
-
-    /// The digest of the key, the same on every server.
-    #[must_use]
-    pub fn digest(&self) -> &[u8; DIGEST_BYTES] {
-        &self.key.digest
-    }
-
-    /// A name for the bucket in a store: `prefix:{digest}:name`, and for the further quotas of a policy
-    /// `prefix:{digest}:name{2}` and so on.
-    ///
-    /// The first braces are the hash tag of Redis Cluster: all counts of one key, under whatever policy, are in one
-    /// slot. As neither prefix nor name has braces, no two buckets have one name.
-    #[must_use]
-    pub fn storage_key(&self, prefix: &str) -> String {
-        use std::fmt::Write;
-
-        let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
-        key.extend([prefix, ":{"]);
-        // Writing to a `String` cannot fail.
-        for byte in self.digest() {
-            let _ = write!(key, "{byte:02x}");
-        }
-        key.extend(["}:", self.name]);
-        if self.place > 0 {
-            let _ = write!(key, "{{{}}}", self.place + 1);
-        }
-        key
-    }
-}
-
-impl std::fmt::Debug for Bucket<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bucket")
-            .field("name", &self.name)
-            .field("place", &self.place)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -278,20 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_gives_other_keys_and_every_secret_its_own() {
-        let key = Key::from("user-42");
-        let secret = |text: &str| KeySecret::new(text.as_bytes());
-        assert!(secret("fifteen bytes..").is_none());
-        let [one, other] = ["sixteen bytes...", "other secret text"].map(|it| secret(it).unwrap());
-        assert_ne!(one.seal(&key), key);
-        assert_ne!(one.seal(&key), other.seal(&key));
-        assert_ne!(one.seal(&key), one.seal(&Key::from("user-43")));
-        // HMAC-SHA-256 of the digest of "user-42", its first half.
-        let expected = 0xd5be811851def28ab3b8e08b73870611_u128.to_be_bytes();
-        assert_eq!(one.seal(&key).digest, expected);
-    }
-
-    #[test]
     fn a_mapped_address_is_the_address_that_it_carries() {
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         let plain: IpAddr = "192.0.2.7".parse().unwrap();
@@ -307,16 +201,5 @@ mod tests {
     #[test]
     fn debug_shows_nothing_of_the_key() {
         assert_eq!(format!("{:?}", Key::from("secret")), "Key(…)");
-    }
-
-    #[test]
-    fn the_name_of_a_bucket_has_a_constant_length_and_one_hash_tag() {
-        for value in ["", "x", "{tag}", &"long".repeat(40_000)] {
-            let key = Key::from(value);
-            let name = Bucket::new("login", 0, &key).storage_key("app");
-            assert_eq!(name.len(), "app:{}:login".len() + 32);
-            assert_eq!(name.matches(['{', '}']).count(), 2);
-            assert_eq!(Bucket::new("login", 1, &key).storage_key("app"), name + "{2}");
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! A key under a policy, and how it is called in a store.
+
+use super::key::{DIGEST_BYTES, Key};
+
+/// What is counted: a key, under one quota of a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bucket<'a> {
+    name: &'a str,
+    place: usize,
+    key: Key,
+}
+
+impl<'a> Bucket<'a> {
+    /// The bucket of a key under the policy of this name, and its quota of this place, the first being 0.
+    #[must_use]
+    pub fn new(name: &'a str, place: usize, key: &Key) -> Self {
+        Self { name, place, key: *key }
+    }
+
+    /// The name of the policy.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The place of the quota among those of the policy, the first being 0.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// The digest of the key, the same on every server.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; DIGEST_BYTES] {
+        self.key.digest()
+    }
+
+    /// A name for the bucket in a store: `prefix:{digest}:name`, and for the further quotas of a policy
+    /// `prefix:{digest}:name{2}` and so on.
+    ///
+    /// The first braces are the hash tag of Redis Cluster: all counts of one key, under whatever policy, are in one
+    /// slot. As neither prefix nor name has braces, no two buckets have one name.
+    #[must_use]
+    pub fn storage_key(&self, prefix: &str) -> String {
+        use std::fmt::Write;
+
+        let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
+        key.extend([prefix, ":{"]);
+        // Writing to a `String` cannot fail.
+        for byte in self.digest() {
+            let _ = write!(key, "{byte:02x}");
+        }
+        key.extend(["}:", self.name]);
+        if self.place > 0 {
+            let _ = write!(key, "{{{}}}", self.place + 1);
+        }
+        key
+    }
+}
+
+impl std::fmt::Debug for Bucket<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket")
+            .field("name", &self.name)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_bucket_has_a_constant_length_and_one_hash_tag() {
+        for value in ["", "x", "{tag}", &"long".repeat(40_000)] {
+            let key = Key::from(value);
+            let name = Bucket::new("login", 0, &key).storage_key("app");
+            assert_eq!(name.len(), "app:{}:login".len() + 32);
+            assert_eq!(name.matches(['{', '}']).count(), 2);
+            assert_eq!(Bucket::new("login", 1, &key).storage_key("app"), name + "{2}");
+        }
+    }
+}
