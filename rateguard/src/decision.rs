@@ -118,9 +118,15 @@ impl Decision {
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
         let allowed = self.allowed && other.allowed;
-        let banned_for = self.banned_for.max(other.banned_for);
+        let (of_self, of_other) = (self.tightest, self.standings.len() + other.tightest);
         self.standings.extend(other.standings);
-        Self { banned_for, ..Self::new(allowed, self.standings) }
+        let both = Self::new(allowed, self.standings);
+        let tightest = match (self.banned_for, other.banned_for) {
+            (None, None) => both.tightest,
+            (one, other) if one >= other => of_self,
+            _ => of_other,
+        };
+        Self { tightest, banned_for: self.banned_for.max(other.banned_for), ..both }
     }
 
     /// The same numbers, and a denial by the ban of this policy.
@@ -263,6 +269,27 @@ mod tests {
         for both in [exhausted.clone().and(denied.clone()), denied.and(exhausted)] {
             assert!(!both.is_allowed());
             assert_eq!(both.retry_after(), Some(9 * SECOND));
+        }
+    }
+
+    #[test]
+    fn of_two_decisions_the_one_with_the_longer_ban_is_told() {
+        let policy = |name: &'static str| Policy::new(name, "10/minute").unwrap();
+        let banned = |name: &'static str, ban| {
+            let room = standing(name, 5, SECOND, Some(Duration::ZERO));
+            decision(false, [room]).banned(&policy(name), ban)
+        };
+        let exhausted = || decision(true, [standing("full", 0, 9 * SECOND, Some(9 * SECOND))]);
+        let (short, long) = (|| banned("short", SECOND), || banned("long", 2 * SECOND));
+        for both in [
+            exhausted().and(long()),
+            long().and(exhausted()),
+            short().and(long()),
+            long().and(short()),
+        ] {
+            assert_eq!((both.policy(), both.banned_for()), ("long", Some(2 * SECOND)));
+            assert_eq!((both.is_allowed(), both.remaining()), (false, 0));
+            assert!(both.retry_after() >= Some(2 * SECOND));
         }
     }
 
