@@ -25,6 +25,7 @@ mod counter_error;
 mod decisions;
 mod exemptions;
 mod faults;
+mod fuzzing;
 mod header_keys;
 mod histories;
 mod history_checker;

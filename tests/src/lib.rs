@@ -1,5 +1,6 @@
 //! RateGuard's integration tests are in `integration/`; this library only holds what they and their processes share.
 
+pub mod fuzz;
 pub mod history;
 
 /// What a hammering process says at its end: how many checks of each key were admitted, and how many failed.

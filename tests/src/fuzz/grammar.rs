@@ -1,0 +1,156 @@
+//! Everything that is read from text.
+
+use rateguard_grammar::{Algorithm, Count, KeyNotation, KeyPart};
+
+use super::{
+    Target,
+    laws::{ban, choices, methods, name, quota, quotas, same, window},
+    random::Random,
+    text::Words,
+};
+
+const PIECES: &[&str] = &[
+    "/",
+    " per ",
+    " ",
+    ";",
+    "; ",
+    ",",
+    "+",
+    ":",
+    " for ",
+    " up to ",
+    " burst ",
+    "minute",
+    "s",
+    "ms",
+    "us",
+    "microseconds",
+    "d",
+    "365 days",
+    " token_bucket",
+    " sliding_window",
+    "_counter",
+    " fixed_window",
+    "ip",
+    "ip/",
+    "user",
+    "identity",
+    "global",
+    "bearer",
+    "header:",
+    "cookie:",
+    "session:",
+    "path:",
+    "x",
+    "{",
+    "}",
+    "status:",
+    "4xx",
+    "all",
+    "success",
+    "GET",
+    "-",
+    "_",
+];
+
+/// A function that reads, checks what holds, and says whether it was legal; and some of what is.
+type Reader = (fn(&str) -> bool, &'static [&'static str]);
+
+const READERS: [Reader; 11] = [
+    (quota, QUOTAS),
+    (
+        quotas,
+        &[
+            "5/second; 100/minute; 1000/day",
+            "1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s",
+            "5/m token_bucket; 7/d",
+        ],
+    ),
+    (ban, &["10/hour for 15m up to 1d", "3/m for 10 seconds", "10000/365d for 1s up to 90 days"]),
+    (window, &["500ms", "1m", "day", " 2 hours ", "31536000000000 microseconds", "365d"]),
+    (
+        same::<KeyNotation>,
+        &[
+            "ip",
+            "ip/48",
+            "user+path:tenant",
+            "cookie:sid+bearer+identity",
+            "session:a:b+header:X-Y",
+        ],
+    ),
+    (
+        same::<KeyPart>,
+        &["global", "ip/128", "header:X-Api-Key", "session:user_id", "cookie:sid", "path:größe"],
+    ),
+    (same::<Count>, &["all", "success", "failure", "status:401", "status:4xx", "status:599"]),
+    (
+        same::<Algorithm>,
+        &["token_bucket", "fixed_window", "sliding_window", "sliding_window_counter"],
+    ),
+    (methods, &["GET", "POST, PUT", " POST , M-SEARCH "]),
+    (choices, &["ip", "deny", "skip", "open", "closed"]),
+    (name, &["login", "shop::cart::add#2", "api/v1", "größe"]),
+];
+
+const QUOTAS: &[&str] = &[
+    "5/minute",
+    "100/10s",
+    "20 per 5 minutes",
+    "5/minute fixed_window",
+    "7/1500us sliding_window_counter",
+    "100/second token_bucket burst 20",
+    "2147483648/365 days",
+];
+
+#[derive(Debug)]
+pub(super) struct Input {
+    reader: usize,
+    text: String,
+}
+
+#[derive(Default)]
+pub(super) struct Grammar;
+
+impl Target for Grammar {
+    type Input = Input;
+
+    const OUTCOMES: &'static [&'static str] = &[
+        "Quota refused",
+        "Quota read",
+        "Quotas refused",
+        "Quotas read",
+        "Ban refused",
+        "Ban read",
+        "window refused",
+        "window read",
+        "KeyNotation refused",
+        "KeyNotation read",
+        "KeyPart refused",
+        "KeyPart read",
+        "Count refused",
+        "Count read",
+        "Algorithm refused",
+        "Algorithm read",
+        "Methods refused",
+        "Methods read",
+        "MissingKey and OnError refused",
+        "MissingKey or OnError read",
+        "name refused",
+        "name read",
+    ];
+
+    fn input(&self, random: &mut Random) -> Input {
+        let reader = random.below(READERS.len());
+        // Now and then what is right elsewhere.
+        let (_, wholes) =
+            READERS[if random.one_in(8) { random.below(READERS.len()) } else { reader }];
+        let text = Words { wholes, pieces: PIECES }.string(random);
+        Input { reader, text }
+    }
+
+    fn check(&mut self, Input { reader, text }: &Input) -> usize {
+        let (read, _) = READERS[*reader];
+        2 * reader + usize::from(read(text))
+    }
+}

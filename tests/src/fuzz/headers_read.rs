@@ -1,0 +1,177 @@
+//! How a client reads any fields: what comes out is bounded, and it does not matter in how many lines a list is.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rateguard::headers::{
+    MAX_WAIT, RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET,
+    RETRY_AFTER, RateLimits, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
+};
+
+use super::{
+    Target,
+    random::Random,
+    text::{Text, Words},
+};
+
+const LISTS: [&str; 8] = [
+    RATELIMIT,
+    RATELIMIT_POLICY,
+    RATELIMIT_LIMIT,
+    RATELIMIT_REMAINING,
+    RATELIMIT_RESET,
+    X_RATELIMIT_LIMIT,
+    X_RATELIMIT_REMAINING,
+    X_RATELIMIT_RESET,
+];
+const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
+
+/// Two lists of so many items, and a limit of each of three dialects that know one.
+const MOST_LIMITS: usize = 2 * 64 + 3;
+
+const WORDS: Words = Words {
+    wholes: &[
+        "\"burst\";q=100;w=60, \"daily\";q=1000;w=86400",
+        "\"burst\";r=0;t=30, daily;r=7",
+        "a;r=1;pk=:YQ==:, a;r=2;pk=:Yg==:",
+        "\"gr%C3%B6%C3%9Fe\";q=5;w=1;qu=\"content-bytes\"",
+        "limit=100, remaining=50, reset=5",
+        "100, 100;w=60, 1000;w=3600",
+        "10, 10;w=1;name=\"per-second\"",
+        "120",
+        "59.5",
+        "1700000060",
+        "1700000060500",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ],
+    pieces: &[
+        ",",
+        ", ",
+        ";",
+        "=",
+        "\"",
+        "\\",
+        " ",
+        "(",
+        ")",
+        ":",
+        "?1",
+        "@1",
+        "%0A",
+        "%FF",
+        "%25",
+        ".5",
+        "-",
+        "a",
+        "\"a\"",
+        "q=",
+        ";q=5",
+        ";w=60",
+        ";r=0",
+        ";r=1",
+        ";t=9",
+        "limit=",
+        "remaining=0",
+        "reset=",
+        " GMT",
+        "06 Nov 1994",
+        "*",
+        "%\"\"",
+        ":YQ==:",
+    ],
+};
+
+/// What a list may consist of, so that it is well-formed whatever stands next to what.
+const ITEMS: [&str; 8] = [
+    "\"burst\";q=100;w=60",
+    "\"a, b\";r=0;t=30",
+    "daily;r=7;t=1",
+    "daily;q=9;w=86400",
+    "100;w=60",
+    "(1 2);q=1",
+    "limit=100",
+    "0",
+];
+
+#[derive(Debug)]
+pub(super) struct Input {
+    /// Names and values.
+    fields: Vec<(&'static str, Text)>,
+    now: SystemTime,
+    listed_in: &'static str,
+    /// Items of a list, and whether each of them begins a line.
+    list: Vec<(&'static str, bool)>,
+}
+
+#[derive(Default)]
+pub(super) struct HeadersRead;
+
+impl Target for HeadersRead {
+    type Input = Input;
+
+    const OUTCOMES: &'static [&'static str] =
+        &["nothing is told", "limits are told", "a wait is told", "both are told"];
+
+    fn input(&self, random: &mut Random) -> Input {
+        let field = |random: &mut Random| {
+            let name = match random.below(40) {
+                0 => "age",
+                1..10 => random.pick(&OTHERS),
+                _ => random.pick(&LISTS),
+            };
+            (name, WORDS.text(random))
+        };
+        let since = Duration::from_secs(random.number());
+        Input {
+            fields: random.list(7, field),
+            now: UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH),
+            listed_in: random.pick::<&str>(&LISTS),
+            list: {
+                let end = if random.one_in(16) { 100 } else { 5 };
+                random.list(end, |random| (*random.pick(&ITEMS), random.one_in(2)))
+            },
+        }
+    }
+
+    fn check(&mut self, input: &Input) -> usize {
+        let fields: Vec<_> = input.fields.iter().map(|(name, line)| (*name, &*line.0)).collect();
+        let told = RateLimits::read(fields.iter().copied(), input.now);
+        assert!(told.limits().len() <= MOST_LIMITS, "{} limits", told.limits().len());
+        let resets = told.limits().iter().filter_map(|limit| limit.reset_after());
+        let longest = resets.chain(told.retry_after()).chain(told.wait()).max();
+        assert!(longest.unwrap_or_default() <= MAX_WAIT, "a wait of {longest:?}");
+        let mut names = told.limits().iter().filter_map(|limit| limit.policy());
+        assert!(!names.any(|name| name.contains(char::is_control)), "a control character");
+
+        // Neither the case of names matters, nor the order of what has different names.
+        let mut sorted = fields.clone();
+        sorted.sort_by_key(|(name, _)| *name);
+        let sorted = sorted.into_iter().map(|(name, line)| (name.to_ascii_uppercase(), line));
+        assert_eq!(RateLimits::read(sorted, input.now), told, "in another order it is another");
+
+        let others: Vec<_> =
+            fields.into_iter().filter(|(name, _)| *name != input.listed_in).collect();
+        let read = |lines: &[String]| {
+            let lines = lines.iter().map(|line| (input.listed_in, line.as_bytes()));
+            RateLimits::read(others.iter().copied().chain(lines), input.now)
+        };
+        let items: Vec<_> = input.list.iter().map(|(item, _)| *item).collect();
+        let whole = read(&[items.join(", ")]);
+        assert_eq!(read(&split(&input.list)), whole, "in several lines it is another");
+
+        usize::from(!told.limits().is_empty()) + 2 * usize::from(told.retry_after().is_some())
+    }
+}
+
+/// The list in lines.
+fn split(list: &[(&str, bool)]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (item, is_new_line) in list {
+        match lines.last_mut() {
+            Some(last) if !is_new_line => last.extend([", ", item]),
+            _ => lines.push((*item).to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,176 @@
+//! Keys of whatever values: no two values have one key, and a value has one key.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+};
+
+use rateguard::{Key, store::Bucket};
+
+use super::{Target, random::Random, text::Text};
+
+/// So many keys are remembered.
+const REMEMBERED: usize = 200_000;
+
+/// What is the same when it is hashed without what keeps it apart.
+const VALUES: [&str; 16] = [
+    "",
+    "a",
+    "ab",
+    "b",
+    "parts",
+    "value",
+    "combined",
+    "global",
+    "127.0.0.1",
+    "::1",
+    "\0",
+    "\u{1}\0\0\0\0\0\0\0",
+    "\u{5}\0\0\0\0\0\0\0value",
+    "42",
+    "{tag}",
+    ",",
+];
+const NAMES: [&str; 6] = ["a", "app", "shop::cart#2", "größe", ":", "a:b"];
+
+/// What a key is made from. Two are equal if and only if their keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Alone(Text),
+    Address(IpAddr),
+    Parts(Vec<Text>),
+    Tuple(Vec<Value>),
+    Global,
+}
+
+impl Value {
+    fn any(random: &mut Random, depth: usize) -> Self {
+        match random.below(if depth < 2 { 10 } else { 6 }) {
+            0 => Self::Global,
+            1 => Self::Address(match random.below(3) {
+                0 => IpAddr::from(random.bytes::<4>()),
+                1 => IpAddr::from(random.bytes::<16>()),
+                _ => IpAddr::from([127, 0, 0, 1]),
+            }),
+            2 => Self::Parts(random.list(4, bytes)),
+            // What looks like a tuple, byte for byte.
+            3 => Self::Parts(
+                random.list(4, |random| Text(digest(&Self::Alone(bytes(random)).key()).to_vec())),
+            ),
+            4 | 5 => Self::Alone(bytes(random)),
+            _ => Self::Tuple(
+                (0..2 + random.below(3)).map(|_| Self::any(random, depth + 1)).collect(),
+            ),
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Alone(bytes) => Key::from(&*bytes.0),
+            Self::Address(address) => Key::from(*address),
+            Self::Parts(parts) => Key::from_parts(parts.iter().map(|part| &part.0)),
+            Self::Tuple(values) => match &values[..] {
+                [a, b] => (a.key(), b.key()).into(),
+                [a, b, c] => (a.key(), b.key(), c.key()).into(),
+                [a, b, c, d] => (a.key(), b.key(), c.key(), d.key()).into(),
+                _ => unreachable!("there are no such tuples"),
+            },
+            Self::Global => Key::global(),
+        }
+    }
+
+    /// The key of the same value, given as another type where there is one.
+    fn key_of_another_type(&self) -> Key {
+        match self {
+            Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {
+                Ok(text) => match text.parse::<u128>() {
+                    Ok(number) if number.to_string() == text => Key::from(number),
+                    _ => Key::from(text),
+                },
+                Err(_) => Key::from(bytes.clone()),
+            },
+            Self::Address(IpAddr::V4(v4)) => Key::from(IpAddr::V6(v4.to_ipv6_mapped())),
+            Self::Tuple(values) if values.len() == 2 => {
+                (values[0].key_of_another_type(), values[1].key_of_another_type()).into()
+            }
+            _ => self.key(),
+        }
+    }
+}
+
+/// A value that others begin or end with; or a number, or any bytes.
+fn bytes(random: &mut Random) -> Text {
+    Text(match random.below(8) {
+        0 => random.list(40, Random::byte),
+        1 => random.digits().into_bytes(),
+        2..4 => {
+            let mut two = random.pick(&VALUES).as_bytes().to_vec();
+            two.extend(random.pick(&VALUES).bytes());
+            two
+        }
+        _ => random.pick(&VALUES).as_bytes().to_vec(),
+    })
+}
+
+fn digest(key: &Key) -> [u8; 16] {
+    *Bucket::new("", 0, key).digest()
+}
+
+#[derive(Debug)]
+pub(super) struct Input {
+    value: Value,
+    prefix: &'static str,
+    name: &'static str,
+    place: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Keys {
+    values: HashMap<Key, Value>,
+    order: VecDeque<Key>,
+}
+
+impl Target for Keys {
+    type Input = Input;
+
+    const OUTCOMES: &'static [&'static str] = &["a new value", "a value that was met before"];
+
+    fn input(&self, random: &mut Random) -> Input {
+        Input {
+            value: Value::any(random, 0),
+            prefix: random.pick::<&str>(&NAMES),
+            name: random.pick::<&str>(&NAMES),
+            place: if random.one_in(8) { random.number() as usize / 2 } else { random.below(8) },
+        }
+    }
+
+    fn check(&mut self, input: &Input) -> usize {
+        let key = input.value.key();
+        assert_eq!(input.value.key_of_another_type(), key, "as another type it is another key");
+        is_readable(&key, input);
+
+        if let Some(known) = self.values.get(&key) {
+            assert_eq!(known, &input.value, "two values have one key");
+            return 1;
+        }
+        self.values.insert(key, input.value.clone());
+        self.order.push_back(key);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        0
+    }
+}
+
+/// In the name of a bucket everything that it consists of can be found, so no two buckets have one name.
+fn is_readable(key: &Key, Input { prefix, name, place, .. }: &Input) {
+    let stored = Bucket::new(name, *place, key).storage_key(prefix);
+    let (before, rest) = stored.split_once('{').unwrap();
+    let (tag, after) = rest.split_once('}').unwrap();
+    let number = u128::from_be_bytes(digest(key));
+    assert_eq!((before.strip_suffix(':'), tag), (Some(*prefix), &*format!("{number:032x}")));
+    let place = if *place == 0 { String::new() } else { format!("{{{}}}", place + 1) };
+    assert_eq!(after, format!(":{name}{place}"));
+}
