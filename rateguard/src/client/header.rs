@@ -51,7 +51,7 @@ impl Header {
         let entry = entry.trim_ascii();
         match self {
             Self::Forwarded => {
-                let mut nodes = split_outside_quotes(entry, b';').into_iter().filter_map(|pair| {
+                let mut nodes = pairs(entry)?.into_iter().filter_map(|pair| {
                     let pair = pair.trim_ascii();
                     let (name, value) = pair.split_at_checked(4)?;
                     name.eq_ignore_ascii_case(b"for=").then_some(value)
@@ -110,9 +110,11 @@ fn is_zone(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-fn split_outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {
+/// What stands between the semicolons of an entry that are not quoted. `None` if a quotation is left open: from the right
+/// it may have swallowed what a client wrote before the entry.
+fn pairs(entry: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(|byte| {
+    let pairs = entry.split(|byte| {
         if is_escaped {
             is_escaped = false;
             return false;
@@ -122,7 +124,8 @@ fn split_outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {
             b'"' => is_quoted = !is_quoted,
             _ => {}
         }
-        *byte == separator && !is_quoted
-    })
-    .collect()
+        *byte == b';' && !is_quoted
+    });
+    let pairs = pairs.collect();
+    (!is_quoted).then_some(pairs)
 }

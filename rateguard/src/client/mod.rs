@@ -234,6 +234,8 @@ mod tests {
             // A quotation that a client has left open ends before what a proxy wrote.
             (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
             (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
+            // One that a proxy has left open tells nothing, and not what it swallows either.
+            (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
             (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {
             assert_eq!(client(&rule, "10.0.0.1", lines), expected, "{lines:?}");
