@@ -89,6 +89,20 @@ impl Target for Address {
             Some(input.client.to_canonical()),
             "what stands on the left was believed"
         );
+
+        // A proxy that hands on half a quotation, and so puts an end to it all, but gives nobody a voice.
+        let has_quotes = input.lines.iter().any(|line| line.0.contains(&b'"'));
+        if HEADERS[input.header] == "Forwarded" && !has_quotes {
+            let mut lines = forwarded(&input.lines, &input.written);
+            if let Some(last) = lines.last_mut() {
+                last.0.extend_from_slice(b";host=\"a");
+            }
+            assert_eq!(
+                told(input.peer, &lines),
+                peer,
+                "what an open quotation swallows was believed"
+            );
+        }
         if client == peer { 1 } else { 2 }
     }
 }
