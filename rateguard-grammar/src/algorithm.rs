@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 /// How requests are counted.
 ///
 /// | | admits | memory for a key | a check costs |
@@ -46,9 +48,7 @@ impl FromStr for Algorithm {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Self::NAMES.iter().find(|(_, name)| *name == text);
-        known
-            .map(|(algorithm, _)| *algorithm)
-            .ok_or_else(|| AlgorithmError { text: text.to_owned() })
+        known.map(|(algorithm, _)| *algorithm).ok_or_else(|| AlgorithmError { text: shown(text) })
     }
 }
 

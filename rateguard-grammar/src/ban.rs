@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr, time::Duration};
 
+use crate::shown::shown;
+
 use crate::{Algorithm, Quota, RateError, parse_window, window::write_window};
 
 /// When somebody who does not heed denials is banned, and for how long.
@@ -87,7 +89,7 @@ impl FromStr for Ban {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (denials, lengths) =
-            text.split_once(" for ").ok_or_else(|| BanError::Notation { text: text.to_owned() })?;
+            text.split_once(" for ").ok_or_else(|| BanError::Notation { text: shown(text) })?;
         let (first, longest) = match lengths.split_once(" up to ") {
             Some((first, longest)) => (first, Some(longest)),
             None => (lengths, None),

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 /// Which answers make a request count.
 ///
 /// Where not all do, a request takes its place before it is handled and gives it back when its answer is one that does
@@ -43,7 +45,7 @@ impl FromStr for Count {
     type Err = CountError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || CountError { text: text.to_owned() };
+        let refuse = || CountError { text: shown(text) };
         match text {
             "all" => return Ok(Self::All),
             "success" => return Ok(Self::Success),

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
+use crate::shown::shown;
+
 /// How many leading bits of an IPv6 address may be one client: from what a provider has to what a machine has.
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
@@ -165,7 +167,7 @@ enum Problem {
 
 impl KeyNotationError {
     fn new(text: &str, problem: Problem) -> Self {
-        Self { text: text.to_owned(), problem }
+        Self { text: shown(text), problem }
     }
 
     /// Whether the text is none of the legal forms, rather than one of them with a wrong name.

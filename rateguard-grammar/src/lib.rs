@@ -15,6 +15,7 @@ mod on_error;
 mod quota;
 mod quotas;
 mod rate;
+mod shown;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};

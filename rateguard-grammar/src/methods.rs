@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 use crate::is_token;
 
 /// Request methods, as they are written in an attribute.
@@ -26,7 +28,7 @@ impl FromStr for Methods {
         // Methods are told apart by case (RFC 9110, section 9.1), and all that are registered are in capitals.
         let is_method = |name: &String| is_token(name) && !name.contains(char::is_lowercase);
         if !names.iter().all(is_method) {
-            return Err(MethodsError { text: text.to_owned() });
+            return Err(MethodsError { text: shown(text) });
         }
         Ok(Self { names })
     }

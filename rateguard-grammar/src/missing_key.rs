@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 /// What happens to a request that has no key: without the header, cookie, parameter, user or value that the limit asks
 /// for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,7 +27,7 @@ impl FromStr for MissingKey {
             "ip" => Ok(Self::Ip),
             "deny" => Ok(Self::Deny),
             "skip" => Ok(Self::Skip),
-            _ => Err(MissingKeyError { text: text.to_owned() }),
+            _ => Err(MissingKeyError { text: shown(text) }),
         }
     }
 }

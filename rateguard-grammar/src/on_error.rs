@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 /// What happens to a request when the store does not answer in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -21,7 +23,7 @@ impl FromStr for OnError {
         match text {
             "open" => Ok(Self::Open),
             "closed" => Ok(Self::Closed),
-            _ => Err(OnErrorError { text: text.to_owned() }),
+            _ => Err(OnErrorError { text: shown(text) }),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, slice, str::FromStr};
 
+use crate::shown::shown;
+
 use crate::{Quota, RateError};
 
 /// One quota or several, all of which a request has to find room in.
@@ -88,7 +90,7 @@ impl FromStr for Quotas {
         let quotas = text.split(';').enumerate().map(|(place, text)| {
             text.parse().map_err(|error| RateError::Listed {
                 place: place + 1,
-                text: text.trim().to_owned(),
+                text: shown(text.trim()),
                 error: Box::new(error),
             })
         });

@@ -2,6 +2,8 @@
 
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
+use crate::shown::shown;
+
 use crate::{
     Algorithm, Quota, QuotaError, Quotas,
     window::{WindowError, parse_window, write_window},
@@ -11,7 +13,7 @@ impl FromStr for Quota {
     type Err = RateError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || RateError::Notation { text: text.to_owned() };
+        let refuse = || RateError::Notation { text: shown(text) };
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
             rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(refuse)?;

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use crate::shown::shown;
+
 /// A unit of time: its length and the words for it, the singular first.
 struct Unit {
     micros: u64,
@@ -25,7 +27,7 @@ const UNITS: &[Unit] = &[
 /// [`WindowError`] if the unit is missing or unknown, or the number is not a whole number.
 pub fn parse_window(text: &str) -> Result<Duration, WindowError> {
     let text = text.trim();
-    let refuse = || WindowError { text: text.to_owned() };
+    let refuse = || WindowError { text: shown(text) };
 
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, word) = text.split_at(digits);

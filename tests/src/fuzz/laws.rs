@@ -42,7 +42,9 @@ where
 
 fn is_bounded(error: &impl Display, text: &str) {
     let message = error.to_string();
-    assert!(message.len() <= 4 * text.len() + 500, "{message}");
+    // What is quoted of the text, twice in a list.
+    assert!(message.len() <= 2 * 60 * "\\u{10ffff}".len() + 500, "{} of {text:?}", message.len());
+    assert!(!message.contains(char::is_control), "{message:?}");
 }
 
 pub(super) fn same<T>(text: &str) -> bool
