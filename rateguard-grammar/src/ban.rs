@@ -8,9 +8,12 @@ use crate::{Algorithm, Quota, RateError, parse_window, window::write_window};
 
 /// When somebody who does not heed denials is banned, and for how long.
 ///
-/// Who is denied as often as `denials` says is banned: until the ban is over, every request is denied at once, and none of
+/// Who is denied as often as this says is banned: until the ban is over, every request is denied at once, and none of
 /// them counts. Each ban is twice as long as the one before, up to the longest. A ban is remembered for twice the longest
-/// ban, and for a day at least, from its beginning.
+/// ban, from its beginning.
+///
+/// Where only some answers make a request count, such as failed logins, those answers are what leads to a ban, instead of
+/// denials: a request may be denied for the places of others that are being handled and will not count.
 ///
 /// ```
 /// # use rateguard_grammar::Ban;
@@ -23,7 +26,7 @@ use crate::{Algorithm, Quota, RateError, parse_window, window::write_window};
 /// The idea is that of fail2ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
-    denials: Quota,
+    offences: Quota,
     first: Duration,
     longest: Duration,
 }
@@ -37,36 +40,37 @@ impl Ban {
     ///
     /// # Errors
     ///
-    /// [`BanError`] unless it is from 1 second to 90 days long, after 1 to 10,000 denials that are counted in the exact
-    /// window.
+    /// [`BanError`] unless it is from 1 second to 90 days long, in whole seconds, after 1 to 10,000 denials that are
+    /// counted in the exact window.
     pub fn new(denials: Quota, first: Duration) -> Result<Self, BanError> {
         let is_counted = denials.algorithm() == Algorithm::SlidingWindow;
         if !is_counted || denials.limit() > Self::MAX_DENIALS {
             return Err(BanError::Denials { quota: denials });
         }
-        if !(Self::SHORTEST..=Self::LONGEST).contains(&first) {
-            return Err(BanError::Length);
-        }
-        Ok(Self { denials, first, longest: first })
+        Self::check(first, Self::SHORTEST)?;
+        Ok(Self { offences: denials, first, longest: first })
+    }
+
+    fn check(length: Duration, shortest: Duration) -> Result<(), BanError> {
+        let is_legal = (shortest..=Self::LONGEST).contains(&length) && length.subsec_nanos() == 0;
+        if is_legal { Ok(()) } else { Err(BanError::Length) }
     }
 
     /// How long a ban is at the most, when each is twice as long as the one before.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if it is shorter than the first, or longer than 90 days.
+    /// [`BanError`] if it is shorter than the first, longer than 90 days, or not in whole seconds.
     pub fn up_to(mut self, longest: Duration) -> Result<Self, BanError> {
-        if !(self.first..=Self::LONGEST).contains(&longest) {
-            return Err(BanError::Length);
-        }
+        Self::check(longest, self.first)?;
         self.longest = longest;
         Ok(self)
     }
 
-    /// How many denials in which window lead to a ban.
+    /// How many denials, or answers that count, in which window lead to a ban.
     #[must_use]
-    pub fn denials(&self) -> Quota {
-        self.denials
+    pub fn offences(&self) -> Quota {
+        self.offences
     }
 
     /// How long the first ban is, the second, and so on.
@@ -77,10 +81,10 @@ impl Ban {
         })
     }
 
-    /// For how long a ban is remembered, from its beginning.
+    /// For how long a ban is remembered, from its beginning. `None` if all are of one length, so that none has to be.
     #[must_use]
-    pub fn memory(&self) -> Duration {
-        (2 * self.longest).max(Duration::from_secs(86_400))
+    pub fn memory(&self) -> Option<Duration> {
+        (self.longest > self.first).then_some(2 * self.longest)
     }
 }
 
@@ -111,7 +115,7 @@ impl TryFrom<&str> for Ban {
 
 impl fmt::Display for Ban {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for {}", self.denials, Length(self.first))?;
+        write!(f, "{} for {}", self.offences, Length(self.first))?;
         if self.longest != self.first {
             write!(f, " up to {}", Length(self.longest))?;
         }
@@ -147,7 +151,7 @@ pub enum BanError {
         /// The quota.
         quota: Quota,
     },
-    /// It is not from 1 second to 90 days long, or the longest is shorter than the first.
+    /// It is not from 1 second to 90 days long, not in whole seconds, or the longest is shorter than the first.
     Length,
 }
 
@@ -165,7 +169,7 @@ impl fmt::Display for BanError {
                 Ban::MAX_DENIALS
             ),
             Self::Length => f.write_str(
-                "a ban is from 1 second to 90 days long, and the longest not shorter than the first",
+                "a ban is from 1 second to 90 days long, in whole seconds, and the longest not shorter than the first",
             ),
         }
     }
@@ -192,10 +196,10 @@ mod tests {
         let ban: Ban = "3/m for 10s up to 60s".parse().unwrap();
         let lengths: Vec<_> = ban.lengths().take(5).map(|it| it.as_secs()).collect();
         assert_eq!(lengths, [10, 20, 40, 60, 60]);
-        assert_eq!(ban.memory(), Duration::from_secs(86_400));
+        assert_eq!(ban.memory(), Some(Duration::from_secs(120)));
         let constant: Ban = "3/m for 5d".parse().unwrap();
         assert_eq!(constant.lengths().nth(9), Some(Duration::from_secs(5 * 86_400)));
-        assert_eq!(constant.memory(), Duration::from_secs(10 * 86_400));
+        assert_eq!(constant.memory(), None);
     }
 
     #[test]
@@ -209,6 +213,8 @@ mod tests {
             ("10/hour for 5m up to", "is not a window"),
             ("10/hour for 5m up to 1m", "not shorter than the first"),
             ("10/hour for 500ms", "from 1 second to 90 days"),
+            ("10/hour for 1500ms", "in whole seconds"),
+            ("10/hour for 2s up to 2500ms", "in whole seconds"),
             ("10/hour for 91d", "from 1 second to 90 days"),
             ("10001/hour for 5m", "cannot be counted"),
             ("10/hour token_bucket for 5m", "cannot be counted"),

@@ -32,7 +32,11 @@ use crate::{
 ///     let limits = async |request: &HttpRequest| {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
-///             if limit.applies_to(request) { AskedBy::new(limit, caller, plan, cost) } else { AskedBy::exempt(limit) }
+///             if limit.applies_to(request) && !skip(request) {
+///                 AskedBy::new(limit, caller, plan, cost, on_denied)
+///             } else {
+///                 AskedBy::exempt(limit)
+///             }
 ///         }]
 ///     };
 ///     ::rateguard::__private::limited(None, limits, search, request, payload).await
@@ -56,6 +60,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     // Not seen from the user's expressions, nor like any name of the user's.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
+    let known = Ident::new("__rateguard_limit", Span::mixed_site());
     let asked = limits.iter().enumerate().map(|(place, args)| {
         let limit = limit(args, place + 1);
         let caller = caller(&args.key, &request);
@@ -66,12 +71,18 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             Allowance::Fixed(_) | Allowance::Named(_) => None,
         });
         let cost = cost(args.cost.as_ref(), &request);
+        let skips = args.skip.as_ref().map(
+            |skip| quote_spanned!(skip.span()=> && !::rateguard::__private::skips(#request, #skip)),
+        );
+        let on_denied = option(args.on_denied.as_ref().map(|on_denied| {
+            quote_spanned!(on_denied.span()=> ::rateguard::__private::on_denied(#on_denied))
+        }));
         quote!({
-            let limit = #limit;
-            if limit.applies_to(#request) {
-                ::rateguard::__private::AskedBy::new(limit, #caller, #plan, #cost)
+            let #known = #limit;
+            if #known.applies_to(#request) #skips {
+                ::rateguard::__private::AskedBy::new(#known, #caller, #plan, #cost, #on_denied)
             } else {
-                ::rateguard::__private::AskedBy::exempt(limit)
+                ::rateguard::__private::AskedBy::exempt(#known)
             }
         })
     });
@@ -161,6 +172,9 @@ fn handler(function: &ItemFn) -> TokenStream {
 }
 
 /// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
+///
+/// Items have no hygiene, so those that are written here have names that nobody else gives; and nothing of the user's is
+/// written among them, where it would know neither `Self` nor type parameters.
 fn limit(args: &Args, number: usize) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
@@ -176,21 +190,13 @@ fn limit(args: &Args, number: usize) -> TokenStream {
     let count = variant(args.count);
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
-    let skip = option(
-        args.skip
-            .as_ref()
-            .map(|skip| quote_spanned!(skip.span()=> ::rateguard::__private::skip(#skip))),
-    );
-    let on_denied = option(args.on_denied.as_ref().map(|on_denied| {
-        quote_spanned!(on_denied.span()=> ::rateguard::__private::on_denied(#on_denied))
-    }));
     quote!({
         #asked_policy
         // Its path is the handler's, which names the limit if nothing else does.
-        fn here() {}
-        static LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
+        fn __rateguard_here() {}
+        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
             ::std::sync::LazyLock::new(|| {
-                let settings = ::rateguard::__private::Settings {
+                let __rateguard_settings = ::rateguard::__private::Settings {
                     name: #name,
                     number: #number,
                     allowance: #allowance,
@@ -199,12 +205,10 @@ fn limit(args: &Args, number: usize) -> TokenStream {
                     count: ::rateguard::Count::#count,
                     missing: ::rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
-                    skip: #skip,
-                    on_denied: #on_denied,
                 };
-                ::rateguard::__private::Limit::new(settings, here)
+                ::rateguard::__private::Limit::new(__rateguard_settings, __rateguard_here)
             });
-        &*LIMIT
+        &*__RATEGUARD_LIMIT
     })
 }
 
@@ -227,8 +231,8 @@ fn allowance(args: &Args) -> TokenStream {
         ))
     });
     quote!(::rateguard::__private::Allowance::Fixed({
-        const QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
-        ::rateguard::__private::quotas(QUOTAS)
+        const __RATEGUARD_QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
+        ::rateguard::__private::quotas(__RATEGUARD_QUOTAS)
     }))
 }
 
@@ -256,7 +260,9 @@ fn variant(value: impl std::fmt::Debug) -> TokenStream {
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
         None => quote!(1_u32),
-        Some(Expr::Lit(number)) => quote!({ const COST: u32 = #number; COST }),
+        Some(Expr::Lit(number)) => {
+            quote!({ const __RATEGUARD_COST: u32 = #number; __RATEGUARD_COST })
+        }
         Some(cost @ Expr::Closure(_)) => quote_spanned! {cost.span()=>
             ::rateguard::__private::cost_by(#request, #cost)
         },
@@ -279,9 +285,9 @@ fn caller(key: &Key, request: &Ident) -> TokenStream {
         Key::Notation(notation) => {
             let notation = notation.to_string();
             quote!(::core::result::Result::Ok({
-                static KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
+                static __RATEGUARD_KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
                     ::std::sync::LazyLock::new(|| ::rateguard::key::notation(#notation));
-                ::rateguard::__private::ready_made(&KEY, #request)
+                ::rateguard::__private::ready_made(&__RATEGUARD_KEY, #request)
             }))
         }
         Key::Function(function) => quote_spanned! {function.span()=>

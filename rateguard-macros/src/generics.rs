@@ -3,7 +3,8 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    FnArg, GenericParam, Generics, Ident, ReturnType, Signature, Type, WhereClause, parse_quote,
+    FnArg, GenericParam, Generics, Ident, ReturnType, Signature, Type, WhereClause, WherePredicate,
+    parse_quote,
 };
 
 /// The parameters and conditions of the function around a handler.
@@ -29,12 +30,21 @@ pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereCla
         }
         _ => None,
     };
-    let conditions = types
-        .iter()
-        .map(|ty| parse_quote!(#ty: 'static))
+    // Each parameter is bounded in one place, as Clippy likes it.
+    let bounded: Vec<WherePredicate> = generics
+        .type_params_mut()
+        .map(|parameter| {
+            let (ty, mut bounds) = (&parameter.ident, std::mem::take(&mut parameter.bounds));
+            bounds.push(parse_quote!('static));
+            parameter.colon_token = None;
+            parse_quote!(#ty: #bounds)
+        })
+        .collect();
+    let conditions = bounded
+        .into_iter()
         .chain(arguments.map(|ty| parse_quote!(#ty: ::rateguard::__private::FromRequest + 'static)))
         .chain(result.map(|ty| parse_quote!(#ty: ::rateguard::__private::Responder<Body: 'static>)))
-        .collect::<Vec<syn::WherePredicate>>();
+        .collect::<Vec<WherePredicate>>();
     if !conditions.is_empty() {
         generics.make_where_clause().predicates.extend(conditions);
     }

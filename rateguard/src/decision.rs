@@ -1,6 +1,6 @@
 //! What a check answers.
 
-use std::{borrow::Cow, cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -43,8 +43,8 @@ impl Decision {
         !self.allowed && self.standings.iter().any(|standing| standing.retry_after.is_none())
     }
 
-    /// How long the caller is banned yet, if it is: then it was denied whatever the quotas say, and the denial counts for
-    /// nothing. See [`Policy::ban`].
+    /// How long the caller is banned yet, if it is: then it is denied whatever the quotas say. A ban may begin with the
+    /// answer to a request that was admitted. See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
@@ -99,6 +99,20 @@ impl Decision {
         &self.standings
     }
 
+    /// What clients are told as the names of the standings, no two alike.
+    pub(crate) fn public_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for standing in &self.standings {
+            let mut name = standing.public_name();
+            // Two policies may have paths that end alike.
+            while names.contains(&name) {
+                name.push('\'');
+            }
+            names.push(name);
+        }
+        names
+    }
+
     /// The place of the tightest quota among the standings.
     pub(crate) fn tightest_place(&self) -> usize {
         self.tightest
@@ -129,14 +143,14 @@ impl Decision {
         Self { tightest, banned_for: self.banned_for.max(other.banned_for), ..both }
     }
 
-    /// The same numbers, and a denial by the ban of this policy.
+    /// The same numbers, with a ban under this policy.
     pub(crate) fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
         if self.banned_for < Some(ban) {
             self.banned_for = Some(ban);
             let is_its = |standing: &Standing| standing.policy() == policy.name();
             self.tightest = self.standings.iter().position(is_its).unwrap_or(self.tightest);
         }
-        self.denied()
+        self
     }
 }
 
@@ -162,11 +176,10 @@ impl Standing {
     }
 
     /// What clients are told as its name: that of the policy, with a number for its further quotas.
-    pub(crate) fn public_name(&self) -> Cow<'_, str> {
+    fn public_name(&self) -> String {
         match self.place {
-            0 => self.policy.public().into(),
-            // No name has braces, so it is no other's.
-            place => format!("{}{{{}}}", self.policy.public(), place + 1).into(),
+            0 => self.policy.public().to_owned(),
+            place => format!("{}{{{}}}", self.policy.public(), place + 1),
         }
     }
 

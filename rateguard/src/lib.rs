@@ -52,12 +52,12 @@ pub mod __private {
     pub use inventory;
 
     use crate::{
-        Algorithm, Caller, Decision, Plan, Quota, Quotas, RequestCost, http::per_request::Choice,
+        Algorithm, Caller, Plan, Quota, Quotas, RequestCost, http::per_request::Choice,
         key::ReadyMade,
     };
     pub use crate::{
         guard::AskedPolicy,
-        http::attribute::{Allowance, AskedBy, Limit, Settings, limited},
+        http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
     };
 
     /// A quota that the attribute has checked.
@@ -104,17 +104,14 @@ pub mod __private {
         text.parse().expect("the attribute checks its ban")
     }
 
-    /// The requests that a limit is not for. A parameter of this type tells the compiler what a closure takes.
-    #[must_use]
-    pub fn skip(skip: fn(&HttpRequest) -> bool) -> fn(&HttpRequest) -> bool {
-        skip
+    /// Whether a limit is not for this request. A parameter of this type tells the compiler what a closure takes.
+    pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
+        skip(request)
     }
 
     /// An answer to denied requests. A parameter of this type tells the compiler what a closure takes.
     #[must_use]
-    pub fn on_denied(
-        answer: fn(&HttpRequest, &Decision) -> HttpResponse,
-    ) -> fn(&HttpRequest, &Decision) -> HttpResponse {
+    pub fn on_denied(answer: OnDenied) -> OnDenied {
         answer
     }
 

@@ -147,3 +147,26 @@ async fn a_failure_half_way_gives_back_what_the_earlier_keys_took() {
     apart.fails_for_tenants.store(false, SeqCst);
     assert!(both.check().await.unwrap().is_allowed());
 }
+
+#[tokio::test]
+async fn on_a_cluster_nobody_is_banned_for_what_was_about_to_be_given_back() {
+    let cluster = Cluster::start();
+    let guard = cluster.server.guard("apart");
+    let of = |name, quota, ban| Policy::new(name, quota).unwrap().ban(ban).unwrap();
+    let per_tenant = of("tenant", "5/hour", "5/hour for 1h");
+    let per_user = of("user", "1/hour", "5/hour for 1h");
+    let (tenant, user) = (Key::from("acme"), Key::from("ann"));
+    assert!(guard.check(&per_user, &user).await.unwrap().is_allowed());
+    let both = guard.request(&per_tenant, &tenant).and(&per_user, &user);
+    for denied in join_all((0..60).map(|_| both.check())).await {
+        let denied = denied.unwrap();
+        assert_eq!((denied.is_allowed(), denied.banned_for()), (false, None));
+    }
+    let tenant = guard.peek(&per_tenant, &tenant).await.unwrap();
+    assert_eq!((tenant.banned_for(), tenant.remaining()), (None, 5));
+    // Asked alone, a denial is a denial.
+    for _ in 0..4 {
+        assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
+    }
+    assert!(guard.check(&per_user, &user).await.unwrap().banned_for().is_some());
+}

@@ -182,3 +182,74 @@ async fn the_expansion_does_not_hide_names_of_the_user() {
     assert_eq!(get(&app, 1, "/hygiene").await.body, POLICY);
     assert_eq!(get(&app, 1, "/old").await.body, "old");
 }
+
+/// Names that the attribute might have used itself, and items that need a type or `Self`.
+mod names_of_the_users {
+    use actix_web::{HttpRequest, HttpResponse};
+    use rateguard::{Decision, rate_limit};
+
+    pub const LIMIT: usize = 9_000;
+    const KEY: &str = "key";
+    #[allow(dead_code)]
+    const COST: u8 = 1;
+
+    fn limit(_: &HttpRequest) -> u32 {
+        1
+    }
+
+    fn here(request: &HttpRequest) -> bool {
+        request.uri().path().len() > LIMIT
+    }
+
+    fn settings(_: &HttpRequest) -> Option<&'static str> {
+        Some(KEY)
+    }
+
+    #[rate_limit(rate = "1/minute", name = "names-1", cost = limit, key = settings, skip = here)]
+    pub async fn shadowed() -> &'static str {
+        "ok"
+    }
+
+    #[rate_limit(
+        rate = "1/minute",
+        name = "names-2",
+        key = |request| limit(request) + 1,
+        skip = |request| request.uri().path().len() > LIMIT,
+        on_denied = |_, _| HttpResponse::Conflict().body(LIMIT.to_string()),
+    )]
+    pub async fn in_closures() -> &'static str {
+        "ok"
+    }
+
+    fn of_type<T: 'static>(_: &HttpRequest) -> bool {
+        std::any::type_name::<T>() == "never"
+    }
+
+    fn answer_of<T: 'static>(_: &HttpRequest, _: &Decision) -> HttpResponse {
+        HttpResponse::Conflict().body(std::any::type_name::<T>())
+    }
+
+    #[rate_limit(rate = "1/minute", name = "names-3", skip = of_type::<T>, on_denied = answer_of::<T>)]
+    pub async fn generic<T: 'static>() -> &'static str {
+        std::any::type_name::<T>()
+    }
+}
+
+#[actix_web::test]
+async fn no_name_of_the_users_is_mistaken_for_one_of_the_attributes() {
+    use names_of_the_users::{LIMIT, generic, in_closures, shadowed};
+    let app = init_service(
+        App::new()
+            .app_data(RateGuard::in_memory())
+            .route("/shadowed", web::get().to(shadowed))
+            .route("/closures", web::get().to(in_closures))
+            .route("/generic", web::get().to(generic::<u8>)),
+    )
+    .await;
+    assert_eq!(statuses(&app, 1, "/shadowed", 2).await, [200, 429]);
+    for (path, body) in [("/closures", &*LIMIT.to_string()), ("/generic", "u8")] {
+        assert_eq!(get(&app, 1, path).await.status, 200);
+        let denied = get(&app, 1, path).await;
+        assert_eq!((denied.status, &*denied.body), (409, body));
+    }
+}

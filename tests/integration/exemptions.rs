@@ -10,7 +10,7 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{AccessList, ClientAddress, RateGuard, RateLimit, key, rate_limit};
+use rateguard::{AccessList, ClientAddress, Plan, RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::app::{from_client, send, statuses};
 
@@ -188,6 +188,24 @@ async fn keys_on_a_list_are_never_limited_or_always_refused() {
             assert_eq!(told, expected, "{path} {user:?}");
         }
     }
+}
+
+#[actix_web::test]
+async fn who_is_refused_is_refused_whatever_else_would_free_it() {
+    let list = AccessList::new()
+        .deny_addresses(["192.0.2.1"])
+        .unwrap()
+        .deny_keys(key::header("X-User").key_of("mallory"));
+    let guard = RateGuard::builder().access(list).build().unwrap();
+    let limit = RateLimit::per_request(&guard, |_: &HttpRequest| Plan::Unlimited);
+    let limit = limit.by(key::header("X-User"));
+    let app =
+        init_service(App::new().service(web::resource("/").wrap(limit).to(async || "reached")))
+            .await;
+    assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 403);
+    let by = |user| from_client(2, TestRequest::get().uri("/").insert_header(("X-User", user)));
+    assert_eq!(send(&app, by("mallory")).await.status, 403);
+    assert_eq!(send(&app, by("ann")).await.status, 200);
 }
 
 fn preflight(path: &str) -> TestRequest {

@@ -196,8 +196,10 @@ fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
     assert!(error.contains("plans.rs:"), "{error}");
     assert!(error.contains("names the policy `search`, and there are only `searhc`"), "{error}");
-    // A guard without policies may be for something else.
+    // A guard without policies may be for something else, and another says that it is.
     assert!(RateGuard::builder().build().is_ok());
+    let admin = Policy::new("admin", "3/minute").unwrap();
+    assert!(RateGuard::builder().policy(admin).for_attributes(false).build().is_ok());
 
     let twice = || Policy::new("search", "3/minute").unwrap();
     let error = RateGuard::builder().policy(twice()).policy(twice()).build().unwrap_err();
@@ -208,6 +210,15 @@ fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_
 #[should_panic(expected = "the guard was given no policy named `searhc`")]
 fn a_middleware_that_names_no_policy_is_found_where_it_is_made() {
     let _ = RateLimit::policy(&guard(), "searhc");
+}
+
+#[actix_web::test]
+#[should_panic(
+    expected = "two limits are named `search` and have different quotas, 3/minute and 5/minute"
+)]
+async fn the_name_of_a_policy_is_no_other_limits() {
+    let limit = RateLimit::new(&guard(), "5/minute").name("search");
+    let _ = init_service(App::new().wrap(limit)).await;
 }
 
 #[actix_web::test]

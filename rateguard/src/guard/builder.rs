@@ -23,6 +23,7 @@ pub struct RateGuardBuilder {
     on_error: OnError,
     secret: Option<Vec<u8>>,
     policies: Vec<Policy>,
+    is_for_attributes: bool,
     pub(crate) http: HttpSettings,
 }
 
@@ -52,6 +53,7 @@ impl RateGuardBuilder {
             on_error: OnError::default(),
             secret: None,
             policies: Vec::new(),
+            is_for_attributes: true,
             http: HttpSettings::default(),
         }
     }
@@ -94,8 +96,19 @@ impl RateGuardBuilder {
 
     /// A policy that limits take by its name: `#[rate_limit(policy = "search")]`, and
     /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that take one policy share its counts.
+    ///
+    /// A guard that has policies has to have all that the program's attributes name, but those with a `limiter` of their own:
+    /// which guard they find is known only when a request comes. [`for_attributes`](Self::for_attributes) says that it is
+    /// not this one.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policies.push(policy);
+        self
+    }
+
+    /// Whether attributes find this guard in the application's data. If not, it need not have the policies that they name.
+    /// Default: yes.
+    pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
+        self.is_for_attributes = is_for_attributes;
         self
     }
 
@@ -106,7 +119,7 @@ impl RateGuardBuilder {
     /// [`BuildError`] if a setting is not legal, or the system has no thread for the connection.
     pub fn build(self) -> Result<RateGuard, BuildError> {
         check_name(&self.prefix).map_err(BuildError::Prefix)?;
-        let policies = Policies::of(self.policies)?;
+        let policies = Policies::of(self.policies, self.is_for_attributes)?;
         let secret = self.secret.map(|secret| KeySecret::new(&secret).ok_or(BuildError::Secret));
         let secret = secret.transpose()?;
         self.http.check()?;
@@ -124,7 +137,10 @@ impl RateGuardBuilder {
                 Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
             }
         };
-        Ok(RateGuard::new(store, self.deadline, self.on_error, secret, policies, self.http))
+        let guard =
+            RateGuard::new(store, self.deadline, self.on_error, secret, policies, self.http);
+        guard.claim_policies();
+        Ok(guard)
     }
 }
 
@@ -200,7 +216,7 @@ impl fmt::Display for BuildError {
             Self::PolicyTwice { name } => write!(f, "two policies are named `{name}`"),
             Self::UnknownPolicy { name, place, known } => write!(
                 f,
-                "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name, or the attribute its own `limiter`",
+                "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name; or if the attribute is for another guard, give it its own `limiter` or say `for_attributes(false)` of this one",
                 known.join("`, `")
             ),
             Self::Headers => f.write_str(

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::request::Request;
+use super::request::{Asked, Request};
 use crate::{
     Decision,
     decision::Standing,
@@ -29,10 +29,16 @@ impl Request<'_> {
         let decision = Decision::new(verdict.is_allowed(), standings.collect());
         gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
             Some(ban) if of_limit.charge.is_gate && !ban.is_zero() => {
-                decision.banned(policy(of_limit), ban)
+                decision.banned(policy(of_limit), ban).denied()
             }
             _ => decision,
         })
+    }
+
+    /// Whether a denial may be for what is about to be given back.
+    pub(super) fn may_be_denied_in_error(&self) -> bool {
+        let is_other = |asked: &Asked<'_>| asked.key != self.limits[0].key;
+        self.guard().is_apart() && self.limits.iter().any(is_other)
     }
 
     /// A charge for each quota of each limit, and after all of them what there is besides of their bans.
@@ -44,7 +50,7 @@ impl Request<'_> {
                 Operation::Check | Operation::Peek => {
                     [escalation.gate(&asked.key)].into_iter().collect()
                 }
-                Operation::Reset => escalation.records(&asked.key).into_iter().collect(),
+                Operation::Reset => escalation.records(&asked.key),
                 Operation::Charge | Operation::Refund => SmallVec::new(),
             };
             for charge in of_bans {
@@ -57,7 +63,7 @@ impl Request<'_> {
         charges
     }
 
-    fn quota_charges(&self) -> SmallVec<[OfLimit<'_>; 1]> {
+    pub(super) fn quota_charges(&self) -> SmallVec<[OfLimit<'_>; 1]> {
         let mut charges = SmallVec::<[OfLimit<'_>; 1]>::new();
         for (limit, asked) in self.limits.iter().enumerate() {
             for (place, quota) in asked.policy.quotas().iter().enumerate() {

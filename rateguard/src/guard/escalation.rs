@@ -1,17 +1,21 @@
 //! Who does not heed denials is banned for a while, and for longer each time.
 //!
-//! A ban is three more buckets of the same key in the same store, with names that no policy can have: one counts denials,
-//! one remembers bans, and one is a token bucket of a token a second that is charged as many tokens as the ban has
-//! seconds. Every check of the policy asks whether that one has room, in the same step, and takes nothing of it.
+//! A ban is up to three more buckets of the same key in the same store, with names that no policy can have: one counts
+//! offences, one remembers bans, and one is a token bucket that gets a token a second and is emptied of as many tokens as
+//! the ban has seconds. Every check of the policy asks whether that one is full, in the same step, and takes nothing of it.
+//!
+//! A ban begins in one step of its own, which admits one of all that try it at once. Whoever tried and has not heard of it,
+//! because it was given up or the store was away, leaves the count of offences full, and the next offence begins the ban.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rateguard_grammar::Ban;
+use smallvec::SmallVec;
 
-use super::request::{Asked, Request};
+use super::{RateGuard, request::Request};
 use crate::{
     Algorithm, Decision, Key, Policy, Quota, StoreError,
-    store::{Bucket, Charge, Operation, Verdict},
+    store::{Bucket, Charge, Level, Operation},
 };
 
 /// How many bans are remembered. By then, each has been the longest for long.
@@ -21,7 +25,7 @@ const REMEMBERED: u32 = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Escalation {
     ban: Ban,
-    denials: String,
+    offences: String,
     bans: String,
     banned: String,
 }
@@ -30,7 +34,7 @@ impl Escalation {
     pub(crate) fn new(ban: Ban, policy: &str) -> Self {
         // No name of a policy has braces.
         let name = |what| format!("{policy}{{{what}}}");
-        Self { ban, denials: name("denials"), bans: name("bans"), banned: name("banned") }
+        Self { ban, offences: name("offences"), bans: name("bans"), banned: name("banned") }
     }
 
     pub(crate) fn ban(&self) -> Ban {
@@ -44,23 +48,27 @@ impl Escalation {
         gate
     }
 
+    /// So many seconds of a ban, which have room if none is under way.
     fn banned(&self, key: &Key, seconds: u32) -> Charge<'_> {
-        Charge::new(Bucket::new(&self.banned, 0, key), TOKEN_A_SECOND, seconds)
+        // A ban is in range.
+        let quota = TOKEN_A_SECOND.with_burst(seconds).unwrap_or(TOKEN_A_SECOND);
+        Charge::new(Bucket::new(&self.banned, 0, key), quota, seconds)
     }
 
-    fn denials(&self, key: &Key) -> Charge<'_> {
-        Charge::new(Bucket::new(&self.denials, 0, key), self.ban.denials(), 1)
+    fn offence(&self, key: &Key) -> Charge<'_> {
+        Charge::new(Bucket::new(&self.offences, 0, key), self.ban.offences(), 1)
     }
 
-    fn bans(&self, key: &Key) -> Charge<'_> {
-        // A ban's memory is in range, as the ban is.
-        let quota = Quota::new(REMEMBERED, self.ban.memory()).unwrap_or(TOKEN_A_SECOND);
-        Charge::new(Bucket::new(&self.bans, 0, key), quota, 1)
+    /// So many bans to be remembered, if they grow.
+    fn bans(&self, key: &Key, number: u32) -> Option<Charge<'_>> {
+        let quota = Quota::new(REMEMBERED, self.ban.memory()?).ok()?;
+        Some(Charge::new(Bucket::new(&self.bans, 0, key), quota, number))
     }
 
     /// All that there is of it.
-    pub(super) fn records(&self, key: &Key) -> [Charge<'_>; 3] {
-        [self.banned(key, 1), self.denials(key), self.bans(key)]
+    pub(super) fn records(&self, key: &Key) -> SmallVec<[Charge<'_>; 3]> {
+        let always = [self.banned(key, 1), self.offence(key)];
+        always.into_iter().chain(self.bans(key, 1)).collect()
     }
 }
 
@@ -74,61 +82,100 @@ const TOKEN_A_SECOND: Quota = match Quota::new(1, Duration::from_secs(1)) {
 };
 
 impl Request<'_> {
-    /// Counts a denial by the policies whose quotas had no room, and bans who has been denied too often. Nobody waits for
-    /// this longer than for the check itself.
-    pub(super) async fn escalate(&self, mut decision: Decision, started: Instant) -> Decision {
-        if decision.is_allowed() || decision.banned_for().is_some() {
+    /// Counts a denial as an offence against the policies whose quotas had no room, and bans who has committed too many.
+    ///
+    /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; such
+    /// denials are no offences.
+    pub(super) async fn escalate(&self, mut decision: Decision) -> Decision {
+        if decision.is_allowed() || decision.banned_for().is_some() || self.may_be_denied_in_error()
+        {
             return decision;
         }
-        for asked in self.limits() {
+        let charges = self.quota_charges();
+        for (limit, asked) in self.limits.iter().enumerate() {
             let Some(escalation) = asked.policy.escalation() else { continue };
-            let has_no_room = decision.standings().iter().any(|standing| {
-                standing.policy() == asked.policy.name()
-                    && standing.retry_after() != Some(Duration::ZERO)
+            let has_denied = charges.iter().zip(decision.standings()).any(|(charge, standing)| {
+                charge.limit == limit && standing.retry_after() != Some(Duration::ZERO)
             });
-            if !has_no_room {
+            if asked.is_forgiven || !has_denied {
                 continue;
             }
-            match self.denied(asked, escalation, started).await {
-                Ok(None) => {}
-                Ok(Some(length)) => decision = decision.banned(asked.policy, length),
-                // The denial stands; it may not have been counted.
-                Err(cause) => self.guard().unescalated(cause),
+            if let Some(ban) = self.guard().offence(escalation, &asked.key).await {
+                decision = decision.banned(asked.policy, ban).denied();
             }
         }
         decision
     }
+}
 
-    /// Counts a denial. How long the caller is banned then, if it is.
-    async fn denied(
-        &self,
-        asked: &Asked<'_>,
-        escalation: &Escalation,
-        started: Instant,
-    ) -> Result<Option<Duration>, StoreError> {
-        let ask = async |operation, charges: &[Charge<'_>]| -> Result<Verdict, StoreError> {
-            let left = self.guard().shared.deadline.saturating_sub(started.elapsed());
-            self.guard().ask(operation, charges, left).await
-        };
-        let remaining = |verdict: &Verdict| verdict.levels().next().map_or(0, |it| it.remaining);
+impl RateGuard {
+    /// Counts an offence of a key against a policy. How long it is banned then, if it is.
+    pub(crate) async fn offence_against(&self, policy: &Policy, key: &Key) -> Option<Duration> {
+        self.offence(policy.escalation()?, &self.stored(key)).await
+    }
 
-        // What was denied before a ban began, and comes here after it, does not lead to the next.
-        let denial = [escalation.denials(&asked.key), escalation.gate(&asked.key)];
-        let denials = ask(Operation::Check, &denial).await?;
-        // One request takes the last, so one of all that are denied at once begins the ban.
-        if !denials.is_allowed() || remaining(&denials) > 0 {
-            let ban = denials.levels().nth(1).and_then(|gate| gate.retry_after);
-            return Ok(ban.filter(|ban| !ban.is_zero()));
+    async fn offence(&self, escalation: &Escalation, key: &Key) -> Option<Duration> {
+        match self.count_offence(escalation, key).await {
+            Ok(ban) => {
+                if let Some(ban) = ban {
+                    log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned, ban.as_secs());
+                }
+                ban
+            }
+            Err(cause) => {
+                // It may not have been counted; the next one may.
+                self.unescalated(cause);
+                None
+            }
         }
-        let bans = ask(Operation::Charge, &[escalation.bans(&asked.key)]).await?;
-        let earlier = (REMEMBERED - 1).saturating_sub(remaining(&bans));
-        let length = escalation.ban.lengths().nth(earlier as usize).unwrap_or_default();
+    }
+
+    /// Each step is bounded by the deadline.
+    async fn count_offence(
+        &self,
+        escalation: &Escalation,
+        key: &Key,
+    ) -> Result<Option<Duration>, StoreError> {
+        let ask = async |operation, charges: &[Charge<'_>]| {
+            self.ask(operation, charges, self.shared.deadline).await
+        };
+        let mut counted: SmallVec<[Charge<'_>; 3]> =
+            [escalation.offence(key), escalation.gate(key)].into_iter().collect();
+        counted.extend(escalation.bans(key, 0));
+        let verdict = ask(Operation::Check, &counted).await?;
+        let levels: SmallVec<[Level; 3]> = verdict.levels().collect();
+        let (offences, gate) = (levels[0], levels[1]);
+        if gate.retry_after != Some(Duration::ZERO) {
+            return Ok(gate.retry_after);
+        }
+        if verdict.is_allowed() && offences.remaining > 0 {
+            return Ok(None);
+        }
+
+        let left = levels.get(2).map_or(REMEMBERED, |bans| bans.remaining);
+        let earlier = REMEMBERED.saturating_sub(left) as usize;
+        let length = escalation.ban.lengths().nth(earlier).unwrap_or_default();
         // A ban has fewer than 2^23 seconds.
         let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-        let banned = ask(Operation::Charge, &[escalation.banned(&asked.key, seconds)]).await?;
-        ask(Operation::Reset, &denial[..1]).await?;
-        log::info!(target: "rateguard", "`{}` bans a key for {seconds} s", asked.policy.name());
-        Ok(banned.levels().next().map(|level| level.reset_after))
+        let mut begun: SmallVec<[Charge<'_>; 2]> =
+            [escalation.banned(key, seconds)].into_iter().collect();
+        begun.extend(escalation.bans(key, 1).filter(|_| left > 0));
+        let is_mine = ask(Operation::Check, &begun).await.map(|verdict| verdict.is_allowed());
+        // Without its answer, it may have begun nevertheless. And a full store has room for it only together with others,
+        // whom it would ban as well: there it is no ban, and the gate is open.
+        let gate = ask(Operation::Peek, &[escalation.gate(key)]).await;
+        let ban = match gate.map(|verdict| verdict.levels().next()?.retry_after) {
+            Ok(left) => left.filter(|left| !left.is_zero()),
+            Err(_) => is_mine?.then_some(length),
+        };
+        if ban.is_none() {
+            return is_mine.map(|_| None);
+        }
+        if is_mine != Ok(false) {
+            // If this fails, what counts yet begins the next ban the sooner.
+            let _ = ask(Operation::Reset, &counted[..1]).await;
+        }
+        Ok(ban)
     }
 }
 

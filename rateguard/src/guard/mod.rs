@@ -218,18 +218,23 @@ impl RateGuard {
         &self.shared.http
     }
 
+    /// Whether keys are asked one after the other, as the store cannot decide on several in one step.
+    fn is_apart(&self) -> bool {
+        self.shared.is_apart.load(Relaxed)
+    }
+
     /// The key as it stands in the store.
     fn stored(&self, key: &Key) -> Key {
         self.shared.secret.as_ref().map_or(*key, |secret| secret.seal(key))
     }
 
-    /// A denial may not have been counted, or its ban not have begun.
+    /// An offence may not have been counted, or its ban not have begun.
     fn unescalated(&self, cause: StoreError) {
         static LINE: Line = Line::new();
         if let Some(denials) = LINE.say() {
             log::warn!(
                 target: "rateguard",
-                "denials not counted for a ban: {cause}; {denials} since the last line like this"
+                "not counted for a ban: {cause}; {denials} denials since the last line like this"
             );
         }
     }
@@ -238,6 +243,14 @@ impl RateGuard {
     #[cfg(feature = "macros")]
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// Nobody else may use the names of its policies for something else.
+    fn claim_policies(&self) {
+        for policy in self.shared.policies.iter() {
+            // They are the first, and no two have one name.
+            let _ = self.claim(Claim { policy, is_fixed: true, unnamed_at: None });
+        }
     }
 
     /// Notes who uses which name.

@@ -14,7 +14,10 @@ impl Policies {
     /// These policies, if no two have one name and they are all that attributes ask for.
     ///
     /// A guard without any may be one that no attribute is meant for, and is not asked.
-    pub(super) fn of(policies: Vec<Policy>) -> Result<Self, BuildError> {
+    pub(super) fn of(
+        policies: Vec<Policy>,
+        #[cfg_attr(not(feature = "macros"), allow(unused_variables))] is_for_attributes: bool,
+    ) -> Result<Self, BuildError> {
         let mut by_name = HashMap::new();
         for policy in policies {
             let name = policy.name().to_owned();
@@ -23,7 +26,7 @@ impl Policies {
             }
         }
         #[cfg(feature = "macros")]
-        if !by_name.is_empty() {
+        if is_for_attributes && !by_name.is_empty() {
             let asked = inventory::iter::<AskedPolicy>.into_iter();
             if let Some(unknown) = asked.into_iter().find(|asked| !by_name.contains_key(asked.name))
             {
@@ -37,6 +40,10 @@ impl Policies {
             }
         }
         Ok(Self { by_name })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.by_name.values()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Policy> {

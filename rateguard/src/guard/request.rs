@@ -1,9 +1,6 @@
 //! What is asked of a guard: so much of one key, or of several at once, all or nothing.
 
-use std::{
-    slice,
-    time::{Duration, Instant},
-};
+use std::{slice, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -47,6 +44,8 @@ pub(super) struct Asked<'a> {
     /// As it stands in the store.
     pub(super) key: Key,
     pub(super) cost: u32,
+    /// Being denied is no offence.
+    pub(super) is_forgiven: bool,
 }
 
 impl<'a> Request<'a> {
@@ -56,7 +55,7 @@ impl<'a> Request<'a> {
 
     /// Asks for so much of a key as it stands in the store.
     pub(super) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
-        self.limits.push(Asked { policy, key, cost });
+        self.limits.push(Asked { policy, key, cost, is_forgiven: false });
         self
     }
 
@@ -73,7 +72,7 @@ impl<'a> Request<'a> {
     /// How many units are asked for, of the key that was named last. Default: 1.
     ///
     /// A cost above a quota's [`max_cost`](crate::Quota::max_cost) is denied, however long it waits; see
-    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted.
+    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted, but to who is banned.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -81,9 +80,18 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Being denied of the key that was named last is no offence that leads to a ban.
+    pub(crate) fn forgiven(mut self) -> Self {
+        if let Some(last) = self.limits.last_mut() {
+            last.is_forgiven = true;
+        }
+        self
+    }
+
     /// Decides, and takes what was asked for if it is admitted.
     ///
-    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
+    /// Under a policy with a [ban](Policy::ban), a denial is then counted, and may begin the ban, in two or three more
+    /// steps. Else it takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
     /// is; one in memory needs none.
     ///
     /// # Errors
@@ -95,9 +103,8 @@ impl<'a> Request<'a> {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
-        let started = Instant::now();
         let decision = self.apply(Operation::Check).await?;
-        Ok(self.escalate(decision, started).await)
+        Ok(self.escalate(decision).await)
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -155,9 +162,8 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let started = Instant::now();
         let reservation = self.try_to_reserve().await?;
-        let decision = self.escalate(reservation.decision().clone(), started).await;
+        let decision = self.escalate(reservation.decision().clone()).await;
         Ok(reservation.with_decision(decision))
     }
 
@@ -209,13 +215,9 @@ impl<'a> Request<'a> {
 
 /// The usual requests: one unit of one key.
 impl RateGuard {
-    /// A request for so many units of each of these keys.
-    pub(crate) fn all_of<'a>(
-        &'a self,
-        limits: impl IntoIterator<Item = (&'a Policy, &'a Key, u32)>,
-    ) -> Request<'a> {
-        let limits = limits.into_iter();
-        limits.fold(Request::new(self), |all, (policy, key, cost)| all.and(policy, key).cost(cost))
+    /// A request for nothing, to which limits are to be added.
+    pub(crate) fn request_for_none(&self) -> Request<'_> {
+        Request::new(self)
     }
 
     /// A request to be decided, for a unit of `key` under `policy`: for costs, for several keys at once, and for what

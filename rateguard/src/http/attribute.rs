@@ -3,10 +3,7 @@
 use std::{
     borrow::Cow,
     panic::Location,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use actix_web::{
@@ -15,11 +12,11 @@ use actix_web::{
 
 use super::{
     client,
-    enforce::{Asked, AskedList, Passed, decided, enforce, penalty},
+    enforce::{Asked, AskedList, Passed, decided, enforce},
     handler_name::handler_name,
     headers::write_decision,
     refusal::{self, Refusal},
-    terms::{Terms, address_admitted},
+    terms::{OnDeniedBy, Terms, address_admitted},
 };
 use crate::{
     AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
@@ -45,11 +42,10 @@ pub struct Settings {
     pub missing: MissingKey,
     /// The methods it is for; if there are none, all.
     pub methods: &'static [&'static str],
-    /// The requests it is not for.
-    pub skip: Option<fn(&HttpRequest) -> bool>,
-    /// What denied requests are answered.
-    pub on_denied: Option<fn(&HttpRequest, &Decision) -> HttpResponse>,
 }
+
+/// What a denied request is answered.
+pub type OnDenied = fn(&HttpRequest, &Decision) -> HttpResponse;
 
 /// How much a limit admits.
 pub enum Allowance {
@@ -107,10 +103,9 @@ impl Limit {
             settings.methods.iter().filter_map(|it| Method::from_bytes(it.as_bytes()).ok());
         let terms = Terms {
             methods: methods.collect(),
-            skip: settings.skip.map(|skip| Arc::new(skip) as _),
             missing: settings.missing,
             count: settings.count,
-            on_denied: settings.on_denied.map(|on_denied| Arc::new(on_denied) as _),
+            ..Terms::default()
         };
         let place = Location::caller();
         Self { policy, terms, place, has_name: name.is_some(), known_to: AtomicUsize::new(0) }
@@ -169,6 +164,7 @@ pub struct AskedBy {
     caller: Result<Caller, Error>,
     plan: Option<Result<Plan, Error>>,
     cost: u32,
+    on_denied: Option<OnDenied>,
 }
 
 impl AskedBy {
@@ -179,14 +175,15 @@ impl AskedBy {
         caller: Result<Caller, Error>,
         plan: Option<Result<Plan, Error>>,
         cost: u32,
+        on_denied: Option<OnDenied>,
     ) -> Self {
-        Self { limit, caller, plan, cost }
+        Self { limit, caller, plan, cost, on_denied }
     }
 
     /// Nothing.
     #[must_use]
     pub fn exempt(limit: &'static Limit) -> Self {
-        Self { limit, caller: Ok(Caller::Exempt), plan: None, cost: 0 }
+        Self::new(limit, Ok(Caller::Exempt), None, 0, None)
     }
 
     fn asked<'a>(
@@ -196,13 +193,16 @@ impl AskedBy {
         request: &HttpRequest,
     ) -> Result<Option<Asked<'a>>, Refusal> {
         let mut policy = Cow::Borrowed(self.limit.policy(guard)?);
+        let caller = self.caller.map_err(Refusal::Error)?;
+        // Who is on a list is refused whatever its plan is.
+        let Some(key) = self.limit.terms.key(caller, lists, request)? else { return Ok(None) };
         match self.plan.transpose().map_err(Refusal::Error)? {
             None => {}
             Some(Plan::Unlimited) => return Ok(None),
             Some(Plan::Limited(quotas)) => policy = Cow::Owned(policy.with_quotas(quotas)),
         }
-        let caller = self.caller.map_err(Refusal::Error)?;
-        self.limit.terms.asked(policy, caller, self.cost, lists, request)
+        let on_denied = self.on_denied.map(OnDeniedBy::Function);
+        Ok(Some(Asked { on_denied, ..self.limit.terms.asked(policy, key, self.cost) }))
     }
 }
 
@@ -241,7 +241,7 @@ where
                 }
                 Err(error) => HttpResponse::from_error(error),
             };
-            if let Some(decided) = passed.answered(response.status(), penalty(&request)).await {
+            if let Some(decided) = passed.answered(response.status()).await {
                 decided.remember(&request);
             }
             response

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use actix_web::{HttpMessage, HttpRequest, http::StatusCode};
 use smallvec::SmallVec;
 
-use super::{penalty::Penalty, refusal::Refusal, terms::OnDenied};
-use crate::{Count, Decision, Key, Policy, RateGuard, Reservation, Unavailable, guard::Line};
+use super::{penalty::Penalty, refusal::Refusal, terms::OnDeniedBy};
+use crate::{
+    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, guard::Line,
+};
 
 /// What one limit asks of a request.
 pub(super) struct Asked<'a> {
@@ -14,7 +16,23 @@ pub(super) struct Asked<'a> {
     pub(super) key: Key,
     pub(super) cost: u32,
     pub(super) count: Count,
-    pub(super) on_denied: Option<&'a OnDenied>,
+    pub(super) on_denied: Option<OnDeniedBy<'a>>,
+}
+
+impl Asked<'_> {
+    /// Whether the request counts however it is answered.
+    fn counts_always(&self) -> bool {
+        self.count == Count::All
+    }
+}
+
+/// A request for all of them.
+fn request<'a>(guard: &'a RateGuard, limits: &'a [Asked<'_>]) -> Request<'a> {
+    limits.iter().fold(guard.request_for_none(), |all, it| {
+        let all = all.and(&it.policy, &it.key).cost(it.cost);
+        // It may be denied for places that are given back; there its answer may be an offence.
+        if it.counts_always() { all } else { all.forgiven() }
+    })
 }
 
 /// What the limits of one decision ask.
@@ -32,8 +50,8 @@ pub(super) async fn enforce<'a>(
         return Ok(Passed::uncounted(guard));
     }
     let answer = {
-        let asked = guard.all_of(limits.iter().map(|it| (&*it.policy, &it.key, it.cost)));
-        if limits.iter().all(|limit| limit.count == Count::All) {
+        let asked = self::request(guard, &limits);
+        if limits.iter().all(Asked::counts_always) {
             asked.check().await.map(|decision| (decision, None))
         } else {
             // Its place may have to be given back.
@@ -45,10 +63,12 @@ pub(super) async fn enforce<'a>(
             let place = remember(decision.clone(), request);
             if !decision.is_allowed() {
                 let denied_by = limits.iter().find(|it| it.policy.name() == decision.policy());
-                let on_denied = denied_by.and_then(|it| it.on_denied.cloned());
+                let on_denied =
+                    denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedBy::shared);
                 return Err(Refusal::Denied { decision: decision.into(), on_denied });
             }
-            Ok(Passed { guard, limits, decision: Some((place, decision)), provisional })
+            let penalty = Some(Penalty::of(request));
+            Ok(Passed { guard, limits, decision: Some((place, decision)), provisional, penalty })
         }
         Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
         Err(_) => Err(Refusal::Unavailable),
@@ -63,11 +83,13 @@ pub(super) struct Passed<'a> {
     decision: Option<(usize, Decision)>,
     /// What is given back if the answer does not count.
     provisional: Option<Reservation>,
+    /// What the handler adds.
+    penalty: Option<Penalty>,
 }
 
 impl<'a> Passed<'a> {
     pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new(), decision: None, provisional: None }
+        Self { guard, limits: SmallVec::new(), decision: None, provisional: None, penalty: None }
     }
 
     /// Whether nothing was decided.
@@ -75,9 +97,9 @@ impl<'a> Passed<'a> {
         self.decision.is_none()
     }
 
-    /// Gives back what this answer does not count for, charges what the handler has added, and says what was decided, with
-    /// what the limits have left then.
-    pub(super) async fn answered(self, status: StatusCode, penalty: u32) -> Option<Decided> {
+    /// Gives back what this answer does not count for, charges what the handler has added, bans who has given too many
+    /// answers that count, and says what was decided, with what the limits have left then.
+    pub(super) async fn answered(self, status: StatusCode) -> Option<Decided> {
         let (place, decision) = self.decision?;
         let mut decided = Decided { place, decision, is_changed: false };
         let counts = |limit: usize| self.limits[limit].count.counts(status.as_u16());
@@ -86,17 +108,24 @@ impl<'a> Passed<'a> {
         {
             decided.change(reservation.refund_where(|limit| !counts(limit)).await, &NOT_GIVEN_BACK);
         }
+        let penalty = self.penalty.map_or(0, |penalty| penalty.take());
         if penalty > 0 {
-            let limits = self.limits.iter().map(|it| (&*it.policy, &it.key, penalty));
-            decided.change(self.guard.all_of(limits).charge().await, &NOT_CHARGED);
+            let charge = self.limits.iter().fold(self.guard.request_for_none(), |all, it| {
+                all.and(&it.policy, &it.key).cost(penalty)
+            });
+            decided.change(charge.charge().await, &NOT_CHARGED);
+        }
+        for (place, limit) in self.limits.iter().enumerate() {
+            if !limit.counts_always()
+                && counts(place)
+                && let Some(ban) = self.guard.offence_against(&limit.policy, &limit.key).await
+            {
+                decided.decision = decided.decision.banned(&limit.policy, ban);
+                decided.is_changed = true;
+            }
         }
         Some(decided)
     }
-}
-
-/// What a handler has added to the cost of its request.
-pub(super) fn penalty(request: &HttpRequest) -> u32 {
-    Penalty::take(request)
 }
 
 /// What was decided on a request that has been answered.

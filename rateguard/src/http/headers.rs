@@ -44,7 +44,7 @@ fn write_x_rate_limit(decision: &Decision, reset: u64, headers: &mut HeaderMap) 
 
 /// Of a denial, only what denied is told in `RateLimit`: the others may well come back later than the client should.
 fn write_draft(decision: &Decision, headers: &mut HeaderMap) {
-    let told: Vec<_> = decision.standings().iter().map(|it| (it, it.public_name())).collect();
+    let told: Vec<_> = decision.standings().iter().zip(decision.public_names()).collect();
     let limits = told.iter().map(|(standing, policy)| Limit {
         policy,
         remaining: standing.remaining().into(),
@@ -96,7 +96,10 @@ pub(super) fn write_retry_after(after: Duration, jitter: Duration, headers: &mut
         // A hasher's seed is random.
         most => RandomState::new().hash_one(after) % most.saturating_add(1),
     };
-    headers.insert(name(RETRY_AFTER), retry_after_seconds(after).saturating_add(jitter).into());
+    let seconds = retry_after_seconds(after).saturating_add(jitter);
+    // An inner limit may have told a later time, with a jitter of its own.
+    let told = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    headers.insert(name(RETRY_AFTER), told.unwrap_or(0).max(seconds).into());
 }
 
 /// A refusal is for this client at this moment: no cache may keep it (RFC 6585, section 4, for 429).

@@ -7,8 +7,8 @@ use futures_util::future::{Ready, ready};
 
 /// Lets a handler make its request count for more: a failed login, a search that was expensive.
 ///
-/// What it adds is charged to the limits around the handler once it has answered, to those of the attribute, or else to
-/// those of the innermost middleware, beyond the limit if need be. The headers of the response tell what is left after it.
+/// What it adds is charged once it has answered to the innermost limits that apply to the request, those of the attribute or
+/// else of a middleware, beyond the limit if need be. The headers of the response tell what is left after it.
 /// It is a no-op where no limit has decided on the request.
 ///
 /// ```
@@ -30,14 +30,28 @@ pub struct Penalty {
 }
 
 impl Penalty {
-    /// Adds so many units to what the request costs.
+    /// The most that a request may count for more: 10,000 units.
+    pub const MAX: u32 = 10_000;
+
+    /// Adds so many units to what the request costs, up to [`MAX`](Self::MAX) in all.
     pub fn add(&self, units: u32) {
-        self.units.set(self.units.get().saturating_add(units));
+        self.units.set(self.units.get().saturating_add(units).min(Self::MAX));
+    }
+
+    /// That of this request, for its handler and the limits around it.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let mut extensions = request.extensions_mut();
+        if let Some(penalty) = extensions.get::<Self>() {
+            return penalty.clone();
+        }
+        let penalty = Self { units: Rc::default() };
+        extensions.insert(penalty.clone());
+        penalty
     }
 
     /// What is to be charged, once.
-    pub(super) fn take(request: &HttpRequest) -> u32 {
-        request.extensions().get::<Self>().map_or(0, |penalty| penalty.units.take())
+    pub(super) fn take(&self) -> u32 {
+        self.units.take()
     }
 }
 
@@ -46,13 +60,7 @@ impl FromRequest for Penalty {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut extensions = request.extensions_mut();
-        if let Some(penalty) = extensions.get::<Self>() {
-            return ready(Ok(penalty.clone()));
-        }
-        let penalty = Self { units: Rc::default() };
-        extensions.insert(penalty.clone());
-        ready(Ok(penalty))
+        ready(Ok(Self::of(request)))
     }
 }
 

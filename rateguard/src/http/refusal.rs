@@ -170,8 +170,8 @@ fn violated(decision: &Decision) -> Vec<String> {
         Some(_) => *at == place,
         None => standing.retry_after() != Some(Duration::ZERO),
     };
-    let standings = decision.standings().iter().enumerate();
-    standings.filter(is_violated).map(|(_, it)| it.public_name().into_owned()).collect()
+    let standings = decision.standings().iter().enumerate().zip(decision.public_names());
+    standings.filter(|(standing, _)| is_violated(standing)).map(|(_, name)| name).collect()
 }
 
 /// Whether the client names JSON among what it accepts, and does not like text more (RFC 9110, section 12.5.1).

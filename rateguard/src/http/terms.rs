@@ -13,6 +13,23 @@ pub(super) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
 /// The user's answer to a denied request.
 pub(super) type OnDenied = Arc<dyn Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync>;
 
+/// The same, as a limit has it.
+pub(super) enum OnDeniedBy<'a> {
+    Shared(&'a OnDenied),
+    #[cfg(feature = "macros")]
+    Function(fn(&HttpRequest, &Decision) -> HttpResponse),
+}
+
+impl OnDeniedBy<'_> {
+    pub(super) fn shared(&self) -> OnDenied {
+        match self {
+            Self::Shared(answer) => Arc::clone(answer),
+            #[cfg(feature = "macros")]
+            Self::Function(answer) => Arc::new(*answer),
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 pub(super) struct Terms {
     /// The methods that it is for; if there are none, all.
@@ -30,21 +47,14 @@ impl Terms {
         has_method && !self.skip.as_ref().is_some_and(|skip| skip(request))
     }
 
-    /// What the limit asks, if it is for this caller.
-    pub(super) fn asked<'a>(
-        &'a self,
-        policy: Cow<'a, Policy>,
-        caller: Caller,
-        cost: u32,
-        lists: &[&AccessList],
-        request: &HttpRequest,
-    ) -> Result<Option<Asked<'a>>, Refusal> {
-        let Some(key) = self.key(caller, lists, request)? else { return Ok(None) };
-        Ok(Some(Asked { policy, key, cost, count: self.count, on_denied: self.on_denied.as_ref() }))
+    /// What the limit asks for this key.
+    pub(super) fn asked<'a>(&'a self, policy: Cow<'a, Policy>, key: Key, cost: u32) -> Asked<'a> {
+        let on_denied = self.on_denied.as_ref().map(OnDeniedBy::Shared);
+        Asked { policy, key, cost, count: self.count, on_denied }
     }
 
     /// What is counted, or `None` if nothing is.
-    fn key(
+    pub(super) fn key(
         &self,
         caller: Caller,
         lists: &[&AccessList],

@@ -203,6 +203,9 @@ impl Limit {
         if !self.terms.apply_to(request) {
             return Ok(None);
         }
+        let caller = self.by.choose(request).await.map_err(Refusal::Error)?;
+        // Who is on a list is refused whatever its plan is.
+        let Some(key) = self.terms.key(caller, lists, request)? else { return Ok(None) };
         let policy = match &self.plan {
             None => Cow::Borrowed(&self.policy),
             Some(plan) => match plan.choose(request).await.map_err(Refusal::Error)? {
@@ -210,8 +213,7 @@ impl Limit {
                 Plan::Limited(quotas) => Cow::Owned(self.policy.with_quotas(quotas)),
             },
         };
-        let caller = self.by.choose(request).await.map_err(Refusal::Error)?;
-        self.terms.asked(policy, caller, self.cost.cost(request), lists, request)
+        Ok(Some(self.terms.asked(policy, key, self.cost.cost(request))))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     guard::Claim,
     http::{
         client,
-        enforce::{AskedList, Passed, decided, enforce, penalty},
+        enforce::{AskedList, Passed, decided, enforce},
         failure::LimitedError,
         headers::write_decision,
         legal,
@@ -89,8 +89,7 @@ where
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
-                    let penalty = penalty(response.request());
-                    if let Some(decided) = passed.answered(response.status(), penalty).await {
+                    if let Some(decided) = passed.answered(response.status()).await {
                         decided.remember(response.request());
                     }
                     write_decided(&limit, &mut response);
@@ -98,11 +97,10 @@ where
                 }
                 Err(error) if passed.is_uncounted() => Err(error),
                 Err(error) => {
-                    // Its answer decides, which it may give only once. The request is gone, with what a handler may have
-                    // added.
+                    // Its answer decides, which it may give only once.
                     let response = error.error_response();
                     // What other limits have decided, they tell themselves.
-                    match passed.answered(response.status(), 0).await {
+                    match passed.answered(response.status()).await {
                         Some(decided) => {
                             let guard = limit.guard.clone();
                             Err(LimitedError::new(error, response, decided.decision, guard).into())
@@ -117,12 +115,10 @@ where
 
 async fn admit<'a>(limit: &'a RateLimit, request: &HttpRequest) -> Result<Passed<'a>, Refusal> {
     let RateLimit { guard, limits, access, counts_preflights } = limit;
-    if !counts_preflights && is_preflight(request) {
-        return Ok(Passed::uncounted(guard));
-    }
     client::find(guard, request);
     let lists = [&guard.http().access, &**access];
-    if address_admitted(&lists, request)? {
+    let is_free = address_admitted(&lists, request)?;
+    if is_free || (!counts_preflights && is_preflight(request)) {
         return Ok(Passed::uncounted(guard));
     }
     let mut asked = AskedList::new();

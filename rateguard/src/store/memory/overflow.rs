@@ -19,6 +19,7 @@ const SHARED_LOGS: u64 = 16;
 #[derive(Default)]
 pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
+    sweep_at: usize,
 }
 
 struct SharedLog {
@@ -37,12 +38,21 @@ impl Overflow {
     /// One key's part of a shared log.
     pub(super) fn part(&mut self, seat: Seat, quota: Quota, now: Micros) -> Part<'_> {
         let shared_quota = shared_quota(quota);
+        self.drop_expired(now);
         let shared = self.logs.entry(place(seat.hash, shared_quota)).or_insert_with(|| SharedLog {
             log: State::empty(Algorithm::SlidingWindow),
             shares: VecDeque::new(),
         });
         shared.log.settle(shared_quota, now);
         Part { shared, owner: seat.id, quota: shared_quota, asked: quota }
+    }
+
+    /// Drops the logs in which nothing counts any more, each time that there are twice as many as were left then.
+    fn drop_expired(&mut self, now: Micros) {
+        if self.logs.len() >= self.sweep_at {
+            self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
+            self.sweep_at = (2 * self.logs.len()).max(4 * SHARED_LOGS as usize);
+        }
     }
 
     /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
