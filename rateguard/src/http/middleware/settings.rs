@@ -13,7 +13,7 @@ use crate::{
 /// What is set is set for the limit that was made last, unless it says otherwise.
 impl RateLimit {
     /// Who is counted together: a ready-made key from [`key`](crate::key), or a closure or function over `&HttpRequest`,
-    /// which may be async and may fail; see [`Caller`]. Default: [`key::ip`].
+    /// which may be async and may fail; see [`Caller`]. Default: [`key::ip`](crate::key::ip).
     ///
     /// ```
     /// # use actix_web::HttpRequest;
