@@ -13,19 +13,30 @@ use syn::{
 /// use. The function around it uses it for all parameters at once, so it has to be said here.
 pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
     let mut generics = signature.generics.clone();
-    let types: Vec<Ident> =
-        generics.type_params().map(|parameter| parameter.ident.clone()).collect();
+    let parameters: Vec<Ident> = generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Const(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Lifetime(_) => None,
+        })
+        .collect();
     if generics.params.iter().all(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
         // Nothing of the limited function borrows.
         generics = Generics::default();
     }
 
     let arguments = signature.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(argument) if mentions(&argument.ty, &types) => Some(&argument.ty),
+        FnArg::Typed(argument) if mentions(&argument.ty, &parameters) => Some(&argument.ty),
         _ => None,
     });
     let result = match &signature.output {
-        ReturnType::Type(_, ty) if !matches!(**ty, Type::ImplTrait(_)) && mentions(ty, &types) => {
+        // What is `impl` something, wholly or in part, cannot be said in a condition, nor need be.
+        ReturnType::Type(_, ty)
+            if !any(ty.to_token_stream(), &|ident| ident == "impl")
+                && mentions(ty, &parameters) =>
+        {
             Some(ty)
         }
         _ => None,
@@ -55,12 +66,14 @@ pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereCla
 
 /// Whether one of these parameters is named in a type.
 fn mentions(ty: &Type, parameters: &[Ident]) -> bool {
-    fn any(tokens: TokenStream, parameters: &[Ident]) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => parameters.contains(&ident),
-            TokenTree::Group(group) => any(group.stream(), parameters),
-            _ => false,
-        })
-    }
-    any(ty.to_token_stream(), parameters)
+    any(ty.to_token_stream(), &|ident| parameters.contains(ident))
+}
+
+/// Whether this holds for any word.
+fn any(tokens: TokenStream, holds: &impl Fn(&Ident) -> bool) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => holds(&ident),
+        TokenTree::Group(group) => any(group.stream(), holds),
+        _ => false,
+    })
 }

@@ -253,3 +253,57 @@ async fn no_name_of_the_users_is_mistaken_for_one_of_the_attributes() {
         assert_eq!((denied.status, &*denied.body), (409, body));
     }
 }
+
+/// Handlers whose generics say more than a function usually does.
+mod generic_handlers {
+    use std::{fmt, future};
+
+    use actix_web::{Error, FromRequest, HttpRequest, Responder, ResponseError, dev::Payload};
+    use rateguard::rate_limit;
+
+    #[derive(Debug)]
+    pub struct Failure<E>(E);
+
+    impl<E: fmt::Debug> fmt::Display for Failure<E> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+
+    impl<E: fmt::Debug> ResponseError for Failure<E> {}
+
+    #[rate_limit(rate = "1/minute", name = "generics-1")]
+    pub async fn partly_impl<E: fmt::Debug + 'static>() -> Result<impl Responder, Failure<E>> {
+        Ok("ok")
+    }
+
+    pub struct Width<const N: usize>;
+
+    impl FromRequest for Width<4> {
+        type Error = Error;
+        type Future = future::Ready<Result<Self, Error>>;
+
+        fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+            future::ready(Ok(Self))
+        }
+    }
+
+    #[rate_limit(rate = "1/minute", name = "generics-2")]
+    pub async fn of_number<const N: usize>(_: Width<N>) -> String {
+        N.to_string()
+    }
+}
+
+#[actix_web::test]
+async fn handlers_with_rich_generics_are_limited_like_others() {
+    use generic_handlers::{of_number, partly_impl};
+    let app = init_service(
+        App::new()
+            .app_data(RateGuard::in_memory())
+            .route("/impl", web::get().to(partly_impl::<u8>))
+            .route("/number", web::get().to(of_number::<4>)),
+    )
+    .await;
+    assert_eq!(statuses(&app, 1, "/impl", 2).await, [200, 429]);
+    assert_eq!(get(&app, 1, "/number").await.body, "4");
+}

@@ -224,7 +224,7 @@ async fn a_ban_whose_steps_fail_begins_with_the_next_denial() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_far_away_bans_as_well() {
     let guard =
-        hindered(TokioClock::new(), |_, _| Some(Hindrance::Takes(Duration::from_millis(60))));
+        hindered(TokioClock::new(), |_, _| Some(Hindrance::Takes(Duration::from_millis(40))));
     let (policy, key) = (login(), Key::from("ann"));
     let mut bans = Vec::new();
     for _ in 0..6 {
@@ -273,6 +273,30 @@ async fn a_full_store_bans_nobody_for_others() {
         denied += u32::from(!decision.is_allowed());
     }
     assert!(denied > 0, "they share their counts");
+}
+
+#[actix_web::test]
+async fn a_nearly_full_store_bans_nobody_for_others() {
+    for filled in [3_600, 3_900, 4_096] {
+        let store = MemoryStore::new().clock(ManualClock::new()).max_keys(4_096);
+        let guard = RateGuard::builder().store(store).build().unwrap();
+        let filler = Policy::new("filler", "1/day").unwrap();
+        for number in 0..filled {
+            check(&guard, &filler, &Key::from(number)).await;
+        }
+        let policy = Policy::new("p", "1/hour").unwrap().ban("10/hour for 1h").unwrap();
+        for number in 0..300 {
+            for _ in 0..11 {
+                check(&guard, &policy, &Key::from(number)).await;
+            }
+        }
+        for number in 1_000..2_000 {
+            for _ in 0..2 {
+                let decision = check(&guard, &policy, &Key::from(number)).await;
+                assert_eq!(decision.banned_for(), None, "{filled}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -160,6 +160,17 @@ async fn behind_a_proxy_the_list_is_of_clients() {
 }
 
 #[actix_web::test]
+async fn what_the_guards_list_says_of_somebody_a_middlewares_does_not_change() {
+    let denied = AccessList::new().deny_addresses(["192.0.2.1"]).unwrap();
+    let allowed = AccessList::new().allow_addresses(["192.0.2.0/24"]).unwrap();
+    let guard = RateGuard::builder().access(denied).build().unwrap();
+    let limit = RateLimit::new(&guard, "1/minute").access(allowed);
+    let app = init_service(App::new().wrap(limit).route("/", web::get().to(async || "ok"))).await;
+    assert_eq!(statuses(&app, 1, "/", 2).await, [403, 403]);
+    assert_eq!(statuses(&app, 2, "/", 3).await, [200, 200, 200]);
+}
+
+#[actix_web::test]
 async fn keys_on_a_list_are_never_limited_or_always_refused() {
     let user = |user: &str| key::header("X-User").key_of(user);
     let list = AccessList::new().allow_keys(user("monitor")).deny_keys(user("mallory"));

@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 use rateguard::{
-    AccessList, BuildError, Decision, MemoryStore, MissingKey, OnError, RateGuard,
+    AccessList, BuildError, Count, Decision, MemoryStore, MissingKey, OnError, RateGuard,
     RateGuardBuilder, RateLimit, RefusalBody, StoreError,
     headers::{HeaderDialect, RateLimits},
     key, rate_limit,
@@ -180,6 +180,26 @@ async fn jitter_makes_nobody_come_too_early() {
         told.extend(answer.header("retry-after").map(|it| it.parse::<u64>().unwrap()));
     }
     assert_eq!(told, (10..=15).collect());
+}
+
+#[get("/inner")]
+#[rate_limit(rate = "1/minute", name = "inner")]
+async fn inner() -> impl Responder {
+    "ok"
+}
+
+#[actix_web::test]
+async fn what_an_outer_limit_has_given_back_is_not_waited_for() {
+    let guard =
+        builder().headers([HeaderDialect::XRateLimit, HeaderDialect::Draft]).build().unwrap();
+    let outer = RateLimit::new(&guard, "2/hour").name("outer").count(Count::Success);
+    let app = init_service(App::new().app_data(guard.clone()).service(inner).wrap(outer)).await;
+    assert_eq!(get(&app, 1, "/inner").await.status, 200);
+    for _ in 0..3 {
+        let denied = get(&app, 1, "/inner").await;
+        assert_eq!((denied.status, denied.header("retry-after")), (429, Some("60")));
+        assert_eq!(denied.header("ratelimit"), Some(r#""inner";r=0;t=60"#));
+    }
 }
 
 fn accepting(accept: &str, path: &str) -> TestRequest {

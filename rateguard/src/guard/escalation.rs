@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rateguard_grammar::Ban;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::{RateGuard, request::Request};
 use crate::{
@@ -92,6 +93,7 @@ impl Request<'_> {
             return decision;
         }
         let charges = self.quota_charges();
+        let until = Instant::now() + self.guard().shared.deadline;
         for (limit, asked) in self.limits.iter().enumerate() {
             let Some(escalation) = asked.policy.escalation() else { continue };
             let has_denied = charges.iter().zip(decision.standings()).any(|(charge, standing)| {
@@ -100,7 +102,7 @@ impl Request<'_> {
             if asked.is_forgiven || !has_denied {
                 continue;
             }
-            if let Some(ban) = self.guard().offence(escalation, &asked.key).await {
+            if let Some(ban) = self.guard().offence(escalation, &asked.key, until).await {
                 decision = decision.banned(asked.policy, ban).denied();
             }
         }
@@ -111,11 +113,17 @@ impl Request<'_> {
 impl RateGuard {
     /// Counts an offence of a key against a policy. How long it is banned then, if it is.
     pub(crate) async fn offence_against(&self, policy: &Policy, key: &Key) -> Option<Duration> {
-        self.offence(policy.escalation()?, &self.stored(key)).await
+        let until = Instant::now() + self.shared.deadline;
+        self.offence(policy.escalation()?, &self.stored(key), until).await
     }
 
-    async fn offence(&self, escalation: &Escalation, key: &Key) -> Option<Duration> {
-        match self.count_offence(escalation, key).await {
+    async fn offence(
+        &self,
+        escalation: &Escalation,
+        key: &Key,
+        until: Instant,
+    ) -> Option<Duration> {
+        match self.count_offence(escalation, key, until).await {
             Ok(ban) => {
                 if let Some(ban) = ban {
                     log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned, ban.as_secs());
@@ -130,14 +138,15 @@ impl RateGuard {
         }
     }
 
-    /// Each step is bounded by the deadline.
+    /// In steps, all of which end by then.
     async fn count_offence(
         &self,
         escalation: &Escalation,
         key: &Key,
+        until: Instant,
     ) -> Result<Option<Duration>, StoreError> {
         let ask = async |operation, charges: &[Charge<'_>]| {
-            self.ask(operation, charges, self.shared.deadline).await
+            self.ask(operation, charges, until.saturating_duration_since(Instant::now())).await
         };
         let mut counted: SmallVec<[Charge<'_>; 3]> =
             [escalation.offence(key), escalation.gate(key)].into_iter().collect();

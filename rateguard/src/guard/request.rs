@@ -90,8 +90,8 @@ impl<'a> Request<'a> {
 
     /// Decides, and takes what was asked for if it is admitted.
     ///
-    /// Under a policy with a [ban](Policy::ban), a denial is then counted, and may begin the ban, in two or three more
-    /// steps. Else it takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
+    /// Under a policy with a [ban](Policy::ban), a denial is then counted, and may begin the ban, for as long once more at
+    /// the most. It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
     /// is; one in memory needs none.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{
     client,
     enforce::{Asked, AskedList, Passed, decided, enforce},
     handler_name::handler_name,
-    headers::write_decision,
+    headers::{jitter, write_decision},
     refusal::{self, Refusal},
     terms::{OnDeniedBy, Terms, address_admitted},
 };
@@ -248,7 +248,8 @@ where
         }
     };
     if let Some(decision) = decided(&request) {
-        write_decision(&decision, guard.http(), response.headers_mut());
+        let jitter = jitter(guard.http(), &request);
+        write_decision(&decision, guard.http(), jitter, response.headers_mut());
     }
     response
 }

@@ -56,7 +56,7 @@ impl ResponseError for LimitedError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = self.response.take().unwrap_or_else(|| self.error.error_response());
-        headers::write_decision(&self.decision, self.guard.http(), response.headers_mut());
+        headers::write_decision(&self.decision, self.guard.http(), 0, response.headers_mut());
         response
     }
 }

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue},
+};
 use rateguard_headers::{
     HeaderDialect, Limit, RATELIMIT, RATELIMIT_POLICY, RETRY_AFTER, X_RATELIMIT_LIMIT,
     X_RATELIMIT_REMAINING, X_RATELIMIT_RESET, rate_limit_policy_value, rate_limit_value,
@@ -15,24 +18,34 @@ use rateguard_headers::{
 use super::settings::HttpSettings;
 use crate::{Algorithm, Decision, Quota, Standing};
 
-/// Writes what was decided, over what may be there already.
+/// No store of ours tells a longer time, and one that does has lost count.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Writes what was decided, over what may be there already, with so many seconds more in `Retry-After`.
 pub(super) fn write_decision(
     decision: &Decision,
     settings: &HttpSettings,
+    jitter: u64,
     headers: &mut HeaderMap,
 ) {
     for dialect in &settings.headers {
         match dialect {
             HeaderDialect::Draft => write_draft(decision, headers),
             HeaderDialect::XRateLimitEpoch => {
-                let reset = unix_seconds_up(SystemTime::now() + decision.reset_after());
+                let now = SystemTime::now();
+                let reset = now.checked_add(decision.reset_after().min(LONGEST)).unwrap_or(now);
+                let reset = unix_seconds_up(reset);
                 write_x_rate_limit(decision, reset, headers);
             }
-            _ => write_x_rate_limit(decision, seconds_up(decision.reset_after()), headers),
+            _ => write_x_rate_limit(
+                decision,
+                seconds_up(decision.reset_after().min(LONGEST)),
+                headers,
+            ),
         }
     }
     if let Some(retry_after) = decision.retry_after() {
-        write_retry_after(retry_after, settings.retry_jitter, headers);
+        write_retry_after(retry_after, jitter, headers);
     }
 }
 
@@ -89,17 +102,28 @@ fn advertised(quota: Quota) -> Limit<'static> {
     Limit { policy: "", quota: quota.capacity().into(), window, remaining: 0, reset_after: none }
 }
 
-/// `Retry-After`, never sooner than the truth, and later by up to `jitter`.
-pub(super) fn write_retry_after(after: Duration, jitter: Duration, headers: &mut HeaderMap) {
-    let jitter = match jitter.as_secs() {
-        0 => 0,
+/// `Retry-After`, never sooner than the truth, and later by so many seconds.
+pub(super) fn write_retry_after(after: Duration, jitter: u64, headers: &mut HeaderMap) {
+    let seconds = retry_after_seconds(after.min(LONGEST)).saturating_add(jitter);
+    headers.insert(name(RETRY_AFTER), seconds.into());
+}
+
+/// The seconds that are added to `Retry-After`, drawn once for a request: an outer limit tells them as the inner one did.
+pub(super) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
+    #[derive(Clone, Copy)]
+    struct Drawn(u64);
+
+    let mut extensions = request.extensions_mut();
+    if let Some(Drawn(seconds)) = extensions.get() {
+        return *seconds;
+    }
+    let seconds = match settings.retry_jitter.as_secs() {
+        0 => return 0,
         // A hasher's seed is random.
-        most => RandomState::new().hash_one(after) % most.saturating_add(1),
+        most => RandomState::new().hash_one(most) % most.saturating_add(1),
     };
-    let seconds = retry_after_seconds(after).saturating_add(jitter);
-    // An inner limit may have told a later time, with a jitter of its own.
-    let told = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    headers.insert(name(RETRY_AFTER), told.unwrap_or(0).max(seconds).into());
+    extensions.insert(Drawn(seconds));
+    seconds
 }
 
 /// A refusal is for this client at this moment: no cache may keep it (RFC 6585, section 4, for 429).
@@ -138,7 +162,7 @@ mod tests {
     fn written(decision: &Decision, dialects: &[HeaderDialect], name: &str) -> Option<String> {
         let settings = HttpSettings { headers: dialects.to_vec(), ..HttpSettings::default() };
         let mut headers = HeaderMap::new();
-        write_decision(decision, &settings, &mut headers);
+        write_decision(decision, &settings, 0, &mut headers);
         headers.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
@@ -221,15 +245,28 @@ mod tests {
     }
 
     #[test]
-    fn jitter_comes_on_top_of_the_wait() {
-        let mut waits = std::collections::HashSet::new();
+    fn jitter_is_drawn_once_for_a_request() {
+        let settings =
+            HttpSettings { retry_jitter: Duration::from_secs(3), ..HttpSettings::default() };
+        let mut drawn = std::collections::BTreeSet::new();
         for _ in 0..1_000 {
-            let mut headers = HeaderMap::new();
-            let [wait, jitter] = [10, 3].map(Duration::from_secs);
-            write_retry_after(wait, jitter, &mut headers);
-            waits.insert(headers.get(RETRY_AFTER).unwrap().to_str().unwrap().to_owned());
+            let request = actix_web::test::TestRequest::default().to_http_request();
+            let seconds = jitter(&settings, &request);
+            // Whatever an outer guard says.
+            assert_eq!(jitter(&HttpSettings::default(), &request), seconds);
+            drawn.insert(seconds);
         }
-        assert_eq!(waits, ["10", "11", "12", "13"].map(str::to_owned).into_iter().collect());
+        assert_eq!(drawn, (0..=3).collect());
+    }
+
+    #[test]
+    fn a_store_that_has_lost_count_breaks_no_answer() {
+        let level = level(0, Duration::MAX, Some(Duration::MAX));
+        let denied = decision(false, [standing("p", "5/minute", 1, level)]);
+        for dialect in [HeaderDialect::XRateLimit, HeaderDialect::XRateLimitEpoch] {
+            assert!(written(&denied, &[dialect], X_RATELIMIT_RESET).is_some());
+        }
+        assert!(written(&denied, &[HeaderDialect::Draft], RATELIMIT).is_some());
     }
 
     #[test]

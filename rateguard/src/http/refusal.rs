@@ -14,7 +14,7 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    headers::{write_no_store, write_retry_after},
+    headers::{jitter, write_no_store, write_retry_after},
     settings::{HttpSettings, RefusalBody},
     terms::OnDenied,
 };
@@ -51,7 +51,8 @@ impl Refusal {
             }
             Self::Unavailable => {
                 let mut response = UNAVAILABLE.answer(None, settings, request);
-                write_retry_after(STORE_AWAY, settings.retry_jitter, response.headers_mut());
+                let jitter = jitter(settings, request);
+                write_retry_after(STORE_AWAY, jitter, response.headers_mut());
                 response
             }
             Self::Forbidden => FORBIDDEN.answer(None, settings, request),

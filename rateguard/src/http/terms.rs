@@ -70,16 +70,16 @@ impl Terms {
     }
 }
 
-/// Whether one of the lists frees from limits, unless one refuses.
+/// Whether the lists free from limits: the first that says something decides.
 pub(super) fn admitted(
     lists: &[&AccessList],
     access: impl Fn(&AccessList) -> Access,
 ) -> Result<bool, Refusal> {
-    let is_said = |what| lists.iter().any(|list| access(list) == what);
-    if is_said(Access::Allowed) {
-        return Ok(true);
+    match lists.iter().map(|list| access(list)).find(|said| *said != Access::Unlisted) {
+        Some(Access::Denied) => Err(Refusal::Forbidden),
+        Some(Access::Allowed) => Ok(true),
+        _ => Ok(false),
     }
-    if is_said(Access::Denied) { Err(Refusal::Forbidden) } else { Ok(false) }
 }
 
 /// The same of the client's address.

@@ -20,7 +20,7 @@ use crate::{
         client,
         enforce::{AskedList, Passed, decided, enforce},
         failure::LimitedError,
-        headers::write_decision,
+        headers::{jitter, write_decision},
         legal,
         refusal::Refusal,
         terms::address_admitted,
@@ -136,6 +136,7 @@ fn is_preflight(request: &HttpRequest) -> bool {
 
 fn write_decided<B>(limit: &RateLimit, response: &mut ServiceResponse<B>) {
     if let Some(decision) = decided(response.request()) {
-        write_decision(&decision, limit.guard.http(), response.headers_mut());
+        let jitter = jitter(limit.guard.http(), response.request());
+        write_decision(&decision, limit.guard.http(), jitter, response.headers_mut());
     }
 }

@@ -20,12 +20,13 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The seat of a bucket among so many shards. The hasher's seed is random, so that nobody can aim at a shard.
+    /// The seat of a bucket among so many shards: all buckets of a key are in one, so that they find room there or do not.
+    /// The hasher's seed is random, so that nobody can aim at a shard.
     pub(super) fn of(bucket: Bucket<'_>, hasher: &RandomState, shards: usize) -> Self {
         let name = hasher.hash_one((bucket.name(), bucket.place()));
         let id = BucketId { name, digest: *bucket.digest() };
-        let hash = hasher.hash_one(id);
+        let key = hasher.hash_one(id.digest);
         // The remainder is less than the number of shards.
-        Self { id, hash, shard: (hash % shards as u64) as usize }
+        Self { id, hash: key ^ name, shard: (key % shards as u64) as usize }
     }
 }
