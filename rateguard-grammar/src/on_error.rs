@@ -14,6 +14,9 @@ pub enum OnError {
     Open,
     /// Fail closed: the request is refused with 503. For what must never run unlimited, such as a login.
     Closed,
+    /// Decide in this process's memory, by what it has seen of late, with its share of the limits
+    /// (`RateGuardBuilder::replicas`). For what should neither stop nor run unlimited.
+    Local,
 }
 
 impl FromStr for OnError {
@@ -23,12 +26,13 @@ impl FromStr for OnError {
         match text {
             "open" => Ok(Self::Open),
             "closed" => Ok(Self::Closed),
+            "local" => Ok(Self::Local),
             _ => Err(OnErrorError { text: shown(text) }),
         }
     }
 }
 
-/// A word that is neither `open` nor `closed`.
+/// A word that is none of `open`, `closed` and `local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnErrorError {
     text: String,
@@ -38,7 +42,7 @@ impl fmt::Display for OnErrorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is not legal here; legal are \"open\" (let pass) and \"closed\" (answer 503)",
+            "`{}` is not legal here; legal are \"open\" (let pass), \"closed\" (answer 503) and \"local\" (decide in memory)",
             self.text
         )
     }

@@ -171,7 +171,7 @@ pub(crate) fn count(expr: Expr) -> syn::Result<Count> {
 }
 
 pub(crate) fn on_error(expr: Expr) -> syn::Result<OnError> {
-    parsed(expr, "legal here are \"open\" and \"closed\", in quotes")
+    parsed(expr, "legal here are \"open\", \"closed\" and \"local\", in quotes")
 }
 
 /// A value that the grammar reads from text.

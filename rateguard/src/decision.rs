@@ -20,6 +20,7 @@ pub struct Decision {
     tightest: usize,
     /// How long it takes until the ban is over, if the caller is banned.
     banned_for: Option<Duration>,
+    is_local: bool,
 }
 
 impl Decision {
@@ -28,7 +29,7 @@ impl Decision {
         let places = 0..standings.len();
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
-        Self { allowed, standings, tightest, banned_for: None }
+        Self { allowed, standings, tightest, banned_for: None, is_local: false }
     }
 
     /// Whether the request is admitted.
@@ -41,6 +42,19 @@ impl Decision {
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.standings.iter().any(|standing| standing.retry_after.is_none())
+    }
+
+    /// Whether this process has decided in its memory, with its share of the limits, because the store did not answer
+    /// ([`OnError::Local`](crate::OnError::Local)).
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// The same, decided in memory.
+    pub(crate) fn locally(mut self) -> Self {
+        self.is_local = true;
+        self
     }
 
     /// How long the caller is banned yet, if it is: then it is denied whatever the quotas say. A ban may begin with the
@@ -140,7 +154,8 @@ impl Decision {
             (one, other) if one >= other => of_self,
             _ => of_other,
         };
-        Self { tightest, banned_for: self.banned_for.max(other.banned_for), ..both }
+        let banned_for = self.banned_for.max(other.banned_for);
+        Self { tightest, banned_for, is_local: self.is_local || other.is_local, ..both }
     }
 
     /// The same numbers, with a ban under this policy.

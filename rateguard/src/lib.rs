@@ -31,7 +31,7 @@ pub use client::{ClientAddress, ClientAddressError};
 pub use clock::Clock;
 pub use decision::{Decision, Standing};
 pub use guard::{
-    BuildError, Failures, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
+    BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
 };
 pub use http::{
     Caller, IntoChoice, NoDecision, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RequestCost,

@@ -1,7 +1,7 @@
 //! Redis away, killed, frozen, restarted: no request fails, none waits, and limiting resumes by itself.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
@@ -12,7 +12,8 @@ use std::{
 };
 
 use actix_web::{HttpResponse, web};
-use rateguard::{Key, Policy, RateGuard, StoreError, rate_limit};
+use futures_util::future::join_all;
+use rateguard::{Decision, Key, Policy, RateGuard, StoreError, rate_limit};
 
 use crate::support::{
     eventually,
@@ -106,6 +107,33 @@ fn a_frozen_redis_costs_no_more_than_the_deadline_and_is_used_again() {
     until_limited(&site);
     // The count is still there, and what was asked meanwhile may have been added to it.
     eventually("the limit is reached", || (ask(&site).status == 429).then_some(()));
+}
+
+#[tokio::test]
+async fn checks_that_were_given_up_do_not_count_when_redis_wakes() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("late").deadline(DEADLINE).build().unwrap();
+    let policy = Policy::new("p", "1000/hour").unwrap();
+    let key = Key::global();
+    let first = eventually_checked(&guard, &policy, &key).await;
+    assert_eq!(first.remaining(), 999);
+    redis.freeze();
+    let checks = join_all((0..50).map(|_| guard.check(&policy, &key))).await;
+    assert!(checks.iter().all(Result::is_err));
+    redis.thaw();
+    assert_eq!(eventually_checked(&guard, &policy, &key).await.remaining(), 998);
+}
+
+/// A decision, as soon as there is one again.
+async fn eventually_checked(guard: &RateGuard, policy: &Policy, key: &Key) -> Decision {
+    let start = Instant::now();
+    loop {
+        if let Ok(decision) = guard.check(policy, key).await {
+            return decision;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no decision");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -247,6 +275,57 @@ fn strange_server(treat: impl Fn(TcpStream) + Send + Sync + 'static) -> (String,
         }
     });
     (address, connections)
+}
+
+/// A server that answers each script call with the next of these replies, and everything else with `OK`.
+fn answers_in_turn(replies: &'static [&'static str]) -> String {
+    let turn = AtomicU64::new(0);
+    let (url, _) = strange_server(move |stream| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut next = || lines.next()?.ok();
+        let mut stream = stream;
+        while let Some(head) = next() {
+            let words: Option<Vec<String>> =
+                (0..head[1..].parse().unwrap()).map(|_| next().and_then(|_| next())).collect();
+            let Some(words) = words else { return };
+            let reply = if words[0].starts_with("EVAL") {
+                replies[turn.fetch_add(1, SeqCst) as usize % replies.len()]
+            } else {
+                "+OK"
+            };
+            if stream.write_all(format!("{}\r\n", reply.replace(' ', "\r\n")).as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_whose_clock_was_set_forward_is_asked_once_more() {
+    // It is an hour later there than it said before, and finds late what is not.
+    const REPLIES: &[&str] = &[
+        "*5 :1 :1700000000000000 :9 :60000000 :0",
+        "*2 :-1 :1700003600000000",
+        "*5 :1 :1700003600000100 :8 :60000000 :0",
+    ];
+    let guard = RateGuard::redis(answers_in_turn(REPLIES)).deadline(AT_MOST).build().unwrap();
+    let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
+    for remaining in [9, 8, 9, 8] {
+        let decision = eventually_checked(&guard, &policy, &key).await;
+        assert_eq!(decision.remaining(), remaining);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_finds_everything_late_is_asked_no_third_time() {
+    let url = answers_in_turn(&["*2 :-1 :1700003600000000"]);
+    let guard = RateGuard::redis(url).deadline(AT_MOST).build().unwrap();
+    let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
+    let answered = Instant::now();
+    let cause = guard.check(&policy, &key).await.unwrap_err().cause();
+    assert!([StoreError::Timeout, StoreError::Unreachable].contains(&cause));
+    assert!(answered.elapsed() < 2 * AT_MOST);
 }
 
 #[tokio::test]

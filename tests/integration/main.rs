@@ -20,6 +20,7 @@ mod attribute_context;
 mod bans;
 mod bodies;
 mod callers;
+mod calm;
 mod conformance;
 mod counter_error;
 mod decisions;

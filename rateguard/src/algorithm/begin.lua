@@ -5,6 +5,7 @@
 -- KEYS[i]  what is counted
 -- ARGV[1]  the operation: check, peek, charge, refund or reset
 -- ARGV[2]  a name that no other call has
+-- ARGV[3]  microseconds since 1970, after which nobody waits for the answer any more; 0 if that is not known
 -- and for each key
 --   the algorithm
 --   window: microseconds
@@ -16,7 +17,8 @@
 --   of a refund, when it took them
 --
 -- Reply    { admitted (1 or 0), now, and for each key:
---            remaining, microseconds to reset, microseconds until the cost has room (-1 if never) }
+--            remaining, microseconds to reset, microseconds until the cost has room (-1 if never) },
+--          or if it comes too late { -1, now }, and nothing was done
 -- Writes   nothing when it denies or peeks, unless the clock was set back or, on a denial, the quota changed
 -- Keys     a sorted set for the log, else a hash, of which a field names the algorithm; each has an expiry
 -- Costs    what the algorithms say, for each key
@@ -29,9 +31,16 @@ local MARGIN_MS = 1000
 -- No call costs more than this under sliding_window, which keeps an entry for each unit.
 local MAX_LOG_COST = 10000
 
-local operation, call = ARGV[1], ARGV[2]
+local HEAD = 3
+
+local operation, call, latest = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+
+-- Whoever asked has given up, and what nobody waits for is not to be counted.
+if latest > 0 and now > latest then
+  return { -1, now }
+end
 
 -- In full: Lua's own way of writing a number keeps 14 digits of the 16.
 local function whole(number)

@@ -1,6 +1,6 @@
 local charges = {}
 for place, key in ipairs(KEYS) do
-  local first = 2 + (place - 1) * PER_KEY
+  local first = HEAD + (place - 1) * PER_KEY
   local charge = {
     key = key,
     algorithm = ARGV[first + 1],

@@ -9,7 +9,8 @@ use super::{RateGuard, policies::Policies};
 use crate::store::redis::{RedisStore, RedisUrlError};
 use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
 
-pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
+const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
+const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 const MIN_DEADLINE: Duration = Duration::from_millis(1);
 const MAX_DEADLINE: Duration = Duration::from_secs(60);
 const DEFAULT_PREFIX: &str = "rateguard";
@@ -21,10 +22,42 @@ pub struct RateGuardBuilder {
     prefix: String,
     deadline: Duration,
     on_error: OnError,
+    closed_after: Option<Duration>,
+    max_in_flight: usize,
+    replicas: u32,
     secret: Option<Vec<u8>>,
     policies: Vec<Policy>,
     is_for_attributes: bool,
     pub(crate) http: HttpSettings,
+}
+
+/// What a guard is made of, checked.
+pub(super) struct Settings {
+    pub(super) store: Box<dyn Store>,
+    pub(super) deadline: Duration,
+    pub(super) on_error: OnError,
+    pub(super) closed_after: Option<Duration>,
+    pub(super) max_in_flight: usize,
+    pub(super) replicas: u32,
+    pub(super) secret: Option<KeySecret>,
+    pub(super) policies: Policies,
+    pub(super) http: HttpSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: Box::new(MemoryStore::new()),
+            deadline: DEFAULT_DEADLINE,
+            on_error: OnError::default(),
+            closed_after: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            replicas: 1,
+            secret: None,
+            policies: Policies::default(),
+            http: HttpSettings::default(),
+        }
+    }
 }
 
 enum StoreChoice {
@@ -51,6 +84,9 @@ impl RateGuardBuilder {
             prefix: DEFAULT_PREFIX.to_owned(),
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
+            closed_after: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            replicas: 1,
             secret: None,
             policies: Vec::new(),
             is_for_attributes: true,
@@ -82,6 +118,27 @@ impl RateGuardBuilder {
     /// [`OnError::Open`].
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
+        self
+    }
+
+    /// After how long without an answer of the store requests are refused with 503 that would pass, or be decided on in
+    /// memory, until then. Default: never.
+    pub fn closed_after(mut self, grace: Duration) -> Self {
+        self.closed_after = Some(grace);
+        self
+    }
+
+    /// How many checks may wait for the store at once; further ones are left unanswered at once. Default: 4,096, with which
+    /// a store that hangs holds up some megabytes of requests at the most.
+    pub fn max_in_flight(mut self, checks: usize) -> Self {
+        self.max_in_flight = checks.max(1);
+        self
+    }
+
+    /// How many processes share the store. While it does not answer, each admits so large a part of the limits where the
+    /// failure mode is [`OnError::Local`], rounded down, but at least one. Default: 1.
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas.max(1);
         self
     }
 
@@ -137,8 +194,17 @@ impl RateGuardBuilder {
                 Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
             }
         };
-        let guard =
-            RateGuard::new(store, self.deadline, self.on_error, secret, policies, self.http);
+        let guard = RateGuard::new(Settings {
+            store,
+            deadline: self.deadline,
+            on_error: self.on_error,
+            closed_after: self.closed_after,
+            max_in_flight: self.max_in_flight,
+            replicas: self.replicas,
+            secret,
+            policies,
+            http: self.http,
+        });
         guard.claim_policies();
         Ok(guard)
     }

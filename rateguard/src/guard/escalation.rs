@@ -88,7 +88,10 @@ impl Request<'_> {
     /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; such
     /// denials are no offences.
     pub(super) async fn escalate(&self, mut decision: Decision) -> Decision {
-        if decision.is_allowed() || decision.banned_for().is_some() || self.may_be_denied_in_error()
+        if decision.is_allowed()
+            || decision.is_local()
+            || decision.banned_for().is_some()
+            || self.may_be_denied_in_error()
         {
             return decision;
         }

@@ -1,11 +1,15 @@
 //! The guard: a store behind a deadline, with an answer for when the store has none.
 
 mod apart;
+mod breaker;
 mod builder;
 mod charges;
 mod charging;
 mod claims;
 mod escalation;
+mod health;
+mod in_flight;
+mod local;
 mod outage;
 mod policies;
 mod request;
@@ -24,7 +28,11 @@ use std::{
 
 use self::{
     apart::{are_of_several_keys, one_after_the_other},
+    breaker::Breaker,
+    builder::Settings,
     claims::{Claims, NameConflict},
+    in_flight::InFlight,
+    local::Local,
     outage::Outage,
     waiting::Queues,
 };
@@ -34,6 +42,7 @@ pub use self::policies::AskedPolicy;
 use self::policies::Policies;
 pub use self::{
     builder::{BuildError, RateGuardBuilder},
+    health::Health,
     outage::Failures,
     request::Request,
     reservation::Reservation,
@@ -74,6 +83,11 @@ struct Shared {
     store: Box<dyn Store>,
     deadline: Duration,
     on_error: OnError,
+    /// After so long, those who would pass are refused.
+    closed_after: Option<Duration>,
+    breaker: Breaker,
+    in_flight: InFlight,
+    local: Local,
     secret: Option<KeySecret>,
     policies: Policies,
     /// For the side of HTTP, which alone reads them.
@@ -93,15 +107,7 @@ impl RateGuard {
     }
 
     pub(crate) fn in_memory_with(store: MemoryStore) -> Self {
-        let store = Box::new(store);
-        Self::new(
-            store,
-            builder::DEFAULT_DEADLINE,
-            OnError::default(),
-            None,
-            Policies::default(),
-            HttpSettings::default(),
-        )
+        Self::new(Settings { store: Box::new(store), ..Settings::default() })
     }
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
@@ -123,18 +129,16 @@ impl RateGuard {
         RateGuardBuilder::in_memory()
     }
 
-    fn new(
-        store: Box<dyn Store>,
-        deadline: Duration,
-        on_error: OnError,
-        secret: Option<KeySecret>,
-        policies: Policies,
-        http: HttpSettings,
-    ) -> Self {
+    fn new(settings: Settings) -> Self {
+        let Settings { store, deadline, on_error, secret, policies, http, .. } = settings;
         let shared = Shared {
             store,
             deadline,
             on_error,
+            closed_after: settings.closed_after,
+            breaker: Breaker::default(),
+            in_flight: InFlight::new(settings.max_in_flight),
+            local: Local::new(settings.replicas),
             secret,
             policies,
             http,
@@ -157,17 +161,34 @@ impl RateGuard {
             Operation::Charge => self.charge(charges).await,
             _ => self.ask(operation, charges, self.shared.deadline).await,
         };
-        answer.map_err(|cause| match operation {
-            Operation::Check => self.unavailable(cause, on_error()),
-            // No request passes or is refused by it.
-            _ => Unavailable::new(cause, on_error()),
-        })
+        let outage = &self.shared.outage;
+        match answer {
+            Ok(verdict) => {
+                outage.answered();
+                Ok(verdict)
+            }
+            Err(cause) => {
+                outage.unanswered();
+                Err(match operation {
+                    Operation::Check => self.unavailable(cause, on_error()),
+                    // No request passes or is refused by it.
+                    _ => Unavailable::new(cause, self.on_error_now(on_error())),
+                })
+            }
+        }
     }
 
     /// A check was left unanswered.
     fn unavailable(&self, cause: StoreError, on_error: OnError) -> Unavailable {
+        let on_error = self.on_error_now(on_error);
         self.shared.outage.record(cause, on_error);
         Unavailable::new(cause, on_error)
+    }
+
+    /// What happens without an answer, for as long as there has been none.
+    fn on_error_now(&self, on_error: OnError) -> OnError {
+        let is_over = |grace| self.shared.outage.lasts().is_some_and(|lasts| lasts > grace);
+        if self.shared.closed_after.is_some_and(is_over) { OnError::Closed } else { on_error }
     }
 
     async fn ask(
@@ -196,10 +217,14 @@ impl RateGuard {
         answer: impl Future<Output = Result<Verdict, StoreError>>,
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
+        let entered = self.shared.breaker.enter()?;
+        let _place = self.shared.in_flight.enter()?;
+        let answer = tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
             self.shared.store.missed_deadline();
             Err(StoreError::Timeout)
-        })
+        });
+        entered.ended(&answer);
+        answer
     }
 
     /// The store that it counts in.

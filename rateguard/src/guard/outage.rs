@@ -18,11 +18,19 @@ pub struct Failures {
     pub open: u64,
     /// Requests that were refused unchecked (fail closed).
     pub closed: u64,
+    /// Requests that were decided on in memory.
+    pub local: u64,
 }
 
 pub(super) struct Outage {
     open: Outcome,
     closed: Outcome,
+    local: Outcome,
+    /// When the guard was made.
+    start: Instant,
+    /// Milliseconds after that, when the first check of those was left unanswered that have been since the last answer; 0 if
+    /// none has.
+    since: AtomicU64,
 }
 
 /// What became of the requests.
@@ -36,12 +44,40 @@ impl Outage {
     pub(super) fn new() -> Self {
         let outcome =
             || Outcome { count: AtomicU64::new(0), lines: StoreError::ALL.map(|_| Line::new()) };
-        Self { open: outcome(), closed: outcome() }
+        Self {
+            open: outcome(),
+            closed: outcome(),
+            local: outcome(),
+            start: Instant::now(),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    /// The store has answered.
+    pub(super) fn answered(&self) {
+        if self.since.load(Relaxed) != 0 {
+            self.since.store(0, Relaxed);
+        }
+    }
+
+    /// The store has left something unanswered.
+    pub(super) fn unanswered(&self) {
+        if self.since.load(Relaxed) == 0 {
+            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.since.store(now.max(1), Relaxed);
+        }
+    }
+
+    /// For how long the store has left everything unanswered, if it has.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        let since = Some(self.since.load(Relaxed)).filter(|since| *since != 0)?;
+        Some(self.start.elapsed().saturating_sub(Duration::from_millis(since)))
     }
 
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
         let (outcome, word) = match on_error {
             OnError::Closed => (&self.closed, "refused"),
+            OnError::Local => (&self.local, "decided on in memory"),
             _ => (&self.open, "passed unchecked"),
         };
         outcome.count.fetch_add(1, Relaxed);
@@ -49,13 +85,15 @@ impl Outage {
         if let Some(requests) = outcome.lines[cause as usize].say() {
             log::warn!(
                 target: "rateguard",
-                "no rate limit decision: {cause}; {requests} requests {word} since the last line like this"
+                "no answer from the store: {cause}; {requests} requests {word} since the last line like this"
             );
         }
     }
 
     pub(super) fn failures(&self) -> Failures {
-        Failures { open: self.open.count.load(Relaxed), closed: self.closed.count.load(Relaxed) }
+        let [open, closed, local] =
+            [&self.open, &self.closed, &self.local].map(|outcome| outcome.count.load(Relaxed));
+        Failures { open, closed, local }
     }
 }
 
@@ -125,6 +163,7 @@ mod tests {
         outage.record(StoreError::Timeout, OnError::Open);
         outage.record(StoreError::Timeout, OnError::Open);
         outage.record(StoreError::Unreachable, OnError::Closed);
-        assert_eq!(outage.failures(), Failures { open: 2, closed: 1 });
+        outage.record(StoreError::Unreachable, OnError::Local);
+        assert_eq!(outage.failures(), Failures { open: 2, closed: 1, local: 1 });
     }
 }

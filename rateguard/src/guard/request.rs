@@ -170,30 +170,52 @@ impl<'a> Request<'a> {
     /// The same for one who waits: being denied meanwhile is no offence.
     pub(super) async fn try_to_reserve(&self) -> Result<Reservation, Unavailable> {
         let charges = self.charges(Operation::Check);
-        let (decision, verdict) = self.apply_to(&charges, Operation::Check).await?;
+        let Applied { decision, verdict, shares } =
+            self.apply_to(&charges, Operation::Check).await?;
         let (on_error, receipts) = (self.on_error(), verdict.receipts());
+        let charges = shares.unwrap_or(charges);
         Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
 
     async fn apply(&self, operation: Operation) -> Result<Decision, Unavailable> {
-        Ok(self.apply_to(&self.charges(operation), operation).await?.0)
+        Ok(self.apply_to(&self.charges(operation), operation).await?.decision)
     }
 
-    async fn apply_to(
+    async fn apply_to<'b>(
         &self,
-        charges: &[OfLimit<'_>],
+        charges: &[OfLimit<'b>],
         operation: Operation,
-    ) -> Result<(Decision, Verdict), Unavailable> {
+    ) -> Result<Applied<'b>, Unavailable> {
         let charge_list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
-        let verdict = self.guard.apply(operation, &charge_list, || self.on_error()).await?;
-        let decision = self.decision(charges, &verdict);
+        let local = &self.guard.shared.local;
+        let applied = match self.guard.apply(operation, &charge_list, || self.on_error()).await {
+            Ok(verdict) => {
+                let takes = matches!(operation, Operation::Check | Operation::Charge);
+                if takes && verdict.is_allowed() && self.on_error() == OnError::Local {
+                    local.remember(&charge_list);
+                }
+                Applied { decision: self.decision(charges, &verdict), verdict, shares: None }
+            }
+            Err(unavailable) if unavailable.is_local() => {
+                let shares: SmallVec<[OfLimit<'b>; 1]> = charges
+                    .iter()
+                    .map(|it| OfLimit { charge: local.share(&it.charge), ..*it })
+                    .collect();
+                let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
+                let verdict = local.apply(operation, &list);
+                let decision = self.decision(&shares, &verdict).locally();
+                Applied { decision, verdict, shares: Some(shares) }
+            }
+            Err(unavailable) => return Err(unavailable),
+        };
+        let decision = &applied.decision;
         if operation == Operation::Check && !decision.is_allowed() {
             log::debug!(
                 target: "rateguard",
                 "denied by `{}`, {}", decision.policy(), decision.quota()
             );
         }
-        Ok((decision, verdict))
+        Ok(applied)
     }
 
     pub(super) fn guard(&self) -> &'a RateGuard {
@@ -208,9 +230,20 @@ impl<'a> Request<'a> {
     pub(super) fn on_error(&self) -> OnError {
         let of_guard = self.guard.shared.on_error;
         let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(of_guard);
-        let is_closed = self.limits.iter().any(|asked| own(asked) == OnError::Closed);
-        if is_closed { OnError::Closed } else { OnError::Open }
+        let is_any = |on_error| self.limits.iter().any(|asked| own(asked) == on_error);
+        [OnError::Closed, OnError::Local]
+            .into_iter()
+            .find(|it| is_any(*it))
+            .unwrap_or(OnError::Open)
     }
+}
+
+/// What came of an operation.
+struct Applied<'a> {
+    decision: Decision,
+    verdict: Verdict,
+    /// What was asked for instead in memory, if the store did not answer.
+    shares: Option<SmallVec<[OfLimit<'a>; 1]>>,
 }
 
 /// The usual requests: one unit of one key.

@@ -177,13 +177,19 @@ impl Reservation {
             return Ok(());
         }
         let on_error = self.on_error;
-        let verdict = self.guard.apply(operation, &charges, || on_error).await?;
+        let is_local = self.decision.is_local();
+        let verdict = if is_local {
+            self.guard.shared.local.apply(operation, &charges)
+        } else {
+            self.guard.apply(operation, &charges, || on_error).await?
+        };
         let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();
         for ((place, charge), level) in places.into_iter().zip(&charges).zip(verdict.levels()) {
             let name = self.taken[place].policy.clone();
             standings[place] = Standing::new(name, charge, level);
         }
-        self.decision = Decision::new(self.decision.is_allowed(), standings);
+        let decision = Decision::new(self.decision.is_allowed(), standings);
+        self.decision = if is_local { decision.locally() } else { decision };
         Ok(())
     }
 }

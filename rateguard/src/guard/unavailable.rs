@@ -28,6 +28,11 @@ impl Unavailable {
         }
     }
 
+    /// Whether it is to be decided in memory instead.
+    pub(super) fn is_local(&self) -> bool {
+        self.on_error == OnError::Local
+    }
+
     /// Why the store did not answer.
     #[must_use]
     pub fn cause(&self) -> StoreError {

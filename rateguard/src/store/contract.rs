@@ -56,6 +56,15 @@ pub trait Store: Send + Sync {
     /// What is answered [later](Answer::Later) has not begun before it is polled.
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a>;
 
+    /// Whether it could answer now, as far as it knows without asking anybody.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// An answer was given up because the deadline had passed, so that the store can look after its connection.
     fn missed_deadline(&self) {}
 }
@@ -63,6 +72,10 @@ pub trait Store: Send + Sync {
 impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
         (**self).apply(operation, charges)
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        (**self).health()
     }
 
     fn missed_deadline(&self) {

@@ -26,13 +26,15 @@ pub enum StoreError {
     Cluster,
     /// The store cannot decide on these keys in one step. A guard then asks for one key after the other.
     Apart,
+    /// Too many checks wait for the store already.
+    Overloaded,
     /// The server answered something else than a decision.
     Unintelligible,
 }
 
 impl StoreError {
     /// All of them, for a counter each.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Disconnected,
@@ -43,6 +45,7 @@ impl StoreError {
         Self::OutOfMemory,
         Self::Cluster,
         Self::Apart,
+        Self::Overloaded,
         Self::Unintelligible,
     ];
 }
@@ -62,6 +65,7 @@ impl fmt::Display for StoreError {
             Self::OutOfMemory => "the server has no memory left",
             Self::Cluster => "the server is part of a cluster, which is not supported",
             Self::Apart => "the store cannot decide on these keys in one step",
+            Self::Overloaded => "too many checks wait for the store",
             Self::Unintelligible => "the server answered something else than a decision",
         })
     }

@@ -61,6 +61,14 @@ impl Store for FaultyStore {
         }
     }
 
+    fn health(&self) -> Result<(), StoreError> {
+        match *self.fault.lock().unwrap_or_else(PoisonError::into_inner) {
+            Fault::None => self.store.health(),
+            Fault::Fails(cause) => Err(cause),
+            Fault::Hangs => Err(StoreError::Timeout),
+        }
+    }
+
     fn missed_deadline(&self) {
         self.store.missed_deadline();
     }

@@ -52,7 +52,10 @@ impl<'a> Script<'a> {
         for charge in charges {
             command.arg(charge.bucket.storage_key(&self.prefix));
         }
-        command.arg(format!("{operation:?}").to_lowercase()).arg(format!("call-{}", self.calls));
+        command
+            .arg(format!("{operation:?}").to_lowercase())
+            .arg(format!("call-{}", self.calls))
+            .arg(0);
         for charge in charges {
             let (units, refill) = charge.quota.token();
             let [call, at, _] = charge.receipt.words();

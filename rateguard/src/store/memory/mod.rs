@@ -65,7 +65,7 @@ impl MemoryStore {
         self
     }
 
-    fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
+    pub(crate) fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
         let seats: SmallVec<[Seat; 1]> = charges
             .iter()
             .map(|charge| Seat::of(charge.bucket, &self.hasher, self.shards.len()))

@@ -50,6 +50,7 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         | StoreError::OutOfMemory
         | StoreError::Cluster
         | StoreError::Apart
+        | StoreError::Overloaded
         | StoreError::Unintelligible => false,
     }
 }

@@ -123,6 +123,15 @@ impl Link {
         }
     }
 
+    /// Whether there is a live connection.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        match &*self.state.borrow() {
+            State::Up(_) => Ok(()),
+            State::Down(cause) => Err(*cause),
+            State::Connecting => Err(StoreError::Unreachable),
+        }
+    }
+
     /// A check failed on the connection of this generation.
     pub(super) fn failed(&self, generation: u64, cause: StoreError) {
         if calls_for_a_new_connection(cause) {

@@ -3,18 +3,20 @@
 mod error;
 mod link;
 mod script;
+mod server_clock;
 mod url;
 
 use std::{
     hash::{BuildHasher, RandomState},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use self::url::RedisUrlError;
 use self::{
     link::Link,
     script::{CallName, Decide},
+    server_clock::ServerClock,
 };
 use super::{Answer, Charge, Operation, Store, StoreError, Verdict};
 use crate::BuildError;
@@ -24,6 +26,8 @@ pub(crate) struct RedisStore {
     link: Link,
     script: Decide,
     names: CallNames,
+    deadline: Duration,
+    clock: ServerClock,
 }
 
 impl RedisStore {
@@ -31,7 +35,8 @@ impl RedisStore {
     pub(crate) fn open(url: &str, prefix: String, deadline: Duration) -> Result<Self, BuildError> {
         let server = url::parse(url).map_err(BuildError::Url)?;
         let link = Link::open(server, deadline).map_err(BuildError::Thread)?;
-        Ok(Self { prefix, link, script: Decide::new(), names: CallNames::new() })
+        let (script, names, clock) = (Decide::new(), CallNames::new(), ServerClock::new());
+        Ok(Self { prefix, link, script, names, deadline, clock })
     }
 
     async fn decide(
@@ -39,22 +44,37 @@ impl RedisStore {
         operation: Operation,
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
+        let asked = Instant::now();
         let mut live = self.link.live().await?;
         let keys: Vec<_> =
             charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
-        let name = self.names.next();
-        let reply = self.script.call(&mut live.connection, operation, &keys, charges, name).await;
-        reply.map_err(|error| {
-            let cause = error::classify(&error);
-            self.link.failed(live.generation, cause);
-            cause
-        })
+        // If its clock was set forward, the server finds late what is not, and says what time it is.
+        for _ in 0..2 {
+            let (name, sent) = (self.names.next(), Instant::now());
+            let latest = self.clock.at(asked + self.deadline);
+            let connection = &mut live.connection;
+            let reply = self.script.call(connection, operation, &keys, charges, name, latest).await;
+            let reply = reply.map_err(|error| {
+                let cause = error::classify(&error);
+                self.link.failed(live.generation, cause);
+                cause
+            })?;
+            self.clock.heard(reply.now, sent);
+            if let Some(verdict) = reply.verdict {
+                return Ok(verdict);
+            }
+        }
+        Err(StoreError::Timeout)
     }
 }
 
 impl Store for RedisStore {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
         Answer::Later(Box::pin(self.decide(operation, charges)))
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.link.health()
     }
 
     fn missed_deadline(&self) {

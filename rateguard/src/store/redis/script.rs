@@ -32,7 +32,7 @@ impl Decide {
         Self { hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
-    /// Does this to the charges, whose keys these are.
+    /// Does this to the charges, whose keys these are, unless it is later than `latest` on the server's clock.
     pub(super) async fn call(
         &self,
         connection: &mut MultiplexedConnection,
@@ -40,10 +40,12 @@ impl Decide {
         keys: &[String],
         charges: &[Charge<'_>],
         name: CallName,
-    ) -> RedisResult<Verdict> {
+        latest: i64,
+    ) -> RedisResult<Reply> {
         let call = |command: &str, script: &str| {
             let mut command = redis::cmd(command);
-            command.arg(script).arg(keys.len()).arg(keys).arg(word(operation)).arg(name.text());
+            command.arg(script).arg(keys.len()).arg(keys);
+            command.arg(word(operation)).arg(name.text()).arg(latest);
             for charge in charges {
                 write_charge(&mut command, charge);
             }
@@ -57,9 +59,22 @@ impl Decide {
             }
             reply => reply?,
         };
-        verdict(operation, charges, name, &reply)
-            .ok_or_else(|| (ErrorKind::UnexpectedReturnType, "not a decision").into())
+        if let [-1, now] = *reply {
+            return Ok(Reply { now, verdict: None });
+        }
+        match (verdict(operation, charges, name, &reply), reply.get(1)) {
+            (Some(verdict), Some(now)) => Ok(Reply { now: *now, verdict: Some(verdict) }),
+            _ => Err((ErrorKind::UnexpectedReturnType, "not a decision").into()),
+        }
     }
+}
+
+/// What the script replied.
+pub(super) struct Reply {
+    /// When, by the server's clock.
+    pub(super) now: i64,
+    /// `None` if it was too late to do anything.
+    pub(super) verdict: Option<Verdict>,
 }
 
 fn word(operation: Operation) -> &'static str {

@@ -1,0 +1,279 @@
+//! Keeps checks away from a store that does not answer, so that its silence costs nobody the deadline again and again.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::StoreError;
+
+/// So many failures in a row, and nothing else between them, mean that the next check would fail, too.
+const FAILURES: u32 = 5;
+/// The first pause; it doubles with each probe that fails.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause, and so about the longest time for which a store that is back goes unnoticed.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A circuit breaker. Closed, it lets all checks through; open, none; and after a pause a single one, the probe, whose
+/// outcome closes it or opens it for another pause.
+#[derive(Default)]
+pub(super) struct Breaker {
+    /// Failures since the last success.
+    failures: AtomicU32,
+    /// Whether there is something to look up in `open`.
+    is_open: AtomicBool,
+    open: Mutex<Open>,
+}
+
+struct Open {
+    cause: StoreError,
+    /// `None` while a probe is under way.
+    until: Option<Instant>,
+    pause: Duration,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { cause: StoreError::Unreachable, until: None, pause: FIRST_PAUSE }
+    }
+}
+
+impl Breaker {
+    /// Lets a check through, or says why not.
+    pub(super) fn enter(&self) -> Result<Entered<'_>, StoreError> {
+        self.enter_at(Instant::now)
+    }
+
+    fn enter_at(&self, now: impl Fn() -> Instant) -> Result<Entered<'_>, StoreError> {
+        if !self.is_open.load(Relaxed) {
+            return Ok(Entered { breaker: self, is_probe: false });
+        }
+        let mut open = self.lock();
+        if !self.is_open.load(Relaxed) {
+            return Ok(Entered { breaker: self, is_probe: false });
+        }
+        match open.until {
+            Some(until) if until <= now() => {
+                open.until = None;
+                Ok(Entered { breaker: self, is_probe: true })
+            }
+            _ => Err(open.cause),
+        }
+    }
+
+    /// Why it is open, if it is.
+    pub(super) fn open(&self) -> Option<StoreError> {
+        self.is_open.load(Relaxed).then(|| self.lock().cause)
+    }
+
+    fn succeeded(&self) {
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+        }
+        if self.is_open.load(Relaxed) {
+            // The store answers; whose check has found it out does not matter.
+            let mut open = self.lock();
+            *open = Open::default();
+            self.is_open.store(false, Relaxed);
+        }
+    }
+
+    fn failed(&self, cause: StoreError, is_probe: bool, now: Instant) {
+        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        if !is_probe && failures < FAILURES {
+            return;
+        }
+        let mut open = self.lock();
+        if is_probe {
+            open.pause = (2 * open.pause).min(LONGEST_PAUSE);
+        } else if self.is_open.load(Relaxed) {
+            // It began before it was opened.
+            return;
+        }
+        open.cause = cause;
+        open.until = Some(now + jittered(open.pause));
+        self.is_open.store(true, Relaxed);
+    }
+
+    /// A probe was given up: the next check is one.
+    fn abandoned(&self, now: Instant) {
+        let mut open = self.lock();
+        if open.until.is_none() {
+            open.until = Some(now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // An assignment cannot be left half done.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A check that was let through. If it is dropped without an outcome, it says nothing about the store.
+pub(super) struct Entered<'a> {
+    breaker: &'a Breaker,
+    is_probe: bool,
+}
+
+impl Entered<'_> {
+    /// Tells how it went.
+    pub(super) fn ended<T>(self, answer: &Result<T, StoreError>) {
+        self.ended_at(answer, Instant::now());
+    }
+
+    fn ended_at<T>(mut self, answer: &Result<T, StoreError>, now: Instant) {
+        match answer {
+            Err(cause) if is_of_the_store(*cause) => {
+                self.breaker.failed(*cause, self.is_probe, now)
+            }
+            // It has answered, if only that these keys cannot be decided on.
+            _ => self.breaker.succeeded(),
+        }
+        self.is_probe = false;
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.breaker.abandoned(Instant::now());
+        }
+    }
+}
+
+/// Whether other checks would fail for the same cause.
+fn is_of_the_store(cause: StoreError) -> bool {
+    match cause {
+        StoreError::Timeout
+        | StoreError::Unreachable
+        | StoreError::Disconnected
+        | StoreError::Authentication
+        | StoreError::NotReady
+        | StoreError::Busy => true,
+        // Of one key or one slot, or of writes alone; or it is we who are busy.
+        StoreError::Permission
+        | StoreError::OutOfMemory
+        | StoreError::Cluster
+        | StoreError::Apart
+        | StoreError::Overloaded
+        | StoreError::Unintelligible => false,
+    }
+}
+
+/// A pause up to a fifth shorter or longer, so that many servers do not ask at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(pause) as f64 / u64::MAX as f64;
+    pause.mul_f64(0.8 + 0.4 * random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD: Result<(), StoreError> = Err(StoreError::Timeout);
+    const ALIVE: Result<(), StoreError> = Ok(());
+
+    fn enter(breaker: &Breaker, now: Instant) -> Result<Entered<'_>, StoreError> {
+        breaker.enter_at(|| now)
+    }
+
+    fn opened(now: Instant) -> Breaker {
+        let breaker = Breaker::default();
+        for _ in 0..FAILURES {
+            enter(&breaker, now).unwrap().ended_at(&DEAD, now);
+        }
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_no_others() {
+        let now = Instant::now();
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            for _ in 1..FAILURES {
+                enter(&breaker, now).unwrap().ended_at(&DEAD, now);
+            }
+            enter(&breaker, now).unwrap().ended_at(&ALIVE, now);
+        }
+        // What is wrong with one key is not wrong with the store.
+        for _ in 0..100 {
+            let entered = enter(&breaker, now).unwrap();
+            entered.ended_at::<()>(&Err(StoreError::Unintelligible), now);
+        }
+        assert!(enter(&breaker, now).is_ok());
+        let breaker = opened(now);
+        assert_eq!(enter(&breaker, now).err(), Some(StoreError::Timeout));
+        assert_eq!(breaker.open(), Some(StoreError::Timeout));
+    }
+
+    #[test]
+    fn after_a_pause_one_check_is_the_probe_and_its_outcome_counts() {
+        let mut now = Instant::now();
+        let breaker = opened(now);
+        for longest in [60, 120, 240, 300, 300] {
+            let long = Duration::from_millis(longest);
+            now += long;
+            let probe = enter(&breaker, now).unwrap();
+            assert!((0..100).all(|_| enter(&breaker, now).is_err()), "there is one");
+            probe.ended_at(&DEAD, now);
+            assert!(enter(&breaker, now).is_err());
+        }
+        now += Duration::from_millis(300);
+        enter(&breaker, now).unwrap().ended_at(&ALIVE, now);
+        assert!((0..100).all(|_| enter(&breaker, now).is_ok()));
+        assert_eq!(breaker.open(), None);
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_says_nothing() {
+        let now = Instant::now();
+        let breaker = opened(now);
+        let later = now + Duration::from_millis(60);
+        drop(enter(&breaker, later).unwrap());
+        // By then, the time at which it was given up is over.
+        let probe = enter(&breaker, later + Duration::from_secs(60)).unwrap();
+        assert!(enter(&breaker, later + Duration::from_secs(60)).is_err());
+        probe.ended_at(&ALIVE, later);
+    }
+
+    #[test]
+    fn checks_that_began_before_it_was_opened_change_nothing_by_failing() {
+        let now = Instant::now();
+        let breaker = Breaker::default();
+        let all: Vec<_> = (0..1_000).map(|_| enter(&breaker, now).unwrap()).collect();
+        for one in all {
+            one.ended_at(&DEAD, now);
+        }
+        assert!(enter(&breaker, now + Duration::from_millis(60)).is_ok());
+        // One that succeeds closes it.
+        let breaker = Breaker::default();
+        let [slow, others @ ..] =
+            [(); FAILURES as usize + 1].map(|()| enter(&breaker, now).unwrap());
+        for one in others {
+            one.ended_at(&DEAD, now);
+        }
+        slow.ended_at(&ALIVE, now);
+        assert!(enter(&breaker, now).is_ok());
+    }
+
+    #[test]
+    fn of_many_threads_one_probes() {
+        let breaker = opened(Instant::now());
+        let later = Instant::now() + Duration::from_secs(1);
+        for _ in 0..200 {
+            let probes: Vec<_> = std::thread::scope(|scope| {
+                let ask = || enter(&breaker, later).ok();
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(probes.len(), 1);
+            for probe in probes {
+                probe.ended_at(&DEAD, later - Duration::from_secs(2));
+            }
+        }
+    }
+}

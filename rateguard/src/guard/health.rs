@@ -1,0 +1,55 @@
+//! How the store is.
+
+use std::time::Duration;
+
+use super::RateGuard;
+use crate::StoreError;
+
+/// How a guard's store is, for readiness probes.
+///
+/// ```
+/// # use actix_web::{HttpResponse, get, web};
+/// # use rateguard::RateGuard;
+/// #[get("/ready")]
+/// async fn ready(guard: web::Data<RateGuard>) -> HttpResponse {
+///     match guard.health().cause() {
+///         None => HttpResponse::Ok().body("ready\n"),
+///         Some(cause) => HttpResponse::ServiceUnavailable().body(format!("limits: {cause}\n")),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    cause: Option<StoreError>,
+    lasts: Option<Duration>,
+}
+
+impl Health {
+    /// Whether the store answers, as far as is known.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.cause.is_none()
+    }
+
+    /// Why the store does not answer, if it does not.
+    #[must_use]
+    pub fn cause(&self) -> Option<StoreError> {
+        self.cause
+    }
+
+    /// For how long checks have been left unanswered, if the last one was.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Duration> {
+        self.lasts
+    }
+}
+
+impl RateGuard {
+    /// How the store is, without asking it: what its connection and the last checks have shown.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let shared = &self.shared;
+        let cause = shared.breaker.open().or_else(|| shared.store.health().err());
+        Health { cause, lasts: shared.outage.lasts() }
+    }
+}

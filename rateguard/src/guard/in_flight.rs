@@ -1,0 +1,53 @@
+//! How many checks may wait for the store at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::StoreError;
+
+pub(super) struct InFlight {
+    max: usize,
+    now: AtomicUsize,
+}
+
+impl InFlight {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, now: AtomicUsize::new(0) }
+    }
+
+    /// A place, until it is dropped.
+    pub(super) fn enter(&self) -> Result<Place<'_>, StoreError> {
+        // Taken before it is looked at, so that no two take the last.
+        let place = Place(self);
+        if self.now.fetch_add(1, Relaxed) >= self.max {
+            Err(StoreError::Overloaded)
+        } else {
+            Ok(place)
+        }
+    }
+}
+
+pub(super) struct Place<'a>(&'a InFlight);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let in_flight = InFlight::new(2);
+        for _ in 0..3 {
+            let places = [in_flight.enter(), in_flight.enter()];
+            assert!(places.iter().all(Result::is_ok));
+            for _ in 0..10 {
+                assert_eq!(in_flight.enter().err(), Some(StoreError::Overloaded));
+            }
+        }
+        assert_eq!(in_flight.now.load(Relaxed), 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! Deciding in memory while the store does not answer.
+
+use smallvec::SmallVec;
+
+use crate::{
+    MemoryStore, Quota,
+    store::{Charge, Operation, Verdict},
+};
+
+/// This process's share of the limits, and what it has seen of late.
+pub(super) struct Local {
+    store: MemoryStore,
+    replicas: u32,
+}
+
+impl Local {
+    pub(super) fn new(replicas: u32) -> Self {
+        Self { store: MemoryStore::new(), replicas: replicas.max(1) }
+    }
+
+    /// The charge under this process's share of its quota, of which no more is asked than it ever has.
+    pub(super) fn share<'a>(&self, charge: &Charge<'a>) -> Charge<'a> {
+        // A ban is no quota to be shared.
+        let quota = if charge.is_gate { charge.quota } else { share(charge.quota, self.replicas) };
+        let mut share = *charge;
+        share.quota = quota;
+        share.cost = charge.cost.min(quota.max_cost());
+        share
+    }
+
+    pub(super) fn apply(&self, operation: Operation, shares: &[Charge<'_>]) -> Verdict {
+        self.store.apply_now(operation, shares)
+    }
+
+    /// Keeps in mind what the store has admitted, so that nobody begins anew when it goes.
+    pub(super) fn remember(&self, charges: &[Charge<'_>]) {
+        let taken: SmallVec<[Charge<'_>; 1]> =
+            charges.iter().filter(|it| it.taken() > 0).map(|it| self.share(it)).collect();
+        if !taken.is_empty() {
+            self.store.apply_now(Operation::Charge, &taken);
+        }
+    }
+}
+
+/// A part of the quota, rounded down, but at least one at once.
+fn share(quota: Quota, replicas: u32) -> Quota {
+    let part = |number: u32| (number / replicas).max(1);
+    let share = Quota::new(part(quota.limit()), quota.window())
+        .and_then(|share| share.with_algorithm(quota.algorithm()))
+        .and_then(|share| {
+            if quota.capacity() == quota.limit() {
+                Ok(share)
+            } else {
+                share.with_burst(part(quota.capacity()))
+            }
+        });
+    // What a token bucket cannot count exactly is counted as it is.
+    share.unwrap_or(quota)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_no_more_than_the_whole_and_at_least_one() {
+        for (whole, replicas, part) in [
+            ("100/minute", 1, "100/minute"),
+            ("100/minute", 3, "33/minute"),
+            ("2/minute", 3, "1/minute"),
+            ("7/second fixed_window", 2, "3/second fixed_window"),
+            ("100/second token_bucket burst 20", 4, "25/second token_bucket burst 5"),
+            ("10/second sliding_window_counter", 4, "2/second sliding_window_counter"),
+        ] {
+            assert_eq!(share(whole.parse().unwrap(), replicas), part.parse().unwrap(), "{whole}");
+        }
+    }
+}
