@@ -75,8 +75,8 @@ use proc_macro::TokenStream;
 ///
 /// - `name = "login"`: the name of the limit in keys and logs. By default the module, the type if it is in an `impl`,
 ///   and the function. Limits of one name and one guard share their counts and have to have the same quota.
-/// - `on_error = "open" | "closed"`: what happens when the store does not answer: let pass, or answer 503. By
-///   default what the guard says.
+/// - `on_error = "open" | "closed" | "local"`: what happens when the store does not answer: let pass, answer 503, or decide
+///   in this process's memory. By default what the guard says.
 /// - `on_denied = my_answer`: a function's path, or a closure over `&HttpRequest` and `&Decision`, that answers denied
 ///   requests with an `HttpResponse`. The numbers are written over it.
 /// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a

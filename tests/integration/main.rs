@@ -24,6 +24,7 @@ mod calm;
 mod conformance;
 mod counter_error;
 mod decisions;
+mod deployments;
 mod exemptions;
 mod faults;
 mod fuzzing;

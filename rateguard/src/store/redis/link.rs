@@ -195,6 +195,10 @@ impl Keeper {
 
     /// Lends the connection to the checks until it is of no more use, and says why.
     async fn lend(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
+        // A server that became a replica answers denials from its copy, and does not say so.
+        if let Err(cause) = self.test(connection.clone()).await {
+            return cause;
+        }
         let live = Live { connection: connection.clone(), generation };
         self.state.send_replace(State::Up(live));
         loop {
@@ -211,10 +215,11 @@ impl Keeper {
         }
     }
 
-    /// Whether the connection answers.
+    /// Whether the connection answers, and leads to a primary. A user who may not ask for the role gets an answer, too.
     async fn test(&self, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
-        let ping = redis::cmd("PING");
-        match timeout(self.deadline, ping.query_async::<Value>(&mut connection)).await {
+        let role = redis::cmd("ROLE");
+        match timeout(self.deadline, role.query_async::<Value>(&mut connection)).await {
+            Ok(Ok(role)) if is_replica(&role) => Err(StoreError::NotReady),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => match classify(&error) {
                 cause if calls_for_a_new_connection(cause) => Err(cause),
@@ -224,6 +229,16 @@ impl Keeper {
             Err(_) => Err(StoreError::Timeout),
         }
     }
+}
+
+fn is_replica(role: &Value) -> bool {
+    let Value::Array(role) = role else { return false };
+    let name = match role.first() {
+        Some(Value::BulkString(name)) => name.as_slice(),
+        Some(Value::SimpleString(name)) => name.as_bytes(),
+        _ => b"",
+    };
+    [b"slave".as_slice(), b"replica"].contains(&name)
 }
 
 /// Why the pool has no connection.

@@ -4,11 +4,11 @@ use std::{error::Error, fmt};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// Reads `redis://[user][:password@]host[:port][/database]`.
+/// Reads `redis://[user][:password@]host[:port][/database]`, or `redis+unix:///path[?db=database]`.
 pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some("redis") => {}
+        Some("redis" | "redis+unix") => {}
         Some("rediss") => return Err(RedisUrlError::Tls),
         _ => return Err(RedisUrlError::Scheme),
     }
@@ -20,6 +20,7 @@ pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
             let tcp = info.tcp_settings().clone().set_nodelay(true);
             Ok(info.set_tcp_settings(tcp))
         }
+        ConnectionAddr::Unix(_) => Ok(info),
         _ => Err(RedisUrlError::Scheme),
     }
 }
@@ -28,7 +29,7 @@ pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
-    /// It does not begin with `redis://`.
+    /// It begins neither with `redis://` nor with `redis+unix://`.
     Scheme,
     /// It begins with `rediss://`.
     Tls,
@@ -39,7 +40,7 @@ pub enum RedisUrlError {
 impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "the URL has to begin with redis://",
+            Self::Scheme => "the URL has to begin with redis:// or redis+unix://",
             Self::Tls => "rediss:// (TLS) is not supported yet; use redis://",
             Self::Malformed => {
                 "the URL is not redis://[user][:password@]host[:port][/database]; characters such as / @ # in a password are percent-encoded"
