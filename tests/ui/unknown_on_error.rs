@@ -1,6 +1,6 @@
 use rateguard::rate_limit;
 
-#[rate_limit(rate = "5/minute", on_error = "local")]
+#[rate_limit(rate = "5/minute", on_error = "shut")]
 async fn handler() -> &'static str {
     "ok"
 }
