@@ -38,6 +38,8 @@ pub use http::{
     UserId, key,
 };
 pub use policy::{Policy, PolicyError};
+#[cfg(feature = "tls")]
+pub use store::redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;
 pub use store::{error::StoreError, memory::MemoryStore};

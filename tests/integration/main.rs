@@ -51,6 +51,7 @@ mod sessions;
 mod several;
 mod spellings;
 mod spoofing;
+mod tls;
 mod traces;
 mod ui;
 mod verbs;

@@ -6,7 +6,7 @@ use rateguard_grammar::{NameError, check_name};
 
 use super::{RateGuard, policies::Policies};
 #[cfg(feature = "redis")]
-use crate::store::redis::{RedisStore, RedisUrlError};
+use crate::store::redis::{RedisStore, RedisUrlError, Server};
 use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
 
 const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
@@ -63,9 +63,7 @@ impl Default for Settings {
 enum StoreChoice {
     Own(Box<dyn Store>),
     #[cfg(feature = "redis")]
-    Redis {
-        url: String,
-    },
+    Redis(Server),
 }
 
 impl RateGuardBuilder {
@@ -75,7 +73,7 @@ impl RateGuardBuilder {
 
     #[cfg(feature = "redis")]
     pub(super) fn redis(url: String) -> Self {
-        Self::new(StoreChoice::Redis { url })
+        Self::new(StoreChoice::Redis(Server::new(url)))
     }
 
     fn new(store: StoreChoice) -> Self {
@@ -97,6 +95,16 @@ impl RateGuardBuilder {
     /// Counts in this store: a [`MemoryStore`] with settings of its own, or any other [`Store`].
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = StoreChoice::Own(Box::new(store));
+        self
+    }
+
+    /// How a Redis with TLS is recognised, and how it recognises us. Default: by the system's certificate authorities, and
+    /// not at all. It has no effect on other URLs than `rediss://`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::RedisTls) -> Self {
+        if let StoreChoice::Redis(server) = &mut self.store {
+            server.tls = tls;
+        }
         self
     }
 
@@ -190,8 +198,8 @@ impl RateGuardBuilder {
         let store = match self.store {
             StoreChoice::Own(store) => store,
             #[cfg(feature = "redis")]
-            StoreChoice::Redis { url } => {
-                Box::new(RedisStore::open(&url, self.prefix, self.deadline)?)
+            StoreChoice::Redis(server) => {
+                Box::new(RedisStore::open(&server, self.prefix, self.deadline)?)
             }
         };
         let guard = RateGuard::new(Settings {
@@ -228,7 +236,7 @@ impl fmt::Debug for StoreChoice {
             Self::Own(_) => "Own",
             // The URL may hold a password.
             #[cfg(feature = "redis")]
-            Self::Redis { .. } => "Redis",
+            Self::Redis(_) => "Redis",
         })
     }
 }

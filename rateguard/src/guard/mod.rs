@@ -112,7 +112,8 @@ impl RateGuard {
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
     ///
-    /// The URL is `redis://[user][:password@]host[:port][/database]`.
+    /// The URL is `redis://[user][:password@]host[:port][/database]`, the same with `rediss://` for TLS (feature `tls`), or
+    /// `redis+unix:///path[?db=database]`.
     ///
     /// ```no_run
     /// # use rateguard::RateGuard;

@@ -4,6 +4,8 @@ mod error;
 mod link;
 mod script;
 mod server_clock;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 use std::{
@@ -12,7 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "tls")]
+pub use self::tls::RedisTls;
 pub use self::url::RedisUrlError;
+#[cfg(feature = "tls")]
+use redis::ConnectionAddr;
+use redis::ConnectionInfo;
+
 use self::{
     link::Link,
     script::{CallName, Decide},
@@ -30,10 +38,40 @@ pub(crate) struct RedisStore {
     clock: ServerClock,
 }
 
+/// Which Redis.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: RedisTls,
+}
+
+impl Server {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            #[cfg(feature = "tls")]
+            tls: RedisTls::new(),
+        }
+    }
+
+    fn connection_info(&self) -> Result<ConnectionInfo, RedisUrlError> {
+        let server = url::parse(&self.url)?;
+        #[cfg(feature = "tls")]
+        if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+            return self.tls.with(server).ok_or(RedisUrlError::Certificates);
+        }
+        Ok(server)
+    }
+}
+
 impl RedisStore {
-    /// A store for this URL, which begins to connect.
-    pub(crate) fn open(url: &str, prefix: String, deadline: Duration) -> Result<Self, BuildError> {
-        let server = url::parse(url).map_err(BuildError::Url)?;
+    /// A store for this server, which begins to connect.
+    pub(crate) fn open(
+        server: &Server,
+        prefix: String,
+        deadline: Duration,
+    ) -> Result<Self, BuildError> {
+        let server = server.connection_info().map_err(BuildError::Url)?;
         let link = Link::open(server, deadline).map_err(BuildError::Thread)?;
         let (script, names, clock) = (Decide::new(), CallNames::new(), ServerClock::new());
         Ok(Self { prefix, link, script, names, deadline, clock })

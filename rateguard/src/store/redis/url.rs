@@ -4,18 +4,25 @@ use std::{error::Error, fmt};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// Reads `redis://[user][:password@]host[:port][/database]`, or `redis+unix:///path[?db=database]`.
+/// Reads `redis://[user][:password@]host[:port][/database]`, the same with `rediss://`, or
+/// `redis+unix:///path[?db=database]`.
 pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
         Some("redis" | "redis+unix") => {}
+        #[cfg(feature = "tls")]
+        Some("rediss") => {}
+        #[cfg(not(feature = "tls"))]
         Some("rediss") => return Err(RedisUrlError::Tls),
         _ => return Err(RedisUrlError::Scheme),
+    }
+    if url.contains("#insecure") {
+        return Err(RedisUrlError::Insecure);
     }
     // The library's message may quote the URL, and the URL may hold a password.
     let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
     match info.addr() {
-        ConnectionAddr::Tcp(..) => {
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
             // A check is one small packet; waiting for more to send with it would only delay it.
             let tcp = info.tcp_settings().clone().set_nodelay(true);
             Ok(info.set_tcp_settings(tcp))
@@ -29,10 +36,14 @@ pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
-    /// It begins neither with `redis://` nor with `redis+unix://`.
+    /// It begins with none of `redis://`, `rediss://` and `redis+unix://`.
     Scheme,
-    /// It begins with `rediss://`.
+    /// It begins with `rediss://`, for which the feature `tls` is needed.
     Tls,
+    /// It asks for TLS without a look at the server's certificate.
+    Insecure,
+    /// The certificates or the key are not in PEM, or do not belong together.
+    Certificates,
     /// What follows `redis://` is not host, port and database.
     Malformed,
 }
@@ -40,8 +51,14 @@ pub enum RedisUrlError {
 impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "the URL has to begin with redis:// or redis+unix://",
-            Self::Tls => "rediss:// (TLS) is not supported yet; use redis://",
+            Self::Scheme => "the URL has to begin with redis://, rediss:// or redis+unix://",
+            Self::Tls => "rediss:// (TLS) needs the feature `tls` of actix-rateguard",
+            Self::Insecure => {
+                "`#insecure` would take any server for the right one; give its authority with `.tls(RedisTls::new().ca_certificates(…))`"
+            }
+            Self::Certificates => {
+                "the certificates or the key of `.tls(…)` cannot be used; they are PEM, and the key is that of the certificate"
+            }
             Self::Malformed => {
                 "the URL is not redis://[user][:password@]host[:port][/database]; characters such as / @ # in a password are percent-encoded"
             }
