@@ -26,6 +26,7 @@ mod counter_error;
 mod decisions;
 mod deployments;
 mod exemptions;
+mod fault_figures;
 mod faults;
 mod fuzzing;
 mod header_keys;
