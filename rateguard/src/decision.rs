@@ -1,10 +1,10 @@
 //! What a check answers.
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::{Policy, Quota, level::Level, policy::PolicyName, store::Charge};
+use crate::{Policy, Quota, standing::Standing};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///
@@ -41,7 +41,7 @@ impl Decision {
     /// Whether the request costs more than a quota ever admits. It is denied then, however long it waits.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
-        !self.allowed && self.standings.iter().any(|standing| standing.retry_after.is_none())
+        !self.allowed && self.standings.iter().any(|standing| standing.retry_after().is_none())
     }
 
     /// Whether this process has decided in its memory, with its share of the limits, because the store did not answer
@@ -73,7 +73,7 @@ impl Decision {
     /// The tightest quota: of a denial, the one that denied.
     #[must_use]
     pub fn quota(&self) -> Quota {
-        self.tightest().quota
+        self.tightest().quota()
     }
 
     /// How many units are admitted at once at the most: the quota's limit, or the burst of a token bucket.
@@ -85,14 +85,14 @@ impl Decision {
     /// How many more units would be admitted at this moment; none of somebody who is banned.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.banned_for.map_or(self.tightest().remaining, |_| 0)
+        self.banned_for.map_or(self.tightest().remaining(), |_| 0)
     }
 
     /// How long it takes until the next bit of quota comes back, if nothing else is admitted meanwhile; zero if all of
     /// it is there. Of somebody who is banned, how long the ban is yet.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        self.banned_for.unwrap_or(self.tightest().reset_after)
+        self.banned_for.unwrap_or(self.tightest().reset_after())
     }
 
     /// How long a denied request has to wait: after it, the same request is admitted, if nobody else takes its
@@ -104,7 +104,9 @@ impl Decision {
             return None;
         }
         let ban = self.banned_for.unwrap_or_default();
-        self.standings.iter().try_fold(ban, |wait, standing| Some(wait.max(standing.retry_after?)))
+        self.standings
+            .iter()
+            .try_fold(ban, |wait, standing| Some(wait.max(standing.retry_after()?)))
     }
 
     /// How each quota stands that had to have room; at least one.
@@ -169,94 +171,10 @@ impl Decision {
     }
 }
 
-/// How one quota stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    policy: PolicyName,
-    /// The quota's place in its policy.
-    place: usize,
-    quota: Quota,
-    cost: u32,
-    remaining: u32,
-    reset_after: Duration,
-    retry_after: Option<Duration>,
-}
-
-impl Standing {
-    pub(crate) fn new(policy: PolicyName, charge: &Charge<'_>, level: Level) -> Self {
-        let Level { remaining, reset_after, retry_after } = level;
-        let Charge { bucket, quota, cost, .. } = *charge;
-        let place = bucket.place();
-        Self { policy, place, quota, cost, remaining, reset_after, retry_after }
-    }
-
-    /// What clients are told as its name: that of the policy, with a number for its further quotas.
-    fn public_name(&self) -> String {
-        match self.place {
-            0 => self.policy.public().to_owned(),
-            place => format!("{}{{{}}}", self.policy.public(), place + 1),
-        }
-    }
-
-    /// The name of the policy.
-    #[must_use]
-    pub fn policy(&self) -> &str {
-        self.policy.as_str()
-    }
-
-    /// The quota.
-    #[must_use]
-    pub fn quota(&self) -> Quota {
-        self.quota
-    }
-
-    /// How many units were asked for, or given back or charged since.
-    #[must_use]
-    pub fn cost(&self) -> u32 {
-        self.cost
-    }
-
-    /// How many units are admitted at once at the most: the quota's limit, or the burst of a token bucket.
-    #[must_use]
-    pub fn limit(&self) -> u32 {
-        self.quota.capacity()
-    }
-
-    /// How many more units it would admit at this moment.
-    #[must_use]
-    pub fn remaining(&self) -> u32 {
-        self.remaining
-    }
-
-    /// How long it takes until it admits one more than that, if nobody takes any; zero if all of it is there.
-    #[must_use]
-    pub fn reset_after(&self) -> Duration {
-        self.reset_after
-    }
-
-    /// How long it takes until it has room for such a request, after what this one took; zero if it has already. `None`
-    /// if it never has: the request costs more than the limit.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// Orders the tighter before the looser.
-    fn tightness(&self, other: &Self) -> Ordering {
-        // The one that has no room for longest, then the one that has room for the fewest, then the one that comes back
-        // latest.
-        let wait = |standing: &Self| standing.retry_after.unwrap_or(Duration::MAX);
-        let more = |standing: &Self| standing.remaining / standing.cost.max(1);
-        wait(other)
-            .cmp(&wait(self))
-            .then(more(self).cmp(&more(other)))
-            .then(other.reset_after.cmp(&self.reset_after))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{level::Level, policy::PolicyName, store::Charge};
 
     const SECOND: Duration = Duration::from_secs(1);
 

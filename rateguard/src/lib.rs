@@ -13,6 +13,7 @@ mod guard;
 mod http;
 mod level;
 mod policy;
+mod standing;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
@@ -29,7 +30,7 @@ pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
 pub use client::{ClientAddress, ClientAddressError};
 pub use clock::Clock;
-pub use decision::{Decision, Standing};
+pub use decision::Decision;
 pub use guard::{
     BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
 };
@@ -38,6 +39,7 @@ pub use http::{
     UserId, key,
 };
 pub use policy::{Policy, PolicyError};
+pub use standing::Standing;
 #[cfg(feature = "tls")]
 pub use store::redis::RedisTls;
 #[cfg(feature = "redis")]

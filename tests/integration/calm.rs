@@ -177,6 +177,99 @@ async fn in_memory_costs_are_cut_to_the_share_and_given_back_there() {
 }
 
 #[tokio::test]
+async fn in_memory_a_settlement_is_of_what_was_taken_there() {
+    let (store, guard) = local(4);
+    for algorithm in ["", " fixed_window", " sliding_window_counter", " token_bucket"] {
+        let policy = Policy::new("p", format!("20/day{algorithm}")).unwrap();
+        let key = Key::from(algorithm);
+        store.fail(StoreError::Unreachable);
+        for (used, left) in [(7, 0), (2, 3), (0, 5)] {
+            let reservation = guard.request(&policy, &key).cost(10).reserve().await.unwrap();
+            let decision = reservation.settle(used).await.unwrap();
+            assert_eq!(
+                (decision.is_local(), decision.remaining()),
+                (true, left),
+                "{algorithm} {used}"
+            );
+            let fresh = Key::from((algorithm, u64::from(used)));
+            let reservation = guard.request(&policy, &fresh).cost(10).reserve().await.unwrap();
+            assert_eq!(reservation.settle(used).await.unwrap().remaining(), left);
+            if left < 5 {
+                break;
+            }
+        }
+        store.work();
+    }
+}
+
+#[tokio::test]
+async fn in_memory_what_never_passes_does_not_and_nothing_is_said_to_be_done_for_all() {
+    let (store, guard) = local(1);
+    let policy = Policy::new("p", "2/second").unwrap();
+    let key = Key::global();
+    store.fail(StoreError::Unreachable);
+    let denied = guard.request(&policy, &key).cost(100).check().await.unwrap();
+    assert!(denied.is_local() && denied.is_too_costly());
+    assert!(guard.reset(&policy, &key).await.is_err());
+    assert!(guard.request(&policy, &key).charge().await.is_err());
+}
+
+#[tokio::test]
+async fn what_the_store_has_given_back_forgotten_or_banned_is_so_in_memory() {
+    let (store, guard) = local(1);
+    let policy = Policy::new("p", "4/day").unwrap().ban("3/day for 1h").unwrap();
+    let key = Key::from("given back");
+    for _ in 0..10 {
+        guard.request(&policy, &key).cost(2).reserve().await.unwrap().refund().await.unwrap();
+        let reservation = guard.request(&policy, &Key::from("settled")).cost(3).reserve().await;
+        reservation.unwrap().settle(0).await.unwrap();
+    }
+    let reset = Key::from("reset");
+    for _ in 0..4 {
+        guard.check(&policy, &reset).await.unwrap();
+    }
+    guard.reset(&policy, &reset).await.unwrap();
+    let banned = Key::from("banned");
+    for _ in 0..8 {
+        guard.check(&policy, &banned).await.unwrap();
+    }
+    store.fail(StoreError::Unreachable);
+    for key in [&key, &Key::from("settled"), &reset] {
+        assert_eq!(guard.peek(&policy, key).await.unwrap().remaining(), 4);
+    }
+    let denied = guard.check(&policy, &banned).await.unwrap();
+    assert!(denied.is_local() && denied.banned_for() > Some(Duration::from_secs(3_500)));
+}
+
+#[tokio::test]
+async fn those_who_are_banned_keep_nobody_else_from_a_store_that_is_far_away() {
+    let remote = Remote::new();
+    let guard = remote.guard().deadline(Duration::from_millis(4)).build().unwrap();
+    let banning = Policy::new("banning", "1/day").unwrap().ban("1/hour for 15m").unwrap();
+    for number in 0..50 {
+        for _ in 0..2 {
+            let _ = guard.check(&banning, &Key::from(number)).await;
+        }
+    }
+    // However many of its steps came too late: the store answers.
+    let answers =
+        join_all((0..20).map(async |_| guard.check(&policy(), &Key::global()).await)).await;
+    assert!(answers.iter().any(Result::is_ok), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_nothing_becomes_ready_again() {
+    let remote = Remote::new();
+    let guard = remote.guard().deadline(Duration::from_millis(20)).build().unwrap();
+    remote.store.hang();
+    join_all((0..20).map(async |_| guard.check(&policy(), &Key::global()).await)).await;
+    assert_eq!(guard.health().cause(), Some(StoreError::Timeout));
+    remote.store.work();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(guard.health().is_good());
+}
+
+#[tokio::test]
 async fn where_one_policy_fails_closed_all_of_a_decision_do() {
     let store = FaultyStore::new(MemoryStore::new());
     let guard = RateGuard::builder().store(store.clone()).build().unwrap();

@@ -1,6 +1,8 @@
 //! What faults cost and how soon they are over. `scripts/test fault_figures -- --nocapture` prints the figures that the
 //! README tells; here, they only have to be within an order of magnitude.
 
+#![allow(clippy::print_stdout, reason = "it prints figures")]
+
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;

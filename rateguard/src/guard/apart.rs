@@ -1,6 +1,6 @@
 //! Keys that no single step reaches, as those of different slots in Redis Cluster: one after the other.
 
-use super::whole;
+use super::asking::whole;
 use crate::{
     StoreError,
     store::{Charge, Level, Operation, Receipt, Store, Verdict},

@@ -4,7 +4,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -19,96 +19,70 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// A circuit breaker. Closed, it lets all checks through; open, none; and after a pause a single one, the probe, whose
-/// outcome closes it or opens it for another pause.
+/// outcome closes it or opens it for another pause. A probe that is not heard of in time is followed by another.
 #[derive(Default)]
 pub(super) struct Breaker {
-    /// Failures since the last success.
+    /// Failures since the last success or change.
     failures: AtomicU32,
-    /// Whether there is something to look up in `open`.
     is_open: AtomicBool,
+    /// Counts the changes, so that a check that was let through before one is not taken for one after it.
+    changes: AtomicU64,
     open: Mutex<Open>,
 }
 
 struct Open {
     cause: StoreError,
-    /// `None` while a probe is under way.
-    until: Option<Instant>,
+    /// When the next check is let through.
+    until: Instant,
     pause: Duration,
 }
 
 impl Default for Open {
     fn default() -> Self {
-        Self { cause: StoreError::Unreachable, until: None, pause: FIRST_PAUSE }
+        Self { cause: StoreError::Unreachable, until: Instant::now(), pause: FIRST_PAUSE }
     }
 }
 
 impl Breaker {
-    /// Lets a check through, or says why not.
-    pub(super) fn enter(&self) -> Result<Entered<'_>, StoreError> {
-        self.enter_at(Instant::now)
+    /// Lets a check through that will be heard of within `lease`, or says why not.
+    pub(super) fn enter(&self, lease: Duration) -> Result<Entered<'_>, StoreError> {
+        self.enter_at(lease, Instant::now)
     }
 
-    fn enter_at(&self, now: impl Fn() -> Instant) -> Result<Entered<'_>, StoreError> {
+    fn enter_at(
+        &self,
+        lease: Duration,
+        now: impl Fn() -> Instant,
+    ) -> Result<Entered<'_>, StoreError> {
+        let entered =
+            |is_probe| Entered { breaker: self, change: self.changes.load(Relaxed), is_probe };
         if !self.is_open.load(Relaxed) {
-            return Ok(Entered { breaker: self, is_probe: false });
+            return Ok(entered(false));
         }
         let mut open = self.lock();
+        let now = now();
         if !self.is_open.load(Relaxed) {
-            return Ok(Entered { breaker: self, is_probe: false });
+            return Ok(entered(false));
         }
-        match open.until {
-            Some(until) if until <= now() => {
-                open.until = None;
-                Ok(Entered { breaker: self, is_probe: true })
-            }
-            _ => Err(open.cause),
+        if now < open.until {
+            return Err(open.cause);
         }
+        open.until = now + lease + LONGEST_PAUSE;
+        self.changes.fetch_add(1, Relaxed);
+        Ok(entered(true))
     }
 
-    /// Why it is open, if it is.
+    /// Why checks are kept away now, if they are.
     pub(super) fn open(&self) -> Option<StoreError> {
-        self.is_open.load(Relaxed).then(|| self.lock().cause)
-    }
-
-    fn succeeded(&self) {
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
+        if !self.is_open.load(Relaxed) {
+            return None;
         }
-        if self.is_open.load(Relaxed) {
-            // The store answers; whose check has found it out does not matter.
-            let mut open = self.lock();
-            *open = Open::default();
-            self.is_open.store(false, Relaxed);
-        }
-    }
-
-    fn failed(&self, cause: StoreError, is_probe: bool, now: Instant) {
-        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
-        if !is_probe && failures < FAILURES {
-            return;
-        }
-        let mut open = self.lock();
-        if is_probe {
-            open.pause = (2 * open.pause).min(LONGEST_PAUSE);
-        } else if self.is_open.load(Relaxed) {
-            // It began before it was opened.
-            return;
-        }
-        open.cause = cause;
-        open.until = Some(now + jittered(open.pause));
-        self.is_open.store(true, Relaxed);
-    }
-
-    /// A probe was given up: the next check is one.
-    fn abandoned(&self, now: Instant) {
-        let mut open = self.lock();
-        if open.until.is_none() {
-            open.until = Some(now);
-        }
+        let open = self.lock();
+        (Instant::now() < open.until).then_some(open.cause)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // An assignment cannot be left half done.
+        // Assignments cannot be left half done.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,6 +90,8 @@ impl Breaker {
 /// A check that was let through. If it is dropped without an outcome, it says nothing about the store.
 pub(super) struct Entered<'a> {
     breaker: &'a Breaker,
+    /// The change after which it was let through.
+    change: u64,
     is_probe: bool,
 }
 
@@ -127,26 +103,62 @@ impl Entered<'_> {
 
     fn ended_at<T>(mut self, answer: &Result<T, StoreError>, now: Instant) {
         match answer {
-            Err(cause) if is_of_the_store(*cause) => {
-                self.breaker.failed(*cause, self.is_probe, now)
-            }
+            Err(cause) if is_of_the_store(*cause) => self.failed(*cause, now),
             // It has answered, if only that these keys cannot be decided on.
-            _ => self.breaker.succeeded(),
+            _ => self.succeeded(),
         }
         self.is_probe = false;
+    }
+
+    fn succeeded(&self) {
+        let breaker = self.breaker;
+        if breaker.failures.load(Relaxed) != 0 {
+            breaker.failures.store(0, Relaxed);
+        }
+        if breaker.is_open.load(Relaxed) {
+            // The store answers; whose check has found it out does not matter.
+            let mut open = breaker.lock();
+            *open = Open::default();
+            breaker.changes.fetch_add(1, Relaxed);
+            breaker.is_open.store(false, Relaxed);
+        }
+    }
+
+    fn failed(&self, cause: StoreError, now: Instant) {
+        let breaker = self.breaker;
+        if !self.is_probe && breaker.failures.fetch_add(1, Relaxed) + 1 < FAILURES {
+            return;
+        }
+        let mut open = breaker.lock();
+        if breaker.changes.load(Relaxed) != self.change {
+            // How the store was before says nothing about how it is since.
+            return;
+        }
+        if self.is_probe {
+            open.pause = (2 * open.pause).min(LONGEST_PAUSE);
+        }
+        open.cause = cause;
+        open.until = now + jittered(open.pause);
+        breaker.failures.store(0, Relaxed);
+        breaker.changes.fetch_add(1, Relaxed);
+        breaker.is_open.store(true, Relaxed);
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if self.is_probe {
-            self.breaker.abandoned(Instant::now());
+            // It was given up: the next check is one.
+            let mut open = self.breaker.lock();
+            if self.breaker.changes.load(Relaxed) == self.change {
+                open.until = Instant::now();
+            }
         }
     }
 }
 
-/// Whether other checks would fail for the same cause.
-fn is_of_the_store(cause: StoreError) -> bool {
+/// Whether it is the store that fails, and not a key or we.
+pub(super) fn is_of_the_store(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
         | StoreError::Unreachable
@@ -177,8 +189,10 @@ mod tests {
     const DEAD: Result<(), StoreError> = Err(StoreError::Timeout);
     const ALIVE: Result<(), StoreError> = Ok(());
 
+    const LEASE: Duration = Duration::from_millis(100);
+
     fn enter(breaker: &Breaker, now: Instant) -> Result<Entered<'_>, StoreError> {
-        breaker.enter_at(|| now)
+        breaker.enter_at(LEASE, || now)
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -232,12 +246,31 @@ mod tests {
     fn a_probe_that_is_given_up_says_nothing() {
         let now = Instant::now();
         let breaker = opened(now);
-        let later = now + Duration::from_millis(60);
-        drop(enter(&breaker, later).unwrap());
-        // By then, the time at which it was given up is over.
-        let probe = enter(&breaker, later + Duration::from_secs(60)).unwrap();
-        assert!(enter(&breaker, later + Duration::from_secs(60)).is_err());
-        probe.ended_at(&ALIVE, later);
+        drop(enter(&breaker, now + LEASE).unwrap());
+        let probe = enter(&breaker, Instant::now() + LEASE).unwrap();
+        assert!(enter(&breaker, now + LEASE).is_err());
+        probe.ended_at(&ALIVE, now);
+        assert!(enter(&breaker, now).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_nobody_hears_of_is_followed_by_another_and_counts_no_more() {
+        let now = Instant::now();
+        let breaker = opened(now);
+        let lost = enter(&breaker, now + LEASE).unwrap();
+        let later = now + 2 * LEASE + LONGEST_PAUSE;
+        let next = enter(&breaker, later).unwrap();
+        assert!(enter(&breaker, later).is_err(), "there is one");
+        lost.ended_at(&DEAD, later);
+        assert!(enter(&breaker, later).is_err(), "there is still one");
+        next.ended_at(&ALIVE, later);
+        assert!(enter(&breaker, later).is_ok());
+        // Nor does one that ends after others have succeeded.
+        let breaker = opened(now);
+        let lost = enter(&breaker, now + LEASE).unwrap();
+        enter(&breaker, later).unwrap().ended_at(&ALIVE, later);
+        lost.ended_at(&DEAD, later);
+        assert!((0..100).all(|_| enter(&breaker, later).is_ok()));
     }
 
     #[test]

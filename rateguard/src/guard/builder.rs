@@ -1,12 +1,12 @@
 //! The settings of a guard.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use rateguard_grammar::{NameError, check_name};
+use rateguard_grammar::check_name;
 
-use super::{RateGuard, policies::Policies};
+use super::{BuildError, RateGuard, policies::Policies};
 #[cfg(feature = "redis")]
-use crate::store::redis::{RedisStore, RedisUrlError, Server};
+use crate::store::redis::{RedisStore, Server};
 use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
 
 const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
@@ -238,81 +238,5 @@ impl fmt::Debug for StoreChoice {
             #[cfg(feature = "redis")]
             Self::Redis(_) => "Redis",
         })
-    }
-}
-
-/// Why a guard cannot be built.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The prefix is not legal.
-    Prefix(NameError),
-    /// The deadline is not from 1 ms to 60 s.
-    Deadline,
-    /// The secret is shorter than 16 bytes.
-    Secret,
-    /// Two policies have one name.
-    PolicyTwice {
-        /// The name.
-        name: String,
-    },
-    /// An attribute in the program names a policy that this guard was not given, though it was given others.
-    UnknownPolicy {
-        /// The name.
-        name: String,
-        /// The file and line of the attribute.
-        place: String,
-        /// The policies that there are.
-        known: Vec<String>,
-    },
-    /// The settings of header fields contradict each other.
-    Headers,
-    /// The URL is not one of a Redis that can be used.
-    #[cfg(feature = "redis")]
-    Url(RedisUrlError),
-    /// The system refused the thread that looks after the connection.
-    #[cfg(feature = "redis")]
-    Thread(std::io::Error),
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prefix(error) => write!(f, "prefix: {error}"),
-            Self::Deadline => {
-                f.write_str("deadline: a deadline is from 1 millisecond to 60 seconds")
-            }
-            Self::Secret => write!(
-                f,
-                "key_secret: a secret has at least {} bytes",
-                KeySecret::MIN_BYTES
-            ),
-            Self::PolicyTwice { name } => write!(f, "two policies are named `{name}`"),
-            Self::UnknownPolicy { name, place, known } => write!(
-                f,
-                "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name; or if the attribute is for another guard, give it its own `limiter` or say `for_attributes(false)` of this one",
-                known.join("`, `")
-            ),
-            Self::Headers => f.write_str(
-                "headers: X-RateLimit-Reset is either in seconds or a point in time; choose one dialect of the two",
-            ),
-            #[cfg(feature = "redis")]
-            Self::Url(error) => write!(f, "Redis URL: {error}"),
-            #[cfg(feature = "redis")]
-            Self::Thread(_) => {
-                f.write_str("the system refused a thread for the connection to Redis")
-            }
-        }
-    }
-}
-
-impl Error for BuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            #[cfg(feature = "redis")]
-            Self::Thread(error) => Some(error),
-            // The others are shown whole.
-            _ => None,
-        }
     }
 }

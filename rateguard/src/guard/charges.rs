@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::request::{Asked, Request};
 use crate::{
     Decision,
-    decision::Standing,
+    standing::Standing,
     store::{Bucket, Charge, Operation, Verdict},
 };
 

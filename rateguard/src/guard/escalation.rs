@@ -56,6 +56,13 @@ impl Escalation {
         Charge::new(Bucket::new(&self.banned, 0, key), quota, seconds)
     }
 
+    /// A ban that lasts for so long yet, if none is under way.
+    pub(super) fn ban_for(&self, key: &Key, left: Duration) -> Charge<'_> {
+        // A ban has fewer than 2^23 seconds.
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        self.banned(key, u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
     fn offence(&self, key: &Key) -> Charge<'_> {
         Charge::new(Bucket::new(&self.offences, 0, key), self.ban.offences(), 1)
     }

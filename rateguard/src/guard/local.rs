@@ -24,7 +24,10 @@ impl Local {
         let quota = if charge.is_gate { charge.quota } else { share(charge.quota, self.replicas) };
         let mut share = *charge;
         share.quota = quota;
-        share.cost = charge.cost.min(quota.max_cost());
+        // What never has room has none here, either.
+        if charge.cost <= charge.quota.max_cost() {
+            share.cost = charge.cost.min(quota.max_cost());
+        }
         share
     }
 
@@ -32,13 +35,18 @@ impl Local {
         self.store.apply_now(operation, shares)
     }
 
-    /// Keeps in mind what the store has admitted, so that nobody begins anew when it goes.
-    pub(super) fn remember(&self, charges: &[Charge<'_>]) {
-        let taken: SmallVec<[Charge<'_>; 1]> =
-            charges.iter().filter(|it| it.taken() > 0).map(|it| self.share(it)).collect();
-        if !taken.is_empty() {
-            self.store.apply_now(Operation::Charge, &taken);
-        }
+    /// Does what the store has done, so that nobody begins anew when it goes. Says what is needed to give it back.
+    pub(super) fn follow(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
+        let operation = if operation == Operation::Check { Operation::Charge } else { operation };
+        let shares: SmallVec<[Charge<'_>; 1]> = charges
+            .iter()
+            .map(|charge| {
+                let mut share = self.share(charge);
+                share.cost = share.taken();
+                share
+            })
+            .collect();
+        self.apply(operation, &shares)
     }
 }
 

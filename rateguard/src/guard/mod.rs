@@ -1,7 +1,9 @@
 //! The guard: a store behind a deadline, with an answer for when the store has none.
 
 mod apart;
+mod asking;
 mod breaker;
+mod build_error;
 mod builder;
 mod charges;
 mod charging;
@@ -15,6 +17,7 @@ mod policies;
 mod request;
 mod reservation;
 mod unavailable;
+mod usual;
 mod waiting;
 
 use std::{
@@ -27,7 +30,6 @@ use std::{
 };
 
 use self::{
-    apart::{are_of_several_keys, one_after_the_other},
     breaker::Breaker,
     builder::Settings,
     claims::{Claims, NameConflict},
@@ -41,19 +43,13 @@ use self::{
 pub use self::policies::AskedPolicy;
 use self::policies::Policies;
 pub use self::{
-    builder::{BuildError, RateGuardBuilder},
-    health::Health,
-    outage::Failures,
-    request::Request,
-    reservation::Reservation,
-    unavailable::Unavailable,
+    build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
+    request::Request, reservation::Reservation, unavailable::Unavailable,
 };
 pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
 use crate::{
-    Key, MemoryStore, OnError, Policy, StoreError,
-    bucket::KeySecret,
-    http::HttpSettings,
-    store::{Answer, Charge, Operation, Store, Verdict},
+    Key, MemoryStore, OnError, Policy, StoreError, bucket::KeySecret, http::HttpSettings,
+    store::Store,
 };
 
 /// A rate limiter: checks keys against policies.
@@ -151,83 +147,6 @@ impl RateGuard {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Asks the store, for no longer than the deadline.
-    async fn apply(
-        &self,
-        operation: Operation,
-        charges: &[Charge<'_>],
-        on_error: impl Fn() -> OnError,
-    ) -> Result<Verdict, Unavailable> {
-        let answer = match operation {
-            Operation::Charge => self.charge(charges).await,
-            _ => self.ask(operation, charges, self.shared.deadline).await,
-        };
-        let outage = &self.shared.outage;
-        match answer {
-            Ok(verdict) => {
-                outage.answered();
-                Ok(verdict)
-            }
-            Err(cause) => {
-                outage.unanswered();
-                Err(match operation {
-                    Operation::Check => self.unavailable(cause, on_error()),
-                    // No request passes or is refused by it.
-                    _ => Unavailable::new(cause, self.on_error_now(on_error())),
-                })
-            }
-        }
-    }
-
-    /// A check was left unanswered.
-    fn unavailable(&self, cause: StoreError, on_error: OnError) -> Unavailable {
-        let on_error = self.on_error_now(on_error);
-        self.shared.outage.record(cause, on_error);
-        Unavailable::new(cause, on_error)
-    }
-
-    /// What happens without an answer, for as long as there has been none.
-    fn on_error_now(&self, on_error: OnError) -> OnError {
-        let is_over = |grace| self.shared.outage.lasts().is_some_and(|lasts| lasts > grace);
-        if self.shared.closed_after.is_some_and(is_over) { OnError::Closed } else { on_error }
-    }
-
-    async fn ask(
-        &self,
-        operation: Operation,
-        charges: &[Charge<'_>],
-        deadline: Duration,
-    ) -> Result<Verdict, StoreError> {
-        let Shared { store, is_apart, .. } = &*self.shared;
-        let may_be_apart = charges.len() > 1 && are_of_several_keys(charges);
-        if !(may_be_apart && is_apart.load(Relaxed)) {
-            let answer = match store.apply(operation, charges) {
-                Answer::Now(answer) => answer,
-                Answer::Later(answer) => self.in_time(answer, deadline).await,
-            };
-            match answer {
-                Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
-                answer => return whole(answer, charges),
-            }
-        }
-        self.in_time(one_after_the_other(&**store, operation, charges), deadline).await
-    }
-
-    async fn in_time(
-        &self,
-        answer: impl Future<Output = Result<Verdict, StoreError>>,
-        deadline: Duration,
-    ) -> Result<Verdict, StoreError> {
-        let entered = self.shared.breaker.enter()?;
-        let _place = self.shared.in_flight.enter()?;
-        let answer = tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
-            self.shared.store.missed_deadline();
-            Err(StoreError::Timeout)
-        });
-        entered.ended(&answer);
-        answer
-    }
-
     /// The store that it counts in.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
@@ -289,17 +208,6 @@ impl RateGuard {
     pub fn failures(&self) -> Failures {
         self.shared.outage.failures()
     }
-}
-
-/// The answer, if it has a level for each charge.
-pub(super) fn whole(
-    answer: Result<Verdict, StoreError>,
-    charges: &[Charge<'_>],
-) -> Result<Verdict, StoreError> {
-    answer.and_then(|verdict| {
-        let is_whole = verdict.levels().len() == charges.len();
-        if is_whole { Ok(verdict) } else { Err(StoreError::Unintelligible) }
-    })
 }
 
 impl fmt::Debug for RateGuard {

@@ -1,6 +1,6 @@
 //! What is asked of a guard: so much of one key, or of several at once, all or nothing.
 
-use std::{slice, time::Duration};
+use std::slice;
 
 use smallvec::SmallVec;
 
@@ -170,10 +170,14 @@ impl<'a> Request<'a> {
     /// The same for one who waits: being denied meanwhile is no offence.
     pub(super) async fn try_to_reserve(&self) -> Result<Reservation, Unavailable> {
         let charges = self.charges(Operation::Check);
-        let Applied { decision, verdict, shares } =
+        let Applied { decision, verdict, shares, followed } =
             self.apply_to(&charges, Operation::Check).await?;
-        let (on_error, receipts) = (self.on_error(), verdict.receipts());
         let charges = shares.unwrap_or(charges);
+        let mut followed = followed.as_ref().map(Verdict::receipts);
+        let receipts = verdict
+            .receipts()
+            .map(|receipt| (receipt, followed.as_mut().and_then(|followed| followed.next())));
+        let on_error = self.on_error();
         Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
 
@@ -190,11 +194,17 @@ impl<'a> Request<'a> {
         let local = &self.guard.shared.local;
         let applied = match self.guard.apply(operation, &charge_list, || self.on_error()).await {
             Ok(verdict) => {
-                let takes = matches!(operation, Operation::Check | Operation::Charge);
-                if takes && verdict.is_allowed() && self.on_error() == OnError::Local {
-                    local.remember(&charge_list);
-                }
-                Applied { decision: self.decision(charges, &verdict), verdict, shares: None }
+                let decision = self.decision(charges, &verdict);
+                let followed = if self.on_error() == OnError::Local {
+                    self.followed(operation, &charge_list, &decision)
+                } else {
+                    None
+                };
+                Applied { decision, verdict, shares: None, followed }
+            }
+            // What is to be forgotten or charged cannot be so for the others.
+            Err(unavailable) if matches!(operation, Operation::Reset | Operation::Charge) => {
+                return Err(unavailable);
             }
             Err(unavailable) if unavailable.is_local() => {
                 let shares: SmallVec<[OfLimit<'b>; 1]> = charges
@@ -204,7 +214,7 @@ impl<'a> Request<'a> {
                 let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
                 let verdict = local.apply(operation, &list);
                 let decision = self.decision(&shares, &verdict).locally();
-                Applied { decision, verdict, shares: Some(shares) }
+                Applied { decision, verdict, shares: Some(shares), followed: None }
             }
             Err(unavailable) => return Err(unavailable),
         };
@@ -216,6 +226,28 @@ impl<'a> Request<'a> {
             );
         }
         Ok(applied)
+    }
+
+    /// Does in memory what the store has done: for when it goes.
+    fn followed(
+        &self,
+        operation: Operation,
+        charges: &[Charge<'_>],
+        decision: &Decision,
+    ) -> Option<Verdict> {
+        let local = &self.guard.shared.local;
+        if let Some(ban) = decision.banned_for() {
+            for asked in self.limits.iter().filter(|it| it.policy.name() == decision.policy()) {
+                if let Some(escalation) = asked.policy.escalation() {
+                    local.apply(Operation::Check, &[escalation.ban_for(&asked.key, ban)]);
+                }
+            }
+        }
+        match operation {
+            Operation::Peek => None,
+            Operation::Check if !decision.is_allowed() => None,
+            _ => Some(local.follow(operation, charges)),
+        }
     }
 
     pub(super) fn guard(&self) -> &'a RateGuard {
@@ -244,80 +276,6 @@ struct Applied<'a> {
     verdict: Verdict,
     /// What was asked for instead in memory, if the store did not answer.
     shares: Option<SmallVec<[OfLimit<'a>; 1]>>,
-}
-
-/// The usual requests: one unit of one key.
-impl RateGuard {
-    /// A request for nothing, to which limits are to be added.
-    pub(crate) fn request_for_none(&self) -> Request<'_> {
-        Request::new(self)
-    }
-
-    /// A request to be decided, for a unit of `key` under `policy`: for costs, for several keys at once, and for what
-    /// else there is to do than to check.
-    pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
-        Request::new(self).and(policy, key)
-    }
-
-    /// Asks for one unit of `key` under `policy`, and takes it if it is admitted.
-    ///
-    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
-    /// is; one in memory needs none.
-    ///
-    /// # Errors
-    ///
-    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
-    /// The store may yet have recorded the request.
-    ///
-    /// # Panics
-    ///
-    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
-    pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-        self.request(policy, key).check().await
-    }
-
-    /// Whether one unit of `key` under `policy` may be taken: [`check`](Self::check), with what the policy says for
-    /// when the store does not answer.
-    pub async fn allows(&self, policy: &Policy, key: &Key) -> bool {
-        self.request(policy, key).allows().await
-    }
-
-    /// Says what [`check`](Self::check) would, and takes nothing.
-    ///
-    /// # Errors
-    ///
-    /// # Panics
-    ///
-    /// As [`check`](Self::check).
-    pub async fn peek(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-        self.request(policy, key).peek().await
-    }
-
-    /// Forgets what was counted of `key` under `policy`, and its bans.
-    ///
-    /// # Errors
-    ///
-    /// # Panics
-    ///
-    /// As [`check`](Self::check).
-    pub async fn reset(&self, policy: &Policy, key: &Key) -> Result<(), Unavailable> {
-        self.request(policy, key).reset().await
-    }
-
-    /// Takes one unit of `key` under `policy` as soon as there is room, if that is within `max`; see
-    /// [`Request::check_or_wait`].
-    ///
-    /// # Errors
-    ///
-    /// # Panics
-    ///
-    /// As there.
-    pub async fn check_or_wait(
-        &self,
-        policy: &Policy,
-        key: &Key,
-        max: Duration,
-    ) -> Result<Decision, Unavailable> {
-        self.request(policy, key).check_or_wait(max).await
-    }
+    /// What was taken in memory after the store, to be given back there, too.
+    followed: Option<Verdict>,
 }

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use super::{RateGuard, Unavailable, charges::OfLimit, request::Asked};
 use crate::{
     Decision, Key, OnError, Quota,
-    decision::Standing,
     policy::PolicyName,
+    standing::Standing,
     store::{Bucket, Charge, Operation, Receipt},
 };
 
@@ -54,6 +54,8 @@ struct Taken {
     quota: Quota,
     cost: u32,
     receipt: Receipt,
+    /// Of what was taken in memory after the store.
+    followed: Option<Receipt>,
 }
 
 impl Taken {
@@ -72,13 +74,13 @@ impl Reservation {
         decision: Decision,
         limits: &[Asked<'_>],
         charges: &[OfLimit<'_>],
-        receipts: impl Iterator<Item = Receipt>,
+        receipts: impl Iterator<Item = (Receipt, Option<Receipt>)>,
     ) -> Self {
         let taken = charges
             .iter()
             .zip(receipts)
             .filter(|(of_limit, _)| of_limit.is_of_quota)
-            .map(|(&OfLimit { limit, charge, .. }, receipt)| Taken {
+            .map(|(&OfLimit { limit, charge, .. }, (receipt, followed))| Taken {
                 limit,
                 policy: limits[limit].policy.shared_name().clone(),
                 place: charge.bucket.place(),
@@ -87,6 +89,7 @@ impl Reservation {
                 // A denial has taken nothing.
                 cost: if decision.is_allowed() { charge.cost } else { 0 },
                 receipt,
+                followed,
             })
             .collect();
         let asked_last = limits.last().map_or(0, |asked| asked.cost);
@@ -141,11 +144,15 @@ impl Reservation {
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
             let last = self.taken.iter().map(|taken| taken.limit).max();
-            let of_last =
-                |units: u32| move |taken: &Taken| if Some(taken.limit) == last { units } else { 0 };
-            let asked = self.asked_last;
-            self.apply(Operation::Refund, of_last(asked.saturating_sub(cost))).await?;
-            self.apply(Operation::Charge, of_last(cost.saturating_sub(asked))).await?;
+            let (asked, is_local) = (self.asked_last, self.decision.is_local());
+            // In memory no more was taken than the share has.
+            let of_last = |taken: &Taken, more: u32, less: u32| {
+                let cut =
+                    |units: u32| if is_local { units.min(taken.quota.max_cost()) } else { units };
+                if Some(taken.limit) == last { cut(more).saturating_sub(cut(less)) } else { 0 }
+            };
+            self.apply(Operation::Refund, |taken| of_last(taken, asked, cost)).await?;
+            self.apply(Operation::Charge, |taken| of_last(taken, cost, asked)).await?;
         }
         Ok(self.decision)
     }
@@ -181,7 +188,15 @@ impl Reservation {
         let verdict = if is_local {
             self.guard.shared.local.apply(operation, &charges)
         } else {
-            self.guard.apply(operation, &charges, || on_error).await?
+            let verdict = self.guard.apply(operation, &charges, || on_error).await?;
+            if on_error == OnError::Local {
+                let mut followed = charges.clone();
+                for (place, charge) in places.iter().zip(&mut followed) {
+                    charge.receipt = self.taken[*place].followed.unwrap_or_default();
+                }
+                self.guard.shared.local.follow(operation, &followed);
+            }
+            verdict
         };
         let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();
         for ((place, charge), level) in places.into_iter().zip(&charges).zip(verdict.levels()) {

@@ -97,7 +97,7 @@ impl RedisStore {
                 self.link.failed(live.generation, cause);
                 cause
             })?;
-            self.clock.heard(reply.now, sent);
+            self.clock.heard(reply.now, sent, reply.verdict.is_none());
             if let Some(verdict) = reply.verdict {
                 return Ok(verdict);
             }

@@ -81,6 +81,9 @@ mod tests {
         assert_eq!(info.redis_settings().db(), 3);
     }
 
+    const INSECURE: RedisUrlError =
+        if cfg!(feature = "tls") { RedisUrlError::Insecure } else { RedisUrlError::Tls };
+
     #[test]
     fn what_cannot_be_used_is_refused_without_quoting_it() {
         for (url, error) in [
@@ -88,7 +91,9 @@ mod tests {
             ("localhost:6379", RedisUrlError::Scheme),
             ("http://:sentinel@localhost", RedisUrlError::Scheme),
             ("unix:///tmp/redis.sock", RedisUrlError::Scheme),
+            #[cfg(not(feature = "tls"))]
             ("rediss://:sentinel@localhost", RedisUrlError::Tls),
+            ("rediss://:sentinel@localhost/#insecure", INSECURE),
             ("redis://:sentinel@localhost:port", RedisUrlError::Malformed),
             ("redis://:sentinel@localhost/zero", RedisUrlError::Malformed),
             ("redis://", RedisUrlError::Malformed),
