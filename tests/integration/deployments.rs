@@ -71,6 +71,23 @@ async fn a_unix_socket_is_as_good_as_a_port() {
 }
 
 #[tokio::test]
+async fn the_pool_of_an_application_says_how_to_connect_and_keeps_its_connections() {
+    let redis = RedisServer::start();
+    let pool = deadpool_redis::Config::from_url(redis.url())
+        .builder()
+        .unwrap()
+        .max_size(1)
+        .runtime(deadpool_redis::Runtime::Tokio1)
+        .build()
+        .unwrap();
+    // The only one is in use.
+    let _held = pool.get().await.unwrap();
+    let guard = RateGuard::redis_pool(pool.clone()).deadline(PATIENCE).build().unwrap();
+    use_everything(&guard).await;
+    assert_eq!(pool.status().size, 1);
+}
+
+#[tokio::test]
 async fn a_user_with_the_least_rights_can_do_everything_on_one_connection() {
     let redis = RedisServer::start();
     let mut client = redis.client();

@@ -73,7 +73,12 @@ impl RateGuardBuilder {
 
     #[cfg(feature = "redis")]
     pub(super) fn redis(url: String) -> Self {
-        Self::new(StoreChoice::Redis(Server::new(url)))
+        Self::new(StoreChoice::Redis(Server::at(url)))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn redis_pool(pool: deadpool_redis::Pool) -> Self {
+        Self::new(StoreChoice::Redis(Server::Of(pool)))
     }
 
     fn new(store: StoreChoice) -> Self {
@@ -102,8 +107,8 @@ impl RateGuardBuilder {
     /// not at all. It has no effect on other URLs than `rediss://`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::RedisTls) -> Self {
-        if let StoreChoice::Redis(server) = &mut self.store {
-            server.tls = tls;
+        if let StoreChoice::Redis(Server::At { tls: known, .. }) = &mut self.store {
+            *known = tls;
         }
         self
     }
@@ -199,7 +204,7 @@ impl RateGuardBuilder {
             StoreChoice::Own(store) => store,
             #[cfg(feature = "redis")]
             StoreChoice::Redis(server) => {
-                Box::new(RedisStore::open(&server, self.prefix, self.deadline)?)
+                Box::new(RedisStore::open(server, self.prefix, self.deadline)?)
             }
         };
         let guard = RateGuard::new(Settings {

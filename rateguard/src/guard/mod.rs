@@ -121,6 +121,23 @@ impl RateGuard {
         RateGuardBuilder::redis(url.into())
     }
 
+    /// A guard that counts in the Redis of this pool, which an application has for other things, too.
+    ///
+    /// It connects as the pool does, with its address, password and certificates, and makes one connection of its own: those
+    /// of the pool are the application's, and one that a blocked worker drives would make all others wait.
+    ///
+    /// ```no_run
+    /// # use rateguard::RateGuard;
+    /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
+    ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder {
+        RateGuardBuilder::redis_pool(pool)
+    }
+
     /// Settings for a guard that counts in memory.
     pub fn builder() -> RateGuardBuilder {
         RateGuardBuilder::in_memory()

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use deadpool::managed::Manager as _;
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use futures_util::future;
 use redis::{AsyncConnectionConfig, ConnectionInfo, Value, aio::MultiplexedConnection};
@@ -90,10 +91,19 @@ impl Reports {
 
 impl Link {
     pub(super) fn open(server: ConnectionInfo, deadline: Duration) -> io::Result<Self> {
+        Self::keep(Source::Own(pool(server)?), deadline)
+    }
+
+    /// Connects as this pool does, and takes none of its connections: those may live on a worker that blocks.
+    pub(super) fn like(pool: Pool, deadline: Duration) -> io::Result<Self> {
+        Self::keep(Source::Like(pool), deadline)
+    }
+
+    fn keep(source: Source, deadline: Duration) -> io::Result<Self> {
         let (state, states) = watch::channel(State::Connecting);
         let (end, ended) = oneshot::channel();
         let reports = Arc::new(Reports::default());
-        let keeper = Keeper { pool: pool(server)?, deadline, state, reports: Arc::clone(&reports) };
+        let keeper = Keeper { source, deadline, state, reports: Arc::clone(&reports) };
         let (started, starts) = mpsc::channel();
         thread::Builder::new().name("rateguard-redis".to_owned()).spawn(move || {
             // Made here, because a runtime must not be dropped where another one runs.
@@ -157,8 +167,33 @@ fn pool(server: ConnectionInfo) -> io::Result<Pool> {
     Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1).build().map_err(io::Error::other)
 }
 
+/// Where connections come from.
+enum Source {
+    /// Our own pool, which makes and replaces one.
+    Own(Pool),
+    /// The application's pool, of which only the way to connect is used.
+    Like(Pool),
+}
+
+impl Source {
+    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+        match self {
+            // Taken out of the pool, it is closed when the last check lets go of it.
+            Self::Own(pool) => {
+                let connection = pool.get().await.map_err(|error| why_not_connected(&error))?;
+                Ok(Connection::take(connection))
+            }
+            Self::Like(pool) => {
+                let connecting = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
+                let connected = connecting.map_err(|_| StoreError::Unreachable)?;
+                connected.map_err(|error| why_not_connected(&PoolError::Backend(error)))
+            }
+        }
+    }
+}
+
 struct Keeper {
-    pool: Pool,
+    source: Source,
     /// An answer later than this is none.
     deadline: Duration,
     state: watch::Sender<State>,
@@ -170,12 +205,9 @@ impl Keeper {
         let mut pause = FIRST_PAUSE;
         let mut last_failure = Instant::now();
         for generation in 1.. {
-            let cause = match self.pool.get().await {
-                Ok(connection) => {
-                    // Taken out of the pool, it is closed when the last check lets go of it.
-                    self.lend(Connection::take(connection), generation).await
-                }
-                Err(error) => why_not_connected(&error),
+            let cause = match self.source.connect().await {
+                Ok(connection) => self.lend(connection, generation).await,
+                Err(cause) => cause,
             };
             let was_good = last_failure.elapsed() >= GOOD_LIFE;
             if was_good {

@@ -17,9 +17,9 @@ use std::{
 #[cfg(feature = "tls")]
 pub use self::tls::RedisTls;
 pub use self::url::RedisUrlError;
+use deadpool_redis::Pool;
 #[cfg(feature = "tls")]
 use redis::ConnectionAddr;
-use redis::ConnectionInfo;
 
 use self::{
     link::Link,
@@ -39,40 +39,57 @@ pub(crate) struct RedisStore {
 }
 
 /// Which Redis.
-pub(crate) struct Server {
-    pub(crate) url: String,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: RedisTls,
+pub(crate) enum Server {
+    At {
+        url: String,
+        #[cfg(feature = "tls")]
+        tls: RedisTls,
+    },
+    /// That of a pool that the application has.
+    Of(Pool),
 }
 
 impl Server {
-    pub(crate) fn new(url: String) -> Self {
-        Self {
+    pub(crate) fn at(url: String) -> Self {
+        Self::At {
             url,
             #[cfg(feature = "tls")]
             tls: RedisTls::new(),
         }
     }
 
-    fn connection_info(&self) -> Result<ConnectionInfo, RedisUrlError> {
-        let server = url::parse(&self.url)?;
-        #[cfg(feature = "tls")]
-        if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
-            return self.tls.with(server).ok_or(RedisUrlError::Certificates);
-        }
-        Ok(server)
+    fn connect(self, deadline: Duration) -> Result<Link, BuildError> {
+        let link = match self {
+            Self::Of(pool) => Link::like(pool, deadline),
+            Self::At {
+                url,
+                #[cfg(feature = "tls")]
+                tls,
+            } => {
+                let server = url::parse(&url).map_err(BuildError::Url)?;
+                #[cfg(feature = "tls")]
+                let server = match server.addr() {
+                    ConnectionAddr::TcpTls { .. } => {
+                        let refused = BuildError::Url(RedisUrlError::Certificates);
+                        tls.with(server).ok_or(refused)?
+                    }
+                    _ => server,
+                };
+                Link::open(server, deadline)
+            }
+        };
+        link.map_err(BuildError::Thread)
     }
 }
 
 impl RedisStore {
     /// A store for this server, which begins to connect.
     pub(crate) fn open(
-        server: &Server,
+        server: Server,
         prefix: String,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
-        let server = server.connection_info().map_err(BuildError::Url)?;
-        let link = Link::open(server, deadline).map_err(BuildError::Thread)?;
+        let link = server.connect(deadline)?;
         let (script, names, clock) = (Decide::new(), CallNames::new(), ServerClock::new());
         Ok(Self { prefix, link, script, names, deadline, clock })
     }
