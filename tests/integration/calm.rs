@@ -242,6 +242,65 @@ async fn what_the_store_has_given_back_forgotten_or_banned_is_so_in_memory() {
 }
 
 #[tokio::test]
+async fn a_share_follows_what_was_settled_in_the_store() {
+    for (used, left) in [(10, 0), (7, 0), (2, 3), (0, 5)] {
+        let (store, guard) = local(4);
+        let policy = Policy::new("p", "20/day").unwrap();
+        let key = Key::global();
+        let reservation = guard.request(&policy, &key).cost(10).reserve().await.unwrap();
+        assert_eq!(reservation.settle(used).await.unwrap().remaining(), 20 - used);
+        store.fail(StoreError::Unreachable);
+        assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), left, "{used}");
+    }
+}
+
+#[tokio::test]
+async fn a_ban_that_has_just_begun_goes_on_in_memory() {
+    let (store, guard) = local(1);
+    let of = |name| Policy::new(name, "1/day").unwrap().ban("2/hour for 15m").unwrap();
+    let (one, other, key) = (of("one"), of("other"), Key::global());
+    for policy in [&one, &other] {
+        for _ in 0..3 {
+            guard.check(policy, &key).await.unwrap();
+        }
+    }
+    store.fail(StoreError::Unreachable);
+    for policy in [&one, &other] {
+        assert!(guard.check(policy, &key).await.unwrap().banned_for().is_some());
+    }
+}
+
+#[tokio::test]
+async fn checks_of_keys_that_are_apart_open_the_breaker_too() {
+    struct Apart(Remote);
+
+    impl Store for Apart {
+        fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+            if charges.len() > 1 {
+                return Answer::Now(Err(StoreError::Apart));
+            }
+            self.0.apply(operation, charges)
+        }
+    }
+
+    let remote = Remote::new();
+    let guard = RateGuard::builder()
+        .store(Apart(remote.clone()))
+        .deadline(Duration::from_millis(20))
+        .build()
+        .unwrap();
+    let policy = policy();
+    let (one, other) = (Key::from("one"), Key::from("other"));
+    let both = guard.request(&policy, &one).and(&policy, &other);
+    assert!(both.check().await.is_ok());
+    remote.store.hang();
+    for _ in 0..10 {
+        assert!(both.check().await.is_err());
+    }
+    assert_eq!(guard.health().cause(), Some(StoreError::Timeout));
+}
+
+#[tokio::test]
 async fn those_who_are_banned_keep_nobody_else_from_a_store_that_is_far_away() {
     let remote = Remote::new();
     let guard = remote.guard().deadline(Duration::from_millis(4)).build().unwrap();

@@ -107,7 +107,7 @@ fn settings_that_mean_nothing_are_refused_with_the_reason() {
             "deadline: a deadline is from 1 millisecond",
         ),
         (RateGuard::redis("localhost").build(), "Redis URL: the URL has to begin with redis://"),
-        (RateGuard::redis("rediss://localhost").build(), "rediss:// (TLS) is not supported yet"),
+        (RateGuard::redis("rediss://localhost/#insecure").build(), "would take any server"),
         (RateGuard::redis("redis://:secret@:port").build(), "Redis URL: the URL is not redis://"),
     ] {
         let reason = reason(refused.unwrap_err());

@@ -175,7 +175,7 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
         seen.push(format!("{:?}", send(&app, request(path)).await));
     }
     eventually("the guard is refused", || {
-        (!log_lines::with("no rate limit decision").is_empty()).then_some(())
+        (!log_lines::with("no answer from the store").is_empty()).then_some(())
     });
     for url in [
         format!("redis://:{SENTINEL}@:port"),

@@ -1,5 +1,7 @@
 //! Keys that no single step reaches, as those of different slots in Redis Cluster: one after the other.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::asking::whole;
 use crate::{
     StoreError,
@@ -11,12 +13,13 @@ pub(super) fn are_of_several_keys(charges: &[Charge<'_>]) -> bool {
     charges.iter().any(|charge| charge.bucket.digest() != charges[0].bucket.digest())
 }
 
-/// Does this to one key after the other, each in one step. When a check of one is denied, or fails, the earlier ones get
+/// Does this to one key after the other, each in one step, and tells whether any was `answered`. When a check of one is denied, or fails, the earlier ones get
 /// back what was taken of them.
 pub(super) async fn one_after_the_other(
     store: &dyn Store,
     operation: Operation,
     charges: &[Charge<'_>],
+    answered: &AtomicBool,
 ) -> Result<Verdict, StoreError> {
     let mut keys = of_each_key(charges);
     let mut is_allowed = true;
@@ -24,7 +27,10 @@ pub(super) async fn one_after_the_other(
         // After a denial, the others only say how they stand.
         let operation = if is_allowed { operation } else { Operation::Peek };
         let is_denied = match keys[number].apply(store, operation).await {
-            Ok(allowed) => !allowed,
+            Ok(allowed) => {
+                answered.store(true, Relaxed);
+                !allowed
+            }
             Err(error) => {
                 if operation == Operation::Check {
                     give_back(store, &mut keys[..number]).await;

@@ -1,11 +1,14 @@
 //! The way to the store: a bound, a circuit breaker, a deadline, and what comes of no answer.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use super::{
     RateGuard, Shared, Unavailable,
     apart::{are_of_several_keys, one_after_the_other},
-    breaker::is_of_the_store,
+    breaker::is_of_the_question,
 };
 use crate::{
     OnError, StoreError,
@@ -31,9 +34,8 @@ impl RateGuard {
                 Ok(verdict)
             }
             Err(cause) => {
-                if is_of_the_store(cause) {
-                    // If its connection was well meanwhile, this is another outage.
-                    outage.unanswered(self.shared.store.health().is_ok());
+                if !is_of_the_question(cause) {
+                    outage.unanswered();
                 }
                 Err(match operation {
                     Operation::Check => self.unavailable(cause, on_error()),
@@ -68,22 +70,29 @@ impl RateGuard {
         if !(may_be_apart && is_apart.load(Relaxed)) {
             let answer = match store.apply(operation, charges) {
                 Answer::Now(answer) => answer,
-                Answer::Later(answer) => self.in_time(answer, deadline, 1).await,
+                Answer::Later(answer) => {
+                    self.in_time(answer, deadline, &AtomicBool::new(false)).await
+                }
             };
             match answer {
                 Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
                 answer => return whole(answer, charges),
             }
         }
-        self.in_time(one_after_the_other(&**store, operation, charges), deadline, charges.len())
-            .await
+        let answered = AtomicBool::new(false);
+        self.in_time(
+            one_after_the_other(&**store, operation, charges, &answered),
+            deadline,
+            &answered,
+        )
+        .await
     }
 
     async fn in_time(
         &self,
         answer: impl Future<Output = Result<Verdict, StoreError>>,
         deadline: Duration,
-        steps: usize,
+        answered: &AtomicBool,
     ) -> Result<Verdict, StoreError> {
         let full = self.shared.deadline;
         let entered = self.shared.breaker.enter(full)?;
@@ -92,8 +101,9 @@ impl RateGuard {
             self.shared.store.missed_deadline();
             Err(StoreError::Timeout)
         });
-        // Who had less time, or several questions, may have been too late for a store that is well.
-        let is_hasty = deadline < full || steps > 1;
+        // Who had less time, or another question after one that was answered, may have been too late for a store that is
+        // well.
+        let is_hasty = deadline < full || answered.load(Relaxed);
         if !(is_hasty && matches!(answer, Err(StoreError::Timeout))) {
             entered.ended(&answer);
         }

@@ -126,12 +126,15 @@ impl Entered<'_> {
 
     fn failed(&self, cause: StoreError, now: Instant) {
         let breaker = self.breaker;
+        if breaker.changes.load(Relaxed) != self.change {
+            // How the store was before says nothing about how it is since.
+            return;
+        }
         if !self.is_probe && breaker.failures.fetch_add(1, Relaxed) + 1 < FAILURES {
             return;
         }
         let mut open = breaker.lock();
         if breaker.changes.load(Relaxed) != self.change {
-            // How the store was before says nothing about how it is since.
             return;
         }
         if self.is_probe {
@@ -157,8 +160,13 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// Whether other questions might be answered though this one is not.
+pub(super) fn is_of_the_question(cause: StoreError) -> bool {
+    matches!(cause, StoreError::Apart | StoreError::Overloaded | StoreError::Unintelligible)
+}
+
 /// Whether it is the store that fails, and not a key or we.
-pub(super) fn is_of_the_store(cause: StoreError) -> bool {
+fn is_of_the_store(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
         | StoreError::Unreachable
@@ -290,6 +298,22 @@ mod tests {
             one.ended_at(&DEAD, now);
         }
         slow.ended_at(&ALIVE, now);
+        assert!(enter(&breaker, now).is_ok());
+    }
+
+    #[test]
+    fn old_failures_do_not_open_it_again() {
+        let now = Instant::now();
+        let breaker = Breaker::default();
+        let mut old: Vec<_> = (0..20).map(|_| enter(&breaker, now).unwrap()).collect();
+        for one in old.drain(..FAILURES as usize) {
+            one.ended_at(&DEAD, now);
+        }
+        enter(&breaker, now + LEASE).unwrap().ended_at(&ALIVE, now);
+        for one in old {
+            one.ended_at(&DEAD, now);
+        }
+        enter(&breaker, now).unwrap().ended_at(&DEAD, now);
         assert!(enter(&breaker, now).is_ok());
     }
 

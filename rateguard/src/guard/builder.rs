@@ -135,7 +135,7 @@ impl RateGuardBuilder {
     }
 
     /// After how long without an answer of the store requests are refused with 503 that would pass, or be decided on in
-    /// memory, until then. Default: never.
+    /// memory, until then: since the first check that was left unanswered after the last that was answered. Default: never.
     pub fn closed_after(mut self, grace: Duration) -> Self {
         self.closed_after = Some(grace);
         self

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{RateGuard, request::Request};
 use crate::{
-    Algorithm, Decision, Key, Policy, Quota, StoreError,
+    Algorithm, Decision, Key, OnError, Policy, Quota, StoreError,
     store::{Bucket, Charge, Level, Operation},
 };
 
@@ -113,6 +113,9 @@ impl Request<'_> {
                 continue;
             }
             if let Some(ban) = self.guard().offence(escalation, &asked.key, until).await {
+                if self.on_error() == OnError::Local {
+                    self.ban_in_memory(asked, ban);
+                }
                 decision = decision.banned(asked.policy, ban).denied();
             }
         }

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::{
     MemoryStore, Quota,
-    store::{Charge, Operation, Verdict},
+    store::{Charge, Operation, Receipt, Verdict},
 };
 
 /// This process's share of the limits, and what it has seen of late.
@@ -35,20 +35,42 @@ impl Local {
         self.store.apply_now(operation, shares)
     }
 
-    /// Does what the store has done, so that nobody begins anew when it goes. Says what is needed to give it back.
-    pub(super) fn follow(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
-        let operation = if operation == Operation::Check { Operation::Charge } else { operation };
+    /// How much of so many units are asked of this process's share of the quota.
+    pub(super) fn cut(&self, quota: Quota, units: u32) -> u32 {
+        units.min(share(quota, self.replicas).max_cost())
+    }
+
+    /// Takes what the store has admitted, as far as there is room for it here, so that nobody begins anew when it goes. Says
+    /// what is needed to give it back.
+    pub(super) fn follow(&self, charges: &[Charge<'_>]) -> Followed {
+        let take = |charge: &Charge<'_>| {
+            if charge.taken() == 0 {
+                return None;
+            }
+            let verdict = self.apply(Operation::Check, &[self.share(charge)]);
+            verdict.receipts().next().filter(|_| verdict.is_allowed())
+        };
+        charges.iter().map(take).collect()
+    }
+
+    /// Gives back here what the store has given back, or forgets what it has forgotten.
+    pub(super) fn undo(&self, operation: Operation, charges: &[Charge<'_>]) {
         let shares: SmallVec<[Charge<'_>; 1]> = charges
             .iter()
             .map(|charge| {
                 let mut share = self.share(charge);
-                share.cost = share.taken();
+                share.cost = charge.cost;
                 share
             })
             .collect();
-        self.apply(operation, &shares)
+        if !shares.is_empty() {
+            self.apply(operation, &shares);
+        }
     }
 }
+
+/// Of each charge, what is needed to give back what was taken here, if anything was.
+pub(super) type Followed = SmallVec<[Option<Receipt>; 1]>;
 
 /// A part of the quota, rounded down, but at least one at once.
 fn share(quota: Quota, replicas: u32) -> Quota {

@@ -31,12 +31,7 @@ pub(super) struct Outage {
     /// Milliseconds after that, when the first check of those was left unanswered that have been since the last answer; 0 if
     /// none has.
     since: AtomicU64,
-    /// The same of the last one.
-    last: AtomicU64,
 }
-
-/// After so long without a failure, a store that seems well is well.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// What became of the requests.
 struct Outcome {
@@ -55,7 +50,6 @@ impl Outage {
             local: outcome(),
             start: Instant::now(),
             since: AtomicU64::new(0),
-            last: AtomicU64::new(0),
         }
     }
 
@@ -66,13 +60,11 @@ impl Outage {
         }
     }
 
-    /// The store has left something unanswered, though it `seems_well` but for that.
-    pub(super) fn unanswered(&self, seems_well: bool) {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        let last = self.last.swap(now, Relaxed);
-        let is_new = seems_well && now.saturating_sub(last) > QUIET.as_millis() as u64;
-        if is_new || self.since.load(Relaxed) == 0 {
-            self.since.store(now, Relaxed);
+    /// The store has left something unanswered.
+    pub(super) fn unanswered(&self) {
+        if self.since.load(Relaxed) == 0 {
+            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.since.store(now.max(1), Relaxed);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What is asked of a guard: so much of one key, or of several at once, all or nothing.
 
-use std::slice;
+use std::{slice, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{RateGuard, Reservation, Unavailable, charges::OfLimit};
+use super::{RateGuard, Reservation, Unavailable, charges::OfLimit, local::Followed};
 use crate::{
     Decision, Key, OnError, Policy,
     store::{Charge, Operation, Verdict},
@@ -173,10 +173,8 @@ impl<'a> Request<'a> {
         let Applied { decision, verdict, shares, followed } =
             self.apply_to(&charges, Operation::Check).await?;
         let charges = shares.unwrap_or(charges);
-        let mut followed = followed.as_ref().map(Verdict::receipts);
-        let receipts = verdict
-            .receipts()
-            .map(|receipt| (receipt, followed.as_mut().and_then(|followed| followed.next())));
+        let followed = followed.into_iter().chain(std::iter::repeat(None));
+        let receipts = verdict.receipts().zip(followed);
         let on_error = self.on_error();
         Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
@@ -195,10 +193,9 @@ impl<'a> Request<'a> {
         let applied = match self.guard.apply(operation, &charge_list, || self.on_error()).await {
             Ok(verdict) => {
                 let decision = self.decision(charges, &verdict);
-                let followed = if self.on_error() == OnError::Local {
-                    self.followed(operation, &charge_list, &decision)
-                } else {
-                    None
+                let followed = match self.on_error() {
+                    OnError::Local => self.follow(operation, charges, &verdict),
+                    _ => Followed::new(),
                 };
                 Applied { decision, verdict, shares: None, followed }
             }
@@ -214,7 +211,7 @@ impl<'a> Request<'a> {
                 let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
                 let verdict = local.apply(operation, &list);
                 let decision = self.decision(&shares, &verdict).locally();
-                Applied { decision, verdict, shares: Some(shares), followed: None }
+                Applied { decision, verdict, shares: Some(shares), followed: Followed::new() }
             }
             Err(unavailable) => return Err(unavailable),
         };
@@ -229,24 +226,34 @@ impl<'a> Request<'a> {
     }
 
     /// Does in memory what the store has done: for when it goes.
-    fn followed(
-        &self,
-        operation: Operation,
-        charges: &[Charge<'_>],
-        decision: &Decision,
-    ) -> Option<Verdict> {
+    fn follow(&self, operation: Operation, charges: &[OfLimit<'_>], verdict: &Verdict) -> Followed {
         let local = &self.guard.shared.local;
-        if let Some(ban) = decision.banned_for() {
-            for asked in self.limits.iter().filter(|it| it.policy.name() == decision.policy()) {
-                if let Some(escalation) = asked.policy.escalation() {
-                    local.apply(Operation::Check, &[escalation.ban_for(&asked.key, ban)]);
-                }
+        for (of_limit, level) in charges.iter().zip(verdict.levels()) {
+            if of_limit.charge.is_gate
+                && let Some(ban) = level.retry_after
+            {
+                self.ban_in_memory(&self.limits[of_limit.limit], ban);
             }
         }
+        let list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         match operation {
-            Operation::Peek => None,
-            Operation::Check if !decision.is_allowed() => None,
-            _ => Some(local.follow(operation, charges)),
+            Operation::Check if verdict.is_allowed() => local.follow(&list),
+            Operation::Charge => local.follow(&list),
+            Operation::Reset => {
+                local.undo(Operation::Reset, &list);
+                Followed::new()
+            }
+            Operation::Check | Operation::Peek | Operation::Refund => Followed::new(),
+        }
+    }
+
+    /// Bans in memory who is banned in the store.
+    pub(super) fn ban_in_memory(&self, asked: &Asked<'_>, ban: Duration) {
+        if !ban.is_zero()
+            && let Some(escalation) = asked.policy.escalation()
+        {
+            let charge = escalation.ban_for(&asked.key, ban);
+            self.guard.shared.local.apply(Operation::Check, &[charge]);
         }
     }
 
@@ -277,5 +284,5 @@ struct Applied<'a> {
     /// What was asked for instead in memory, if the store did not answer.
     shares: Option<SmallVec<[OfLimit<'a>; 1]>>,
     /// What was taken in memory after the store, to be given back there, too.
-    followed: Option<Verdict>,
+    followed: Followed,
 }

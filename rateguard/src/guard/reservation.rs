@@ -189,12 +189,21 @@ impl Reservation {
             self.guard.shared.local.apply(operation, &charges)
         } else {
             let verdict = self.guard.apply(operation, &charges, || on_error).await?;
-            if on_error == OnError::Local {
-                let mut followed = charges.clone();
-                for (place, charge) in places.iter().zip(&mut followed) {
-                    charge.receipt = self.taken[*place].followed.unwrap_or_default();
+            if on_error == OnError::Local && operation == Operation::Refund {
+                // As much less as the store has counted less.
+                let local = &self.guard.shared.local;
+                let mut given_back: SmallVec<[Charge<'_>; 1]> = SmallVec::new();
+                for (place, charge) in places.iter().zip(&charges) {
+                    let taken = &self.taken[*place];
+                    let Some(receipt) = taken.followed else { continue };
+                    let kept = taken.cost.saturating_sub(charge.cost);
+                    let cut = |units| local.cut(charge.quota, units);
+                    let mut less = *charge;
+                    less.cost = cut(taken.cost).saturating_sub(cut(kept));
+                    less.receipt = receipt;
+                    given_back.push(less);
                 }
-                self.guard.shared.local.follow(operation, &followed);
+                local.undo(operation, &given_back);
             }
             verdict
         };
