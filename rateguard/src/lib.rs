@@ -11,6 +11,7 @@ mod clock;
 mod decision;
 mod guard;
 mod http;
+mod jitter;
 mod level;
 mod policy;
 mod standing;

@@ -1,7 +1,6 @@
 //! Keeps checks away from a store that does not answer, so that its silence costs nobody the deadline again and again.
 
 use std::{
-    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -9,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::StoreError;
+use crate::{StoreError, jitter::jittered};
 
 /// So many failures in a row, and nothing else between them, mean that the next check would fail, too.
 const FAILURES: u32 = 5;
@@ -141,7 +140,7 @@ impl Entered<'_> {
             open.pause = (2 * open.pause).min(LONGEST_PAUSE);
         }
         open.cause = cause;
-        open.until = now + jittered(open.pause);
+        open.until = now + jittered(open.pause, 0.2);
         breaker.failures.store(0, Relaxed);
         breaker.changes.fetch_add(1, Relaxed);
         breaker.is_open.store(true, Relaxed);
@@ -182,12 +181,6 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::Overloaded
         | StoreError::Unintelligible => false,
     }
-}
-
-/// A pause up to a fifth shorter or longer, so that many servers do not ask at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(pause) as f64 / u64::MAX as f64;
-    pause.mul_f64(0.8 + 0.4 * random)
 }
 
 #[cfg(test)]

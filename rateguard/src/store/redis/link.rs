@@ -4,7 +4,6 @@
 //! the others' checks, and a guard works from whatever runtime uses it.
 
 use std::{
-    hash::{BuildHasher, RandomState},
     io,
     pin::pin,
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -20,6 +19,8 @@ use tokio::{
     sync::{Notify, oneshot, watch},
     time::{Instant, sleep, timeout},
 };
+
+use crate::jitter::jittered;
 
 use super::{
     StoreError,
@@ -218,7 +219,7 @@ impl Keeper {
                 self.state.send_replace(State::Connecting);
             } else {
                 self.state.send_replace(State::Down(cause));
-                sleep(jittered(pause)).await;
+                sleep(jittered(pause, 0.25)).await;
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }
             last_failure = Instant::now();
@@ -285,12 +286,6 @@ fn why_not_connected(error: &PoolError) -> StoreError {
     }
 }
 
-/// A pause up to a quarter shorter or longer, so that many servers do not come back at the same moment.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(pause) as f64 / u64::MAX as f64;
-    pause.mul_f64(0.75 + random / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +302,7 @@ mod tests {
 
     #[test]
     fn pauses_differ_and_stay_near_what_they_are() {
-        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(100))).collect();
+        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(100), 0.25)).collect();
         assert!(pauses.iter().all(|it| (75..=125).contains(&it.as_millis())), "{pauses:?}");
         assert!(pauses.windows(2).any(|pair| pair[0] != pair[1]));
     }
