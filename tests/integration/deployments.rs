@@ -8,7 +8,7 @@ use rateguard::{Key, Policy, RateGuard, StoreError};
 use crate::support::{PATIENCE, eventually, redis_server::RedisServer};
 
 /// What the README says that a user needs.
-const COMMANDS: &[&str] = &[
+pub const COMMANDS: &[&str] = &[
     "evalsha",
     "eval",
     "time",
@@ -42,7 +42,7 @@ fn policies() -> Vec<Policy> {
 }
 
 /// Does all that there is to do.
-async fn use_everything(guard: &RateGuard) {
+pub async fn use_everything(guard: &RateGuard) {
     for policy in policies() {
         let key = Key::from("ann");
         let checks = join_all((0..30).map(|_| guard.check(&policy, &key))).await;

@@ -46,15 +46,22 @@ impl<'a> Bucket<'a> {
 
         let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
         key.extend([prefix, ":{"]);
-        // Writing to a `String` cannot fail.
-        for byte in self.digest() {
-            let _ = write!(key, "{byte:02x}");
-        }
+        key.extend(self.hash_tag().map(char::from));
         key.extend(["}:", self.name]);
         if self.place > 0 {
+            // Writing to a `String` cannot fail.
             let _ = write!(key, "{{{}}}", self.place + 1);
         }
         key
+    }
+
+    /// The part of the name that says in which slot of a cluster it is: the digest in hexadecimal.
+    pub(crate) fn hash_tag(&self) -> [u8; 2 * DIGEST_BYTES] {
+        let mut tag = [0; 2 * DIGEST_BYTES];
+        for (digits, byte) in tag.as_chunks_mut::<2>().0.iter_mut().zip(self.digest()) {
+            *digits = [byte >> 4, byte & 0xf].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+        }
+        tag
     }
 }
 

@@ -1,11 +1,11 @@
 //! Keys that no single step reaches, as those of different slots in Redis Cluster: one after the other.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use super::asking::whole;
+use super::RateGuard;
 use crate::{
     StoreError,
-    store::{Charge, Level, Operation, Receipt, Store, Verdict},
+    store::{Charge, Level, Operation, Receipt, Verdict},
 };
 
 /// Whether these are of more than one key.
@@ -13,49 +13,33 @@ pub(super) fn are_of_several_keys(charges: &[Charge<'_>]) -> bool {
     charges.iter().any(|charge| charge.bucket.digest() != charges[0].bucket.digest())
 }
 
-/// Does this to one key after the other, each in one step, and tells whether any was `answered`. When a check of one is denied, or fails, the earlier ones get
-/// back what was taken of them.
+/// Does this to one key after the other, each in one step, and all of it by the deadline. When a check of one is denied, or
+/// fails, the earlier ones get back what was taken of them.
 pub(super) async fn one_after_the_other(
-    store: &dyn Store,
+    guard: &RateGuard,
     operation: Operation,
     charges: &[Charge<'_>],
-    answered: &AtomicBool,
+    deadline: Duration,
 ) -> Result<Verdict, StoreError> {
     let mut keys = of_each_key(charges);
+    let until = Instant::now() + deadline;
     let mut is_allowed = true;
     for number in 0..keys.len() {
         // After a denial, the others only say how they stand.
         let operation = if is_allowed { operation } else { Operation::Peek };
-        let is_denied = match keys[number].apply(store, operation).await {
-            Ok(allowed) => {
-                answered.store(true, Relaxed);
-                !allowed
-            }
-            Err(error) => {
-                if operation == Operation::Check {
-                    give_back(store, &mut keys[..number]).await;
-                }
-                return Err(error);
-            }
-        };
-        if is_denied {
-            is_allowed = false;
-            if operation == Operation::Check {
-                give_back(store, &mut keys[..number]).await;
+        let answer = keys[number].apply(guard, until, operation).await;
+        if operation == Operation::Check && !matches!(answer, Ok(true)) {
+            for key in &mut keys[..number] {
+                // A denial stays one if this fails. What was not given back counts, which is no harm to the limit.
+                let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }
+        is_allowed &= answer?;
     }
     let mut answers: Vec<_> =
         keys.into_iter().flat_map(|key| key.places.into_iter().zip(key.answers)).collect();
     answers.sort_by_key(|(place, _)| *place);
     Ok(Verdict::new(is_allowed, answers.into_iter().map(|(_, answer)| answer)))
-}
-
-async fn give_back(store: &dyn Store, keys: &mut [OneKey<'_>]) {
-    for key in keys {
-        // A denial stays one if this fails. What was not given back counts, which is no harm to the limit.
-        let _ = key.apply(store, Operation::Refund).await;
-    }
 }
 
 /// The charges of one key, with their places among all, and what was answered last.
@@ -66,13 +50,21 @@ struct OneKey<'a> {
 }
 
 impl OneKey<'_> {
-    async fn apply(&mut self, store: &dyn Store, operation: Operation) -> Result<bool, StoreError> {
+    async fn apply(
+        &mut self,
+        guard: &RateGuard,
+        until: Instant,
+        operation: Operation,
+    ) -> Result<bool, StoreError> {
         if operation == Operation::Refund {
             // Of a gate nothing was taken.
             self.charges.iter_mut().for_each(|charge| charge.cost = charge.taken());
         }
-        let answer = store.apply(operation, &self.charges).get().await;
-        let verdict = whole(answer, &self.charges)?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(StoreError::Timeout);
+        }
+        let verdict = guard.ask_one_server(operation, &self.charges, left).await?;
         self.answers = verdict.levels().zip(verdict.receipts()).collect();
         if operation == Operation::Check {
             for (charge, receipt) in self.charges.iter_mut().zip(verdict.receipts()) {

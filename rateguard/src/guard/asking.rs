@@ -1,14 +1,10 @@
 //! The way to the store: a bound, a circuit breaker, a deadline, and what comes of no answer.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     RateGuard, Shared, Unavailable,
     apart::{are_of_several_keys, one_after_the_other},
-    breaker::is_of_the_question,
 };
 use crate::{
     OnError, StoreError,
@@ -27,36 +23,34 @@ impl RateGuard {
             Operation::Charge => self.charge(charges).await,
             _ => self.ask(operation, charges, self.shared.deadline).await,
         };
-        let outage = &self.shared.outage;
-        match answer {
-            Ok(verdict) => {
-                outage.answered();
-                Ok(verdict)
+        answer.map_err(|cause| {
+            let unavailable = self.unavailable(cause, on_error(), charges);
+            // By the others, no request passes or is refused.
+            if operation == Operation::Check {
+                self.left_unanswered(&unavailable);
             }
-            Err(cause) => {
-                if !is_of_the_question(cause) {
-                    outage.unanswered();
-                }
-                Err(match operation {
-                    Operation::Check => self.unavailable(cause, on_error()),
-                    // No request passes or is refused by it.
-                    _ => Unavailable::new(cause, self.on_error_now(on_error())),
-                })
-            }
-        }
+            unavailable
+        })
+    }
+
+    /// What comes of no answer.
+    pub(super) fn unavailable(
+        &self,
+        cause: StoreError,
+        on_error: OnError,
+        charges: &[Charge<'_>],
+    ) -> Unavailable {
+        let Shared { store, servers, closed_after, .. } = &*self.shared;
+        let lasts = charges
+            .iter()
+            .filter_map(|charge| servers.of(store.server(std::slice::from_ref(charge))).lasts());
+        let is_over = closed_after.is_some_and(|grace| lasts.max() > Some(grace));
+        Unavailable::new(cause, if is_over { OnError::Closed } else { on_error })
     }
 
     /// A check was left unanswered.
-    pub(super) fn unavailable(&self, cause: StoreError, on_error: OnError) -> Unavailable {
-        let on_error = self.on_error_now(on_error);
-        self.shared.outage.record(cause, on_error);
-        Unavailable::new(cause, on_error)
-    }
-
-    /// What happens without an answer, for as long as there has been none.
-    fn on_error_now(&self, on_error: OnError) -> OnError {
-        let is_over = |grace| self.shared.outage.lasts().is_some_and(|lasts| lasts > grace);
-        if self.shared.closed_after.is_some_and(is_over) { OnError::Closed } else { on_error }
+    pub(super) fn left_unanswered(&self, unavailable: &Unavailable) {
+        self.shared.outage.record(unavailable.cause(), unavailable.on_error());
     }
 
     pub(super) async fn ask(
@@ -65,54 +59,55 @@ impl RateGuard {
         charges: &[Charge<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        let Shared { store, is_apart, .. } = &*self.shared;
+        let is_apart = &self.shared.is_apart;
         let may_be_apart = charges.len() > 1 && are_of_several_keys(charges);
         if !(may_be_apart && is_apart.load(Relaxed)) {
-            let answer = match store.apply(operation, charges) {
-                Answer::Now(answer) => answer,
-                Answer::Later(answer) => {
-                    self.in_time(answer, deadline, &AtomicBool::new(false)).await
-                }
-            };
-            match answer {
+            match self.ask_one_server(operation, charges, deadline).await {
                 Err(StoreError::Apart) if may_be_apart => is_apart.store(true, Relaxed),
-                answer => return whole(answer, charges),
+                answer => return answer,
             }
         }
-        let answered = AtomicBool::new(false);
-        self.in_time(
-            one_after_the_other(&**store, operation, charges, &answered),
-            deadline,
-            &answered,
-        )
-        .await
+        one_after_the_other(self, operation, charges, deadline).await
     }
 
-    async fn in_time(
+    /// Asks for what is done in one step.
+    pub(super) async fn ask_one_server(
         &self,
-        answer: impl Future<Output = Result<Verdict, StoreError>>,
+        operation: Operation,
+        charges: &[Charge<'_>],
         deadline: Duration,
-        answered: &AtomicBool,
     ) -> Result<Verdict, StoreError> {
-        let full = self.shared.deadline;
-        let entered = self.shared.breaker.enter(full)?;
-        let _place = self.shared.in_flight.enter()?;
-        let answer = tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
-            self.shared.store.missed_deadline();
-            Err(StoreError::Timeout)
-        });
-        // Who had less time, or another question after one that was answered, may have been too late for a store that is
-        // well.
-        let is_hasty = deadline < full || answered.load(Relaxed);
-        if !(is_hasty && matches!(answer, Err(StoreError::Timeout))) {
-            entered.ended(&answer);
+        let Shared { store, servers, in_flight, deadline: full, .. } = &*self.shared;
+        if self.is_closed() {
+            return Err(StoreError::Closed);
         }
+        let server = servers.of(store.server(charges));
+        let answer = match store.apply(operation, charges) {
+            Answer::Now(answer) => whole(answer, charges),
+            Answer::Later(answer) => {
+                let entered = server.breaker.enter(*full)?;
+                let _place = in_flight.enter()?;
+                // Whoever closes it waits for those who have a place.
+                if self.is_closed() {
+                    return Err(StoreError::Closed);
+                }
+                let answer = tokio::time::timeout(deadline, answer).await;
+                let answer = answer.unwrap_or(Err(StoreError::Timeout));
+                // Who has used up half of the time for something else may be too late for a server that is well.
+                let is_hasty = deadline < *full / 2;
+                if !(is_hasty && answer == Err(StoreError::Timeout)) {
+                    entered.ended(&answer);
+                }
+                whole(answer, charges)
+            }
+        };
+        server.heard(&answer);
         answer
     }
 }
 
 /// The answer, if it has a level for each charge.
-pub(super) fn whole(
+fn whole(
     answer: Result<Verdict, StoreError>,
     charges: &[Charge<'_>],
 ) -> Result<Verdict, StoreError> {

@@ -161,7 +161,13 @@ impl Drop for Entered<'_> {
 
 /// Whether other questions might be answered though this one is not.
 pub(super) fn is_of_the_question(cause: StoreError) -> bool {
-    matches!(cause, StoreError::Apart | StoreError::Overloaded | StoreError::Unintelligible)
+    matches!(
+        cause,
+        StoreError::Apart
+            | StoreError::Overloaded
+            | StoreError::Unintelligible
+            | StoreError::Closed
+    )
 }
 
 /// Whether it is the store that fails, and not a key or we.
@@ -172,6 +178,7 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::Disconnected
         | StoreError::Authentication
         | StoreError::NotReady
+        | StoreError::NoPrimary
         | StoreError::Busy => true,
         // Of one key or one slot, or of writes alone; or it is we who are busy.
         StoreError::Permission
@@ -179,7 +186,8 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::Cluster
         | StoreError::Apart
         | StoreError::Overloaded
-        | StoreError::Unintelligible => false,
+        | StoreError::Unintelligible
+        | StoreError::Closed => false,
     }
 }
 

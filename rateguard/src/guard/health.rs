@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RateGuard;
+use super::{RateGuard, Shared, servers::Server};
 use crate::StoreError;
 
 /// How a guard's store is, for readiness probes.
@@ -45,13 +45,16 @@ impl Health {
 }
 
 impl RateGuard {
-    /// How the store is, without asking it: what its connection and the last checks have shown.
+    /// How the store is, without asking it: what its connections and the last checks have shown. Of several servers, as
+    /// those of Redis Cluster, all have to be well.
     #[must_use]
     pub fn health(&self) -> Health {
-        let shared = &self.shared;
-        let cause = shared.breaker.open().or_else(|| shared.store.health().err());
+        let Shared { store, servers, .. } = &*self.shared;
+        let open = || servers.asked().find_map(|server| server.breaker.open());
+        let closed = self.is_closed().then_some(StoreError::Closed);
+        let cause = closed.or_else(open).or_else(|| store.health().err());
         // While it is well and nobody asks, nobody finds out that it is.
-        let lasts = cause.and_then(|_| shared.outage.lasts());
+        let lasts = cause.and_then(|_| servers.asked().filter_map(Server::lasts).max());
         Health { cause, lasts }
     }
 }

@@ -1,6 +1,6 @@
 //! How many checks may wait for the store at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::StoreError;
 
@@ -14,11 +14,16 @@ impl InFlight {
         Self { max, now: AtomicUsize::new(0) }
     }
 
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.now.load(SeqCst) == 0
+    }
+
     /// A place, until it is dropped.
     pub(super) fn enter(&self) -> Result<Place<'_>, StoreError> {
         // Taken before it is looked at, so that no two take the last.
         let place = Place(self);
-        if self.now.fetch_add(1, Relaxed) >= self.max {
+        if self.now.fetch_add(1, SeqCst) >= self.max {
             Err(StoreError::Overloaded)
         } else {
             Ok(place)
@@ -30,7 +35,7 @@ pub(super) struct Place<'a>(&'a InFlight);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Relaxed);
+        self.0.now.fetch_sub(1, SeqCst);
     }
 }
 
@@ -48,6 +53,6 @@ mod tests {
                 assert_eq!(in_flight.enter().err(), Some(StoreError::Overloaded));
             }
         }
-        assert_eq!(in_flight.now.load(Relaxed), 0);
+        assert!(in_flight.is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod builder;
 mod charges;
 mod charging;
 mod claims;
+mod closing;
 mod escalation;
 mod health;
 mod in_flight;
@@ -16,6 +17,7 @@ mod outage;
 mod policies;
 mod request;
 mod reservation;
+mod servers;
 mod unavailable;
 mod usual;
 mod waiting;
@@ -30,12 +32,12 @@ use std::{
 };
 
 use self::{
-    breaker::Breaker,
     builder::Settings,
     claims::{Claims, NameConflict},
     in_flight::InFlight,
     local::Local,
     outage::Outage,
+    servers::Servers,
     waiting::Queues,
 };
 
@@ -81,7 +83,7 @@ struct Shared {
     on_error: OnError,
     /// After so long, those who would pass are refused.
     closed_after: Option<Duration>,
-    breaker: Breaker,
+    servers: Servers,
     in_flight: InFlight,
     local: Local,
     secret: Option<KeySecret>,
@@ -93,6 +95,7 @@ struct Shared {
     queues: Queues,
     /// The store has said that it cannot decide on several keys in one step.
     is_apart: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 impl RateGuard {
@@ -108,8 +111,14 @@ impl RateGuard {
 
     /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
     ///
-    /// The URL is `redis://[user][:password@]host[:port][/database]`, the same with `rediss://` for TLS (feature `tls`), or
-    /// `redis+unix:///path[?db=database]`.
+    /// The URL is one of
+    ///
+    /// - `redis://[user][:password@]host[:port][/database]`
+    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`, by some nodes of a Redis Cluster
+    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`, by the sentinels that know the
+    ///   primary of the service; with `?sentinel_user=…&sentinel_password=…` if they ask for it
+    /// - the same with `rediss` for TLS (feature `tls`)
+    /// - `redis+unix:///path[?db=database]`
     ///
     /// ```no_run
     /// # use rateguard::RateGuard;
@@ -150,7 +159,7 @@ impl RateGuard {
             deadline,
             on_error,
             closed_after: settings.closed_after,
-            breaker: Breaker::default(),
+            servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
             local: Local::new(settings.replicas),
             secret,
@@ -160,6 +169,7 @@ impl RateGuard {
             claims: Claims::default(),
             queues: Queues::default(),
             is_apart: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -26,11 +26,6 @@ pub(super) struct Outage {
     open: Outcome,
     closed: Outcome,
     local: Outcome,
-    /// When the guard was made.
-    start: Instant,
-    /// Milliseconds after that, when the first check of those was left unanswered that have been since the last answer; 0 if
-    /// none has.
-    since: AtomicU64,
 }
 
 /// What became of the requests.
@@ -44,34 +39,7 @@ impl Outage {
     pub(super) fn new() -> Self {
         let outcome =
             || Outcome { count: AtomicU64::new(0), lines: StoreError::ALL.map(|_| Line::new()) };
-        Self {
-            open: outcome(),
-            closed: outcome(),
-            local: outcome(),
-            start: Instant::now(),
-            since: AtomicU64::new(0),
-        }
-    }
-
-    /// The store has answered.
-    pub(super) fn answered(&self) {
-        if self.since.load(Relaxed) != 0 {
-            self.since.store(0, Relaxed);
-        }
-    }
-
-    /// The store has left something unanswered.
-    pub(super) fn unanswered(&self) {
-        if self.since.load(Relaxed) == 0 {
-            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.since.store(now.max(1), Relaxed);
-        }
-    }
-
-    /// For how long the store has left everything unanswered, if it has.
-    pub(super) fn lasts(&self) -> Option<Duration> {
-        let since = Some(self.since.load(Relaxed)).filter(|since| *since != 0)?;
-        Some(self.start.elapsed().saturating_sub(Duration::from_millis(since)))
+        Self { open: outcome(), closed: outcome(), local: outcome() }
     }
 
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {

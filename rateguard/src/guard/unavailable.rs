@@ -28,6 +28,11 @@ impl Unavailable {
         }
     }
 
+    /// What happens instead.
+    pub(super) fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
     /// Whether it is to be decided in memory instead.
     pub(super) fn is_local(&self) -> bool {
         self.on_error == OnError::Local

@@ -98,7 +98,7 @@ impl Request<'_> {
         let peek = self.peek().await;
         // It stands for a check.
         peek.map(Decision::denied)
-            .map_err(|error| self.guard().unavailable(error.cause(), self.on_error()))
+            .inspect_err(|unavailable| self.guard().left_unanswered(unavailable))
     }
 
     /// The place of the limit that a denial has to wait for longest.
@@ -140,7 +140,12 @@ impl Request<'_> {
             // A store that panics does so here as it does in a check.
             Err(Ok(panic)) => resume_unwind(panic),
             // Its runtime is shutting down.
-            _ => Err(self.guard().unavailable(StoreError::Disconnected, self.on_error())),
+            _ => {
+                let cause = StoreError::Disconnected;
+                let unavailable = self.guard().unavailable(cause, self.on_error(), &list);
+                self.guard().left_unanswered(&unavailable);
+                Err(unavailable)
+            }
         }
     }
 }

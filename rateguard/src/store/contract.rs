@@ -53,7 +53,8 @@ pub trait Store: Send + Sync {
     /// Any [`StoreError`] if it cannot be done: then nothing should have been. [`StoreError::Apart`] if these buckets
     /// are in places that no single step reaches; the guard then asks for one key after the other.
     ///
-    /// What is answered [later](Answer::Later) has not begun before it is polled.
+    /// What is answered [later](Answer::Later) has not begun before it is polled, and is dropped when the deadline has
+    /// passed.
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a>;
 
     /// Whether it could answer now, as far as it knows without asking anybody.
@@ -65,8 +66,15 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// An answer was given up because the deadline had passed, so that the store can look after its connection.
-    fn missed_deadline(&self) {}
+    /// Which of its servers would do this, if it has several: any number, the same for the same server. When one does not
+    /// answer, the guard keeps checks away from that one alone.
+    fn server(&self, charges: &[Charge<'_>]) -> usize {
+        let _ = charges;
+        0
+    }
+
+    /// The guard was [closed](crate::RateGuard::close): nothing more will be asked.
+    fn close(&self) {}
 }
 
 impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
@@ -78,8 +86,12 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).health()
     }
 
-    fn missed_deadline(&self) {
-        (**self).missed_deadline();
+    fn server(&self, charges: &[Charge<'_>]) -> usize {
+        (**self).server(charges)
+    }
+
+    fn close(&self) {
+        (**self).close();
     }
 }
 

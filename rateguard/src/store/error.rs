@@ -22,7 +22,7 @@ pub enum StoreError {
     Busy,
     /// The server has no memory left.
     OutOfMemory,
-    /// The server is part of a cluster and the key is elsewhere.
+    /// The server is part of a cluster, and its URL is not that of one.
     Cluster,
     /// The store cannot decide on these keys in one step. A guard then asks for one key after the other.
     Apart,
@@ -30,11 +30,15 @@ pub enum StoreError {
     Overloaded,
     /// The server answered something else than a decision.
     Unintelligible,
+    /// The sentinels know no primary of this name.
+    NoPrimary,
+    /// The guard was closed.
+    Closed,
 }
 
 impl StoreError {
     /// All of them, for a counter each.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Disconnected,
@@ -47,6 +51,8 @@ impl StoreError {
         Self::Apart,
         Self::Overloaded,
         Self::Unintelligible,
+        Self::NoPrimary,
+        Self::Closed,
     ];
 }
 
@@ -63,10 +69,14 @@ impl fmt::Display for StoreError {
             }
             Self::Busy => "the server is busy with another script",
             Self::OutOfMemory => "the server has no memory left",
-            Self::Cluster => "the server is part of a cluster, which is not supported",
+            Self::Cluster => {
+                "the server is part of a cluster, whose URL is redis+cluster://host:port,host:port"
+            }
             Self::Apart => "the store cannot decide on these keys in one step",
             Self::Overloaded => "too many checks wait for the store",
             Self::Unintelligible => "the server answered something else than a decision",
+            Self::NoPrimary => "the sentinels know no primary of the name in the URL",
+            Self::Closed => "the guard was closed",
         })
     }
 }

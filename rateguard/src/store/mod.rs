@@ -2,6 +2,8 @@
 
 mod contract;
 pub(crate) mod error;
+#[cfg(feature = "redis")]
+mod home;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

@@ -69,8 +69,12 @@ impl Store for FaultyStore {
         }
     }
 
-    fn missed_deadline(&self) {
-        self.store.missed_deadline();
+    fn server(&self, charges: &[Charge<'_>]) -> usize {
+        self.store.server(charges)
+    }
+
+    fn close(&self) {
+        self.store.close();
     }
 }
 

@@ -6,7 +6,9 @@ pub mod forgeries;
 pub mod log_lines;
 pub mod lua;
 pub mod process;
+pub mod redis_cluster;
 pub mod redis_server;
+pub mod sentinels;
 pub mod server;
 pub mod wire;
 

@@ -21,7 +21,7 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// With further command-line arguments.
+    /// With further command-line arguments, of which what ends in `.conf` is a file with settings.
     pub fn start_with(args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         // Another process may take the port before the server does.
@@ -72,6 +72,11 @@ impl RedisServer {
     /// Kills it if it lives and starts an empty one in its place.
     pub fn restart(&mut self) {
         self.kill();
+        self.revive();
+    }
+
+    /// Starts one in the place of one that was killed.
+    pub fn revive(&mut self) {
         self.child = eventually("redis-server starts again", || spawn(self.port, &self.args));
     }
 
@@ -99,7 +104,13 @@ impl Drop for RedisServer {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // The nodes of a cluster speak to each other on a port that is higher by so much.
+        if port < u16::MAX - 10_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub fn url(port: u16) -> String {
@@ -110,7 +121,10 @@ pub fn url(port: u16) -> String {
 fn spawn(port: u16, args: &[String]) -> Option<Child> {
     // `scripts/test` says which server, and installs one if there is none.
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    // A file comes before all that overrules it.
+    let (files, args): (Vec<&String>, Vec<_>) = args.iter().partition(|arg| arg.ends_with(".conf"));
     let mut child = Command::new(program)
+        .args(files)
         .args([
             "--port",
             &port.to_string(),

@@ -43,7 +43,8 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         StoreError::Unreachable
         | StoreError::Disconnected
         | StoreError::Authentication
-        | StoreError::NotReady => true,
+        | StoreError::NotReady
+        | StoreError::NoPrimary => true,
         StoreError::Timeout
         | StoreError::Permission
         | StoreError::Busy
@@ -51,7 +52,8 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         | StoreError::Cluster
         | StoreError::Apart
         | StoreError::Overloaded
-        | StoreError::Unintelligible => false,
+        | StoreError::Unintelligible
+        | StoreError::Closed => false,
     }
 }
 

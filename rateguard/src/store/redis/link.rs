@@ -1,53 +1,31 @@
-//! One live connection for all checks, made and mended away from them.
-//!
-//! A thread with a runtime of its own looks after it. So no request ever connects, a worker that blocks does not stall
-//! the others' checks, and a guard works from whatever runtime uses it.
+//! One live connection to a server for all checks, made and mended away from them.
 
 use std::{
-    io,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use deadpool::managed::Manager as _;
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
-use futures_util::future;
-use redis::{AsyncConnectionConfig, ConnectionInfo, Value, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use tokio::{
-    sync::{Notify, oneshot, watch},
-    time::{Instant, sleep, timeout},
+    runtime::Handle,
+    sync::{Notify, watch},
 };
-
-use crate::jitter::jittered;
 
 use super::{
-    StoreError,
-    error::{calls_for_a_new_connection, classify},
+    StoreError, error::calls_for_a_new_connection, keeper::Keeper, server_clock::ServerClock,
+    source::Source,
 };
+use crate::store::home::Task;
 
-/// How long it may take to connect, log in and choose the database.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause after a first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause, and so about the longest time that a Redis that is back goes unnoticed.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// How often an idle connection is tested, so that its loss is not found by a request; it also keeps those awake that
-/// cut idle connections off.
-const TEST_EVERY: Duration = Duration::from_secs(1);
-/// A connection that has lived so long was a good one: the next failure is a first one again.
-const GOOD_LIFE: Duration = Duration::from_secs(5);
-
-/// The way to Redis. When it is dropped, the thread and the connection end.
+/// The way to one server. When it is dropped, the connection ends.
 pub(super) struct Link {
     state: watch::Receiver<State>,
     reports: Arc<Reports>,
-    _end: oneshot::Sender<()>,
+    _keeper: Task,
 }
 
 #[derive(Clone)]
-enum State {
+pub(super) enum State {
     /// The first attempt, or the first after a loss, is under way: worth waiting for.
     Connecting,
     Up(Live),
@@ -59,17 +37,18 @@ enum State {
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: MultiplexedConnection,
+    pub(super) clock: Arc<ServerClock>,
     /// Tells one connection from the next.
     pub(super) generation: u64,
 }
 
-/// What checks tell the thread about the connection.
+/// What checks tell the keeper about the connection.
 #[derive(Default)]
-struct Reports {
+pub(super) struct Reports {
     /// The newest generation that is of no more use, and why.
     useless: Mutex<Option<(u64, StoreError)>>,
     /// There is something to look at.
-    wake: Notify,
+    pub(super) wake: Notify,
 }
 
 impl Reports {
@@ -83,7 +62,7 @@ impl Reports {
     }
 
     /// Why the connection of this generation is of no more use, if it is.
-    fn condemned(&self, generation: u64) -> Option<StoreError> {
+    pub(super) fn condemned(&self, generation: u64) -> Option<StoreError> {
         // One assignment cannot be left half done.
         let useless = self.useless.lock().unwrap_or_else(PoisonError::into_inner);
         useless.filter(|(known, _)| *known >= generation).map(|(_, cause)| cause)
@@ -91,32 +70,12 @@ impl Reports {
 }
 
 impl Link {
-    pub(super) fn open(server: ConnectionInfo, deadline: Duration) -> io::Result<Self> {
-        Self::keep(Source::Own(pool(server)?), deadline)
-    }
-
-    /// Connects as this pool does, and takes none of its connections: those may live on a worker that blocks.
-    pub(super) fn like(pool: Pool, deadline: Duration) -> io::Result<Self> {
-        Self::keep(Source::Like(pool), deadline)
-    }
-
-    fn keep(source: Source, deadline: Duration) -> io::Result<Self> {
+    /// Begins to connect.
+    pub(super) fn open(source: Source, deadline: Duration, home: &Handle) -> Self {
         let (state, states) = watch::channel(State::Connecting);
-        let (end, ended) = oneshot::channel();
         let reports = Arc::new(Reports::default());
         let keeper = Keeper { source, deadline, state, reports: Arc::clone(&reports) };
-        let (started, starts) = mpsc::channel();
-        thread::Builder::new().name("rateguard-redis".to_owned()).spawn(move || {
-            // Made here, because a runtime must not be dropped where another one runs.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let _ = started.send(runtime.as_ref().map(|_| ()).map_err(|error| error.kind()));
-            if let Ok(runtime) = runtime {
-                runtime.block_on(future::select(pin!(keeper.keep()), ended));
-            }
-        })?;
-        // The thread says it as its first thing; if it cannot, it is gone.
-        starts.recv().map_err(io::Error::other)??;
-        Ok(Self { state: states, reports, _end: end })
+        Self { state: states, reports, _keeper: Task::spawn(home, keeper.keep()) }
     }
 
     /// The live connection. It waits only while one is being made for the first time or after a loss.
@@ -134,10 +93,10 @@ impl Link {
         }
     }
 
-    /// Whether there is a live connection.
-    pub(super) fn health(&self) -> Result<(), StoreError> {
+    /// The connection, if it is there already.
+    pub(super) fn live_now(&self) -> Result<Live, StoreError> {
         match &*self.state.borrow() {
-            State::Up(_) => Ok(()),
+            State::Up(live) => Ok(live.clone()),
             State::Down(cause) => Err(*cause),
             State::Connecting => Err(StoreError::Unreachable),
         }
@@ -150,139 +109,29 @@ impl Link {
         }
     }
 
-    /// A check had no answer in time: the connection should be tested.
-    pub(super) fn suspect(&self) {
-        self.reports.wake.notify_one();
+    /// Has the connection tested if what is asked now is given up: most likely, the deadline has passed.
+    pub(super) fn watch(&self) -> Watched<'_> {
+        Watched { reports: &self.reports, is_answered: false }
     }
 }
 
-/// The pool makes the connection and replaces it; there is one.
-fn pool(server: ConnectionInfo) -> io::Result<Pool> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Whoever asks has a deadline of its own.
-        .set_response_timeout(None)
-        // Checks wait for their deadline rather than for room in the queue.
-        .set_pipeline_buffer_size(1024);
-    let manager = Manager::new_with_config(server, config).map_err(io::Error::other)?;
-    Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1).build().map_err(io::Error::other)
+/// A question that is under way.
+pub(super) struct Watched<'a> {
+    reports: &'a Reports,
+    is_answered: bool,
 }
 
-/// Where connections come from.
-enum Source {
-    /// Our own pool, which makes and replaces one.
-    Own(Pool),
-    /// The application's pool, of which only the way to connect is used.
-    Like(Pool),
-}
-
-impl Source {
-    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
-        match self {
-            // Taken out of the pool, it is closed when the last check lets go of it.
-            Self::Own(pool) => {
-                let connection = pool.get().await.map_err(|error| why_not_connected(&error))?;
-                Ok(Connection::take(connection))
-            }
-            Self::Like(pool) => {
-                let connecting = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
-                let connected = connecting.map_err(|_| StoreError::Unreachable)?;
-                connected.map_err(|error| why_not_connected(&PoolError::Backend(error)))
-            }
-        }
+impl Watched<'_> {
+    pub(super) fn answered(mut self) {
+        self.is_answered = true;
     }
 }
 
-struct Keeper {
-    source: Source,
-    /// An answer later than this is none.
-    deadline: Duration,
-    state: watch::Sender<State>,
-    reports: Arc<Reports>,
-}
-
-impl Keeper {
-    async fn keep(self) {
-        let mut pause = FIRST_PAUSE;
-        let mut last_failure = Instant::now();
-        for generation in 1.. {
-            let cause = match self.source.connect().await {
-                Ok(connection) => self.lend(connection, generation).await,
-                Err(cause) => cause,
-            };
-            let was_good = last_failure.elapsed() >= GOOD_LIFE;
-            if was_good {
-                pause = FIRST_PAUSE;
-            }
-            if was_good && cause == StoreError::Disconnected {
-                // Most likely the server is there, and a new connection a matter of a moment.
-                self.state.send_replace(State::Connecting);
-            } else {
-                self.state.send_replace(State::Down(cause));
-                sleep(jittered(pause, 0.25)).await;
-                pause = (2 * pause).min(LONGEST_PAUSE);
-            }
-            last_failure = Instant::now();
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.reports.wake.notify_one();
         }
-    }
-
-    /// Lends the connection to the checks until it is of no more use, and says why.
-    async fn lend(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
-        // A server that became a replica answers denials from its copy, and does not say so.
-        if let Err(cause) = self.test(connection.clone()).await {
-            return cause;
-        }
-        let live = Live { connection: connection.clone(), generation };
-        self.state.send_replace(State::Up(live));
-        loop {
-            // Until somebody has something to say, or nobody had for a while.
-            let _ = timeout(TEST_EVERY, self.reports.wake.notified()).await;
-            if let Some(cause) = self.reports.condemned(generation) {
-                return cause;
-            }
-            if let Err(cause) = self.test(connection.clone()).await {
-                return cause;
-            }
-            // Checks that come too late again and again do not make for a test each.
-            sleep(FIRST_PAUSE).await;
-        }
-    }
-
-    /// Whether the connection answers, and leads to a primary. A user who may not ask for the role gets an answer, too.
-    async fn test(&self, mut connection: MultiplexedConnection) -> Result<(), StoreError> {
-        let role = redis::cmd("ROLE");
-        match timeout(self.deadline, role.query_async::<Value>(&mut connection)).await {
-            Ok(Ok(role)) if is_replica(&role) => Err(StoreError::NotReady),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => match classify(&error) {
-                cause if calls_for_a_new_connection(cause) => Err(cause),
-                // It answers, if only to say that it cannot.
-                _ => Ok(()),
-            },
-            Err(_) => Err(StoreError::Timeout),
-        }
-    }
-}
-
-fn is_replica(role: &Value) -> bool {
-    let Value::Array(role) = role else { return false };
-    let name = match role.first() {
-        Some(Value::BulkString(name)) => name.as_slice(),
-        Some(Value::SimpleString(name)) => name.as_bytes(),
-        _ => b"",
-    };
-    [b"slave".as_slice(), b"replica"].contains(&name)
-}
-
-/// Why the pool has no connection.
-fn why_not_connected(error: &PoolError) -> StoreError {
-    match error {
-        PoolError::Backend(error) => match classify(error) {
-            // There was no connection that could have been lost.
-            StoreError::Timeout | StoreError::Disconnected => StoreError::Unreachable,
-            cause => cause,
-        },
-        _ => StoreError::Unreachable,
     }
 }
 
@@ -298,12 +147,5 @@ mod tests {
         assert_eq!(reports.condemned(1), Some(StoreError::Disconnected));
         assert_eq!(reports.condemned(2), Some(StoreError::Disconnected));
         assert_eq!(reports.condemned(3), None);
-    }
-
-    #[test]
-    fn pauses_differ_and_stay_near_what_they_are() {
-        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(100), 0.25)).collect();
-        assert!(pauses.iter().all(|it| (75..=125).contains(&it.as_millis())), "{pauses:?}");
-        assert!(pauses.windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

@@ -1,85 +1,52 @@
-//! The Redis store: one script call for each check, over a connection that all checks share.
+//! The Redis store: one script call for each check, over connections that all checks share.
 
+mod cluster;
 mod error;
+mod keeper;
 mod link;
+mod route;
 mod script;
+mod sentinel;
+mod server;
 mod server_clock;
+mod source;
 #[cfg(feature = "tls")]
 mod tls;
 mod url;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
+pub(crate) use self::server::Server;
 #[cfg(feature = "tls")]
 pub use self::tls::RedisTls;
 pub use self::url::RedisUrlError;
-use deadpool_redis::Pool;
-#[cfg(feature = "tls")]
-use redis::ConnectionAddr;
 
 use self::{
-    link::Link,
-    script::{CallName, Decide},
-    server_clock::ServerClock,
+    link::Live,
+    route::Route,
+    script::{Call, CallName, Decide},
 };
-use super::{Answer, Charge, Operation, Store, StoreError, Verdict};
+use super::{Answer, Charge, Operation, Store, StoreError, Verdict, home::Home};
 use crate::BuildError;
+
+/// A check is asked no more often than this: elsewhere, or once more.
+const MOST_TURNS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
-    link: Link,
+    route: Route,
     script: Decide,
     names: CallNames,
     deadline: Duration,
-    clock: ServerClock,
-}
-
-/// Which Redis.
-pub(crate) enum Server {
-    At {
-        url: String,
-        #[cfg(feature = "tls")]
-        tls: RedisTls,
-    },
-    /// That of a pool that the application has.
-    Of(Pool),
-}
-
-impl Server {
-    pub(crate) fn at(url: String) -> Self {
-        Self::At {
-            url,
-            #[cfg(feature = "tls")]
-            tls: RedisTls::new(),
-        }
-    }
-
-    fn connect(self, deadline: Duration) -> Result<Link, BuildError> {
-        let link = match self {
-            Self::Of(pool) => Link::like(pool, deadline),
-            Self::At {
-                url,
-                #[cfg(feature = "tls")]
-                tls,
-            } => {
-                let server = url::parse(&url).map_err(BuildError::Url)?;
-                #[cfg(feature = "tls")]
-                let server = match server.addr() {
-                    ConnectionAddr::TcpTls { .. } => {
-                        let refused = BuildError::Url(RedisUrlError::Certificates);
-                        tls.with(server).ok_or(refused)?
-                    }
-                    _ => server,
-                };
-                Link::open(server, deadline)
-            }
-        };
-        link.map_err(BuildError::Thread)
-    }
+    /// Until it is closed.
+    home: Mutex<Option<Home>>,
 }
 
 impl RedisStore {
@@ -89,9 +56,10 @@ impl RedisStore {
         prefix: String,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
-        let link = server.connect(deadline)?;
-        let (script, names, clock) = (Decide::new(), CallNames::new(), ServerClock::new());
-        Ok(Self { prefix, link, script, names, deadline, clock })
+        let home = Home::start().map_err(BuildError::Thread)?;
+        let route = server.route(deadline, home.handle())?;
+        let (script, names, home) = (Decide::new(), CallNames::new(), Mutex::new(Some(home)));
+        Ok(Self { prefix, route, script, names, deadline, home })
     }
 
     async fn decide(
@@ -100,26 +68,32 @@ impl RedisStore {
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
         let asked = Instant::now();
-        let mut live = self.link.live().await?;
+        let mut way = self.route.way(charges).await?;
         let keys: Vec<_> =
             charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
-        // If its clock was set forward, the server finds late what is not, and says what time it is.
-        for _ in 0..2 {
+        let mut was_late = false;
+        for turn in 0..MOST_TURNS {
             let (name, sent) = (self.names.next(), Instant::now());
-            let latest = self.clock.at(asked + self.deadline);
-            let connection = &mut live.connection;
-            let reply = self.script.call(connection, operation, &keys, charges, name, latest).await;
-            let reply = reply.map_err(|error| {
-                let cause = error::classify(&error);
-                self.link.failed(live.generation, cause);
-                cause
-            })?;
-            self.clock.heard(reply.now, sent, reply.verdict.is_none());
-            if let Some(verdict) = reply.verdict {
-                return Ok(verdict);
+            let Live { connection, clock, .. } = &way.live;
+            let latest = clock.at(asked + self.deadline);
+            let call = Call { operation, charges, keys: &keys, name, latest };
+            let watched = way.link.watch();
+            let reply = self.script.call(connection, way.is_asking, &call).await;
+            watched.answered();
+            match reply {
+                Ok(reply) => {
+                    clock.heard(reply.now, sent, reply.verdict.is_none());
+                    match reply.verdict {
+                        Some(verdict) => return Ok(verdict),
+                        // If its clock was set forward, the server finds late what is not, and says what time it is.
+                        None if !was_late => was_late = true,
+                        None => return Err(StoreError::Timeout),
+                    }
+                }
+                Err(error) => way = self.route.other_way(way, &error, turn).await?,
             }
         }
-        Err(StoreError::Timeout)
+        Err(StoreError::NotReady)
     }
 }
 
@@ -129,11 +103,16 @@ impl Store for RedisStore {
     }
 
     fn health(&self) -> Result<(), StoreError> {
-        self.link.health()
+        self.route.health()
     }
 
-    fn missed_deadline(&self) {
-        self.link.suspect();
+    fn server(&self, charges: &[Charge<'_>]) -> usize {
+        self.route.server(charges)
+    }
+
+    fn close(&self) {
+        // One assignment cannot be left half done.
+        self.home.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, aio::MultiplexedConnection};
+use redis::{
+    Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection,
+    from_redis_value,
+};
 
 use crate::{
     algorithm::SCRIPT,
@@ -27,30 +30,38 @@ impl CallName {
     }
 }
 
+/// What the script is to do.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    pub(super) charges: &'a [Charge<'a>],
+    /// The keys of the charges.
+    pub(super) keys: &'a [String],
+    pub(super) name: CallName,
+    /// When it is too late, on the server's clock; 0 if that is not known.
+    pub(super) latest: i64,
+}
+
 impl Decide {
     pub(super) fn new() -> Self {
         Self { hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
-    /// Does this to the charges, whose keys these are, unless it is later than `latest` on the server's clock.
+    /// Has the server do it. In a cluster, who `is_asking` is answered by the server that takes the keys over.
     pub(super) async fn call(
         &self,
-        connection: &mut MultiplexedConnection,
-        operation: Operation,
-        keys: &[String],
-        charges: &[Charge<'_>],
-        name: CallName,
-        latest: i64,
+        connection: &MultiplexedConnection,
+        is_asking: bool,
+        asked: &Call<'_>,
     ) -> RedisResult<Reply> {
+        let Call { operation, charges, name, .. } = *asked;
         let call = |command: &str, script: &str| {
             let mut command = redis::cmd(command);
-            command.arg(script).arg(keys.len()).arg(keys);
-            command.arg(word(operation)).arg(name.text()).arg(latest);
+            command.arg(script).arg(asked.keys.len()).arg(asked.keys);
+            command.arg(word(operation)).arg(name.text()).arg(asked.latest);
             for charge in charges {
                 write_charge(&mut command, charge);
             }
-            let mut connection = connection.clone();
-            async move { command.query_async::<Vec<i64>>(&mut connection).await }
+            send(connection.clone(), is_asking, command)
         };
         let reply = match call("EVALSHA", &self.hash).await {
             // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
@@ -67,6 +78,22 @@ impl Decide {
             _ => Err((ErrorKind::UnexpectedReturnType, "not a decision").into()),
         }
     }
+}
+
+async fn send(
+    mut connection: MultiplexedConnection,
+    is_asking: bool,
+    command: Cmd,
+) -> RedisResult<Vec<i64>> {
+    if !is_asking {
+        return command.query_async(&mut connection).await;
+    }
+    // Nothing comes between the two: what is said is said of the next command on the connection.
+    let mut both = redis::pipe();
+    both.cmd("ASKING").add_command(command);
+    let mut replies = connection.send_packed_commands(&both, 0, 2).await?;
+    let reply = replies.pop().unwrap_or(Value::Nil).extract_error()?;
+    Ok(from_redis_value(reply)?)
 }
 
 /// What the script replied.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use redis::{Client, ClientTlsConfig, ConnectionInfo, TlsCertificates};
+use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+
+use super::RedisUrlError;
 
 /// How a Redis with TLS (`rediss://`) is recognised, and how it recognises us.
 ///
@@ -49,8 +51,11 @@ impl RedisTls {
         self
     }
 
-    /// The same server with these certificates, if they can be read.
-    pub(super) fn with(&self, server: ConnectionInfo) -> Option<ConnectionInfo> {
+    /// The same server with these certificates, if they can be read. One without TLS needs none.
+    pub(super) fn with(&self, server: ConnectionInfo) -> Result<ConnectionInfo, RedisUrlError> {
+        if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(server);
+        }
         // At start, so that no connection finds none. If there is one already, it stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client_tls = self.client.clone();
@@ -59,8 +64,9 @@ impl RedisTls {
                 .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
             root_cert: self.authorities.clone(),
         };
-        let client = Client::build_with_tls(server, certificates).ok()?;
-        Some(client.get_connection_info().clone())
+        let client = Client::build_with_tls(server, certificates);
+        let client = client.map_err(|_| RedisUrlError::Certificates)?;
+        Ok(client.get_connection_info().clone())
     }
 }
 

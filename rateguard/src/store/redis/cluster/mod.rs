@@ -1,0 +1,107 @@
+//! Redis Cluster: a link to each master, and the way from a key to the master that serves its slot.
+//!
+//! Every node is looked after by itself, so that one that hangs keeps nobody from the others; and a script that may have
+//! been run is not sent again.
+
+mod nodes;
+mod slot;
+mod topology;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{ConnectionInfo, RedisError, ServerErrorKind};
+use tokio::{runtime::Handle, time::sleep};
+
+use self::nodes::{Node, Nodes};
+pub(super) use self::slot::slot;
+use super::{StoreError, route::Way};
+use crate::store::home::Task;
+
+/// The first pause before keys are asked for again that are being moved; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Where a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+pub(super) struct Cluster {
+    nodes: Arc<Nodes>,
+    _watch: Task,
+}
+
+impl Cluster {
+    /// Begins to ask the nodes of the URL, of which there is at least one, for the others.
+    pub(super) fn open(seeds: Vec<ConnectionInfo>, deadline: Duration, home: &Handle) -> Self {
+        let server = seeds[0].clone();
+        let nodes = Arc::new(Nodes::new(server, deadline, home.clone()));
+        let watch = Task::spawn(home, watch::watch(Arc::clone(&nodes), seeds));
+        Self { nodes, _watch: watch }
+    }
+
+    /// The way to the master of this slot.
+    pub(super) async fn way(&self, slot: u16) -> Result<Way, StoreError> {
+        let way = match self.nodes.master(slot).await {
+            Ok(node) => self.way_to(&node, false).await,
+            Err(cause) => Err(cause),
+        };
+        way.inspect_err(|_| self.nodes.wake.notify_one())
+    }
+
+    async fn way_to(&self, node: &Node, is_asking: bool) -> Result<Way, StoreError> {
+        let link = Arc::clone(&node.link);
+        let live = link.live().await?;
+        let host = node.address.host.clone();
+        Ok(Way { link, live, is_asking, host })
+    }
+
+    /// Where to ask instead, if the server has not run the script, and says where; or why nowhere.
+    pub(super) async fn other_way(
+        &self,
+        way: Way,
+        error: &RedisError,
+        turn: u32,
+    ) -> Result<Way, Option<StoreError>> {
+        let redirect = || -> Option<Address> {
+            let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+            let host = if host.is_empty() { &way.host } else { host };
+            // An IPv6 address comes without brackets.
+            Some(Address { host: host.to_owned(), port: port.parse().ok()? })
+        };
+        let is_asking = match error.kind() {
+            redis::ErrorKind::Server(ServerErrorKind::Moved) => {
+                self.nodes.wake.notify_one();
+                false
+            }
+            redis::ErrorKind::Server(ServerErrorKind::Ask) => true,
+            // Some of the keys have been moved already, and some not yet.
+            redis::ErrorKind::Server(ServerErrorKind::TryAgain) => {
+                sleep(FIRST_PAUSE * 2_u32.pow(turn)).await;
+                return Ok(way);
+            }
+            _ => return Err(None),
+        };
+        let node = redirect().and_then(|address| self.nodes.at(&address).ok());
+        let node = node.ok_or(StoreError::NotReady)?;
+        Ok(self.way_to(&node, is_asking).await?)
+    }
+
+    /// A check failed, and perhaps would not on another node.
+    pub(super) fn missed(&self) {
+        self.nodes.wake.notify_one();
+    }
+
+    /// The number of the node that serves this slot.
+    pub(super) fn server(&self, slot: u16) -> usize {
+        let map = self.nodes.map_now();
+        map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or_default()
+    }
+
+    /// Whether there is a live connection to each master.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        self.nodes.map_now()?.nodes().try_for_each(|node| node.link.live_now().map(|_| ()))
+    }
+}

@@ -1,0 +1,25 @@
+//! Hash slots, as the Redis Cluster specification has them.
+
+use crc::{CRC_16_XMODEM, Crc};
+
+/// How many there are.
+const SLOTS: u16 = 16_384;
+
+/// The slot of the keys with this hash tag.
+pub(in crate::store::redis) fn slot(tag: &[u8]) -> u16 {
+    const HASH: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+    HASH.checksum(tag) % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // The first is from the specification, the other is what `CLUSTER KEYSLOT` says.
+        for (tag, expected) in [("123456789", 0x31c3), ("foo", 12_182)] {
+            assert_eq!(slot(tag.as_bytes()), expected, "{tag}");
+        }
+    }
+}

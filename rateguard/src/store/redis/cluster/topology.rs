@@ -1,0 +1,128 @@
+//! Which node serves which slots, as a node tells it.
+
+use std::time::Duration;
+
+use redis::{Value, aio::MultiplexedConnection, from_redis_value, from_redis_value_ref};
+use tokio::time::timeout;
+
+use super::Address;
+
+/// How long a node may take to tell.
+pub(super) const TELL_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Topology {
+    /// Whether the node is in touch with most of the masters. One that is not may have missed a failover.
+    pub(super) is_ok: bool,
+    /// Grows with each failover.
+    pub(super) epoch: u64,
+    /// First slot, last slot, and their master; in order.
+    pub(super) ranges: Vec<(u16, u16, Address)>,
+}
+
+impl Topology {
+    /// Asks the node at this host.
+    pub(super) async fn of(mut connection: MultiplexedConnection, host: &str) -> Option<Self> {
+        let mut questions = redis::pipe();
+        questions.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
+        let asking = connection.send_packed_commands(&questions, 0, 2);
+        let answers = timeout(TELL_TIMEOUT, asking).await.ok()?.ok()?;
+        let [info, slots] = <[Value; 2]>::try_from(answers).ok()?;
+        Self::read(&from_redis_value::<String>(info).ok()?, &slots, host)
+    }
+
+    fn read(info: &str, slots: &Value, host: &str) -> Option<Self> {
+        let field = |name| {
+            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        };
+        let Value::Array(slots) = slots else { return None };
+        let mut ranges: Vec<_> =
+            slots.iter().map(|range| read_range(range, host)).collect::<Option<_>>()?;
+        ranges.sort();
+        Some(Self {
+            is_ok: field("cluster_state")? == "ok",
+            epoch: field("cluster_current_epoch")?.parse().ok()?,
+            ranges,
+        })
+    }
+}
+
+/// `[first, last, [host, port, …], replicas…]`. An empty host is that of the node that told.
+fn read_range(range: &Value, host: &str) -> Option<(u16, u16, Address)> {
+    let Value::Array(range) = range else { return None };
+    let [first, last, Value::Array(master), ..] = range.as_slice() else { return None };
+    let [name, port, ..] = master.as_slice() else { return None };
+    let name = match name {
+        Value::Nil => String::new(),
+        name => from_redis_value_ref(name).ok()?,
+    };
+    let host = if name.is_empty() { host.to_owned() } else { name };
+    Some((read_u16(first)?, read_u16(last)?, Address { host, port: read_u16(port)? }))
+}
+
+fn read_u16(number: &Value) -> Option<u16> {
+    // Into a smaller number the library would cut it.
+    from_redis_value_ref::<i64>(number).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn node(host: Value, port: i64) -> Value {
+        Value::Array(vec![host, Value::Int(port), text("id"), Value::Array(vec![])])
+    }
+
+    #[test]
+    fn what_a_node_tells_is_read() {
+        let slots = Value::Array(vec![
+            Value::Array(vec![
+                Value::Int(8192),
+                Value::Int(16383),
+                node(text("10.0.0.2"), 7001),
+                node(text("10.0.0.3"), 7002),
+            ]),
+            Value::Array(vec![Value::Int(0), Value::Int(8191), node(Value::Nil, 7000)]),
+        ]);
+        let info = "cluster_state:ok\r\ncluster_slots_ok:16384\r\ncluster_current_epoch:6\r\n";
+        let address = |host: &str, port| Address { host: host.to_owned(), port };
+        let expected = Topology {
+            is_ok: true,
+            epoch: 6,
+            ranges: vec![
+                (0, 8191, address("10.0.0.1", 7000)),
+                (8192, 16383, address("10.0.0.2", 7001)),
+            ],
+        };
+        assert_eq!(Topology::read(info, &slots, "10.0.0.1"), Some(expected));
+        let fails = info.replace(":ok", ":fail");
+        assert!(!Topology::read(&fails, &slots, "h").unwrap().is_ok);
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_it() {
+        let info = "cluster_state:ok\r\ncluster_current_epoch:6\r\n";
+        for slots in [
+            Value::Nil,
+            Value::Array(vec![Value::Nil]),
+            Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(1)])]),
+            Value::Array(vec![Value::Array(vec![
+                Value::Int(0),
+                Value::Int(70_000),
+                node(text("h"), 1),
+            ])]),
+            Value::Array(vec![Value::Array(vec![
+                Value::Int(0),
+                Value::Int(1),
+                node(text("h"), -1),
+            ])]),
+        ] {
+            assert_eq!(Topology::read(info, &slots, "h"), None, "{slots:?}");
+        }
+        assert_eq!(Topology::read("", &Value::Array(vec![]), "h"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The ways to the servers: there is one server, or there are those of a cluster.
+
+use std::sync::Arc;
+
+use redis::RedisError;
+
+use super::{
+    StoreError,
+    cluster::{Cluster, slot},
+    error::classify,
+    link::{Link, Live},
+};
+use crate::store::Charge;
+
+pub(super) enum Route {
+    One(Arc<Link>),
+    Cluster(Cluster),
+}
+
+/// The way to the server that has certain keys.
+pub(super) struct Way {
+    pub(super) link: Arc<Link>,
+    pub(super) live: Live,
+    /// In a cluster: the server takes the keys over, and answers only who says that it knows.
+    pub(super) is_asking: bool,
+    /// In a cluster: where the server is.
+    pub(super) host: String,
+}
+
+impl Route {
+    /// The way to the keys of these charges, of which there is at least one.
+    pub(super) async fn way(&self, charges: &[Charge<'_>]) -> Result<Way, StoreError> {
+        match self {
+            Self::One(link) => {
+                let (link, host) = (Arc::clone(link), String::new());
+                let live = link.live().await?;
+                Ok(Way { link, live, is_asking: false, host })
+            }
+            Self::Cluster(cluster) => {
+                let mut slots = charges.iter().map(|charge| slot(&charge.bucket.hash_tag()));
+                let first = slots.next().unwrap_or_default();
+                if slots.any(|slot| slot != first) {
+                    return Err(StoreError::Apart);
+                }
+                cluster.way(first).await
+            }
+        }
+    }
+
+    /// Where to ask instead after this error, for the how many-th time; or what it means.
+    pub(super) async fn other_way(
+        &self,
+        way: Way,
+        error: &RedisError,
+        turn: u32,
+    ) -> Result<Way, StoreError> {
+        let (link, generation) = (Arc::clone(&way.link), way.live.generation);
+        let cause = match self {
+            Self::One(_) => classify(error),
+            Self::Cluster(cluster) => match cluster.other_way(way, error, turn).await {
+                Ok(way) => return Ok(way),
+                Err(Some(cause)) => return Err(cause),
+                Err(None) => {
+                    cluster.missed();
+                    match classify(error) {
+                        // That it is a cluster we know.
+                        StoreError::Cluster => StoreError::NotReady,
+                        cause => cause,
+                    }
+                }
+            },
+        };
+        link.failed(generation, cause);
+        Err(cause)
+    }
+
+    /// The number of the server that has the first of these keys.
+    pub(super) fn server(&self, charges: &[Charge<'_>]) -> usize {
+        match (self, charges) {
+            (Self::Cluster(cluster), [first, ..]) => cluster.server(slot(&first.bucket.hash_tag())),
+            _ => 0,
+        }
+    }
+
+    /// Whether there are live connections to all servers.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        match self {
+            Self::One(link) => link.live_now().map(|_| ()),
+            Self::Cluster(cluster) => cluster.health(),
+        }
+    }
+}

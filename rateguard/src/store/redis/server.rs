@@ -1,0 +1,64 @@
+//! Which Redis.
+
+use std::{io, sync::Arc, time::Duration};
+
+use deadpool_redis::Pool;
+use tokio::runtime::Handle;
+
+#[cfg(feature = "tls")]
+use super::tls::RedisTls;
+use super::{
+    cluster::Cluster,
+    link::Link,
+    route::Route,
+    sentinel::Sentinels,
+    source::Source,
+    url::{self, Target},
+};
+use crate::BuildError;
+
+/// Which Redis.
+pub(crate) enum Server {
+    At {
+        url: String,
+        #[cfg(feature = "tls")]
+        tls: RedisTls,
+    },
+    /// That of a pool that the application has.
+    Of(Pool),
+}
+
+impl Server {
+    pub(crate) fn at(url: String) -> Self {
+        Self::At {
+            url,
+            #[cfg(feature = "tls")]
+            tls: RedisTls::new(),
+        }
+    }
+
+    /// The way to it. What looks after its connections is done at this home.
+    pub(super) fn route(self, deadline: Duration, home: &Handle) -> Result<Route, BuildError> {
+        let one = |source: io::Result<Source>| {
+            let source = source.map_err(BuildError::Thread)?;
+            Ok(Route::One(Arc::new(Link::open(source, deadline, home))))
+        };
+        let target = match self {
+            Self::Of(pool) => return one(Ok(Source::Like(pool))),
+            #[cfg(not(feature = "tls"))]
+            Self::At { url } => url::parse(&url),
+            #[cfg(feature = "tls")]
+            Self::At { url, tls } => {
+                url::parse(&url).and_then(|target| target.map(|server| tls.with(server)))
+            }
+        };
+        match target.map_err(BuildError::Url)? {
+            Target::One(server) => one(Source::of(server)),
+            Target::Sentinel { sentinels, service, primary } => {
+                let sentinels = Sentinels::new(sentinels, service, primary);
+                one(Ok(Source::Primary(Box::new(sentinels))))
+            }
+            Target::Cluster(seeds) => Ok(Route::Cluster(Cluster::open(seeds, deadline, home))),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A real Redis Cluster for one test: three masters, each with a replica.
+
+use std::{env, fs, path::PathBuf, process};
+
+use redis::{Connection, RedisResult};
+
+use super::{
+    eventually,
+    redis_server::{RedisServer, free_port},
+};
+
+const SLOTS: u16 = 16_384;
+const MASTERS: u16 = 3;
+
+/// Nodes that say nothing for so long are given up by the others, in milliseconds.
+const NODE_TIMEOUT: &str = "1000";
+
+pub struct RedisCluster {
+    /// First the masters, in the order of their slots, then the replica of each.
+    pub nodes: Vec<RedisServer>,
+    folder: PathBuf,
+}
+
+impl RedisCluster {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further command-line arguments for each node.
+    pub fn start_with(args: &[&str]) -> Self {
+        let folder = env::temp_dir().join(format!("rateguard-{}-{}", process::id(), free_port()));
+        fs::create_dir(&folder).unwrap();
+        let nodes: Vec<_> =
+            (0..2 * MASTERS).map(|number| start_node(&folder, number, args)).collect();
+        let cluster = Self { nodes, folder };
+        for (number, node) in (0..).zip(&cluster.nodes) {
+            let mut client = node.client();
+            cluster.run(&mut client, &["SET-CONFIG-EPOCH", &(number + 1).to_string()]);
+            if number < MASTERS {
+                let [first, end] =
+                    [number, number + 1].map(|it| u32::from(it) * u32::from(SLOTS) / 3);
+                let slots: Vec<String> = (first..end).map(|slot| slot.to_string()).collect();
+                let words: Vec<&str> =
+                    ["ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+                cluster.run(&mut client, &words);
+            }
+            let first = cluster.nodes[0].port().to_string();
+            cluster.run(&mut client, &["MEET", "127.0.0.1", &first]);
+        }
+        for (replica, master) in cluster.nodes[3..].iter().zip(&cluster.nodes) {
+            let master = id(master);
+            eventually("the master is known", || {
+                cluster_command(&["REPLICATE", &master]).query::<()>(&mut replica.client()).ok()
+            });
+        }
+        cluster.until_well();
+        cluster
+    }
+
+    /// `CLUSTER` and these words.
+    pub fn run(&self, client: &mut Connection, words: &[&str]) {
+        cluster_command(words).exec(client).unwrap();
+    }
+
+    /// Waits until all nodes that live know all of the slots' masters, and each replica has its master's data.
+    pub fn until_well(&self) {
+        eventually("the cluster is well", || {
+            let is_well = |node: &RedisServer| -> RedisResult<bool> {
+                let mut client = node.client();
+                let info: String = cluster_command(&["INFO"]).query(&mut client)?;
+                let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
+                let replication: String =
+                    redis::cmd("INFO").arg("replication").query(&mut client)?;
+                let is_whole = info.contains("cluster_state:ok")
+                    && info.contains("cluster_known_nodes:6")
+                    && slots.len() >= usize::from(MASTERS);
+                let is_linked = !replication.contains("role:slave")
+                    || replication.contains("master_link_status:up");
+                Ok(is_whole && is_linked)
+            };
+            self.nodes.iter().all(|node| is_well(node).unwrap_or(false)).then_some(())
+        });
+    }
+
+    /// The URL, with the masters in it.
+    pub fn url(&self) -> String {
+        let ports: Vec<_> =
+            self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        format!("redis+cluster://{}", ports.join(","))
+    }
+}
+
+impl Drop for RedisCluster {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub fn cluster_command(words: &[&str]) -> redis::Cmd {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg(words);
+    command
+}
+
+/// The name that a node has given itself.
+pub fn id(node: &RedisServer) -> String {
+    cluster_command(&["MYID"]).query(&mut node.client()).unwrap()
+}
+
+fn start_node(folder: &std::path::Path, number: u16, args: &[&str]) -> RedisServer {
+    let file = format!("nodes-{number}");
+    let folder = folder.to_str().unwrap();
+    let own = [
+        "--dir",
+        folder,
+        "--cluster-enabled",
+        "yes",
+        "--cluster-config-file",
+        &file,
+        "--cluster-node-timeout",
+        NODE_TIMEOUT,
+        // A replica takes over whatever it has.
+        "--cluster-replica-validity-factor",
+        "0",
+    ];
+    RedisServer::start_with(&[&own, args].concat())
+}

@@ -1,0 +1,86 @@
+//! Three real sentinels for one test, and the primary and the replica that they watch over.
+
+use std::{env, fs, path::PathBuf, process};
+
+use super::{
+    eventually,
+    redis_server::{RedisServer, free_port},
+};
+
+/// The name of the service.
+pub const SERVICE: &str = "limits";
+
+pub struct Sentinels {
+    pub primary: RedisServer,
+    pub replica: RedisServer,
+    pub sentinels: Vec<RedisServer>,
+    folder: PathBuf,
+}
+
+impl Sentinels {
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further lines in the sentinels' configuration.
+    pub fn start_with(lines: &str) -> Self {
+        let folder = env::temp_dir().join(format!("rateguard-{}-{}", process::id(), free_port()));
+        fs::create_dir(&folder).unwrap();
+        let primary = RedisServer::start();
+        let port = primary.port().to_string();
+        let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+        let sentinels = (0..3)
+            .map(|number| {
+                let file = folder.join(format!("{number}.conf"));
+                let settings = format!(
+                    "dir {}\n\
+                     sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+                     sentinel down-after-milliseconds {SERVICE} 1000\n\
+                     sentinel failover-timeout {SERVICE} 5000\n\
+                     {lines}\n",
+                    folder.display()
+                );
+                fs::write(&file, settings).unwrap();
+                RedisServer::start_with(&[file.to_str().unwrap(), "--sentinel"])
+            })
+            .collect();
+        let sentinels = Self { primary, replica, sentinels, folder };
+        if lines.is_empty() {
+            sentinels.until_all_know_all();
+        }
+        sentinels
+    }
+
+    /// Waits until there could be a failover.
+    pub fn until_all_know_all(&self) {
+        for sentinel in &self.sentinels {
+            eventually("the sentinel knows all", || {
+                let mut client = sentinel.client();
+                let can_elect = sentinel_command("CKQUORUM").exec(&mut client).is_ok();
+                let info: String = redis::cmd("INFO").arg("sentinel").query(&mut client).unwrap();
+                (can_elect && info.contains("slaves=1,sentinels=3")).then_some(())
+            });
+        }
+    }
+
+    /// The URL, with all sentinels in it.
+    pub fn url(&self) -> String {
+        let places: Vec<_> =
+            self.sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port())).collect();
+        format!("redis+sentinel://{}/{SERVICE}", places.join(","))
+    }
+}
+
+impl Drop for Sentinels {
+    fn drop(&mut self) {
+        self.sentinels.clear();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// `SENTINEL` and this word, of the service.
+pub fn sentinel_command(word: &str) -> redis::Cmd {
+    let mut command = redis::cmd("SENTINEL");
+    command.arg(word).arg(SERVICE);
+    command
+}
