@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, Instant},
 };
 
 use rateguard::{BuildError, Key, Policy, RateGuard, RedisTls, RedisUrlError, StoreError};
@@ -36,7 +37,7 @@ fn signed_by(authority: &Authority) -> [String; 2] {
 
 /// A server that speaks TLS and wants to see a certificate.
 struct Secure {
-    _server: RedisServer,
+    server: RedisServer,
     port: u16,
     authority: Authority,
     folder: PathBuf,
@@ -45,6 +46,11 @@ struct Secure {
 impl Secure {
     /// `None` if this build of the server has no TLS, as those from PyPI do.
     fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// With further command-line arguments.
+    fn start_with(args: &[&str]) -> Option<Self> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         if !has_tls() {
             return None;
@@ -65,9 +71,12 @@ impl Secure {
             write("server.key", &key),
         );
         let port = free_port();
-        let server = RedisServer::start_with(&[
+        let port_text = port.to_string();
+        let own = [
+            "--dir",
+            folder.to_str().unwrap(),
             "--tls-port",
-            &port.to_string(),
+            &port_text,
             "--tls-cert-file",
             &certificate,
             "--tls-key-file",
@@ -76,12 +85,19 @@ impl Secure {
             &ca,
             "--tls-auth-clients",
             "yes",
-        ]);
-        Some(Self { _server: server, port, authority, folder })
+        ];
+        let server = RedisServer::start_with(&[&own, args].concat());
+        Some(Self { server, port, authority, folder })
     }
 
     fn url(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.port)
+    }
+
+    /// What a client needs that it knows.
+    fn tls(&self) -> RedisTls {
+        let [certificate, key] = signed_by(&self.authority);
+        RedisTls::new().ca_certificates(self.authority.pem()).client_certificate(certificate, key)
     }
 }
 
@@ -114,13 +130,32 @@ async fn checked(guard: &RateGuard) -> Result<u32, StoreError> {
 #[tokio::test]
 async fn a_server_is_used_that_our_authority_has_signed_and_that_knows_us() {
     let Some(secure) = Secure::start() else { return };
-    let [certificate, key] = signed_by(&secure.authority);
-    let tls = RedisTls::new()
-        .ca_certificates(secure.authority.pem())
-        .client_certificate(certificate, key);
-    let guard = RateGuard::redis(secure.url()).tls(tls).deadline(PATIENCE).build().unwrap();
+    let settings = RateGuard::redis(secure.url()).tls(secure.tls());
+    let guard = settings.deadline(PATIENCE).build().unwrap();
     assert_eq!(checked(&guard).await, Ok(8));
     assert_eq!(checked(&guard).await, Ok(7));
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_are_used_as_the_url_says() {
+    let args = ["--cluster-enabled", "yes", "--tls-cluster", "yes"];
+    let Some(secure) = Secure::start_with(&args) else { return };
+    let mut all = redis::cmd("CLUSTER");
+    all.arg("ADDSLOTS").arg((0..16_384).collect::<Vec<u32>>());
+    all.exec(&mut secure.server.client()).unwrap();
+    let url = secure.url().replace("rediss", "rediss+cluster");
+    let guard = RateGuard::redis(url).tls(secure.tls()).deadline(PATIENCE).build().unwrap();
+    // It needs a moment to find out that it is the whole cluster.
+    let begun = Instant::now();
+    while checked(&guard).await != Ok(8) {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(checked(&guard).await, Ok(7));
+    let clients: String =
+        redis::cmd("CLIENT").arg("LIST").query(&mut secure.server.client()).unwrap();
+    let ours = clients.lines().filter(|line| line.contains(&format!(":{} ", secure.port)));
+    assert!(ours.count() > 0, "{clients}");
 }
 
 #[tokio::test]
