@@ -1,12 +1,8 @@
 //! Keys that no single step reaches: what Redis Cluster does to keys of different slots.
 
-use std::{
-    env, fs,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use futures_util::{FutureExt, future::join_all};
@@ -20,17 +16,11 @@ use crate::support::{eventually, redis_server::RedisServer};
 /// A server that is a cluster of its own: all slots are here, and a script may touch one of them only.
 struct Cluster {
     server: RedisServer,
-    folder: PathBuf,
 }
 
 impl Cluster {
     fn start() -> Self {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, SeqCst);
-        let folder = env::temp_dir().join(format!("rateguard-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let folder_name = folder.to_str().unwrap();
-        let server = RedisServer::start_with(&["--dir", folder_name, "--cluster-enabled", "yes"]);
+        let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
         let mut client = server.client();
         let slots: Vec<u16> = (0..16_384).collect();
         let _: () = redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).query(&mut client).unwrap();
@@ -38,13 +28,7 @@ impl Cluster {
             let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut client).unwrap();
             info.contains("cluster_state:ok").then_some(())
         });
-        Self { server, folder }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        Self { server }
     }
 }
 

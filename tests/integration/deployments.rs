@@ -1,11 +1,9 @@
 //! Redis as it is run: over a Unix socket, and for a user who may do no more than has to be.
 
-use std::{env, fs, process};
-
 use futures_util::future::join_all;
 use rateguard::{Key, Policy, RateGuard, StoreError};
 
-use crate::support::{PATIENCE, eventually, redis_server::RedisServer};
+use crate::support::{PATIENCE, eventually, folder::Folder, redis_server::RedisServer};
 
 /// What the README says that a user needs.
 pub const COMMANDS: &[&str] = &[
@@ -60,14 +58,12 @@ pub async fn use_everything(guard: &RateGuard) {
 
 #[tokio::test]
 async fn a_unix_socket_is_as_good_as_a_port() {
-    let socket = env::temp_dir().join(format!("rateguard-{}.sock", process::id()));
-    let path = socket.to_str().unwrap();
-    let _redis = RedisServer::start_with(&["--unixsocket", path]);
+    let folder = Folder::new();
+    let path = format!("{}/redis.sock", folder.text());
+    let _redis = RedisServer::start_with(&["--unixsocket", &path]);
     let url = format!("redis+unix://{path}?db=3");
     let guard = RateGuard::redis(url).deadline(PATIENCE).build().unwrap();
     use_everything(&guard).await;
-    drop(guard);
-    let _ = fs::remove_file(socket);
 }
 
 #[tokio::test]

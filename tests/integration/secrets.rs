@@ -1,6 +1,6 @@
 //! What nobody may find out: passwords, API keys and user ids.
 
-use std::{env, error::Error, fmt::Debug, fs, process, time::Duration};
+use std::{error::Error, fmt::Debug, fs, time::Duration};
 
 use actix_web::{
     App, HttpMessage, HttpRequest, Responder,
@@ -72,9 +72,7 @@ fn told(error: &dyn Error) -> String {
 #[actix_web::test]
 async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
     log_lines::collect();
-    let folder = env::temp_dir().join(format!("rateguard-dump-{}", process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let mut redis = RedisServer::start_with(&["--dir", folder.to_str().unwrap()]);
+    let mut redis = RedisServer::start();
     let url = format!("redis://:{SENTINEL}@127.0.0.1:{}/0", redis.port());
     let mut client = redis.client();
     let mut set = |name: &str, value: &str| {
@@ -148,7 +146,7 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
     // What is on the server's disk and in its memory.
     redis::cmd("AUTH").arg(SENTINEL).exec(&mut client).unwrap();
     redis::cmd("SAVE").exec(&mut client).unwrap();
-    let dump = fs::read(folder.join("dump.rdb")).unwrap();
+    let dump = fs::read(redis.folder().join("dump.rdb")).unwrap();
     assert!(dump.len() > 1_000, "there is something in it");
     seen.push(String::from_utf8_lossy(&dump).into_owned());
     type Entry = (i64, i64, i64, Vec<String>, String, String);
@@ -185,8 +183,6 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
         seen.push(told(&RateGuard::redis(url).build().unwrap_err()));
     }
     seen.push(told(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));
-
-    fs::remove_dir_all(&folder).unwrap();
 
     // Fifteen bytes of it are as bad.
     let part = &SENTINEL[..15];

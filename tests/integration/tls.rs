@@ -1,10 +1,8 @@
 //! Redis over TLS: a real server with certificates of the test's own.
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    env,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -13,6 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 
 use crate::support::{
     PATIENCE,
+    folder::Folder,
     redis_server::{RedisServer, free_port},
 };
 
@@ -40,7 +39,7 @@ struct Secure {
     server: RedisServer,
     port: u16,
     authority: Authority,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Secure {
@@ -51,30 +50,20 @@ impl Secure {
 
     /// With further command-line arguments.
     fn start_with(args: &[&str]) -> Option<Self> {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
         if !has_tls() {
             return None;
         }
-        let number = STARTED.fetch_add(1, SeqCst);
-        let folder = env::temp_dir().join(format!("rateguard-tls-{}-{number}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new();
         let authority = authority();
         let [certificate, key] = signed_by(&authority);
-        let write = |name: &str, pem: &str| {
-            let path = folder.join(name);
-            fs::write(&path, pem).unwrap();
-            path_text(&path)
-        };
         let (ca, certificate, key) = (
-            write("ca.pem", &authority.pem()),
-            write("server.pem", &certificate),
-            write("server.key", &key),
+            folder.file("ca.pem", &authority.pem()),
+            folder.file("server.pem", &certificate),
+            folder.file("server.key", &key),
         );
         let port = free_port();
         let port_text = port.to_string();
         let own = [
-            "--dir",
-            folder.to_str().unwrap(),
             "--tls-port",
             &port_text,
             "--tls-cert-file",
@@ -87,7 +76,7 @@ impl Secure {
             "yes",
         ];
         let server = RedisServer::start_with(&[&own, args].concat());
-        Some(Self { server, port, authority, folder })
+        Some(Self { server, port, authority, _folder: folder })
     }
 
     fn url(&self) -> String {
@@ -99,16 +88,6 @@ impl Secure {
         let [certificate, key] = signed_by(&self.authority);
         RedisTls::new().ca_certificates(self.authority.pem()).client_certificate(certificate, key)
     }
-}
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn path_text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }
 
 fn has_tls() -> bool {

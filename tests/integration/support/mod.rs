@@ -2,6 +2,7 @@
 
 #[macro_use]
 pub mod app;
+pub mod folder;
 pub mod forgeries;
 pub mod log_lines;
 pub mod lua;

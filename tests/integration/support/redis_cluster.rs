@@ -1,13 +1,8 @@
 //! A real Redis Cluster for one test: three masters, each with a replica.
 
-use std::{env, fs, path::PathBuf, process};
-
 use redis::{Connection, RedisResult};
 
-use super::{
-    eventually,
-    redis_server::{RedisServer, free_port},
-};
+use super::{eventually, redis_server::RedisServer};
 
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
@@ -18,7 +13,6 @@ const NODE_TIMEOUT: &str = "1000";
 pub struct RedisCluster {
     /// First the masters, in the order of their slots, then the replica of each.
     pub nodes: Vec<RedisServer>,
-    folder: PathBuf,
 }
 
 impl RedisCluster {
@@ -28,11 +22,18 @@ impl RedisCluster {
 
     /// With further command-line arguments for each node.
     pub fn start_with(args: &[&str]) -> Self {
-        let folder = env::temp_dir().join(format!("rateguard-{}-{}", process::id(), free_port()));
-        fs::create_dir(&folder).unwrap();
-        let nodes: Vec<_> =
-            (0..2 * MASTERS).map(|number| start_node(&folder, number, args)).collect();
-        let cluster = Self { nodes, folder };
+        let own = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            NODE_TIMEOUT,
+            // A replica takes over whatever it has.
+            "--cluster-replica-validity-factor",
+            "0",
+        ];
+        let args = [&own, args].concat();
+        let nodes = (0..2 * MASTERS).map(|_| RedisServer::start_with(&args)).collect();
+        let cluster = Self { nodes };
         for (number, node) in (0..).zip(&cluster.nodes) {
             let mut client = node.client();
             cluster.run(&mut client, &["SET-CONFIG-EPOCH", &(number + 1).to_string()]);
@@ -90,13 +91,6 @@ impl RedisCluster {
     }
 }
 
-impl Drop for RedisCluster {
-    fn drop(&mut self) {
-        self.nodes.clear();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
 pub fn cluster_command(words: &[&str]) -> redis::Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg(words);
@@ -106,23 +100,4 @@ pub fn cluster_command(words: &[&str]) -> redis::Cmd {
 /// The name that a node has given itself.
 pub fn id(node: &RedisServer) -> String {
     cluster_command(&["MYID"]).query(&mut node.client()).unwrap()
-}
-
-fn start_node(folder: &std::path::Path, number: u16, args: &[&str]) -> RedisServer {
-    let file = format!("nodes-{number}");
-    let folder = folder.to_str().unwrap();
-    let own = [
-        "--dir",
-        folder,
-        "--cluster-enabled",
-        "yes",
-        "--cluster-config-file",
-        &file,
-        "--cluster-node-timeout",
-        NODE_TIMEOUT,
-        // A replica takes over whatever it has.
-        "--cluster-replica-validity-factor",
-        "0",
-    ];
-    RedisServer::start_with(&[&own, args].concat())
 }

@@ -1,19 +1,21 @@
 //! A real Redis for one test, on a free port of 127.0.0.1.
 
 use std::{
-    env,
+    env, fs,
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use rateguard::{RateGuard, RateGuardBuilder};
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, folder::Folder};
 
 pub struct RedisServer {
     child: Child,
     port: u16,
     args: Vec<String>,
+    folder: Folder,
 }
 
 impl RedisServer {
@@ -25,10 +27,11 @@ impl RedisServer {
     pub fn start_with(args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         // Another process may take the port before the server does.
+        let folder = Folder::new();
         for _ in 0..10 {
             let port = free_port();
-            if let Some(child) = spawn(port, &args) {
-                return Self { child, port, args };
+            if let Some(child) = spawn(port, &folder, &args) {
+                return Self { child, port, args, folder };
             }
         }
         panic!("redis-server does not start");
@@ -36,8 +39,15 @@ impl RedisServer {
 
     /// A server that may be started at this port later.
     pub fn start_at(port: u16) -> Self {
-        let child = spawn(port, &[]).expect("redis-server starts where it could have before");
-        Self { child, port, args: Vec::new() }
+        let folder = Folder::new();
+        let child =
+            spawn(port, &folder, &[]).expect("redis-server starts where it could have before");
+        Self { child, port, args: Vec::new(), folder }
+    }
+
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn port(&self) -> u16 {
@@ -72,12 +82,15 @@ impl RedisServer {
     /// Kills it if it lives and starts an empty one in its place.
     pub fn restart(&mut self) {
         self.kill();
+        // What it had from a primary or for a replica.
+        let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
         self.revive();
     }
 
-    /// Starts one in the place of one that was killed.
+    /// Starts one in the place of one that was killed, with what that one had saved.
     pub fn revive(&mut self) {
-        self.child = eventually("redis-server starts again", || spawn(self.port, &self.args));
+        self.child =
+            eventually("redis-server starts again", || spawn(self.port, &self.folder, &self.args));
     }
 
     /// Stops it in the middle of whatever it does: connections stay, answers do not come.
@@ -118,7 +131,7 @@ pub fn url(port: u16) -> String {
 }
 
 /// A server at this port, unless the port is taken.
-fn spawn(port: u16, args: &[String]) -> Option<Child> {
+fn spawn(port: u16, folder: &Folder, args: &[String]) -> Option<Child> {
     // `scripts/test` says which server, and installs one if there is none.
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     // A file comes before all that overrules it.
@@ -134,6 +147,8 @@ fn spawn(port: u16, args: &[String]) -> Option<Child> {
             "",
             "--appendonly",
             "no",
+            "--dir",
+            folder.text(),
         ])
         .args(args)
         .stdout(Stdio::null())

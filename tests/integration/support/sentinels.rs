@@ -1,11 +1,6 @@
 //! Three real sentinels for one test, and the primary and the replica that they watch over.
 
-use std::{env, fs, path::PathBuf, process};
-
-use super::{
-    eventually,
-    redis_server::{RedisServer, free_port},
-};
+use super::{eventually, folder::Folder, redis_server::RedisServer};
 
 /// The name of the service.
 pub const SERVICE: &str = "limits";
@@ -14,7 +9,7 @@ pub struct Sentinels {
     pub primary: RedisServer,
     pub replica: RedisServer,
     pub sentinels: Vec<RedisServer>,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Sentinels {
@@ -24,27 +19,23 @@ impl Sentinels {
 
     /// With further lines in the sentinels' configuration.
     pub fn start_with(lines: &str) -> Self {
-        let folder = env::temp_dir().join(format!("rateguard-{}-{}", process::id(), free_port()));
-        fs::create_dir(&folder).unwrap();
+        let folder = Folder::new();
         let primary = RedisServer::start();
         let port = primary.port().to_string();
         let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
         let sentinels = (0..3)
             .map(|number| {
-                let file = folder.join(format!("{number}.conf"));
                 let settings = format!(
-                    "dir {}\n\
-                     sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+                    "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
                      sentinel down-after-milliseconds {SERVICE} 1000\n\
                      sentinel failover-timeout {SERVICE} 5000\n\
-                     {lines}\n",
-                    folder.display()
+                     {lines}\n"
                 );
-                fs::write(&file, settings).unwrap();
-                RedisServer::start_with(&[file.to_str().unwrap(), "--sentinel"])
+                let file = folder.file(&format!("{number}.conf"), &settings);
+                RedisServer::start_with(&[&file, "--sentinel"])
             })
             .collect();
-        let sentinels = Self { primary, replica, sentinels, folder };
+        let sentinels = Self { primary, replica, sentinels, _folder: folder };
         if lines.is_empty() {
             sentinels.until_all_know_all();
         }
@@ -68,13 +59,6 @@ impl Sentinels {
         let places: Vec<_> =
             self.sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port())).collect();
         format!("redis+sentinel://{}/{SERVICE}", places.join(","))
-    }
-}
-
-impl Drop for Sentinels {
-    fn drop(&mut self) {
-        self.sentinels.clear();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
