@@ -172,7 +172,8 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::Disconnected
         | StoreError::Authentication
         | StoreError::NotReady
-        | StoreError::Busy => true,
+        | StoreError::Busy
+        | StoreError::Throttled => true,
         // Of one key or one slot, or of writes alone; or it is we who are busy.
         StoreError::Permission
         | StoreError::OutOfMemory

@@ -28,13 +28,15 @@ pub enum StoreError {
     Apart,
     /// Too many checks wait for the store already.
     Overloaded,
+    /// The server takes no more requests for now, as one does whose plan is used up.
+    Throttled,
     /// The server answered something else than a decision.
     Unintelligible,
 }
 
 impl StoreError {
     /// All of them, for a counter each.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Disconnected,
@@ -46,6 +48,7 @@ impl StoreError {
         Self::Cluster,
         Self::Apart,
         Self::Overloaded,
+        Self::Throttled,
         Self::Unintelligible,
     ];
 }
@@ -66,6 +69,7 @@ impl fmt::Display for StoreError {
             Self::Cluster => "the server is part of a cluster, which is not supported",
             Self::Apart => "the store cannot decide on these keys in one step",
             Self::Overloaded => "too many checks wait for the store",
+            Self::Throttled => "the server takes no more requests for now, by a limit of its own",
             Self::Unintelligible => "the server answered something else than a decision",
         })
     }

@@ -5,22 +5,19 @@
 
 use std::{
     io,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
-use futures_util::future;
 use redis::{AsyncConnectionConfig, ConnectionInfo, Value, aio::MultiplexedConnection};
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
 
-use crate::jitter::jittered;
+use crate::{jitter::jittered, store::own_thread::OwnThread};
 
 use super::{
     StoreError,
@@ -43,7 +40,7 @@ const GOOD_LIFE: Duration = Duration::from_secs(5);
 pub(super) struct Link {
     state: watch::Receiver<State>,
     reports: Arc<Reports>,
-    _end: oneshot::Sender<()>,
+    _thread: OwnThread,
 }
 
 #[derive(Clone)]
@@ -102,21 +99,10 @@ impl Link {
 
     fn keep(source: Source, deadline: Duration) -> io::Result<Self> {
         let (state, states) = watch::channel(State::Connecting);
-        let (end, ended) = oneshot::channel();
         let reports = Arc::new(Reports::default());
         let keeper = Keeper { source, deadline, state, reports: Arc::clone(&reports) };
-        let (started, starts) = mpsc::channel();
-        thread::Builder::new().name("rateguard-redis".to_owned()).spawn(move || {
-            // Made here, because a runtime must not be dropped where another one runs.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let _ = started.send(runtime.as_ref().map(|_| ()).map_err(|error| error.kind()));
-            if let Ok(runtime) = runtime {
-                runtime.block_on(future::select(pin!(keeper.keep()), ended));
-            }
-        })?;
-        // The thread says it as its first thing; if it cannot, it is gone.
-        starts.recv().map_err(io::Error::other)??;
-        Ok(Self { state: states, reports, _end: end })
+        let thread = OwnThread::run("rateguard-redis", keeper.keep())?;
+        Ok(Self { state: states, reports, _thread: thread })
     }
 
     /// The live connection. It waits only while one is being made for the first time or after a loss.

@@ -3,30 +3,23 @@
 mod error;
 mod link;
 mod script;
-mod server_clock;
-#[cfg(feature = "tls")]
-mod tls;
 mod url;
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-#[cfg(feature = "tls")]
-pub use self::tls::RedisTls;
 pub use self::url::RedisUrlError;
 use deadpool_redis::Pool;
 #[cfg(feature = "tls")]
 use redis::ConnectionAddr;
 
-use self::{
-    link::Link,
-    script::{CallName, Decide},
+use self::{link::Link, script::Decide};
+#[cfg(feature = "tls")]
+use super::tls::RedisTls;
+use super::{
+    Answer, Charge, Operation, Store, StoreError, Verdict,
+    script::{Call, CallNames},
     server_clock::ServerClock,
 };
-use super::{Answer, Charge, Operation, Store, StoreError, Verdict};
 use crate::BuildError;
 
 pub(crate) struct RedisStore {
@@ -100,26 +93,21 @@ impl RedisStore {
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
         let asked = Instant::now();
-        let mut live = self.link.live().await?;
+        let live = self.link.live().await?;
         let keys: Vec<_> =
             charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
-        // If its clock was set forward, the server finds late what is not, and says what time it is.
-        for _ in 0..2 {
-            let (name, sent) = (self.names.next(), Instant::now());
-            let latest = self.clock.at(asked + self.deadline);
-            let connection = &mut live.connection;
-            let reply = self.script.call(connection, operation, &keys, charges, name, latest).await;
-            let reply = reply.map_err(|error| {
-                let cause = error::classify(&error);
-                self.link.failed(live.generation, cause);
-                cause
-            })?;
-            self.clock.heard(reply.now, sent, reply.verdict.is_none());
-            if let Some(verdict) = reply.verdict {
-                return Ok(verdict);
+        let ask = |latest| {
+            let call = Call { operation, keys: &keys, charges, name: self.names.next(), latest };
+            let mut live = live.clone();
+            async move {
+                self.script.call(&mut live.connection, &call).await.map_err(|error| {
+                    let cause = error::classify(&error);
+                    self.link.failed(live.generation, cause);
+                    cause
+                })
             }
-        }
-        Err(StoreError::Timeout)
+        };
+        self.clock.ask(asked + self.deadline, ask).await
     }
 }
 
@@ -134,22 +122,5 @@ impl Store for RedisStore {
 
     fn missed_deadline(&self) {
         self.link.suspect();
-    }
-}
-
-/// Names for calls that no other process and no other call has.
-struct CallNames {
-    process: u64,
-    next: AtomicU64,
-}
-
-impl CallNames {
-    fn new() -> Self {
-        // Two hashers of the standard library have different random seeds.
-        Self { process: RandomState::new().hash_one("process"), next: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> CallName {
-        CallName { process: self.process, number: self.next.fetch_add(1, Relaxed) }
     }
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{StoreError, Verdict, script::Reply};
+
 /// How long an estimate is kept if no better one comes: clocks differ in speed, too.
 const KEPT: Duration = Duration::from_secs(10);
 /// After so long without an answer, nothing is known any more.
@@ -24,9 +26,30 @@ impl ServerClock {
         Self { start: Instant::now(), ahead: AtomicI64::new(0), since: AtomicI64::new(0) }
     }
 
+    /// Asks for a verdict, with the latest time on the server at which anybody waits for it.
+    pub(super) async fn ask<Answer>(
+        &self,
+        until: Instant,
+        ask: impl Fn(i64) -> Answer,
+    ) -> Result<Verdict, StoreError>
+    where
+        Answer: Future<Output = Result<Reply, StoreError>>,
+    {
+        // If its clock was set forward, the server finds late what is not, and says what time it is.
+        for _ in 0..2 {
+            let sent = Instant::now();
+            let reply = ask(self.at(until)).await?;
+            self.heard(reply.now, sent, reply.verdict.is_none());
+            if let Some(verdict) = reply.verdict {
+                return Ok(verdict);
+            }
+        }
+        Err(StoreError::Timeout)
+    }
+
     /// The server said that it was `now`, in microseconds since 1970, in answer to what was sent at `sent` or later. If it
     /// said so because it found that late, what was known before is not true any more.
-    pub(super) fn heard(&self, now: i64, sent: Instant, was_late: bool) {
+    fn heard(&self, now: i64, sent: Instant, was_late: bool) {
         let sent = self.micros(sent);
         // It said so after that, so its clock is behind this by what the question took.
         let ahead = now.saturating_sub(sent);
@@ -38,7 +61,7 @@ impl ServerClock {
     }
 
     /// A point in time on the server, or 0 if it is not known.
-    pub(super) fn at(&self, time: Instant) -> i64 {
+    fn at(&self, time: Instant) -> i64 {
         let (since, time) = (self.since.load(Relaxed), self.micros(time));
         if since == 0 || time.saturating_sub(since) > micros(KNOWN) {
             return 0;
