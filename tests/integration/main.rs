@@ -55,5 +55,7 @@ mod spoofing;
 mod tls;
 mod traces;
 mod ui;
+mod upstash;
+mod upstash_faults;
 mod verbs;
 mod waiting;

@@ -56,8 +56,10 @@ pub(super) enum Event {
     Asked(Job),
     Connected(Connection, Driver),
     NotConnected(StoreError),
-    /// A connection has had its answer.
-    Free(Connection),
+    /// A command was answered.
+    Answered,
+    /// And the connection is there for the next, if it is good for one.
+    Free(Option<Connection>),
     /// A connection is closed.
     Closed {
         was_good: bool,
@@ -77,6 +79,8 @@ pub(super) struct Pool {
     waiting: VecDeque<Job>,
     open: usize,
     connecting: usize,
+    /// Those that will be free in a moment.
+    finishing: usize,
     /// Why there is no connection, if the last attempt failed. Not worth waiting for the next one.
     down: Option<StoreError>,
     is_pausing: bool,
@@ -98,6 +102,7 @@ impl Pool {
             waiting: VecDeque::new(),
             open: 0,
             connecting: 0,
+            finishing: 0,
             down: None,
             is_pausing: false,
             pause: FIRST_PAUSE,
@@ -136,9 +141,13 @@ impl Pool {
                 self.connecting -= 1;
                 self.failed(cause);
             }
-            Event::Free(connection) => {
+            Event::Answered => {
+                self.finishing += 1;
                 self.pause = FIRST_PAUSE;
-                self.idle.push(connection);
+            }
+            Event::Free(connection) => {
+                self.finishing -= 1;
+                self.idle.extend(connection);
             }
             Event::Closed { was_good } => {
                 self.open -= 1;
@@ -199,7 +208,8 @@ impl Pool {
             let may_connect = !self.is_pausing
                 && self.open + self.connecting < MAX_CONNECTIONS
                 && self.connecting < self.open.max(1);
-            let needed = self.waiting.len().max(usize::from(self.open == 0));
+            let waiting = self.waiting.len().saturating_sub(self.finishing);
+            let needed = waiting.max(usize::from(self.open == 0));
             if !may_connect || self.connecting >= needed {
                 return;
             }
@@ -253,10 +263,10 @@ async fn serve(
     };
     match outcome {
         Outcome::Answered(said, connection) => {
+            // Before whoever hears the answer can ask again.
+            let _ = events.send(Event::Answered);
             let _ = answer.send(Ok(said));
-            if let Some(connection) = connection.ready().await {
-                let _ = events.send(Event::Free(connection));
-            }
+            let _ = events.send(Event::Free(connection.ready().await));
         }
         Outcome::Unsent => {
             let _ = events.send(Event::Asked(Job { command, answer }));
