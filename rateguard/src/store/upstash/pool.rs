@@ -187,17 +187,18 @@ impl Pool {
     }
 
     fn serve_waiting(&mut self) {
-        // Whoever has gone needs no connection.
-        while self.waiting.front().is_some_and(|job| job.answer.is_closed()) {
-            self.waiting.pop_front();
-        }
-        while !self.waiting.is_empty() {
-            let Some(connection) = self.idle.pop() else { return };
-            if connection.is_closed() {
-                continue;
+        loop {
+            // Whoever has gone needs no connection.
+            while self.waiting.front().is_some_and(|job| job.answer.is_closed()) {
+                self.waiting.pop_front();
             }
-            let Some(job) = self.waiting.pop_front() else { return };
-            spawn(serve(Arc::clone(&self.server), job, connection, self.events.clone()));
+            self.idle.retain(|connection| !connection.is_closed());
+            if self.waiting.is_empty() || self.idle.is_empty() {
+                return;
+            }
+            if let (Some(job), Some(connection)) = (self.waiting.pop_front(), self.idle.pop()) {
+                spawn(serve(Arc::clone(&self.server), job, connection, self.events.clone()));
+            }
         }
     }
 
