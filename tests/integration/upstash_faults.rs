@@ -98,6 +98,8 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
     let guard = rest.guard("words");
     let say = |status: &str, body: &str| Fault::Say(response(status, "", body));
     let error = |text: &str| say("400 Bad Request", &format!(r#"{{"error":"{text}"}}"#));
+    // Decisions, but for their length.
+    let decision = r#"{"result":[1,1700000000000000,9,60,0]}"#;
     let long = "x".repeat(200_000);
     let faults = [
         (say("500 Internal Server Error", ""), StoreError::NotReady),
@@ -109,9 +111,9 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
         (say("200 OK", r#"{"result":"#), StoreError::Unintelligible),
         (say("200 OK", r#"{"result":[1,9]}"#), StoreError::Unintelligible),
         (say("200 OK", r#"{"result":[1,9,-4,60,0]}"#), StoreError::Unintelligible),
-        (say("200 OK", &long), StoreError::Unintelligible),
+        (say("200 OK", &format!("{:200000}{decision}", "")), StoreError::Unintelligible),
         (
-            Fault::Say(response("200 OK", &format!("X-Long: {long}\r\n"), "")),
+            Fault::Say(response("200 OK", &format!("X-Long: {long}\r\n"), decision)),
             StoreError::Unintelligible,
         ),
         (Fault::Say("+OK\r\n+OK\r\n+OK\r\n\r\n".to_owned()), StoreError::Unintelligible),
