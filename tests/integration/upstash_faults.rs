@@ -111,7 +111,7 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
         (say("200 OK", r#"{"result":"#), StoreError::Unintelligible),
         (say("200 OK", r#"{"result":[1,9]}"#), StoreError::Unintelligible),
         (say("200 OK", r#"{"result":[1,9,-4,60,0]}"#), StoreError::Unintelligible),
-        (say("200 OK", &format!("{:200000}{decision}", "")), StoreError::Unintelligible),
+        (say("200 OK", &format!("{}{decision}", " ".repeat(200_000))), StoreError::Unintelligible),
         (
             Fault::Say(response("200 OK", &format!("X-Long: {long}\r\n"), decision)),
             StoreError::Unintelligible,
