@@ -38,7 +38,7 @@ fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
         (share("innocent_admitted", figures["innocent"]), share("admitted", keys));
     println!("admitted of newcomers: {innocents:.4}, of all: {all:.4}");
     assert!(innocents > 0.01, "newcomers are not shut out: {innocents}");
-    assert!(all < 0.5, "nor is everybody let in: {all}");
+    assert!(all < 0.8, "nor is everybody let in: {all}");
     figures
 }
 
@@ -47,7 +47,7 @@ fn a_flood_of_keys_neither_frees_nor_shuts_out_and_takes_bounded_memory() {
     let cap = 5_000;
     for (_, algorithm) in Algorithm::NAMES {
         // Room is found again and again.
-        let figures = flood(100_000, cap, &format!("5/200ms {algorithm}"));
+        let figures = flood(100_000, cap, &format!("5/400ms {algorithm}"));
         // Besides the keys, the shared logs, which are few beside many keys; and pages.
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY + 4_000_000, "{bytes}");
