@@ -41,10 +41,12 @@ pub use http::{
 };
 pub use policy::{Policy, PolicyError};
 pub use standing::Standing;
-#[cfg(feature = "tls")]
-pub use store::redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;
+#[cfg(any(feature = "tls", feature = "upstash"))]
+pub use store::tls::RedisTls;
+#[cfg(feature = "upstash")]
+pub use store::upstash::UpstashError;
 pub use store::{error::StoreError, memory::MemoryStore};
 
 /// What the attribute's expansion names. Not for use by hand: it changes without notice.

@@ -427,7 +427,12 @@ async fn cancelled_checks_disturb_no_others() {
 #[test]
 fn a_worker_that_blocks_does_not_stall_the_checks_of_others() {
     let redis = RedisServer::start();
-    let guard = redis.settings("blocked").deadline(Duration::from_secs(10)).build().unwrap();
+    let settings = redis.settings("blocked");
+    block_a_worker(settings.deadline(Duration::from_secs(10)).build().unwrap());
+}
+
+/// Checks while the runtime that checked first is blocked, and when it is gone.
+pub fn block_a_worker(guard: RateGuard) {
     let policy = Policy::new("p", "1000/hour").unwrap();
     let check = |guard: RateGuard, policy: Policy| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -7,32 +7,13 @@ use std::{
 };
 
 use rateguard::{BuildError, Key, Policy, RateGuard, RedisTls, RedisUrlError, StoreError};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::support::{
     PATIENCE,
+    certificates::{Authority, authority, signed_by},
     folder::Folder,
     redis_server::{RedisServer, free_port},
 };
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A certificate for 127.0.0.1 and its key, in PEM.
-fn signed_by(authority: &Authority) -> [String; 2] {
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let mut params = CertificateParams::new(names).unwrap();
-    // Or it would be called as its issuer is, and taken for one that has signed itself.
-    params.distinguished_name.push(DnType::CommonName, "a party to the test");
-    let certificate = params.signed_by(&key, authority).unwrap();
-    [certificate.pem(), key.serialize_pem()]
-}
 
 /// A server that speaks TLS and wants to see a certificate.
 struct Secure {

@@ -20,7 +20,7 @@ fn micros(quota: crate::Quota) -> Micros {
 }
 
 /// The Redis form of all algorithms: one script, which the quota's algorithm is an argument of.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("begin.lua"),
     include_str!("sliding_window.lua"),

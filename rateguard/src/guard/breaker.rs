@@ -179,6 +179,7 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::Authentication
         | StoreError::NotReady
         | StoreError::NoPrimary
+        | StoreError::Throttled
         | StoreError::Busy => true,
         // Of one key or one slot, or of writes alone; or it is we who are busy.
         StoreError::Permission

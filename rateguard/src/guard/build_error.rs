@@ -7,6 +7,8 @@ use rateguard_grammar::NameError;
 use crate::bucket::KeySecret;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisUrlError;
+#[cfg(feature = "upstash")]
+use crate::store::upstash::UpstashError;
 
 /// Why a guard cannot be built.
 #[derive(Debug)]
@@ -37,8 +39,11 @@ pub enum BuildError {
     /// The URL is not one of a Redis that can be used.
     #[cfg(feature = "redis")]
     Url(RedisUrlError),
+    /// The URL or the token is not one that Upstash can be asked with.
+    #[cfg(feature = "upstash")]
+    Upstash(UpstashError),
     /// The system refused the thread that looks after the connection.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "upstash"))]
     Thread(std::io::Error),
 }
 
@@ -65,7 +70,9 @@ impl fmt::Display for BuildError {
             ),
             #[cfg(feature = "redis")]
             Self::Url(error) => write!(f, "Redis URL: {error}"),
-            #[cfg(feature = "redis")]
+            #[cfg(feature = "upstash")]
+            Self::Upstash(error) => write!(f, "Upstash: {error}"),
+            #[cfg(any(feature = "redis", feature = "upstash"))]
             Self::Thread(_) => {
                 f.write_str("the system refused a thread for the connection to Redis")
             }
@@ -76,7 +83,7 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
             // The others are shown whole.
             _ => None,

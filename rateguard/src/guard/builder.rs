@@ -7,6 +7,8 @@ use rateguard_grammar::check_name;
 use super::{BuildError, RateGuard, policies::Policies};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisStore, Server};
+#[cfg(feature = "upstash")]
+use crate::store::upstash::{Account, UpstashStore};
 use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
 
 const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
@@ -64,6 +66,8 @@ enum StoreChoice {
     Own(Box<dyn Store>),
     #[cfg(feature = "redis")]
     Redis(Server),
+    #[cfg(feature = "upstash")]
+    Upstash(Account),
 }
 
 impl RateGuardBuilder {
@@ -79,6 +83,11 @@ impl RateGuardBuilder {
     #[cfg(feature = "redis")]
     pub(super) fn redis_pool(pool: deadpool_redis::Pool) -> Self {
         Self::new(StoreChoice::Redis(Server::Of(pool)))
+    }
+
+    #[cfg(feature = "upstash")]
+    pub(super) fn upstash(url: String, token: String) -> Self {
+        Self::new(StoreChoice::Upstash(Account { url, token, tls: crate::RedisTls::new() }))
     }
 
     fn new(store: StoreChoice) -> Self {
@@ -104,11 +113,15 @@ impl RateGuardBuilder {
     }
 
     /// How a Redis with TLS is recognised, and how it recognises us. Default: by the system's certificate authorities, and
-    /// not at all. It has no effect on other URLs than `rediss://`.
-    #[cfg(feature = "tls")]
+    /// not at all. It has no effect on other URLs than `rediss://` and `https://`.
+    #[cfg(any(feature = "tls", feature = "upstash"))]
     pub fn tls(mut self, tls: crate::RedisTls) -> Self {
-        if let StoreChoice::Redis(Server::At { tls: known, .. }) = &mut self.store {
-            *known = tls;
+        match &mut self.store {
+            #[cfg(feature = "tls")]
+            StoreChoice::Redis(Server::At { tls: known, .. }) => *known = tls,
+            #[cfg(feature = "upstash")]
+            StoreChoice::Upstash(account) => account.tls = tls,
+            _ => {}
         }
         self
     }
@@ -197,7 +210,7 @@ impl RateGuardBuilder {
             return Err(BuildError::Deadline);
         }
         #[cfg_attr(
-            not(feature = "redis"),
+            not(any(feature = "redis", feature = "upstash")),
             allow(clippy::infallible_destructuring_match, reason = "there are more with features")
         )]
         let store = match self.store {
@@ -205,6 +218,10 @@ impl RateGuardBuilder {
             #[cfg(feature = "redis")]
             StoreChoice::Redis(server) => {
                 Box::new(RedisStore::open(server, self.prefix, self.deadline)?)
+            }
+            #[cfg(feature = "upstash")]
+            StoreChoice::Upstash(account) => {
+                Box::new(UpstashStore::open(&account, self.prefix, self.deadline)?)
             }
         };
         let guard = RateGuard::new(Settings {
@@ -242,6 +259,9 @@ impl fmt::Debug for StoreChoice {
             // The URL may hold a password.
             #[cfg(feature = "redis")]
             Self::Redis(_) => "Redis",
+            // It holds the token.
+            #[cfg(feature = "upstash")]
+            Self::Upstash(_) => "Upstash",
         })
     }
 }

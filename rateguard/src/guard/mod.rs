@@ -147,6 +147,24 @@ impl RateGuard {
         RateGuardBuilder::redis_pool(pool)
     }
 
+    /// A guard that counts in a Redis at Upstash, through its REST interface, together with all other guards of the same
+    /// prefix there, be it over REST or not.
+    ///
+    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console. The URL is
+    /// `https://host` or `https://host:port`; `http://` is for something on this machine that speaks as Upstash does.
+    ///
+    /// ```no_run
+    /// # use rateguard::RateGuard;
+    /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
+    /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
+    /// let guard = RateGuard::upstash(url, token).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "upstash")]
+    pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder {
+        RateGuardBuilder::upstash(url.into(), token.into())
+    }
+
     /// Settings for a guard that counts in memory.
     pub fn builder() -> RateGuardBuilder {
         RateGuardBuilder::in_memory()

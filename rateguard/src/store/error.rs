@@ -28,6 +28,8 @@ pub enum StoreError {
     Apart,
     /// Too many checks wait for the store already.
     Overloaded,
+    /// The server takes no more requests for now, as one does whose plan is used up.
+    Throttled,
     /// The server answered something else than a decision.
     Unintelligible,
     /// The sentinels know no primary of this name.
@@ -38,7 +40,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// All of them, for a counter each.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Disconnected,
@@ -50,6 +52,7 @@ impl StoreError {
         Self::Cluster,
         Self::Apart,
         Self::Overloaded,
+        Self::Throttled,
         Self::Unintelligible,
         Self::NoPrimary,
         Self::Closed,
@@ -74,6 +77,7 @@ impl fmt::Display for StoreError {
             }
             Self::Apart => "the store cannot decide on these keys in one step",
             Self::Overloaded => "too many checks wait for the store",
+            Self::Throttled => "the server takes no more requests for now, by a limit of its own",
             Self::Unintelligible => "the server answered something else than a decision",
             Self::NoPrimary => "the sentinels know no primary of the name in the URL",
             Self::Closed => "the guard was closed",

@@ -14,10 +14,10 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(name: &str) -> io::Result<Self> {
         let (end, ended) = oneshot::channel();
         let (started, starts) = mpsc::channel();
-        thread::Builder::new().name("rateguard-store".to_owned()).spawn(move || {
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
             // Made here, because a runtime must not be dropped where another one runs.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());

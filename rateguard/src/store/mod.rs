@@ -2,11 +2,21 @@
 
 mod contract;
 pub(crate) mod error;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "upstash"))]
 mod home;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod script;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod server_clock;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod server_error;
+#[cfg(any(feature = "tls", feature = "upstash"))]
+pub(crate) mod tls;
+#[cfg(feature = "upstash")]
+pub(crate) mod upstash;
 
 pub use contract::{Answer, Charge, Operation, Receipt, Store, Verdict};
 

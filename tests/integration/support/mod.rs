@@ -2,13 +2,16 @@
 
 #[macro_use]
 pub mod app;
+pub mod certificates;
 pub mod folder;
 pub mod forgeries;
+pub mod http_server;
 pub mod log_lines;
 pub mod lua;
 pub mod process;
 pub mod redis_cluster;
 pub mod redis_server;
+pub mod rest_server;
 pub mod sentinels;
 pub mod server;
 pub mod wire;

@@ -3,6 +3,7 @@
 use redis::{ErrorKind, RedisError};
 
 use super::StoreError;
+use crate::store::server_error::cause;
 
 /// Which of our causes this is. Nothing of the error's text is kept: servers quote arguments in it.
 pub(super) fn classify(error: &RedisError) -> StoreError {
@@ -11,30 +12,11 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable,
         ErrorKind::Io => StoreError::Disconnected,
         ErrorKind::AuthenticationFailed => StoreError::Authentication,
-        _ => match code(error) {
-            Some("NOAUTH" | "WRONGPASS") => StoreError::Authentication,
-            Some("NOPERM") => StoreError::Permission,
-            Some("LOADING" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "READONLY" | "TRYAGAIN") => {
-                StoreError::NotReady
-            }
-            Some("ASK" | "CLUSTERDOWN" | "MOVED") => StoreError::Cluster,
-            Some("CROSSSLOT") => StoreError::Apart,
-            Some("BUSY") => StoreError::Busy,
-            Some("OOM") => StoreError::OutOfMemory,
-            _ => StoreError::Unintelligible,
+        _ => match error.code() {
+            Some(word) => cause(word, error.detail()),
+            None => StoreError::Unintelligible,
         },
     }
-}
-
-/// The first word of the server's error. Before Redis 7 an error in a script is told as an `ERR` of the script's, with
-/// the error itself at its end: `ERR Error running script (…): @user_script: 7: -READONLY …`.
-fn code(error: &RedisError) -> Option<&str> {
-    let code = error.code()?;
-    let in_script = || {
-        let (_, error) = error.detail()?.rsplit_once(": -")?;
-        error.split(' ').next()
-    };
-    if code == "ERR" { in_script().or(Some(code)) } else { Some(code) }
 }
 
 /// Whether a new connection may help: to a server that is there, that is the primary, that knows the user.
@@ -52,6 +34,7 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
         | StoreError::Cluster
         | StoreError::Apart
         | StoreError::Overloaded
+        | StoreError::Throttled
         | StoreError::Unintelligible
         | StoreError::Closed => false,
     }
@@ -61,7 +44,7 @@ pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
 mod tests {
     use super::*;
 
-    fn cause(line: &str) -> StoreError {
+    fn cause_of(line: &str) -> StoreError {
         let reply = format!("-{line}\r\n");
         let error = redis::parse_redis_value(reply.as_bytes())
             .and_then(redis::Value::extract_error)
@@ -92,7 +75,7 @@ mod tests {
             ("ERR unknown command", StoreError::Unintelligible),
             ("ERR", StoreError::Unintelligible),
         ] {
-            assert_eq!(cause(line), expected, "{line}");
+            assert_eq!(cause_of(line), expected, "{line}");
         }
     }
 }

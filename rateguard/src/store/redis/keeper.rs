@@ -13,10 +13,9 @@ use super::{
     StoreError,
     error::{calls_for_a_new_connection, classify},
     link::{Live, Reports, State},
-    server_clock::ServerClock,
     source::Source,
 };
-use crate::jitter::jittered;
+use crate::{jitter::jittered, store::server_clock::ServerClock};
 
 /// The pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -11,11 +11,8 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::{
-    StoreError, error::calls_for_a_new_connection, keeper::Keeper, server_clock::ServerClock,
-    source::Source,
-};
-use crate::store::home::Task;
+use super::{StoreError, error::calls_for_a_new_connection, keeper::Keeper, source::Source};
+use crate::store::{home::Task, server_clock::ServerClock};
 
 /// The way to one server. When it is dropped, the connection ends.
 pub(super) struct Link {

@@ -8,32 +8,23 @@ mod route;
 mod script;
 mod sentinel;
 mod server;
-mod server_clock;
 mod source;
-#[cfg(feature = "tls")]
-mod tls;
 mod url;
 
 use std::{
-    hash::{BuildHasher, RandomState},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 pub(crate) use self::server::Server;
-#[cfg(feature = "tls")]
-pub use self::tls::RedisTls;
 pub use self::url::RedisUrlError;
 
-use self::{
-    link::Live,
-    route::Route,
-    script::{Call, CallName, Decide},
+use self::{link::Live, route::Route, script::Decide};
+use super::{
+    Answer, Charge, Operation, Store, StoreError, Verdict,
+    home::Home,
+    script::{Call, CallNames},
 };
-use super::{Answer, Charge, Operation, Store, StoreError, Verdict, home::Home};
 use crate::BuildError;
 
 /// A check is asked no more often than this: elsewhere, or once more.
@@ -56,7 +47,7 @@ impl RedisStore {
         prefix: String,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
-        let home = Home::start().map_err(BuildError::Thread)?;
+        let home = Home::start("rateguard-redis").map_err(BuildError::Thread)?;
         let route = server.route(deadline, home.handle())?;
         let (script, names, home) = (Decide::new(), CallNames::new(), Mutex::new(Some(home)));
         Ok(Self { prefix, route, script, names, deadline, home })
@@ -113,22 +104,5 @@ impl Store for RedisStore {
     fn close(&self) {
         // One assignment cannot be left half done.
         self.home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
-/// Names for calls that no other process and no other call has.
-struct CallNames {
-    process: u64,
-    next: AtomicU64,
-}
-
-impl CallNames {
-    fn new() -> Self {
-        // Two hashers of the standard library have different random seeds.
-        Self { process: RandomState::new().hash_one("process"), next: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> CallName {
-        CallName { process: self.process, number: self.next.fetch_add(1, Relaxed) }
     }
 }

@@ -5,8 +5,6 @@ use std::{io, sync::Arc, time::Duration};
 use deadpool_redis::Pool;
 use tokio::runtime::Handle;
 
-#[cfg(feature = "tls")]
-use super::tls::RedisTls;
 use super::{
     cluster::Cluster,
     link::Link,
@@ -16,6 +14,8 @@ use super::{
     url::{self, Target},
 };
 use crate::BuildError;
+#[cfg(feature = "tls")]
+use crate::store::tls::RedisTls;
 
 /// Which Redis.
 pub(crate) enum Server {

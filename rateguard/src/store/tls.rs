@@ -2,11 +2,18 @@
 
 use std::fmt;
 
+#[cfg(feature = "tls")]
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+#[cfg(feature = "upstash")]
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 
-use super::RedisUrlError;
+#[cfg(feature = "tls")]
+use crate::store::redis::RedisUrlError;
 
-/// How a Redis with TLS (`rediss://`) is recognised, and how it recognises us.
+/// How a Redis with TLS (`rediss://`, or Upstash by `https://`) is recognised, and how it recognises us.
 ///
 /// By default the server's certificate has to be signed by one of the system's certificate authorities, and the server asks
 /// for none of ours.
@@ -52,12 +59,12 @@ impl RedisTls {
     }
 
     /// The same server with these certificates, if they can be read. One without TLS needs none.
+    #[cfg(feature = "tls")]
     pub(super) fn with(&self, server: ConnectionInfo) -> Result<ConnectionInfo, RedisUrlError> {
         if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
             return Ok(server);
         }
-        // At start, so that no connection finds none. If there is one already, it stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_cryptography();
         let client_tls = self.client.clone();
         let certificates = TlsCertificates {
             client_tls: client_tls
@@ -68,6 +75,42 @@ impl RedisTls {
         let client = client.map_err(|_| RedisUrlError::Certificates)?;
         Ok(client.get_connection_info().clone())
     }
+
+    /// The same for rustls, if they can be read and there is any authority.
+    #[cfg(feature = "upstash")]
+    pub(super) fn client_config(&self) -> Option<ClientConfig> {
+        install_cryptography();
+        let read = |pem| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
+        let mut authorities = RootCertStore::empty();
+        match &self.authorities {
+            Some(pem) => {
+                for authority in read(pem)? {
+                    authorities.add(authority).ok()?;
+                }
+            }
+            None => {
+                // The system may have some that nobody can read.
+                let known = rustls_native_certs::load_native_certs().certs;
+                authorities.add_parsable_certificates(known);
+            }
+        }
+        if authorities.is_empty() {
+            return None;
+        }
+        let config = ClientConfig::builder().with_root_certificates(authorities);
+        match &self.client {
+            None => Some(config.with_no_client_auth()),
+            Some((certificate, key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key).ok()?;
+                config.with_client_auth_cert(read(certificate)?, key).ok()
+            }
+        }
+    }
+}
+
+/// At start, so that no connection finds none. If there is one already, it stays.
+fn install_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl fmt::Debug for RedisTls {
