@@ -6,7 +6,7 @@
 use std::{env, process::Command};
 
 /// For about so many seconds; faults that have begun end, and so does what they cost.
-const SECONDS: &str = "10";
+const SECONDS: &str = "12";
 
 /// Lets it rage with a seed, if there is one.
 fn storm(seed: Option<&str>) {

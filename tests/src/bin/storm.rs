@@ -152,9 +152,14 @@ fn until_answered(sites: &[Site]) -> Result<(), Duration> {
     Ok(())
 }
 
-/// What each server holds, when it has but one connection again and nobody asks what it should not hold for long.
+/// What each server holds, if it can be when each has one connection to Redis.
 fn vitals(sites: &[Site]) -> std::io::Result<Vec<Vitals>> {
+    // So that nothing is left of what was asked last.
     thread::sleep(Duration::from_secs(1));
+    let _ = within(PATIENCE, || {
+        let vitals: Vec<_> = sites.iter().filter_map(|site| Vitals::of(site).ok()).collect();
+        vitals.iter().all(|vitals| vitals.connections == 1).then_some(())
+    });
     sites.iter().map(Vitals::of).collect()
 }
 

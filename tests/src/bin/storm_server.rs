@@ -30,6 +30,7 @@ use rateguard::{
     store::{Answer, Charge, Operation, Store, Verdict},
 };
 use rateguard_tests::storm::{
+    PATIENCE,
     history::{Asked, Bucket, Decided, Line, Part, Request, Said},
     limits::{CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
     now,
@@ -86,6 +87,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 }
             })
     });
+    // On a slow machine a client may be silent for long.
+    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
     let server = server.workers(2).bind(("127.0.0.1", 0))?;
     println!("{}", server.addrs().first().ok_or("no address")?.port());
     let running = server.run();

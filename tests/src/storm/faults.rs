@@ -112,13 +112,12 @@ impl World {
                 })));
             }
             Fault::Replica => self.insist(&["REPLICAOF", "127.0.0.1", "1"])?,
-            Fault::ScriptFlush | Fault::ClientKill => {}
+            Fault::ScriptFlush | Fault::ClientKill | Fault::Cut => {}
             Fault::Slow => {
                 // From what nobody notices to more than anybody waits for.
                 self.set_ways(Way::Slow(Duration::from_millis([2, 20, 45, 120][step.choice % 4])));
             }
             Fault::Still => self.set_ways(Way::Still),
-            Fault::Cut => self.set_ways(Way::CutsReplies),
             Fault::Closed => self.set_ways(Way::Closed),
         }
         Ok(None)
@@ -130,6 +129,13 @@ impl World {
             match fault {
                 Fault::ScriptFlush => drop(self.order(&["SCRIPT", "FLUSH"])),
                 Fault::ClientKill => self.end_connections(),
+                Fault::Cut => {
+                    self.set_ways(Way::CutsReplies);
+                    thread::sleep(STROKE);
+                    // For as long as it takes to connect anew.
+                    self.set_ways(Way::Clear);
+                    thread::sleep(9 * STROKE);
+                }
                 _ => return,
             }
             thread::sleep(STROKE);

@@ -134,9 +134,12 @@ fn spawn(port: u16, folder: &Path) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
+    // Another storm may have been faster to take the port.
+    let own = format!("process_id:{}", child.id());
     let answers = || {
-        let answer = connect(port).and_then(|mut connection| order(&mut connection, &["PING"]));
-        answer.is_ok().then_some(true)
+        let info =
+            redis::cmd("INFO").arg("server").query::<String>(&mut connect(port).ok()?).ok()?;
+        Some(info.lines().any(|line| line == own))
     };
     let up = within(PATIENCE, || match child.try_wait() {
         Ok(None) => answers(),

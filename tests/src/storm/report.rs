@@ -102,6 +102,12 @@ impl fmt::Display for Report {
             f,
             "checks by Redis          {admitted} admitted, {denied} denied, {unanswered} unanswered, {given_back} given back"
         )?;
+        let [median, p99, longest] =
+            [0.5, 0.99, 1.0].map(|part| Duration::from_micros(quantile(&self.verdict.waits, part)));
+        writeln!(
+            f,
+            "  the unanswered took    median {median:.1?}, 99 of 100 {p99:.1?}, longest {longest:.1?}"
+        )?;
         for (outcome, count) in &self.verdict.outcomes {
             writeln!(f, "requests {outcome:<24} {count}")?;
         }

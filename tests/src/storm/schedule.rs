@@ -37,7 +37,7 @@ pub enum Fault {
     Slow,
     /// The way of half of the servers stands still.
     Still,
-    /// On the way of half of the servers replies break off in their middle.
+    /// On the way of half of the servers replies break off in their middle, again and again.
     Cut,
     /// The way of half of the servers is closed.
     Closed,
@@ -121,7 +121,11 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         }
         Some(Step {
             faults: together,
-            lasts: Duration::from_millis(random.random_range(50..1_500)),
+            lasts: Duration::from_millis(match random.random_range(0..6) {
+                // Longer than any request may take.
+                0 => 3_000,
+                _ => random.random_range(50..1_500),
+            }),
             calm: Duration::from_millis(random.random_range(300..1_500)),
             choice: random.random_range(0..1_000),
         })

@@ -53,6 +53,8 @@ pub struct Verdict {
     pub unanswered: usize,
     /// Given back.
     pub given_back: usize,
+    /// How long those took that had no answer, in microseconds, from the shortest on.
+    pub waits: Vec<u64>,
     /// Requests that passed undecided, were refused so, or were decided on in memory.
     pub outcomes: BTreeMap<&'static str, usize>,
     /// Units of logs that were admitted beyond the limit since data was lost, and the most of one key and loss.
@@ -88,6 +90,9 @@ pub fn judge(histories: Vec<History>, deadline: Duration, losses: &[u64]) -> Ver
     };
     (verdict.admitted, verdict.denied) = (said(Some(true)), said(Some(false)));
     verdict.unanswered = said(None);
+    let unanswered = operation(Operation::Check).filter(|asked| asked.said.is_none());
+    verdict.waits = unanswered.map(|asked| asked.ended.saturating_sub(asked.began)).collect();
+    verdict.waits.sort_unstable();
     verdict.given_back = operation(Operation::Refund).filter(|it| it.said.is_some()).count();
     verdict
 }
