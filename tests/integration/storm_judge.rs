@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rateguard::store::Operation;
 use rateguard_tests::storm::{
+    clock::Setting,
     history::{Asked, Bucket, Decided, Line, Part, Request, Said},
     limits::{LIMITS, PAGES, number, quota},
     schedule::{Fault, steps},
-    verdict::{History, Lie, Verdict, judge},
+    verdict::{Happened, History, Lie, Verdict, judge},
 };
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -75,8 +76,9 @@ fn ending(mut asked: Vec<Asked>, end: u64) -> Vec<Asked> {
 
 fn judged(asked: Vec<Vec<Asked>>, losses: &[u64]) -> Verdict {
     let history = |asked| History { mode: "open", asked, requests: Vec::new() };
-    let losses: Vec<u64> = losses.iter().map(|loss| START + loss).collect();
-    judge(asked.into_iter().map(history).collect(), DEADLINE, &losses)
+    let losses = losses.iter().map(|loss| START + loss).collect();
+    let happened = Happened { losses, settings: Vec::new() };
+    judge(asked.into_iter().map(history).collect(), DEADLINE, &happened)
 }
 
 #[track_caller]
@@ -184,6 +186,57 @@ fn after_a_loss_there_is_one_more_limit_and_no_two() {
     assert!(judged(denial, &[100]).found.contains_key(&Lie::FalseDenial));
 }
 
+/// Judged where the clock was ahead by so much from a time on.
+fn judged_by_clock(mut asked: Vec<Asked>, since: u64, ahead: i64) -> Verdict {
+    // As the store tells them.
+    for asked in asked.iter_mut().filter(|asked| asked.began >= START + since) {
+        let said = asked.said.as_mut().unwrap();
+        said.at = said.at.saturating_add_signed(ahead);
+    }
+    let settings = vec![Setting { at: START + since, ahead }];
+    let happened = Happened { losses: Vec::new(), settings };
+    judge(vec![History { mode: "open", asked, requests: Vec::new() }], DEADLINE, &happened)
+}
+
+#[test]
+fn a_clock_that_is_set_is_told_from_one_that_is_not() {
+    let second = 1_000 * MILLI;
+    let twice = |after| [burst("log", 8, 0), burst("log", 8, after)].concat();
+    for ahead in [-700_000, 700_000, -5_000_000] {
+        let verdict = judged_by_clock(twice(second), 500 * MILLI, ahead);
+        assert!(verdict.found.is_empty(), "{verdict:?}");
+    }
+    // Set back it does not make more of the limit, and set forward once as much.
+    let back = judged_by_clock(twice(900 * MILLI), 500 * MILLI, -700_000);
+    assert!(back.found.contains_key(&Lie::OverAdmission));
+    assert!(judged_by_clock(twice(900 * MILLI), 500 * MILLI, 700_000).found.is_empty());
+    let more = [twice(900 * MILLI), burst("log", 1, 950 * MILLI)].concat();
+    let forward = judged_by_clock(more, 500 * MILLI, 700_000);
+    assert!(forward.found.contains_key(&Lie::OverAdmission));
+}
+
+#[test]
+fn after_a_clock_was_set_back_a_bucket_is_locked_for_one_window_since_it_was_looked_at() {
+    let history = |denials: &[u64]| {
+        let denials = denials.iter().map(|at| denied("log", *at)).collect();
+        [burst("log", 8, 0), denials].concat()
+    };
+    let judged = |denials| judged_by_clock(history(denials), 500 * MILLI, -3_000_000).found;
+    assert!(judged(&[600 * MILLI, 1_599 * MILLI]).is_empty());
+    assert!(judged(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Lie::FalseDenial));
+    assert!(judged(&[2_600 * MILLI, 3_599 * MILLI]).is_empty());
+    // Tokens begin to come back then, and are as many less from then on.
+    let tokens = |at| {
+        [burst("bucket", 5, 0), vec![denied("bucket", 1_000 * MILLI), denied("bucket", at)]]
+            .concat()
+    };
+    let judged = |at| judged_by_clock(tokens(at), 500 * MILLI, -3_000_000).found;
+    assert!(judged(1_099 * MILLI).is_empty());
+    assert!(judged(1_101 * MILLI).contains_key(&Lie::FalseDenial));
+    let forward = judged_by_clock(history(&[600 * MILLI, 1_599 * MILLI]), 500 * MILLI, 3_000_000);
+    assert!(forward.found.contains_key(&Lie::FalseDenial));
+}
+
 #[test]
 fn a_denial_has_a_reason_under_every_algorithm() {
     for (policy, limit) in [("log", 8), ("fixed", 6), ("bucket", 5), ("counter", 9), ("long", 40)] {
@@ -271,7 +324,7 @@ fn what_becomes_of_a_request_follows_from_what_the_store_said() {
     for (mode, checks, decided, status, is_true) in cases {
         let asked = checks.iter().map(|&asked| Asked { request: 3, ..asked.clone() }).collect();
         let history = History { mode, asked, requests: vec![request(0, decided, status)] };
-        let mut verdict = judge(vec![history], DEADLINE, &[]);
+        let mut verdict = judge(vec![history], DEADLINE, &Happened::default());
         verdict.found.remove(&Lie::FalseDenial);
         assert_eq!(verdict.found.is_empty(), is_true, "{mode} {checks:?} {decided:?} {status}");
     }
@@ -289,7 +342,7 @@ fn a_server_on_its_own_admits_its_share() {
         let request = |at: &u64| request(*at, Decided::Locally, 200);
         let requests = times.iter().map(request).collect();
         let history = History { mode: "local", asked: Vec::new(), requests };
-        judge(vec![history], DEADLINE, &[]).found
+        judge(vec![history], DEADLINE, &Happened::default()).found
     };
     assert_eq!(PAGES[0].policies, ["log"]);
     // A quarter of eight, each second.

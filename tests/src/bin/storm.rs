@@ -19,6 +19,7 @@ use std::{
 
 use rateguard_tests::storm::{
     PATIENCE,
+    clock::Clock,
     faults::World,
     limits::MODES,
     load::load,
@@ -66,7 +67,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
-    let redis = RedisProcess::start(&folder.0)?;
+    let sets_clocks = wanted.faults.iter().any(|fault| fault.is_of_the_clock());
+    let clock = if sets_clocks { Clock::compile(&folder.0)? } else { None };
+    let mut faults = wanted.faults.clone();
+    if sets_clocks && clock.is_none() {
+        println!("no C compiler here, so no clock is set");
+        faults.retain(|fault| !fault.is_of_the_clock());
+    }
+    let redis = RedisProcess::start(&folder.0, clock)?;
     // Half of the servers ask Redis themselves, the others by a way that may be bad.
     let proxies = [Proxy::start(redis.port())?, Proxy::start(redis.port())?];
     let ports = [redis.port(), redis.port(), proxies[0].port(), proxies[1].port()];
@@ -93,7 +101,7 @@ fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
         let raged = || -> Result<(), Box<dyn Error>> {
             until_answered(&sites).map_err(|_| "Redis does not answer at first")?;
             let (start, mut early) = (Instant::now(), None);
-            for step in steps(wanted.seed, &wanted.faults) {
+            for step in steps(wanted.seed, &faults) {
                 if start.elapsed() >= wanted.lasts {
                     break;
                 }
@@ -132,8 +140,8 @@ fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
         let last = answered.max().unwrap_or(0);
         report.recoveries.entry(faults).or_default().push(Duration::from_micros(last));
     }
-    report.losses = world.losses.len();
-    report.verdict = judge(histories, DEADLINE, &world.losses);
+    report.happened = (world.happened.losses.len(), world.happened.settings.len());
+    report.verdict = judge(histories, DEADLINE, &world.happened);
     Ok(report)
 }
 
@@ -166,8 +174,10 @@ fn vitals(sites: &[Site]) -> std::io::Result<Vec<Vitals>> {
 fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, Box<dyn Error>> {
     // Short enough to be typed again.
     let seed = RandomState::new().build_hasher().finish() >> 32;
-    let all = Fault::ALL.map(|(_, fault)| fault).to_vec();
-    let mut wanted = Wanted { seed, lasts: Duration::from_secs(60), faults: all };
+    let mut faults = Fault::ALL.map(|(_, fault)| fault).to_vec();
+    // With a clock that is set less can be told of the rest.
+    faults.retain(|fault| !fault.is_of_the_clock());
+    let mut wanted = Wanted { seed, lasts: Duration::from_secs(60), faults };
     while let Some(arg) = args.next() {
         let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
         match &*arg {

@@ -23,16 +23,21 @@ pub struct Most<'a> {
 }
 
 impl<'a> Most<'a> {
-    /// Of this bucket.
+    /// Of this bucket, of which after any of these looks all may have been missing, if it is one of tokens.
     #[must_use]
-    pub fn of(quota: Quota, story: &'a Story, losses: &'a [u64]) -> Self {
+    pub fn of(
+        quota: Quota,
+        story: &'a Story,
+        losses: &'a [u64],
+        looks: impl Iterator<Item = u64>,
+    ) -> Self {
         let is_endless = |maybe: &&Maybe| maybe.until == u64::MAX;
         let endless = story.maybes.iter().filter(is_endless).collect();
         let bounded = story.maybes.iter().filter(|maybe| !is_endless(maybe));
         let longest = bounded.map(|maybe| maybe.until - maybe.from).max().unwrap_or(0);
         let mut most = Self { quota, story, losses, longest, endless, missing: Vec::new() };
         if quota.algorithm() == Algorithm::TokenBucket {
-            most.missing = most.missing();
+            most.missing = most.missing(looks);
         }
         most
     }
@@ -98,14 +103,15 @@ impl<'a> Most<'a> {
     }
 
     /// What is missing if all that may have been taken was, and as late as could be.
-    fn missing(&self) -> Vec<(u64, u128)> {
+    fn missing(&self, looks: impl Iterator<Item = u64>) -> Vec<(u64, u128)> {
         let window = u128::from(self.quota.window().as_micros() as u64);
         let full = u128::from(self.quota.capacity()) * window;
         let takings = self.story.takings.iter().map(|it| (it.at, Some(it.units)));
+        let looks = looks.map(|look| (look, Some(self.quota.capacity().into())));
         let maybes = self.story.maybes.iter().filter(|it| it.until != u64::MAX);
         let maybes = maybes.map(|it| (it.until, Some(it.units)));
         let losses = self.losses.iter().map(|loss| (*loss, None));
-        let mut changes: Vec<_> = takings.chain(maybes).chain(losses).collect();
+        let mut changes: Vec<_> = takings.chain(maybes).chain(losses).chain(looks).collect();
         changes.sort_unstable();
         let (mut missing, mut last) = (0_u128, 0);
         let after = |(at, units): (u64, Option<u64>)| {

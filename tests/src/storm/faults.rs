@@ -9,10 +9,13 @@ use std::{
 use redis::{RedisResult, Value};
 
 use super::{
-    PATIENCE, now,
+    PATIENCE,
+    clock::Setting,
+    now,
     proxy::{Proxy, Way},
     redis_process::{RedisProcess, order},
     schedule::{Fault, Step},
+    verdict::Happened,
     within,
 };
 
@@ -32,8 +35,8 @@ pub struct World {
     pub redis: RedisProcess,
     /// The ways of some of those who ask it.
     pub proxies: Vec<Proxy>,
-    /// When everything was forgotten.
-    pub losses: Vec<u64>,
+    /// What has happened to it that servers cannot know.
+    pub happened: Happened,
     orders: Option<Orders>,
 }
 
@@ -49,7 +52,7 @@ impl World {
     /// A world in which all is well.
     #[must_use]
     pub fn new(redis: RedisProcess, proxies: Vec<Proxy>) -> Self {
-        Self { redis, proxies, losses: Vec::new(), orders: None }
+        Self { redis, proxies, happened: Happened::default(), orders: None }
     }
 
     /// Lets the faults of a step come, and go in the end.
@@ -84,7 +87,7 @@ impl World {
             Fault::KillEmpty => {
                 self.redis.kill()?;
                 self.redis.forget()?;
-                self.losses.push(now());
+                self.happened.losses.push(now());
             }
             Fault::PauseWrites => self.insist(&["CLIENT", "PAUSE", &millis, "WRITE"])?,
             Fault::PauseAll => self.insist(&["CLIENT", "PAUSE", &millis, "ALL"])?,
@@ -119,6 +122,8 @@ impl World {
             }
             Fault::Still => self.set_ways(Way::Still),
             Fault::Closed => self.set_ways(Way::Closed),
+            Fault::ClockBack => self.set_clock(-(step.lasts.as_micros() as i64))?,
+            Fault::ClockForward => self.set_clock(step.lasts.as_micros() as i64)?,
         }
         Ok(None)
     }
@@ -152,14 +157,27 @@ impl World {
             Fault::Memory => self.insist(&["CONFIG", "SET", "maxmemory", "0"])?,
             Fault::Replica => self.insist(&["REPLICAOF", "NO", "ONE"])?,
             Fault::Slow | Fault::Still | Fault::Cut | Fault::Closed => self.set_ways(Way::Clear),
-            // These end by themselves.
+            // These end by themselves, or not at all.
             Fault::PauseWrites
             | Fault::PauseAll
             | Fault::Busy
             | Fault::ScriptFlush
-            | Fault::ClientKill => {}
+            | Fault::ClientKill
+            | Fault::ClockBack
+            | Fault::ClockForward => {}
         }
         Ok(())
+    }
+
+    fn set_clock(&mut self, by: i64) -> Result<()> {
+        let Some(clock) = self.redis.clock() else { return Ok(()) };
+        let ahead = self.happened.settings.last().map_or(0, |last| last.ahead) + by;
+        // Stopped, it does nothing by one clock of which nobody knows that it was not by the other.
+        self.redis.signal("STOP");
+        let set = clock.set(ahead);
+        self.happened.settings.push(Setting { at: now(), ahead });
+        self.redis.signal("CONT");
+        set
     }
 
     fn set_ways(&self, way: Way) {

@@ -3,7 +3,9 @@
 
 pub mod admissions;
 pub mod buckets;
+pub mod clock;
 pub mod denials;
+pub mod excuses;
 pub mod faults;
 pub mod history;
 pub mod limits;

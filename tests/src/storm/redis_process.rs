@@ -12,7 +12,7 @@ use std::{
 
 use redis::{RedisResult, Value};
 
-use super::{PATIENCE, within};
+use super::{PATIENCE, clock::Clock, within};
 
 /// Who gives orders, whatever the rights and the password of others are.
 const ORDERS: &str = "storm:storm";
@@ -23,21 +23,22 @@ pub struct RedisProcess {
     child: Child,
     port: u16,
     folder: PathBuf,
+    clock: Option<Clock>,
 }
 
 impl RedisProcess {
-    /// Starts it, with what it keeps below this folder.
+    /// Starts it, with what it keeps below this folder, and this clock or the system's.
     ///
     /// # Errors
     ///
     /// If it does not start.
-    pub fn start(folder: &Path) -> Result<Self> {
+    pub fn start(folder: &Path, clock: Option<Clock>) -> Result<Self> {
         let folder = folder.join("redis");
         fs::create_dir_all(&folder)?;
         for _ in 0..20 {
             let port = port();
-            if let Ok(child) = spawn(port, &folder) {
-                return Ok(Self { child, port, folder });
+            if let Ok(child) = spawn(port, &folder, clock.as_ref()) {
+                return Ok(Self { child, port, folder, clock });
             }
         }
         Err(Error::other("no Redis server starts; `scripts/test` says how to get one"))
@@ -47,6 +48,12 @@ impl RedisProcess {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its clock, if it has one of its own.
+    #[must_use]
+    pub fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
     }
 
     /// Sends it a signal: `STOP` or `CONT`.
@@ -81,7 +88,8 @@ impl RedisProcess {
     ///
     /// If it does not start.
     pub fn start_again(&mut self) -> Result<()> {
-        let started = within(PATIENCE, || spawn(self.port, &self.folder).ok());
+        let clock = self.clock.as_ref();
+        let started = within(PATIENCE, || spawn(self.port, &self.folder, clock).ok());
         self.child = started.map_err(|_| Error::other("the Redis server does not start again"))?;
         Ok(())
     }
@@ -124,9 +132,13 @@ fn port() -> u16 {
     }
 }
 
-fn spawn(port: u16, folder: &Path) -> Result<Child> {
+fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(clock) = clock {
+        clock.give_to(&mut command);
+    }
+    let mut child = command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder)

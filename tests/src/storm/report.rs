@@ -30,8 +30,8 @@ pub struct Report {
     pub lost: Vec<String>,
     /// What each server held early and at the end.
     pub vitals: Vec<(Vitals, Vitals)>,
-    /// How often data was lost.
-    pub losses: usize,
+    /// How often data was lost, and the clock set.
+    pub happened: (usize, usize),
 }
 
 impl Report {
@@ -117,11 +117,11 @@ impl fmt::Display for Report {
             writeln!(f, "found {lie:<18} {count}")?;
         }
         writeln!(f, "denials that what was unanswered may explain: {}", self.verdict.undecidable)?;
-        let (all, most) = self.verdict.by_losses;
+        let ((losses, settings), (all, most)) = (self.happened, self.verdict.by_losses);
         writeln!(
             f,
-            "{} losses of data: {all} units of logs beyond the limit, of one key and loss at most {most}",
-            self.losses
+            "{losses} losses of data, {settings} settings of the clock: {all} units of logs beyond the limit, of one key and \
+             time at most {most}"
         )?;
         let mut table = String::new();
         let mut all = Vec::new();

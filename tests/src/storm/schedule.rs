@@ -41,11 +41,15 @@ pub enum Fault {
     Cut,
     /// The way of half of the servers is closed.
     Closed,
+    /// Its clock is set back.
+    ClockBack,
+    /// Its clock is set forward.
+    ClockForward,
 }
 
 impl Fault {
     /// All of them, with the word for each.
-    pub const ALL: [(&'static str, Self); 17] = [
+    pub const ALL: [(&'static str, Self); 19] = [
         ("freeze", Self::Freeze),
         ("kill-kept", Self::KillKept),
         ("kill-empty", Self::KillEmpty),
@@ -63,12 +67,20 @@ impl Fault {
         ("still", Self::Still),
         ("cut", Self::Cut),
         ("closed", Self::Closed),
+        ("clock-back", Self::ClockBack),
+        ("clock-forward", Self::ClockForward),
     ];
 
     /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(_, fault)| *fault == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether it sets the clock, for which a C compiler is needed.
+    #[must_use]
+    pub fn is_of_the_clock(self) -> bool {
+        matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
     /// Whether it is one of the way to Redis, so that it may come at once with one of Redis itself.
@@ -116,7 +128,8 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         }
         let first = left.swap_remove(random.random_range(0..left.len()));
         let mut together = vec![first];
-        if !first.is_of_the_way() && !of_the_way.is_empty() && random.random_range(0..4) == 0 {
+        let is_alone = first.is_of_the_way() || first.is_of_the_clock();
+        if !is_alone && !of_the_way.is_empty() && random.random_range(0..4) == 0 {
             together.push(of_the_way[random.random_range(0..of_the_way.len())]);
         }
         Some(Step {

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use rateguard::{Algorithm, store::Operation};
+use rateguard::{Algorithm, Quota, store::Operation};
 
 use super::{
     admissions::excess,
     buckets::{Story, stories},
+    clock::{Setting, correct},
     denials::Most,
+    excuses::Excuses,
     history::{Asked, Bucket, Decided, Part, Request},
     limits::{LIMITS, quota},
     local::beyond_the_share,
@@ -36,6 +38,43 @@ pub enum Lie {
     Request,
     /// In memory more was admitted than the share.
     Local,
+}
+
+/// What happened to the store that servers cannot know.
+#[derive(Clone, Debug, Default)]
+pub struct Happened {
+    /// When it lost everything.
+    pub losses: Vec<u64>,
+    /// When its clock was set.
+    pub settings: Vec<Setting>,
+}
+
+impl Happened {
+    /// After each of these as much is admitted as if nothing had been before: data was lost, or the clock set forward.
+    fn beginnings(&self) -> Vec<u64> {
+        let mut beginnings = self.losses.clone();
+        beginnings.extend(self.set(|before, after| before < after));
+        beginnings.sort_unstable();
+        beginnings
+    }
+
+    /// When the clock was set back.
+    pub(super) fn set_back(&self) -> Vec<u64> {
+        self.set(|before, after| before > after)
+    }
+
+    /// When the clock was set from what it was ahead before to what it is after.
+    fn set(&self, is_wanted: impl Fn(i64, i64) -> bool) -> Vec<u64> {
+        let mut before = 0;
+        let mut wanted = Vec::new();
+        for Setting { at, ahead } in &self.settings {
+            if is_wanted(before, *ahead) {
+                wanted.push(*at);
+            }
+            before = *ahead;
+        }
+        wanted
+    }
 }
 
 /// How much was looked at, and what was found.
@@ -69,20 +108,22 @@ impl Verdict {
     }
 }
 
-/// Judges the histories of all servers that share a store, which was asked with this deadline and has lost everything at
-/// these times.
+/// Judges the histories of all servers that share a store, which was asked with this deadline.
 #[must_use]
-pub fn judge(histories: Vec<History>, deadline: Duration, losses: &[u64]) -> Verdict {
+pub fn judge(histories: Vec<History>, deadline: Duration, happened: &Happened) -> Verdict {
     let mut verdict = Verdict::default();
     for history in &histories {
         judge_requests(history, &mut verdict);
     }
-    let asked: Vec<Vec<Asked>> = histories.into_iter().map(|history| history.asked).collect();
+    let mut asked: Vec<Vec<Asked>> = histories.into_iter().map(|history| history.asked).collect();
+    for asked in asked.iter_mut().flatten() {
+        correct(asked, &happened.settings);
+    }
     let stories = stories(&asked, deadline);
     for (bucket, story) in &stories {
-        judge_admissions(*bucket, story, losses, &mut verdict);
+        judge_admissions(*bucket, story, happened, &mut verdict);
     }
-    judge_denials(&asked, &stories, losses, &mut verdict);
+    judge_denials(&asked, &stories, happened, &mut verdict);
     let operation = |wanted| asked.iter().flatten().filter(move |it| it.operation == wanted);
     let said = |is_allowed| {
         let is_so = move |it: &&Asked| it.said.map(|said| said.is_allowed) == is_allowed;
@@ -123,11 +164,15 @@ fn judge_requests(history: &History, verdict: &mut Verdict) {
     }
 }
 
-fn judge_admissions(bucket: Bucket, story: &Story, losses: &[u64], verdict: &mut Verdict) {
+fn judge_admissions(bucket: Bucket, story: &Story, happened: &Happened, verdict: &mut Verdict) {
     let Some(quota) = quota(bucket.policy, bucket.place) else { return };
+    if is_told_by_a_clock(quota, happened) {
+        return;
+    }
     let (name, _) = LIMITS[bucket.policy];
-    // What is taken before a loss does not count after it.
-    let epoch = |at: u64| losses.partition_point(|loss| *loss <= at);
+    // What is taken before does not count after it.
+    let beginnings = happened.beginnings();
+    let epoch = |at: u64| beginnings.partition_point(|beginning| *beginning <= at);
     let epochs: Vec<_> =
         story.takings.chunk_by(|one, other| epoch(one.at) == epoch(other.at)).collect();
     for takings in &epochs {
@@ -150,14 +195,16 @@ fn judge_admissions(bucket: Bucket, story: &Story, losses: &[u64], verdict: &mut
 fn judge_denials(
     asked: &[Vec<Asked>],
     stories: &BTreeMap<Bucket, Story>,
-    losses: &[u64],
+    happened: &Happened,
     verdict: &mut Verdict,
 ) {
     let certain = |(bucket, story): (&Bucket, &Story)| {
         (*bucket, Story { takings: story.takings.clone(), maybes: Vec::new() })
     };
     let certain: BTreeMap<Bucket, Story> = stories.iter().map(certain).collect();
-    let (most, least) = (mosts(stories, losses), mosts(&certain, losses));
+    let excuses = Excuses::of(asked, happened);
+    let losses = &happened.losses;
+    let (most, least) = (mosts(stories, losses, &excuses), mosts(&certain, losses, &excuses));
     for asked in asked.iter().flatten().filter(|asked| asked.operation == Operation::Check) {
         let Some(said) = asked.said.filter(|said| !said.is_allowed) else { continue };
         let used = |mosts: &BTreeMap<Bucket, Most<'_>>| -> Vec<u64> {
@@ -170,6 +217,9 @@ fn judge_denials(
                 used + u64::from(part.cost) <= quota.map_or(0, |quota| quota.capacity().into())
             })
         };
+        if asked.parts.iter().any(|part| excuses.excuse(part.bucket, said.at)) {
+            continue;
+        }
         let used_at_most = used(&most);
         if has_room(&used_at_most) {
             let (name, _) = LIMITS[asked.parts[0].bucket.policy];
@@ -181,12 +231,19 @@ fn judge_denials(
     }
 }
 
+/// Whether the windows of a quota are those of a clock that was set.
+pub(super) fn is_told_by_a_clock(quota: Quota, happened: &Happened) -> bool {
+    quota.algorithm() == Algorithm::SlidingWindowCounter && !happened.settings.is_empty()
+}
+
 fn mosts<'a>(
     stories: &'a BTreeMap<Bucket, Story>,
     losses: &'a [u64],
+    excuses: &Excuses<'_>,
 ) -> BTreeMap<Bucket, Most<'a>> {
     let most = |(bucket, story): (&Bucket, &'a Story)| {
-        Some((*bucket, Most::of(quota(bucket.policy, bucket.place)?, story, losses)))
+        let quota = quota(bucket.policy, bucket.place)?;
+        Some((*bucket, Most::of(quota, story, losses, excuses.looks(*bucket))))
     };
     stories.iter().filter_map(most).collect()
 }
