@@ -64,11 +64,14 @@ pub struct Setting {
     pub ahead: i64,
 }
 
-/// Times of the store in an answer, as a clock tells them that was never set: the one of those it may have been ahead by
-/// that brings the answer nearest to when it was waited for.
+/// The time of the store in an answer, as a clock tells it that was never set. If it was set while the answer was waited for,
+/// either may be it: the one that is nearer to when it was waited for.
 pub fn correct(asked: &mut Asked, settings: &[Setting]) {
     let Some(said) = &mut asked.said else { return };
-    let ahead = settings.iter().map(|setting| setting.ahead).chain([0]);
+    let since = settings.partition_point(|setting| setting.at <= asked.began);
+    let until = settings.partition_point(|setting| setting.at <= asked.ended);
+    let before = since.checked_sub(1).map_or(0, |place| settings[place].ahead);
+    let ahead = settings[since..until].iter().map(|setting| setting.ahead).chain([before]);
     let off = |at: u64| asked.began.saturating_sub(at) + at.saturating_sub(asked.ended);
     let corrected = ahead.map(|ahead| said.at.saturating_add_signed(-ahead));
     if let Some(at) = corrected.min_by_key(|at| off(*at)) {

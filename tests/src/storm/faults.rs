@@ -22,6 +22,9 @@ use super::{
 /// How long there is between two strokes of a fault that comes again and again.
 const STROKE: Duration = Duration::from_millis(10);
 
+/// By so much and more a clock is set.
+const CLOCK_SET_BY: Duration = Duration::from_secs(2);
+
 /// Somebody else's script, which takes so many seconds.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
@@ -81,6 +84,8 @@ impl World {
 
     fn begin(&mut self, fault: Fault, step: &Step) -> Result<Option<JoinHandle<()>>> {
         let millis = step.lasts.as_millis().to_string();
+        // By more than an answer takes, so that one knows by which clock it was given.
+        let by = (CLOCK_SET_BY + step.lasts).as_micros() as i64;
         match fault {
             Fault::Freeze => self.redis.signal("STOP"),
             Fault::KillKept => self.redis.kill()?,
@@ -122,8 +127,8 @@ impl World {
             }
             Fault::Still => self.set_ways(Way::Still),
             Fault::Closed => self.set_ways(Way::Closed),
-            Fault::ClockBack => self.set_clock(-(step.lasts.as_micros() as i64))?,
-            Fault::ClockForward => self.set_clock(step.lasts.as_micros() as i64)?,
+            Fault::ClockBack => self.set_clock(-by)?,
+            Fault::ClockForward => self.set_clock(by)?,
         }
         Ok(None)
     }
