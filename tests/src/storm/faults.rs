@@ -87,7 +87,7 @@ impl World {
         // By more than an answer takes, so that one knows by which clock it was given.
         let by = (CLOCK_SET_BY + step.lasts).as_micros() as i64;
         match fault {
-            Fault::Freeze => self.redis.signal("STOP"),
+            Fault::Freeze => self.redis.stop(),
             Fault::KillKept => self.redis.kill()?,
             Fault::KillEmpty => {
                 self.redis.kill()?;
@@ -154,7 +154,7 @@ impl World {
 
     fn end(&mut self, fault: Fault) -> Result<()> {
         match fault {
-            Fault::Freeze => self.redis.signal("CONT"),
+            Fault::Freeze => self.redis.go_on(),
             Fault::KillKept | Fault::KillEmpty => self.redis.start_again()?,
             Fault::MaxClients => self.insist(&["CONFIG", "SET", "maxclients", "10000"])?,
             Fault::Password => self.insist(&["CONFIG", "SET", "requirepass", ""])?,
@@ -178,10 +178,10 @@ impl World {
         let Some(clock) = self.redis.clock() else { return Ok(()) };
         let ahead = self.happened.settings.last().map_or(0, |last| last.ahead) + by;
         // Stopped, it does nothing by one clock of which nobody knows that it was not by the other.
-        self.redis.signal("STOP");
+        self.redis.stop();
         let set = clock.set(ahead);
         self.happened.settings.push(Setting { at: now(), ahead });
-        self.redis.signal("CONT");
+        self.redis.go_on();
         set
     }
 

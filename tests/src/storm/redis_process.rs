@@ -56,10 +56,25 @@ impl RedisProcess {
         self.clock.as_ref()
     }
 
-    /// Sends it a signal: `STOP` or `CONT`.
-    pub fn signal(&self, signal: &str) {
+    /// Lets it go on after it was stopped.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+    }
+
+    /// Stops it, and waits until it does nothing any more.
+    pub fn stop(&self) {
+        self.signal("STOP");
+        // Its state is the first word after its name, which is in brackets. Where there is no `/proc`, nobody can tell.
+        let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
+        let _ = within(PATIENCE, || match stat() {
+            Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
+            None => Some(()),
+        });
     }
 
     /// Kills it, as the kernel does when memory is short.
