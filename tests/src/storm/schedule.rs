@@ -135,7 +135,7 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         Some(Step {
             faults: together,
             lasts: Duration::from_millis(match random.random_range(0..6) {
-                // Longer than any request may take.
+                // Until everybody has given up, and tried anew.
                 0 => 3_000,
                 _ => random.random_range(50..1_500),
             }),
