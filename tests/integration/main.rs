@@ -57,6 +57,8 @@ mod sessions;
 mod several;
 mod spellings;
 mod spoofing;
+mod storm_judge;
+mod storms;
 mod tls;
 mod traces;
 mod ui;

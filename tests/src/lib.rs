@@ -2,6 +2,7 @@
 
 pub mod fuzz;
 pub mod history;
+pub mod storm;
 
 /// What a hammering process says at its end: how many checks of each key were admitted, and how many failed.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,282 @@
+//! A server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
+//!
+//! Its first line is the port that the system chose. It limits [its pages](PAGES) by the Redis at URL; what happens without an
+//! answer is the MODE `open`, `closed` or `local`, and a check takes no more than DEADLINE milliseconds. It writes a line
+//! into the file HISTORY for each operation on Redis and for each request. `/answers` tells how often Redis has answered.
+//! It ends when its standard input does.
+
+#![allow(clippy::print_stdout, reason = "its parent reads it")]
+
+use std::{
+    env,
+    error::Error,
+    fs::File,
+    io::{self, BufWriter, Write},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use actix_web::{
+    App, FromRequest, HttpRequest, HttpResponse, HttpServer,
+    dev::{Payload, Service as _, ServiceRequest, ServiceResponse},
+    web,
+};
+use rateguard::{
+    Count, Decision, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
+    store::{Answer, Charge, Operation, Store, Verdict},
+};
+use rateguard_tests::storm::{
+    PATIENCE,
+    history::{Asked, Bucket, Decided, Line, Part, Request, Said},
+    limits::{CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
+    now,
+};
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [url, prefix, mode, deadline, history] = <[String; 5]>::try_from(args)
+        .map_err(|_| "usage: storm_server URL PREFIX MODE DEADLINE HISTORY")?;
+    let deadline = Duration::from_millis(deadline.parse()?);
+    let notes = Arc::new(Notes {
+        file: Mutex::new(BufWriter::new(File::create(history)?)),
+        requests: AtomicU64::new(1),
+        answers: AtomicU64::new(0),
+    });
+
+    let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline).build()?;
+    let mut guard = RateGuard::builder()
+        .store(Recorder { redis, notes: Arc::clone(&notes) })
+        .deadline(deadline)
+        .replicas(SERVERS)
+        .on_error(match &*mode {
+            "open" => OnError::Open,
+            "closed" => OnError::Closed,
+            "local" => OnError::Local,
+            _ => return Err("the mode is open, closed or local".into()),
+        });
+    for (name, rates) in LIMITS {
+        guard = guard.policy(Policy::new(name, rates)?);
+    }
+    let guard = guard.build()?;
+
+    let of_pages = Arc::clone(&notes);
+    let server = HttpServer::new(move || {
+        let (notes, told) = (Arc::clone(&of_pages), Arc::clone(&of_pages));
+        let guard = guard.clone();
+        let answers =
+            web::get().to(move || std::future::ready(told.answers.load(Relaxed).to_string()));
+        App::new()
+            .app_data(guard.clone())
+            .configure(move |config| register(config, &guard))
+            .route("/answers", answers)
+            .wrap_fn(move |request, service| {
+                let noted = notes.request(&request);
+                let number = noted.as_ref().map_or(0, |noted| noted.number);
+                let (answer, notes) = (REQUEST.scope(number, service.call(request)), notes.clone());
+                async move {
+                    let answer = answer.await?;
+                    if let Some(noted) = noted {
+                        notes.answered(noted, &answer);
+                    }
+                    Ok(answer)
+                }
+            })
+    });
+    // On a slow machine a client may be silent for long.
+    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
+    let server = server.workers(2).bind(("127.0.0.1", 0))?;
+    println!("{}", server.addrs().first().ok_or("no address")?.port());
+    let running = server.run();
+    let handle = running.handle();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        drop(handle.stop(true));
+    });
+    running.await?;
+    notes.file.lock().unwrap_or_else(PoisonError::into_inner).flush()?;
+    Ok(())
+}
+
+fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
+    let by = |name| RateLimit::policy(guard, name).by(key::header(CLIENT));
+    for path in ["log", "fixed", "counter", "long"] {
+        config.service(web::resource(format!("/{path}")).to(page).wrap(by(path)));
+    }
+    let refund = by("refund").cost(cost).count(Count::Status(200));
+    config
+        .service(web::resource("/refund").to(page).wrap(refund))
+        .route("/costs", web::get().to(costs))
+        .route("/several", web::get().to(several))
+        .route("/mixed", web::get().to(mixed))
+        .route("/bucket", web::get().to(bucket))
+        .service(web::resource("/nested").to(nested).wrap(by("outer")));
+}
+
+async fn page(request: HttpRequest) -> HttpResponse {
+    match request.headers().contains_key(FREE) {
+        true => HttpResponse::NoContent().finish(),
+        false => HttpResponse::Ok().body("ok"),
+    }
+}
+
+#[rate_limit(policy = "costs", key = "header:X-Client", cost = cost)]
+async fn costs() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(policy = "several", key = "header:X-Client")]
+async fn several() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(policy = "mixed", key = "header:X-Client", cost = cost)]
+async fn mixed() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(policy = "bucket", key = "header:X-Client")]
+async fn bucket() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(policy = "log", key = "header:X-Client")]
+async fn nested() -> &'static str {
+    "ok"
+}
+
+fn cost(request: &HttpRequest) -> u32 {
+    let cost = request.headers().get(COST).and_then(|cost| cost.to_str().ok());
+    cost.and_then(|cost| cost.parse().ok()).unwrap_or(1)
+}
+
+tokio::task_local! {
+    /// The number of the request for which the store is asked.
+    static REQUEST: u64;
+}
+
+/// Where all is written down.
+struct Notes {
+    file: Mutex<BufWriter<File>>,
+    /// The number of the next request.
+    requests: AtomicU64,
+    /// How often the store has answered.
+    answers: AtomicU64,
+}
+
+impl Notes {
+    fn write(&self, line: Line) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without its history a server is found out by who reads it.
+        let _ = writeln!(file, "{line}");
+    }
+
+    /// A request for one of the pages, before its answer.
+    fn request(&self, request: &ServiceRequest) -> Option<Request> {
+        let page = PAGES.iter().position(|page| page.path == request.path())?;
+        let client = request.headers().get(CLIENT)?.to_str().ok()?.to_owned();
+        Some(Request {
+            number: self.requests.fetch_add(1, Relaxed),
+            came: now(),
+            went: 0,
+            page,
+            client,
+            cost: cost(request.request()),
+            status: 0,
+            decided: Decided::Nobody,
+        })
+    }
+
+    fn answered<B>(&self, mut request: Request, answer: &ServiceResponse<B>) {
+        let decision = Decision::from_request(answer.request(), &mut Payload::None).into_inner();
+        request.decided = match decision {
+            Ok(decision) if decision.is_local() => Decided::Locally,
+            Ok(_) => Decided::Together,
+            Err(_) => Decided::Nobody,
+        };
+        request.went = now();
+        request.status = answer.status().as_u16();
+        self.write(Line::Request(request));
+    }
+}
+
+/// The store of a guard on Redis, and what it is asked and says.
+struct Recorder {
+    redis: RateGuard,
+    notes: Arc<Notes>,
+}
+
+impl Store for Recorder {
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        let answer = self.redis.store().apply(operation, charges);
+        Answer::Later(Box::pin(async move {
+            let mut asking = Asking::begin(&self.notes, operation, charges);
+            let answer = answer.get().await;
+            if let Ok(verdict) = &answer {
+                asking.answered(verdict);
+            }
+            answer
+        }))
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.redis.store().health()
+    }
+
+}
+
+/// An operation that is under way. It is written down also if nobody waits for its end.
+struct Asking<'a> {
+    notes: &'a Notes,
+    asked: Asked,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(notes: &'a Notes, operation: Operation, charges: &[Charge<'_>]) -> Self {
+        let part = |charge: &Charge<'_>| Part {
+            bucket: Bucket {
+                policy: number(charge.bucket.name()).unwrap_or(LIMITS.len()),
+                place: charge.bucket.place(),
+                key: u128::from_be_bytes(*charge.bucket.digest()),
+            },
+            cost: charge.cost,
+            reset_after: 0,
+            taken_by: call(charge.receipt.words()),
+        };
+        let asked = Asked {
+            request: REQUEST.try_with(|number| *number).unwrap_or(0),
+            operation,
+            began: now(),
+            ended: 0,
+            said: None,
+            parts: charges.iter().map(part).collect(),
+        };
+        Self { notes, asked }
+    }
+
+    fn answered(&mut self, verdict: &Verdict) {
+        self.notes.answers.fetch_add(1, Relaxed);
+        let words = verdict.receipts().next().map(|receipt| receipt.words()).unwrap_or_default();
+        let [.., at] = words;
+        let is_allowed = verdict.is_allowed();
+        self.asked.said = Some(Said { is_allowed, at, call: call(words) });
+        for (part, level) in self.asked.parts.iter_mut().zip(verdict.levels()) {
+            part.reset_after = level.reset_after.as_micros() as u64;
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.asked.ended = now();
+        self.notes.write(Line::Asked(self.asked.clone()));
+    }
+}
+
+fn call([process, number, _]: [u64; 3]) -> (u64, u64) {
+    (process, number)
+}

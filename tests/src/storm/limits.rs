@@ -1,0 +1,79 @@
+//! What the servers of a storm limit: known to the server, to who asks it, and to who checks what came of it.
+
+use std::sync::LazyLock;
+
+use rateguard::{Quota, Quotas};
+
+/// The policies: every algorithm alone, several quotas in one, and one that hardly anything ever leaves.
+pub const LIMITS: [(&str, &str); 10] = [
+    ("log", "8/1s"),
+    ("costs", "20/1500ms"),
+    ("several", "5/500ms; 12/2s"),
+    ("mixed", "6/1s; 10/1s fixed_window; 30/2s token_bucket burst 9"),
+    ("fixed", "6/1s fixed_window"),
+    ("bucket", "10/1s token_bucket burst 5"),
+    ("counter", "9/800ms sliding_window_counter"),
+    ("refund", "6/1s"),
+    ("long", "40/60s"),
+    ("outer", "12/1s"),
+];
+
+/// A page, and the policies that a request for it passes, the outermost first.
+#[derive(Debug)]
+pub struct Page {
+    /// Its path.
+    pub path: &'static str,
+    /// The names of the policies.
+    pub policies: &'static [&'static str],
+    /// A request costs from 1 to so much.
+    pub max_cost: u32,
+}
+
+const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u32) -> Page {
+    Page { path, policies, max_cost }
+}
+
+/// Of each policy a page, and one behind two of them.
+pub const PAGES: [Page; 10] = [
+    page("/log", &["log"], 1),
+    page("/costs", &["costs"], 4),
+    page("/several", &["several"], 1),
+    page("/mixed", &["mixed"], 2),
+    page("/fixed", &["fixed"], 1),
+    page("/bucket", &["bucket"], 1),
+    page("/counter", &["counter"], 1),
+    page("/refund", &["refund"], 2),
+    page("/long", &["long"], 1),
+    page("/nested", &["outer", "log"], 1),
+];
+
+/// Who asks.
+pub const CLIENT: &str = "X-Client";
+/// How much a request costs.
+pub const COST: &str = "X-Cost";
+/// Whether the answer is to be one that does not count for `/refund`.
+pub const FREE: &str = "X-Free";
+
+/// How many servers share the limits.
+pub const SERVERS: u32 = 4;
+
+static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
+    let quotas = |(_, rates): (&str, &str)| rates.parse::<Quotas>().ok();
+    let list = |quotas: Option<Quotas>| quotas.iter().flatten().copied().collect();
+    LIMITS.map(|limit| list(quotas(limit))).to_vec()
+});
+
+/// The quota of this place in the policy of this number.
+#[must_use]
+pub fn quota(policy: usize, place: usize) -> Option<Quota> {
+    QUOTAS.get(policy)?.get(place).copied()
+}
+
+/// The number of the policy of this name.
+#[must_use]
+pub fn number(name: &str) -> Option<usize> {
+    LIMITS.iter().position(|(known, _)| *known == name)
+}
+
+/// What happens to requests without an answer, in each of the servers.
+pub const MODES: [&str; SERVERS as usize] = ["open", "closed", "local", "open"];

@@ -1,0 +1,55 @@
+//! Whether what became of a request follows from what the store said.
+
+use std::collections::BTreeMap;
+
+use rateguard::store::Operation;
+
+use super::{
+    history::{Asked, Decided, Request},
+    limits::PAGES,
+};
+
+/// Why what became of this request cannot be, if so. The mode is that of its server, and these are the checks that were
+/// asked of the store for it.
+#[must_use]
+pub fn lie(mode: &str, request: &Request, checks: &[&Asked]) -> Option<&'static str> {
+    let limits = PAGES.get(request.page).map_or(0, |page| page.policies.len());
+    if checks.len() > limits {
+        return Some("a limit was asked about twice");
+    }
+    let said = |is_allowed| {
+        let is_so = |it: &&&Asked| it.said.is_some_and(|said| said.is_allowed == is_allowed);
+        checks.iter().filter(is_so).count()
+    };
+    let (admitted, denied) = (said(true), said(false));
+    match request.decided {
+        Decided::Together if admitted + denied == 0 => {
+            return Some("the store is said to have decided, and has not");
+        }
+        Decided::Locally if mode != "local" => return Some("decided in memory"),
+        Decided::Nobody if admitted + denied > 0 => return Some("a decision was not told"),
+        _ => {}
+    }
+    match request.status {
+        200 | 204 if denied > 0 => Some("denied, and passed"),
+        200 | 204 if mode == "closed" && admitted < limits => Some("passed, undecided"),
+        200 | 204 if mode == "local" && request.decided == Decided::Nobody => {
+            Some("passed, undecided")
+        }
+        429 if denied == 0 && request.decided != Decided::Locally => Some("refused, undenied"),
+        503 if mode != "closed" => Some("refused for want of an answer"),
+        503 if denied > 0 || admitted == limits => Some("refused though there was an answer"),
+        200 | 204 | 429 | 503 => None,
+        _ => Some("answered with another status"),
+    }
+}
+
+/// Of each request, the checks that were asked for it.
+#[must_use]
+pub fn checks(asked: &[Asked]) -> BTreeMap<u64, Vec<&Asked>> {
+    let mut checks: BTreeMap<u64, Vec<&Asked>> = BTreeMap::new();
+    for asked in asked.iter().filter(|asked| asked.operation == Operation::Check) {
+        checks.entry(asked.request).or_default().push(asked);
+    }
+    checks
+}
