@@ -226,7 +226,6 @@ impl Store for Recorder {
     fn health(&self) -> Result<(), StoreError> {
         self.redis.store().health()
     }
-
 }
 
 /// An operation that is under way. It is written down also if nobody waits for its end.

@@ -26,7 +26,7 @@ const MAX_SHARDS: usize = 64;
 /// Keeps the counts of one process in its memory.
 ///
 /// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, no timer and no thread:
-/// what has expired is dropped by later checks, a little each. It takes about 240 bytes for each key and quota, and
+/// what has expired is dropped by later checks, a little each. It takes up to 390 bytes for each key and quota, and
 /// 16 more for each request in a log beyond the fourth.
 ///
 /// It holds counts of a bounded number of keys. While it is full, the counts that it has stay exact, and keys that
@@ -51,7 +51,7 @@ impl MemoryStore {
     }
 
     /// For how many keys counts are kept, about; a key under two policies is two. Default: 100,000, which is some
-    /// 25 MB. At least 1.
+    /// 40 MB. At least 1.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.shards = shards(max_keys);
