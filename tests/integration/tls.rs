@@ -2,9 +2,7 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -13,7 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 
 use crate::support::{
     PATIENCE,
+    folder::Folder,
     redis_server::{RedisServer, free_port},
+    skipped,
 };
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -40,7 +40,7 @@ struct Secure {
     server: RedisServer,
     port: u16,
     authority: Authority,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Secure {
@@ -51,19 +51,17 @@ impl Secure {
 
     /// With further command-line arguments.
     fn start_with(args: &[&str]) -> Option<Self> {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
         if !has_tls() {
+            skipped("this build of the server has no TLS");
             return None;
         }
-        let number = STARTED.fetch_add(1, SeqCst);
-        let folder = env::temp_dir().join(format!("rateguard-tls-{}-{number}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new("tls");
         let authority = authority();
         let [certificate, key] = signed_by(&authority);
         let write = |name: &str, pem: &str| {
-            let path = folder.join(name);
+            let path = folder.path().join(name);
             fs::write(&path, pem).unwrap();
-            path_text(&path)
+            path.to_str().unwrap().to_owned()
         };
         let (ca, certificate, key) = (
             write("ca.pem", &authority.pem()),
@@ -73,8 +71,6 @@ impl Secure {
         let port = free_port();
         let port_text = port.to_string();
         let own = [
-            "--dir",
-            folder.to_str().unwrap(),
             "--tls-port",
             &port_text,
             "--tls-cert-file",
@@ -87,7 +83,7 @@ impl Secure {
             "yes",
         ];
         let server = RedisServer::start_with(&[&own, args].concat());
-        Some(Self { server, port, authority, folder })
+        Some(Self { server, port, authority, _folder: folder })
     }
 
     fn url(&self) -> String {
@@ -99,16 +95,6 @@ impl Secure {
         let [certificate, key] = signed_by(&self.authority);
         RedisTls::new().ca_certificates(self.authority.pem()).client_certificate(certificate, key)
     }
-}
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn path_text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }
 
 fn has_tls() -> bool {

@@ -26,12 +26,21 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     }
 }
 
+/// How servers say it, until Redis 7.0 and since.
+const NOT_PERMITTED_IN_SCRIPT: [&str; 2] =
+    ["The user executing the script can't", "ACL failure in script"];
+
 /// The first word of the server's error. Before Redis 7 an error in a script is told as an `ERR` of the script's, with
-/// the error itself at its end: `ERR Error running script (…): @user_script: 7: -READONLY …`.
+/// the error itself at its end: `ERR Error running script (…): @user_script: 7: -READONLY …`. What the user may not do in
+/// a script has no word of its own in any version.
 fn code(error: &RedisError) -> Option<&str> {
     let code = error.code()?;
     let in_script = || {
-        let (_, error) = error.detail()?.rsplit_once(": -")?;
+        let detail = error.detail()?;
+        if NOT_PERMITTED_IN_SCRIPT.iter().any(|text| detail.contains(text)) {
+            return Some("NOPERM");
+        }
+        let (_, error) = detail.rsplit_once(": -")?;
         error.split(' ').next()
     };
     if code == "ERR" { in_script().or(Some(code)) } else { Some(code) }
@@ -85,6 +94,18 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", StoreError::NotReady),
             ("NOAUTH Authentication required.", StoreError::Authentication),
             ("NOPERM this user has no permissions", StoreError::Permission),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 7bd4",
+                StoreError::Permission,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: The user executing the script can't access at least one of the keys",
+                StoreError::Permission,
+            ),
+            (
+                "ERR ACL failure in script: User limiter has no permissions to run the 'zadd' command script: 7bd4",
+                StoreError::Permission,
+            ),
             ("BUSY Redis is busy running a script.", StoreError::Busy),
             ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
             ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::Apart),

@@ -1,0 +1,159 @@
+//! Clocks that are set, that differ, or that stand still.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use rateguard::{Algorithm, Key, Policy, RateGuard};
+
+use crate::support::{
+    process::Hammer,
+    redis_server::{Place, RedisServer, run},
+    shim::Clock,
+    skipped,
+};
+
+const WINDOW: Duration = Duration::from_secs(1);
+const HOUR: i64 = 3_600;
+
+fn within(clock: &Clock) -> Place {
+    Place { within: clock.within(), ..Place::usual() }
+}
+
+/// A server under a clock of ours, unless this machine has no compiler for it or the server does not look at it.
+fn server_with_a_clock() -> Option<(RedisServer, Clock)> {
+    let clock = Clock::new()?;
+    let server = RedisServer::start_in(within(&clock), &[]);
+    clock.is_ahead_by(10 * HOUR);
+    let (seconds, _): (u64, u64) = run(&mut server.client(), "TIME");
+    clock.is_ahead_by(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    if seconds < now + HOUR.unsigned_abs() {
+        skipped("this build of the server asks another clock than ours");
+        return None;
+    }
+    Some((server, clock))
+}
+
+/// A policy of three in this window, for each algorithm.
+fn of_every_algorithm(window: &str) -> [Policy; 4] {
+    Algorithm::NAMES.map(|(_, name)| Policy::new(name, format!("3/{window} {name}")).unwrap())
+}
+
+/// How many of ten are admitted, and how long the last was told to wait. There is always a decision.
+async fn take(guard: &RateGuard, policy: &Policy, key: &Key) -> (usize, Duration) {
+    let (mut admitted, mut wait) = (0, Duration::ZERO);
+    for _ in 0..10 {
+        let decision = guard.check(policy, key).await.unwrap();
+        admitted += usize::from(decision.is_allowed());
+        wait = decision.retry_after().unwrap_or_default();
+    }
+    (admitted, wait)
+}
+
+#[tokio::test]
+async fn a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out() {
+    let Some((server, clock)) = server_with_a_clock() else { return };
+    let (long, short) = (server.guard("long"), server.guard("short"));
+    let mut ahead = 0;
+    for step in [1, HOUR, 24 * HOUR] {
+        let key = Key::from(step);
+        for policy in of_every_algorithm("365d") {
+            assert_eq!(take(&long, &policy, &key).await.0, 3);
+        }
+        for policy in of_every_algorithm("1s") {
+            assert!(take(&short, &policy, &key).await.0 >= 3);
+        }
+        ahead -= step;
+        clock.is_ahead_by(ahead);
+        for policy in of_every_algorithm("365d") {
+            assert_eq!(take(&long, &policy, &key).await.0, 0, "{policy:?} {step}");
+        }
+        join_all(of_every_algorithm("1s").iter().map(async |policy| {
+            let wait = take(&short, policy, &key).await.1;
+            // The counter of two windows has to see the next one begin, and some of it go by.
+            assert!(wait <= 2 * WINDOW, "{policy:?} {step}: {wait:?}");
+            assert!(wait <= WINDOW || policy.name() == "sliding_window_counter", "{wait:?}");
+            tokio::time::sleep(wait).await;
+            let decision = short.check(policy, &key).await.unwrap();
+            assert!(decision.is_allowed(), "{policy:?} {step}");
+        }))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_clock_that_was_set_forward_admits_one_more_limit_at_the_most() {
+    let Some((server, clock)) = server_with_a_clock() else { return };
+    let guard = server.guard("forward");
+    let mut ahead = 0;
+    for policy in of_every_algorithm("365d") {
+        let key = Key::global();
+        assert_eq!(take(&guard, &policy, &key).await.0, 3, "{policy:?}");
+        for (step, admitted) in [(1, 0), (2 * 365 * 24 * HOUR, 3), (1, 0)] {
+            ahead += step;
+            clock.is_ahead_by(ahead);
+            // There is a decision at once: it does not come too late.
+            assert_eq!(take(&guard, &policy, &key).await.0, admitted, "{policy:?} {step}");
+        }
+    }
+}
+
+#[test]
+fn clients_whose_clocks_differ_are_one_limit() {
+    let clocks = [-HOUR, 0, 24 * HOUR].map(|ahead| {
+        let clock = Clock::new()?;
+        clock.is_ahead_by(ahead);
+        Some(clock)
+    });
+    if clocks.iter().any(Option::is_none) {
+        return;
+    }
+    let server = RedisServer::start();
+    for (_, algorithm) in Algorithm::NAMES {
+        let rate = format!("100/365d {algorithm}");
+        let mut hammers: Vec<_> = clocks
+            .iter()
+            .flatten()
+            .map(|clock| {
+                let numbers = [1, 8, 10];
+                let within = clock.within();
+                Hammer::start_within(&within, &server.url(), algorithm, &rate, numbers)
+            })
+            .collect();
+        hammers.iter_mut().for_each(Hammer::go);
+        let tallies: Vec<_> = hammers.into_iter().map(Hammer::tally).collect();
+        assert!(tallies.iter().all(|tally| tally.unanswered == 0), "{tallies:?}");
+        let admitted: u64 = tallies.iter().map(|tally| tally.admitted[0]).sum();
+        assert_eq!(admitted, 100, "{algorithm}: {tallies:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_checks_of_one_microsecond_are_so_many() {
+    const CHECKS: u32 = 100_000;
+    let Some((server, clock)) = server_with_a_clock() else { return };
+    clock.stands_at(Duration::from_secs(1_800_000_000));
+    let policy = Policy::new("p", format!("{CHECKS}/day")).unwrap();
+    // As two processes with a name each.
+    let guards = [server.guard("same"), server.guard("same")];
+    let key = Key::global();
+    let mut left = CHECKS;
+    while left > 0 {
+        let many = left.min(4_000);
+        let checks = (0..many).map(|number| guards[number as usize % 2].check(&policy, &key));
+        let admitted = join_all(checks).await.into_iter().filter(|it| {
+            let decision = it.as_ref().unwrap();
+            decision.is_allowed()
+        });
+        assert_eq!(admitted.count(), many as usize);
+        left -= many;
+    }
+    for guard in &guards {
+        assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
+    }
+    let mut client = server.client();
+    let names: Vec<String> = run(&mut client, "KEYS same:*");
+    let (lowest, highest): (u64, u64) = (1_800_000_000_000_000, 1_800_000_000_000_000);
+    let counted: u32 = run(&mut client, &format!("ZCOUNT {} {lowest} {highest}", names[0]));
+    assert_eq!(counted, CHECKS);
+}
