@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
@@ -116,6 +117,11 @@ impl RedisServer {
     /// Stops it in the middle of whatever it does: connections stay, answers do not come.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        // Which takes a moment, in which it may go on.
+        eventually("it has stopped", || {
+            let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+            state.contains(") T ").then_some(())
+        });
     }
 
     pub fn thaw(&self) {
