@@ -11,26 +11,7 @@ use rateguard::{
     store::{Answer, Charge, Operation, Store},
 };
 
-use crate::support::{eventually, redis_server::RedisServer};
-
-/// A server that is a cluster of its own: all slots are here, and a script may touch one of them only.
-struct Cluster {
-    server: RedisServer,
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
-        let mut client = server.client();
-        let slots: Vec<u16> = (0..16_384).collect();
-        let _: () = redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).query(&mut client).unwrap();
-        eventually("the cluster serves its slots", || {
-            let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut client).unwrap();
-            info.contains("cluster_state:ok").then_some(())
-        });
-        Self { server }
-    }
-}
+use crate::support::cluster_node::ClusterNode;
 
 fn policies() -> [Policy; 2] {
     [("user", "3/day; 5/day fixed_window"), ("tenant", "2/day")]
@@ -39,8 +20,8 @@ fn policies() -> [Policy; 2] {
 
 #[tokio::test]
 async fn on_a_cluster_a_denial_gives_back_what_the_earlier_keys_took() {
-    let cluster = Cluster::start();
-    let guard = cluster.server.guard("apart");
+    let cluster = ClusterNode::alone();
+    let guard = cluster.server().guard("apart");
     let [per_user, per_tenant] = policies();
     let (user, tenant) = (Key::from("user"), Key::from("tenant"));
     let both = guard.request(&per_user, &user).and(&per_tenant, &tenant);
@@ -78,8 +59,8 @@ async fn on_a_cluster_a_denial_gives_back_what_the_earlier_keys_took() {
 
 #[tokio::test]
 async fn on_a_cluster_no_more_are_admitted_than_the_limits_say() {
-    let cluster = Cluster::start();
-    let guard = cluster.server.guard("many");
+    let cluster = ClusterNode::alone();
+    let guard = cluster.server().guard("many");
     let per_user = Policy::new("user", "1000/day").unwrap();
     let per_tenant = Policy::new("tenant", "25/day").unwrap();
     let tenant = Key::from("tenant");
@@ -134,8 +115,8 @@ async fn a_failure_half_way_gives_back_what_the_earlier_keys_took() {
 
 #[tokio::test]
 async fn on_a_cluster_nobody_is_banned_for_what_was_about_to_be_given_back() {
-    let cluster = Cluster::start();
-    let guard = cluster.server.guard("apart");
+    let cluster = ClusterNode::alone();
+    let guard = cluster.server().guard("apart");
     let of = |name, quota, ban| Policy::new(name, quota).unwrap().ban(ban).unwrap();
     let per_tenant = of("tenant", "5/hour", "5/hour for 1h");
     let per_user = of("user", "1/hour", "5/hour for 1h");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use rateguard::{Key, Policy, RateGuard};
 
-use crate::support::{eventually, redis_server::RedisServer};
+use crate::support::redis_server::{RedisServer, connections_so_far};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const TIMES: usize = 5;
@@ -150,16 +150,11 @@ async fn every_fault_is_over_soon_after_its_end() {
     most.push(print("after a password that we do not have", times));
 
     // Many requests that wait for it find it by one probe, and do not connect each.
-    let connections = |redis: &RedisServer| -> u64 {
-        let info: String = redis::cmd("INFO").arg("stats").query(&mut redis.client()).unwrap();
-        let line = info.lines().find_map(|it| it.strip_prefix("total_connections_received:"));
-        line.unwrap().parse().unwrap()
-    };
     redis.kill();
     lost(&guard).await;
     redis.restart();
     join_all((0..2_000).map(|_| decided(&guard))).await;
-    let connections = eventually("it answers", || Some(connections(&redis)));
+    let connections = connections_so_far(&mut redis.client());
     println!("{:<44} {connections}", "connections after 2,000 have waited for it");
     assert!(connections < 20, "{connections}");
 

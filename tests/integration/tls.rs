@@ -13,6 +13,7 @@ use crate::support::{
     certificates::{Authority, authority, signed_by},
     folder::Folder,
     redis_server::{RedisServer, free_port},
+    skipped,
 };
 
 /// A server that speaks TLS and wants to see a certificate.
@@ -32,6 +33,7 @@ impl Secure {
     /// With further command-line arguments.
     fn start_with(args: &[&str]) -> Option<Self> {
         if !has_tls() {
+            skipped("this build of the server has no TLS");
             return None;
         }
         let folder = Folder::new();

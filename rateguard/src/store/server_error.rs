@@ -19,9 +19,16 @@ pub(super) fn cause(word: &str, rest: Option<&str>) -> StoreError {
     }
 }
 
+/// How servers say in a script what the user may not do, until Redis 7.0 and since.
+const NOT_PERMITTED: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
+
 /// Before Redis 7 an error in a script is told as an `ERR` of the script's, with the error itself at its end:
-/// `ERR Error running script (…): @user_script: 7: -READONLY …`.
+/// `ERR Error running script (…): @user_script: 7: -READONLY …`. What the user may not do has no word of its own in any
+/// version.
 fn of_a_script(rest: &str) -> Option<&str> {
+    if NOT_PERMITTED.iter().any(|text| rest.contains(text)) {
+        return Some("NOPERM");
+    }
     let (_, error) = rest.rsplit_once(": -")?;
     error.split(' ').next()
 }

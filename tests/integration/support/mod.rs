@@ -3,20 +3,27 @@
 #[macro_use]
 pub mod app;
 pub mod certificates;
+pub mod cluster_node;
 pub mod folder;
 pub mod forgeries;
 pub mod http_server;
 pub mod log_lines;
 pub mod lua;
+pub mod namespace;
 pub mod process;
+pub mod proxy;
 pub mod redis_cluster;
 pub mod redis_server;
 pub mod rest_server;
 pub mod sentinels;
 pub mod server;
+pub mod shim;
 pub mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Write, stderr},
+    time::{Duration, Instant},
+};
 
 /// Far more than anything here takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,4 +38,9 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says that a test cannot be done on this machine, also if nobody asked for the output of tests that pass.
+pub fn skipped(why: &str) {
+    let _ = writeln!(stderr(), "skipped: {why}");
 }

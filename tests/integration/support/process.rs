@@ -2,13 +2,17 @@
 
 use std::{
     env,
+    ffi::OsStr,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::OnceLock,
 };
 
 use rateguard_tests::{Tally, history::Event};
+
+use super::eventually;
 
 /// A process that says that it is ready, and does its work when it is told to.
 struct Worker {
@@ -18,8 +22,8 @@ struct Worker {
 
 impl Worker {
     /// Starts it; it waits for [`go`](Self::go).
-    fn start(program: &str, args: &[&str]) -> Self {
-        let mut child = Command::new(program)
+    fn start(within: &[String], program: &str, args: &[&str]) -> Self {
+        let mut child = command(within, program.as_ref())
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -45,6 +49,14 @@ impl Worker {
     }
 }
 
+/// This program, run by another that runs what follows its arguments in its stead, such as `env`.
+fn command(within: &[String], program: &OsStr) -> Command {
+    let mut words = within.iter().map(OsStr::new).chain([program]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
+}
+
 /// A process that hammers one Redis.
 pub struct Hammer(Worker);
 
@@ -58,9 +70,20 @@ impl Hammer {
         tasks: usize,
         checks: usize,
     ) -> Self {
-        let [keys, tasks, checks] = [keys, tasks, checks].map(|number| number.to_string());
+        Self::start_within(&[], url, prefix, rate, [keys, tasks, checks])
+    }
+
+    /// The same, run by another program; the numbers are those of keys, tasks and checks.
+    pub fn start_within(
+        within: &[String],
+        url: &str,
+        prefix: &str,
+        rate: &str,
+        numbers: [usize; 3],
+    ) -> Self {
+        let [keys, tasks, checks] = numbers.map(|number| number.to_string());
         let args = [url, prefix, rate, &keys, &tasks, &checks];
-        Self(Worker::start(env!("CARGO_BIN_EXE_hammer"), &args))
+        Self(Worker::start(within, env!("CARGO_BIN_EXE_hammer"), &args))
     }
 
     pub fn go(&mut self) {
@@ -82,7 +105,7 @@ impl Historian {
         let numbers = [seed.to_string(), tasks.to_string(), operations.to_string()];
         let [seed, tasks, operations] = &numbers;
         let args = [url, prefix, seed, tasks, operations];
-        Self(Worker::start(env!("CARGO_BIN_EXE_historian"), &args))
+        Self(Worker::start(&[], env!("CARGO_BIN_EXE_historian"), &args))
     }
 
     pub fn go(&mut self) {
@@ -103,7 +126,12 @@ pub struct Quickstart {
 
 impl Quickstart {
     pub fn start(redis_url: Option<&str>) -> Self {
-        let mut command = Command::new(quickstart());
+        Self::start_within(&[], redis_url)
+    }
+
+    /// The same, run by another program.
+    pub fn start_within(within: &[String], redis_url: Option<&str>) -> Self {
+        let mut command = command(within, quickstart().as_ref());
         command
             .env("PORT", "0")
             .env("RUST_LOG", "info")
@@ -120,6 +148,18 @@ impl Quickstart {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Asks it to end, as whoever runs servers does, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        eventually("it ends", || self.child.try_wait().unwrap())
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Ends it and returns what it has logged since it started.

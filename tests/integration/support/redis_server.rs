@@ -1,21 +1,39 @@
 //! A real Redis for one test, on a free port of 127.0.0.1.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use rateguard::{RateGuard, RateGuardBuilder};
+use redis::{Connection, FromRedisValue};
 
 use super::{PATIENCE, eventually, folder::Folder};
 
 pub struct RedisServer {
     child: Child,
+    place: Place,
     port: u16,
     args: Vec<String>,
     folder: Folder,
+}
+
+/// Where a server runs.
+#[derive(Clone)]
+pub struct Place {
+    pub host: String,
+    /// A program and its arguments that runs what follows them in its stead, as `env` and `ip netns exec` do.
+    pub within: Vec<String>,
+}
+
+impl Place {
+    pub fn usual() -> Self {
+        Self { host: "127.0.0.1".to_owned(), within: Vec::new() }
+    }
 }
 
 impl RedisServer {
@@ -25,27 +43,32 @@ impl RedisServer {
 
     /// With further command-line arguments, of which what ends in `.conf` is a file with settings.
     pub fn start_with(args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self::start_in(Place::usual(), args)
+    }
+
+    /// Elsewhere than usual.
+    pub fn start_in(place: Place, args: &[&str]) -> Self {
         // Another process may take the port before the server does.
-        let folder = Folder::new();
-        for _ in 0..10 {
-            let port = free_port();
-            if let Some(child) = spawn(port, &folder, &args) {
-                return Self { child, port, args, folder };
-            }
-        }
-        panic!("redis-server does not start");
+        let started = (0..10).find_map(|_| Self::try_start(place.clone(), free_port(), args));
+        started.expect("redis-server starts")
     }
 
     /// A server that may be started at this port later.
     pub fn start_at(port: u16) -> Self {
-        let folder = Folder::new();
-        let child =
-            spawn(port, &folder, &[]).expect("redis-server starts where it could have before");
-        Self { child, port, args: Vec::new(), folder }
+        let started = Self::try_start(Place::usual(), port, &[]);
+        started.expect("redis-server starts where it could have before")
     }
 
-    /// Where it keeps its files.
+    /// `None` if the port is taken.
+    fn try_start(place: Place, port: u16, args: &[&str]) -> Option<Self> {
+        let folder = Folder::new();
+        let own = ["--dir", folder.text()];
+        let args: Vec<String> = own.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
+        let child = spawn(&place, port, &args)?;
+        Some(Self { child, place, port, args, folder })
+    }
+
+    /// Where it keeps its data.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -55,7 +78,7 @@ impl RedisServer {
     }
 
     pub fn url(&self) -> String {
-        url(self.port)
+        format!("redis://{}:{}", self.place.host, self.port)
     }
 
     /// A guard on this server that answers however slow the machine is.
@@ -69,8 +92,8 @@ impl RedisServer {
     }
 
     /// A connection of the test's own.
-    pub fn client(&self) -> redis::Connection {
-        connect(self.port).expect("the server of this test answers")
+    pub fn client(&self) -> Connection {
+        connect(&self.place.host, self.port).expect("the server of this test answers")
     }
 
     /// Kills it, as the kernel does when memory is short.
@@ -90,12 +113,17 @@ impl RedisServer {
     /// Starts one in the place of one that was killed, with what that one had saved.
     pub fn revive(&mut self) {
         self.child =
-            eventually("redis-server starts again", || spawn(self.port, &self.folder, &self.args));
+            eventually("redis-server starts again", || spawn(&self.place, self.port, &self.args));
     }
 
     /// Stops it in the middle of whatever it does: connections stay, answers do not come.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        // Which takes a moment, in which it may go on.
+        eventually("it has stopped", || {
+            let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+            state.contains(") T ").then_some(())
+        });
     }
 
     pub fn thaw(&self) {
@@ -130,25 +158,50 @@ pub fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
+/// What the server answers to this command, whose words have blanks between them.
+pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
+    let mut words = command.split(' ');
+    let mut built = redis::cmd(words.next().unwrap());
+    built.arg(words.collect::<Vec<_>>());
+    built.query(client).unwrap_or_else(|error| panic!("{command}: {error}"))
+}
+
+/// A number that the server tells about itself.
+pub fn statistic(client: &mut Connection, name: &str) -> u64 {
+    let info: String = run(client, "INFO stats");
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap().parse().unwrap()
+}
+
+/// How many connections the server has taken so far.
+pub fn connections_so_far(client: &mut Connection) -> u64 {
+    statistic(client, "total_connections_received")
+}
+
+/// Ends all connections but this one.
+pub fn end_connections(client: &mut Connection) {
+    let _: u64 = run(client, "CLIENT KILL TYPE normal SKIPME yes");
+}
+
 /// A server at this port, unless the port is taken.
-fn spawn(port: u16, folder: &Folder, args: &[String]) -> Option<Child> {
+fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
     // `scripts/test` says which server, and installs one if there is none.
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    let mut command = place.within.iter().map(OsString::from).chain([program]);
     // A file comes before all that overrules it.
     let (files, args): (Vec<&String>, Vec<_>) = args.iter().partition(|arg| arg.ends_with(".conf"));
-    let mut child = Command::new(program)
+    let mut child = Command::new(command.next().unwrap())
+        .args(command)
         .args(files)
         .args([
             "--port",
             &port.to_string(),
             "--bind",
-            "127.0.0.1",
+            &place.host,
             "--save",
             "",
             "--appendonly",
             "no",
-            "--dir",
-            folder.text(),
         ])
         .args(args)
         .stdout(Stdio::null())
@@ -157,20 +210,20 @@ fn spawn(port: u16, folder: &Folder, args: &[String]) -> Option<Child> {
         .expect("a Redis server is installed; `scripts/test` sees to that");
     let up = eventually("redis-server answers", || match child.try_wait().unwrap() {
         Some(_exited) => Some(false),
-        None => answers(port).then_some(true),
+        None => answers(&place.host, port).then_some(true),
     });
     up.then_some(child)
 }
 
-fn answers(port: u16) -> bool {
-    let Ok(mut connection) = connect(port) else { return false };
+fn answers(host: &str, port: u16) -> bool {
+    let Ok(mut connection) = connect(host, port) else { return false };
     match redis::cmd("PING").query::<String>(&mut connection) {
         Ok(_) => true,
-        // It asks for a password, so it is there.
-        Err(error) => error.code() == Some("NOAUTH"),
+        // It asks for a password, or has to read its data first, so it is there.
+        Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
 }
 
-fn connect(port: u16) -> redis::RedisResult<redis::Connection> {
-    redis::Client::open(url(port))?.get_connection()
+fn connect(host: &str, port: u16) -> redis::RedisResult<Connection> {
+    redis::Client::open(format!("redis://{host}:{port}"))?.get_connection()
 }

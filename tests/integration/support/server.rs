@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::mpsc, thread};
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web::ServiceConfig};
 
+use super::PATIENCE;
+
 pub struct Server {
     address: SocketAddr,
     handle: ServerHandle,
@@ -67,12 +69,21 @@ impl Answer {
 
 /// Asks a server, from this machine.
 pub fn get(url: &str) -> Answer {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut response = agent.get(url).call().unwrap();
-    Answer {
+    try_get(&agent(), url).unwrap()
+}
+
+/// A client that keeps its connections.
+pub fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.timeout_global(Some(PATIENCE)).build().into()
+}
+
+/// Asks a server that may be gone.
+pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Answer, ureq::Error> {
+    let mut response = agent.get(url).call()?;
+    Ok(Answer {
         status: response.status().as_u16(),
-        body: response.body_mut().read_to_string().unwrap(),
+        body: response.body_mut().read_to_string()?,
         headers: response.headers().clone(),
-    }
+    })
 }

@@ -68,6 +68,18 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", StoreError::NotReady),
             ("NOAUTH Authentication required.", StoreError::Authentication),
             ("NOPERM this user has no permissions", StoreError::Permission),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 7bd4",
+                StoreError::Permission,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: The user executing the script can't access at least one of the keys",
+                StoreError::Permission,
+            ),
+            (
+                "ERR ACL failure in script: User limiter has no permissions to run the 'zadd' command script: 7bd4",
+                StoreError::Permission,
+            ),
             ("BUSY Redis is busy running a script.", StoreError::Busy),
             ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
             ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::Apart),

@@ -1,0 +1,65 @@
+// The time of day as a test wants it. The file RATEGUARD_SHIM has two numbers of 64 bits: by how many microseconds the
+// clock is ahead, and at which microsecond it stands still, or 0.
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static const int64_t *wishes(void) {
+  static const int64_t *mapped;
+  if (!mapped) {
+    const char *path = getenv("RATEGUARD_SHIM");
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *memory = file < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+    if (file >= 0) {
+      close(file);
+    }
+    if (memory != MAP_FAILED) {
+      mapped = memory;
+    }
+  }
+  return mapped;
+}
+
+static int64_t nanoseconds(void) {
+  struct timespec real;
+  syscall(SYS_clock_gettime, CLOCK_REALTIME, &real);
+  int64_t now = real.tv_sec * INT64_C(1000000000) + real.tv_nsec;
+  const volatile int64_t *wish = wishes();
+  if (!wish) {
+    return now;
+  }
+  return wish[1] ? wish[1] * 1000 : now + wish[0] * 1000;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) {
+    return syscall(SYS_clock_gettime, clock, time);
+  }
+  int64_t now = nanoseconds();
+  time->tv_sec = now / 1000000000;
+  time->tv_nsec = now % 1000000000;
+  return 0;
+}
+
+int gettimeofday(struct timeval *restrict time, void *restrict zone) {
+  (void)zone;
+  int64_t now = nanoseconds();
+  time->tv_sec = now / 1000000000;
+  time->tv_usec = now % 1000000000 / 1000;
+  return 0;
+}
+
+time_t time(time_t *time) {
+  time_t now = nanoseconds() / 1000000000;
+  if (time) {
+    *time = now;
+  }
+  return now;
+}
