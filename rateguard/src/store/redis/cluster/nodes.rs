@@ -16,7 +16,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::{Address, topology::Topology};
+use super::{Address, slot::SLOTS, topology::Topology};
 use crate::store::{
     StoreError,
     redis::{
@@ -27,6 +27,9 @@ use crate::store::{
 
 /// A map that is older than ours is believed if it has been told so often: the cluster may have been made anew.
 const STUBBORN: u32 = 3;
+
+/// In place of a node's number, for a slot that none serves, or two: that it is not answered says nothing about a node.
+pub(super) const NOBODY: usize = 0;
 
 pub(super) struct Nodes {
     /// All but the address.
@@ -74,6 +77,19 @@ impl Map {
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.ranges.iter().map(|(_, _, node)| node)
     }
+
+    /// Whether each slot has a master to which there is a connection, or why not.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        let mut next = 0;
+        for (first, last, node) in &self.ranges {
+            if *first > next {
+                return Err(StoreError::NotReady);
+            }
+            next = next.max(last.saturating_add(1));
+            node.link.live_now()?;
+        }
+        if next < SLOTS { Err(StoreError::NotReady) } else { Ok(()) }
+    }
 }
 
 impl Nodes {
@@ -83,7 +99,7 @@ impl Nodes {
             deadline,
             home,
             by_address: Mutex::default(),
-            next_number: AtomicUsize::new(0),
+            next_number: AtomicUsize::new(NOBODY + 1),
             map: watch::Sender::new(Known::Nothing),
             older: AtomicU32::new(0),
             wake: Notify::new(),

@@ -36,8 +36,7 @@ pub(super) async fn watch(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
             Ok(topology) => nodes.take(topology),
             Err(cause) => nodes.unknown(cause),
         }
-        let is_well =
-            nodes.map_now().is_ok_and(|map| map.nodes().all(|node| node.link.live_now().is_ok()));
+        let is_well = nodes.map_now().is_ok_and(|map| map.health().is_ok());
         let pause = if is_well { ASK_EVERY } else { ASK_AGAIN };
         let _ = timeout(jittered(pause, 0.25), nodes.wake.notified()).await;
         // However many miss a node.
