@@ -84,3 +84,22 @@ async fn a_cluster_that_serves_no_slot_is_not_well() {
     drop(server);
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn a_node_of_the_url_that_hangs_holds_nobody_up_at_the_start() {
+    let cluster = RedisCluster::start_with(&NO_FULL_COVERAGE);
+    let places = placed(&cluster, &guard(&cluster, "start"), "start", 30).await;
+    let key = Key::from(places.iter().position(|place| *place == 0).unwrap() as u32);
+    cluster.nodes[1].freeze();
+    // One of several, as the machine may be busy. Who waits for the one that hangs waits for a second.
+    let mut took = Vec::new();
+    let is_soon = |took: &Vec<Duration>| took.iter().any(|it| *it < Duration::from_millis(800));
+    while took.len() < 20 && !is_soon(&took) {
+        let guard = guard(&cluster, "start");
+        let begun = Instant::now();
+        guard.check(&policy(), &key).await.unwrap();
+        took.push(begun.elapsed());
+    }
+    println!("decided after {took:?}");
+    assert!(is_soon(&took), "{took:?}");
+}
