@@ -25,6 +25,8 @@ use crate::store::{
     },
 };
 
+/// To so many nodes there are connections, however many are told of; Redis Cluster is made for a thousand.
+const MOST_NODES: usize = 1_000;
 /// A map that is older than ours is believed if it has been told so often: the cluster may have been made anew.
 const STUBBORN: u32 = 3;
 
@@ -127,11 +129,14 @@ impl Nodes {
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
-    /// The node at this address, to which a connection is begun if there is none.
+    /// The node at this address, to which a connection is begun if there is none, unless there are too many.
     pub(super) fn at(&self, address: &Address) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
             return Ok(Arc::clone(node));
+        }
+        if nodes.len() >= MOST_NODES {
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         let server = at(&self.server, &address.host, address.port);
         let link = Link::open(Source::of(server)?, self.deadline, &self.home);
