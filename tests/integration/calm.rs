@@ -255,6 +255,17 @@ async fn a_share_follows_what_was_settled_in_the_store() {
 }
 
 #[tokio::test]
+async fn a_share_follows_what_was_charged_afterwards() {
+    let (store, guard) = local(1);
+    let policy = Policy::new("p", "10/day").unwrap();
+    let key = Key::global();
+    let reservation = guard.request(&policy, &key).reserve().await.unwrap();
+    assert_eq!(reservation.settle(8).await.unwrap().remaining(), 2);
+    store.fail(StoreError::Unreachable);
+    assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 2);
+}
+
+#[tokio::test]
 async fn a_ban_that_has_just_begun_goes_on_in_memory() {
     let (store, guard) = local(1);
     let of = |name| Policy::new(name, "1/day").unwrap().ban("2/hour for 15m").unwrap();

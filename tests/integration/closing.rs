@@ -47,6 +47,8 @@ async fn in_memory_a_closed_guard_decides_no_more_and_takes_nothing() {
     guard.close().await;
     let unavailable = guard.check(&policy(), &Key::global()).await.unwrap_err();
     assert_eq!(unavailable.cause(), StoreError::Closed);
+    let waited = guard.check_or_wait(&policy(), &Key::global(), Duration::from_secs(1)).await;
+    assert_eq!(waited.unwrap_err().cause(), StoreError::Closed);
     let other = RateGuard::builder().store(store).build().unwrap();
     assert_eq!(other.peek(&policy(), &Key::global()).await.unwrap().remaining(), 5);
 }

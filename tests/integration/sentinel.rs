@@ -157,6 +157,36 @@ async fn a_primary_that_does_not_know_that_it_is_one_no_more_is_left() {
 }
 
 #[tokio::test]
+async fn a_sentinel_that_missed_the_failover_is_not_asked_for_ever() {
+    let mut servers = Sentinels::start();
+    let guard =
+        RateGuard::redis(servers.url()).prefix("missed").deadline(DEADLINE).build().unwrap();
+    let load = Load::start(&guard);
+    load.goes_on();
+    // The one that was asked first is cut off from the others, and says what was true before.
+    for sentinel in &servers.sentinels[1..] {
+        let mut client = sentinel.client();
+        sentinel_command("REMOVE").exec(&mut client).unwrap();
+        let mut monitor = sentinel_command("MONITOR");
+        monitor.arg("127.0.0.1").arg(servers.replica.port()).arg(2).exec(&mut client).unwrap();
+    }
+    let mut promote = redis::cmd("REPLICAOF");
+    promote.arg("NO").arg("ONE").exec(&mut servers.replica.client()).unwrap();
+    servers.primary.kill();
+    load.is_missed();
+    load.goes_on();
+
+    // The same if the old one is a replica now.
+    servers.primary.revive();
+    let mut demote = redis::cmd("REPLICAOF");
+    let replica = servers.replica.port();
+    demote.arg("127.0.0.1").arg(replica).exec(&mut servers.primary.client()).unwrap();
+    let other = RateGuard::redis(servers.url()).prefix("missed").build().unwrap();
+    eventually("it is well", || other.health().is_good().then_some(()));
+    load.end();
+}
+
+#[tokio::test]
 async fn sentinels_that_are_away_or_hang_are_passed_over() {
     let servers = Sentinels::start();
     servers.sentinels[0].freeze();

@@ -205,6 +205,9 @@ impl Reservation {
                 }
                 local.undo(operation, &given_back);
             }
+            if on_error == OnError::Local && operation == Operation::Charge {
+                let _ = self.guard.shared.local.follow(&charges);
+            }
             verdict
         };
         let mut standings: SmallVec<[Standing; 1]> = self.decision.standings().into();

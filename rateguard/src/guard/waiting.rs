@@ -113,7 +113,9 @@ impl Request<'_> {
         let charges = self.charges(Operation::Check);
         let list: Vec<Charge<'_>> = charges.iter().map(|it| it.charge).collect();
         // What is answered at once can't be dropped before, and what is answered later has not begun.
-        if let Answer::Now(Ok(verdict)) = self.guard().shared.store.apply(Operation::Check, &list)
+        if !self.guard().is_closed()
+            && let Answer::Now(Ok(verdict)) =
+                self.guard().shared.store.apply(Operation::Check, &list)
             && verdict.levels().len() == list.len()
         {
             return Ok(self.decision(&charges, &verdict));

@@ -1,6 +1,7 @@
 //! Redis Cluster, with three masters and a replica each.
 
 mod everyday;
+mod gaps;
 mod losing;
 mod moving;
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{Key, Policy, store::Bucket};
+use rateguard::{Key, Policy, RateGuard, store::Bucket};
 use redis::{Commands, Connection};
 
 use super::{guard, placed, slot};
@@ -150,4 +150,33 @@ async fn a_key_with_several_quotas_is_decided_on_before_amid_and_after_its_move(
     way.end(&cluster);
     assert_eq!(left().await, 4 - admitted);
     eventually("the map is right again", || guard.health().is_good().then_some(()));
+}
+
+#[tokio::test]
+async fn who_is_not_answered_while_a_slot_moves_keeps_nobody_from_the_source() {
+    let cluster = RedisCluster::start_with(&["--cluster-require-full-coverage", "no"]);
+    let places = placed(&cluster, &guard(&cluster, "alone"), "alone", 30).await;
+    let mut on_source =
+        (0..30_u32).zip(places).filter(|(_, place)| *place == 0).map(|(key, _)| Key::from(key));
+    let [moving, staying] = [(); 2].map(|()| on_source.next().unwrap());
+    let name = |key: &Key| Bucket::new("new", 0, key).storage_key("alone");
+    let mut client = cluster.nodes[0].client();
+    let [moving_slot, its_slot] = [&moving, &staying].map(|key| slot(&mut client, &name(key)));
+    assert_ne!(moving_slot, its_slot);
+    let _way = Move::begin(moving_slot, &cluster.nodes[0], &cluster.nodes[1]);
+    let guard = RateGuard::redis(cluster.url()).prefix("alone").build().unwrap();
+    eventually("connections to all", || guard.health().is_good().then_some(()));
+    // Neither node has the new keys, so neither may decide on two of them at once.
+    let two = Policy::new("new", "1000000/hour; 1000000/day").unwrap();
+    let one = Policy::new("placed", "1000000/hour").unwrap();
+    let decided = async || {
+        // The breaker does not open for a few that come late on a busy machine.
+        let checks = (0..5).map(|_| guard.check(&one, &staying));
+        futures_util::future::join_all(checks).await.iter().any(Result::is_ok)
+    };
+    assert!(guard.check(&two, &moving).await.is_err());
+    for _ in 0..5 {
+        futures_util::future::join_all((0..20).map(|_| guard.check(&two, &moving))).await;
+        assert!(decided().await);
+    }
 }

@@ -66,6 +66,7 @@ impl Keeper {
         let live = Live { connection, clock, generation };
         // A server that became a replica answers denials from its copy, and does not say so.
         if let Err(cause) = self.test(&live).await {
+            self.source.led_astray().await;
             return cause;
         }
         self.state.send_replace(State::Up(live.clone()));

@@ -23,7 +23,8 @@ pub(super) struct Way {
     pub(super) live: Live,
     /// In a cluster: the server takes the keys over, and answers only who says that it knows.
     pub(super) is_asking: bool,
-    /// In a cluster: where the server is.
+    /// In a cluster: the slot of the keys, and where the server is.
+    pub(super) slot: u16,
     pub(super) host: String,
 }
 
@@ -34,7 +35,7 @@ impl Route {
             Self::One(link) => {
                 let (link, host) = (Arc::clone(link), String::new());
                 let live = link.live().await?;
-                Ok(Way { link, live, is_asking: false, host })
+                Ok(Way { link, live, is_asking: false, slot: 0, host })
             }
             Self::Cluster(cluster) => {
                 let mut slots = charges.iter().map(|charge| slot(&charge.bucket.hash_tag()));

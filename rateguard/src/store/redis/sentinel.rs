@@ -26,7 +26,7 @@ pub(super) struct Sentinels {
 
 #[derive(Default)]
 struct Known {
-    /// The sentinel that answered last, by its place.
+    /// The sentinel that is asked next, by its place.
     asked: usize,
     connection: Option<MultiplexedConnection>,
     /// Where the last connection leads.
@@ -50,7 +50,22 @@ impl Sentinels {
         let (host, port) = self.ask(&mut known).await?;
         let primary = at(&self.primary, &host, port);
         known.primary = Some((host, port));
-        connect(primary, None).await
+        let connected = connect(primary, None).await;
+        if connected.is_err() {
+            self.pass_over(&mut known);
+        }
+        connected
+    }
+
+    /// Where the last connection leads is no primary.
+    pub(super) async fn led_astray(&self) {
+        self.pass_over(&mut *self.known.lock().await);
+    }
+
+    /// Asks the next sentinel the next time: one that is cut off from the others says for ever what was true before.
+    fn pass_over(&self, known: &mut Known) {
+        known.connection = None;
+        known.asked = (known.asked + 1) % self.sentinels.len();
     }
 
     /// Ends when another server is the primary. One that was cut off may not know that it is not any more.
@@ -66,7 +81,7 @@ impl Sentinels {
         }
     }
 
-    /// Asks one sentinel after the other until one answers, beginning with the one that did so last.
+    /// Asks one sentinel after the other until one answers, beginning with the one that did so last, unless what it said was wrong.
     async fn ask(&self, known: &mut Known) -> Result<Address, StoreError> {
         let mut cause = StoreError::Unreachable;
         for _ in &self.sentinels {
@@ -74,8 +89,7 @@ impl Sentinels {
                 Ok(primary) => return Ok(primary),
                 Err(error) => cause = error,
             }
-            known.connection = None;
-            known.asked = (known.asked + 1) % self.sentinels.len();
+            self.pass_over(known);
         }
         Err(cause)
     }

@@ -3,6 +3,7 @@
 //! Every node is looked after by itself, so that one that hangs keeps nobody from the others; and a script that may have
 //! been run is not sent again.
 
+mod moving;
 mod nodes;
 mod slot;
 mod topology;
@@ -13,8 +14,11 @@ use std::{sync::Arc, time::Duration};
 use redis::{ConnectionInfo, RedisError, ServerErrorKind};
 use tokio::{runtime::Handle, time::sleep};
 
-use self::nodes::{Node, Nodes};
 pub(super) use self::slot::slot;
+use self::{
+    moving::Moving,
+    nodes::{NOBODY, Node, Nodes},
+};
 use super::{StoreError, route::Way};
 use crate::store::home::Task;
 
@@ -30,6 +34,7 @@ struct Address {
 
 pub(super) struct Cluster {
     nodes: Arc<Nodes>,
+    moving: Moving,
     _watch: Task,
 }
 
@@ -39,23 +44,23 @@ impl Cluster {
         let server = seeds[0].clone();
         let nodes = Arc::new(Nodes::new(server, deadline, home.clone()));
         let watch = Task::spawn(home, watch::watch(Arc::clone(&nodes), seeds));
-        Self { nodes, _watch: watch }
+        Self { nodes, moving: Moving::default(), _watch: watch }
     }
 
     /// The way to the master of this slot.
     pub(super) async fn way(&self, slot: u16) -> Result<Way, StoreError> {
         let way = match self.nodes.master(slot).await {
-            Ok(node) => self.way_to(&node, false).await,
+            Ok(node) => self.way_to(&node, slot, false).await,
             Err(cause) => Err(cause),
         };
         way.inspect_err(|_| self.nodes.wake.notify_one())
     }
 
-    async fn way_to(&self, node: &Node, is_asking: bool) -> Result<Way, StoreError> {
+    async fn way_to(&self, node: &Node, slot: u16, is_asking: bool) -> Result<Way, StoreError> {
         let link = Arc::clone(&node.link);
         let live = link.live().await?;
         let host = node.address.host.clone();
-        Ok(Way { link, live, is_asking, host })
+        Ok(Way { link, live, is_asking, slot, host })
     }
 
     /// Where to ask instead, if the server has not run the script, and says where; or why nowhere.
@@ -76,9 +81,13 @@ impl Cluster {
                 self.nodes.wake.notify_one();
                 false
             }
-            redis::ErrorKind::Server(ServerErrorKind::Ask) => true,
+            redis::ErrorKind::Server(ServerErrorKind::Ask) => {
+                self.moving.heard(way.slot);
+                true
+            }
             // Some of the keys have been moved already, and some not yet.
             redis::ErrorKind::Server(ServerErrorKind::TryAgain) => {
+                self.moving.heard(way.slot);
                 sleep(FIRST_PAUSE * 2_u32.pow(turn)).await;
                 return Ok(way);
             }
@@ -86,7 +95,7 @@ impl Cluster {
         };
         let node = redirect().and_then(|address| self.nodes.at(&address).ok());
         let node = node.ok_or(StoreError::NotReady)?;
-        Ok(self.way_to(&node, is_asking).await?)
+        Ok(self.way_to(&node, way.slot, is_asking).await?)
     }
 
     /// A check failed, and perhaps would not on another node.
@@ -94,14 +103,17 @@ impl Cluster {
         self.nodes.wake.notify_one();
     }
 
-    /// The number of the node that serves this slot.
+    /// The number of the node that serves this slot, if one does so alone.
     pub(super) fn server(&self, slot: u16) -> usize {
+        if self.moving.has(slot) {
+            return NOBODY;
+        }
         let map = self.nodes.map_now();
-        map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or_default()
+        map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NOBODY)
     }
 
-    /// Whether there is a live connection to each master.
+    /// Whether each slot has a master to which there is a live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
-        self.nodes.map_now()?.nodes().try_for_each(|node| node.link.live_now().map(|_| ()))
+        self.nodes.map_now()?.health()
     }
 }

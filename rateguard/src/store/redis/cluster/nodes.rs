@@ -16,7 +16,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use super::{Address, topology::Topology};
+use super::{Address, slot::SLOTS, topology::Topology};
 use crate::store::{
     StoreError,
     redis::{
@@ -25,8 +25,13 @@ use crate::store::{
     },
 };
 
+/// To so many nodes there are connections, however many are told of; Redis Cluster is made for a thousand.
+const MOST_NODES: usize = 1_000;
 /// A map that is older than ours is believed if it has been told so often: the cluster may have been made anew.
 const STUBBORN: u32 = 3;
+
+/// In place of a node's number, for a slot that none serves, or two: that it is not answered says nothing about a node.
+pub(super) const NOBODY: usize = 0;
 
 pub(super) struct Nodes {
     /// All but the address.
@@ -74,6 +79,19 @@ impl Map {
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.ranges.iter().map(|(_, _, node)| node)
     }
+
+    /// Whether each slot has a master to which there is a connection, or why not.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        let mut next = 0;
+        for (first, last, node) in &self.ranges {
+            if *first > next {
+                return Err(StoreError::NotReady);
+            }
+            next = next.max(last.saturating_add(1));
+            node.link.live_now()?;
+        }
+        if next < SLOTS { Err(StoreError::NotReady) } else { Ok(()) }
+    }
 }
 
 impl Nodes {
@@ -83,7 +101,7 @@ impl Nodes {
             deadline,
             home,
             by_address: Mutex::default(),
-            next_number: AtomicUsize::new(0),
+            next_number: AtomicUsize::new(NOBODY + 1),
             map: watch::Sender::new(Known::Nothing),
             older: AtomicU32::new(0),
             wake: Notify::new(),
@@ -111,11 +129,14 @@ impl Nodes {
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
-    /// The node at this address, to which a connection is begun if there is none.
+    /// The node at this address, to which a connection is begun if there is none, unless there are too many.
     pub(super) fn at(&self, address: &Address) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
             return Ok(Arc::clone(node));
+        }
+        if nodes.len() >= MOST_NODES {
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         let server = at(&self.server, &address.host, address.port);
         let link = Link::open(Source::of(server)?, self.deadline, &self.home);

@@ -3,7 +3,7 @@
 use crc::{CRC_16_XMODEM, Crc};
 
 /// How many there are.
-const SLOTS: u16 = 16_384;
+pub(super) const SLOTS: u16 = 16_384;
 
 /// The slot of the keys with this hash tag.
 pub(in crate::store::redis) fn slot(tag: &[u8]) -> u16 {

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt},
+};
 use redis::ConnectionInfo;
 use tokio::time::{sleep, timeout};
 
@@ -36,8 +39,7 @@ pub(super) async fn watch(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
             Ok(topology) => nodes.take(topology),
             Err(cause) => nodes.unknown(cause),
         }
-        let is_well =
-            nodes.map_now().is_ok_and(|map| map.nodes().all(|node| node.link.live_now().is_ok()));
+        let is_well = nodes.map_now().is_ok_and(|map| map.health().is_ok());
         let pause = if is_well { ASK_EVERY } else { ASK_AGAIN };
         let _ = timeout(jittered(pause, 0.25), nodes.wake.notified()).await;
         // However many miss a node.
@@ -67,15 +69,27 @@ async fn ask_nodes(nodes: &Nodes, turn: usize) -> Vec<Topology> {
 
 /// Asks the nodes that the URL names.
 async fn ask_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
-    let asking = seeds.iter().map(async |seed| {
+    let ask = async |seed: &ConnectionInfo| {
         let connection = connect(seed.clone(), Some(TELL_TIMEOUT)).await?;
         // A server that is no part of a cluster says so.
         Topology::of(connection, host(seed)).await.ok_or(StoreError::NotReady)
-    });
-    let limit = CONNECT_TIMEOUT + TELL_TIMEOUT;
-    let told = timeout(limit, join_all(asking)).await.map_err(|_| StoreError::Unreachable)?;
-    let cause = told.iter().find_map(|it| it.as_ref().err().copied());
-    newest(told.into_iter().flatten()).ok_or(cause.unwrap_or(StoreError::Unreachable))
+    };
+    let mut asking: FuturesUnordered<_> = seeds.iter().map(ask).collect();
+    let mut told = Vec::new();
+    let mut cause = None;
+    let all = async {
+        while let Some(answer) = asking.next().await {
+            match answer {
+                // Those who hang are not waited for. If it was not the latest, that is found out soon.
+                Ok(topology) if topology.is_ok => return told.push(topology),
+                Ok(topology) => told.push(topology),
+                Err(error) => cause = cause.or(Some(error)),
+            }
+        }
+    };
+    // What was told by then counts.
+    let _ = timeout(CONNECT_TIMEOUT + TELL_TIMEOUT, all).await;
+    newest(told).ok_or(cause.unwrap_or(StoreError::Unreachable))
 }
 
 /// What is told by a node that is in touch with the others, and knows of the latest failover.
