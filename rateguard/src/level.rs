@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How a bucket stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// How many more units it would admit at this moment.
     pub remaining: u32,

@@ -8,7 +8,7 @@ use std::sync::{
 use futures_util::{FutureExt, future::join_all};
 use rateguard::{
     Key, MemoryStore, Policy, RateGuard, StoreError,
-    store::{Answer, Charge, Operation, Store},
+    store::{Answer, Bucket, Charge, Operation, Store},
 };
 
 use crate::support::cluster_node::ClusterNode;
@@ -134,4 +134,54 @@ async fn on_a_cluster_nobody_is_banned_for_what_was_about_to_be_given_back() {
         assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
     }
     assert!(guard.check(&per_user, &user).await.unwrap().banned_for().is_some());
+}
+
+/// A store where each key is in a place of its own, and those of one are in none.
+struct Lost(MemoryStore, Key);
+
+impl Store for Lost {
+    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
+        let digest = |key: &Key| *Bucket::new("", 0, key).digest();
+        let first = charges[0].bucket.digest();
+        if charges.iter().any(|charge| charge.bucket.digest() != first) {
+            Answer::Now(Err(StoreError::Apart))
+        } else if *first == digest(&self.1) {
+            Answer::Now(Err(StoreError::Unreachable))
+        } else {
+            self.0.apply(operation, charges)
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_room_is_denied_whether_the_other_keys_can_be_asked_or_not() {
+    let (full, lost, free) = (Key::from("full"), Key::from("lost"), Key::from("free"));
+    let guard = RateGuard::builder().store(Lost(MemoryStore::new(), lost)).build().unwrap();
+    let [few, many] =
+        ["2/hour", "100/hour"].map(|rate| Policy::new(rate.replace('/', "-"), rate).unwrap());
+    assert!(guard.request(&few, &full).cost(2).check().await.unwrap().is_allowed());
+    for request in [
+        guard.request(&few, &full).and(&many, &lost),
+        guard.request(&many, &lost).and(&few, &full),
+        guard.request(&many, &free).and(&many, &lost).and(&few, &full),
+    ] {
+        for denial in [request.peek().await.unwrap(), request.check().await.unwrap()] {
+            assert!(!denial.is_allowed());
+            assert_eq!((denial.limit(), denial.remaining()), (2, 0));
+            // Of the lost one there are no numbers.
+            let told: Vec<_> = denial.standings().iter().map(|it| it.quota().limit()).collect();
+            assert!(
+                told.iter().filter(|limit| **limit == 2).count() == 1 && told.len() < 3,
+                "{told:?}"
+            );
+        }
+    }
+    // Without a denial there is no decision, and nothing is taken.
+    for request in [
+        guard.request(&many, &free).and(&many, &lost),
+        guard.request(&many, &lost).and(&many, &free),
+    ] {
+        assert_eq!(request.check().await.unwrap_err().cause(), StoreError::Unreachable);
+    }
+    assert_eq!(guard.peek(&many, &free).await.unwrap().remaining(), 100);
 }

@@ -187,6 +187,23 @@ async fn a_sentinel_that_missed_the_failover_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
+async fn most_of_the_sentinels_are_believed_though_one_and_the_old_primary_say_otherwise() {
+    let servers = Sentinels::start();
+    let other = RedisServer::start();
+    for sentinel in &servers.sentinels[1..] {
+        let mut client = sentinel.client();
+        sentinel_command("REMOVE").exec(&mut client).unwrap();
+        let mut monitor = sentinel_command("MONITOR");
+        monitor.arg("127.0.0.1").arg(other.port()).arg(2).exec(&mut client).unwrap();
+    }
+    let guard = RateGuard::redis(servers.url()).prefix("most").deadline(PATIENCE).build().unwrap();
+    for _ in 0..10 {
+        guard.check(&policy(), &Key::global()).await.unwrap();
+    }
+    assert_eq!(counted(&other, "most").await, 10);
+}
+
+#[tokio::test]
 async fn sentinels_that_are_away_or_hang_are_passed_over() {
     let servers = Sentinels::start();
     servers.sentinels[0].freeze();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::RateGuard;
 use crate::{
     StoreError,
@@ -14,7 +16,8 @@ pub(super) fn are_of_several_keys(charges: &[Charge<'_>]) -> bool {
 }
 
 /// Does this to one key after the other, each in one step, and all of it by the deadline. When a check of one is denied, or
-/// fails, the earlier ones get back what was taken of them.
+/// fails, the earlier ones get back what was taken of them, and the others only say how they stand: if any has no room, it
+/// is a denial, whoever else does not answer.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
@@ -23,23 +26,37 @@ pub(super) async fn one_after_the_other(
 ) -> Result<Verdict, StoreError> {
     let mut keys = of_each_key(charges);
     let until = Instant::now() + deadline;
-    let mut is_allowed = true;
+    let (mut is_allowed, mut failure) = (true, None);
+    let mut unknown = SmallVec::new();
     for number in 0..keys.len() {
-        // After a denial, the others only say how they stand.
-        let operation = if is_allowed { operation } else { Operation::Peek };
-        let answer = keys[number].apply(guard, until, operation).await;
-        if operation == Operation::Check && !matches!(answer, Ok(true)) {
+        let is_open = is_allowed && failure.is_none();
+        let step = if is_open { operation } else { Operation::Peek };
+        let answer = keys[number].apply(guard, until, step).await;
+        if step == Operation::Check && !matches!(answer, Ok(true)) {
             for key in &mut keys[..number] {
                 // A denial stays one if this fails. What was not given back counts, which is no harm to the limit.
                 let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }
-        is_allowed &= answer?;
+        match answer {
+            Ok(allowed) => is_allowed &= allowed,
+            Err(cause) if matches!(operation, Operation::Check | Operation::Peek) => {
+                failure.get_or_insert(cause);
+                let key = &mut keys[number];
+                unknown.extend_from_slice(&key.places);
+                key.answers = vec![(Level::default(), Receipt::default()); key.places.len()];
+            }
+            Err(cause) => return Err(cause),
+        }
+    }
+    if let Some(cause) = failure.filter(|_| is_allowed) {
+        return Err(cause);
     }
     let mut answers: Vec<_> =
         keys.into_iter().flat_map(|key| key.places.into_iter().zip(key.answers)).collect();
     answers.sort_by_key(|(place, _)| *place);
-    Ok(Verdict::new(is_allowed, answers.into_iter().map(|(_, answer)| answer)))
+    let answers = answers.into_iter().map(|(_, answer)| answer);
+    Ok(Verdict::new(is_allowed, answers).without(unknown))
 }
 
 /// The charges of one key, with their places among all, and what was answered last.

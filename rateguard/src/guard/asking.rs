@@ -82,7 +82,7 @@ impl RateGuard {
             return Err(StoreError::Closed);
         }
         let server = servers.of(store.server(charges));
-        let answer = match store.apply(operation, charges) {
+        let answer = match store.apply_within(deadline, operation, charges) {
             Answer::Now(answer) => whole(answer, charges),
             Answer::Later(answer) => {
                 let entered = server.breaker.enter(*full)?;

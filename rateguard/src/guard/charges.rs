@@ -20,8 +20,13 @@ pub(super) struct OfLimit<'a> {
 
 impl Request<'_> {
     pub(super) fn decision(&self, charges: &[OfLimit<'_>], verdict: &Verdict) -> Decision {
-        let (quotas, gates): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) =
-            charges.iter().zip(verdict.levels()).partition(|(of_limit, _)| of_limit.is_of_quota);
+        let (quotas, gates): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = charges
+            .iter()
+            .zip(verdict.levels())
+            .enumerate()
+            .filter(|(place, _)| verdict.is_known(*place))
+            .map(|(_, it)| it)
+            .partition(|(of_limit, _)| of_limit.is_of_quota);
         let policy = |of_limit: &OfLimit<'_>| self.limits[of_limit.limit].policy;
         let standings = quotas.into_iter().map(|(of_limit, level)| {
             Standing::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)

@@ -50,11 +50,14 @@ impl RateGuard {
     #[must_use]
     pub fn health(&self) -> Health {
         let Shared { store, servers, .. } = &*self.shared;
-        let open = || servers.asked().find_map(|server| server.breaker.open());
-        let closed = self.is_closed().then_some(StoreError::Closed);
-        let cause = closed.or_else(open).or_else(|| store.health().err());
+        let closed = self.is_closed().then_some((StoreError::Closed, None));
+        let open =
+            || servers.asked().find_map(|server| Some((server.breaker.open()?, server.lasts())));
         // While it is well and nobody asks, nobody finds out that it is.
-        let lasts = cause.and_then(|_| servers.asked().filter_map(Server::lasts).max());
+        let silent = || servers.asked().filter_map(Server::lasts).max();
+        let away = || store.health().err().map(|cause| (cause, silent()));
+        let ill = closed.or_else(open).or_else(away);
+        let (cause, lasts) = (ill.map(|(cause, _)| cause), ill.and_then(|(_, lasts)| lasts));
         Health { cause, lasts }
     }
 }

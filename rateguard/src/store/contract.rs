@@ -1,6 +1,6 @@
 //! What a store has to do.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -57,6 +57,18 @@ pub trait Store: Send + Sync {
     /// passed.
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a>;
 
+    /// The same for somebody who waits no longer than that. What has not begun by then should not be done, if the store can
+    /// tell: else it is counted and nobody hears of it. By default, that is [`apply`](Self::apply).
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        let _ = deadline;
+        self.apply(operation, charges)
+    }
+
     /// Whether it could answer now, as far as it knows without asking anybody.
     ///
     /// # Errors
@@ -80,6 +92,15 @@ pub trait Store: Send + Sync {
 impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
         (**self).apply(operation, charges)
+    }
+
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        (**self).apply_within(deadline, operation, charges)
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -170,13 +191,25 @@ impl Receipt {
 pub struct Verdict {
     allowed: bool,
     levels: SmallVec<[(Level, Receipt); 1]>,
+    /// The places of the levels that mean nothing, as who keeps those buckets did not answer.
+    unknown: SmallVec<[usize; 2]>,
 }
 
 impl Verdict {
     /// Whether the charges were, or would be, admitted; and for each of them how its bucket stands, with what the store
     /// needs to give back what it took there.
     pub fn new(allowed: bool, levels: impl IntoIterator<Item = (Level, Receipt)>) -> Self {
-        Self { allowed, levels: levels.into_iter().collect() }
+        Self { allowed, levels: levels.into_iter().collect(), unknown: SmallVec::new() }
+    }
+
+    /// The same, with nothing known of the buckets of these places.
+    pub(crate) fn without(self, unknown: SmallVec<[usize; 2]>) -> Self {
+        Self { unknown, ..self }
+    }
+
+    /// Whether it is known how the bucket of this charge stands.
+    pub(crate) fn is_known(&self, place: usize) -> bool {
+        !self.unknown.contains(&place)
     }
 
     /// Whether the charges were, or would be, admitted. Always so for all operations but check and peek.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{
@@ -46,6 +47,15 @@ impl FaultyStore {
         self.set(Fault::None);
     }
 
+    fn answer<'a>(&self, of_store: impl FnOnce() -> Answer<'a>) -> Answer<'a> {
+        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Fault::None => of_store(),
+            Fault::Fails(cause) => Answer::Now(Err(cause)),
+            Fault::Hangs => Answer::Later(Box::pin(std::future::pending())),
+        }
+    }
+
     fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
@@ -53,12 +63,16 @@ impl FaultyStore {
 
 impl Store for FaultyStore {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match fault {
-            Fault::None => self.store.apply(operation, charges),
-            Fault::Fails(cause) => Answer::Now(Err(cause)),
-            Fault::Hangs => Answer::Later(Box::pin(std::future::pending())),
-        }
+        self.answer(|| self.store.apply(operation, charges))
+    }
+
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        self.answer(|| self.store.apply_within(deadline, operation, charges))
     }
 
     fn health(&self) -> Result<(), StoreError> {

@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// cut idle connections off.
 pub(super) const TEST_EVERY: Duration = Duration::from_secs(1);
 /// A connection that has lived so long was a good one: the next failure is a first one again.
-const GOOD_LIFE: Duration = Duration::from_secs(5);
+const GOOD_LIFE: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
     pub(super) source: Source,
@@ -66,7 +66,6 @@ impl Keeper {
         let live = Live { connection, clock, generation };
         // A server that became a replica answers denials from its copy, and does not say so.
         if let Err(cause) = self.test(&live).await {
-            self.source.led_astray().await;
             return cause;
         }
         self.state.send_replace(State::Up(live.clone()));

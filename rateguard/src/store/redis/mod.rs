@@ -55,6 +55,7 @@ impl RedisStore {
 
     async fn decide(
         &self,
+        deadline: Duration,
         operation: Operation,
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
@@ -66,7 +67,7 @@ impl RedisStore {
         for turn in 0..MOST_TURNS {
             let (name, sent) = (self.names.next(), Instant::now());
             let Live { connection, clock, .. } = &way.live;
-            let latest = clock.at(asked + self.deadline);
+            let latest = clock.at(asked + deadline);
             let call = Call { operation, charges, keys: &keys, name, latest };
             let watched = way.link.watch();
             let reply = self.script.call(connection, way.is_asking, &call).await;
@@ -90,7 +91,16 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        Answer::Later(Box::pin(self.decide(operation, charges)))
+        self.apply_within(self.deadline, operation, charges)
+    }
+
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        Answer::Later(Box::pin(self.decide(deadline, operation, charges)))
     }
 
     fn health(&self) -> Result<(), StoreError> {

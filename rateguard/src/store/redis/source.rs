@@ -40,14 +40,6 @@ impl Source {
         }
     }
 
-    /// The last connection does not lead to a primary that answers.
-    pub(super) async fn led_astray(&self) {
-        match self {
-            Self::Own(_) | Self::Like(_) => {}
-            Self::Primary(sentinels) => sentinels.led_astray().await,
-        }
-    }
-
     /// Ends when a new connection would lead to another server than the last one.
     pub(super) async fn until_elsewhere(&self) {
         match self {

@@ -59,6 +59,7 @@ impl UpstashStore {
 
     async fn decide(
         &self,
+        deadline: Duration,
         operation: Operation,
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
@@ -68,7 +69,7 @@ impl UpstashStore {
         // If its clock was set forward, the server finds late what is not, and says what time it is.
         for _ in 0..2 {
             let (name, sent) = (self.names.next(), Instant::now());
-            let latest = self.clock.at(asked + self.deadline);
+            let latest = self.clock.at(asked + deadline);
             let reply = self.call(&Call { operation, keys: &keys, charges, name, latest }).await?;
             self.clock.heard(reply.now, sent, reply.verdict.is_none());
             if let Some(verdict) = reply.verdict {
@@ -110,7 +111,16 @@ fn written(command: &str, script: &str, call: &Call<'_>) -> Bytes {
 
 impl Store for UpstashStore {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        Answer::Later(Box::pin(self.decide(operation, charges)))
+        self.apply_within(self.deadline, operation, charges)
+    }
+
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        Answer::Later(Box::pin(self.decide(deadline, operation, charges)))
     }
 
     fn health(&self) -> Result<(), StoreError> {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use redis::{Value, aio::MultiplexedConnection, from_redis_value, from_redis_value_ref};
+use redis::{
+    RedisResult, Value, aio::MultiplexedConnection, from_redis_value, from_redis_value_ref,
+};
 use tokio::time::timeout;
 
 use super::Address;
+use crate::store::{StoreError, redis::error::classify};
 
 /// How long a node may take to tell.
 pub(super) const TELL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -22,13 +25,27 @@ pub(super) struct Topology {
 
 impl Topology {
     /// Asks the node at this host.
-    pub(super) async fn of(mut connection: MultiplexedConnection, host: &str) -> Option<Self> {
+    pub(super) async fn of(
+        mut connection: MultiplexedConnection,
+        host: &str,
+    ) -> Result<Self, StoreError> {
         let mut questions = redis::pipe();
         questions.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
         let asking = connection.send_packed_commands(&questions, 0, 2);
-        let answers = timeout(TELL_TIMEOUT, asking).await.ok()?.ok()?;
-        let [info, slots] = <[Value; 2]>::try_from(answers).ok()?;
-        Self::read(&from_redis_value::<String>(info).ok()?, &slots, host)
+        let answers = timeout(TELL_TIMEOUT, asking).await.map_err(|_| StoreError::Timeout)?;
+        let answers = answers.and_then(|answers| {
+            answers.into_iter().map(Value::extract_error).collect::<RedisResult<Vec<_>>>()
+        });
+        let answers = answers.map_err(|error| match classify(&error) {
+            // It is no part of a cluster, and says so.
+            StoreError::Unintelligible => StoreError::NotReady,
+            cause => cause,
+        })?;
+        let read = |answers| {
+            let [info, slots] = <[Value; 2]>::try_from(answers).ok()?;
+            Self::read(&from_redis_value::<String>(info).ok()?, &slots, host)
+        };
+        read(answers).ok_or(StoreError::Unintelligible)
     }
 
     fn read(info: &str, slots: &Value, host: &str) -> Option<Self> {

@@ -71,8 +71,7 @@ async fn ask_nodes(nodes: &Nodes, turn: usize) -> Vec<Topology> {
 async fn ask_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let ask = async |seed: &ConnectionInfo| {
         let connection = connect(seed.clone(), Some(TELL_TIMEOUT)).await?;
-        // A server that is no part of a cluster says so.
-        Topology::of(connection, host(seed)).await.ok_or(StoreError::NotReady)
+        Topology::of(connection, host(seed)).await
     };
     let mut asking: FuturesUnordered<_> = seeds.iter().map(ask).collect();
     let mut told = Vec::new();
