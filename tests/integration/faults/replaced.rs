@@ -101,7 +101,8 @@ async fn a_server_that_loads_its_data_is_waited_for_at_a_measured_pace() {
     let _: () = run(&mut redis.client(), "SAVE");
     assert!(fs::exists(redis.folder().join("dump.rdb")).unwrap());
 
-    redis.restart();
+    redis.kill();
+    redis.revive();
     checks.lost(StoreError::NotReady).await;
     let mut client = redis.client();
     let before = connections_so_far(&mut client);
