@@ -64,8 +64,8 @@ impl Route {
                 Err(None) => {
                     cluster.missed();
                     match classify(error) {
-                        // That it is a cluster we know.
-                        StoreError::Cluster => StoreError::NotReady,
+                        // That it is a cluster we know; and what is wrong with it is not the connection.
+                        StoreError::Cluster => return Err(StoreError::NotReady),
                         cause => cause,
                     }
                 }

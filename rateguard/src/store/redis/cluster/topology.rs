@@ -53,8 +53,10 @@ impl Topology {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
         let Value::Array(slots) = slots else { return None };
-        let mut ranges: Vec<_> =
+        let ranges: Vec<_> =
             slots.iter().map(|range| read_range(range, host)).collect::<Option<_>>()?;
+        // A node that does not know the name of another says `?`: it is as if nobody served its slots.
+        let mut ranges: Vec<_> = ranges.into_iter().filter(|it| it.2.host != "?").collect();
         ranges.sort();
         Some(Self {
             is_ok: field("cluster_state")? == "ok",
@@ -116,6 +118,12 @@ mod tests {
             ],
         };
         assert_eq!(Topology::read(info, &slots, "10.0.0.1"), Some(expected));
+        let unknown = Value::Array(vec![Value::Array(vec![
+            Value::Int(0),
+            Value::Int(9),
+            node(text("?"), 7000),
+        ])]);
+        assert!(Topology::read(info, &unknown, "h").unwrap().ranges.is_empty());
         let fails = info.replace(":ok", ":fail");
         assert!(!Topology::read(&fails, &slots, "h").unwrap().is_ok);
     }

@@ -162,6 +162,7 @@ mod tests {
             ("redis+cluster://", RedisUrlError::Malformed),
             ("redis+sentinel://:hunter2@a,b", RedisUrlError::Service),
             ("redis+sentinel://:hunter2@a,b/", RedisUrlError::Service),
+            ("redis+sentinel://:hun/ter2@a/main", RedisUrlError::Malformed),
             ("redis+sentinel://:hunter2@a/main/two", RedisUrlError::Malformed),
             ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
             ("rediss+unix:///hunter2", RedisUrlError::Scheme),

@@ -22,6 +22,10 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
     if service.is_empty() {
         return Err(RedisUrlError::Service);
     }
+    if hosts.path.contains('@') {
+        // A part of the password, which has a `/` that is not percent-encoded.
+        return Err(RedisUrlError::Malformed);
+    }
     let mut sentinel_login = [""; 2];
     let mut query = String::new();
     for pair in hosts.query.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
