@@ -179,3 +179,26 @@ async fn however_the_clock_is_set_no_more_is_admitted_between_two_steps_forward_
         }
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_in_the_middle_of_a_check_lets_nothing_be_forgotten() {
+    const BACK: Duration = Duration::from_secs(10);
+    let Some(clocked) = Clocked::start_with(&[]) else { return };
+    let guard = clocked.server.guard("middle");
+    let now = Duration::from_micros(START);
+    // More often than that the clock is not read for a check.
+    for readings in 0..40 {
+        for (rate, room) in QUOTAS.iter().flat_map(|rate| [(*rate, 0), (*rate, 1)]) {
+            let policy = Policy::new(rate.replace(['/', ' '], "-"), rate).unwrap();
+            let key = Key::from(format!("{readings} {room}"));
+            let check = async || guard.check(&policy, &key).await.unwrap();
+            clocked.stands_at(now);
+            while check().await.remaining() > room {}
+            clocked.clock.stands_until_read(now, readings, BACK);
+            assert_eq!(check().await.is_allowed(), room == 1, "{rate}, {readings}, {room}");
+            // By then it is back, at the latest.
+            clocked.stands_at(now - BACK);
+            assert!(!check().await.is_allowed(), "{rate}, {readings}, {room}");
+        }
+    }
+}

@@ -198,6 +198,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
         "the clock of Redis is set back",
         &[
             "faults::clocks::a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out",
+            "faults::clock_steps::a_clock_that_is_set_back_in_the_middle_of_a_check_lets_nothing_be_forgotten",
             "redis_layout::a_clock_of_the_server_that_was_set_back_locks_nobody_out",
         ],
     ),
