@@ -216,6 +216,25 @@ fn a_clock_that_is_set_is_told_from_one_that_is_not() {
 }
 
 #[test]
+fn an_answer_that_either_clock_may_have_given_accuses_nobody() {
+    let second = 1_000 * MILLI;
+    let judged = |read: u64| {
+        let mut taken = burst("log", 8, 0);
+        // The server that was told so slept meanwhile.
+        taken.iter_mut().for_each(|asked| asked.ended = START + read);
+        let again = burst("log", 8, 2_600 * MILLI);
+        judged_by_clock([taken, again].concat(), second, -2_500_000)
+    };
+    assert!(judged(second / 2).found.is_empty());
+    let verdict = judged(2 * second);
+    assert!(verdict.found.is_empty(), "{verdict:?}");
+    assert_eq!((verdict.admitted, verdict.unanswered), (16, 0));
+    let verdict = judged(3 * second);
+    assert!(verdict.found.is_empty(), "{verdict:?}");
+    assert_eq!((verdict.admitted, verdict.unanswered), (8, 8));
+}
+
+#[test]
 fn after_a_clock_was_set_back_a_bucket_is_locked_for_one_window_since_it_was_looked_at() {
     let history = |denials: &[u64]| {
         let denials = denials.iter().map(|at| denied("log", *at)).collect();

@@ -47,8 +47,13 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- By key, in how many milliseconds it is to go. That is the last that is done to a key: to most servers it stays as late as
+-- it was when the script began. If the clock is set back just then, a key that is to go by the new time is over by the old
+-- one, and gone when it is touched again.
+local expiries = {}
+
 local function expire_after(key, micros)
-  redis.call('PEXPIRE', key, whole(math.ceil(micros / 1000) + MARGIN_MS))
+  expiries[key] = whole(math.ceil(micros / 1000) + MARGIN_MS)
 end
 
 -- The reply of a command, or nil if the key is of another kind.

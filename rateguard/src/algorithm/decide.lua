@@ -111,5 +111,10 @@ for _, charge in ipairs(charges) do
   reply[#reply + 1] = remaining
   reply[#reply + 1] = reset
   reply[#reply + 1] = wait
+
+  local key, lasts = charge.key, expiries[charge.key]
+  if lasts then
+    redis.call('PEXPIRE', key, lasts)
+  end
 end
 return reply

@@ -17,17 +17,22 @@ const WINDOW: Duration = Duration::from_secs(1);
 const HOUR: i64 = 3_600;
 
 /// A server whose clock is ours to set.
-struct Clocked {
-    server: RedisServer,
-    clock: Clock,
+pub(super) struct Clocked {
+    pub(super) server: RedisServer,
+    pub(super) clock: Clock,
 }
 
 impl Clocked {
     /// `None` where there is no compiler for it, or the server does not look at it.
     fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// With further command-line arguments.
+    pub(super) fn start_with(args: &[&str]) -> Option<Self> {
         let clock = Clock::new()?;
         let place = Place { within: clock.within(), ..Place::usual() };
-        let this = Self { server: RedisServer::start_in(place, &[]), clock };
+        let this = Self { server: RedisServer::start_in(place, args), clock };
         this.clock.is_ahead_by(10 * HOUR);
         let start = Instant::now();
         // Some servers look at the clock only now and then.
@@ -55,7 +60,7 @@ impl Clocked {
         });
     }
 
-    fn stands_at(&self, time: Duration) {
+    pub(super) fn stands_at(&self, time: Duration) {
         self.clock.stands_at(time);
         eventually("the server sees its clock", || (self.now() == time).then_some(()));
     }

@@ -4,6 +4,7 @@
 mod away;
 mod callers;
 mod checks;
+mod clock_steps;
 mod clocks;
 mod hung;
 mod network;
@@ -197,6 +198,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
         "the clock of Redis is set back",
         &[
             "faults::clocks::a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out",
+            "faults::clock_steps::a_clock_that_is_set_back_in_the_middle_of_a_check_lets_nothing_be_forgotten",
             "redis_layout::a_clock_of_the_server_that_was_set_back_locks_nobody_out",
         ],
     ),
@@ -204,6 +206,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
         "it is set forward",
         &[
             "faults::clocks::a_server_clock_that_was_set_forward_admits_one_more_limit_at_the_most",
+            "faults::clock_steps::however_the_clock_is_set_no_more_is_admitted_between_two_steps_forward_than_the_limit",
             "faults::strange::a_server_whose_clock_was_set_forward_is_asked_once_more",
             "faults::strange::a_server_that_finds_everything_late_is_asked_no_third_time",
         ],

@@ -1,5 +1,5 @@
-// The time of day as a test wants it. The file RATEGUARD_SHIM has two numbers of 64 bits: by how many microseconds the
-// clock is ahead, and at which microsecond it stands still, or 0.
+// The time of day as a test wants it. The file RATEGUARD_SHIM has three numbers of 64 bits: by how many microseconds the
+// clock is ahead, at which microsecond it stands still, or 0, and how often it is read there before it is ahead of that.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,12 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static const int64_t *wishes(void) {
-  static const int64_t *mapped;
+static volatile int64_t *wishes(void) {
+  static volatile int64_t *mapped;
   if (!mapped) {
     const char *path = getenv("RATEGUARD_SHIM");
-    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *memory = file < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+    int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    void *memory = file < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (file >= 0) {
       close(file);
     }
@@ -31,11 +31,15 @@ static int64_t nanoseconds(void) {
   struct timespec real;
   syscall(SYS_clock_gettime, CLOCK_REALTIME, &real);
   int64_t now = real.tv_sec * INT64_C(1000000000) + real.tv_nsec;
-  const volatile int64_t *wish = wishes();
+  volatile int64_t *wish = wishes();
   if (!wish) {
     return now;
   }
-  return wish[1] ? wish[1] * 1000 : now + wish[0] * 1000;
+  if (wish[1] && wish[2] > 0) {
+    wish[2]--;
+    return wish[1] * 1000;
+  }
+  return (wish[1] ? wish[1] * 1000 : now) + wish[0] * 1000;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {

@@ -38,12 +38,17 @@ impl Clock {
 
     /// It is ahead of the machine's by so much, or behind it if that is below 0.
     pub fn is_ahead_by(&self, seconds: i64) {
-        self.0.wish([seconds * 1_000_000, 0]);
+        self.0.wish([seconds * 1_000_000, 0, 0]);
     }
 
     /// It stands still at this time since 1970.
     pub fn stands_at(&self, time: Duration) {
-        self.0.wish([0, i64::try_from(time.as_micros()).unwrap()]);
+        self.0.wish([0, micros(time), 0]);
+    }
+
+    /// It stands still at this time until it has been read so often, and then so much earlier.
+    pub fn stands_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
+        self.0.wish([-micros(earlier), micros(time), readings]);
     }
 }
 
@@ -93,10 +98,14 @@ impl Shim {
         ]
     }
 
-    fn wish(&self, wish: [i64; 2]) {
+    fn wish<const COUNT: usize>(&self, wish: [i64; COUNT]) {
         let wishes = OpenOptions::new().write(true).open(&self.wishes).unwrap();
         wishes.write_all_at(wish.map(i64::to_ne_bytes).as_flattened(), 0).unwrap();
     }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap()
 }
 
 fn compile(name: &str, source: &str) -> Option<PathBuf> {

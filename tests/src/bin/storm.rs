@@ -1,16 +1,17 @@
 //! Lets a storm rage over four servers and their Redis: `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B]`.
 //!
-//! It says what came of it, and fails if anything of that must not be. The same seed has the same faults in the same order;
-//! what they meet is a matter of time.
+//! It says what came of it, and fails if anything of that must not be; then it keeps what the servers and Redis have written
+//! down, and when which fault came. The same seed has the same faults in the same order; what they meet is a matter of time.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 use std::{
     env,
     error::Error,
+    fmt::Write,
     fs,
     hash::{BuildHasher, Hasher, RandomState},
-    path::PathBuf,
+    path::Path,
     process::{self, ExitCode},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -52,35 +53,43 @@ struct Wanted {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let wanted = wanted(env::args().skip(1))?;
     println!("seed {}", wanted.seed);
-    let folder = Folder::new()?;
-    let report = rage(&wanted, &folder)?;
+    let folder = env::temp_dir().join(format!("rateguard-storm-{}", process::id()));
+    fs::create_dir_all(&folder)?;
+    let report = rage(&wanted, &folder).inspect_err(|_| kept(&folder))?;
     print!("{report}");
     let complaints = report.complaints();
     for complaint in &complaints {
         eprintln!("{complaint}");
     }
     if complaints.is_empty() {
+        fs::remove_dir_all(&folder)?;
         return Ok(ExitCode::SUCCESS);
     }
+    kept(&folder);
     eprintln!("the same faults again: --seed {}", wanted.seed);
     Ok(ExitCode::FAILURE)
 }
 
-fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
+/// Says where to look for what was written down.
+fn kept(folder: &Path) {
+    eprintln!("the histories, the schedule and what Redis kept are in {}", folder.display());
+}
+
+fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
     let sets_clocks = wanted.faults.iter().any(|fault| fault.is_of_the_clock());
-    let clock = if sets_clocks { Clock::compile(&folder.0)? } else { None };
+    let clock = if sets_clocks { Clock::compile(folder)? } else { None };
     let mut faults = wanted.faults.clone();
     if sets_clocks && clock.is_none() {
         println!("no C compiler here, so no clock is set");
         faults.retain(|fault| !fault.is_of_the_clock());
     }
-    let redis = RedisProcess::start(&folder.0, clock)?;
+    let redis = RedisProcess::start(folder, clock)?;
     // Half of the servers ask Redis themselves, the others by a way that may be bad.
     let proxies = [Proxy::start(redis.port())?, Proxy::start(redis.port())?];
     let ports = [redis.port(), redis.port(), proxies[0].port(), proxies[1].port()];
     let program = env::current_exe()?.with_file_name("storm_server");
     let start = |(server, mode): (usize, &&str)| {
-        let history = folder.0.join(format!("history-{server}"));
+        let history = folder.join(format!("history-{server}"));
         Site::start(&program, ports[server], mode, DEADLINE, history)
     };
     let sites: Vec<Site> = MODES.iter().enumerate().map(start).collect::<Result<_, _>>()?;
@@ -90,7 +99,8 @@ fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
     let stop = AtomicBool::new(false);
     // When the faults of which step were over.
     let mut ends = Vec::new();
-    thread::scope(|scope| -> Result<(), Box<dyn Error>> {
+    let mut schedule = format!("seed {}\n", wanted.seed);
+    let raged = thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         let asking: Vec<_> = (0..CONNECTIONS * sites.len() as u64)
             .map(|number| {
                 let (stop, port) = (&stop, sites[number as usize % sites.len()].port());
@@ -105,8 +115,10 @@ fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
                 if start.elapsed() >= wanted.lasts {
                     break;
                 }
+                writeln!(schedule, "{} begins {}", now(), step.words())?;
                 world.suffer(&step)?;
                 ends.push((step.words(), now()));
+                writeln!(schedule, "{} ends {}", now(), step.words())?;
                 if until_answered(&sites).is_err() {
                     report.lost.push(step.words());
                 }
@@ -125,7 +137,10 @@ fn rage(wanted: &Wanted, folder: &Folder) -> Result<Report, Box<dyn Error>> {
             report.answers.add(asking.join().map_err(|_| "a client has panicked")?);
         }
         raged
-    })?;
+    });
+    writeln!(schedule, "{:#?}", world.happened)?;
+    fs::write(folder.join("schedule"), schedule)?;
+    raged?;
 
     let mut histories = Vec::new();
     for (site, mode) in sites.into_iter().zip(MODES) {
@@ -201,21 +216,4 @@ fn fault(word: &str) -> Result<Fault, String> {
         let legal = Fault::ALL.map(|(word, _)| word).join(", ");
         format!("there is no fault \"{word}\"; the faults are: {legal}")
     })
-}
-
-/// A folder that goes when this does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> std::io::Result<Self> {
-        let folder = env::temp_dir().join(format!("rateguard-storm-{}", process::id()));
-        fs::create_dir_all(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -65,7 +65,8 @@ pub struct Setting {
 }
 
 /// The time of the store in an answer, as a clock tells it that was never set. If it was set while the answer was waited for,
-/// either may be it: the one that is nearer to when it was waited for.
+/// either may be it: the one that is nearer to when it was waited for. If that was so long that both are within it, nobody
+/// knows when the answer was given, and it is taken for none.
 pub fn correct(asked: &mut Asked, settings: &[Setting]) {
     let Some(said) = &mut asked.said else { return };
     let since = settings.partition_point(|setting| setting.at <= asked.began);
@@ -73,8 +74,11 @@ pub fn correct(asked: &mut Asked, settings: &[Setting]) {
     let before = since.checked_sub(1).map_or(0, |place| settings[place].ahead);
     let ahead = settings[since..until].iter().map(|setting| setting.ahead).chain([before]);
     let off = |at: u64| asked.began.saturating_sub(at) + at.saturating_sub(asked.ended);
-    let corrected = ahead.map(|ahead| said.at.saturating_add_signed(-ahead));
-    if let Some(at) = corrected.min_by_key(|at| off(*at)) {
-        said.at = at;
+    let mut times: Vec<u64> = ahead.map(|ahead| said.at.saturating_add_signed(-ahead)).collect();
+    times.sort_by_key(|at| off(*at));
+    match times[..] {
+        [_, next, ..] if off(next) == 0 => asked.said = None,
+        [nearest, ..] => said.at = nearest,
+        [] => {}
     }
 }
