@@ -46,7 +46,7 @@ impl Clocked {
         Some(this)
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         let (seconds, micros): (u64, u64) = run(&mut self.server.client(), "TIME");
         Duration::from_secs(seconds) + Duration::from_micros(micros)
     }
@@ -60,7 +60,7 @@ impl Clocked {
         });
     }
 
-    pub(super) fn stands_at(&self, time: Duration) {
+    fn stands_at(&self, time: Duration) {
         self.clock.stands_at(time);
         eventually("the server sees its clock", || (self.now() == time).then_some(()));
     }
