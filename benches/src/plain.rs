@@ -1,0 +1,76 @@
+//! The plain port of a sliding window to Rust: a script on a sorted set, and a connection of a pool for each check.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::{Config, Pool, PoolConfig, Runtime};
+use redis::{Script, aio::ConnectionLike};
+
+use crate::{Outcome, POOL_SIZE};
+
+/// A limit that is kept so.
+#[derive(Clone)]
+pub struct Plain {
+    script: Arc<Script>,
+    limit: u32,
+    window: Duration,
+    next: Arc<AtomicU64>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided {
+    /// Whether it is admitted.
+    pub is_allowed: bool,
+    /// How many more are.
+    pub remaining: u64,
+    /// Seconds until there is more, rounded up.
+    pub reset_after: u64,
+}
+
+impl Plain {
+    /// At most so many in a window so long.
+    #[must_use]
+    pub fn new((limit, window): (u32, Duration)) -> Self {
+        let script = Arc::new(Script::new(include_str!("plain.lua")));
+        Self { script, limit, window, next: Arc::default() }
+    }
+
+    /// Decides on one request.
+    ///
+    /// # Errors
+    ///
+    /// What Redis says.
+    pub async fn check(
+        &self,
+        connection: &mut impl ConnectionLike,
+        key: &str,
+    ) -> redis::RedisResult<Decided> {
+        let (admitted, remaining, micros): (u8, u64, u64) = self
+            .script
+            .key(key)
+            .arg(self.limit)
+            .arg(self.window.as_micros() as u64)
+            .arg(self.next.fetch_add(1, Relaxed))
+            .invoke_async(connection)
+            .await?;
+        let reset_after = micros.div_ceil(1_000_000);
+        Ok(Decided { is_allowed: admitted == 1, remaining, reset_after })
+    }
+}
+
+/// A pool as it is usually made.
+///
+/// # Errors
+///
+/// If the URL is none.
+pub fn pool(url: &str) -> Outcome<Pool> {
+    let mut config = Config::from_url(url);
+    config.pool = Some(PoolConfig::new(POOL_SIZE));
+    Ok(config.create_pool(Some(Runtime::Tokio1))?)
+}
