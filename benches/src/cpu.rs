@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::Command,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -31,12 +32,18 @@ pub fn used(process: &str) -> Outcome<Duration> {
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = thread::available_parallelism().map_or(0, usize::from);
     let model = model.map_or("unknown", |(_, model)| model);
     let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let busy = busy.split(' ').next().unwrap_or("unknown");
     let rust = version("rustc");
-    format!("{cores} cores, {model}; {rust}; load at the start {busy}")
+    format!("{} cores, {model}; {rust}; load at the start {busy}", cores())
+}
+
+/// How many cores this process may use, before it has kept itself to one of them.
+#[must_use]
+pub fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// What a program says that it is.

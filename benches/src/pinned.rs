@@ -1,9 +1,8 @@
 //! Cores of their own for what is measured and for what it works with.
 
-use std::{
-    process::{self, Command, Stdio},
-    thread,
-};
+use std::process::{self, Command, Stdio};
+
+use crate::cpu::cores;
 
 /// A program that will run on this core alone, if the machine has two of them and `taskset`.
 #[must_use]
@@ -22,15 +21,11 @@ pub fn this_process(core: usize) -> &'static str {
     let (core, id) = (core.to_string(), process::id().to_string());
     let mut taskset = Command::new("taskset");
     taskset.args(["--cpu-list", "--pid", &core, &id]).stdout(Stdio::null());
-    if is_possible() && taskset.status().is_ok_and(|status| status.success()) {
-        "each on a core of its own"
-    } else {
-        "NOT on cores of their own"
-    }
+    let is_pinned = is_possible() && taskset.status().is_ok_and(|status| status.success());
+    if is_pinned { "each on a core of its own" } else { "NOT on cores of their own" }
 }
 
 fn is_possible() -> bool {
     let is_there = || Command::new("taskset").arg("--version").stdout(Stdio::null()).status();
-    thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
-        && is_there().is_ok_and(|status| status.success())
+    cores() > 1 && is_there().is_ok_and(|status| status.success())
 }
