@@ -1,6 +1,7 @@
 //! The plain port of a sliding window to Rust: a script on a sorted set, and a connection of a pool for each check.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,6 +20,8 @@ pub struct Plain {
     script: Arc<Script>,
     limit: u32,
     window: Duration,
+    /// What the requests of no other process are called.
+    process: u64,
     next: Arc<AtomicU64>,
 }
 
@@ -38,7 +41,8 @@ impl Plain {
     #[must_use]
     pub fn new((limit, window): (u32, Duration)) -> Self {
         let script = Arc::new(Script::new(include_str!("plain.lua")));
-        Self { script, limit, window, next: Arc::default() }
+        let process = RandomState::new().hash_one("process");
+        Self { script, limit, window, process, next: Arc::default() }
     }
 
     /// Decides on one request.
@@ -56,7 +60,7 @@ impl Plain {
             .key(key)
             .arg(self.limit)
             .arg(self.window.as_micros() as u64)
-            .arg(self.next.fetch_add(1, Relaxed))
+            .arg(format!("{:016x}-{:x}", self.process, self.next.fetch_add(1, Relaxed)))
             .invoke_async(connection)
             .await?;
         let reset_after = micros.div_ceil(1_000_000);
