@@ -7,7 +7,7 @@ use rateguard::{Key, Policy, Quota, RateGuard};
 use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
 
 use crate::{
-    Outcome,
+    Outcome, PATIENCE,
     plain::{self, Plain},
 };
 
@@ -63,8 +63,7 @@ impl Asker {
     pub async fn open(way: Way, url: &str, limit: (u32, Duration)) -> Outcome<Rc<Self>> {
         Ok(Rc::new(match way {
             Way::RateGuard => {
-                // A slow machine is no failure here.
-                let guard = RateGuard::redis(url).deadline(Duration::from_secs(5)).build()?;
+                let guard = RateGuard::redis(url).deadline(PATIENCE).build()?;
                 Self::RateGuard(guard, Policy::new("bench", Quota::new(limit.0, limit.1)?)?)
             }
             Way::Pool => Self::Pool(plain::pool(url)?, Plain::new(limit)),
@@ -104,7 +103,7 @@ impl Asker {
 }
 
 async fn connect(url: &str) -> Outcome<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     let client = Client::open(url)?;
     Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }

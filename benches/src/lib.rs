@@ -21,6 +21,9 @@ pub const MEASURED_CORE: usize = 0;
 /// Which core runs what it works with.
 pub const OTHER_CORE: usize = 1;
 
+/// How long whoever asks Redis waits for it: a busy machine is no failure here.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How many connections the usual pool has, and the plain port's.
 pub const POOL_SIZE: usize = 16;
 

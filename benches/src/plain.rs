@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::{Config, Pool, PoolConfig, Runtime};
-use redis::{Script, aio::ConnectionLike};
+use deadpool_redis::{Manager, Pool, Runtime};
+use redis::{AsyncConnectionConfig, Script, aio::ConnectionLike};
 
-use crate::{Outcome, POOL_SIZE};
+use crate::{Outcome, PATIENCE, POOL_SIZE};
 
 /// A limit that is kept so.
 #[derive(Clone)]
@@ -68,13 +68,13 @@ impl Plain {
     }
 }
 
-/// A pool as it is usually made.
+/// A pool as it is usually made, but for its patience.
 ///
 /// # Errors
 ///
 /// If the URL is none.
 pub fn pool(url: &str) -> Outcome<Pool> {
-    let mut config = Config::from_url(url);
-    config.pool = Some(PoolConfig::new(POOL_SIZE));
-    Ok(config.create_pool(Some(Runtime::Tokio1))?)
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let manager = Manager::new_with_config(url, config)?;
+    Ok(Pool::builder(manager).max_size(POOL_SIZE).runtime(Runtime::Tokio1).build()?)
 }

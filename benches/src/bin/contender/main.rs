@@ -13,7 +13,7 @@ use std::{env, time::Duration};
 use actix_extensible_rate_limit::backend::memory::InMemoryBackend;
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
 use rateguard::{OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
-use rateguard_benches::{GENEROUS, GENEROUS_TO_MANY, Outcome, STRICT, contenders::Asked};
+use rateguard_benches::{GENEROUS, GENEROUS_TO_MANY, Outcome, PATIENCE, STRICT, contenders::Asked};
 
 use self::plain_port::PlainPort;
 
@@ -88,7 +88,7 @@ async fn main() -> Outcome {
 
 fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> Outcome<RateLimit> {
     // Where nothing was decided the answer is 503, and the measurement fails.
-    let guard = guard.on_error(OnError::Closed).build()?;
+    let guard = guard.on_error(OnError::Closed).deadline(PATIENCE).build()?;
     Ok(RateLimit::new(&guard, Quota::new(limit, window)?).by(key::header(KEY)))
 }
 
