@@ -1,0 +1,50 @@
+//! actix-extensible-rate-limit with its headers, and actix-limitation, which has none. Their windows are whole seconds.
+
+use std::time::Duration;
+
+use actix_extensible_rate_limit::{
+    RateLimiter,
+    backend::{
+        Backend, SimpleInput, SimpleInputFunctionBuilder, SimpleInputFuture, SimpleOutput,
+        redis::RedisBackend,
+    },
+};
+use actix_limitation::Limiter;
+use actix_web::{dev::ServiceRequest, error::ErrorBadRequest};
+use extensible_redis::{Client, aio::ConnectionManager};
+use rateguard_benches::{Outcome, contenders::Asked};
+
+use super::key_of;
+
+/// How many in how long; what it costs to count does not depend on it.
+fn limit(asked: Asked) -> (u32, Duration) {
+    match asked {
+        Asked::Denied => (1, Duration::from_secs(3600)),
+        Asked::OneKey | Asked::ManyKeys => (1_000_000_000, Duration::from_secs(60)),
+    }
+}
+
+pub(crate) async fn extensible_on_redis(url: &str) -> Outcome<RedisBackend> {
+    let manager = ConnectionManager::new(Client::open(url)?).await?;
+    Ok(RedisBackend::builder(manager).build())
+}
+
+pub(crate) fn extensible<B>(
+    backend: B,
+    asked: Asked,
+) -> RateLimiter<B, SimpleOutput, impl Fn(&ServiceRequest) -> SimpleInputFuture + 'static>
+where
+    B: Backend<SimpleInput, Output = SimpleOutput> + 'static,
+{
+    let (limit, window) = limit(asked);
+    let input = SimpleInputFunctionBuilder::new(window, limit.into())
+        .custom_fn(|request| key_of(request).ok_or_else(|| ErrorBadRequest("no key")))
+        .build();
+    RateLimiter::builder(backend, input).add_headers().build()
+}
+
+pub(crate) fn limitation(url: &str, asked: Asked) -> Outcome<Limiter> {
+    let (limit, window) = limit(asked);
+    let mut builder = Limiter::builder(url);
+    Ok(builder.key_by(key_of).limit(limit as usize).period(window).build()?)
+}
