@@ -93,6 +93,15 @@ impl Load {
 async fn when_the_primary_dies_the_next_one_decides_and_knows_what_was_counted() {
     let mut servers = Sentinels::start();
     let guard = RateGuard::redis(servers.url()).prefix("dies").deadline(DEADLINE).build().unwrap();
+    eventually("a connection", || guard.health().is_good().then_some(()));
+    let patient =
+        RateGuard::redis(servers.url()).prefix("dies").deadline(PATIENCE).build().unwrap();
+    for _ in 0..100 {
+        patient.check(&policy(), &Key::global()).await.unwrap();
+    }
+    let wait = redis::cmd("WAIT").arg(1).arg(0).query(&mut servers.primary.client());
+    assert_eq!(wait, Ok(1), "the replica has heard of them");
+
     let load = Load::start(&guard);
     load.goes_on();
     servers.primary.kill();

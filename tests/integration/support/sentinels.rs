@@ -44,6 +44,11 @@ impl Sentinels {
 
     /// Waits until there could be a failover.
     pub fn until_all_know_all(&self) {
+        eventually("the replica has what the primary has", || {
+            let info: String =
+                redis::cmd("INFO").arg("replication").query(&mut self.replica.client()).unwrap();
+            info.contains("master_link_status:up").then_some(())
+        });
         for sentinel in &self.sentinels {
             eventually("the sentinel knows all", || {
                 let mut client = sentinel.client();
