@@ -3,14 +3,19 @@
 //! It has a runtime of its own. So no request ever connects, a worker that blocks does not stall the others' checks, and a
 //! guard works from whatever runtime uses it.
 
-use std::{io, sync::mpsc, thread};
+use std::{
+    io,
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+};
 
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
 /// A thread with a runtime. When it is dropped, the thread ends, and all that it does.
 pub(super) struct Home {
     handle: Handle,
-    _end: oneshot::Sender<()>,
+    /// Until it is closed.
+    end: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Home {
@@ -28,7 +33,13 @@ impl Home {
         })?;
         // The thread says it as its first thing; if it cannot, it is gone.
         let handle = starts.recv().map_err(io::Error::other)??;
-        Ok(Self { handle, _end: end })
+        Ok(Self { handle, end: Mutex::new(Some(end)) })
+    }
+
+    /// Ends the thread now.
+    pub(super) fn close(&self) {
+        // One assignment cannot be left half done.
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn handle(&self) -> &Handle {

@@ -11,10 +11,7 @@ mod server;
 mod source;
 mod url;
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 pub(crate) use self::server::Server;
 pub use self::url::RedisUrlError;
@@ -36,8 +33,7 @@ pub(crate) struct RedisStore {
     script: Decide,
     names: CallNames,
     deadline: Duration,
-    /// Until it is closed.
-    home: Mutex<Option<Home>>,
+    home: Home,
 }
 
 impl RedisStore {
@@ -49,7 +45,7 @@ impl RedisStore {
     ) -> Result<Self, BuildError> {
         let home = Home::start("rateguard-redis").map_err(BuildError::Thread)?;
         let route = server.route(deadline, home.handle())?;
-        let (script, names, home) = (Decide::new(), CallNames::new(), Mutex::new(Some(home)));
+        let (script, names) = (Decide::new(), CallNames::new());
         Ok(Self { prefix, route, script, names, deadline, home })
     }
 
@@ -112,7 +108,6 @@ impl Store for RedisStore {
     }
 
     fn close(&self) {
-        // One assignment cannot be left half done.
-        self.home.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.home.close();
     }
 }

@@ -1,9 +1,6 @@
 //! The way from a check to the thread of the connections, and back.
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
 use hyper::body::Bytes;
 use tokio::sync::{
@@ -23,8 +20,7 @@ use crate::store::home::{Home, Task};
 pub(super) struct Client {
     events: UnboundedSender<Event>,
     health: watch::Receiver<Option<StoreError>>,
-    /// Until it is closed.
-    home: Mutex<Option<Home>>,
+    home: Home,
     _pool: Task,
 }
 
@@ -36,7 +32,7 @@ impl Client {
         let pool = Pool::new(server, events.clone(), health);
         let home = Home::start("rateguard-upstash")?;
         let pool = Task::spawn(home.handle(), pool.keep(happening));
-        Ok(Self { events, health: seen, home: Mutex::new(Some(home)), _pool: pool })
+        Ok(Self { events, health: seen, home, _pool: pool })
     }
 
     /// The answer to a command. Whoever drops this takes the command back, as far as that is possible.
@@ -49,8 +45,7 @@ impl Client {
 
     /// Ends the thread and the connections.
     pub(super) fn close(&self) {
-        // One assignment cannot be left half done.
-        self.home.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.home.close();
     }
 
     /// Whether there is a connection, or will be in a moment.
