@@ -143,7 +143,9 @@ impl Bucket {
 fn taking(now: u64, decision: &Decision) -> Taking {
     // To the nearest.
     let free = (decision.reset_after().as_micros() as u64 + TICK / 2) / TICK * TICK;
-    Taking { at: now, units: 1, free_at: now + free, given_back: Vec::new() }
+    // A clock that is some microseconds off was just before the end of a window still, not at it.
+    let at = if free == 0 { now - 1 } else { now };
+    Taking { at, units: 1, free_at: now + free, given_back: Vec::new() }
 }
 
 #[tokio::test]

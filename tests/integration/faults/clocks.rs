@@ -60,9 +60,15 @@ impl Clocked {
         });
     }
 
-    fn stands_at(&self, time: Duration) {
+    /// Whether it stands still there: some servers add what another clock says.
+    fn stands_still_at(&self, time: Duration) -> bool {
         self.clock.stands_at(time);
-        eventually("the server sees its clock", || (self.now() == time).then_some(()));
+        let start = Instant::now();
+        let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_there| {
+            // Some look at the clock only now and then.
+            !is_there && start.elapsed() < Duration::from_secs(5)
+        });
+        readings.by_ref().take(100).all(|is_there| is_there)
     }
 }
 
@@ -168,7 +174,10 @@ fn clients_whose_clocks_differ_are_one_limit() {
 async fn a_hundred_thousand_checks_of_one_microsecond_are_so_many() {
     const CHECKS: u32 = 100_000;
     let Some(clocked) = Clocked::start() else { return };
-    clocked.stands_at(Duration::from_secs(1_800_000_000));
+    if !clocked.stands_still_at(Duration::from_secs(1_800_000_000)) {
+        skipped("the clock of this server does not stand still");
+        return;
+    }
     let policy = Policy::new("p", format!("{CHECKS}/day")).unwrap();
     // As two processes with a name each.
     let guards = [clocked.server.guard("same"), clocked.server.guard("same")];
@@ -190,8 +199,6 @@ async fn a_hundred_thousand_checks_of_one_microsecond_are_so_many() {
     let mut client = clocked.server.client();
     let names: Vec<String> = run(&mut client, "KEYS same:*");
     assert_eq!(run::<u32>(&mut client, &format!("ZCARD {}", names[0])), CHECKS);
-    // Valkey adds what its other clock says, now and then.
     let then = 1_800_000_000_000_000_u64;
-    let of_then: u32 = run(&mut client, &format!("ZCOUNT {} {then} {then}", names[0]));
-    assert!(of_then > CHECKS / 2, "{of_then}");
+    assert_eq!(run::<u32>(&mut client, &format!("ZCOUNT {} {then} {then}", names[0])), CHECKS);
 }

@@ -210,15 +210,16 @@ fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
         .expect("a Redis server is installed; `scripts/test` sees to that");
     let up = eventually("redis-server answers", || match child.try_wait().unwrap() {
         Some(_exited) => Some(false),
-        None => answers(&place.host, port).then_some(true),
+        None => answers(&place.host, port, child.id()).then_some(true),
     });
     up.then_some(child)
 }
 
-fn answers(host: &str, port: u16) -> bool {
+/// Whether it is this process that answers there, not one that was quicker to take the port.
+fn answers(host: &str, port: u16, process: u32) -> bool {
     let Ok(mut connection) = connect(host, port) else { return false };
-    match redis::cmd("PING").query::<String>(&mut connection) {
-        Ok(_) => true,
+    match redis::cmd("INFO").arg("server").query::<String>(&mut connection) {
+        Ok(about) => about.lines().any(|line| line == format!("process_id:{process}")),
         // It asks for a password, or has to read its data first, so it is there.
         Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
