@@ -43,6 +43,8 @@ pub use policy::{Policy, PolicyError};
 pub use standing::Standing;
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+pub use store::redis_log::RedisLog;
 #[cfg(any(feature = "tls", feature = "upstash"))]
 pub use store::tls::RedisTls;
 #[cfg(feature = "upstash")]

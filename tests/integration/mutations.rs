@@ -13,24 +13,37 @@ use crate::{
         lua::{SOURCE, Script, with},
         redis_server::RedisServer,
     },
-    traces::difference,
+    traces::{Logs, difference},
 };
 
 /// That the traces find this mistake.
 #[track_caller]
 fn found_by_traces(what: &str, by: &str) {
+    found_with(Logs::Packed, what, by);
+}
+
+/// That the traces find it if the logs are sorted sets.
+#[track_caller]
+fn found_in_sorted_sets(what: &str, by: &str) {
+    found_with(Logs::Sorted, what, by);
+}
+
+#[track_caller]
+fn found_with(logs: Logs, what: &str, by: &str) {
     let source = with(SOURCE, what, by);
     // Or it would fail for nothing.
     let server = RedisServer::start();
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("it is Lua");
-    assert!(difference(&source).is_some(), "nobody notices it");
+    assert!(difference(&source, logs).is_some(), "nobody notices it");
 }
 
 /// That the lifetimes of keys are wrong with this mistake.
 #[track_caller]
 fn found_by_lifetimes(what: &str, by: &str) {
-    let wrong = wrong_lifetime(&with(SOURCE, what, by));
+    let source = with(SOURCE, what, by);
+    let wrong =
+        wrong_lifetime(&source, Logs::Packed).or_else(|| wrong_lifetime(&source, Logs::Sorted));
     assert!(wrong.is_some(), "nobody notices it");
 }
 
@@ -60,7 +73,7 @@ const QUOTAS: [&str; 4] =
     ["4/hour", "4/hour sliding_window_counter", "4/hour fixed_window", "4/hour token_bucket"];
 
 /// A key that does not live for as long as what it counts and about a second longer, after any operation.
-fn wrong_lifetime(source: &str) -> Option<String> {
+fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
     let server = RedisServer::start();
     let mut client = server.client();
     let mut ttl = server.client();
@@ -72,6 +85,9 @@ fn wrong_lifetime(source: &str) -> Option<String> {
             let bucket = Bucket::new("lives", 0, &key);
             let prefix = format!("case-{case}");
             let mut script = Script::new(&mut client, source, prefix.clone());
+            if logs == Logs::Sorted {
+                script = script.with_sorted_sets();
+            }
             let [before, after]: [Quota; 2] = [before, after].map(|it| it.parse().unwrap());
             // A shorter window first: the key must come to live longer.
             let short = Quota::new(4, Duration::from_secs(60)).unwrap();
@@ -110,7 +126,9 @@ fn wrong_lifetime(source: &str) -> Option<String> {
 
 #[test]
 fn keys_live_as_long_as_what_they_count_after_every_change() {
-    assert_eq!(wrong_lifetime(SOURCE), None);
+    for logs in [Logs::Packed, Logs::Sorted] {
+        assert_eq!(wrong_lifetime(SOURCE, logs), None);
+    }
 }
 
 macro_rules! mistakes {
@@ -125,55 +143,83 @@ macro_rules! mistakes {
 mistakes! {
     // What is common to all.
     all_or_nothing_that_takes_some:
-        found_by_traces("local adds = admitted and charge.cost > 0", "local adds = until_room(charge) == 0 and charge.cost > 0");
+        found_by_traces("local adds = admitted > 0 and quota.cost > 0", "local adds = until_room(bucket, quota) == 0 and quota.cost > 0");
     only_the_last_quota_decides:
-        found_by_traces("admitted = charge.wait == 0 and admitted", "admitted = charge.wait == 0");
+        found_by_traces("if bucket.wait ~= 0 then", "admitted = asking\n      if bucket.wait ~= 0 then");
     a_cost_above_the_capacity_waits:
-        found_by_traces("if charge.cost > charge.capacity then", "if charge.cost > charge.capacity + 1 then");
+        found_by_traces("if cost > quota.capacity or", "if cost > quota.capacity + 1 or");
     a_cost_of_the_capacity_is_too_much:
-        found_by_traces("if charge.cost > charge.capacity then", "if charge.cost >= charge.capacity then");
+        found_by_traces("if cost > quota.capacity or", "if cost >= quota.capacity or");
     a_peek_that_takes:
         found_by_traces("if operation == 'check' or operation == 'charge' then", "if operation ~= 'refund' then");
     a_reset_that_forgets_nothing:
-        found_by_traces("if operation == 'reset' then", "if operation == 'never' then");
+        found_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     a_cost_that_is_ignored:
-        found_by_traces("steps.add(state, charge.cost)", "steps.add(state, 1)");
+        found_by_traces("steps.add(bucket, admitted * quota.cost)", "steps.add(bucket, 1)");
     a_change_of_algorithm_that_is_a_refill:
-        found_by_lifetimes("steps.save(state)\n      end", "end");
+        found_by_lifetimes("          steps.save(bucket)\n        end", "        end");
     an_expiry_that_is_lost:
-        found_by_lifetimes("redis.call('PEXPIRE', key,", "local _ = (");
+        found_by_lifetimes("call('PEXPIRE', key,", "local _ = (");
     an_expiry_that_is_too_short:
         found_by_lifetimes("math.ceil(micros / 1000)", "math.ceil(micros / 1000000)");
 
     // sliding_window
-    sliding_window_units_that_are_not_unique:
-        found_by_traces("unit == 1 and name or name .. ':' .. unit", "name");
-    sliding_window_calls_that_are_not_unique:
-        found_by_traces("each_thousand(call, state.added,", "each_thousand('call', state.added,");
-    sliding_window_that_counts_for_a_tick_longer:
-        found_by_traces("local live_from = '(' .. whole(now - window)", "local live_from = whole(now - window)");
-    sliding_window_that_forgets_what_counts:
-        found_by_traces("'-inf', whole(now - window))", "'-inf', whole(now - window + 1))");
-    sliding_window_that_waits_for_one_too_few:
-        found_by_traces("'LIMIT', leaving - 1, 1", "'LIMIT', math.max(0, leaving - 2), 1");
-    sliding_window_with_one_too_many:
-        found_by_traces("if leaving <= 0 then", "if leaving <= 1 then");
-    sliding_window_that_keeps_the_future:
-        found_by_traces("if newest > now then", "if newest < 0 then");
-    sliding_window_that_gives_nothing_back:
-        found_by_traces("try('ZREM', key, unpack(names))", "");
-    sliding_window_without_an_expiry:
+    log_that_counts_for_a_tick_longer:
+        found_by_traces("came_after(bucket, now - window, 1, counted)", "came_after(bucket, now - window - 1, 1, counted)");
+    log_that_counts_what_is_over:
+        found_by_traces("if bucket.newest > now - window then", "if true then");
+    log_that_leaps_over_what_counts:
+        found_by_traces("if time_of(bucket, middle) > time then", "if time_of(bucket, middle) >= time then");
+    log_that_takes_the_oldest_for_live:
+        found_by_traces("if most > least and time_of(bucket, most) > time then", "if most > least then");
+    log_that_waits_for_one_too_few:
+        found_by_traces("bucket.stored - leaving + 1) + bucket.quota.window - now", "math.min(bucket.stored, bucket.stored - leaving + 2)) + bucket.quota.window - now");
+    log_with_one_too_many:
+        found_by_traces("    if leaving <= 0 then\n      return 0\n    end\n    if leaving > bucket.stored then\n      -- The last of them is added now.\n      return bucket.quota.window\n    end\n    return time_of", "    if leaving <= 1 then\n      return 0\n    end\n    if leaving > bucket.stored then\n      return bucket.quota.window\n    end\n    return time_of");
+    log_that_keeps_the_future:
+        found_by_traces("if newest > now then\n      come_now", "if newest < 0 then\n      come_now");
+    log_that_gives_nothing_back:
+        found_by_traces("    if back == 0 then\n      return", "    if true then\n      return");
+    log_that_miscounts_what_it_gave_back:
+        found_by_traces("pack(FORMAT, newest, live - back, 0)", "pack(FORMAT, newest, math.max(1, live - back - 1), 0)");
+    log_that_miscounts_what_it_adds:
+        found_by_traces("string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new", "new");
+    log_that_cuts_off_what_counts:
+        found_by_traces("string.sub(bucket.tail, #bucket.tail - ENTRY * stored + 1)", "string.sub(bucket.tail, #bucket.tail - ENTRY * math.max(0, stored - 1) + 1)");
+    long_log_that_cuts_off_what_counts:
+        found_by_traces("write(bucket, entries(bucket, live, 1)", "write(bucket, entries(bucket, live - 1, 1)");
+    long_log_that_looks_in_the_wrong_place:
+        found_by_traces("bucket.written = added", "");
+    log_that_loses_a_lengthened_key:
+        found_by_lifetimes("if call('PTTL', bucket.key) * 1000 < lasts then", "if call('PTTL', bucket.key) * 1000 > lasts then");
+
+    // sliding_window_sorted_set
+    sorted_units_that_are_not_unique:
+        found_in_sorted_sets("unit == 1 and name or name .. ':' .. unit", "name");
+    sorted_calls_that_are_not_unique:
+        found_in_sorted_sets("each_thousand(name, bucket.added,", "each_thousand('name', bucket.added,");
+    sorted_set_that_counts_for_a_tick_longer:
+        found_in_sorted_sets("bucket.live_from = '(' .. whole(now - bucket.quota.window)", "bucket.live_from = whole(now - bucket.quota.window)");
+    sorted_set_that_forgets_what_counts:
+        found_in_sorted_sets("'-inf', whole(now - window))", "'-inf', whole(now - window + 1))");
+    sorted_set_that_waits_for_one_too_few:
+        found_in_sorted_sets("'LIMIT', leaving - 1, 1", "'LIMIT', math.max(0, leaving - 2), 1");
+    sorted_set_that_keeps_the_future:
+        found_in_sorted_sets("if bucket.newest > now then\n      for", "if bucket.newest < 0 then\n      for");
+    sorted_set_that_gives_nothing_back:
+        found_in_sorted_sets("call('ZREM', bucket.key, unpack(names))", "");
+    sorted_set_without_an_expiry:
         found_by_lifetimes("whole(now - window))\n    expire_after(key, window)", "whole(now - window))");
-    sliding_window_that_loses_a_lengthened_key:
-        found_by_lifetimes("if state.newest > 0 and redis.call('PTTL', key) * 1000 <", "if state.newest > 0 and redis.call('PTTL', key) * 1000 >");
+    sorted_set_that_loses_a_lengthened_key:
+        found_by_lifetimes("if bucket.newest > 0 and call('PTTL', bucket.key) * 1000 <", "if bucket.newest > 0 and call('PTTL', bucket.key) * 1000 >");
 
     // sliding_window_counter
     counter_that_is_a_tick_ahead:
         found_by_traces("math.ceil(state.previous * (state.window - elapsed) / state.window)", "math.ceil(state.previous * (state.window - elapsed - 1) / state.window)");
     counter_that_forgets_the_window_before:
-        found_by_traces("state.previous, state.current = state.current, 0", "state.previous, state.current = 0, 0");
+        found_by_traces("bucket.previous, bucket.current = bucket.current, 0", "bucket.previous, bucket.current = 0, 0");
     counter_that_remembers_too_long:
-        found_by_traces("elseif state.start < start then\n      state.previous", "elseif state.start > start then\n      state.previous");
+        found_by_traces("elseif bucket.start < start then\n      bucket.previous", "elseif bucket.start > start then\n      bucket.previous");
     counter_that_waits_too_long:
         found_by_traces("while elapsed > state.elapsed + 1 and weighted(state, elapsed - 1) <= most do", "elapsed = math.min(elapsed + 1, state.window)\n    while false do");
     counter_that_gives_back_to_the_wrong_window:
@@ -181,35 +227,35 @@ mistakes! {
     counter_that_gives_back_what_a_reset_forgot:
         found_by_traces("or taken_at <= numbers[5] then", "then");
     counter_that_lives_too_short:
-        found_by_lifetimes("expire_after(key, 2 * state.window - state.elapsed)", "expire_after(key, state.window / 8)");
+        found_by_lifetimes("expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)", "expire_after(bucket.key, bucket.window / 8)");
 
     // fixed_window
     fixed_window_that_lasts_a_tick_longer:
-        found_by_traces("if state.start + window <= now then", "if state.start + window < now then");
+        found_by_traces("if bucket.start + bucket.quota.window <= now then", "if bucket.start + bucket.quota.window < now then");
     fixed_window_with_one_too_many:
-        found_by_traces("if capacity - state.count >= units then", "if capacity - state.count >= units - 1 then");
+        found_by_traces("if bucket.quota.capacity - bucket.count >= units then", "if bucket.quota.capacity - bucket.count >= units - 1 then");
     fixed_window_that_never_begins_anew:
-        found_by_traces("    if state.count == 0 then\n      state.start = now\n    end\n", "");
+        found_by_traces("    if bucket.count == 0 then\n      bucket.start = now\n    end\n", "");
     fixed_window_that_gives_back_what_is_over:
         found_by_traces("and numbers[2] > 0 and taken_at >= numbers[1] then", "and numbers[2] > 0 then");
     fixed_window_without_an_expiry:
-        found_by_lifetimes("'count', state.count)\n    expire_after(key, state.start + window - now)", "'count', state.count)");
+        found_by_lifetimes("'count', bucket.count)\n    expire_after(bucket.key, bucket.start + bucket.quota.window - now)", "'count', bucket.count)");
 
     // token_bucket
     bucket_with_one_too_many:
-        found_by_traces("local most = math.max(0, capacity - tokens) * units", "local most = math.max(0, capacity - tokens + 1) * units");
+        found_by_traces("local most = math.max(0, quota.capacity - tokens) * quota.units", "local most = math.max(0, quota.capacity - tokens + 1) * quota.units");
     bucket_that_is_refilled_twice_as_fast:
-        found_by_traces("(now - state.at) * state.refill)", "(now - state.at) * state.refill * 2)");
+        found_by_traces("(now - bucket.at) * bucket.refill)", "(now - bucket.at) * bucket.refill * 2)");
     bucket_that_waits_too_short:
-        found_by_traces("return math.ceil(math.max(0, state.debt - most) / refill)", "return math.floor(math.max(0, state.debt - most) / refill)");
+        found_by_traces("return math.ceil(math.max(0, bucket.debt - most) / quota.refill)", "return math.floor(math.max(0, bucket.debt - most) / quota.refill)");
     bucket_that_gives_back_what_came_back_by_itself:
-        found_by_traces("math.max(0, tokens * units - come_back)", "tokens * units");
+        found_by_traces("math.max(0, tokens * bucket.units - come_back)", "tokens * bucket.units");
     bucket_that_gives_back_too_little:
-        found_by_traces("math.max(0, tokens * units - come_back)", "math.max(0, units - come_back)");
+        found_by_traces("math.max(0, tokens * bucket.units - come_back)", "math.max(0, bucket.units - come_back)");
     bucket_that_gives_back_what_a_reset_forgot:
-        found_by_traces("or taken_at <= state.reset_at then", "then");
+        found_by_traces("or taken_at <= bucket.reset_at then", "then");
     bucket_that_forgets_its_reset_too_soon:
-        found_by_reset("expire_after(key, math.max(state.debt / refill, forgotten))", "expire_after(key, state.debt / refill)");
+        found_by_reset("expire_after(bucket.key, math.max(bucket.debt / refill, forgotten))", "expire_after(bucket.key, bucket.debt / refill)");
     bucket_without_an_expiry:
-        found_by_lifetimes("expire_after(key, math.max(state.debt / refill, forgotten))", "");
+        found_by_lifetimes("expire_after(bucket.key, math.max(bucket.debt / refill, forgotten))", "");
 }

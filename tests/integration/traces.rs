@@ -33,7 +33,7 @@ use crate::{
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
-    let limits = prop_oneof![Just(1), 1_u64..5, 5_u64..40];
+    let limits = prop_oneof![2 => Just(1), 2 => 1_u64..5, 2 => 5_u64..40, 1 => 40_u64..200];
     let windows =
         prop_oneof![Just(1_000), Just(60_000_000), 1_000_u64..1_000_000, Just(31_536_000_000_000)];
     let rule =
@@ -105,13 +105,38 @@ impl Subject for Memory {
     }
 }
 
-impl Subject for Script<'_> {
+/// The script with packed logs.
+struct Packed<'a>(Script<'a>);
+
+impl Subject for Packed<'_> {
+    const KEEPS_WHAT_IS_OVER: bool = false;
+
+    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
+        ask(&mut self.0, operation, charges, now)
+    }
+}
+
+/// The script with logs that are sorted sets.
+struct Sorted<'a>(Script<'a>);
+
+impl Subject for Sorted<'_> {
     const KEEPS_WHAT_IS_OVER: bool = true;
 
     fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
-        let reply = self.call(operation, charges, Some(Duration::from_micros(now)));
-        reply.expect("the script answers")
+        ask(&mut self.0, operation, charges, now)
     }
+}
+
+fn ask(script: &mut Script<'_>, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
+    let reply = script.call(operation, charges, Some(Duration::from_micros(now)));
+    reply.expect("the script answers")
+}
+
+/// How the script keeps its logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logs {
+    Packed,
+    Sorted,
 }
 
 /// The seed of this run: a new one, or that of an earlier run.
@@ -177,6 +202,7 @@ fn memory_keeps_its_promises_when_the_clock_is_set_back() {
 /// Plays traces on the script; the error tells what differs.
 fn on_redis(
     source: &str,
+    logs: Logs,
     config: Config,
     traces: impl Strategy<Value = Vec<Step>>,
 ) -> Result<BTreeMap<&'static str, usize>, String> {
@@ -188,25 +214,36 @@ fn on_redis(
         case.set(case.get() + 1);
         let mut connection = connection.borrow_mut();
         let prefix = format!("case-{}", case.get());
-        play(rules, trace, &mut Script::new(&mut connection, &source, prefix))
+        let script = Script::new(&mut connection, &source, prefix);
+        match logs {
+            Logs::Packed => play(rules, trace, &mut Packed(script)),
+            Logs::Sorted => play(rules, trace, &mut Sorted(script.with_sorted_sets())),
+        }
     })
 }
 
 /// A difference between such a script and the model, if there is one.
-pub fn difference(source: &str) -> Option<String> {
+pub fn difference(source: &str, logs: Logs) -> Option<String> {
     // It is not looked for the smallest.
     let config = Config { max_shrink_iters: 0, ..cases(1_000) };
-    on_redis(source, config.clone(), traces())
-        .and_then(|_| on_redis(source, config, traces_with_clock_steps()))
+    on_redis(source, logs, config.clone(), traces())
+        .and_then(|_| on_redis(source, logs, config, traces_with_clock_steps()))
         .err()
 }
 
 #[test]
 fn the_script_says_what_the_model_says() {
-    assert_steps(on_redis(SOURCE, cases(4_500), traces()), 50_000);
+    assert_steps(on_redis(SOURCE, Logs::Packed, cases(4_500), traces()), 50_000);
+}
+
+#[test]
+fn the_script_with_sorted_sets_says_what_the_model_says() {
+    assert_steps(on_redis(SOURCE, Logs::Sorted, cases(2_000), traces()), 20_000);
 }
 
 #[test]
 fn the_script_says_what_the_model_says_when_the_clock_is_set_back() {
-    assert_steps(on_redis(SOURCE, cases(300), traces_with_clock_steps()), 2_000);
+    for logs in [Logs::Packed, Logs::Sorted] {
+        assert_steps(on_redis(SOURCE, logs, cases(300), traces_with_clock_steps()), 2_000);
+    }
 }

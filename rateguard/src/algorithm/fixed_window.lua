@@ -1,69 +1,69 @@
 -- fixed_window: a counter that starts at the first request and is forgotten a window later. O(1).
 
-function algorithms.fixed_window(charge)
-  local key, window, capacity = charge.key, charge.window, charge.capacity
+function algorithms.fixed_window()
   local fixed_window = {}
 
-  function fixed_window.load()
-    local numbers = read_numbers(key, 'fixed_window', 'start', 'count')
+  function fixed_window.load(bucket)
+    local numbers = read_numbers(bucket.key, 'fixed_window', 'start', 'count')
     if not numbers then
-      return nil
+      return false
     end
-    local state = { start = numbers[1], count = numbers[2] }
-    if state.start > now then
+    bucket.start, bucket.count = numbers[1], numbers[2]
+    if bucket.start > now then
       -- The clock was set back: the window begins now.
-      state.start = now
-      state.changed = true
+      bucket.start = now
+      bucket.changed = true
     end
-    if state.start + window <= now then
-      return fixed_window.empty()
+    if bucket.start + bucket.quota.window <= now then
+      fixed_window.empty(bucket)
     end
-    return state
+    return true
   end
 
-  function fixed_window.empty()
-    return { start = now, count = 0 }
+  function fixed_window.empty(bucket)
+    bucket.start, bucket.count = now, 0
   end
 
-  function fixed_window.used(state)
-    return state.count
+  function fixed_window.used(bucket)
+    return bucket.count
   end
 
-  function fixed_window.until_room(state, units)
-    if capacity - state.count >= units then
+  function fixed_window.until_room(bucket, units)
+    if bucket.quota.capacity - bucket.count >= units then
       return 0
     end
-    return state.start + window - now
+    return bucket.start + bucket.quota.window - now
   end
 
-  function fixed_window.add(state, units)
-    if state.count == 0 then
-      state.start = now
+  function fixed_window.add(bucket, units)
+    if bucket.count == 0 then
+      bucket.start = now
     end
-    state.count = state.count + units
+    bucket.count = bucket.count + units
   end
 
-  function fixed_window.save(state)
-    write_numbers(key, 'fixed_window', 'start', state.start, 'count', state.count)
-    expire_after(key, state.start + window - now)
+  function fixed_window.save(bucket)
+    write_numbers(bucket.key, 'fixed_window', 'start', bucket.start, 'count', bucket.count)
+    expire_after(bucket.key, bucket.start + bucket.quota.window - now)
   end
 
-  function fixed_window.keep(state)
+  function fixed_window.keep(bucket)
     -- The window may have been lengthened, or the clock set back.
-    if state.count > 0 and (state.changed or redis.call('PTTL', key) * 1000 < state.start + window - now) then
-      fixed_window.save(state)
+    local lasts = bucket.start + bucket.quota.window - now
+    if bucket.count > 0 and (bucket.changed or call('PTTL', bucket.key) * 1000 < lasts) then
+      fixed_window.save(bucket)
     end
   end
 
-  function fixed_window.give_back(units, _, taken_at)
-    local numbers = read_numbers(key, 'fixed_window', 'start', 'count')
+  function fixed_window.give_back(bucket, units, _, taken_at)
+    local numbers = read_numbers(bucket.key, 'fixed_window', 'start', 'count')
     if numbers and numbers[2] > 0 and taken_at >= numbers[1] then
-      write_numbers(key, 'fixed_window', 'count', math.max(0, numbers[2] - units))
+      write_numbers(bucket.key, 'fixed_window', 'count', math.max(0, numbers[2] - units))
     end
   end
 
-  function fixed_window.reset()
-    redis.call('DEL', key)
+  function fixed_window.reset(bucket)
+    call('DEL', bucket.key)
   end
 
   return fixed_window

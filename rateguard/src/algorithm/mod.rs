@@ -24,6 +24,7 @@ fn micros(quota: crate::Quota) -> Micros {
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("begin.lua"),
     include_str!("sliding_window.lua"),
+    include_str!("sorted_set.lua"),
     include_str!("sliding_window_counter.lua"),
     include_str!("fixed_window.lua"),
     include_str!("token_bucket.lua"),

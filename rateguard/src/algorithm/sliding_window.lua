@@ -1,104 +1,198 @@
 -- sliding_window: at most `limit` admitted units in any window, exactly.
 --
--- The log is a sorted set: one member for each admitted unit, its score the server's time in microseconds. Its name is
--- that of the call, and of the further units of a call `call:2` and so on.
--- A unit at t counts during [t, t + window).
--- Costs O(log n) for n live members for each unit, plus O(log n) for each member that has expired or, after the clock was
--- set back, is in the future.
+-- The log is a string: an entry of 13 bytes for each admitted unit, in the order of their times.
+--   7 bytes  the server's time in microseconds
+--   4 bytes  how many units counted when this one came, with it; of several that came together only in the last of them
+--   2 bytes  the class of the window (see below); of several that came together only in the last of them
+-- A unit at t counts during [t, t + window). Entries before those that count are remainders, and cut off now and then.
+-- Costs O(1) for each unit, and O(log n) where many of n have left at once; a refund, and after the clock was set back any
+-- operation, copies the log.
 
-function algorithms.sliding_window(charge)
-  local key, window, capacity = charge.key, charge.window, charge.capacity
+function algorithms.sliding_window()
   local sliding_window = {}
 
-  -- The names of a call's units from the first on, a thousand at a time: Lua can't pass many more at once.
-  local function each_thousand(name, units, act)
-    for first = 1, units, 1000 do
-      local names = {}
-      for unit = first, math.min(first + 999, units) do
-        names[#names + 1] = unit == 1 and name or name .. ':' .. unit
-      end
-      act(names)
-    end
+  local FORMAT, ENTRY = '>I7I4I2', 13
+  -- So many entries are read at once, and a log of so many is written at once.
+  local FEW = 32
+
+  local pack, entry_at = struct.pack, struct.unpack
+
+  -- Windows of one class differ by little more than 1 %; there is no class 0. An expiry is set for a window a little longer
+  -- than that of the quota, so that within a class, and for a while, it need not be set again.
+  local function class_of(window)
+    return 1 + math.floor(math.log(window) * 100)
   end
 
-  function sliding_window.load()
-    local last = try('ZRANGE', key, -1, -1, 'WITHSCORES')
-    if not last then
-      return nil
+  local function lasting(window)
+    return window * 1.04
+  end
+
+  -- The time in spans so short that an expiry that is set in one still holds at its end.
+  local function span(time, class)
+    return math.floor(time / math.max(math.exp((class - 1) / 100) * 0.02, 400000))
+  end
+
+  local function entries(bucket, first, last)
+    return call('GETRANGE', bucket.key, -ENTRY * first, -ENTRY * (last - 1) - 1)
+  end
+
+  -- Writes the log anew. Its expiry comes with it, as the last that is done to the key.
+  local function write(bucket, log, lasts)
+    call('SET', bucket.key, log, 'PX', lifetime(lasts))
+    expiries[bucket.key] = nil
+  end
+
+  -- When the n-th unit from the end came, not counting those that were added.
+  local function time_of(bucket, n)
+    local place = #bucket.tail - ENTRY * n
+    if place >= 0 then
+      return (entry_at(FORMAT, bucket.tail, place + 1))
     end
-    local newest = tonumber(last[2]) or 0
-    -- The clock was set back: units from its future count as if they came now, for one window at most.
+    local entry = entries(bucket, n + bucket.written, n + bucket.written)
+    return #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
+  end
+
+  -- How many of the last `most` came after this time, where `least` are known to.
+  local function came_after(bucket, time, least, most)
+    if most > least and time_of(bucket, most) > time then
+      return most
+    end
+    -- Those that are sought are most often near the oldest.
+    local step = 1
+    while most - step > least and time_of(bucket, most - step) <= time do
+      most, step = most - step, step * 2
+    end
+    local low = math.max(least, most - step)
+    while most - low > 1 do
+      local middle = math.floor((low + most) / 2)
+      if time_of(bucket, middle) > time then
+        low = middle
+      else
+        most = middle
+      end
+    end
+    return low
+  end
+
+  -- The clock was set back: units from its future count as if they came now, for one window at most.
+  local function come_now(bucket, counted)
+    local future = came_after(bucket, now, 1, counted)
+    local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
+    call('SETRANGE', bucket.key, call('STRLEN', bucket.key) - ENTRY * future, moved)
+    expire_after(bucket.key, lasting(bucket.quota.window))
+    bucket.tail = entries(bucket, FEW, 1)
+  end
+
+  function sliding_window.load(bucket)
+    local tail = try('GETRANGE', bucket.key, -ENTRY * FEW, -1)
+    if tail == '' then
+      sliding_window.empty(bucket)
+      return true
+    end
+    if not tail or #tail % ENTRY ~= 0 then
+      return false
+    end
+    local window = bucket.quota.window
+    local newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    bucket.tail, bucket.newest, bucket.class = tail, newest, class
+    bucket.added, bucket.written = 0, 0
     if newest > now then
-      for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. whole(now), '+inf')) do
-        redis.call('ZADD', key, whole(now), name)
-      end
-      newest = now
-      expire_after(key, window)
+      come_now(bucket, counted)
+      bucket.newest, bucket.class = now, 0
     end
-    local live_from = '(' .. whole(now - window)
-    local live = redis.call('ZCOUNT', key, live_from, '+inf')
-    return { newest = newest, live_from = live_from, live = live, stored = live, added = 0 }
+    bucket.live = 0
+    if bucket.newest > now - window then
+      bucket.live = came_after(bucket, now - window, 1, counted)
+    end
+    bucket.stored = bucket.live
+    return true
   end
 
-  function sliding_window.empty()
-    return { newest = 0, live_from = '(' .. whole(now - window), live = 0, stored = 0, added = 0 }
+  function sliding_window.empty(bucket)
+    bucket.tail, bucket.newest, bucket.class = '', 0, 0
+    bucket.added, bucket.written = 0, 0
+    bucket.live, bucket.stored = 0, 0
   end
 
-  function sliding_window.used(state)
-    return state.live
+  function sliding_window.used(bucket)
+    return bucket.live
   end
 
-  function sliding_window.until_room(state, units)
+  function sliding_window.until_room(bucket, units)
     -- All but `capacity - units` of the live ones must leave. More than the capacity are live only if the limit was
     -- higher before, or more was charged than there was room for.
-    local leaving = state.live + units - capacity
+    local leaving = bucket.live + units - bucket.quota.capacity
     if leaving <= 0 then
       return 0
     end
-    if leaving > state.stored then
+    if leaving > bucket.stored then
       -- The last of them is added now.
-      return window
+      return bucket.quota.window
     end
-    local last = redis.call('ZRANGEBYSCORE', key, state.live_from, '+inf', 'WITHSCORES', 'LIMIT', leaving - 1, 1)
-    return last[2] + window - now
+    return time_of(bucket, bucket.stored - leaving + 1) + bucket.quota.window - now
   end
 
-  function sliding_window.add(state, units)
+  function sliding_window.add(bucket, units)
     -- Beyond the capacity it makes no difference: all of them leave at the same moment.
-    local added = math.min(units, capacity)
-    state.live = state.live + added
-    state.added = state.added + added
+    local added = math.min(units, bucket.quota.capacity)
+    bucket.live = bucket.live + added
+    bucket.added = bucket.added + added
   end
 
-  function sliding_window.save(state)
-    -- First what needs memory: if there is none, the server refuses it, and nothing has been written.
-    each_thousand(call, state.added, function(names)
-      local members = {}
-      for _, name in ipairs(names) do
-        members[#members + 1] = whole(now)
-        members[#members + 1] = name
-      end
-      redis.call('ZADD', key, unpack(members))
-    end)
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
-    expire_after(key, window)
-  end
-
-  function sliding_window.keep(state)
-    -- The key was to outlive a shorter window.
-    if state.newest > 0 and redis.call('PTTL', key) * 1000 < state.newest + window - now then
-      expire_after(key, window)
+  function sliding_window.save(bucket)
+    local key, window, live, added = bucket.key, bucket.quota.window, bucket.live, bucket.added
+    local class = class_of(window)
+    local new = pack(FORMAT, now, live, class)
+    if added > 1 then
+      new = string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new
+    end
+    local stored = live - added
+    if live <= FEW then
+      local kept = string.sub(bucket.tail, #bucket.tail - ENTRY * stored + 1)
+      write(bucket, kept .. new, lasting(window))
+      return
+    end
+    local length = call('APPEND', key, new)
+    bucket.written = added
+    if length > ENTRY * (live + live / 8 + FEW) then
+      write(bucket, entries(bucket, live, 1), lasting(window))
+    elseif class ~= bucket.class or span(now, class) ~= span(bucket.newest, class) then
+      expire_after(key, lasting(window))
     end
   end
 
-  function sliding_window.give_back(units, taken_by)
-    each_thousand(taken_by, units, function(names)
-      try('ZREM', key, unpack(names))
-    end)
+  function sliding_window.keep(bucket)
+    -- The key was to outlive a shorter window.
+    local window = bucket.quota.window
+    if bucket.live > 0 and bucket.class ~= class_of(window) then
+      local lasts = bucket.newest + window - now
+      if call('PTTL', bucket.key) * 1000 < lasts then
+        expire_after(bucket.key, lasts)
+      end
+    end
   end
 
-  function sliding_window.reset()
-    redis.call('DEL', key)
+  function sliding_window.give_back(bucket, units, _, taken_at)
+    local live = bucket.live
+    local later = came_after(bucket, taken_at, 0, live)
+    -- Those that came at one time leave at one time: it makes no difference which of them go.
+    local back = math.min(units, came_after(bucket, taken_at - 1, later, live) - later)
+    if back == 0 then
+      return
+    end
+    if back == live then
+      call('DEL', bucket.key)
+      return
+    end
+    local log = live > later + back and entries(bucket, live, later + back + 1) or ''
+    log = later > 0 and log .. entries(bucket, later, 1) or log
+    local newest = entry_at(FORMAT, log, #log - ENTRY + 1)
+    log = string.sub(log, 1, -ENTRY - 1) .. pack(FORMAT, newest, live - back, 0)
+    write(bucket, log, newest + lasting(bucket.quota.window) - now)
+  end
+
+  function sliding_window.reset(bucket)
+    call('DEL', bucket.key)
   end
 
   return sliding_window

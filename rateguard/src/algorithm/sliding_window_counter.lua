@@ -1,67 +1,72 @@
 -- sliding_window_counter: two counters, of the window that begins at `start` and of the one before, weighted by how much
 -- of the older one still counts. O(1).
 
-function algorithms.sliding_window_counter(charge)
-  local key, window, capacity = charge.key, charge.window, charge.capacity
+function algorithms.sliding_window_counter()
   local sliding_window_counter = {}
+
+  local function read(bucket, ...)
+    return read_numbers(bucket.key, 'sliding_window_counter', 'window', 'start', 'current', 'previous', ...)
+  end
 
   local function weighted(state, elapsed)
     return state.current + math.ceil(state.previous * (state.window - elapsed) / state.window)
   end
 
   -- Comes to the window of now.
-  local function roll(state)
-    state.elapsed = math.fmod(now, state.window)
-    local start = now - state.elapsed
-    if state.start + state.window == start then
-      state.previous, state.current = state.current, 0
-    elseif state.start < start then
-      state.previous, state.current = 0, 0
-    elseif state.start > start then
+  local function roll(bucket)
+    bucket.elapsed = math.fmod(now, bucket.window)
+    local start = now - bucket.elapsed
+    if bucket.start + bucket.window == start then
+      bucket.previous, bucket.current = bucket.current, 0
+    elseif bucket.start < start then
+      bucket.previous, bucket.current = 0, 0
+    elseif bucket.start > start then
       -- The clock was set back: what is counted counts in the window that it is back in.
-      state.changed = true
+      bucket.changed = true
     end
-    state.start = start
+    bucket.start = start
   end
 
-  function sliding_window_counter.load()
-    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous')
+  function sliding_window_counter.load(bucket)
+    local numbers = read(bucket)
     if not numbers then
-      return nil
+      return false
     end
-    local state = { window = numbers[1], start = numbers[2], current = numbers[3], previous = numbers[4] }
-    if state.window == 0 then
-      return sliding_window_counter.empty()
+    if numbers[1] == 0 then
+      sliding_window_counter.empty(bucket)
+      return true
     end
-    roll(state)
-    if state.window ~= window then
+    bucket.window, bucket.start, bucket.current, bucket.previous = unpack(numbers)
+    roll(bucket)
+    if bucket.window ~= bucket.quota.window then
       -- Another window: what counts of the old one counts on, as if it came now.
-      local counting = weighted(state, state.elapsed)
-      state = sliding_window_counter.empty()
-      state.current = counting
-      state.changed = true
+      local counting = weighted(bucket, bucket.elapsed)
+      sliding_window_counter.empty(bucket)
+      bucket.current = counting
+      bucket.changed = true
     end
-    return state
+    return true
   end
 
-  function sliding_window_counter.empty()
-    local elapsed = math.fmod(now, window)
-    return { window = window, start = now - elapsed, elapsed = elapsed, current = 0, previous = 0 }
+  function sliding_window_counter.empty(bucket)
+    local window = bucket.quota.window
+    bucket.window, bucket.current, bucket.previous = window, 0, 0
+    bucket.elapsed = math.fmod(now, window)
+    bucket.start = now - bucket.elapsed
   end
 
-  function sliding_window_counter.used(state)
-    return weighted(state, state.elapsed)
+  function sliding_window_counter.used(bucket)
+    return weighted(bucket, bucket.elapsed)
   end
 
-  function sliding_window_counter.until_room(state, units)
-    local most = math.max(0, capacity - units)
+  local function until_room(state, most)
     if weighted(state, state.elapsed) <= most then
       return 0
     end
     if state.current > most then
       -- Not in this window; in the next one these are the previous.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
-      return state.window - state.elapsed + sliding_window_counter.until_room(next_window, units)
+      return state.window - state.elapsed + until_room(next_window, most)
     end
     -- So few of the previous count that they fit beside the current ones.
     local fitting = (most - state.current) / state.previous
@@ -76,45 +81,49 @@ function algorithms.sliding_window_counter(charge)
     return elapsed - state.elapsed
   end
 
-  function sliding_window_counter.add(state, units)
-    state.current = state.current + units
+  function sliding_window_counter.until_room(bucket, units)
+    return until_room(bucket, math.max(0, bucket.quota.capacity - units))
   end
 
-  function sliding_window_counter.save(state)
+  function sliding_window_counter.add(bucket, units)
+    bucket.current = bucket.current + units
+  end
+
+  function sliding_window_counter.save(bucket)
     write_numbers(
-      key,
+      bucket.key,
       'sliding_window_counter',
-      'window', state.window,
-      'start', state.start,
-      'current', state.current,
-      'previous', state.previous
+      'window', bucket.window,
+      'start', bucket.start,
+      'current', bucket.current,
+      'previous', bucket.previous
     )
-    expire_after(key, 2 * state.window - state.elapsed)
+    expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)
   end
 
-  function sliding_window_counter.keep(state)
-    if state.changed then
-      sliding_window_counter.save(state)
+  function sliding_window_counter.keep(bucket)
+    if bucket.changed then
+      sliding_window_counter.save(bucket)
     end
   end
 
-  function sliding_window_counter.give_back(units, _, taken_at)
-    local numbers = read_numbers(key, 'sliding_window_counter', 'window', 'start', 'current', 'previous', 'reset_at')
+  function sliding_window_counter.give_back(bucket, units, _, taken_at)
+    local numbers, window = read(bucket, 'reset_at'), bucket.quota.window
     if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
       -- What counts is no longer what was taken.
       return
     end
-    local start, current, previous = numbers[2], numbers[3], numbers[4]
+    local _, start, current, previous = unpack(numbers)
     if taken_at >= start and taken_at < start + window and current > 0 then
-      write_numbers(key, 'sliding_window_counter', 'current', math.max(0, current - units))
+      write_numbers(bucket.key, 'sliding_window_counter', 'current', math.max(0, current - units))
     elseif taken_at < start and taken_at + window >= start and previous > 0 then
-      write_numbers(key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
+      write_numbers(bucket.key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
     end
   end
 
-  function sliding_window_counter.reset()
+  function sliding_window_counter.reset(bucket)
     -- It goes when it would have; until then nothing of before can be given back.
-    write_numbers(key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
+    write_numbers(bucket.key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
   end
 
   return sliding_window_counter

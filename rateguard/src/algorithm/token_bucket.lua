@@ -1,90 +1,88 @@
 -- token_bucket: what is missing until the bucket is full, in units of a token, of which whole numbers come back in a
 -- microsecond; so nothing is ever rounded. O(1).
 
-function algorithms.token_bucket(charge)
-  local key, capacity, units, refill = charge.key, charge.capacity, charge.units, charge.refill
+function algorithms.token_bucket()
   local token_bucket = {}
 
   -- No more than this is ever missing: below 2^53 numbers are exact.
   local MAX_DEBT = 4503599627370496
 
-  function token_bucket.load()
-    local numbers = read_numbers(key, 'token_bucket', 'debt', 'at', 'units', 'refill', 'reset_at')
+  function token_bucket.load(bucket)
+    local quota = bucket.quota
+    local numbers = read_numbers(bucket.key, 'token_bucket', 'debt', 'at', 'units', 'refill', 'reset_at')
     if not numbers then
-      return nil
+      return false
     end
-    local state = {
-      debt = numbers[1],
-      at = numbers[2],
-      units = numbers[3],
-      refill = numbers[4],
-      reset_at = numbers[5],
-    }
-    if state.units == 0 or state.refill == 0 then
-      return token_bucket.empty()
+    bucket.debt, bucket.at, bucket.units, bucket.refill, bucket.reset_at = unpack(numbers)
+    if bucket.units == 0 or bucket.refill == 0 then
+      token_bucket.empty(bucket)
+      return true
     end
-    if state.at > now then
+    if bucket.at > now then
       -- The clock was set back: tokens come back from now on.
-      state.at = now
-      state.changed = true
+      bucket.at = now
+      bucket.changed = true
     end
-    state.debt = math.max(0, state.debt - (now - state.at) * state.refill)
-    state.at = now
-    if charge.algorithm == 'token_bucket' and (state.units ~= units or state.refill ~= refill) then
+    bucket.debt = math.max(0, bucket.debt - (now - bucket.at) * bucket.refill)
+    bucket.at = now
+    local is_other = bucket.units ~= quota.units or bucket.refill ~= quota.refill
+    if quota.algorithm == 'token_bucket' and is_other then
       -- Another rate from now on. The same tokens are missing.
-      state.debt = math.min(math.ceil(state.debt / state.units * units), MAX_DEBT)
-      state.units, state.refill = units, refill
-      state.changed, state.rate_changed = true, true
+      bucket.debt = math.min(math.ceil(bucket.debt / bucket.units * quota.units), MAX_DEBT)
+      bucket.units, bucket.refill = quota.units, quota.refill
+      bucket.changed, bucket.rate_changed = true, true
     end
-    return state
+    return true
   end
 
-  function token_bucket.empty()
-    return { debt = 0, at = now, units = units, refill = refill, reset_at = 0 }
+  function token_bucket.empty(bucket)
+    bucket.debt, bucket.at, bucket.reset_at = 0, now, 0
+    bucket.units, bucket.refill = bucket.quota.units, bucket.quota.refill
   end
 
-  function token_bucket.used(state)
-    return math.ceil(state.debt / state.units)
+  function token_bucket.used(bucket)
+    return math.ceil(bucket.debt / bucket.units)
   end
 
-  function token_bucket.until_room(state, tokens)
-    local most = math.max(0, capacity - tokens) * units
-    return math.ceil(math.max(0, state.debt - most) / refill)
+  function token_bucket.until_room(bucket, tokens)
+    local quota = bucket.quota
+    local most = math.max(0, quota.capacity - tokens) * quota.units
+    return math.ceil(math.max(0, bucket.debt - most) / quota.refill)
   end
 
-  function token_bucket.add(state, tokens)
-    state.debt = math.min(state.debt + tokens * units, MAX_DEBT)
+  function token_bucket.add(bucket, tokens)
+    bucket.debt = math.min(bucket.debt + tokens * bucket.quota.units, MAX_DEBT)
   end
 
-  function token_bucket.save(state)
-    write_numbers(key, 'token_bucket', 'debt', state.debt, 'at', state.at, 'units', units, 'refill', refill)
+  function token_bucket.save(bucket)
+    local units, refill = bucket.quota.units, bucket.quota.refill
+    write_numbers(bucket.key, 'token_bucket', 'debt', bucket.debt, 'at', bucket.at, 'units', units, 'refill', refill)
     -- A reset is remembered for as long as anything of before it might be given back.
-    local forgotten = state.reset_at + capacity * units / refill - now
-    expire_after(key, math.max(state.debt / refill, forgotten))
+    local forgotten = bucket.reset_at + bucket.quota.capacity * units / refill - now
+    expire_after(bucket.key, math.max(bucket.debt / refill, forgotten))
   end
 
-  function token_bucket.keep(state)
-    if state.changed then
-      token_bucket.save(state)
+  function token_bucket.keep(bucket)
+    if bucket.changed then
+      token_bucket.save(bucket)
     end
   end
 
-  function token_bucket.give_back(tokens, _, taken_at)
-    local state = token_bucket.load()
-    if not state or state.rate_changed or state.debt == 0 or taken_at <= state.reset_at then
+  function token_bucket.give_back(bucket, tokens, _, taken_at)
+    if bucket.rate_changed or bucket.debt == 0 or taken_at <= bucket.reset_at then
       -- Nothing is missing, or it is no longer what was taken.
       return
     end
     -- What would have come back by itself since is not given back once more. If others came meanwhile it may not have
     -- come back yet; then this is less than was taken, and never more.
-    local come_back = math.max(0, now - taken_at) * refill
-    local back = math.max(0, tokens * units - come_back)
-    write_numbers(key, 'token_bucket', 'debt', math.max(0, state.debt - back), 'at', state.at)
+    local come_back = math.max(0, now - taken_at) * bucket.refill
+    local back = math.max(0, tokens * bucket.units - come_back)
+    write_numbers(bucket.key, 'token_bucket', 'debt', math.max(0, bucket.debt - back), 'at', bucket.at)
   end
 
-  function token_bucket.reset()
+  function token_bucket.reset(bucket)
     -- It goes when it would have; until then nothing of before can be given back.
-    write_numbers(key, 'token_bucket', 'debt', 0, 'at', now, 'reset_at', now)
+    write_numbers(bucket.key, 'token_bucket', 'debt', 0, 'at', now, 'reset_at', now)
   end
 
   return token_bucket

@@ -7,6 +7,8 @@ use rateguard_grammar::check_name;
 use super::{BuildError, RateGuard, policies::Policies};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisStore, Server};
+#[cfg(any(feature = "redis", feature = "upstash"))]
+use crate::store::redis_log::RedisLog;
 #[cfg(feature = "upstash")]
 use crate::store::upstash::{Account, UpstashStore};
 use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
@@ -22,6 +24,8 @@ const DEFAULT_PREFIX: &str = "rateguard";
 pub struct RateGuardBuilder {
     store: StoreChoice,
     prefix: String,
+    #[cfg(any(feature = "redis", feature = "upstash"))]
+    redis_log: RedisLog,
     deadline: Duration,
     on_error: OnError,
     closed_after: Option<Duration>,
@@ -94,6 +98,8 @@ impl RateGuardBuilder {
         Self {
             store,
             prefix: DEFAULT_PREFIX.to_owned(),
+            #[cfg(any(feature = "redis", feature = "upstash"))]
+            redis_log: RedisLog::default(),
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
             closed_after: None,
@@ -104,6 +110,14 @@ impl RateGuardBuilder {
             is_for_attributes: true,
             http: HttpSettings::default(),
         }
+    }
+
+    /// How Redis keeps the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable for
+    /// other commands. By default [`RedisLog::Packed`]. It means nothing to other stores.
+    #[cfg(any(feature = "redis", feature = "upstash"))]
+    pub fn redis_log(mut self, log: RedisLog) -> Self {
+        self.redis_log = log;
+        self
     }
 
     /// Counts in this store: a [`MemoryStore`] with settings of its own, or any other [`Store`].
@@ -217,11 +231,11 @@ impl RateGuardBuilder {
             StoreChoice::Own(store) => store,
             #[cfg(feature = "redis")]
             StoreChoice::Redis(server) => {
-                Box::new(RedisStore::open(server, self.prefix, self.deadline)?)
+                Box::new(RedisStore::open(server, self.prefix, self.redis_log, self.deadline)?)
             }
             #[cfg(feature = "upstash")]
             StoreChoice::Upstash(account) => {
-                Box::new(UpstashStore::open(&account, self.prefix, self.deadline)?)
+                Box::new(UpstashStore::open(&account, self.prefix, self.redis_log, self.deadline)?)
             }
         };
         let guard = RateGuard::new(Settings {

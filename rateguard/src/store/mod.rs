@@ -8,6 +8,8 @@ pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(feature = "redis", feature = "upstash"))]
+pub(crate) mod redis_log;
+#[cfg(any(feature = "redis", feature = "upstash"))]
 mod script;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod server_clock;
@@ -20,5 +22,7 @@ pub(crate) mod upstash;
 
 pub use contract::{Answer, Charge, Operation, Receipt, Store, Verdict};
 
+#[cfg(any(feature = "redis", feature = "upstash"))]
+use self::redis_log::RedisLog;
 use crate::StoreError;
 pub use crate::{bucket::Bucket, level::Level};

@@ -16,7 +16,7 @@ use crate::support::{
     PATIENCE, eventually,
     process::Quickstart,
     proxy::{Proxy, Treatment},
-    redis_server::{RedisServer, run},
+    redis_server::{RedisServer, logged, run},
     server::{self, Server},
     wire,
 };
@@ -88,7 +88,7 @@ async fn ten_thousand_clients_that_hang_up_count_once_each_and_leave_nothing_beh
     }
     let mut client = redis.client();
     let names: Vec<String> = run(&mut client, "KEYS gone:*:address");
-    let counts = names.iter().map(|name| run::<u32>(&mut client, &format!("ZCARD {name}")));
+    let counts = names.iter().map(|name| logged(&mut client, name));
     let counts: Vec<_> = counts.collect();
     assert!(!counts.is_empty());
     // Those who had hung up before their address was asked for have none, and are counted together.

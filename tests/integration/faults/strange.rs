@@ -63,7 +63,7 @@ fn answers_in_turn(replies: &'static [&'static str]) -> String {
 
 #[tokio::test]
 async fn what_is_no_decision_is_not_taken_for_one() {
-    const GOOD: &str = "*5 :1 :1700000000000000 :9 :60000000 :0";
+    const GOOD: &str = "*5 :1700000000000000 :1 :9 :60000000 :0";
     const REPLIES: &[&str] = &[
         GOOD,
         "+OK",
@@ -72,16 +72,16 @@ async fn what_is_no_decision_is_not_taken_for_one() {
         "*-1",
         "*0",
         "*1 :1",
-        "*2 :1 :1700000000000000",
-        "*5 :2 :1700000000000000 :9 :60000000 :0",
-        "*5 :1 :1700000000000000 :11 :60000000 :0",
-        "*5 :1 :1700000000000000 :-1 :60000000 :0",
-        "*5 :0 :1700000000000000 :9 :60000000 :0",
-        "*5 :1 :-5 :9 :60000000 :0",
-        "*5 :1 $3 now :9 :60000000 :0",
-        "*5 :1 :1700000000000000 $-1 :60000000 :0",
-        "*5 :1 :1700000000000000 *0 :60000000 :0",
-        "*8 :1 :1700000000000000 :9 :60000000 :0 :9 :60000000 :0",
+        "*2 :1700000000000000 :1",
+        "*5 :1700000000000000 :2 :9 :60000000 :0",
+        "*5 :1700000000000000 :1 :11 :60000000 :0",
+        "*5 :1700000000000000 :1 :-1 :60000000 :0",
+        "*5 :1700000000000000 :0 :9 :60000000 :0",
+        "*5 :-5 :1 :9 :60000000 :0",
+        "*5 $3 now :1 :9 :60000000 :0",
+        "*5 :1700000000000000 :1 $-1 :60000000 :0",
+        "*5 :1700000000000000 :1 *0 :60000000 :0",
+        "*8 :1700000000000000 :1 :9 :60000000 :0 :9 :60000000 :0",
         "-WRONG",
         "-ERR",
         "$4 good",
@@ -102,12 +102,12 @@ async fn what_is_no_decision_is_not_taken_for_one() {
 #[tokio::test]
 async fn what_is_no_redis_protocol_ends_the_connection_and_the_next_is_used() {
     const REPLIES: &[&str] = &[
-        "*5 :1 :1700000000000000 :9 :60000000 :0",
+        "*5 :1700000000000000 :1 :9 :60000000 :0",
         "-ERR \u{ff}\u{fe}",
-        "*5 :1 :1700000000000000 :8 :60000000 :0",
+        "*5 :1700000000000000 :1 :8 :60000000 :0",
         "HTTP/1.1 400 Bad Request",
-        "*5 :1 :1700000000000000 :7 :60000000 :0",
-        "*5 :1 :99999999999999999999 :7 :60000000 :0",
+        "*5 :1700000000000000 :1 :7 :60000000 :0",
+        "*5 :99999999999999999999 :1 :7 :60000000 :0",
     ];
     let settings = RateGuard::redis(answers_in_turn(REPLIES));
     let checks = Checks::new(settings, PATIENT, "10/minute");
@@ -120,9 +120,9 @@ async fn what_is_no_redis_protocol_ends_the_connection_and_the_next_is_used() {
 async fn a_server_whose_clock_was_set_forward_is_asked_once_more() {
     // It is an hour later there than it said before, and finds late what is not.
     const REPLIES: &[&str] = &[
-        "*5 :1 :1700000000000000 :9 :60000000 :0",
-        "*2 :-1 :1700003600000000",
-        "*5 :1 :1700003600000100 :8 :60000000 :0",
+        "*5 :1700000000000000 :1 :9 :60000000 :0",
+        "*2 :1700003600000000 :-1",
+        "*5 :1700003600000100 :1 :8 :60000000 :0",
     ];
     let settings = RateGuard::redis(answers_in_turn(REPLIES));
     let checks = Checks::new(settings, PATIENT, "10/minute");
@@ -133,7 +133,7 @@ async fn a_server_whose_clock_was_set_forward_is_asked_once_more() {
 
 #[tokio::test]
 async fn a_server_that_finds_everything_late_is_asked_no_third_time() {
-    let url = answers_in_turn(&["*2 :-1 :1700003600000000"]);
+    let url = answers_in_turn(&["*2 :1700003600000000 :-1"]);
     let guard = RateGuard::redis(url).deadline(AT_MOST).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let answered = Instant::now();

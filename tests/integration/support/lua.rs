@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use rateguard::store::{Charge, Level, Operation, Receipt, Verdict};
+use rateguard::{
+    Algorithm,
+    store::{Charge, Level, Operation, Receipt, Verdict},
+};
 
 /// The script as it is.
 pub const SOURCE: &str = concat!(
     include_str!("../../../rateguard/src/algorithm/begin.lua"),
     include_str!("../../../rateguard/src/algorithm/sliding_window.lua"),
+    include_str!("../../../rateguard/src/algorithm/sorted_set.lua"),
     include_str!("../../../rateguard/src/algorithm/sliding_window_counter.lua"),
     include_str!("../../../rateguard/src/algorithm/fixed_window.lua"),
     include_str!("../../../rateguard/src/algorithm/token_bucket.lua"),
@@ -22,7 +26,7 @@ pub fn with(source: &str, what: &str, by: &str) -> String {
 
 /// The script with the time of the test, and keys that outlive the test however slow it is.
 pub fn with_time_of_the_test(source: &str) -> String {
-    let source = with(source, "redis.call('TIME')", "{ ARGV[#ARGV - 1], ARGV[#ARGV] }");
+    let source = with(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
     with(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
 }
 
@@ -31,12 +35,20 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
+    /// The name that the script has for the exact log.
+    log: &'static str,
 }
 
 impl<'a> Script<'a> {
     pub fn new(connection: &'a mut redis::Connection, source: &str, prefix: String) -> Self {
         let hash = redis::cmd("SCRIPT").arg("LOAD").arg(source).query(connection);
-        Self { connection, hash: hash.expect("the script is Lua"), prefix, calls: 0 }
+        let hash = hash.expect("the script is Lua");
+        Self { connection, hash, prefix, calls: 0, log: "sliding_window" }
+    }
+
+    /// The same with logs that are sorted sets.
+    pub fn with_sorted_sets(self) -> Self {
+        Self { log: "sliding_window_sorted_set", ..self }
     }
 
     /// At this time, if the script has that of the test.
@@ -52,25 +64,29 @@ impl<'a> Script<'a> {
         for charge in charges {
             command.arg(charge.bucket.storage_key(&self.prefix));
         }
-        command
-            .arg(format!("{operation:?}").to_lowercase())
-            .arg(format!("call-{}", self.calls))
-            .arg(0);
+        command.arg("process").arg(self.calls);
+        command.arg(format!("{operation:?}").to_lowercase()).arg(0).arg(charges.len()).arg(1);
         for charge in charges {
             let (units, refill) = charge.quota.token();
-            let [call, at, _] = charge.receipt.words();
+            let algorithm = charge.quota.algorithm();
+            let is_log = algorithm == Algorithm::SlidingWindow;
             command
-                .arg(charge.quota.algorithm().to_string())
+                .arg(if is_log { self.log } else { algorithm.name() })
                 .arg(charge.quota.window().as_micros() as u64)
                 .arg(charge.quota.capacity())
                 .arg(units)
                 .arg(refill)
-                .arg(charge.cost)
-                .arg(format!("call-{call}"))
-                .arg(at);
+                .arg(charge.cost);
+        }
+        command.arg(1);
+        if operation == Operation::Refund {
+            for charge in charges {
+                let [call, at, _] = charge.receipt.words();
+                command.arg(format!("process-{call}")).arg(at);
+            }
         }
         if let Some(now) = now {
-            command.arg(now.as_secs()).arg(now.subsec_micros());
+            command.arg(now.subsec_micros()).arg(now.as_secs());
         }
         let reply: Vec<i64> = command.query(self.connection)?;
         let micros = |number: i64| Duration::from_micros(number.try_into().unwrap());
@@ -80,8 +96,8 @@ impl<'a> Script<'a> {
                 reset_after: micros(level[1]),
                 retry_after: (level[2] >= 0).then(|| micros(level[2])),
             };
-            (after, Receipt::new([self.calls, reply[1] as u64, 0]))
+            (after, Receipt::new([self.calls, reply[0] as u64, 0]))
         });
-        Ok(Verdict::new(reply[0] == 1, levels))
+        Ok(Verdict::new(reply[1] == 1, levels))
     }
 }

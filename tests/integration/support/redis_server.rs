@@ -166,6 +166,14 @@ pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     built.query(client).unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 
+/// How many entries there are in a packed log of which none has expired.
+pub fn logged(client: &mut Connection, key: &str) -> u32 {
+    let log: Vec<u8> = redis::cmd("GET").arg(key).query(client).unwrap();
+    let (entries, rest) = log.as_chunks::<13>();
+    assert_eq!(rest, b"");
+    entries.len().try_into().unwrap()
+}
+
 /// A number that the server tells about itself.
 pub fn statistic(client: &mut Connection, name: &str) -> u64 {
     let info: String = run(client, "INFO stats");

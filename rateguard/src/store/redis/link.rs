@@ -1,24 +1,38 @@
 //! One live connection to a server for all checks, made and mended away from them.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::{Duration, Instant},
 };
 
 use redis::aio::MultiplexedConnection;
 use tokio::{
     runtime::Handle,
-    sync::{Notify, watch},
+    sync::{Notify, oneshot, watch},
 };
 
-use super::{StoreError, error::calls_for_a_new_connection, keeper::Keeper, source::Source};
-use crate::store::{home::Task, server_clock::ServerClock};
+use super::{
+    StoreError,
+    caller::Caller,
+    error::calls_for_a_new_connection,
+    keeper::Keeper,
+    queue::{Failed, Queue, Waiting},
+    script::Decide,
+    source::Source,
+};
+use crate::store::{
+    home::Task,
+    script::{Ask, Outcome},
+    server_clock::ServerClock,
+};
 
 /// The way to one server. When it is dropped, the connection ends.
 pub(super) struct Link {
     state: watch::Receiver<State>,
     reports: Arc<Reports>,
+    queue: Arc<Queue>,
     _keeper: Task,
+    _caller: Task,
 }
 
 #[derive(Clone)]
@@ -68,11 +82,32 @@ impl Reports {
 
 impl Link {
     /// Begins to connect.
-    pub(super) fn open(source: Source, deadline: Duration, home: &Handle) -> Self {
-        let (state, states) = watch::channel(State::Connecting);
-        let reports = Arc::new(Reports::default());
-        let keeper = Keeper { source, deadline, state, reports: Arc::clone(&reports) };
-        Self { state: states, reports, _keeper: Task::spawn(home, keeper.keep()) }
+    pub(super) fn open(
+        source: Source,
+        deadline: Duration,
+        script: Arc<Decide>,
+        home: &Handle,
+    ) -> Self {
+        let (sender, state) = watch::channel(State::Connecting);
+        let (reports, queue) = (Arc::<Reports>::default(), Arc::<Queue>::default());
+        let keeper = Keeper { source, deadline, state: sender, reports: Arc::clone(&reports) };
+        let caller = Caller {
+            queue: Arc::clone(&queue),
+            script,
+            state: state.clone(),
+            is_cluster: AtomicBool::new(false),
+        };
+        let _keeper = Task::spawn(home, keeper.keep());
+        let _caller = Task::spawn(home, caller.call_for_all());
+        Self { state, reports, queue, _keeper, _caller }
+    }
+
+    /// Asks for this with the next call, until that moment.
+    pub(super) async fn ask(&self, ask: Arc<Ask>, until: Instant) -> Result<Outcome, Failed> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.join(Waiting { ask, until, answer });
+        // The connection of the call is given up, and the reply with it.
+        answered.await.unwrap_or(Err(Failed::Off(StoreError::Disconnected)))
     }
 
     /// The live connection. It waits only while one is being made for the first time or after a loss.

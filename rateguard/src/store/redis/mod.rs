@@ -1,9 +1,11 @@
-//! The Redis store: one script call for each check, over connections that all checks share.
+//! The Redis store: script calls, each for all who wait, over connections that all checks share.
 
+mod caller;
 mod cluster;
 mod error;
 mod keeper;
 mod link;
+mod queue;
 mod route;
 mod script;
 mod sentinel;
@@ -11,16 +13,27 @@ mod server;
 mod source;
 mod url;
 
-use std::time::{Duration, Instant};
+use std::{
+    slice,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redis::ErrorKind;
 
 pub(crate) use self::server::Server;
 pub use self::url::RedisUrlError;
 
-use self::{link::Live, route::Route, script::Decide};
+use self::{
+    link::Live,
+    queue::Failed,
+    route::{Route, Way},
+    script::Decide,
+};
 use super::{
-    Answer, Charge, Operation, Store, StoreError, Verdict,
+    Answer, Charge, Operation, RedisLog, Store, StoreError, Verdict,
     home::Home,
-    script::{Call, CallNames},
+    script::{Ask, Call, Outcome},
 };
 use crate::BuildError;
 
@@ -29,9 +42,9 @@ const MOST_TURNS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
+    log: RedisLog,
     route: Route,
-    script: Decide,
-    names: CallNames,
+    script: Arc<Decide>,
     deadline: Duration,
     home: Home,
 }
@@ -41,12 +54,13 @@ impl RedisStore {
     pub(crate) fn open(
         server: Server,
         prefix: String,
+        log: RedisLog,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let home = Home::start("rateguard-redis").map_err(BuildError::Thread)?;
-        let route = server.route(deadline, home.handle())?;
-        let (script, names) = (Decide::new(), CallNames::new());
-        Ok(Self { prefix, route, script, names, deadline, home })
+        let script = Arc::new(Decide::new());
+        let route = server.route(deadline, &script, home.handle())?;
+        Ok(Self { prefix, log, route, script, deadline, home })
     }
 
     async fn decide(
@@ -55,33 +69,44 @@ impl RedisStore {
         operation: Operation,
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
-        let asked = Instant::now();
+        let until = Instant::now() + deadline;
         let mut way = self.route.way(charges).await?;
-        let keys: Vec<_> =
-            charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
+        let ask = Arc::new(Ask::new(&self.prefix, self.log, operation, charges));
         let mut was_late = false;
         for turn in 0..MOST_TURNS {
-            let (name, sent) = (self.names.next(), Instant::now());
-            let Live { connection, clock, .. } = &way.live;
-            let latest = clock.at(asked + deadline);
-            let call = Call { operation, charges, keys: &keys, name, latest };
             let watched = way.link.watch();
-            let reply = self.script.call(connection, way.is_asking, &call).await;
+            let outcome = if way.is_asking {
+                self.ask_alone(&way, &ask, until).await
+            } else {
+                way.link.ask(Arc::clone(&ask), until).await
+            };
             watched.answered();
-            match reply {
-                Ok(reply) => {
-                    clock.heard(reply.now, sent, reply.verdict.is_none());
-                    match reply.verdict {
-                        Some(verdict) => return Ok(verdict),
-                        // If its clock was set forward, the server finds late what is not, and says what time it is.
-                        None if !was_late => was_late = true,
-                        None => return Err(StoreError::Timeout),
-                    }
-                }
-                Err(error) => way = self.route.other_way(way, &error, turn).await?,
+            match outcome {
+                Ok(Outcome::Decided(verdict)) => return Ok(verdict),
+                // If its clock was set forward, the server finds late what is not, and says what time it is.
+                Ok(Outcome::Late | Outcome::Open) if !was_late => was_late = true,
+                Ok(Outcome::Late | Outcome::Open) => return Err(StoreError::Timeout),
+                Err(failed) => way = self.route.other_way(way, &failed, turn).await?,
             }
         }
         Err(StoreError::NotReady)
+    }
+
+    /// Asks a node that takes the keys over from another, which answers the next command only.
+    async fn ask_alone(&self, way: &Way, ask: &Ask, until: Instant) -> Result<Outcome, Failed> {
+        let Live { connection, clock, generation } = &way.live;
+        let call = Call::new(&self.script.names, &[(ask, clock.at(until))]);
+        let sent = Instant::now();
+        let replies = self.script.call(connection, true, slice::from_ref(&call)).await;
+        let reply = replies.and_then(|mut replies| {
+            let reply = replies.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+            let unintelligible = || (ErrorKind::UnexpectedReturnType, "not a decision").into();
+            call.read(1, &reply).ok_or_else(unintelligible)
+        });
+        let mut reply = reply.map_err(|error| Failed::On(*generation, error))?;
+        let outcome = reply.outcomes.pop().unwrap_or(Outcome::Open);
+        clock.heard(reply.now, sent, outcome == Outcome::Late);
+        Ok(outcome)
     }
 }
 

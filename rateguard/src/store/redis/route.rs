@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use redis::RedisError;
-
 use super::{
     StoreError,
     cluster::{Cluster, slot},
     error::classify,
     link::{Link, Live},
+    queue::Failed,
 };
 use crate::store::Charge;
 
@@ -52,10 +51,14 @@ impl Route {
     pub(super) async fn other_way(
         &self,
         way: Way,
-        error: &RedisError,
+        failed: &Failed,
         turn: u32,
     ) -> Result<Way, StoreError> {
-        let (link, generation) = (Arc::clone(&way.link), way.live.generation);
+        let (generation, error) = match failed {
+            Failed::On(generation, error) => (*generation, error),
+            Failed::Off(cause) => return Err(*cause),
+        };
+        let link = Arc::clone(&way.link);
         let cause = match self {
             Self::One(_) => classify(error),
             Self::Cluster(cluster) => match cluster.other_way(way, error, turn).await {

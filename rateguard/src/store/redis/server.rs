@@ -9,6 +9,7 @@ use super::{
     cluster::Cluster,
     link::Link,
     route::Route,
+    script::Decide,
     sentinel::Sentinels,
     source::Source,
     url::{self, Target},
@@ -38,10 +39,15 @@ impl Server {
     }
 
     /// The way to it. What looks after its connections is done at this home.
-    pub(super) fn route(self, deadline: Duration, home: &Handle) -> Result<Route, BuildError> {
+    pub(super) fn route(
+        self,
+        deadline: Duration,
+        script: &Arc<Decide>,
+        home: &Handle,
+    ) -> Result<Route, BuildError> {
         let one = |source: io::Result<Source>| {
             let source = source.map_err(BuildError::Thread)?;
-            Ok(Route::One(Arc::new(Link::open(source, deadline, home))))
+            Ok(Route::One(Arc::new(Link::open(source, deadline, Arc::clone(script), home))))
         };
         let target = match self {
             Self::Of(pool) => return one(Ok(Source::Like(pool))),
@@ -58,7 +64,9 @@ impl Server {
                 let sentinels = Sentinels::new(sentinels, service, primary);
                 one(Ok(Source::Primary(Box::new(sentinels))))
             }
-            Target::Cluster(seeds) => Ok(Route::Cluster(Cluster::open(seeds, deadline, home))),
+            Target::Cluster(seeds) => {
+                Ok(Route::Cluster(Cluster::open(seeds, deadline, script, home)))
+            }
         }
     }
 }

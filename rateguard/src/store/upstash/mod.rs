@@ -17,8 +17,8 @@ use sha1_smol::Sha1;
 pub use self::address::UpstashError;
 use self::{address::Address, client::Client, connection::Server, reply::Failure};
 use super::{
-    Answer, Charge, Operation, Store, StoreError, Verdict,
-    script::{Argument, Call, CallNames, Reply},
+    Answer, Charge, Operation, RedisLog, Store, StoreError, Verdict,
+    script::{Argument, Ask, Call, Names, Outcome, Reply},
     server_clock::ServerClock,
     tls::RedisTls,
 };
@@ -29,7 +29,8 @@ pub(crate) struct UpstashStore {
     client: Client,
     /// The SHA-1 of the script, by which the server knows it if it has run it before.
     hash: String,
-    names: CallNames,
+    names: Names,
+    log: RedisLog,
     deadline: Duration,
     clock: ServerClock,
 }
@@ -46,15 +47,16 @@ impl UpstashStore {
     pub(crate) fn open(
         account: &Account,
         prefix: String,
+        log: RedisLog,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let address = Address::parse(&account.url, &account.token).map_err(BuildError::Upstash)?;
         let no_authorities = BuildError::Upstash(UpstashError::Certificates);
         let tls = Arc::new(account.tls.client_config().ok_or(no_authorities)?);
         let client = Client::open(Server { address, tls }).map_err(BuildError::Thread)?;
-        let (names, clock) = (CallNames::new(), ServerClock::new());
+        let (names, clock) = (Names::new(), ServerClock::new());
         let hash = Sha1::from(SCRIPT).digest().to_string();
-        Ok(Self { prefix, client, hash, names, deadline, clock })
+        Ok(Self { prefix, client, hash, names, log, deadline, clock })
     }
 
     async fn decide(
@@ -64,15 +66,15 @@ impl UpstashStore {
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
         let asked = Instant::now();
-        let keys: Vec<_> =
-            charges.iter().map(|charge| charge.bucket.storage_key(&self.prefix)).collect();
+        let ask = Ask::new(&self.prefix, self.log, operation, charges);
         // If its clock was set forward, the server finds late what is not, and says what time it is.
         for _ in 0..2 {
-            let (name, sent) = (self.names.next(), Instant::now());
+            let sent = Instant::now();
             let latest = self.clock.at(asked + deadline);
-            let reply = self.call(&Call { operation, keys: &keys, charges, name, latest }).await?;
-            self.clock.heard(reply.now, sent, reply.verdict.is_none());
-            if let Some(verdict) = reply.verdict {
+            let mut reply = self.call(&Call::new(&self.names, &[(&ask, latest)])).await?;
+            let outcome = reply.outcomes.pop();
+            self.clock.heard(reply.now, sent, outcome == Some(Outcome::Late));
+            if let Some(Outcome::Decided(verdict)) = outcome {
                 return Ok(verdict);
             }
         }
@@ -89,7 +91,7 @@ impl UpstashStore {
             reply => reply,
         };
         match reply {
-            Ok(reply) => call.read(&reply).ok_or(StoreError::Unintelligible),
+            Ok(reply) => call.read(1, &reply).ok_or(StoreError::Unintelligible),
             Err(Failure::Of(cause)) => Err(cause),
             // It was brought along.
             Err(Failure::NoScript) => Err(StoreError::Unintelligible),

@@ -19,7 +19,7 @@ use self::{
     moving::Moving,
     nodes::{NOBODY, Node, Nodes},
 };
-use super::{StoreError, route::Way};
+use super::{StoreError, route::Way, script::Decide};
 use crate::store::home::Task;
 
 /// The first pause before keys are asked for again that are being moved; it doubles.
@@ -40,9 +40,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Begins to ask the nodes of the URL, of which there is at least one, for the others.
-    pub(super) fn open(seeds: Vec<ConnectionInfo>, deadline: Duration, home: &Handle) -> Self {
+    pub(super) fn open(
+        seeds: Vec<ConnectionInfo>,
+        deadline: Duration,
+        script: &Arc<Decide>,
+        home: &Handle,
+    ) -> Self {
         let server = seeds[0].clone();
-        let nodes = Arc::new(Nodes::new(server, deadline, home.clone()));
+        let nodes = Arc::new(Nodes::new(server, deadline, Arc::clone(script), home.clone()));
         let watch = Task::spawn(home, watch::watch(Arc::clone(&nodes), seeds));
         Self { nodes, moving: Moving::default(), _watch: watch }
     }

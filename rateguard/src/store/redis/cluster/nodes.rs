@@ -21,6 +21,7 @@ use crate::store::{
     StoreError,
     redis::{
         link::Link,
+        script::Decide,
         source::{Source, at},
     },
 };
@@ -37,6 +38,7 @@ pub(super) struct Nodes {
     /// All but the address.
     server: ConnectionInfo,
     deadline: Duration,
+    script: Arc<Decide>,
     home: Handle,
     by_address: Mutex<HashMap<Address, Arc<Node>>>,
     next_number: AtomicUsize,
@@ -95,10 +97,16 @@ impl Map {
 }
 
 impl Nodes {
-    pub(super) fn new(server: ConnectionInfo, deadline: Duration, home: Handle) -> Self {
+    pub(super) fn new(
+        server: ConnectionInfo,
+        deadline: Duration,
+        script: Arc<Decide>,
+        home: Handle,
+    ) -> Self {
         Self {
             server,
             deadline,
+            script,
             home,
             by_address: Mutex::default(),
             next_number: AtomicUsize::new(NOBODY + 1),
@@ -139,7 +147,8 @@ impl Nodes {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let server = at(&self.server, &address.host, address.port);
-        let link = Link::open(Source::of(server)?, self.deadline, &self.home);
+        let (source, script) = (Source::of(server)?, Arc::clone(&self.script));
+        let link = Link::open(source, self.deadline, script, &self.home);
         let node = Arc::new(Node {
             address: address.clone(),
             number: self.next_number.fetch_add(1, Relaxed),

@@ -1,0 +1,188 @@
+//! Makes the calls to a server for those who wait: all who wait share the next one, and nobody waits for others to come.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tokio::sync::watch;
+
+use super::{
+    StoreError,
+    cluster::slot,
+    link::{Live, State},
+    queue::{Failed, Queue, Waiting},
+    script::{Decide, Replied},
+};
+use crate::store::script::{Ask, Call, Outcome};
+
+/// So many calls are under way at once; with fewer, who comes is not kept waiting for the replies to those before.
+const MOST_CALLS: usize = 4;
+
+pub(super) struct Caller {
+    pub(super) queue: Arc<Queue>,
+    pub(super) script: Arc<Decide>,
+    pub(super) state: watch::Receiver<State>,
+    /// No call may be for keys of several slots. Where that is not known, the server says so.
+    pub(super) is_cluster: AtomicBool,
+}
+
+/// A pipeline of calls.
+struct Sent<'a> {
+    live: &'a Live,
+    at: Instant,
+    /// No call was for keys of several slots.
+    by_slot: bool,
+}
+
+impl Caller {
+    pub(super) async fn call_for_all(mut self) {
+        loop {
+            let live =
+                match self.state.wait_for(|state| matches!(state, State::Up(_))).await.as_deref() {
+                    Ok(State::Up(live)) => live.clone(),
+                    Ok(_) => continue,
+                    Err(_) => return,
+                };
+            self.call_on(&live).await;
+            let cause = match &*self.state.borrow() {
+                State::Down(cause) => *cause,
+                State::Up(_) | State::Connecting => StoreError::Disconnected,
+            };
+            self.queue.send_away(cause);
+        }
+    }
+
+    /// Until there is another connection, or none. Who has been called for by then hears nothing, which means the same.
+    async fn call_on(&self, live: &Live) {
+        let mut state = self.state.clone();
+        let mut over = pin!(state.changed());
+        let mut calls = FuturesUnordered::new();
+        loop {
+            while calls.len() < MOST_CALLS {
+                let waiting = self.queue.take();
+                if waiting.is_empty() {
+                    break;
+                }
+                calls.push(self.call(live, waiting));
+            }
+            let mut somebody = pin!(self.queue.wake.notified());
+            let is_over = poll_fn(|context| {
+                if over.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                let mut goes_on = matches!(calls.poll_next_unpin(context), Poll::Ready(Some(())));
+                if calls.len() < MOST_CALLS {
+                    goes_on |= somebody.as_mut().poll(context).is_ready();
+                }
+                if goes_on { Poll::Ready(false) } else { Poll::Pending }
+            });
+            if is_over.await {
+                return;
+            }
+        }
+    }
+
+    /// A call for these; in a cluster, one for each slot, in one pipeline.
+    async fn call(&self, live: &Live, waiting: Vec<Waiting>) {
+        let asks: Vec<_> =
+            waiting.iter().map(|one| (Arc::clone(&one.ask), live.clock.at(one.until))).collect();
+        let is_cluster = self.is_cluster.load(Relaxed);
+        let (calls, places) = self.calls(&asks, is_cluster);
+        let mut waiting: Vec<_> = waiting.into_iter().map(Some).collect();
+        let mut called: Vec<Vec<Option<Waiting>>> = Vec::with_capacity(calls.len());
+        for (call, places) in calls.iter().zip(&places) {
+            let mut of_call: Vec<_> = places.iter().map(|_| None).collect();
+            call.askers().for_each(|asker| of_call[asker] = waiting[places[asker]].take());
+            called.push(of_call);
+        }
+        self.queue.put_back(waiting.into_iter().flatten());
+
+        let sent = Sent { live, at: Instant::now(), by_slot: is_cluster };
+        match self.script.call(&live.connection, false, &calls).await {
+            Ok(replies) => {
+                for ((call, called), reply) in calls.iter().zip(called).zip(replies) {
+                    self.answer(&sent, call, called, reply);
+                }
+            }
+            Err(error) => {
+                let failed = Failed::On(live.generation, error);
+                called.into_iter().flatten().flatten().for_each(|one| one.fail(failed.clone()));
+            }
+        }
+    }
+
+    /// The calls for these, and who asks in each of them.
+    fn calls<'a>(
+        &self,
+        asks: &'a [(Arc<Ask>, i64)],
+        is_cluster: bool,
+    ) -> (Vec<Call<'a>>, Vec<Vec<usize>>) {
+        let mut by_slot: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
+        // Who asks for keys that are apart is told so in a call of its own.
+        let slot_of = |tag: &str| slot(tag.as_bytes());
+        for (place, (ask, _)) in asks.iter().enumerate() {
+            let slot = if is_cluster { ask.hash_tag().map(slot_of) } else { Some(0) };
+            let known = by_slot.iter_mut().find(|(known, _)| known.is_some() && *known == slot);
+            match known {
+                Some((_, places)) => places.push(place),
+                None => by_slot.push((slot, vec![place])),
+            }
+        }
+        let call = |places: &Vec<usize>| {
+            let asks: Vec<_> =
+                places.iter().map(|place| (&*asks[*place].0, asks[*place].1)).collect();
+            Call::new(&self.script.names, &asks)
+        };
+        let calls = by_slot.iter().map(|(_, places)| call(places)).collect();
+        (calls, by_slot.into_iter().map(|(_, places)| places).collect())
+    }
+
+    fn answer(
+        &self,
+        sent: &Sent<'_>,
+        call: &Call<'_>,
+        called: Vec<Option<Waiting>>,
+        reply: Replied,
+    ) {
+        let read = reply.and_then(|reply| {
+            let unintelligible = || (ErrorKind::UnexpectedReturnType, "not a decision").into();
+            call.read(called.len(), &reply).ok_or_else(unintelligible)
+        });
+        match read {
+            Ok(reply) => {
+                sent.live.clock.heard(reply.now, sent.at, reply.outcomes.contains(&Outcome::Late));
+                let mut open = Vec::new();
+                for (one, outcome) in called.into_iter().zip(reply.outcomes) {
+                    match (one, outcome) {
+                        (Some(one), Outcome::Open) => open.push(one),
+                        (Some(one), outcome) => one.hear(outcome),
+                        (None, _) => {}
+                    }
+                }
+                self.queue.put_back(open.into_iter());
+            }
+            // Nothing was done. Perhaps none of them asks for keys that are apart.
+            Err(error) if is_apart(&error) && !sent.by_slot => {
+                self.is_cluster.store(true, Relaxed);
+                self.queue.put_back(called.into_iter().flatten());
+            }
+            Err(error) => {
+                let failed = Failed::On(sent.live.generation, error);
+                called.into_iter().flatten().for_each(|one| one.fail(failed.clone()));
+            }
+        }
+    }
+}
+
+fn is_apart(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
+}

@@ -1,0 +1,103 @@
+//! Checks that wait for the next call to a server.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use redis::RedisError;
+use tokio::sync::{Notify, oneshot};
+
+use super::StoreError;
+use crate::store::script::{Ask, Outcome};
+
+/// So many are taken for a call at the most: a server does nothing else while it runs a script.
+const MOST: usize = 128;
+/// Beyond so many it is looked whether somebody has given up.
+const MANY: usize = 1_024;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Line>,
+    /// Somebody has come.
+    pub(super) wake: Notify,
+}
+
+struct Line {
+    waiting: VecDeque<Waiting>,
+    /// With so many, those who have given up are let go.
+    full: usize,
+}
+
+/// Somebody who asks, and waits.
+pub(super) struct Waiting {
+    pub(super) ask: Arc<Ask>,
+    /// When it gives up.
+    pub(super) until: Instant,
+    pub(super) answer: oneshot::Sender<Result<Outcome, Failed>>,
+}
+
+/// Why a call failed.
+#[derive(Clone)]
+pub(super) enum Failed {
+    /// On the connection of this generation.
+    On(u64, RedisError),
+    /// There is no connection any more.
+    Off(StoreError),
+}
+
+impl Waiting {
+    pub(super) fn hear(self, outcome: Outcome) {
+        // Who has given up does not hear it.
+        let _ = self.answer.send(Ok(outcome));
+    }
+
+    pub(super) fn fail(self, failed: Failed) {
+        let _ = self.answer.send(Err(failed));
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), full: MANY }
+    }
+}
+
+impl Queue {
+    pub(super) fn join(&self, waiting: Waiting) {
+        let mut line = self.lock();
+        line.waiting.push_back(waiting);
+        if line.waiting.len() >= line.full {
+            line.waiting.retain(|waiting| !waiting.answer.is_closed());
+            line.full = MANY.max(2 * line.waiting.len());
+        }
+        drop(line);
+        self.wake.notify_one();
+    }
+
+    /// Those who have waited longest, and have not given up.
+    pub(super) fn take(&self) -> Vec<Waiting> {
+        let mut line = self.lock();
+        let some = line.waiting.len().min(MOST);
+        line.waiting.drain(..some).filter(|waiting| !waiting.answer.is_closed()).collect()
+    }
+
+    /// They go on waiting, before all others.
+    pub(super) fn put_back(&self, first: impl DoubleEndedIterator<Item = Waiting>) {
+        let mut line = self.lock();
+        first.rev().for_each(|waiting| line.waiting.push_front(waiting));
+    }
+
+    /// Nobody is called any more, for that reason.
+    pub(super) fn send_away(&self, cause: StoreError) {
+        let waiting = mem::take(&mut self.lock().waiting);
+        waiting.into_iter().for_each(|one| one.fail(Failed::Off(cause)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // Each change of it is whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

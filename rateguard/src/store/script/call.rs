@@ -1,0 +1,152 @@
+//! What a call of the script says.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use smallvec::SmallVec;
+
+use super::{Ask, Name, Names, Operation, Terms};
+
+/// Those who give up within so many microseconds of each other are told that they are late by the first of them.
+const ABOUT_THE_SAME: i64 = 10_000;
+
+/// One call of the script, for one or several who ask.
+pub(in crate::store) struct Call<'a> {
+    /// Of the first set; those of the others follow.
+    pub(super) name: Name,
+    pub(super) groups: SmallVec<[Group<'a>; 1]>,
+}
+
+/// Sets for which the same is asked, by callers who give up at about the same time.
+pub(super) struct Group<'a> {
+    pub(super) like: &'a Ask,
+    /// On the server's clock, when nobody waits for the reply any more; 0 if that is not known.
+    latest: i64,
+    pub(super) sets: SmallVec<[Set<'a>; 1]>,
+}
+
+/// The buckets of one caller, or of several who ask for the same one.
+pub(super) struct Set<'a> {
+    pub(super) ask: &'a Ask,
+    /// Their places among those who ask, in the order in which they came.
+    pub(super) askers: SmallVec<[usize; 1]>,
+}
+
+/// An argument of the command.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Argument<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl<'a> Call<'a> {
+    /// A call for these, each with when it gives up, on the server's clock. Who asks for a bucket that somebody else of the
+    /// call asks for differently is not in it: nothing is asked for twice in a call.
+    pub(in crate::store) fn new(names: &Names, asks: &[(&'a Ask, i64)]) -> Self {
+        let mut groups: SmallVec<[Group<'a>; 1]> = SmallVec::new();
+        // Where the set with this key is, by group and place.
+        let mut by_key: HashMap<&'a str, (usize, usize)> = HashMap::new();
+        for (asker, (ask, latest)) in asks.iter().enumerate() {
+            let known = groups.iter().position(|group| group.takes(ask, *latest));
+            let group = known.unwrap_or(groups.len());
+            let is_alone = asks.len() == 1;
+            if !is_alone {
+                let place = known.map_or(0, |group| groups[group].sets.len());
+                match by_key.entry(&ask.parts[0].key) {
+                    Entry::Occupied(same) => {
+                        let (of, place) = *same.get();
+                        if of == group && ask.can_be_shared() {
+                            groups[group].sets[place].askers.push(asker);
+                        }
+                        continue;
+                    }
+                    Entry::Vacant(free) => free.insert((group, place)),
+                };
+                let (others, is_taken) = (&ask.parts[1..], |key| by_key.contains_key(key));
+                if others.iter().any(|part| is_taken(part.key.as_str())) {
+                    by_key.remove(ask.parts[0].key.as_str());
+                    continue;
+                }
+                by_key.extend(others.iter().map(|part| (part.key.as_str(), (group, place))));
+            }
+            let set = Set { ask, askers: SmallVec::from_elem(asker, 1) };
+            match known {
+                Some(group) => {
+                    let group = &mut groups[group];
+                    group.latest = group.latest.min(*latest);
+                    group.sets.push(set);
+                }
+                None => {
+                    let sets = SmallVec::from_iter([set]);
+                    groups.push(Group { like: ask, latest: *latest, sets });
+                }
+            }
+        }
+        let sets = groups.iter().map(|group| group.sets.len()).sum();
+        Self { name: names.take(sets), groups }
+    }
+
+    /// The places of those whom this is a call for.
+    pub(in crate::store) fn askers(&self) -> impl Iterator<Item = usize> {
+        let sets = self.groups.iter().flat_map(|group| &group.sets);
+        sets.flat_map(|set| set.askers.iter().copied())
+    }
+
+    /// Says what follows the script in `EVALSHA` and `EVAL`, in its order.
+    pub(in crate::store) fn write(&self, mut argument: impl FnMut(Argument<'_>)) {
+        let sets = || self.groups.iter().flat_map(|group| &group.sets);
+        let keys: usize = sets().map(|set| set.ask.parts.len()).sum();
+        argument(Argument::Number(keys as i64));
+        sets().flat_map(|set| &set.ask.parts).for_each(|part| argument(Argument::Text(&part.key)));
+        argument(Argument::Text(&format!("{:016x}", self.name.process)));
+        argument(Argument::Number(self.name.number as i64));
+        self.groups.iter().for_each(|group| group.write(&mut argument));
+    }
+}
+
+impl Group<'_> {
+    fn takes(&self, ask: &Ask, latest: i64) -> bool {
+        self.latest.abs_diff(latest) < ABOUT_THE_SAME.unsigned_abs() && self.like.is_like(ask)
+    }
+
+    fn write(&self, argument: &mut impl FnMut(Argument<'_>)) {
+        argument(Argument::Text(word(self.like.operation)));
+        argument(Argument::Number(self.latest));
+        argument(Argument::Number(self.like.parts.len() as i64));
+        argument(Argument::Number(self.sets.len() as i64));
+        self.like.parts.iter().for_each(|part| part.terms.write(argument));
+        for set in &self.sets {
+            argument(Argument::Number(set.askers.len() as i64));
+            if self.like.operation == Operation::Refund {
+                for part in &set.ask.parts {
+                    let [process, number, at] = part.receipt.words();
+                    argument(Argument::Text(&format!("{process:016x}-{number}")));
+                    argument(Argument::Number(at as i64));
+                }
+            }
+        }
+    }
+}
+
+impl Terms {
+    fn write(&self, argument: &mut impl FnMut(Argument<'_>)) {
+        let (units, refill) = self.quota.token();
+        let cost = i64::from(self.cost);
+        argument(Argument::Text(self.algorithm));
+        // All that is counted is below 2^53.
+        argument(Argument::Number(self.quota.window().as_micros() as i64));
+        argument(Argument::Number(self.quota.capacity().into()));
+        argument(Argument::Number(units as i64));
+        argument(Argument::Number(refill as i64));
+        argument(Argument::Number(if self.is_gate { -cost } else { cost }));
+    }
+}
+
+fn word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Check => "check",
+        Operation::Peek => "peek",
+        Operation::Charge => "charge",
+        Operation::Refund => "refund",
+        Operation::Reset => "reset",
+    }
+}
