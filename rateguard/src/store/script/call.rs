@@ -1,6 +1,6 @@
 //! What a call of the script says.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
@@ -40,48 +40,13 @@ pub(in crate::store) enum Argument<'a> {
 
 impl<'a> Call<'a> {
     /// A call for these, each with when it gives up, on the server's clock. Who asks for a bucket that somebody else of the
-    /// call asks for differently is not in it: nothing is asked for twice in a call.
+    /// call asks for differently is not in it: no key is in a call twice.
     pub(in crate::store) fn new(names: &Names, asks: &[(&'a Ask, i64)]) -> Self {
-        let mut groups: SmallVec<[Group<'a>; 1]> = SmallVec::new();
-        // Where the set with this key is, by group and place.
-        let mut by_key: HashMap<&'a str, (usize, usize)> = HashMap::new();
+        let (mut groups, mut places) = (SmallVec::new(), HashMap::new());
         for (asker, (ask, latest)) in asks.iter().enumerate() {
-            let known = groups.iter().position(|group| group.takes(ask, *latest));
-            let group = known.unwrap_or(groups.len());
-            let is_alone = asks.len() == 1;
-            if !is_alone {
-                let place = known.map_or(0, |group| groups[group].sets.len());
-                match by_key.entry(&ask.parts[0].key) {
-                    Entry::Occupied(same) => {
-                        let (of, place) = *same.get();
-                        if of == group && ask.can_be_shared() {
-                            groups[group].sets[place].askers.push(asker);
-                        }
-                        continue;
-                    }
-                    Entry::Vacant(free) => free.insert((group, place)),
-                };
-                let (others, is_taken) = (&ask.parts[1..], |key| by_key.contains_key(key));
-                if others.iter().any(|part| is_taken(part.key.as_str())) {
-                    by_key.remove(ask.parts[0].key.as_str());
-                    continue;
-                }
-                by_key.extend(others.iter().map(|part| (part.key.as_str(), (group, place))));
-            }
-            let set = Set { ask, askers: SmallVec::from_elem(asker, 1) };
-            match known {
-                Some(group) => {
-                    let group = &mut groups[group];
-                    group.latest = group.latest.min(*latest);
-                    group.sets.push(set);
-                }
-                None => {
-                    let sets = SmallVec::from_iter([set]);
-                    groups.push(Group { like: ask, latest: *latest, sets });
-                }
-            }
+            add(&mut groups, &mut places, (asker, ask, *latest));
         }
-        let sets = groups.iter().map(|group| group.sets.len()).sum();
+        let sets = groups.iter().map(|group: &Group<'_>| group.sets.len()).sum();
         Self { name: names.take(sets), groups }
     }
 
@@ -101,6 +66,29 @@ impl<'a> Call<'a> {
         argument(Argument::Number(self.name.number as i64));
         self.groups.iter().for_each(|group| group.write(&mut argument));
     }
+}
+
+/// Adds who asks for this, unless one of the keys is taken; `places` has the group and the set of each key.
+fn add<'a>(
+    groups: &mut SmallVec<[Group<'a>; 1]>,
+    places: &mut HashMap<&'a str, (usize, usize)>,
+    (asker, ask, latest): (usize, &'a Ask, i64),
+) {
+    let place = groups.iter().position(|group| group.takes(ask, latest)).unwrap_or(groups.len());
+    let keys = || ask.parts.iter().map(|part| &*part.key);
+    if let Some((of, set)) = keys().find_map(|key| places.get(key)) {
+        if *of == place && ask.can_be_shared() {
+            groups[*of].sets[*set].askers.push(asker);
+        }
+        return;
+    }
+    if place == groups.len() {
+        groups.push(Group { like: ask, latest, sets: SmallVec::new() });
+    }
+    let group = &mut groups[place];
+    group.latest = group.latest.min(latest);
+    places.extend(keys().map(|key| (key, (place, group.sets.len()))));
+    group.sets.push(Set { ask, askers: SmallVec::from_elem(asker, 1) });
 }
 
 impl Group<'_> {

@@ -10,9 +10,11 @@ use std::{
 
 use smallvec::SmallVec;
 
+#[cfg(feature = "upstash")]
+pub(super) use self::reply::Reply;
 pub(super) use self::{
     call::{Argument, Call},
-    reply::{Outcome, Reply},
+    reply::Outcome,
 };
 use super::{Charge, Operation, Receipt, RedisLog};
 use crate::{Algorithm, Quota};

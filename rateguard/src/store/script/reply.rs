@@ -122,3 +122,123 @@ impl Ask {
 fn micros(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().map(Duration::from_micros)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Key, Quota,
+        store::{Bucket, Charge, RedisLog, script::Names},
+    };
+
+    const MINUTE: i64 = 60_000_000;
+
+    fn ask(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> Ask {
+        let key = Key::from(key);
+        let quotas: Vec<Quota> = quotas.iter().map(|quota| quota.parse().unwrap()).collect();
+        let charge = |(place, quota): (usize, &Quota)| {
+            Charge::new(Bucket::new("p", place, &key), *quota, cost)
+        };
+        let charges: Vec<_> = quotas.iter().enumerate().map(charge).collect();
+        Ask::new("test", RedisLog::Packed, operation, &charges)
+    }
+
+    fn read(asks: &[&Ask], reply: &[i64]) -> Option<Vec<Outcome>> {
+        let asks: Vec<_> = asks.iter().map(|ask| (*ask, 0)).collect();
+        let call = Call::new(&Names::new(), &asks);
+        Some(call.read(asks.len(), reply)?.outcomes)
+    }
+
+    fn decided(outcome: &Outcome) -> (bool, Vec<Level>) {
+        let Outcome::Decided(verdict) = outcome else { panic!("{outcome:?}") };
+        (verdict.is_allowed(), verdict.levels().collect())
+    }
+
+    #[test]
+    fn only_a_decision_is_taken_for_one() {
+        let of = |operation| ask(operation, &["5/minute"], 1, 1);
+        let check = of(Operation::Check);
+        for reply in [
+            [9, 1, 4, MINUTE, 0],
+            [9, 1, 0, MINUTE, MINUTE],
+            [9, 0, 0, MINUTE, MINUTE],
+            [9, 0, 3, 1, -1],
+        ] {
+            let outcomes = read(&[&check], &reply).expect("a decision");
+            assert_eq!(decided(&outcomes[0]).0, reply[1] == 1, "{reply:?}");
+        }
+        assert_eq!(read(&[&check], &[9, -1]), Some(vec![Outcome::Late]));
+        for reply in [
+            &[9, 1, 6, MINUTE, 0][..],
+            &[9, 1, -1, MINUTE, 0],
+            &[9, 1, 4, MINUTE, -1],
+            &[9, 1, 4, -2, 0],
+            &[9, 0, 4, MINUTE, 0],
+            &[9, 2, 4, MINUTE, 0],
+            &[9, -2, 4, MINUTE, 0],
+            &[-9, 1, 4, MINUTE, 0],
+            &[9, 1, 4, MINUTE],
+            &[9, 1, 4, MINUTE, 0, 0],
+            &[9, 1],
+            &[9],
+            &[],
+        ] {
+            assert_eq!(read(&[&check], reply), None, "{reply:?}");
+        }
+        assert_eq!(read(&[&of(Operation::Peek)], &[9, 1, 0, MINUTE, MINUTE]), None);
+        assert_eq!(read(&[&of(Operation::Refund)], &[9, 0, 0, MINUTE, MINUTE]), None);
+        assert!(read(&[&of(Operation::Refund)], &[9, 1, 0, MINUTE, MINUTE]).is_some());
+        let two = ask(Operation::Check, &["5/minute", "9/hour"], 1, 1);
+        assert_eq!(read(&[&two], &[9, 1, 4, MINUTE, 0]), None);
+        assert!(read(&[&two], &[9, 1, 4, MINUTE, 0, 8, MINUTE, 0]).is_some());
+    }
+
+    #[test]
+    fn who_asks_for_one_bucket_is_told_how_it_stood_then() {
+        let [one, two, three] = [(); 3].map(|()| ask(Operation::Check, &["5/minute"], 1, 2));
+        // Two of three were admitted.
+        let outcomes = read(&[&one, &two, &three], &[9, 2, 1, MINUTE, MINUTE]).unwrap();
+        let level = |remaining, retry: i64| Level {
+            remaining,
+            reset_after: micros(MINUTE).unwrap(),
+            retry_after: micros(retry),
+        };
+        assert_eq!(decided(&outcomes[0]), (true, vec![level(3, 0)]));
+        assert_eq!(decided(&outcomes[1]), (true, vec![level(1, MINUTE)]));
+        assert_eq!(decided(&outcomes[2]), (false, vec![level(1, MINUTE)]));
+        // More than asked, or more than the quota has.
+        assert_eq!(read(&[&one, &two, &three], &[9, 4, 1, MINUTE, MINUTE]), None);
+        assert_eq!(read(&[&one, &two, &three], &[9, 3, 2, MINUTE, 0]), None);
+    }
+
+    #[test]
+    fn a_reply_that_ends_leaves_the_others_open() {
+        let asks = [1, 2, 3].map(|key| ask(Operation::Check, &["5/minute"], key, 1));
+        let asks: Vec<_> = asks.iter().collect();
+        let outcomes = read(&asks, &[9, 1, 4, MINUTE, 0]).unwrap();
+        assert!(decided(&outcomes[0]).0);
+        assert_eq!(outcomes[1..], [Outcome::Open, Outcome::Open]);
+    }
+
+    #[test]
+    fn who_asks_for_the_same_bucket_otherwise_is_left_to_the_next_call() {
+        let check = ask(Operation::Check, &["5/minute"], 1, 1);
+        let refund = ask(Operation::Refund, &["5/minute"], 1, 1);
+        let both = ask(Operation::Check, &["5/minute", "9/hour"], 1, 1);
+        let counter = ask(Operation::Check, &["5/minute sliding_window_counter"], 2, 1);
+        let asks = [&check, &refund, &both, &counter, &counter];
+        let outcomes = read(&asks, &[9, 1, 4, MINUTE, 0, 1, 4, MINUTE, 0]).unwrap();
+        let is_open: Vec<_> = outcomes.iter().map(|it| *it == Outcome::Open).collect();
+        assert_eq!(is_open, [false, true, true, false, true]);
+    }
+
+    #[test]
+    fn who_gives_up_at_another_time_is_told_apart() {
+        let asks = [1, 2, 3].map(|key| ask(Operation::Check, &["5/minute"], key, 1));
+        let at = [50_000, 59_000, 61_000];
+        let asks: Vec<_> = asks.iter().zip(at).collect();
+        let call = Call::new(&Names::new(), &asks);
+        let sets: Vec<_> = call.groups.iter().map(|group| group.sets.len()).collect();
+        assert_eq!(sets, [2, 1]);
+    }
+}
