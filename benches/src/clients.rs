@@ -63,7 +63,9 @@ impl Asker {
     pub async fn open(way: Way, url: &str, limit: (u32, Duration)) -> Outcome<Rc<Self>> {
         Ok(Rc::new(match way {
             Way::RateGuard => {
-                let guard = RateGuard::redis(url).deadline(PATIENCE).build()?;
+                let settings = RateGuard::redis(url).deadline(PATIENCE);
+                // Denials are to be those of Redis.
+                let guard = settings.remember_denials(Duration::ZERO).build()?;
                 Self::RateGuard(guard, Policy::new("bench", Quota::new(limit.0, limit.1)?)?)
             }
             Way::Pool => Self::Pool(plain::pool(url)?, Plain::new(limit)),

@@ -77,6 +77,7 @@ pub fn all() -> Vec<Contender> {
     ];
     let redis = [
         ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied][..]),
+        ("rateguard-redis-asking", "**RateGuard**, Redis, nothing remembered", &[Denied]),
         ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
         ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
         ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),

@@ -8,7 +8,8 @@ use crate::{Policy, Quota, standing::Standing};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///
-/// All numbers come from the same atomic step as the answer. Where several quotas had to have room, the numbers are those
+/// All numbers come from the same atomic step as the answer, counted down since if it is a denial that the guard
+/// [remembers](crate::RateGuardBuilder::remember_denials). Where several quotas had to have room, the numbers are those
 /// of the tightest: of the one that denied and has to be waited for longest, else of the one that admits the fewest more
 /// of such requests. [`standings`](Self::standings) has all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

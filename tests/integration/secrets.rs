@@ -88,6 +88,8 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
             .prefix(prefix)
             .key_secret(SENTINEL)
             .deadline(Duration::from_secs(10))
+            // It is missed as soon as it goes.
+            .remember_denials(Duration::ZERO)
             .headers([HeaderDialect::XRateLimit, HeaderDialect::Draft])
             .refusal_body(RefusalBody::ProblemDetails)
             .on_error(OnError::Closed)

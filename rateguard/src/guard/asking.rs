@@ -5,6 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use super::{
     RateGuard, Shared, Unavailable,
     apart::{are_of_several_keys, one_after_the_other},
+    remembered::Recalled,
 };
 use crate::{
     OnError, StoreError,
@@ -19,10 +20,18 @@ impl RateGuard {
         charges: &[Charge<'_>],
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
+        let question = match self.shared.remembered.recall(operation, charges) {
+            Recalled::Denial(denial) if !self.is_closed() => return Ok(denial),
+            Recalled::Denial(_) => None,
+            Recalled::Nothing(question) => question,
+        };
         let answer = match operation {
             Operation::Charge => self.charge(charges).await,
             _ => self.ask(operation, charges, self.shared.deadline).await,
         };
+        if let (Some(question), Ok(verdict)) = (question, &answer) {
+            question.answered(verdict);
+        }
         answer.map_err(|cause| {
             let unavailable = self.unavailable(cause, on_error(), charges);
             // By the others, no request passes or is refused.
@@ -77,10 +86,11 @@ impl RateGuard {
         charges: &[Charge<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        let Shared { store, servers, in_flight, deadline: full, .. } = &*self.shared;
+        let Shared { store, servers, in_flight, remembered, deadline: full, .. } = &*self.shared;
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
+        let change = remembered.change(operation, charges);
         let server = servers.of(store.server(charges));
         let answer = match store.apply_within(deadline, operation, charges) {
             Answer::Now(answer) => whole(answer, charges),
@@ -98,7 +108,12 @@ impl RateGuard {
                 if !(is_hasty && answer == Err(StoreError::Timeout)) {
                     entered.ended(&answer);
                 }
-                whole(answer, charges)
+                let answer = whole(answer, charges);
+                // What is answered at once is never remembered: it is asked for as soon.
+                if let Some(change) = change {
+                    change.ended(&answer);
+                }
+                answer
             }
         };
         server.heard(&answer);

@@ -17,6 +17,7 @@ const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
 const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
 const MIN_DEADLINE: Duration = Duration::from_millis(1);
 const MAX_DEADLINE: Duration = Duration::from_secs(60);
+const DEFAULT_REMEMBER_DENIALS: Duration = Duration::from_millis(250);
 const DEFAULT_PREFIX: &str = "rateguard";
 
 /// Settings for a [`RateGuard`].
@@ -30,6 +31,7 @@ pub struct RateGuardBuilder {
     on_error: OnError,
     closed_after: Option<Duration>,
     max_in_flight: usize,
+    remember_denials: Option<Duration>,
     replicas: u32,
     secret: Option<Vec<u8>>,
     policies: Vec<Policy>,
@@ -44,6 +46,7 @@ pub(super) struct Settings {
     pub(super) on_error: OnError,
     pub(super) closed_after: Option<Duration>,
     pub(super) max_in_flight: usize,
+    pub(super) remember_denials: Duration,
     pub(super) replicas: u32,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
@@ -58,6 +61,7 @@ impl Default for Settings {
             on_error: OnError::default(),
             closed_after: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            remember_denials: Duration::ZERO,
             replicas: 1,
             secret: None,
             policies: Policies::default(),
@@ -104,6 +108,7 @@ impl RateGuardBuilder {
             on_error: OnError::default(),
             closed_after: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            remember_denials: None,
             replicas: 1,
             secret: None,
             policies: Vec::new(),
@@ -175,6 +180,24 @@ impl RateGuardBuilder {
         self
     }
 
+    /// For how long this process remembers at the most that a check of a key was denied, and denies the same one again without
+    /// asking the store, with the numbers counted down. It never does so for longer than until there may be room. Default:
+    /// 250 ms on Redis and Upstash, with which who is denied again and again costs them four checks a second; and zero, which
+    /// is not at all, in a [`store`](Self::store) of your own. One that answers [at once](crate::store::Answer::Now), as that in
+    /// memory, is always asked.
+    ///
+    /// What this guard gives back, resets or charges itself it knows at once, as it does another quota and another cost. What
+    /// other processes give back or reset, a store that lost its data, and a clock of the store that was set, it notices after
+    /// so long at the latest. Checks of several keys are always asked for, and what counts for a ban is counted in the store each
+    /// time. While the store does not answer, a denial that is remembered is still one.
+    ///
+    /// Up to 57,344 denials are remembered, in some 10 megabytes at the most if policies have one quota; who finds no room
+    /// among them is asked for each time.
+    pub fn remember_denials(mut self, longest: Duration) -> Self {
+        self.remember_denials = Some(longest);
+        self
+    }
+
     /// How many processes share the store. While it does not answer, each admits so large a part of the limits where the
     /// failure mode is [`OnError::Local`], rounded down, but at least one. Default: 1.
     pub fn replicas(mut self, replicas: u32) -> Self {
@@ -223,6 +246,12 @@ impl RateGuardBuilder {
         if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
+        let is_elsewhere = !matches!(self.store, StoreChoice::Own(_));
+        let remember_denials = self.remember_denials.unwrap_or(if is_elsewhere {
+            DEFAULT_REMEMBER_DENIALS
+        } else {
+            Duration::ZERO
+        });
         #[cfg_attr(
             not(any(feature = "redis", feature = "upstash")),
             allow(clippy::infallible_destructuring_match, reason = "there are more with features")
@@ -244,6 +273,7 @@ impl RateGuardBuilder {
             on_error: self.on_error,
             closed_after: self.closed_after,
             max_in_flight: self.max_in_flight,
+            remember_denials,
             replicas: self.replicas,
             secret,
             policies,

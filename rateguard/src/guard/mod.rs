@@ -15,6 +15,7 @@ mod in_flight;
 mod local;
 mod outage;
 mod policies;
+mod remembered;
 mod request;
 mod reservation;
 mod servers;
@@ -37,6 +38,7 @@ use self::{
     in_flight::InFlight,
     local::Local,
     outage::Outage,
+    remembered::Remembered,
     servers::Servers,
     waiting::Queues,
 };
@@ -85,6 +87,7 @@ struct Shared {
     closed_after: Option<Duration>,
     servers: Servers,
     in_flight: InFlight,
+    remembered: Remembered,
     local: Local,
     secret: Option<KeySecret>,
     policies: Policies,
@@ -179,6 +182,7 @@ impl RateGuard {
             closed_after: settings.closed_after,
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
+            remembered: Remembered::new(settings.remember_denials),
             local: Local::new(settings.replicas),
             secret,
             policies,

@@ -5,7 +5,7 @@ mod gaps;
 mod losing;
 mod moving;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rateguard::{
     Key, RateGuard,
@@ -18,9 +18,10 @@ use crate::support::{
     redis_cluster::{RedisCluster, cluster_command},
 };
 
-/// A guard on this cluster that answers however slow the machine is.
+/// A guard on this cluster that answers however slow the machine is, and asks it for each check.
 fn guard(cluster: &RedisCluster, prefix: &str) -> RateGuard {
-    RateGuard::redis(cluster.url()).prefix(prefix).deadline(PATIENCE).build().unwrap()
+    let settings = RateGuard::redis(cluster.url()).prefix(prefix).deadline(PATIENCE);
+    settings.remember_denials(Duration::ZERO).build().unwrap()
 }
 
 /// Which of the masters each of so many keys is on, of which a unit is taken.

@@ -26,9 +26,11 @@ pub struct Checks {
 }
 
 impl Checks {
+    /// All of them are asked for, also after a denial.
     pub fn new(settings: RateGuardBuilder, deadline: Duration, quotas: &str) -> Self {
         let policy = Policy::new("p", quotas.to_owned()).unwrap();
-        let guard = settings.deadline(deadline).build().unwrap();
+        let settings = settings.deadline(deadline).remember_denials(Duration::ZERO);
+        let guard = settings.build().unwrap();
         Self { guard, policy, at_most: deadline + AT_MOST - DEADLINE }
     }
 

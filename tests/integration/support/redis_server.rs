@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use rateguard::{RateGuard, RateGuardBuilder};
@@ -86,8 +87,13 @@ impl RedisServer {
         self.settings(prefix).deadline(PATIENCE).build().unwrap()
     }
 
-    /// A guard on this server with the usual deadline.
+    /// A guard on this server with the usual deadline, that asks it for each check.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
+        self.as_usual(prefix).remember_denials(Duration::ZERO)
+    }
+
+    /// The same with all that is usual.
+    pub fn as_usual(&self, prefix: &str) -> RateGuardBuilder {
         RateGuard::redis(self.url()).prefix(prefix)
     }
 

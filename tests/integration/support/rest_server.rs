@@ -3,6 +3,7 @@
 use std::{
     ops::Deref,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use rateguard::{RateGuard, RateGuardBuilder};
@@ -52,9 +53,10 @@ impl RestServer {
         self.settings(prefix).deadline(PATIENCE).build().unwrap()
     }
 
-    /// A guard on this server with the usual deadline.
+    /// A guard on this server with the usual deadline, that asks it for each check.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
-        RateGuard::upstash(self.url(), TOKEN).prefix(prefix)
+        let settings = RateGuard::upstash(self.url(), TOKEN).prefix(prefix);
+        settings.remember_denials(Duration::ZERO)
     }
 
     /// The first words of the commands so far.

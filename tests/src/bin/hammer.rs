@@ -19,7 +19,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (keys.parse()?, tasks.parse()?, checks.parse()?);
 
     // A slow machine must not turn an answer into none.
-    let guard = RateGuard::redis(url).prefix(prefix).deadline(Duration::from_secs(60)).build()?;
+    let settings = RateGuard::redis(url).prefix(prefix).deadline(Duration::from_secs(60));
+    // Each check is to be one of Redis.
+    let guard = settings.remember_denials(Duration::ZERO).build()?;
     let policy = Policy::new("hammer", rate)?;
 
     println!("ready");

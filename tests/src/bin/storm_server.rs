@@ -34,6 +34,7 @@ use rateguard_tests::storm::{
     history::{Asked, Bucket, Decided, Line, Part, Request, Said},
     limits::{CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
     now,
+    remembered::REMEMBERED,
 };
 
 #[actix_web::main]
@@ -52,6 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut guard = RateGuard::builder()
         .store(Recorder { redis, notes: Arc::clone(&notes) })
         .deadline(deadline)
+        .remember_denials(REMEMBERED)
         .replicas(SERVERS)
         .on_error(match &*mode {
             "open" => OnError::Open,

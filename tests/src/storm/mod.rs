@@ -13,6 +13,7 @@ pub mod load;
 pub mod local;
 pub mod proxy;
 pub mod redis_process;
+pub mod remembered;
 pub mod report;
 pub mod requests;
 pub mod schedule;

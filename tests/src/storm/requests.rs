@@ -7,12 +7,18 @@ use rateguard::store::Operation;
 use super::{
     history::{Asked, Decided, Request},
     limits::PAGES,
+    remembered::Memory,
 };
 
 /// Why what became of this request cannot be, if so. The mode is that of its server, and these are the checks that were
-/// asked of the store for it.
+/// asked of the store for it; it may also be that the server [remembered](Memory) a denial.
 #[must_use]
-pub fn lie(mode: &str, request: &Request, checks: &[&Asked]) -> Option<&'static str> {
+pub fn lie(
+    mode: &str,
+    request: &Request,
+    checks: &[&Asked],
+    memory: &Memory<'_>,
+) -> Option<&'static str> {
     let limits = PAGES.get(request.page).map_or(0, |page| page.policies.len());
     if checks.len() > limits {
         return Some("a limit was asked about twice");
@@ -23,6 +29,10 @@ pub fn lie(mode: &str, request: &Request, checks: &[&Asked]) -> Option<&'static 
     };
     let (admitted, denied) = (said(true), said(false));
     match request.decided {
+        Decided::Together if is_remembered(request, checks) => {
+            let may_be = memory.may_deny(request, checks);
+            return (!may_be).then_some("refused, undenied, and nothing could be remembered");
+        }
         Decided::Together if admitted + denied == 0 => {
             return Some("the store is said to have decided, and has not");
         }
@@ -42,6 +52,19 @@ pub fn lie(mode: &str, request: &Request, checks: &[&Asked]) -> Option<&'static 
         200 | 204 | 429 | 503 => None,
         _ => Some("answered with another status"),
     }
+}
+
+/// Whether a denial is said to be the store's, and it was not asked for it.
+#[must_use]
+pub fn is_remembered(request: &Request, checks: &[&Asked]) -> bool {
+    let is_denied = checks.iter().any(|it| is_denial(it));
+    request.decided == Decided::Together && request.status == 429 && !is_denied
+}
+
+/// Whether the store has answered no.
+#[must_use]
+pub fn is_denial(asked: &Asked) -> bool {
+    asked.said.is_some_and(|said| !said.is_allowed)
 }
 
 /// Of each request, the checks that were asked for it.

@@ -13,7 +13,8 @@ use super::{
     history::{Asked, Bucket, Decided, Part, Request},
     limits::{LIMITS, quota},
     local::beyond_the_share,
-    requests::{checks, lie},
+    remembered::Memory,
+    requests::{checks, is_remembered, lie},
 };
 
 /// What one server has written down.
@@ -94,7 +95,7 @@ pub struct Verdict {
     pub given_back: usize,
     /// How long those took that had no answer, in microseconds, from the shortest on.
     pub waits: Vec<u64>,
-    /// Requests that passed undecided, were refused so, or were decided on in memory.
+    /// Requests that passed undecided, were refused so, were decided on in memory, or denied as was remembered.
     pub outcomes: BTreeMap<&'static str, usize>,
     /// Units of logs that were admitted beyond the limit since data was lost, and the most of one key and loss.
     pub by_losses: (u64, u64),
@@ -140,17 +141,20 @@ pub fn judge(histories: Vec<History>, deadline: Duration, happened: &Happened) -
 
 fn judge_requests(history: &History, verdict: &mut Verdict) {
     let checks = checks(&history.asked);
+    let memory = Memory::of(&history.asked, &history.requests);
     for request in &history.requests {
         let none = Vec::new();
         let checks = checks.get(&request.number).unwrap_or(&none);
-        if let Some(lie) = lie(history.mode, request, checks) {
+        if let Some(lie) = lie(history.mode, request, checks, &memory) {
             verdict.find(Lie::Request, format!("{lie} ({}): {request:?} {checks:?}", history.mode));
         }
         let outcome = match (request.decided, request.status) {
             (Decided::Locally, _) => Some("decided in memory"),
             (_, 503) => Some("refused, undecided"),
             (Decided::Nobody, _) => Some("passed, undecided"),
-            (Decided::Together, _) => None,
+            (Decided::Together, _) => {
+                is_remembered(request, checks).then_some("denied, remembered")
+            }
         };
         if let Some(outcome) = outcome {
             *verdict.outcomes.entry(outcome).or_default() += 1;

@@ -60,6 +60,11 @@ async fn main() -> Outcome {
             let limit = rate_guard(RateGuard::redis(url), (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
+        "rateguard-redis-asking" => {
+            let settings = RateGuard::redis(url).remember_denials(Duration::ZERO);
+            let limit = rate_guard(settings, (limit, window))?;
+            serve!(app => app.wrap(limit.clone()))
+        }
         "governor" => {
             let config = governor::config(asked).ok_or("no limit")?;
             serve!(app => app.wrap(actix_governor::Governor::new(&config)))

@@ -1,0 +1,259 @@
+//! Denials that are remembered for a moment: who comes again before there can be room is denied without asking the store.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use smallvec::SmallVec;
+
+use super::apart::are_of_several_keys;
+use crate::{
+    StoreError,
+    bucket::DIGEST_BYTES,
+    store::{Charge, Level, Operation, Receipt, Verdict},
+};
+
+const SHARDS: usize = 16;
+/// So many denials are remembered in each shard, which is as many keys as a table of 4,096 places holds. Who finds no room
+/// is asked for each time.
+const MOST: usize = 3_584;
+/// And so many of one key: it may be asked for under several policies and at several costs.
+const MOST_OF_A_KEY: usize = 4;
+/// No sooner it is looked again for denials that hold no more.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Into so many parts the keys of a shard are divided whose changes are counted together.
+const PARTS: usize = 64;
+
+type Digest = [u8; DIGEST_BYTES];
+
+pub(super) struct Remembered {
+    /// How long a denial is remembered at the most, and so how long it takes until a change elsewhere is noticed.
+    longest: Duration,
+    hasher: RandomState,
+    /// None if nothing is remembered.
+    shards: Box<[Mutex<Shard>]>,
+}
+
+struct Shard {
+    denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
+    /// How many denials there are.
+    held: usize,
+    /// How often something changed.
+    changes: [u64; PARTS],
+    sweep_at: Option<Instant>,
+}
+
+struct Denial {
+    /// A hash of all that was asked for.
+    asked: u64,
+    /// A bit for each policy that it was asked under; two may have one.
+    policies: u64,
+    told_at: Instant,
+    until: Instant,
+    levels: SmallVec<[Level; 1]>,
+}
+
+impl Remembered {
+    pub(super) fn new(longest: Duration) -> Self {
+        let shards = if longest.is_zero() { 0 } else { SHARDS };
+        let shards = (0..shards).map(|_| Mutex::new(Shard::new())).collect();
+        Self { longest, hasher: RandomState::new(), shards }
+    }
+
+    /// What is known of the answer to this. Of a check of a single key, a denial is certain for a while; of several keys,
+    /// others may take for a moment what they give back.
+    pub(super) fn recall<'a>(
+        &'a self,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Recalled<'a> {
+        let Some(first) = charges.first() else { return Recalled::Nothing(None) };
+        if self.longest.is_zero() || operation != Operation::Check || are_of_several_keys(charges) {
+            return Recalled::Nothing(None);
+        }
+        // Nobody can find another question with this hash.
+        let all: SmallVec<[_; 2]> = charges
+            .iter()
+            .map(|it| (it.bucket.name(), it.bucket.place(), it.quota, it.cost, it.is_gate))
+            .collect();
+        let asked = self.hasher.hash_one(all);
+        let at = Instant::now();
+        let digest = first.bucket.digest();
+        let shard = self.shard(digest);
+        if let Some(denial) = shard.denial(digest, asked, at) {
+            return Recalled::Denial(denial);
+        }
+        let changes = shard.changes[part(digest)];
+        Recalled::Nothing(Some(Question { remembered: self, charges, digest, asked, at, changes }))
+    }
+
+    /// Something is about to be done to these buckets, after which nothing is remembered of them: unless it turns out to
+    /// have changed nothing, also if nobody waits for its end.
+    pub(super) fn change<'a>(
+        &'a self,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Option<Change<'a>> {
+        let changes = !self.longest.is_zero() && operation != Operation::Peek;
+        changes.then(|| Change { remembered: self, charges, is_denied: false })
+    }
+
+    fn policies(&self, charges: &[Charge<'_>]) -> u64 {
+        let bit = |charge: &Charge<'_>| 1 << (self.hasher.hash_one(charge.bucket.name()) % 64);
+        charges.iter().map(bit).fold(0, |all, bit: u64| all | bit)
+    }
+
+    fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[usize::from(digest[0]) % SHARDS];
+        // Nothing panics while it is locked.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) enum Recalled<'a> {
+    /// The denial of the same question, which still holds, with its numbers as they are now.
+    Denial(Verdict),
+    /// It has to be asked. Its answer may be worth to be remembered, if it is a question.
+    Nothing(Option<Question<'a>>),
+}
+
+/// A check whose denial may be remembered.
+pub(super) struct Question<'a> {
+    remembered: &'a Remembered,
+    charges: &'a [Charge<'a>],
+    digest: &'a Digest,
+    asked: u64,
+    at: Instant,
+    /// How much had changed when it was asked.
+    changes: u64,
+}
+
+impl Question<'_> {
+    /// Remembers the verdict if it is a denial.
+    pub(super) fn answered(self, verdict: &Verdict) {
+        if verdict.is_allowed() {
+            return;
+        }
+        let levels: SmallVec<[Level; 1]> = verdict.levels().collect();
+        // Until some number changes by itself. The store has decided after it was asked, so this is never too late.
+        let changes = levels.iter().flat_map(|level| [Some(level.reset_after), level.retry_after]);
+        let changes = changes.flatten().filter(|change| !change.is_zero());
+        let lasts = changes.fold(self.remembered.longest, Duration::min);
+        let told_at = Instant::now();
+        let Some(until) = self.at.checked_add(lasts).filter(|until| *until > told_at) else {
+            return;
+        };
+        let policies = self.remembered.policies(self.charges);
+        let mut shard = self.remembered.shard(self.digest);
+        // It may have been decided before what has changed meanwhile.
+        if shard.changes[part(self.digest)] == self.changes {
+            let denial = Denial { asked: self.asked, policies, told_at, until, levels };
+            shard.remember(self.digest, denial);
+        }
+    }
+}
+
+/// Forgets what is remembered of some buckets when it ends.
+pub(super) struct Change<'a> {
+    remembered: &'a Remembered,
+    charges: &'a [Charge<'a>],
+    is_denied: bool,
+}
+
+impl Change<'_> {
+    /// A denial has changed nothing. Of what was not answered nobody knows.
+    pub(super) fn ended(mut self, answer: &Result<Verdict, StoreError>) {
+        self.is_denied = answer.as_ref().is_ok_and(|verdict| !verdict.is_allowed());
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if !self.is_denied {
+            for charge in self.charges {
+                let policies = self.remembered.policies(std::slice::from_ref(charge));
+                let digest = charge.bucket.digest();
+                self.remembered.shard(digest).forget(digest, policies);
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { denials: HashMap::new(), held: 0, changes: [0; PARTS], sweep_at: None }
+    }
+
+    fn denial(&self, digest: &Digest, asked: u64, now: Instant) -> Option<Verdict> {
+        let of_key = self.denials.get(digest)?;
+        let denial = of_key.iter().find(|it| it.asked == asked && now < it.until)?;
+        let since = now.saturating_duration_since(denial.told_at);
+        let aged = |level: &Level| Level {
+            remaining: level.remaining,
+            reset_after: level.reset_after.saturating_sub(since),
+            retry_after: level.retry_after.map(|retry| retry.saturating_sub(since)),
+        };
+        let levels = denial.levels.iter().map(|level| (aged(level), Receipt::default()));
+        Some(Verdict::new(false, levels))
+    }
+
+    fn remember(&mut self, digest: &Digest, denial: Denial) {
+        let now = denial.told_at;
+        self.forget_where(digest, |it| it.asked == denial.asked || now >= it.until);
+        if self.sweep_at.is_none_or(|at| now >= at) {
+            self.sweep_at = now.checked_add(SWEEP_EVERY);
+            self.denials.retain(|_, of_key| {
+                of_key.retain(|it| now < it.until);
+                !of_key.is_empty()
+            });
+            self.held = self.denials.values().map(SmallVec::len).sum();
+        }
+        if self.held < MOST {
+            let of_key = self.denials.entry(*digest).or_default();
+            if of_key.len() == MOST_OF_A_KEY {
+                of_key.remove(0);
+                self.held -= 1;
+            }
+            of_key.push(denial);
+            self.held += 1;
+        }
+    }
+
+    fn forget(&mut self, digest: &Digest, policies: u64) {
+        // Also what is on its way.
+        self.changes[part(digest)] += 1;
+        self.forget_where(digest, |it| it.policies & policies != 0);
+    }
+
+    fn forget_where(&mut self, digest: &Digest, is_over: impl Fn(&Denial) -> bool) {
+        if let Some(of_key) = self.denials.get_mut(digest) {
+            let before = of_key.len();
+            of_key.retain(|it| !is_over(it));
+            self.held -= before - of_key.len();
+            if of_key.is_empty() {
+                self.denials.remove(digest);
+            }
+        }
+    }
+}
+
+/// The part of its shard that a key belongs to.
+fn part(digest: &Digest) -> usize {
+    usize::from(digest[1]) % PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_has_some_ten_megabytes_at_the_most() {
+        // A table has a byte for each place beside it, and eight places for seven keys.
+        let place = size_of::<(Digest, SmallVec<[Denial; 1]>)>() + 1;
+        let tables = SHARDS * MOST / 7 * 8 * place;
+        assert!(tables < 10_000_000, "{tables}");
+    }
+}
