@@ -143,19 +143,19 @@ macro_rules! mistakes {
 mistakes! {
     // What is common to all.
     all_or_nothing_that_takes_some:
-        found_by_traces("local adds = admitted > 0 and quota.cost > 0", "local adds = until_room(bucket, quota) == 0 and quota.cost > 0");
+        found_by_traces("local adds = admitted > 0 and cost > 0", "local adds = quota.capacity - steps.used(bucket) >= cost and cost > 0");
     only_the_last_quota_decides:
-        found_by_traces("if bucket.wait ~= 0 then", "admitted = asking\n      if bucket.wait ~= 0 then");
+        found_by_traces("admitted = min(admitted, floor(", "admitted = min(asking, floor(");
     a_cost_above_the_capacity_waits:
-        found_by_traces("if cost > quota.capacity or", "if cost > quota.capacity + 1 or");
+        found_by_traces("is_too_much = cost > capacity or", "is_too_much = cost > capacity + 1 or");
     a_cost_of_the_capacity_is_too_much:
-        found_by_traces("if cost > quota.capacity or", "if cost >= quota.capacity or");
+        found_by_traces("is_too_much = cost > capacity or", "is_too_much = cost >= capacity or");
     a_peek_that_takes:
         found_by_traces("if operation == 'check' or operation == 'charge' then", "if operation ~= 'refund' then");
     a_reset_that_forgets_nothing:
         found_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     a_cost_that_is_ignored:
-        found_by_traces("steps.add(bucket, admitted * quota.cost)", "steps.add(bucket, 1)");
+        found_by_traces("steps.add(bucket, admitted * cost)", "steps.add(bucket, 1)");
     a_change_of_algorithm_that_is_a_refill:
         found_by_lifetimes("          steps.save(bucket)\n        end", "        end");
     an_expiry_that_is_lost:
@@ -165,9 +165,9 @@ mistakes! {
 
     // sliding_window
     log_that_counts_for_a_tick_longer:
-        found_by_traces("came_after(bucket, now - window, 1, counted)", "came_after(bucket, now - window - 1, 1, counted)");
+        found_by_traces("came_after(bucket, over, 1, counted)", "came_after(bucket, over - 1, 1, counted)");
     log_that_counts_what_is_over:
-        found_by_traces("if bucket.newest > now - window then", "if true then");
+        found_by_traces("if newest > over then", "if true then");
     log_that_leaps_over_what_counts:
         found_by_traces("if time_of(bucket, middle) > time then", "if time_of(bucket, middle) >= time then");
     log_that_takes_the_oldest_for_live:
@@ -185,7 +185,7 @@ mistakes! {
     log_that_miscounts_what_it_adds:
         found_by_traces("string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new", "new");
     log_that_cuts_off_what_counts:
-        found_by_traces("string.sub(bucket.tail, #bucket.tail - ENTRY * stored + 1)", "string.sub(bucket.tail, #bucket.tail - ENTRY * math.max(0, stored - 1) + 1)");
+        found_by_traces("cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)", "cut(bucket.tail, #bucket.tail - ENTRY * math.max(0, stored - 1) + 1)");
     long_log_that_cuts_off_what_counts:
         found_by_traces("write(bucket, entries(bucket, live, 1)", "write(bucket, entries(bucket, live - 1, 1)");
     long_log_that_looks_in_the_wrong_place:

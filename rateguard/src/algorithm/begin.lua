@@ -38,7 +38,7 @@ local MARGIN_MS = 1000
 -- No call costs more than this under a log, which keeps an entry for each unit.
 local MAX_LOG_COST = 10000
 
-local call = redis.call
+local call, floor, max, min = redis.call, math.floor, math.max, math.min
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -47,9 +47,9 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- How long a key is to be kept that counts for so long.
+-- For how many milliseconds a key is to be kept that counts for so long.
 local function lifetime(micros)
-  return whole(math.ceil(micros / 1000) + MARGIN_MS)
+  return math.ceil(micros / 1000) + MARGIN_MS
 end
 
 -- Of the keys of a set, in how many milliseconds each is to go. That is the last that is done to a key: to most servers it
@@ -104,6 +104,7 @@ end
 
 -- By name, what makes the steps of an algorithm. They are those of the Rust form, for a bucket, which is a table of its
 -- `key`, its `quota` and the algorithm's own state:
+--   new(key, quota, number)        a bucket in which nothing counts, for that set
 --   load(bucket)                   reads the state as it is now; false if the key is of another kind
 --   empty(bucket)                  a state in which nothing counts
 --   used(bucket)                   how many units count

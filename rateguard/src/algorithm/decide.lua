@@ -31,73 +31,46 @@ local function load(bucket, steps)
   -- It was counted with another algorithm: what counts of it counts on, as if it came now.
   local algorithm = algorithm_of(bucket.key)
   local other_steps = algorithm and steps_of(algorithm)
-  local other = { key = bucket.key, quota = bucket.quota }
-  if not algorithm or other_steps == steps or not other_steps.load(other) then
+  local other = algorithm and other_steps.new(bucket.key, bucket.quota)
+  if not other or other_steps == steps or not other_steps.load(other) then
     return false
   end
   bucket.is_other = true
   steps.empty(bucket)
-  steps.add(bucket, math.min(other_steps.used(other), bucket.quota.capacity))
+  steps.add(bucket, min(other_steps.used(other), bucket.quota.capacity))
   return true
 end
 
--- Microseconds until there is room for the cost, or -1.
-local function until_room(bucket, quota)
-  local cost = quota.cost
-  if cost == 0 then
-    return 0
-  end
-  if cost > quota.capacity or cost > MAX_LOG_COST and quota.is_log then
-    return -1
-  end
-  return quota.steps.until_room(bucket, cost)
-end
-
-local reply = { now }
+local reply, replied = { now }, 1
 
 -- Does this for so many to a bucket of each quota, whose keys come after that one, and says so in the reply; or what is
 -- wrong. Of a refund, what was taken is told by the arguments after that one.
 local function decide(operation, quotas, keys_after, number, asking, takings_after)
   local checks = operation == 'check' or operation == 'peek'
   local buckets, admitted = {}, asking
-  for place, quota in ipairs(quotas) do
-    local bucket = { key = KEYS[keys_after + place], quota = quota, number = number }
+  for place = 1, #quotas do
+    local quota = quotas[place]
+    local steps, cost = quota.steps, quota.cost
+    local bucket = steps.new(KEYS[keys_after + place], quota, number)
     buckets[place] = bucket
-    if not load(bucket, quota.steps) then
+    if not load(bucket, steps) then
       return redis.error_reply('WRONGTYPE this key is no count of ours')
     end
-    if checks then
-      bucket.wait = until_room(bucket, quota)
-      if bucket.wait ~= 0 then
-        admitted = 0
-      elseif admitted > 1 then
-        admitted = math.min(admitted, math.floor((quota.capacity - quota.steps.used(bucket)) / quota.cost))
-      end
+    if checks and quota.is_too_much then
+      admitted = 0
+    elseif checks and cost > 0 then
+      admitted = min(admitted, floor(max(0, quota.capacity - steps.used(bucket)) / cost))
     end
   end
 
   -- Every bucket has been read before any is written, so that all are or none.
-  local says = { admitted }
-  for place, quota in ipairs(quotas) do
-    local bucket, steps, key = buckets[place], quota.steps, KEYS[keys_after + place]
-    if operation == 'refund' and not bucket.is_other then
-      local after = takings_after + 2 * (place - 1)
-      steps.give_back(bucket, quota.cost, ARGV[after + 1], tonumber(ARGV[after + 2]))
-      load(bucket, steps)
-    elseif operation == 'reset' then
-      if bucket.is_other then
-        call('DEL', key)
-      elseif call('TYPE', key).ok ~= 'none' then
-        steps.reset(bucket)
-      end
-      steps.empty(bucket)
-    end
-
+  for place = 1, #quotas do
+    local bucket, quota, key = buckets[place], quotas[place], KEYS[keys_after + place]
+    local steps, cost = quota.steps, quota.cost
     if operation == 'check' or operation == 'charge' then
-      local adds = admitted > 0 and quota.cost > 0 and not quota.is_gate
+      local adds = admitted > 0 and cost > 0 and not quota.is_gate
       if adds then
-        steps.add(bucket, admitted * quota.cost)
-        bucket.wait = nil
+        steps.add(bucket, admitted * cost)
       end
       if bucket.is_other then
         -- Also on a denial, or its wait would begin anew with each.
@@ -110,45 +83,71 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
       else
         steps.keep(bucket)
       end
+    elseif operation == 'refund' and not bucket.is_other then
+      local after = takings_after + 2 * (place - 1)
+      steps.give_back(bucket, cost, ARGV[after + 1], tonumber(ARGV[after + 2]))
+      bucket = steps.new(key, quota, number)
+      buckets[place] = bucket
+      load(bucket, steps)
+    elseif operation == 'reset' then
+      if bucket.is_other then
+        call('DEL', key)
+      elseif call('TYPE', key).ok ~= 'none' then
+        steps.reset(bucket)
+      end
+      steps.empty(bucket)
     end
 
     local used = steps.used(bucket)
-    local remaining = math.max(0, quota.capacity - used)
-    local wait = bucket.wait or until_room(bucket, quota)
+    local remaining = max(0, quota.capacity - used)
+    local wait = 0
+    if quota.is_too_much then
+      wait = -1
+    elseif remaining < cost then
+      wait = steps.until_room(bucket, cost)
+    end
     local reset = 0
-    if remaining + 1 == quota.cost and wait > 0 then
+    if remaining + 1 == cost and wait > 0 then
       -- It is the same unit that both wait for.
       reset = wait
     elseif used > 0 then
       reset = steps.until_room(bucket, remaining + 1)
     end
-    says[#says + 1] = remaining
-    says[#says + 1] = reset
-    says[#says + 1] = wait
+    bucket.remaining, bucket.reset, bucket.wait = remaining, reset, wait
 
     local lasts = expiries[key]
     if lasts then
       call('PEXPIRE', key, lasts)
     end
   end
-  for _, number in ipairs(says) do
-    reply[#reply + 1] = number
+
+  -- Only now, as what fails is in no reply.
+  reply[replied + 1] = admitted
+  replied = replied + 1
+  for place = 1, #quotas do
+    local bucket = buckets[place]
+    reply[replied + 1], reply[replied + 2], reply[replied + 3] = bucket.remaining, bucket.reset, bucket.wait
+    replied = replied + 3
   end
 end
 
 -- What an argument and those after it say of a quota.
 local function read_quota(after)
-  local algorithm, cost = ARGV[after + 1], tonumber(ARGV[after + 6])
+  local algorithm, capacity, cost = ARGV[after + 1], tonumber(ARGV[after + 3]), tonumber(ARGV[after + 6])
+  local is_gate = cost < 0
+  cost = math.abs(cost)
+  local is_log = algorithm == 'sliding_window' or algorithm == 'sliding_window_sorted_set'
   return {
     algorithm = algorithm,
     steps = steps_of(algorithm),
-    is_log = algorithm == 'sliding_window' or algorithm == 'sliding_window_sorted_set',
     window = tonumber(ARGV[after + 2]),
-    capacity = tonumber(ARGV[after + 3]),
+    capacity = capacity,
     units = tonumber(ARGV[after + 4]),
     refill = tonumber(ARGV[after + 5]),
-    cost = math.abs(cost),
-    is_gate = cost < 0,
+    cost = cost,
+    is_gate = is_gate,
+    -- At any time.
+    is_too_much = cost > capacity or is_log and cost > MAX_LOG_COST,
   }
 end
 
@@ -167,7 +166,8 @@ while after < #ARGV do
   for _ = 1, sets do
     local asking = tonumber(ARGV[after + 1])
     if is_late then
-      reply[#reply + 1] = -1
+      reply[replied + 1] = -1
+      replied = replied + 1
     elseif keys_after == 0 then
       local failure = decide(operation, quotas, keys_after, number, asking, after + 1)
       if failure then

@@ -3,6 +3,10 @@
 function algorithms.fixed_window()
   local fixed_window = {}
 
+  function fixed_window.new(key, quota)
+    return { key = key, quota = quota, start = now, count = 0 }
+  end
+
   function fixed_window.load(bucket)
     local numbers = read_numbers(bucket.key, 'fixed_window', 'start', 'count')
     if not numbers then

@@ -15,12 +15,14 @@ function algorithms.sliding_window()
   -- So many entries are read at once, and a log of so many is written at once.
   local FEW = 32
 
-  local pack, entry_at = struct.pack, struct.unpack
+  local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
   -- Windows of one class differ by little more than 1 %; there is no class 0. An expiry is set for a window a little longer
   -- than that of the quota, so that within a class, and for a while, it need not be set again.
-  local function class_of(window)
-    return 1 + math.floor(math.log(window) * 100)
+  local function class_of(quota)
+    local class = quota.class or 1 + floor(math.log(quota.window) * 100)
+    quota.class = class
+    return class
   end
 
   local function lasting(window)
@@ -29,7 +31,7 @@ function algorithms.sliding_window()
 
   -- The time in spans so short that an expiry that is set in one still holds at its end.
   local function span(time, class)
-    return math.floor(time / math.max(math.exp((class - 1) / 100) * 0.02, 400000))
+    return floor(time / max(math.exp((class - 1) / 100) * 0.02, 400000))
   end
 
   local function entries(bucket, first, last)
@@ -62,9 +64,9 @@ function algorithms.sliding_window()
     while most - step > least and time_of(bucket, most - step) <= time do
       most, step = most - step, step * 2
     end
-    local low = math.max(least, most - step)
+    local low = max(least, most - step)
     while most - low > 1 do
-      local middle = math.floor((low + most) / 2)
+      local middle = floor((low + most) / 2)
       if time_of(bucket, middle) > time then
         low = middle
       else
@@ -83,35 +85,36 @@ function algorithms.sliding_window()
     bucket.tail = entries(bucket, FEW, 1)
   end
 
+  function sliding_window.new(key, quota)
+    return { key = key, quota = quota, tail = '', newest = 0, class = 0, live = 0, stored = 0, added = 0, written = 0 }
+  end
+
   function sliding_window.load(bucket)
     local tail = try('GETRANGE', bucket.key, -ENTRY * FEW, -1)
     if tail == '' then
-      sliding_window.empty(bucket)
       return true
     end
     if not tail or #tail % ENTRY ~= 0 then
       return false
     end
-    local window = bucket.quota.window
+    local over = now - bucket.quota.window
     local newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
-    bucket.tail, bucket.newest, bucket.class = tail, newest, class
-    bucket.added, bucket.written = 0, 0
+    bucket.tail = tail
     if newest > now then
       come_now(bucket, counted)
-      bucket.newest, bucket.class = now, 0
+      newest, class = now, 0
     end
-    bucket.live = 0
-    if bucket.newest > now - window then
-      bucket.live = came_after(bucket, now - window, 1, counted)
+    bucket.newest, bucket.class = newest, class
+    if newest > over then
+      bucket.live = came_after(bucket, over, 1, counted)
+      bucket.stored = bucket.live
     end
-    bucket.stored = bucket.live
     return true
   end
 
   function sliding_window.empty(bucket)
     bucket.tail, bucket.newest, bucket.class = '', 0, 0
-    bucket.added, bucket.written = 0, 0
-    bucket.live, bucket.stored = 0, 0
+    bucket.live, bucket.stored, bucket.added, bucket.written = 0, 0, 0, 0
   end
 
   function sliding_window.used(bucket)
@@ -134,21 +137,21 @@ function algorithms.sliding_window()
 
   function sliding_window.add(bucket, units)
     -- Beyond the capacity it makes no difference: all of them leave at the same moment.
-    local added = math.min(units, bucket.quota.capacity)
+    local added = min(units, bucket.quota.capacity)
     bucket.live = bucket.live + added
     bucket.added = bucket.added + added
   end
 
   function sliding_window.save(bucket)
     local key, window, live, added = bucket.key, bucket.quota.window, bucket.live, bucket.added
-    local class = class_of(window)
+    local class = class_of(bucket.quota)
     local new = pack(FORMAT, now, live, class)
     if added > 1 then
       new = string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new
     end
     local stored = live - added
     if live <= FEW then
-      local kept = string.sub(bucket.tail, #bucket.tail - ENTRY * stored + 1)
+      local kept = cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)
       write(bucket, kept .. new, lasting(window))
       return
     end
@@ -164,7 +167,7 @@ function algorithms.sliding_window()
   function sliding_window.keep(bucket)
     -- The key was to outlive a shorter window.
     local window = bucket.quota.window
-    if bucket.live > 0 and bucket.class ~= class_of(window) then
+    if bucket.live > 0 and bucket.class ~= class_of(bucket.quota) then
       local lasts = bucket.newest + window - now
       if call('PTTL', bucket.key) * 1000 < lasts then
         expire_after(bucket.key, lasts)
@@ -176,7 +179,7 @@ function algorithms.sliding_window()
     local live = bucket.live
     local later = came_after(bucket, taken_at, 0, live)
     -- Those that came at one time leave at one time: it makes no difference which of them go.
-    local back = math.min(units, came_after(bucket, taken_at - 1, later, live) - later)
+    local back = min(units, came_after(bucket, taken_at - 1, later, live) - later)
     if back == 0 then
       return
     end
@@ -187,7 +190,7 @@ function algorithms.sliding_window()
     local log = live > later + back and entries(bucket, live, later + back + 1) or ''
     log = later > 0 and log .. entries(bucket, later, 1) or log
     local newest = entry_at(FORMAT, log, #log - ENTRY + 1)
-    log = string.sub(log, 1, -ENTRY - 1) .. pack(FORMAT, newest, live - back, 0)
+    log = cut(log, 1, -ENTRY - 1) .. pack(FORMAT, newest, live - back, 0)
     write(bucket, log, newest + lasting(bucket.quota.window) - now)
   end
 

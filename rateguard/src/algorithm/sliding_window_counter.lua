@@ -27,6 +27,12 @@ function algorithms.sliding_window_counter()
     bucket.start = start
   end
 
+  function sliding_window_counter.new(key, quota)
+    local bucket = { key = key, quota = quota }
+    sliding_window_counter.empty(bucket)
+    return bucket
+  end
+
   function sliding_window_counter.load(bucket)
     local numbers = read(bucket)
     if not numbers then

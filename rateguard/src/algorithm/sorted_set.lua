@@ -20,13 +20,18 @@ function algorithms.sliding_window_sorted_set()
     end
   end
 
+  function sorted_set.new(key, quota, number)
+    local bucket = { key = key, quota = quota, number = number }
+    sorted_set.empty(bucket)
+    return bucket
+  end
+
   function sorted_set.load(bucket)
-    local key, window = bucket.key, bucket.quota.window
+    local key = bucket.key
     local last = try('ZRANGE', key, -1, -1, 'WITHSCORES')
     if not last then
       return false
     end
-    sorted_set.empty(bucket)
     bucket.newest = tonumber(last[2]) or 0
     -- The clock was set back: units from its future count as if they came now, for one window at most.
     if bucket.newest > now then
@@ -34,7 +39,7 @@ function algorithms.sliding_window_sorted_set()
         call('ZADD', key, whole(now), name)
       end
       bucket.newest = now
-      expire_after(key, window)
+      expire_after(key, bucket.quota.window)
     end
     bucket.live = call('ZCOUNT', key, bucket.live_from, '+inf')
     bucket.stored = bucket.live

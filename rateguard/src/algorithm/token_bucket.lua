@@ -7,6 +7,12 @@ function algorithms.token_bucket()
   -- No more than this is ever missing: below 2^53 numbers are exact.
   local MAX_DEBT = 4503599627370496
 
+  function token_bucket.new(key, quota)
+    local bucket = { key = key, quota = quota }
+    token_bucket.empty(bucket)
+    return bucket
+  end
+
   function token_bucket.load(bucket)
     local quota = bucket.quota
     local numbers = read_numbers(bucket.key, 'token_bucket', 'debt', 'at', 'units', 'refill', 'reset_at')
