@@ -3,9 +3,9 @@
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
-use rateguard::{Algorithm, Key, Policy, RateGuard};
+use rateguard::{Algorithm, Key, Policy, RateGuard, RedisLog};
 
-use crate::support::redis_server::RedisServer;
+use crate::support::{PATIENCE, redis_server::RedisServer};
 
 const LIMITS: [u32; 5] = [1, 5, 10, 100, 1_000];
 
@@ -21,11 +21,12 @@ async fn admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
 }
 
 /// With one request, with as many as the limit, and after denials.
-async fn measured(algorithm: &str, limit: u32) -> [u64; 3] {
+async fn measured(algorithm: Algorithm, log: RedisLog, limit: u32) -> [u64; 3] {
     // A server of its own, so that there is one key in it.
     let redis = RedisServer::start();
     let mut client = redis.client();
-    let guard = redis.guard("rateguard");
+    let settings = redis.settings("rateguard").redis_log(log);
+    let guard = settings.deadline(PATIENCE).build().unwrap();
     let policy = Policy::new("search", format!("{limit}/day {algorithm}")).unwrap();
     let key = Key::from("ann");
     assert!(admitted(&guard, &policy, &key).await);
@@ -48,21 +49,26 @@ async fn a_key_takes_what_the_readme_says_and_denials_add_nothing() {
         "one request",
         LIMITS.map(|it| format!("{it:>9}")).concat()
     );
-    for (_, algorithm) in Algorithm::NAMES {
+    let packed = Algorithm::NAMES.map(|(algorithm, name)| (algorithm, RedisLog::Packed, name));
+    let sorted = (Algorithm::SlidingWindow, RedisLog::SortedSet, "the same, sorted set");
+    for (algorithm, log, name) in packed.into_iter().chain([sorted]) {
         let mut row = Vec::new();
         for limit in LIMITS {
-            let [one, full, denied] = measured(algorithm, limit).await;
-            assert_eq!(denied, full, "{algorithm} {limit}");
-            assert!((80..400).contains(&one), "{algorithm}: {one}");
+            let [one, full, denied] = measured(algorithm, log, limit).await;
+            assert_eq!(denied, full, "{name} {limit}");
+            assert!((80..400).contains(&one), "{name}: {one}");
             row.push((one, full));
         }
         let full = row.iter().map(|(_, full)| format!("{full:>9}"));
-        println!("{algorithm:<24}{:>12}{}", row[0].0, full.collect::<String>());
+        println!("{name:<24}{:>12}{}", row[0].0, full.collect::<String>());
+        // An entry of a log, at the most, and what a hash has in it.
+        let entry = match (algorithm, log) {
+            (Algorithm::SlidingWindow, RedisLog::SortedSet) => 180,
+            (Algorithm::SlidingWindow, _) => 30,
+            _ => 0,
+        };
         for ((one, full), limit) in row.into_iter().zip(LIMITS) {
-            let is_log = algorithm == Algorithm::SlidingWindow.name();
-            // An entry of a log, at the most, and what a hash has in it.
-            let most = if is_log { one + u64::from(limit) * 180 } else { one + 32 };
-            assert!(full <= most, "{algorithm} {limit}: {full}");
+            assert!(full <= one + 32 + u64::from(limit) * entry, "{name} {limit}: {full}");
         }
     }
 }
