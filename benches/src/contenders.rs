@@ -13,6 +13,15 @@ pub struct Contender {
     pub asked: Asked,
 }
 
+impl Contender {
+    /// Whether it has this word in its name, or counts there: in `memory`, or on `redis`.
+    #[must_use]
+    pub fn is_called(&self, word: &str) -> bool {
+        let place = if self.on_redis { "redis" } else { "memory" };
+        self.limiter.contains(word) || place == word
+    }
+}
+
 /// What requests a limiter gets, and what it is to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {

@@ -19,14 +19,15 @@ use crate::Algorithm;
 /// assert_eq!(bursts.to_string(), "5/minute token_bucket burst 20");
 /// # Ok::<(), rateguard_grammar::RateError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
-    limit: u32,
-    window: Duration,
-    algorithm: Algorithm,
+    // As small as it can be: every check carries it. Limit and window, in microseconds, are kept divided by what they
+    // have in common, which is how tokens are counted.
+    units: u64,
+    refill: u32,
+    common: u32,
     capacity: u32,
-    /// Derived from limit and window, once.
-    token: (u64, u64),
+    algorithm: Algorithm,
 }
 
 impl Quota {
@@ -61,13 +62,14 @@ impl Quota {
         }
         // A year has fewer than 2^45 microseconds.
         let micros = nanos.div_ceil(1_000) as u64;
-        let common = greatest_common_divisor(micros, limit as u64);
+        // It is no more than the limit.
+        let common = greatest_common_divisor(micros, limit as u64) as u32;
         Ok(Self {
-            limit,
-            window: Duration::from_micros(micros),
-            algorithm: Algorithm::SlidingWindow,
+            units: micros / common as u64,
+            refill: limit / common,
+            common,
             capacity: limit,
-            token: (micros / common, limit as u64 / common),
+            algorithm: Algorithm::SlidingWindow,
         })
     }
 
@@ -78,7 +80,7 @@ impl Quota {
     ///
     /// [`QuotaError::Precision`] if a token bucket cannot count this exactly; see there.
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
-        Self { algorithm, capacity: self.limit, ..self }.countable()
+        Self { algorithm, capacity: self.limit(), ..self }.countable()
     }
 
     /// The same token bucket, with room for so many tokens: so many requests are admitted at once after a quiet time.
@@ -98,11 +100,10 @@ impl Quota {
     }
 
     const fn countable(self) -> Result<Self, QuotaError> {
-        if matches!(self.algorithm, Algorithm::TokenBucket) {
-            let (units, _) = self.token;
-            if units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT {
-                return Err(QuotaError::Precision);
-            }
+        if matches!(self.algorithm, Algorithm::TokenBucket)
+            && self.units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
+        {
+            return Err(QuotaError::Precision);
         }
         Ok(self)
     }
@@ -110,13 +111,19 @@ impl Quota {
     /// How many requests are admitted in a window; of a token bucket, how many tokens come back in it.
     #[must_use]
     pub const fn limit(&self) -> u32 {
-        self.limit
+        self.refill * self.common
     }
 
     /// How long the window is, in whole microseconds.
     #[must_use]
     pub const fn window(&self) -> Duration {
-        self.window
+        Duration::from_micros(self.window_micros())
+    }
+
+    /// How many microseconds the window is long: less than 2^45.
+    #[must_use]
+    pub const fn window_micros(&self) -> u64 {
+        self.units * self.common as u64
     }
 
     /// How requests are counted.
@@ -147,7 +154,18 @@ impl Quota {
     /// back in a microsecond.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
-        self.token
+        (self.units, self.refill as u64)
+    }
+}
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quota")
+            .field("limit", &self.limit())
+            .field("window", &self.window())
+            .field("algorithm", &self.algorithm)
+            .field("capacity", &self.capacity)
+            .finish()
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Decision {
     /// Never empty.
     standings: SmallVec<[Standing; 1]>,
     /// The place of the tightest.
-    tightest: usize,
+    tightest: u32,
     /// How long it takes until the ban is over, if the caller is banned.
     banned_for: Option<Duration>,
     is_local: bool,
@@ -30,7 +30,14 @@ impl Decision {
         let places = 0..standings.len();
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
+        let tightest = tightest as u32;
         Self { allowed, standings, tightest, banned_for: None, is_local: false }
+    }
+
+    /// A decision over this one.
+    pub(crate) fn of_one(allowed: bool, standing: Standing) -> Self {
+        let standings = SmallVec::from_buf([standing]);
+        Self { allowed, standings, tightest: 0, banned_for: None, is_local: false }
     }
 
     /// Whether the request is admitted.
@@ -132,11 +139,11 @@ impl Decision {
 
     /// The place of the tightest quota among the standings.
     pub(crate) fn tightest_place(&self) -> usize {
-        self.tightest
+        self.tightest as usize
     }
 
     fn tightest(&self) -> &Standing {
-        &self.standings[self.tightest]
+        &self.standings[self.tightest_place()]
     }
 
     /// The same numbers, and a denial.
@@ -149,7 +156,7 @@ impl Decision {
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
         let allowed = self.allowed && other.allowed;
-        let (of_self, of_other) = (self.tightest, self.standings.len() + other.tightest);
+        let (of_self, of_other) = (self.tightest, self.standings.len() as u32 + other.tightest);
         self.standings.extend(other.standings);
         let both = Self::new(allowed, self.standings);
         let tightest = match (self.banned_for, other.banned_for) {
@@ -166,7 +173,9 @@ impl Decision {
         if self.banned_for < Some(ban) {
             self.banned_for = Some(ban);
             let is_its = |standing: &Standing| standing.policy() == policy.name();
-            self.tightest = self.standings.iter().position(is_its).unwrap_or(self.tightest);
+            if let Some(place) = self.standings.iter().position(is_its) {
+                self.tightest = place as u32;
+            }
         }
         self
     }

@@ -30,26 +30,33 @@ pub(crate) const CHOSEN_LATER: Quota = match Quota::new(1, Duration::from_secs(1
     Err(_) => unreachable!(),
 };
 
-/// The name of a policy, shared by all that speaks of it.
+/// The name of a policy, shared by all that speaks of it. Every decision carries one, so it is a single pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PolicyName {
-    name: Arc<str>,
+pub(crate) struct PolicyName(Arc<Name>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Name {
+    text: Box<str>,
     /// Where the part begins that clients are told: a path in the program is nobody else's business.
     public_from: usize,
 }
 
 impl PolicyName {
     pub(crate) fn of(name: &str) -> Self {
-        Self { name: name.into(), public_from: 0 }
+        Self::public_from(name, 0)
+    }
+
+    fn public_from(name: &str, public_from: usize) -> Self {
+        Self(Arc::new(Name { text: name.into(), public_from }))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.name
+        &self.0.text
     }
 
     /// What clients are told.
     pub(crate) fn public(&self) -> &str {
-        self.name.get(self.public_from..).unwrap_or_default()
+        self.0.text.get(self.0.public_from..).unwrap_or_default()
     }
 }
 
@@ -102,7 +109,8 @@ impl Policy {
     /// Of a name that is a path in the program, clients are told the last word.
     #[cfg(feature = "macros")]
     pub(crate) fn named_by_path(mut self) -> Self {
-        self.name.public_from = self.name().rfind("::").map_or(0, |place| place + 2);
+        let public_from = self.name().rfind("::").map_or(0, |place| place + 2);
+        self.name = PolicyName::public_from(self.name(), public_from);
         self
     }
 

@@ -8,8 +8,8 @@ use crate::{Quota, level::Level, policy::PolicyName, store::Charge};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     policy: PolicyName,
-    /// The quota's place in its policy.
-    place: usize,
+    /// The quota's place in its policy, of which there are few.
+    place: u32,
     quota: Quota,
     cost: u32,
     remaining: u32,
@@ -21,7 +21,7 @@ impl Standing {
     pub(crate) fn new(policy: PolicyName, charge: &Charge<'_>, level: Level) -> Self {
         let Level { remaining, reset_after, retry_after } = level;
         let Charge { bucket, quota, cost, .. } = *charge;
-        let place = bucket.place();
+        let place = bucket.place() as u32;
         Self { policy, place, quota, cost, remaining, reset_after, retry_after }
     }
 

@@ -141,11 +141,11 @@ struct Lost(MemoryStore, Key);
 
 impl Store for Lost {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        let digest = |key: &Key| *Bucket::new("", 0, key).digest();
+        let digest = |key: &Key| Bucket::new("", 0, key).digest();
         let first = charges[0].bucket.digest();
         if charges.iter().any(|charge| charge.bucket.digest() != first) {
             Answer::Now(Err(StoreError::Apart))
-        } else if *first == digest(&self.1) {
+        } else if first == digest(&self.1) {
             Answer::Now(Err(StoreError::Unreachable))
         } else {
             self.0.apply(operation, charges)

@@ -13,6 +13,7 @@
 mod support;
 
 mod algorithms;
+mod allocations;
 mod answers;
 mod apart;
 mod attribute;

@@ -42,7 +42,7 @@ fn main() -> Outcome<ExitCode> {
     println!("{}; {}", cpu::machine(), cpu::version(&redis_process::program()));
     println!("server, and load with Redis: {pinned}; {settings:?}\n");
 
-    let is_wanted = |it: &Contender| it.limiter == "bare" || it.limiter.contains(&settings.only);
+    let is_wanted = |it: &Contender| it.limiter == "bare" || it.is_called(&settings.only);
     let contenders: Vec<_> = contenders::all().into_iter().filter(is_wanted).collect();
     let mut rounds: Vec<Vec<Measured>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 1..=settings.rounds {

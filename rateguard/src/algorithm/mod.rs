@@ -16,7 +16,7 @@ pub(crate) type Micros = u64;
 
 /// The window in microseconds: less than 2^45.
 fn micros(quota: crate::Quota) -> Micros {
-    quota.window().as_micros() as Micros
+    quota.window_micros()
 }
 
 /// The Redis form of all algorithms: one script, which the quota's algorithm is an argument of.

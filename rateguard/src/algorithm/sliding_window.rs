@@ -13,12 +13,14 @@ use crate::Quota;
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     entries: VecDeque<Entry>,
-    /// What all entries cost.
-    units: u64,
     /// How many of the oldest no longer count. They go with the next admission, so that a denial changes nothing.
     over: usize,
-    /// What these cost.
-    units_over: u64,
+    /// What the others cost.
+    counting: u64,
+    /// When the first and the last of the others came, if there are any. They say all that most checks ask, which so
+    /// touch the entries only to add one.
+    first: Micros,
+    last: Micros,
 }
 
 #[derive(Debug)]
@@ -29,57 +31,77 @@ struct Entry {
 
 impl Step for Log {
     fn settle(&mut self, quota: Quota, now: Micros) {
+        let window = micros(quota);
+        if self.over == 0 && self.last <= now && now < self.first + window {
+            return;
+        }
         // They stop counting one window from now at the latest, and no earlier than they would have.
         for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at > now) {
             entry.at = now;
         }
-        let window = micros(quota);
-        let over = self.entries.partition_point(|entry| entry.at + window <= now);
-        // Only what has changed since the last time is added up.
-        let (fewer, more) = (over.min(self.over), over.max(self.over));
-        let between: u64 =
-            self.entries.range(fewer..more).map(|entry| u64::from(entry.units)).sum();
-        if over >= self.over {
-            self.units_over += between;
-        } else {
-            self.units_over -= between;
+        while let Some(entry) = self.entries.get(self.over)
+            && entry.at + window <= now
+        {
+            self.counting -= u64::from(entry.units);
+            self.over += 1;
         }
-        self.over = over;
+        // If the clock was set back, or the window is longer than before.
+        while let Some(before) = self.over.checked_sub(1)
+            && let Some(entry) = self.entries.get(before)
+            && now < entry.at + window
+        {
+            self.counting += u64::from(entry.units);
+            self.over = before;
+        }
+        self.look();
     }
 
     fn used(&self, _: Quota) -> u32 {
-        u32::try_from(self.units - self.units_over).unwrap_or(u32::MAX)
+        u32::try_from(self.counting).unwrap_or(u32::MAX)
     }
 
     fn until_room(&self, quota: Quota, now: Micros, units: u32) -> Micros {
         // All but `capacity - units` of what counts must leave. More than the capacity counts only if the limit was
         // higher before, or more was charged than there was room for.
-        let counting = self.units - self.units_over;
-        let mut leaving = (counting + u64::from(units)).saturating_sub(quota.capacity().into());
-        let mut last = None;
-        let mut counting = self.entries.range(self.over..);
-        while leaving > 0
-            && let Some(entry) = counting.next()
-        {
-            leaving = leaving.saturating_sub(entry.units.into());
-            last = Some(entry.at);
-        }
+        let mut leaving =
+            (self.counting + u64::from(units)).saturating_sub(quota.capacity().into());
+        let last = match leaving {
+            0 => None,
+            // Every entry is of one unit at least.
+            1 => Some(self.first),
+            _ => {
+                let mut last = None;
+                let mut counting = self.entries.range(self.over..);
+                while leaving > 0
+                    && let Some(entry) = counting.next()
+                {
+                    leaving = leaving.saturating_sub(entry.units.into());
+                    last = Some(entry.at);
+                }
+                last
+            }
+        };
         last.map_or(0, |at| (at + micros(quota)).saturating_sub(now))
     }
 
     fn add(&mut self, quota: Quota, now: Micros, units: u32) {
-        self.entries.drain(..self.over);
-        self.units -= self.units_over;
-        (self.over, self.units_over) = (0, 0);
+        for _ in 0..std::mem::take(&mut self.over) {
+            self.entries.pop_front();
+        }
         // Beyond the capacity it makes no difference: all of them leave at the same moment.
         let units = units.min(quota.capacity());
-        self.units += u64::from(units);
-        match self.entries.back_mut() {
-            Some(last) if last.at == now && last.units.checked_add(units).is_some() => {
-                last.units += units;
-            }
-            _ => self.entries.push_back(Entry { at: now, units }),
+        self.counting += u64::from(units);
+        if self.entries.is_empty() {
+            self.first = now;
+        } else if self.last == now
+            && let Some(last) = self.entries.back_mut()
+            && let Some(both) = last.units.checked_add(units)
+        {
+            last.units = both;
+            return;
         }
+        self.last = now;
+        self.entries.push_back(Entry { at: now, units });
     }
 
     fn give_back(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
@@ -90,18 +112,27 @@ impl Step for Log {
         let entry = &mut self.entries[place];
         let back = units.min(entry.units);
         entry.units -= back;
-        self.units -= u64::from(back);
-        if place < self.over {
-            self.units_over -= u64::from(back);
+        if place >= self.over {
+            self.counting -= u64::from(back);
         }
         if entry.units == 0 {
             self.entries.remove(place);
             self.over -= usize::from(place < self.over);
+            self.look();
         }
     }
 
     fn expires_at(&self, quota: Quota) -> Micros {
-        self.entries.back().map_or(0, |entry| entry.at + micros(quota))
+        if self.entries.is_empty() { 0 } else { self.last + micros(quota) }
+    }
+}
+
+impl Log {
+    /// Notes when the first and the last came of those that count.
+    fn look(&mut self) {
+        let at = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.at);
+        self.first = at(self.entries.get(self.over));
+        self.last = at(self.entries.back());
     }
 }
 
@@ -192,7 +223,7 @@ mod tests {
         log.settle(quota, 10 * SECOND);
         assert_eq!(log.used(quota), 0);
         log.give_back(quota, 10 * SECOND, 1, 0);
-        assert_eq!((log.used(quota), log.entries.len(), log.units), (0, 0, 0));
+        assert_eq!((log.used(quota), log.entries.len(), log.counting), (0, 0, 0));
     }
 
     #[test]

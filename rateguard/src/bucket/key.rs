@@ -1,4 +1,4 @@
-//! Who is counted: a digest. Which bytes it is the digest of.
+//! Who is counted: what a key consists of, and its digest.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 /// The length of a key's digest in bytes: 128 bits.
 pub(crate) const DIGEST_BYTES: usize = 16;
 
-/// What a request is counted under: a digest of constant length, the same on every server.
+/// What a request is counted under: in a store of several servers a digest of constant length, the same on each of them.
 ///
 /// Different values give different keys, whatever they consist of; a value given as text and the same value given as
-/// an address are different too. The value itself cannot be read from the key, and the key shows nothing in a log.
+/// an address are different too. Redis never sees the value itself, only its digest, and the key shows nothing in a log.
 ///
 /// ```
 /// # use rateguard::Key;
@@ -20,8 +20,19 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    pub(super) digest: [u8; DIGEST_BYTES],
+    /// What it consists of if that is short, as most is: digesting it costs more than a whole check in memory does, so it
+    /// waits until a store asks for it. Else the digest. Equal keys have equal bytes.
+    ///
+    /// The first byte is the number of those that follow, or [`DIGESTED`]; then comes each part with its length in a byte
+    /// before it. The rest is zero.
+    bytes: [u8; KEY_BYTES],
 }
+
+/// As much as fits into a line of the processor's cache.
+pub(crate) const KEY_BYTES: usize = 64;
+
+/// In the place of a length: a digest follows.
+const DIGESTED: u8 = u8::MAX;
 
 impl Key {
     /// A key of several parts: `["a", "bc"]` and `["ab", "c"]` are different keys.
@@ -31,7 +42,7 @@ impl Key {
 
     /// A key of several keys: callers are counted together if all of them are the same.
     pub(crate) fn combined(keys: &[Self]) -> Self {
-        Self::tagged("combined", keys.iter().map(|key| key.digest))
+        Self::tagged("combined", keys.iter().map(Self::digest))
     }
 
     /// The key that all requests share.
@@ -40,29 +51,82 @@ impl Key {
         Self::tagged("global", [""; 0])
     }
 
-    /// The digest of a tag, which keeps kinds of keys apart, and of any number of parts. Each part is preceded by its
-    /// length, so that no two lists of parts give the same bytes.
+    /// The key of a tag, which keeps kinds of keys apart, and of any number of parts.
     pub(crate) fn tagged<P: AsRef<[u8]>>(
         tag: &'static str,
         parts: impl IntoIterator<Item = P>,
     ) -> Self {
-        let mut hasher = Sha256::new();
+        let mut key = Self { bytes: [0; KEY_BYTES] };
+        let mut hasher = None;
         let mut add = |part: &[u8]| {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
+            if hasher.is_none() && !key.push(part) {
+                hasher = Some(key.hasher());
+            }
+            if let Some(hasher) = &mut hasher {
+                add_to(hasher, part);
+            }
         };
         add(tag.as_bytes());
         for part in parts {
             add(part.as_ref());
         }
-        let mut digest = [0; DIGEST_BYTES];
-        digest.copy_from_slice(&hasher.finalize()[..DIGEST_BYTES]);
-        Self { digest }
+        hasher.map_or(key, |hasher| Self::of_digest(&hasher.finalize()))
     }
 
-    pub(crate) fn digest(&self) -> &[u8; DIGEST_BYTES] {
-        &self.digest
+    /// A key that is known by the beginning of this digest alone.
+    pub(super) fn of_digest(digest: &[u8]) -> Self {
+        let mut bytes = [0; KEY_BYTES];
+        bytes[0] = DIGESTED;
+        bytes[1..=DIGEST_BYTES].copy_from_slice(&digest[..DIGEST_BYTES]);
+        Self { bytes }
     }
+
+    /// The digest of its parts. Each is preceded by its length, so that no two lists of parts give the same bytes.
+    pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
+        let mut digest = [0; DIGEST_BYTES];
+        if self.bytes[0] == DIGESTED {
+            digest.copy_from_slice(&self.bytes[1..=DIGEST_BYTES]);
+        } else {
+            digest.copy_from_slice(&self.hasher().finalize()[..DIGEST_BYTES]);
+        }
+        digest
+    }
+
+    /// Bytes that no other key has, with zeros behind them that say nothing.
+    pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
+        let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
+        (&self.bytes, 1 + used)
+    }
+
+    /// Adds a part, if there is room for it.
+    fn push(&mut self, part: &[u8]) -> bool {
+        let start = 1 + usize::from(self.bytes[0]);
+        let end = start + 1 + part.len();
+        if end > KEY_BYTES {
+            return false;
+        }
+        self.bytes[start] = part.len() as u8;
+        self.bytes[start + 1..end].copy_from_slice(part);
+        self.bytes[0] = (end - 1) as u8;
+        true
+    }
+
+    /// What has come of the parts that it consists of.
+    fn hasher(&self) -> Sha256 {
+        let mut hasher = Sha256::new();
+        let mut left = &self.bytes[1..=usize::from(self.bytes[0])];
+        while let [length, behind @ ..] = left {
+            let (part, behind) = behind.split_at(usize::from(*length));
+            add_to(&mut hasher, part);
+            left = behind;
+        }
+        hasher
+    }
+}
+
+fn add_to(hasher: &mut Sha256, part: &[u8]) {
+    hasher.update((part.len() as u64).to_le_bytes());
+    hasher.update(part);
 }
 
 impl std::fmt::Debug for Key {
@@ -123,7 +187,7 @@ macro_rules! from_integers {
         /// The number in decimal, as text.
         impl From<$integer> for Key {
             fn from(number: $integer) -> Self {
-                Self::from(number.to_string())
+                Self::from(itoa::Buffer::new().format(number))
             }
         }
     )*};
@@ -160,7 +224,20 @@ mod tests {
         // Changing the layout means that servers of two versions no longer share a limit.
         // The first half of SHA-256 over 5_u64, "value", 7_u64, "user-42".
         let expected = 0x3d96e352bbde918d06f1a23d15894dc9_u128.to_be_bytes();
-        assert_eq!(Key::from("user-42").digest, expected);
+        assert_eq!(Key::from("user-42").digest(), expected);
+    }
+
+    #[test]
+    fn a_digest_is_the_same_whether_it_was_taken_at_once_or_later() {
+        for length in 0..200 {
+            let value = "x".repeat(length);
+            let mut hasher = Sha256::new();
+            add_to(&mut hasher, b"value");
+            add_to(&mut hasher, value.as_bytes());
+            let key = Key::from(value);
+            assert_eq!(key.digest(), hasher.finalize()[..DIGEST_BYTES], "{length}");
+            assert_eq!(key.bytes[0] == DIGESTED, length > KEY_BYTES - 8, "{length}");
+        }
     }
 
     #[test]

@@ -7,14 +7,14 @@ use super::key::{DIGEST_BYTES, Key};
 pub struct Bucket<'a> {
     name: &'a str,
     place: usize,
-    key: Key,
+    key: &'a Key,
 }
 
 impl<'a> Bucket<'a> {
     /// The bucket of a key under the policy of this name, and its quota of this place, the first being 0.
     #[must_use]
-    pub fn new(name: &'a str, place: usize, key: &Key) -> Self {
-        Self { name, place, key: *key }
+    pub fn new(name: &'a str, place: usize, key: &'a Key) -> Self {
+        Self { name, place, key }
     }
 
     /// The name of the policy.
@@ -31,8 +31,12 @@ impl<'a> Bucket<'a> {
 
     /// The digest of the key, the same on every server.
     #[must_use]
-    pub fn digest(&self) -> &[u8; DIGEST_BYTES] {
+    pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         self.key.digest()
+    }
+
+    pub(crate) fn key(&self) -> &'a Key {
+        self.key
     }
 
     /// A name for the bucket in a store: `prefix:{digest}:name`, and for the further quotas of a policy

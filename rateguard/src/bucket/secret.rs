@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::key::{DIGEST_BYTES, Key};
+use super::key::Key;
 
 /// What keys are digested with once more, so that nobody without it can find out whose a key is by trying all addresses
 /// or user ids.
@@ -24,10 +24,7 @@ impl KeySecret {
 
     /// The key as it stands in the store: HMAC-SHA-256 (RFC 2104), its first 128 bits.
     pub(crate) fn seal(&self, key: &Key) -> Key {
-        let code = self.hmac.clone().chain_update(key.digest).finalize().into_bytes();
-        let mut digest = [0; DIGEST_BYTES];
-        digest.copy_from_slice(&code[..DIGEST_BYTES]);
-        Key { digest }
+        Key::of_digest(&self.hmac.clone().chain_update(key.digest()).finalize().into_bytes())
     }
 }
 
@@ -46,6 +43,6 @@ mod tests {
         assert_ne!(one.seal(&key), one.seal(&Key::from("user-43")));
         // HMAC-SHA-256 of the digest of "user-42", its first half.
         let expected = 0xd5be811851def28ab3b8e08b73870611_u128.to_be_bytes();
-        assert_eq!(one.seal(&key).digest, expected);
+        assert_eq!(one.seal(&key).digest(), expected);
     }
 }

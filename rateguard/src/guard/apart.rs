@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-
 use super::RateGuard;
 use crate::{
     StoreError,
@@ -12,7 +10,7 @@ use crate::{
 
 /// Whether these are of more than one key.
 pub(super) fn are_of_several_keys(charges: &[Charge<'_>]) -> bool {
-    charges.iter().any(|charge| charge.bucket.digest() != charges[0].bucket.digest())
+    charges.iter().any(|charge| charge.bucket.key() != charges[0].bucket.key())
 }
 
 /// Does this to one key after the other, each in one step, and all of it by the deadline. When a check of one is denied, or
@@ -27,7 +25,7 @@ pub(super) async fn one_after_the_other(
     let mut keys = of_each_key(charges);
     let until = Instant::now() + deadline;
     let (mut is_allowed, mut failure) = (true, None);
-    let mut unknown = SmallVec::new();
+    let mut unknown = Vec::new();
     for number in 0..keys.len() {
         let is_open = is_allowed && failure.is_none();
         let step = if is_open { operation } else { Operation::Peek };
@@ -95,8 +93,7 @@ impl OneKey<'_> {
 fn of_each_key<'a>(charges: &[Charge<'a>]) -> Vec<OneKey<'a>> {
     let mut keys: Vec<OneKey<'a>> = Vec::new();
     for (place, charge) in charges.iter().enumerate() {
-        let is_its =
-            |key: &&mut OneKey<'a>| key.charges[0].bucket.digest() == charge.bucket.digest();
+        let is_its = |key: &&mut OneKey<'a>| key.charges[0].bucket.key() == charge.bucket.key();
         match keys.iter_mut().find(is_its) {
             Some(key) => {
                 key.places.push(place);

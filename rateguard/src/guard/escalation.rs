@@ -43,38 +43,38 @@ impl Escalation {
     }
 
     /// What a check has to find open.
-    pub(super) fn gate(&self, key: &Key) -> Charge<'_> {
+    pub(super) fn gate<'a>(&'a self, key: &'a Key) -> Charge<'a> {
         let mut gate = self.banned(key, 1);
         gate.is_gate = true;
         gate
     }
 
     /// So many seconds of a ban, which have room if none is under way.
-    fn banned(&self, key: &Key, seconds: u32) -> Charge<'_> {
+    fn banned<'a>(&'a self, key: &'a Key, seconds: u32) -> Charge<'a> {
         // A ban is in range.
         let quota = TOKEN_A_SECOND.with_burst(seconds).unwrap_or(TOKEN_A_SECOND);
         Charge::new(Bucket::new(&self.banned, 0, key), quota, seconds)
     }
 
     /// A ban that lasts for so long yet, if none is under way.
-    pub(super) fn ban_for(&self, key: &Key, left: Duration) -> Charge<'_> {
+    pub(super) fn ban_for<'a>(&'a self, key: &'a Key, left: Duration) -> Charge<'a> {
         // A ban has fewer than 2^23 seconds.
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         self.banned(key, u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
-    fn offence(&self, key: &Key) -> Charge<'_> {
+    fn offence<'a>(&'a self, key: &'a Key) -> Charge<'a> {
         Charge::new(Bucket::new(&self.offences, 0, key), self.ban.offences(), 1)
     }
 
     /// So many bans to be remembered, if they grow.
-    fn bans(&self, key: &Key, number: u32) -> Option<Charge<'_>> {
+    fn bans<'a>(&'a self, key: &'a Key, number: u32) -> Option<Charge<'a>> {
         let quota = Quota::new(REMEMBERED, self.ban.memory()?).ok()?;
         Some(Charge::new(Bucket::new(&self.bans, 0, key), quota, number))
     }
 
     /// All that there is of it.
-    pub(super) fn records(&self, key: &Key) -> SmallVec<[Charge<'_>; 3]> {
+    pub(super) fn records<'a>(&'a self, key: &'a Key) -> SmallVec<[Charge<'a>; 3]> {
         let always = [self.banned(key, 1), self.offence(key)];
         always.into_iter().chain(self.bans(key, 1)).collect()
     }

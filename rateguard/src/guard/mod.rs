@@ -2,6 +2,7 @@
 
 mod apart;
 mod asking;
+mod at_once;
 mod breaker;
 mod build_error;
 mod builder;

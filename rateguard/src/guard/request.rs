@@ -4,7 +4,9 @@ use std::{slice, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{RateGuard, Reservation, Unavailable, charges::OfLimit, local::Followed};
+use super::{
+    RateGuard, Reservation, Unavailable, at_once::say_if_denied, charges::OfLimit, local::Followed,
+};
 use crate::{
     Decision, Key, OnError, Policy,
     store::{Charge, Operation, Verdict},
@@ -103,8 +105,17 @@ impl<'a> Request<'a> {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
-        let decision = self.apply(Operation::Check).await?;
-        Ok(self.escalate(decision).await)
+        if let [Asked { policy, key, cost, .. }] = &*self.limits
+            && let Some(decision) = self.guard.check_stored_at_once(policy, key, *cost)
+        {
+            return Ok(decision);
+        }
+        // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
+        Box::pin(async {
+            let decision = self.apply(Operation::Check).await?;
+            Ok(self.escalate(decision).await)
+        })
+        .await
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -215,12 +226,8 @@ impl<'a> Request<'a> {
             }
             Err(unavailable) => return Err(unavailable),
         };
-        let decision = &applied.decision;
-        if operation == Operation::Check && !decision.is_allowed() {
-            log::debug!(
-                target: "rateguard",
-                "denied by `{}`, {}", decision.policy(), decision.quota()
-            );
+        if operation == Operation::Check {
+            say_if_denied(&applied.decision);
         }
         Ok(applied)
     }

@@ -32,7 +32,10 @@ impl RateGuard {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-        self.request(policy, key).check().await
+        match self.check_at_once(policy, key, 1) {
+            Some(decision) => Ok(decision),
+            None => self.request(policy, key).check().await,
+        }
     }
 
     /// Whether one unit of `key` under `policy` may be taken: [`check`](Self::check), with what the policy says for

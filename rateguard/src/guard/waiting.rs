@@ -185,12 +185,12 @@ struct Queue {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct QueueId {
     policy: PolicyName,
-    digest: [u8; 16],
+    key: Key,
 }
 
 impl QueueId {
     fn of(policy: &Policy, key: &Key) -> Self {
-        Self { policy: policy.shared_name().clone(), digest: *key.digest() }
+        Self { policy: policy.shared_name().clone(), key: *key }
     }
 }
 

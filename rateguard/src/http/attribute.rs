@@ -12,9 +12,9 @@ use actix_web::{
 
 use super::{
     client,
-    enforce::{Asked, AskedList, Passed, decided, enforce},
+    enforce::{Asked, AskedList, Passed, enforce},
     handler_name::handler_name,
-    headers::{jitter, write_decision},
+    kept::write_decided,
     refusal::{self, Refusal},
     terms::{OnDeniedBy, Terms, address_admitted},
 };
@@ -234,23 +234,18 @@ where
 
     let mut response = match admit(guard, limits, &request).await {
         Err(refusal) => refusal.answer(guard.http(), &request),
-        Ok(passed) => {
+        Ok(mut passed) => {
             let response = match Args::from_request(&request, &mut payload.into_inner()).await {
                 Ok(arguments) => {
                     handler.call(arguments).await.respond_to(&request).map_into_boxed_body()
                 }
                 Err(error) => HttpResponse::from_error(error),
             };
-            if let Some(decided) = passed.answered(response.status()).await {
-                decided.remember(&request);
-            }
+            passed.answered(response.status()).await;
             response
         }
     };
-    if let Some(decision) = decided(&request) {
-        let jitter = jitter(guard.http(), &request);
-        write_decision(&decision, guard.http(), jitter, response.headers_mut());
-    }
+    write_decided(guard, &request, response.headers_mut());
     response
 }
 

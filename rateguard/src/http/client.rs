@@ -1,13 +1,39 @@
 //! The client of an HTTP request.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
-use actix_web::{HttpMessage, HttpRequest, http::header::HeaderValue};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{FORWARDED, HeaderName, HeaderValue},
+};
 
 use crate::{ClientAddress, RateGuard, client::Network, guard::Line};
 
 /// The rule of a guard that was given none.
 static PEER: ClientAddress = ClientAddress::peer();
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// How many requests are searched for the traces of a proxy.
+const LOOKED_AT: u32 = 1_000;
+
+/// Whether it has been said that there seems to be a proxy that nobody trusts.
+pub(super) struct ProxyWarning {
+    once: Once,
+    looked_at: AtomicU32,
+}
+
+impl ProxyWarning {
+    pub(super) const fn new() -> Self {
+        Self { once: Once::new(), looked_at: AtomicU32::new(0) }
+    }
+}
 
 /// The client of a request, where a guard has its own rule for it.
 #[derive(Clone, Copy)]
@@ -70,12 +96,18 @@ fn by_rule(rule: &ClientAddress, request: &HttpRequest) -> Found {
 
 /// Says once for a guard that a proxy seems to stand between, and nobody has said so.
 fn warn_of_proxies(guard: &RateGuard, request: &HttpRequest) {
-    let is_forwarded = || {
-        ["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name))
-    };
-    let warning = &guard.http().proxy_warning;
-    if !warning.is_completed() && is_forwarded() {
-        warning.call_once(|| {
+    let is_forwarded =
+        || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
+    let ProxyWarning { once, looked_at } = &guard.http().proxy_warning;
+    // Where there is a proxy it says so in every request, so there is none if the first thousand say nothing. That some
+    // are not counted here makes no difference; all workers write to it as long as it is counted.
+    let looked = looked_at.load(Relaxed);
+    if looked >= LOOKED_AT || once.is_completed() {
+        return;
+    }
+    looked_at.store(looked + 1, Relaxed);
+    if is_forwarded() {
+        once.call_once(|| {
             log::warn!(
                 target: "rateguard",
                 "a request says that it was forwarded, and no proxy is trusted: all that come through one are limited as one client. If there is one, say so: `RateGuard::builder().client_address(ClientAddress::behind(…)?)`"

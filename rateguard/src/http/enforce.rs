@@ -1,11 +1,11 @@
 //! The one way of a request through its limits, for middleware and attribute alike.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
-use actix_web::{HttpMessage, HttpRequest, http::StatusCode};
+use actix_web::{HttpRequest, http::StatusCode};
 use smallvec::SmallVec;
 
-use super::{penalty::Penalty, refusal::Refusal, terms::OnDeniedBy};
+use super::{kept::Kept, refusal::Refusal, terms::OnDeniedBy};
 use crate::{
     Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, guard::Line,
 };
@@ -49,47 +49,61 @@ pub(super) async fn enforce<'a>(
     if limits.is_empty() {
         return Ok(Passed::uncounted(guard));
     }
-    let answer = {
-        let asked = self::request(guard, &limits);
-        if limits.iter().all(Asked::counts_always) {
-            asked.check().await.map(|decision| (decision, None))
-        } else {
-            // Its place may have to be given back.
-            asked.reserve().await.map(|it| (it.decision().clone(), Some(it)))
+    let at_once = match &*limits {
+        [asked] if asked.counts_always() => {
+            guard.check_at_once(&asked.policy, &asked.key, asked.cost)
         }
+        _ => None,
+    };
+    let answer = match at_once {
+        Some(decision) => Ok((decision, None)),
+        // On the heap, as it is large.
+        None => Box::pin(ask(guard, &limits)).await,
     };
     match answer {
         Ok((decision, provisional)) => {
-            let place = remember(decision.clone(), request);
+            let kept = Kept::of(request);
             if !decision.is_allowed() {
                 let denied_by = limits.iter().find(|it| it.policy.name() == decision.policy());
                 let on_denied =
                     denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedBy::shared);
-                return Err(Refusal::Denied { decision: decision.into(), on_denied });
+                let place = kept.push(decision);
+                return Err(Refusal::Denied { kept, place, on_denied });
             }
-            let penalty = Some(Penalty::of(request));
-            Ok(Passed { guard, limits, decision: Some((place, decision)), provisional, penalty })
+            let place = kept.push(decision);
+            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional })
         }
         Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
         Err(_) => Err(Refusal::Unavailable),
     }
 }
 
+/// Asks for all of them, and for a reservation if a place may have to be given back.
+async fn ask(
+    guard: &RateGuard,
+    limits: &[Asked<'_>],
+) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
+    let asked = request(guard, limits);
+    if limits.iter().all(Asked::counts_always) {
+        return Ok((asked.check().await?, None));
+    }
+    let reservation = asked.reserve().await?;
+    Ok((reservation.decision().clone(), Some(reservation.into())))
+}
+
 /// A request that was let through, until its answer is known.
 pub(super) struct Passed<'a> {
     guard: &'a RateGuard,
     limits: AskedList<'a>,
-    /// The decision, and its place among those on the request.
-    decision: Option<(usize, Decision)>,
+    /// What is kept with the request, and the place of the decision there.
+    decision: Option<(Rc<Kept>, usize)>,
     /// What is given back if the answer does not count.
-    provisional: Option<Reservation>,
-    /// What the handler adds.
-    penalty: Option<Penalty>,
+    provisional: Option<Box<Reservation>>,
 }
 
 impl<'a> Passed<'a> {
     pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new(), decision: None, provisional: None, penalty: None }
+        Self { guard, limits: SmallVec::new(), decision: None, provisional: None }
     }
 
     /// Whether nothing was decided.
@@ -97,18 +111,37 @@ impl<'a> Passed<'a> {
         self.decision.is_none()
     }
 
-    /// Gives back what this answer does not count for, charges what the handler has added, bans who has given too many
-    /// answers that count, and says what was decided, with what the limits have left then.
-    pub(super) async fn answered(self, status: StatusCode) -> Option<Decided> {
-        let (place, decision) = self.decision?;
-        let mut decided = Decided { place, decision, is_changed: false };
+    /// Gives back what this answer does not count for, charges what the handler has added, and bans who has given too many
+    /// answers that count. What the limits have left then is kept with the request.
+    pub(super) async fn answered(&mut self, status: StatusCode) {
+        let Some((kept, place)) = &self.decision else { return };
+        let penalty = kept.penalty.take();
+        if penalty == 0 && self.limits.iter().all(Asked::counts_always) {
+            return;
+        }
+        let Some(decision) = kept.get(*place) else { return };
+        let (mut decided, provisional) =
+            (Decided { decision, is_changed: false }, self.provisional.take());
+        // On the heap, as it is large.
+        Box::pin(self.settle(&mut decided, provisional, penalty, status)).await;
+        if decided.is_changed {
+            kept.set(*place, decided.decision);
+        }
+    }
+
+    async fn settle(
+        &self,
+        decided: &mut Decided,
+        provisional: Option<Box<Reservation>>,
+        penalty: u32,
+        status: StatusCode,
+    ) {
         let counts = |limit: usize| self.limits[limit].count.counts(status.as_u16());
-        if let Some(reservation) = self.provisional
+        if let Some(reservation) = provisional
             && !(0..self.limits.len()).all(counts)
         {
             decided.change(reservation.refund_where(|limit| !counts(limit)).await, &NOT_GIVEN_BACK);
         }
-        let penalty = self.penalty.map_or(0, |penalty| penalty.take());
         if penalty > 0 {
             let charge = self.limits.iter().fold(self.guard.request_for_none(), |all, it| {
                 all.and(&it.policy, &it.key).cost(penalty)
@@ -120,18 +153,22 @@ impl<'a> Passed<'a> {
                 && counts(place)
                 && let Some(ban) = self.guard.offence_against(&limit.policy, &limit.key).await
             {
-                decided.decision = decided.decision.banned(&limit.policy, ban);
+                decided.decision = decided.decision.clone().banned(&limit.policy, ban);
                 decided.is_changed = true;
             }
         }
-        Some(decided)
+    }
+
+    /// What was decided, as it stands by now; `None` if nothing was.
+    pub(super) fn decision(&self) -> Option<Decision> {
+        let (kept, place) = self.decision.as_ref()?;
+        kept.get(*place)
     }
 }
 
 /// What was decided on a request that has been answered.
-pub(super) struct Decided {
-    place: usize,
-    pub(super) decision: Decision,
+struct Decided {
+    decision: Decision,
     is_changed: bool,
 }
 
@@ -164,35 +201,4 @@ impl Decided {
             }
         }
     }
-
-    /// Keeps the numbers as they are now with the request.
-    pub(super) fn remember(self, request: &HttpRequest) {
-        if self.is_changed
-            && let Some(Decisions(decisions)) = request.extensions_mut().get_mut()
-            && let Some(earlier) = decisions.get_mut(self.place)
-        {
-            *earlier = self.decision;
-        }
-    }
-}
-
-/// All decisions on this request, the outermost first.
-struct Decisions(SmallVec<[Decision; 1]>);
-
-/// Keeps a decision and says at which place.
-fn remember(decision: Decision, request: &HttpRequest) -> usize {
-    let mut extensions = request.extensions_mut();
-    if let Some(Decisions(decisions)) = extensions.get_mut() {
-        decisions.push(decision);
-        return decisions.len() - 1;
-    }
-    extensions.insert(Decisions(SmallVec::from_iter([decision])));
-    0
-}
-
-/// All that was decided on this request so far, as one decision, if there was any.
-pub(super) fn decided(request: &HttpRequest) -> Option<Decision> {
-    let extensions = request.extensions();
-    let Decisions(decisions) = extensions.get()?;
-    decisions.iter().cloned().reduce(Decision::and)
 }

@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use actix_web::{FromRequest, HttpRequest, ResponseError, dev::Payload};
 use futures_util::future::{Ready, ready};
 
-use super::enforce::decided;
+use super::kept::decided;
 use crate::Decision;
 
 /// The tightest decision on this request.

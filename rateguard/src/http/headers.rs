@@ -50,9 +50,9 @@ pub(super) fn write_decision(
 }
 
 fn write_x_rate_limit(decision: &Decision, reset: u64, headers: &mut HeaderMap) {
-    headers.insert(name(X_RATELIMIT_LIMIT), decision.limit().into());
-    headers.insert(name(X_RATELIMIT_REMAINING), decision.remaining().into());
-    headers.insert(name(X_RATELIMIT_RESET), reset.into());
+    headers.insert(name(X_RATELIMIT_LIMIT), number(decision.limit().into()));
+    headers.insert(name(X_RATELIMIT_REMAINING), number(decision.remaining().into()));
+    headers.insert(name(X_RATELIMIT_RESET), number(reset));
 }
 
 /// Of a denial, only what denied is told in `RateLimit`: the others may well come back later than the client should.
@@ -105,7 +105,7 @@ fn advertised(quota: Quota) -> Limit<'static> {
 /// `Retry-After`, never sooner than the truth, and later by so many seconds.
 pub(super) fn write_retry_after(after: Duration, jitter: u64, headers: &mut HeaderMap) {
     let seconds = retry_after_seconds(after.min(LONGEST)).saturating_add(jitter);
-    headers.insert(name(RETRY_AFTER), seconds.into());
+    headers.insert(name(RETRY_AFTER), number(seconds));
 }
 
 /// The seconds that are added to `Retry-After`, drawn once for a request: an outer limit tells them as the inner one did.
@@ -134,6 +134,12 @@ pub(super) fn write_no_store(headers: &mut HeaderMap) {
     if !headers.get_all(CACHE_CONTROL).any(says_so) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+}
+
+/// A number in decimal: what [`HeaderValue`] makes of it takes two allocations, and this one.
+fn number(number: u64) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| number.into())
 }
 
 fn name(name: &'static str) -> HeaderName {

@@ -1,9 +1,11 @@
 //! What a handler charges a request beyond its cost.
 
-use std::{cell::Cell, fmt, rc::Rc};
+use std::{fmt, rc::Rc};
 
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
+
+use super::kept::Kept;
 
 /// Lets a handler make its request count for more: a failed login, a search that was expensive.
 ///
@@ -26,7 +28,7 @@ use futures_util::future::{Ready, ready};
 /// ```
 #[derive(Clone)]
 pub struct Penalty {
-    units: Rc<Cell<u32>>,
+    kept: Rc<Kept>,
 }
 
 impl Penalty {
@@ -35,23 +37,8 @@ impl Penalty {
 
     /// Adds so many units to what the request costs, up to [`MAX`](Self::MAX) in all.
     pub fn add(&self, units: u32) {
-        self.units.set(self.units.get().saturating_add(units).min(Self::MAX));
-    }
-
-    /// That of this request, for its handler and the limits around it.
-    pub(super) fn of(request: &HttpRequest) -> Self {
-        let mut extensions = request.extensions_mut();
-        if let Some(penalty) = extensions.get::<Self>() {
-            return penalty.clone();
-        }
-        let penalty = Self { units: Rc::default() };
-        extensions.insert(penalty.clone());
-        penalty
-    }
-
-    /// What is to be charged, once.
-    pub(super) fn take(&self) -> u32 {
-        self.units.take()
+        let sum = self.kept.penalty.get().saturating_add(units);
+        self.kept.penalty.set(sum.min(Self::MAX));
     }
 }
 
@@ -60,12 +47,12 @@ impl FromRequest for Penalty {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self::of(request)))
+        ready(Ok(Self { kept: Kept::of(request) }))
     }
 }
 
 impl fmt::Debug for Penalty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Penalty").field("units", &self.units.get()).finish()
+        f.debug_struct("Penalty").field("units", &self.kept.penalty.get()).finish()
     }
 }

@@ -2,19 +2,20 @@
 //!
 //! Their bodies are constant but for the public names of policies: whatever is in them can be read by anybody.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{Accept, ContentType, Header, Quality},
+        header::{ACCEPT, Accept, ContentType, Header, HeaderValue, Quality},
     },
 };
 use serde_json::json;
 
 use super::{
     headers::{jitter, write_no_store, write_retry_after},
+    kept::Kept,
     settings::{HttpSettings, RefusalBody},
     terms::OnDenied,
 };
@@ -25,9 +26,9 @@ const STORE_AWAY: Duration = Duration::from_secs(1);
 
 /// Why a request was not let through.
 pub(super) enum Refusal {
-    /// 429: the limit is reached, or less than the request's cost. The numbers are written by whoever writes those of all
+    /// 429: the limit is reached, or less than the request's cost. The decision is kept with the request. The numbers are written by whoever writes those of all
     /// responses.
-    Denied { decision: Box<Decision>, on_denied: Option<OnDenied> },
+    Denied { kept: Rc<Kept>, place: usize, on_denied: Option<OnDenied> },
     /// 503: nothing could be decided and the limit fails closed. The client is not to blame.
     Unavailable,
     /// 403: who has to have a key has none, or is on a list of those who are refused.
@@ -43,10 +44,11 @@ impl Refusal {
     /// What the client is told.
     pub(super) fn answer(self, settings: &HttpSettings, request: &HttpRequest) -> HttpResponse {
         let mut response = match self {
-            Self::Denied { decision, on_denied } => {
-                match on_denied.as_ref().or(settings.on_denied.as_ref()) {
-                    Some(answer) => answer(request, &decision),
-                    None => denied(&decision, settings, request),
+            Self::Denied { kept, place, on_denied } => {
+                let decision = kept.get(place);
+                match (on_denied.as_ref().or(settings.on_denied.as_ref()), &decision) {
+                    (Some(answer), Some(decision)) => answer(request, decision),
+                    _ => denied(decision.as_ref(), settings, request),
                 }
             }
             Self::Unavailable => {
@@ -119,13 +121,17 @@ const MISCONFIGURED: Words = Words {
     title: "Internal Server Error",
 };
 
-fn denied(decision: &Decision, settings: &HttpSettings, request: &HttpRequest) -> HttpResponse {
+fn denied(
+    decision: Option<&Decision>,
+    settings: &HttpSettings,
+    request: &HttpRequest,
+) -> HttpResponse {
     let words = match decision {
-        banned if banned.banned_for().is_some() => BANNED,
-        costly if costly.is_too_costly() => TOO_COSTLY,
+        Some(banned) if banned.banned_for().is_some() => BANNED,
+        Some(costly) if costly.is_too_costly() => TOO_COSTLY,
         _ => DENIED,
     };
-    words.answer(Some(decision), settings, request)
+    words.answer(decision, settings, request)
 }
 
 impl Words {
@@ -177,6 +183,13 @@ fn violated(decision: &Decision) -> Vec<String> {
 
 /// Whether the client names JSON among what it accepts, and does not like text more (RFC 9110, section 12.5.1).
 fn likes_problems(request: &HttpRequest) -> bool {
+    // Most do not, and to parse what they accept takes longer than the check.
+    let names_json = |value: &HeaderValue| {
+        value.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
+    };
+    if !request.headers().get_all(ACCEPT).any(names_json) {
+        return false;
+    }
     let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
     let quality = |types: &[&str]| {
         let of_type = accepted.iter().filter(|it| types.contains(&it.item.essence_str()));

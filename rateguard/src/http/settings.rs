@@ -1,14 +1,11 @@
 //! The settings of a guard that only limits on HTTP requests read.
 
-use std::{
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse};
 use rateguard_headers::{HeaderDialect, RETRY_AFTER};
 
-use super::terms::OnDenied;
+use super::{client::ProxyWarning, terms::OnDenied};
 use crate::{AccessList, BuildError, ClientAddress, Decision, RateGuard, RateGuardBuilder};
 
 /// Read by `http` alone; the guard keeps it.
@@ -19,8 +16,7 @@ pub(crate) struct HttpSettings {
     pub(super) retry_jitter: Duration,
     pub(super) body: RefusalBody,
     pub(super) on_denied: Option<OnDenied>,
-    /// It has been said that there seems to be a proxy that nobody trusts.
-    pub(super) proxy_warning: Once,
+    pub(super) proxy_warning: ProxyWarning,
 }
 
 impl Default for HttpSettings {
@@ -32,7 +28,7 @@ impl Default for HttpSettings {
             retry_jitter: Duration::ZERO,
             body: RefusalBody::default(),
             on_denied: None,
-            proxy_warning: Once::new(),
+            proxy_warning: ProxyWarning::new(),
         }
     }
 }

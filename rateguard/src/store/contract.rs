@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use smallvec::SmallVec;
 
 use super::StoreError;
-use crate::{Quota, bucket::Bucket, level::Level};
+use crate::{MemoryStore, Quota, bucket::Bucket, level::Level};
 
 /// Keeps the counts: what every store has to do, ours and yours.
 ///
@@ -87,6 +87,12 @@ pub trait Store: Send + Sync {
 
     /// The guard was [closed](crate::RateGuard::close): nothing more will be asked.
     fn close(&self) {}
+
+    /// Itself, if it is our store in memory: that one always answers at once, so a guard need not be ready for anything else.
+    #[doc(hidden)]
+    fn as_memory(&self) -> Option<&MemoryStore> {
+        None
+    }
 }
 
 impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
@@ -113,6 +119,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn close(&self) {
         (**self).close();
+    }
+
+    fn as_memory(&self) -> Option<&MemoryStore> {
+        (**self).as_memory()
     }
 }
 
@@ -192,18 +202,18 @@ pub struct Verdict {
     allowed: bool,
     levels: SmallVec<[(Level, Receipt); 1]>,
     /// The places of the levels that mean nothing, as who keeps those buckets did not answer.
-    unknown: SmallVec<[usize; 2]>,
+    unknown: Vec<usize>,
 }
 
 impl Verdict {
     /// Whether the charges were, or would be, admitted; and for each of them how its bucket stands, with what the store
     /// needs to give back what it took there.
     pub fn new(allowed: bool, levels: impl IntoIterator<Item = (Level, Receipt)>) -> Self {
-        Self { allowed, levels: levels.into_iter().collect(), unknown: SmallVec::new() }
+        Self { allowed, levels: levels.into_iter().collect(), unknown: Vec::new() }
     }
 
     /// The same, with nothing known of the buckets of these places.
-    pub(crate) fn without(self, unknown: SmallVec<[usize; 2]>) -> Self {
+    pub(crate) fn without(self, unknown: Vec<usize>) -> Self {
         Self { unknown, ..self }
     }
 

@@ -242,7 +242,7 @@ impl<'a> Asking<'a> {
             bucket: Bucket {
                 policy: number(charge.bucket.name()).unwrap_or(LIMITS.len()),
                 place: charge.bucket.place(),
-                key: u128::from_be_bytes(*charge.bucket.digest()),
+                key: u128::from_be_bytes(charge.bucket.digest()),
             },
             cost: charge.cost,
             reset_after: 0,

@@ -113,7 +113,7 @@ fn bytes(random: &mut Random) -> Text {
 }
 
 fn digest(key: &Key) -> [u8; 16] {
-    *Bucket::new("", 0, key).digest()
+    Bucket::new("", 0, key).digest()
 }
 
 #[derive(Debug)]

@@ -18,9 +18,9 @@ use crate::{
     guard::Claim,
     http::{
         client,
-        enforce::{AskedList, Passed, decided, enforce},
+        enforce::{AskedList, Passed, enforce},
         failure::LimitedError,
-        headers::{jitter, write_decision},
+        kept::write_decided,
         legal,
         refusal::Refusal,
         terms::address_admitted,
@@ -76,12 +76,12 @@ where
         let service = Rc::clone(&self.service);
         let limit = Rc::clone(&self.limit);
         Box::pin(async move {
-            let passed = match admit(&limit, request.request()).await {
+            let mut passed = match admit(&limit, request.request()).await {
                 Ok(passed) => passed,
                 Err(refusal) => {
                     let refusal = refusal.answer(limit.guard.http(), request.request());
                     let mut response = request.into_response(refusal).map_into_right_body();
-                    write_decided(&limit, &mut response);
+                    tell(&limit, &mut response);
                     return Ok(response);
                 }
             };
@@ -89,21 +89,20 @@ where
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
-                    if let Some(decided) = passed.answered(response.status()).await {
-                        decided.remember(response.request());
-                    }
-                    write_decided(&limit, &mut response);
+                    passed.answered(response.status()).await;
+                    tell(&limit, &mut response);
                     Ok(response)
                 }
                 Err(error) if passed.is_uncounted() => Err(error),
                 Err(error) => {
                     // Its answer decides, which it may give only once.
                     let response = error.error_response();
+                    passed.answered(response.status()).await;
                     // What other limits have decided, they tell themselves.
-                    match passed.answered(response.status()).await {
-                        Some(decided) => {
+                    match passed.decision() {
+                        Some(decision) => {
                             let guard = limit.guard.clone();
-                            Err(LimitedError::new(error, response, decided.decision, guard).into())
+                            Err(LimitedError::new(error, response, decision, guard).into())
                         }
                         None => Err(error),
                     }
@@ -134,9 +133,8 @@ fn is_preflight(request: &HttpRequest) -> bool {
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn write_decided<B>(limit: &RateLimit, response: &mut ServiceResponse<B>) {
-    if let Some(decision) = decided(response.request()) {
-        let jitter = jitter(limit.guard.http(), response.request());
-        write_decision(&decision, limit.guard.http(), jitter, response.headers_mut());
-    }
+/// Tells the client what was decided.
+fn tell<B>(limit: &RateLimit, response: &mut ServiceResponse<B>) {
+    let request = response.request().clone();
+    write_decided(&limit.guard, &request, response.headers_mut());
 }

@@ -6,14 +6,16 @@ mod shard;
 
 use std::{
     fmt,
-    hash::RandomState,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use smallvec::SmallVec;
 
-use self::{id::Seat, shard::Shard};
+use self::{
+    id::{Numbering, Seat},
+    shard::Shard,
+};
 use super::{Answer, Charge, Level, Operation, Receipt, Store, Verdict};
 use crate::{
     algorithm::Micros,
@@ -34,8 +36,7 @@ const MAX_SHARDS: usize = 64;
 /// of them has. So a flood of invented keys neither frees a key that was denied nor shuts out all others.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    /// Hashes names and chooses shards; its seed is random, so that nobody can aim at a shard.
-    hasher: RandomState,
+    numbering: Numbering,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -45,7 +46,7 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self {
             clock: Arc::new(MonotonicClock::new()),
-            hasher: RandomState::new(),
+            numbering: Numbering::new(),
             shards: shards(DEFAULT_MAX_KEYS),
         }
     }
@@ -65,10 +66,35 @@ impl MemoryStore {
         self
     }
 
+    /// Whether one bucket has room, of which that is taken then, and how it stands.
+    pub(crate) fn check_one(&self, charge: &Charge<'_>) -> (bool, Level) {
+        let (allowed, level, _) = self.take_of_one(Operation::Check, charge);
+        (allowed, level)
+    }
+
+    /// The usual case, with one search: checks or charges one bucket. Says when, too.
+    fn take_of_one(&self, operation: Operation, charge: &Charge<'_>) -> (bool, Level, Micros) {
+        let seat = self.numbering.seat(charge.bucket, self.shards.len());
+        let mut shard = lock(&self.shards[seat.shard]);
+        let now = self.clock.now().as_micros() as Micros;
+        shard.drop_expired(now);
+        shard.act(seat, charge.quota, now, |slot| {
+            let allowed = operation == Operation::Charge || slot.has_room(now, charge);
+            if allowed {
+                slot.add(now, charge.taken());
+            }
+            (allowed, slot.level(now, charge), now)
+        })
+    }
+
     pub(crate) fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
+        if let ([charge], Operation::Check | Operation::Charge) = (charges, operation) {
+            let (allowed, level, now) = self.take_of_one(operation, charge);
+            return Verdict::new(allowed, [(level, Receipt::new([0, 0, now]))]);
+        }
         let seats: SmallVec<[Seat; 1]> = charges
             .iter()
-            .map(|charge| Seat::of(charge.bucket, &self.hasher, self.shards.len()))
+            .map(|charge| self.numbering.seat(charge.bucket, self.shards.len()))
             .collect();
         let mut locked = Locked::of(&self.shards, &seats);
         // Read under the locks, so that the times in a shard never go back.
@@ -80,14 +106,6 @@ impl MemoryStore {
         match operation {
             Operation::Check | Operation::Charge => {
                 let is_forced = operation == Operation::Charge;
-                if let ([seat], [charge]) = (&*seats, charges) {
-                    // The usual case, with one search.
-                    return locked.shard(seat).act(*seat, charge.quota, now, |slot| {
-                        let allowed = is_forced || slot.has_room(now, charge);
-                        slot.add(now, if allowed { charge.taken() } else { 0 });
-                        Verdict::new(allowed, [(slot.level(now, charge), receipt)])
-                    });
-                }
                 let mut allowed = true;
                 for (seat, charge) in each() {
                     allowed &= locked.shard(seat).act(*seat, charge.quota, now, |slot| {
@@ -129,6 +147,10 @@ impl Store for MemoryStore {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
         Answer::Now(Ok(self.apply_now(operation, charges)))
     }
+
+    fn as_memory(&self) -> Option<&MemoryStore> {
+        Some(self)
+    }
 }
 
 /// The shards of some seats, locked in their order, so that no two checks wait for each other.
@@ -141,11 +163,7 @@ impl<'a> Locked<'a> {
         let mut places: SmallVec<[usize; 1]> = seats.iter().map(|seat| seat.shard).collect();
         places.sort_unstable();
         places.dedup();
-        let lock = |place: usize| {
-            // A panic while a lock was held cannot have left a shard half changed that a check could not go on with.
-            (place, shards[place].lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        Self { shards: places.into_iter().map(lock).collect() }
+        Self { shards: places.into_iter().map(|place| (place, lock(&shards[place]))).collect() }
     }
 
     fn drop_expired(&mut self, now: Micros) {
@@ -161,6 +179,11 @@ impl<'a> Locked<'a> {
     fn peek(&mut self, (seat, charge): (&Seat, &Charge<'_>), now: Micros) -> Level {
         self.shard(seat).peek(*seat, charge, now)
     }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // A panic while a lock was held cannot have left a shard half changed that a check could not go on with.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for MemoryStore {

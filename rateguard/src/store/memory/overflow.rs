@@ -39,7 +39,7 @@ impl Overflow {
     pub(super) fn part(&mut self, seat: Seat, quota: Quota, now: Micros) -> Part<'_> {
         let shared_quota = shared_quota(quota);
         self.drop_expired(now);
-        let shared = self.logs.entry(place(seat.hash, shared_quota)).or_insert_with(|| SharedLog {
+        let shared = self.logs.entry(place(seat.id, shared_quota)).or_insert_with(|| SharedLog {
             log: State::empty(Algorithm::SlidingWindow),
             shares: VecDeque::new(),
         });
@@ -58,7 +58,7 @@ impl Overflow {
     /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
     pub(super) fn take(&mut self, seat: Seat, quota: Quota, now: Micros) -> Option<Log> {
         let quota = shared_quota(quota);
-        let place = place(seat.hash, quota);
+        let place = place(seat.id, quota);
         let shared = self.logs.get_mut(&place)?;
         if shared.log.expires_at(quota) <= now {
             self.logs.remove(&place);
@@ -107,7 +107,7 @@ impl Part<'_> {
             return;
         }
         self.shared.log.add(self.quota, now, units);
-        let window = self.quota.window().as_micros() as Micros;
+        let window = self.quota.window_micros();
         while self.shared.shares.front().is_some_and(|share| share.at + window <= now) {
             self.shared.shares.pop_front();
         }
@@ -142,7 +142,7 @@ impl Part<'_> {
 
     /// What a burst has room for and a shared log has not may have it a window later, with a state of its own.
     fn not_here(&self, units: u32) -> Option<Micros> {
-        (units <= self.asked.max_cost()).then(|| self.quota.window().as_micros() as Micros)
+        (units <= self.asked.max_cost()).then(|| self.quota.window_micros())
     }
 }
 
@@ -154,7 +154,6 @@ fn shared_quota(quota: Quota) -> Quota {
     Quota::new(limit, quota.window()).unwrap_or(quota)
 }
 
-fn place(hash: u64, quota: Quota) -> (Quota, u64) {
-    // The low bits have chosen the shard.
-    (quota, (hash >> 32) % SHARED_LOGS)
+fn place(BucketId([_, random]): BucketId, quota: Quota) -> (Quota, u64) {
+    (quota, random % SHARED_LOGS)
 }
