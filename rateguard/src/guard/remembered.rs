@@ -82,11 +82,11 @@ impl Remembered {
         let asked = self.hasher.hash_one(all);
         let at = Instant::now();
         let digest = first.bucket.digest();
-        let shard = self.shard(digest);
-        if let Some(denial) = shard.denial(digest, asked, at) {
+        let shard = self.shard(&digest);
+        if let Some(denial) = shard.denial(&digest, asked, at) {
             return Recalled::Denial(denial);
         }
-        let changes = shard.changes[part(digest)];
+        let changes = shard.changes[part(&digest)];
         Recalled::Nothing(Some(Question { remembered: self, charges, digest, asked, at, changes }))
     }
 
@@ -124,7 +124,7 @@ pub(super) enum Recalled<'a> {
 pub(super) struct Question<'a> {
     remembered: &'a Remembered,
     charges: &'a [Charge<'a>],
-    digest: &'a Digest,
+    digest: Digest,
     asked: u64,
     at: Instant,
     /// How much had changed when it was asked.
@@ -147,11 +147,11 @@ impl Question<'_> {
             return;
         };
         let policies = self.remembered.policies(self.charges);
-        let mut shard = self.remembered.shard(self.digest);
+        let mut shard = self.remembered.shard(&self.digest);
         // It may have been decided before what has changed meanwhile.
-        if shard.changes[part(self.digest)] == self.changes {
+        if shard.changes[part(&self.digest)] == self.changes {
             let denial = Denial { asked: self.asked, policies, told_at, until, levels };
-            shard.remember(self.digest, denial);
+            shard.remember(&self.digest, denial);
         }
     }
 }
@@ -176,7 +176,7 @@ impl Drop for Change<'_> {
             for charge in self.charges {
                 let policies = self.remembered.policies(std::slice::from_ref(charge));
                 let digest = charge.bucket.digest();
-                self.remembered.shard(digest).forget(digest, policies);
+                self.remembered.shard(&digest).forget(&digest, policies);
             }
         }
     }
