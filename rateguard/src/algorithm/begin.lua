@@ -5,7 +5,7 @@
 --
 -- KEYS     what is counted: the keys of the first set, of the second, and so on; none is there twice
 -- ARGV[1]  the process that asks
--- ARGV[2]  the number of the first set: no two sets of a process have one number
+-- ARGV[2]  the number of the first who asks: each of a process has another
 -- and for each group of sets that are asked for alike
 --   the operation: check, peek, charge, refund or reset
 --   microseconds since 1970, after which nobody waits for the answers any more; 0 if that is not known
@@ -21,7 +21,7 @@
 --   for each set
 --     how many ask for this, of whom as many are admitted as there is room for; above 1 only for a check of one key, of which
 --     they take units
---     of a refund, for each key: `process-number` of the set that took them, and when
+--     of a refund, for each key: `process-number` of who took them, and when
 --
 -- Reply    { now, and for each set:
 --            how many are admitted, and for each key:

@@ -179,7 +179,7 @@ while after < #ARGV do
         return reply
       end
     end
-    number, keys_after = number + 1, keys_after + keys
+    number, keys_after = number + asking, keys_after + keys
     after = after + 1 + (operation == 'refund' and 2 * keys or 0)
   end
 end

@@ -1,7 +1,7 @@
 -- sliding_window_sorted_set: the same log as that of sliding_window, in a form that commands can read.
 --
 -- The log is a sorted set: one member for each admitted unit, its score the server's time in microseconds. Its name is
--- that `process-number` of the set that took it, and of the further units of a set `process-number:2` and so on.
+-- that `process-number` of who took it, and of further units `process-number:2` and so on.
 -- A unit at t counts during [t, t + window).
 -- Costs O(log n) for n live members for each unit, plus O(log n) for each member that has expired or, after the clock was
 -- set back, is in the future.

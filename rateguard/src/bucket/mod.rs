@@ -4,7 +4,7 @@ mod key;
 mod named;
 mod secret;
 
-pub(crate) use key::{DIGEST_BYTES, KEY_BYTES};
 pub use key::Key;
+pub(crate) use key::{DIGEST_BYTES, KEY_BYTES};
 pub use named::Bucket;
 pub(crate) use secret::KeySecret;

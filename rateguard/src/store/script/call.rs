@@ -11,7 +11,7 @@ const ABOUT_THE_SAME: i64 = 10_000;
 
 /// One call of the script, for one or several who ask.
 pub(in crate::store) struct Call<'a> {
-    /// Of the first set; those of the others follow.
+    /// Of the first who asks; those of the others follow.
     pub(super) name: Name,
     pub(super) groups: SmallVec<[Group<'a>; 1]>,
 }
@@ -46,8 +46,9 @@ impl<'a> Call<'a> {
         for (asker, (ask, latest)) in asks.iter().enumerate() {
             add(&mut groups, &mut places, (asker, ask, *latest));
         }
-        let sets = groups.iter().map(|group: &Group<'_>| group.sets.len()).sum();
-        Self { name: names.take(sets), groups }
+        let sets = groups.iter().flat_map(|group: &Group<'_>| &group.sets);
+        let askers = sets.map(|set| set.askers.len()).sum();
+        Self { name: names.take(askers), groups }
     }
 
     /// The places of those whom this is a call for.

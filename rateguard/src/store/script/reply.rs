@@ -49,7 +49,7 @@ impl Call<'_> {
                 let admitted = usize::try_from(*admitted).ok()?;
                 set.read(admitted, levels, name, at, &mut outcomes)?;
             }
-            name.number += 1;
+            name.number += set.askers.len() as u64;
         }
         rest.is_empty().then_some(Reply { now: *now, outcomes })
     }
@@ -68,8 +68,8 @@ impl Set<'_> {
             return None;
         }
         let (levels, []) = levels.as_chunks::<3>() else { return None };
-        let receipt = Receipt::new([name.process, name.number, at]);
         for (place, asker) in self.askers.iter().enumerate() {
+            let receipt = Receipt::new([name.process, name.number + place as u64, at]);
             let is_admitted = place < admitted;
             // Of those who shared it, each was there before those who were admitted after it.
             let later = admitted.saturating_sub(place + 1) as i64;
