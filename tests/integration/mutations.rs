@@ -189,7 +189,7 @@ mistakes! {
     long_log_that_cuts_off_what_counts:
         found_by_traces("write(bucket, entries(bucket, live, 1)", "write(bucket, entries(bucket, live - 1, 1)");
     long_log_that_looks_in_the_wrong_place:
-        found_by_traces("bucket.written = added", "");
+        found_by_traces("bucket.written = added\n", "");
     log_that_loses_a_lengthened_key:
         found_by_lifetimes("if call('PTTL', bucket.key) * 1000 < lasts then", "if call('PTTL', bucket.key) * 1000 > lasts then");
 

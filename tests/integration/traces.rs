@@ -33,7 +33,7 @@ use crate::{
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
-    let limits = prop_oneof![2 => Just(1), 2 => 1_u64..5, 2 => 5_u64..40, 1 => 40_u64..200];
+    let limits = prop_oneof![2 => Just(1), 2 => 1_u64..5, 2 => 5_u64..40, 1 => 40_u64..300];
     let windows =
         prop_oneof![Just(1_000), Just(60_000_000), 1_000_u64..1_000_000, Just(31_536_000_000_000)];
     let rule =

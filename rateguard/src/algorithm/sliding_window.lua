@@ -12,8 +12,10 @@ function algorithms.sliding_window()
   local sliding_window = {}
 
   local FORMAT, ENTRY = '>I7I4I2', 13
-  -- So many entries are read at once, and a log of so many is written at once.
+  -- So many entries are read at once.
   local FEW = 32
+  -- A log of so many is written as a whole: what is appended to has room for as much again.
+  local SMALL = 128
 
   local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
@@ -150,13 +152,16 @@ function algorithms.sliding_window()
       new = string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new
     end
     local stored = live - added
-    if live <= FEW then
+    bucket.written = added
+    if live <= SMALL then
       local kept = cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)
+      if stored > FEW then
+        kept = entries(bucket, stored, 1)
+      end
       write(bucket, kept .. new, lasting(window))
       return
     end
     local length = call('APPEND', key, new)
-    bucket.written = added
     if length > ENTRY * (live + live / 8 + FEW) then
       write(bucket, entries(bucket, live, 1), lasting(window))
     elseif class ~= bucket.class or span(now, class) ~= span(bucket.newest, class) then
