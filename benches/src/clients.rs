@@ -3,7 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use deadpool_redis::Pool;
-use rateguard::{Key, Policy, Quota, RateGuard};
+use rateguard::{Key, Policy, Quota, RateGuard, RedisLog};
 use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
 
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
 pub enum Way {
     /// `RateGuard::check`.
     RateGuard,
+    /// The same on logs that are sorted sets.
+    SortedSet,
     /// A connection out of a pool for each check, and the plain script.
     Pool,
     /// One connection for all checks, and the plain script.
@@ -32,6 +34,7 @@ impl Way {
     pub fn name(self) -> &'static str {
         match self {
             Self::RateGuard => "**RateGuard**",
+            Self::SortedSet => "**RateGuard**, `RedisLog::SortedSet`",
             Self::Pool => "plain script, deadpool checkout (16)",
             Self::Shared => "plain script, one multiplexed connection",
             Self::Nothing => "bare: `EVALSHA` of an empty script",
@@ -62,12 +65,8 @@ impl Asker {
     /// If it cannot be reached.
     pub async fn open(way: Way, url: &str, limit: (u32, Duration)) -> Outcome<Rc<Self>> {
         Ok(Rc::new(match way {
-            Way::RateGuard => {
-                let settings = RateGuard::redis(url).deadline(PATIENCE);
-                // Denials are to be those of Redis.
-                let guard = settings.remember_denials(Duration::ZERO).build()?;
-                Self::RateGuard(guard, Policy::new("bench", Quota::new(limit.0, limit.1)?)?)
-            }
+            Way::RateGuard => rate_guard(url, limit, RedisLog::Packed)?,
+            Way::SortedSet => rate_guard(url, limit, RedisLog::SortedSet)?,
             Way::Pool => Self::Pool(plain::pool(url)?, Plain::new(limit)),
             Way::Shared => Self::Shared(connect(url).await?, Plain::new(limit)),
             Way::Nothing => Self::Nothing(connect(url).await?, Script::new("return 1")),
@@ -75,15 +74,16 @@ impl Asker {
         }))
     }
 
-    /// Whether one more of this key is admitted.
+    /// Whether one more of this key is admitted. Only RateGuard knows costs; to all others it is one.
     ///
     /// # Errors
     ///
     /// If there is no decision.
-    pub async fn ask(&self, key: &str) -> Outcome<bool> {
+    pub async fn ask(&self, key: &str, cost: u32) -> Outcome<bool> {
         Ok(match self {
             Self::RateGuard(guard, policy) => {
-                guard.check(policy, &Key::from(key)).await?.is_allowed()
+                let decision = guard.request(policy, &Key::from(key)).cost(cost).check().await;
+                decision.map_err(|error| error.cause())?.is_allowed()
             }
             Self::Pool(pool, plain) => {
                 let mut connection = pool.get().await?;
@@ -102,6 +102,13 @@ impl Asker {
             }
         })
     }
+}
+
+fn rate_guard(url: &str, (limit, window): (u32, Duration), log: RedisLog) -> Outcome<Asker> {
+    let settings = RateGuard::redis(url).redis_log(log).deadline(PATIENCE);
+    // Denials are to be those of Redis.
+    let guard = settings.remember_denials(Duration::ZERO).build()?;
+    Ok(Asker::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))
 }
 
 async fn connect(url: &str) -> Outcome<MultiplexedConnection> {

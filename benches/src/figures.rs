@@ -21,13 +21,17 @@ impl Figures {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
     }
 
+    /// The least and the greatest.
+    #[must_use]
+    pub fn range(&self) -> (f64, f64) {
+        let widest = (f64::INFINITY, 0.0_f64);
+        self.0.iter().fold(widest, |(low, high), it| (low.min(*it), high.max(*it)))
+    }
+
     /// The median, the least and the greatest.
     #[must_use]
     pub fn show(&self, digits: usize) -> String {
-        let (low, high) = self
-            .0
-            .iter()
-            .fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(*it), high.max(*it)));
+        let (low, high) = self.range();
         format!("{:.digits$} ({low:.digits$}–{high:.digits$})", self.median())
     }
 }

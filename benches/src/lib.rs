@@ -4,9 +4,12 @@ pub mod clients;
 pub mod contenders;
 pub mod cpu;
 pub mod figures;
+pub mod in_memory;
 pub mod load;
+pub mod on_redis;
 pub mod pinned;
 pub mod plain;
+pub mod plot;
 pub mod redis_process;
 pub mod settings;
 pub mod tasks;
@@ -22,7 +25,7 @@ pub const MEASURED_CORE: usize = 0;
 pub const OTHER_CORE: usize = 1;
 
 /// How long whoever asks Redis waits for it: a busy machine is no failure here.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many connections the usual pool has, and the plain port's.
 pub const POOL_SIZE: usize = 16;

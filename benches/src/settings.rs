@@ -16,13 +16,22 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From `--rounds N`, `--seconds S` and `--only WORD`.
+    /// From `--rounds N`, `--seconds S` and `--only WORD`; there are 5 rounds by default.
     ///
     /// # Errors
     ///
     /// If there is something else.
     pub fn read() -> Outcome<Self> {
-        let mut settings = Self { rounds: 5, lasts: Duration::from_secs(3), only: String::new() };
+        Self::read_or(5)
+    }
+
+    /// The same, with so many rounds by default.
+    ///
+    /// # Errors
+    ///
+    /// If there is something else.
+    pub fn read_or(rounds: usize) -> Outcome<Self> {
+        let mut settings = Self { rounds, lasts: Duration::from_secs(3), only: String::new() };
         let mut args = env::args().skip(1);
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;

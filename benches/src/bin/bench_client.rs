@@ -55,7 +55,7 @@ fn measure(way: Way, tasks: usize, lasts: Duration) -> Outcome<Measured> {
     let keys = keys(KEYS);
     let check = move |number: u64| {
         let (asker, keys) = (asker.clone(), keys.clone());
-        async move { asker.ask(&keys[(number % KEYS) as usize]).await }
+        async move { asker.ask(&keys[(number % KEYS) as usize], 1).await }
     };
     tasks::run(&runtime, tasks, Until::Elapsed(WARM_UP), check.clone())?;
 

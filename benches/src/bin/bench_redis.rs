@@ -2,34 +2,27 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
-use std::time::Duration;
-
 use rateguard_benches::{
-    MEASURED_CORE, OTHER_CORE, Outcome,
-    clients::{Asker, Way, keys},
+    MEASURED_CORE, Outcome,
+    clients::Way,
     cpu,
     figures::{column, table},
-    pinned,
-    redis_process::{self, RedisProcess},
+    on_redis::OnRedis,
+    pinned, redis_process,
     settings::Settings,
-    tasks::{self, Until},
 };
-use tokio::runtime;
 
 /// The limits, and of one of them what costs nothing but the way.
 const LIMITS: [u32; 4] = [10, 100, 1_000, 10_000];
-const WAYS: [Way; 2] = [Way::RateGuard, Way::Shared];
+/// The first is compared with the others.
+const WAYS: [Way; 3] = [Way::RateGuard, Way::SortedSet, Way::Shared];
 const FLOORS: [Way; 2] = [Way::Nothing, Way::Ping];
-/// Longer than everything takes: nothing leaves a log.
-const WINDOW: Duration = Duration::from_secs(3600);
 const CHECKS: u64 = 100_000;
-/// Enough that Redis always has several commands to read at once.
-const TASKS: usize = 64;
 
 struct Measured {
     allowed_us: f64,
     denied_us: f64,
-    entry_bytes: f64,
+    key_bytes: f64,
 }
 
 fn main() -> Outcome {
@@ -38,56 +31,82 @@ fn main() -> Outcome {
     println!("{}; {}", cpu::machine(), cpu::version(&redis_process::program()));
     println!("client and Redis: {pinned}; {} rounds of {CHECKS} checks\n", settings.rounds);
 
-    let subjects: Vec<(Way, u32)> = LIMITS
-        .into_iter()
-        .flat_map(|limit| WAYS.map(|way| (way, limit)))
-        .chain(FLOORS.map(|way| (way, LIMITS[0])))
-        .collect();
-    let mut rounds: Vec<Vec<Measured>> = subjects.iter().map(|_| Vec::new()).collect();
+    let mut limits = LIMITS.map(|_| WAYS.map(|_| Vec::new()));
+    let mut floors = FLOORS.map(|_| Vec::new());
     for _ in 0..settings.rounds {
-        for ((way, limit), rounds) in subjects.iter().zip(&mut rounds) {
-            rounds.push(measure(*way, *limit)?);
+        for (limit, ways) in LIMITS.into_iter().zip(&mut limits) {
+            for (way, rounds) in WAYS.into_iter().zip(ways) {
+                let measured = measure(way, limit);
+                let failed = |error| format!("{}, limit {limit}: {error}", way.name());
+                rounds.push(measured.map_err(failed)?);
+            }
+        }
+        for (way, rounds) in FLOORS.into_iter().zip(&mut floors) {
+            rounds.push(floor(way)?);
         }
     }
-    let rows: Vec<_> = subjects.iter().zip(&rounds).map(|(it, rounds)| row(*it, rounds)).collect();
-    let heads = ["", "limit", "allowed, µs of CPU", "denied, µs of CPU", "bytes an entry"];
-    println!("{}", table(&heads, &rows));
+    let of_limit = |(limit, ways): (u32, &[Vec<Measured>; 3])| rows(limit, ways);
+    let mut all: Vec<_> = LIMITS.into_iter().zip(&limits).flat_map(of_limit).collect();
+    for (way, rounds) in FLOORS.into_iter().zip(&floors) {
+        let allowed = column(rounds, |it| *it).show(2);
+        let mut row = vec![way.name().to_owned(), String::new(), String::new(), allowed];
+        row.resize(HEADS.len(), String::new());
+        all.push(row);
+    }
+    println!("{}", table(&HEADS, &all));
     Ok(())
 }
 
-fn measure(way: Way, limit: u32) -> Outcome<Measured> {
-    let redis = RedisProcess::start(OTHER_CORE)?;
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let asker = runtime.block_on(Asker::open(way, &redis.url(), (limit, WINDOW)))?;
-    // As many keys as there are checks for.
-    let count = CHECKS / u64::from(limit);
-    let keys = keys(count);
-    let ask = |expected: bool| -> Outcome<f64> {
-        let (asker, keys) = (asker.clone(), keys.clone());
-        let check = move |number: u64| {
-            let (asker, keys) = (asker.clone(), keys.clone());
-            async move { Ok(asker.ask(&keys[(number % count) as usize]).await? == expected) }
-        };
-        let before = redis.usage()?;
-        tasks::run(&runtime, TASKS, Until::Checks(CHECKS), check)?;
-        Ok((redis.usage()?.cpu_us - before.cpu_us) / CHECKS as f64)
-    };
-    let allowed_us = ask(true)?;
-    if FLOORS.contains(&way) {
-        return Ok(Measured { allowed_us, denied_us: f64::NAN, entry_bytes: f64::NAN });
-    }
-    let key: String = redis.ask(&["RANDOMKEY"])?;
-    let bytes: f64 = redis.ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"])?;
-    Ok(Measured { allowed_us, denied_us: ask(false)?, entry_bytes: bytes / f64::from(limit) })
+/// As many keys as there are checks for.
+fn keys(limit: u32) -> u64 {
+    CHECKS / u64::from(limit)
 }
 
-fn row((way, limit): (Way, u32), rounds: &[Measured]) -> Vec<String> {
-    let allowed = column(rounds, |it| it.allowed_us).show(2);
-    let name = way.name().to_owned();
-    if FLOORS.contains(&way) {
-        return vec![name, String::new(), allowed, String::new(), String::new()];
-    }
-    let denied = column(rounds, |it| it.denied_us).show(2);
-    let bytes = column(rounds, |it| it.entry_bytes).median();
-    vec![name, limit.to_string(), allowed, denied, format!("{bytes:.0}")]
+fn measure(way: Way, limit: u32) -> Outcome<Measured> {
+    let on_redis = OnRedis::start(keys(limit))?;
+    let asker = on_redis.asker(way, limit)?;
+    let allowed_us = on_redis.measure(&asker, CHECKS, true)?;
+    let key_bytes = on_redis.bytes_of_a_key()?;
+    Ok(Measured { allowed_us, denied_us: on_redis.measure(&asker, CHECKS, false)?, key_bytes })
+}
+
+fn floor(way: Way) -> Outcome<f64> {
+    let on_redis = OnRedis::start(keys(LIMITS[0]))?;
+    on_redis.measure(&on_redis.asker(way, LIMITS[0])?, CHECKS, true)
+}
+
+const HEADS: [&str; 9] = [
+    "",
+    "limit",
+    "keys",
+    "allowed, µs of CPU",
+    "RateGuard's over it",
+    "denied, µs of CPU",
+    "RateGuard's over it",
+    "bytes a key",
+    "bytes an entry",
+];
+
+fn rows(limit: u32, ways: &[Vec<Measured>; 3]) -> Vec<Vec<String>> {
+    let row = |(way, rounds): (Way, &Vec<Measured>)| {
+        let time = |of: fn(&Measured) -> f64| {
+            let figures = column(rounds, of);
+            [figures.show(2), column(&ways[0], of).over(&figures).show(2)]
+        };
+        let bytes = column(rounds, |it| it.key_bytes).median();
+        let [allowed, allowed_over] = time(|it| it.allowed_us);
+        let [denied, denied_over] = time(|it| it.denied_us);
+        vec![
+            way.name().to_owned(),
+            limit.to_string(),
+            keys(limit).to_string(),
+            allowed,
+            allowed_over,
+            denied,
+            denied_over,
+            format!("{bytes:.0}"),
+            format!("{:.0}", bytes / f64::from(limit)),
+        ]
+    };
+    WAYS.into_iter().zip(ways).map(row).collect()
 }

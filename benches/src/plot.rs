@@ -1,0 +1,143 @@
+//! Curves over a logarithmic axis: as tables in Markdown, and as a picture in SVG.
+
+use std::fmt::{self, Write};
+
+use crate::figures::{Figures, table};
+
+const WIDTH: f64 = 860.0;
+const HEIGHT: f64 = 300.0;
+/// Where the axes are, in a chart.
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = 630.0;
+const TOP: f64 = 46.0;
+const BOTTOM: f64 = 244.0;
+/// Those of text and of lines are read on white and on black.
+const TEXT: &str = "#7f858c";
+const LINES: [&str; 4] = ["#1f83e0", "#e07a10", "#2a9d62", "#d0508f"];
+const FONT: &str = "ui-sans-serif, system-ui, sans-serif";
+
+/// Some curves over one axis.
+pub struct Chart {
+    /// What it shows.
+    pub title: &'static str,
+    /// What is counted along the axis.
+    pub x: &'static str,
+    /// What was measured, with its unit.
+    pub y: &'static str,
+    /// How many digits after the point are worth printing.
+    pub digits: usize,
+    /// At most four.
+    pub curves: Vec<Curve>,
+}
+
+/// What was measured in several places.
+pub struct Curve {
+    /// What of.
+    pub name: &'static str,
+    /// Where, and what in each round.
+    pub points: Vec<(u32, Figures)>,
+}
+
+impl Chart {
+    /// A row for each place, and a column for each curve.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let head = format!("{}: {}", self.y, self.x);
+        let heads: Vec<&str> =
+            [&*head].into_iter().chain(self.curves.iter().map(|it| it.name)).collect();
+        let row = |(number, place): (usize, u32)| {
+            let figures = self.curves.iter().map(|it| it.points[number].1.show(self.digits));
+            [with_commas(place)].into_iter().chain(figures).collect()
+        };
+        let rows: Vec<_> = self.places().enumerate().map(row).collect();
+        table(&heads, &rows)
+    }
+
+    fn places(&self) -> impl Iterator<Item = u32> {
+        self.curves.iter().take(1).flat_map(|it| it.points.iter().map(|(place, _)| *place))
+    }
+
+    /// The median of each round, and a bar from the least to the greatest.
+    fn draw(&self, to: &mut String) -> fmt::Result {
+        let all = || self.curves.iter().flat_map(|it| &it.points);
+        let highest = all().map(|(_, it)| it.range().1).fold(0.0, f64::max);
+        let step = step(highest);
+        let steps = (highest / step).ceil().max(1.0);
+        let most = self.places().max().map_or(1.0, f64::from).log10();
+        let least = self.places().min().map_or(0.0, f64::from).log10();
+        let x = |place: f64| {
+            LEFT + 12.0 + (place.log10() - least) / (most - least) * (RIGHT - LEFT - 24.0)
+        };
+        let y = |figure: f64| BOTTOM - figure / (step * steps) * (BOTTOM - TOP);
+
+        writeln!(to, r#"<g font-size="15" font-weight="600">"#)?;
+        label(to, (LEFT, 20.0), "start", self.title)?;
+        writeln!(to, "</g>")?;
+        label(to, (LEFT, 37.0), "start", self.y)?;
+        for number in 0..=steps as u32 {
+            let figure = (f64::from(number) * step * 1e3).round() / 1e3;
+            let at = y(figure);
+            writeln!(
+                to,
+                r#"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="{TEXT}" stroke-opacity="0.35"/>"#
+            )?;
+            label(to, (LEFT - 8.0, at + 4.0), "end", &figure.to_string())?;
+        }
+        for place in self.places() {
+            let at = x(f64::from(place));
+            writeln!(to, r#"<path d="M{at:.1} {BOTTOM}v5" stroke="{TEXT}"/>"#)?;
+            label(to, (at, BOTTOM + 20.0), "middle", &with_commas(place))?;
+        }
+        label(to, (f64::midpoint(LEFT, RIGHT), BOTTOM + 40.0), "middle", self.x)?;
+        for (number, (curve, colour)) in self.curves.iter().zip(LINES).enumerate() {
+            let (mut line, mut marks) = (String::new(), String::new());
+            for (place, figures) in &curve.points {
+                let (at, (low, high)) = (x(f64::from(*place)), figures.range());
+                let median = y(figures.median());
+                write!(line, "{at:.1},{median:.1} ")?;
+                write!(marks, r#"<path d="M{at:.1} {:.1}V{:.1}"/>"#, y(low), y(high))?;
+                write!(marks, r#"<circle cx="{at:.1}" cy="{median:.1}" r="3" fill="{colour}"/>"#)?;
+            }
+            let legend = TOP + 10.0 + 22.0 * number as f64;
+            writeln!(to, r#"<g stroke="{colour}" fill="none">"#)?;
+            writeln!(to, r#"<polyline points="{}" stroke-width="2"/>{marks}"#, line.trim_end())?;
+            writeln!(to, r#"<path d="M{} {legend}h24" stroke-width="3"/></g>"#, RIGHT + 16.0)?;
+            label(to, (RIGHT + 48.0, legend + 4.0), "start", curve.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// All charts, one below the other.
+#[must_use]
+pub fn svg(charts: &[Chart]) -> String {
+    let height = HEIGHT * charts.len() as f64;
+    let mut text = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" "#
+    );
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, r#"font-family="{FONT}" font-size="12" fill="{TEXT}">"#);
+    for (number, chart) in charts.iter().enumerate() {
+        let _ = writeln!(text, r#"<g transform="translate(0 {})">"#, HEIGHT * number as f64);
+        let _ = chart.draw(&mut text);
+        text.push_str("</g>\n");
+    }
+    text + "</svg>\n"
+}
+
+fn label(to: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) -> fmt::Result {
+    writeln!(to, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#)
+}
+
+/// The distance of lines such that there are at most five up to here: 1, 2 or 5, and noughts.
+fn step(highest: f64) -> f64 {
+    let rough = (highest / 5.0).max(f64::MIN_POSITIVE);
+    let unit = 10_f64.powf(rough.log10().floor());
+    [1.0, 2.0, 5.0].map(|it| it * unit).into_iter().find(|it| *it >= rough).unwrap_or(10.0 * unit)
+}
+
+fn with_commas(number: u32) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
