@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RedisLog};
 
 use crate::support::{
@@ -303,6 +304,46 @@ async fn a_server_without_memory_takes_no_more_keys_and_loses_none() {
     let mut client = server.client();
     assert_eq!(keys(&mut client, "full:*").len(), key as usize);
     assert!(!guard.check(&policy, &Key::from(0)).await.unwrap().is_allowed());
+}
+
+#[tokio::test]
+async fn who_asks_together_with_a_key_that_fails_is_answered() {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
+    let guard = server.guard("together");
+    let policy = Policy::new("p", "1/hour").unwrap();
+    let all_kinds = [Key::from("bad"), Key::from("full"), Key::from("good")];
+    let [bad, full, good] = &all_kinds;
+    guard.check(&policy, bad).await.unwrap();
+    let mut client = server.client();
+    let name = keys(&mut client, "together:*").remove(0);
+    let _: () = redis::cmd("SET").arg(&name).arg("hello, world!").query(&mut client).unwrap();
+    assert!(guard.check(&policy, full).await.unwrap().is_allowed());
+    // So many at once that most of them share a call.
+    let together = join_all((0..60).map(|number| guard.check(&policy, &all_kinds[number % 3])));
+    let mut admitted = 0;
+    for (number, answer) in together.await.into_iter().enumerate() {
+        match number % 3 {
+            0 => assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::Unintelligible),
+            1 => assert!(!answer.unwrap().is_allowed()),
+            _ => admitted += u32::from(answer.unwrap().is_allowed()),
+        }
+    }
+    assert_eq!(admitted, 1);
+    assert!(!guard.check(&policy, good).await.unwrap().is_allowed());
+
+    // Without memory, whoever needs none is answered.
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).query(&mut client).unwrap();
+    let new: Vec<_> = (0..60_u32).map(Key::from).collect();
+    let checks = new.iter().flat_map(|new| [new, full]);
+    let together = join_all(checks.map(|key| guard.check(&policy, key)));
+    for (number, answer) in together.await.into_iter().enumerate() {
+        if number % 2 == 0 {
+            assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::OutOfMemory);
+        } else {
+            assert!(!answer.unwrap().is_allowed());
+        }
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,10 @@ function algorithms.sliding_window()
     end
     local over = now - bucket.quota.window
     local newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    if counted == 0 or newest >= 9007199254740992 then
+      -- A string of somebody else's.
+      return false
+    end
     bucket.tail = tail
     if newest > now then
       come_now(bucket, counted)

@@ -14,7 +14,8 @@ pub(super) struct BucketId(pub(super) [u64; 2]);
 /// It is random already.
 impl Hash for BucketId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
+        // The other half says which shard it is in.
+        state.write_u64(self.0[1]);
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::{
     StoreError,
     cluster::slot,
+    error::classify,
     link::{Live, State},
     queue::{Failed, Queue, Waiting},
     script::{Decide, Replied},
@@ -93,8 +94,10 @@ impl Caller {
 
     /// A call for these; in a cluster, one for each slot, in one pipeline.
     async fn call(&self, live: &Live, waiting: Vec<Waiting>) {
-        let asks: Vec<_> =
-            waiting.iter().map(|one| (Arc::clone(&one.ask), live.clock.at(one.until))).collect();
+        let asks: Vec<_> = waiting
+            .iter()
+            .map(|one| (Arc::clone(&one.ask), one.is_alone, live.clock.at(one.until)))
+            .collect();
         let is_cluster = self.is_cluster.load(Relaxed);
         let (calls, places) = self.calls(&asks, is_cluster);
         let mut waiting: Vec<_> = waiting.into_iter().map(Some).collect();
@@ -123,14 +126,18 @@ impl Caller {
     /// The calls for these, and who asks in each of them.
     fn calls<'a>(
         &self,
-        asks: &'a [(Arc<Ask>, i64)],
+        asks: &'a [(Arc<Ask>, bool, i64)],
         is_cluster: bool,
     ) -> (Vec<Call<'a>>, Vec<Vec<usize>>) {
         let mut by_slot: Vec<(Option<u16>, Vec<usize>)> = Vec::new();
         // Who asks for keys that are apart is told so in a call of its own.
         let slot_of = |tag: &str| slot(tag.as_bytes());
-        for (place, (ask, _)) in asks.iter().enumerate() {
-            let slot = if is_cluster { ask.hash_tag().map(slot_of) } else { Some(0) };
+        for (place, (ask, is_alone, _)) in asks.iter().enumerate() {
+            let slot = match (is_alone, is_cluster) {
+                (true, _) => None,
+                (false, true) => ask.hash_tag().map(slot_of),
+                (false, false) => Some(0),
+            };
             let known = by_slot.iter_mut().find(|(known, _)| known.is_some() && *known == slot);
             match known {
                 Some((_, places)) => places.push(place),
@@ -139,7 +146,7 @@ impl Caller {
         }
         let call = |places: &Vec<usize>| {
             let asks: Vec<_> =
-                places.iter().map(|place| (&*asks[*place].0, asks[*place].1)).collect();
+                places.iter().map(|place| (&*asks[*place].0, asks[*place].2)).collect();
             Call::new(&self.script.names, &asks)
         };
         let calls = by_slot.iter().map(|(_, places)| call(places)).collect();
@@ -175,12 +182,26 @@ impl Caller {
                 self.is_cluster.store(true, Relaxed);
                 self.queue.put_back(called.into_iter().flatten());
             }
+            // Nothing was done but for the first.
+            Err(error) if call.is_shared() && may_be_of_a_key(&error) => {
+                let alone = |one| Waiting { is_alone: true, ..one };
+                self.queue.put_back(called.into_iter().flatten().map(alone));
+            }
             Err(error) => {
                 let failed = Failed::On(sent.live.generation, error);
                 called.into_iter().flatten().for_each(|one| one.fail(failed.clone()));
             }
         }
     }
+}
+
+/// Whether the same call might go well without some of the keys: one is of another kind, or has to be created where there is
+/// no memory; or in a cluster, one of a slot that is on its way is here, and another is not.
+fn may_be_of_a_key(error: &RedisError) -> bool {
+    let moves = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
+    let causes = [StoreError::Unintelligible, StoreError::OutOfMemory, StoreError::Permission];
+    // What has no code was not said by the server, which may have done what it was asked.
+    moves.contains(&error.kind()) || error.code().is_some() && causes.contains(&classify(error))
 }
 
 fn is_apart(error: &RedisError) -> bool {

@@ -105,7 +105,7 @@ impl Link {
     /// Asks for this with the next call, until that moment.
     pub(super) async fn ask(&self, ask: Arc<Ask>, until: Instant) -> Result<Outcome, Failed> {
         let (answer, answered) = oneshot::channel();
-        self.queue.join(Waiting { ask, until, answer });
+        self.queue.join(Waiting { ask, is_alone: false, until, answer });
         // The connection of the call is given up, and the reply with it.
         answered.await.unwrap_or(Err(Failed::Off(StoreError::Disconnected)))
     }

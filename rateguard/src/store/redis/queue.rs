@@ -34,6 +34,8 @@ struct Line {
 /// Somebody who asks, and waits.
 pub(super) struct Waiting {
     pub(super) ask: Arc<Ask>,
+    /// It shares no call: in one, something went wrong that may have been another's matter.
+    pub(super) is_alone: bool,
     /// When it gives up.
     pub(super) until: Instant,
     pub(super) answer: oneshot::Sender<Result<Outcome, Failed>>,
@@ -80,14 +82,20 @@ impl Queue {
     /// Those who have waited longest, and have not given up.
     pub(super) fn take(&self) -> Vec<Waiting> {
         let mut line = self.lock();
-        let some = line.waiting.len().min(MOST);
-        line.waiting.drain(..some).filter(|waiting| !waiting.answer.is_closed()).collect()
+        let waiting = std::iter::from_fn(|| line.waiting.pop_front());
+        waiting.filter(|waiting| !waiting.answer.is_closed()).take(MOST).collect()
     }
 
     /// They go on waiting, before all others.
     pub(super) fn put_back(&self, first: impl DoubleEndedIterator<Item = Waiting>) {
         let mut line = self.lock();
+        let before = line.waiting.len();
         first.rev().for_each(|waiting| line.waiting.push_front(waiting));
+        let is_any = line.waiting.len() > before;
+        drop(line);
+        if is_any {
+            self.wake.notify_one();
+        }
     }
 
     /// Nobody is called any more, for that reason.

@@ -19,7 +19,9 @@ pub(in crate::store) struct Call<'a> {
 /// Sets for which the same is asked, by callers who give up at about the same time.
 pub(super) struct Group<'a> {
     pub(super) like: &'a Ask,
-    /// On the server's clock, when nobody waits for the reply any more; 0 if that is not known.
+    /// On the server's clock, when the first of them, and the most impatient of them, wait for the reply no more; 0 if that
+    /// is not known.
+    first: i64,
     latest: i64,
     pub(super) sets: SmallVec<[Set<'a>; 1]>,
 }
@@ -49,6 +51,12 @@ impl<'a> Call<'a> {
         let sets = groups.iter().flat_map(|group: &Group<'_>| &group.sets);
         let askers = sets.map(|set| set.askers.len()).sum();
         Self { name: names.take(askers), groups }
+    }
+
+    /// Whether it is for more than one set.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn is_shared(&self) -> bool {
+        self.groups.iter().map(|group| group.sets.len()).sum::<usize>() > 1
     }
 
     /// The places of those whom this is a call for.
@@ -84,7 +92,7 @@ fn add<'a>(
         return;
     }
     if place == groups.len() {
-        groups.push(Group { like: ask, latest, sets: SmallVec::new() });
+        groups.push(Group { like: ask, first: latest, latest, sets: SmallVec::new() });
     }
     let group = &mut groups[place];
     group.latest = group.latest.min(latest);
@@ -94,7 +102,7 @@ fn add<'a>(
 
 impl Group<'_> {
     fn takes(&self, ask: &Ask, latest: i64) -> bool {
-        self.latest.abs_diff(latest) < ABOUT_THE_SAME.unsigned_abs() && self.like.is_like(ask)
+        self.first.abs_diff(latest) < ABOUT_THE_SAME.unsigned_abs() && self.like.is_like(ask)
     }
 
     fn write(&self, argument: &mut impl FnMut(Argument<'_>)) {
