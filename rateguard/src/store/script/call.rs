@@ -60,6 +60,7 @@ impl<'a> Call<'a> {
     }
 
     /// The places of those whom this is a call for.
+    #[cfg(feature = "redis")]
     pub(in crate::store) fn askers(&self) -> impl Iterator<Item = usize> {
         let sets = self.groups.iter().flat_map(|group| &group.sets);
         sets.flat_map(|set| set.askers.iter().copied())
