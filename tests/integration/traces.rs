@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     env,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
@@ -219,19 +220,56 @@ fn on_redis(
         case.set(case.get() + 1);
         let mut connection = connection.borrow_mut();
         let prefix = format!("case-{}", case.get());
-        let script = Script::new(&mut connection, &source, prefix);
-        match logs {
-            Logs::Packed => play(rules, trace, &mut Packed(script)),
-            Logs::Sorted => play(rules, trace, &mut Sorted(script.with_sorted_sets())),
-        }
+        play_on(Script::new(&mut connection, &source, prefix), logs, rules, trace)
     })
+}
+
+fn play_on(
+    script: Script<'_>,
+    logs: Logs,
+    rules: &[Rule],
+    trace: &[Step],
+) -> Result<usize, TestCaseError> {
+    match logs {
+        Logs::Packed => play(rules, trace, &mut Packed(script)),
+        Logs::Sorted => play(rules, trace, &mut Sorted(script.with_sorted_sets())),
+    }
+}
+
+/// A log that is longer than what is read or written at once, most of which leaves again and again.
+fn long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
+    let algorithm = Algorithm::SlidingWindow;
+    let rules = [Rule { algorithm, limit: 300, window: 1_000_000, capacity: 300 }];
+    let ask = |operation, cost| Step::Ask { operation, keys: vec![0], cost };
+    let trace: Vec<Step> = (0..400_u64)
+        .flat_map(|step| {
+            let mut steps = vec![ask(Operation::Check, 1 + step % 13), ask(Operation::Peek, 1)];
+            match step % 50 {
+                20 | 30 => steps.push(Step::GiveBack { which: 2, thousandths: 700 }),
+                40 => steps.push(ask(Operation::Check, 200)),
+                45 => steps.push(Step::WaitForRetry),
+                49 => steps.push(Step::Advance { thousandths: 600 }),
+                _ => {}
+            }
+            steps.push(Step::Advance { thousandths: 15 });
+            steps
+        })
+        .collect();
+    let server = RedisServer::start();
+    let mut connection = server.client();
+    let source = with_time_of_the_test(source);
+    let script = Script::new(&mut connection, &source, "long".to_owned());
+    // What cannot even be read is a difference, too.
+    let played = catch_unwind(AssertUnwindSafe(|| play_on(script, logs, &rules, &trace)));
+    played.map_err(|_| "it panics".to_owned())?.map_err(|failure| failure.to_string())
 }
 
 /// A difference between such a script and the model, if there is one.
 pub fn difference(source: &str, logs: Logs) -> Option<String> {
     // It is not looked for the smallest.
     let config = Config { max_shrink_iters: 0, ..cases(1_000) };
-    on_redis(source, logs, config.clone(), traces())
+    long_log_on_redis(source, logs)
+        .and_then(|_| on_redis(source, logs, config.clone(), traces()))
         .and_then(|_| on_redis(source, logs, config, traces_with_clock_steps()))
         .err()
 }
@@ -239,6 +277,13 @@ pub fn difference(source: &str, logs: Logs) -> Option<String> {
 #[test]
 fn the_script_says_what_the_model_says() {
     assert_steps(on_redis(SOURCE, Logs::Packed, cases(4_500), traces()), 50_000);
+}
+
+#[test]
+fn the_script_says_what_the_model_says_of_a_long_log() {
+    for logs in [Logs::Packed, Logs::Sorted] {
+        assert!(long_log_on_redis(SOURCE, logs).unwrap() > 800);
+    }
 }
 
 #[test]
