@@ -14,11 +14,12 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Whether it has this word in its name, or counts there: in `memory`, or on `redis`.
+    /// Whether it has this word in its name or in what it is asked, or counts there: in `memory`, or on `redis`. A name and
+    /// what is asked may stand together, with a comma between them.
     #[must_use]
     pub fn is_called(&self, word: &str) -> bool {
         let place = if self.on_redis { "redis" } else { "memory" };
-        self.limiter.contains(word) || place == word
+        place == word || format!("{},{}", self.limiter, self.asked.word()).contains(word)
     }
 }
 

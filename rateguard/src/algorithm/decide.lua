@@ -151,7 +151,21 @@ local function read_quota(after)
   }
 end
 
-local number, keys_after, after = tonumber(ARGV[2]), 0, 2
+-- The reply, as it is to be told.
+local function told()
+  if ARGV[3] == 'numbers' then
+    return reply
+  end
+  local parts = {}
+  -- Lua can't pass many more at once.
+  for first = 1, replied, 1000 do
+    local last = min(first + 999, replied)
+    parts[#parts + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
+  end
+  return table.concat(parts)
+end
+
+local number, keys_after, after = tonumber(ARGV[2]), 0, 3
 while after < #ARGV do
   local operation, latest = ARGV[after + 1], tonumber(ARGV[after + 2])
   local keys, sets = tonumber(ARGV[after + 3]), tonumber(ARGV[after + 4])
@@ -163,24 +177,26 @@ while after < #ARGV do
   end
   -- Whoever asked has given up, and what nobody waits for is not to be counted.
   local is_late = latest > 0 and now > latest
+  local next_asking = string.gmatch(ARGV[after + 1], '%d+')
+  after = after + 1
   for _ = 1, sets do
-    local asking = tonumber(ARGV[after + 1])
+    local asking = tonumber(next_asking() or 1)
     if is_late then
       reply[replied + 1] = -1
       replied = replied + 1
     elseif keys_after == 0 then
-      local failure = decide(operation, quotas, keys_after, number, asking, after + 1)
+      local failure = decide(operation, quotas, keys_after, number, asking, after)
       if failure then
         return failure
       end
     else
-      local is_done, failure = pcall(decide, operation, quotas, keys_after, number, asking, after + 1)
+      local is_done, failure = pcall(decide, operation, quotas, keys_after, number, asking, after)
       if not is_done or failure then
-        return reply
+        return told()
       end
     end
     number, keys_after = number + asking, keys_after + keys
-    after = after + 1 + (operation == 'refund' and 2 * keys or 0)
+    after = after + (operation == 'refund' and 2 * keys or 0)
   end
 end
-return reply
+return told()

@@ -220,7 +220,11 @@ impl RateGuard {
 
     /// The key as it stands in the store.
     fn stored(&self, key: &Key) -> Key {
-        self.shared.secret.as_ref().map_or(*key, |secret| secret.seal(key))
+        match &self.shared.secret {
+            Some(secret) => secret.seal(key),
+            None if self.shared.store.as_memory().is_some() => *key,
+            None => key.digested(),
+        }
     }
 
     /// An offence may not have been counted, or its ban not have begun.
