@@ -1,5 +1,7 @@
 //! `[access]`: who is never limited, and who is always refused.
 
+use std::mem::take;
+
 use super::{
     fields::{At, Reader, Value, read},
     limit::key,
@@ -15,8 +17,8 @@ const FIELDS: &[(&str, Reader<AccessList>)] = &[
     ("deny_addresses", |to, it, wrong| {
         addresses(to, it, wrong, |list, it| list.deny_addresses(it))
     }),
-    ("allow_keys", |to, it, wrong| *to = to.clone().allow_keys(keys(it, wrong))),
-    ("deny_keys", |to, it, wrong| *to = to.clone().deny_keys(keys(it, wrong))),
+    ("allow_keys", |to, it, wrong| *to = take(to).allow_keys(keys(it, wrong))),
+    ("deny_keys", |to, it, wrong| *to = take(to).deny_keys(keys(it, wrong))),
 ];
 
 pub(super) fn access(value: &Value<'_>, mistakes: &mut Mistakes<'_>) -> AccessList {
@@ -37,10 +39,10 @@ fn addresses(
 ) {
     const FORM: &str = "addresses are a list of text, such as [\"10.0.0.1\", \"10.0.0.0/8\"]";
     for address in list(value, FORM, mistakes) {
-        let added = made(address, FORM, mistakes, |address| add(to.clone(), [address]));
-        if let Some(added) = added {
-            *to = added.value;
-        }
+        // If it is not legal, the whole file is not.
+        let list = take(to);
+        let added = made(address, FORM, mistakes, |address| add(list, [address]));
+        *to = added.map(|it| it.value).unwrap_or_default();
     }
 }
 

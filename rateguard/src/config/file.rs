@@ -211,3 +211,51 @@ fn said(error: &PoliciesFileError) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    fn limit(file: &PoliciesFile) -> u32 {
+        let in_force = file.in_force();
+        let policy = in_force.policies().next().map(|it| it.quotas().as_slice()[0].limit());
+        policy.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_seen_once_is_left_alone_and_what_is_seen_twice_is_judged_once() {
+        let path = env::temp_dir().join(format!("rateguard-look-{}.toml", process::id()));
+        let text = |limit: u32| format!("[policies.a]\nlimit = {limit}\nwindow = 60\n");
+        fs::write(&path, text(1)).unwrap();
+        let (of_code, claims) = (InForce::default(), Claims::default());
+        let (file, _) = PoliciesFile::open(path.clone(), Duration::ZERO, of_code, false).unwrap();
+        let mut seen = None;
+        // Half a file that is legal, the whole, another, and one that is not legal.
+        for (now, expected) in [
+            (text(1), 1),
+            ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),
+            (text(2), 1),
+            (text(2), 2),
+            (text(3), 2),
+            (text(2), 2),
+            (text(3), 2),
+            (text(3), 3),
+            (text(0), 3),
+            (text(0), 3),
+            (text(4), 3),
+            (text(4), 4),
+        ] {
+            fs::write(&path, now).unwrap();
+            seen = Some(file.look(seen, &claims));
+            assert_eq!(limit(&file), expected);
+        }
+        assert_eq!(file.status().generation, 4);
+        // By hand, at once.
+        fs::write(&path, text(5)).unwrap();
+        assert_eq!(file.reload(&claims).unwrap(), Reloaded::Changed);
+        assert_eq!(limit(&file), 5);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -4,6 +4,9 @@ use std::fmt::Display;
 
 use super::error::Mistake;
 
+/// No more are told, so that a file that is something else altogether fills no log.
+const MOST: usize = 50;
+
 /// What is wrong in a text, so far.
 pub(super) struct Mistakes<'t> {
     text: &'t str,
@@ -24,9 +27,16 @@ impl<'t> Mistakes<'t> {
         self.list.len()
     }
 
-    /// All of them, from the first line to the last, with lines and columns.
+    /// The first of them by their lines, with lines and columns, and how many more there are.
     pub(super) fn into_list(mut self) -> Vec<Mistake> {
         self.list.sort_by_key(|(at, _)| *at);
+        let more = self.list.len().saturating_sub(MOST);
+        if more > 0 {
+            self.list.truncate(MOST + 1);
+            if let Some((_, last)) = self.list.last_mut() {
+                *last = format!("from here on there are {more} more mistakes");
+            }
+        }
         let text = self.text;
         let placed = |(at, message)| {
             let (line, column) = place(text, at);
@@ -47,6 +57,22 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_very_many_the_first_are_told_and_how_many_more_there_are() {
+        let text = "x\n".repeat(1_000);
+        for (number, last) in
+            [(50, "49"), (51, "from here on there are 1 more"), (1_000, "950 more")]
+        {
+            let mut mistakes = Mistakes::of(&text);
+            (0..number).rev().for_each(|line| mistakes.add(2 * line, line));
+            let list = mistakes.into_list();
+            assert_eq!(list.len(), number.min(51));
+            let end = list.last().unwrap();
+            assert!(end.message().contains(last), "{end}");
+            assert_eq!((list[7].line(), end.line()), (8, list.len()));
+        }
+    }
 
     #[test]
     fn places_are_lines_and_characters_from_one_on() {

@@ -1,7 +1,13 @@
 //! What somebody may have meant.
 
+/// What is longer is like no word that is known.
+const LONGEST: usize = 60;
+
 /// The word that is most like this one, if one is like it.
 pub(super) fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     // A third of the letters may be wrong, and one of a short word.
     let most = (word.chars().count() / 3).max(1);
     let distances = words.into_iter().map(|known| (distance(word, known), known));
