@@ -24,6 +24,7 @@ mod callers;
 mod calm;
 mod closing;
 mod cluster;
+mod config;
 mod conformance;
 mod counter_error;
 mod decisions;
