@@ -4,6 +4,7 @@ mod args;
 mod expand;
 mod generics;
 mod handler;
+mod limit;
 mod refuse;
 mod values;
 
@@ -29,8 +30,9 @@ use proc_macro::TokenStream;
 ///
 /// - `quota = plan_of`: a function's path, or a closure over `&HttpRequest`, that chooses it for each request. It returns
 ///   a `Quota`, `Quotas`, a `Plan`, or an `Option` (`None` is unlimited) or `Result` of one of them, and may be async.
-/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, with its name, quotas, ban and
-///   `on_error`. A name that it does not have is an error of `build`.
+/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, or that its file has, with its
+///   name, quotas, ban and `on_error`. What a file says of the key, `cost`, `count`, `methods` and `missing` goes before what
+///   is said here. A name that the guard does not have is an error of `build`.
 ///
 /// How it is counted (default `"sliding_window"`):
 ///

@@ -8,6 +8,8 @@ mod algorithm;
 mod bucket;
 mod client;
 mod clock;
+#[cfg(feature = "config")]
+mod config;
 mod decision;
 mod guard;
 mod http;
@@ -31,6 +33,8 @@ pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
 pub use client::{ClientAddress, ClientAddressError};
 pub use clock::Clock;
+#[cfg(feature = "config")]
+pub use config::{Mistake, PoliciesFileError, PoliciesFileStatus, Reloaded};
 pub use decision::Decision;
 pub use guard::{
     BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
@@ -65,7 +69,7 @@ pub mod __private {
         key::ReadyMade,
     };
     pub use crate::{
-        guard::AskedPolicy,
+        guard::{AskedPolicy, InForce},
         http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
     };
 

@@ -37,7 +37,10 @@ local function load(bucket, steps)
   end
   bucket.is_other = true
   steps.empty(bucket)
-  steps.add(bucket, min(other_steps.used(other), bucket.quota.capacity))
+  -- Also what is beyond the capacity, or it would be free when the limit is raised again. A log has an entry for each, so
+  -- there is an end to that.
+  local quota, used = bucket.quota, other_steps.used(other)
+  steps.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used)
   return true
 end
 
@@ -70,7 +73,9 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
     if operation == 'check' or operation == 'charge' then
       local adds = admitted > 0 and cost > 0 and not quota.is_gate
       if adds then
-        steps.add(bucket, admitted * cost)
+        -- Beyond the capacity it makes no difference to a log: all of them leave at the same moment.
+        local units = admitted * cost
+        steps.add(bucket, quota.is_log and min(units, quota.capacity) or units)
       end
       if bucket.is_other then
         -- Also on a denial, or its wait would begin anew with each.
@@ -145,6 +150,7 @@ local function read_quota(after)
     units = tonumber(ARGV[after + 4]),
     refill = tonumber(ARGV[after + 5]),
     cost = cost,
+    is_log = is_log,
     is_gate = is_gate,
     -- At any time.
     is_too_much = cost > capacity or is_log and cost > MAX_LOG_COST,

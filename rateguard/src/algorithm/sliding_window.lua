@@ -149,10 +149,8 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.add(bucket, units)
-    -- Beyond the capacity it makes no difference: all of them leave at the same moment.
-    local added = min(units, bucket.quota.capacity)
-    bucket.live = bucket.live + added
-    bucket.added = bucket.added + added
+    bucket.live = bucket.live + units
+    bucket.added = bucket.added + units
   end
 
   function sliding_window.save(bucket)

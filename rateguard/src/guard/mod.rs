@@ -13,9 +13,12 @@ mod closing;
 mod escalation;
 mod health;
 mod in_flight;
+mod in_force;
 mod local;
 mod outage;
 mod policies;
+#[cfg(feature = "config")]
+mod reloading;
 mod remembered;
 mod request;
 mod reservation;
@@ -34,28 +37,28 @@ use std::{
 };
 
 use self::{
-    builder::Settings,
-    claims::{Claims, NameConflict},
-    in_flight::InFlight,
-    local::Local,
-    outage::Outage,
-    remembered::Remembered,
-    servers::Servers,
-    waiting::Queues,
+    builder::Settings, claims::NameConflict, in_flight::InFlight, local::Local, outage::Outage,
+    remembered::Remembered, servers::Servers, waiting::Queues,
 };
 
-#[cfg(feature = "macros")]
-pub use self::policies::AskedPolicy;
+#[cfg(feature = "config")]
+pub(crate) use self::builder::DEADLINES;
+#[cfg(not(feature = "macros"))]
+pub(crate) use self::in_force::InForce;
 use self::policies::Policies;
 pub use self::{
     build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
     request::Request, reservation::Reservation, unavailable::Unavailable,
 };
-pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
-use crate::{
-    Key, MemoryStore, OnError, Policy, StoreError, bucket::KeySecret, http::HttpSettings,
-    store::Store,
+pub(crate) use self::{
+    claims::{Claim, Claims},
+    escalation::Escalation,
+    in_force::{Current, Named, Said},
+    outage::Line,
 };
+#[cfg(feature = "macros")]
+pub use self::{in_force::InForce, policies::AskedPolicy};
+use crate::{Key, MemoryStore, StoreError, bucket::KeySecret, http::HttpSettings, store::Store};
 
 /// A rate limiter: checks keys against policies.
 ///
@@ -83,7 +86,6 @@ pub struct RateGuard {
 struct Shared {
     store: Box<dyn Store>,
     deadline: Duration,
-    on_error: OnError,
     /// After so long, those who would pass are refused.
     closed_after: Option<Duration>,
     servers: Servers,
@@ -175,11 +177,10 @@ impl RateGuard {
     }
 
     fn new(settings: Settings) -> Self {
-        let Settings { store, deadline, on_error, secret, policies, http, .. } = settings;
+        let Settings { store, deadline, secret, policies, http, .. } = settings;
         let shared = Shared {
             store,
             deadline,
-            on_error,
             closed_after: settings.closed_after,
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
@@ -201,12 +202,6 @@ impl RateGuard {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.shared.store
-    }
-
-    /// The policy of this name, if the guard was [given](RateGuardBuilder::policy) one.
-    #[must_use]
-    pub fn policy(&self, name: &str) -> Option<&Policy> {
-        self.shared.policies.get(name)
     }
 
     pub(crate) fn http(&self) -> &HttpSettings {
@@ -239,17 +234,15 @@ impl RateGuard {
     }
 
     /// Tells guards apart, though not from those that are gone.
-    #[cfg(feature = "macros")]
+    #[cfg(any(feature = "config", feature = "macros"))]
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
     /// Nobody else may use the names of its policies for something else.
     fn claim_policies(&self) {
-        for policy in self.shared.policies.iter() {
-            // They are the first, and no two have one name.
-            let _ = self.claim(Claim { policy, is_fixed: true, unnamed_at: None });
-        }
+        // They are the first, and no two have one name.
+        let _ = self.shared.claims.put_in_force(self.in_force().policies(), true);
     }
 
     /// Notes who uses which name.
@@ -268,7 +261,7 @@ impl fmt::Debug for RateGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateGuard")
             .field("deadline", &self.shared.deadline)
-            .field("on_error", &self.shared.on_error)
+            .field("on_error", &self.on_error())
             .finish_non_exhaustive()
     }
 }

@@ -37,6 +37,8 @@ use crate::{
 #[must_use = "nothing is asked until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
+    /// What happens without an answer where a policy does not say it, as it was said when the request was made.
+    otherwise: OnError,
     pub(super) limits: SmallVec<[Asked<'a>; 1]>,
 }
 
@@ -52,7 +54,13 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new() }
+        Self { guard, otherwise: guard.on_error(), limits: SmallVec::new() }
+    }
+
+    /// What happens without an answer where a policy does not say it.
+    pub(crate) fn otherwise(mut self, on_error: OnError) -> Self {
+        self.otherwise = on_error;
+        self
     }
 
     /// Asks for so much of a key as it stands in the store.
@@ -274,8 +282,7 @@ impl<'a> Request<'a> {
 
     /// The strictest of what the policies say.
     pub(super) fn on_error(&self) -> OnError {
-        let of_guard = self.guard.shared.on_error;
-        let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(of_guard);
+        let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(self.otherwise);
         let is_any = |on_error| self.limits.iter().any(|asked| own(asked) == on_error);
         [OnError::Closed, OnError::Local]
             .into_iter()

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::{kept::Kept, refusal::Refusal, terms::OnDeniedBy};
 use crate::{
-    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, guard::Line,
+    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable,
+    guard::{InForce, Line},
 };
 
 /// What one limit asks of a request.
@@ -27,8 +28,9 @@ impl Asked<'_> {
 }
 
 /// A request for all of them.
-fn request<'a>(guard: &'a RateGuard, limits: &'a [Asked<'_>]) -> Request<'a> {
-    limits.iter().fold(guard.request_for_none(), |all, it| {
+fn request<'a>(guard: &'a RateGuard, in_force: &InForce, limits: &'a [Asked<'_>]) -> Request<'a> {
+    let none = guard.request_for_none().otherwise(in_force.on_error);
+    limits.iter().fold(none, |all, it| {
         let all = all.and(&it.policy, &it.key).cost(it.cost);
         // It may be denied for places that are given back; there its answer may be an offence.
         if it.counts_always() { all } else { all.forgiven() }
@@ -43,6 +45,7 @@ pub(super) type AskedList<'a> = SmallVec<[Asked<'a>; 1]>;
 /// What was decided is kept with the request, for its handler and its response.
 pub(super) async fn enforce<'a>(
     guard: &'a RateGuard,
+    in_force: &InForce,
     limits: AskedList<'a>,
     request: &HttpRequest,
 ) -> Result<Passed<'a>, Refusal> {
@@ -58,7 +61,7 @@ pub(super) async fn enforce<'a>(
     let answer = match at_once {
         Some(decision) => Ok((decision, None)),
         // On the heap, as it is large.
-        None => Box::pin(ask(guard, &limits)).await,
+        None => Box::pin(ask(guard, in_force, &limits)).await,
     };
     match answer {
         Ok((decision, provisional)) => {
@@ -81,9 +84,10 @@ pub(super) async fn enforce<'a>(
 /// Asks for all of them, and for a reservation if a place may have to be given back.
 async fn ask(
     guard: &RateGuard,
+    in_force: &InForce,
     limits: &[Asked<'_>],
 ) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
-    let asked = request(guard, limits);
+    let asked = self::request(guard, in_force, limits);
     if limits.iter().all(Asked::counts_always) {
         return Ok((asked.check().await?, None));
     }

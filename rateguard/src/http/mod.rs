@@ -10,6 +10,7 @@ mod failure;
 #[cfg(feature = "macros")]
 mod handler_name;
 mod headers;
+mod in_force;
 mod kept;
 pub mod key;
 mod middleware;

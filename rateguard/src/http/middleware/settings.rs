@@ -41,10 +41,11 @@ impl RateLimit {
     /// # Panics
     ///
     /// If the name is empty, longer than 200 bytes or has anything but letters, digits and ASCII punctuation without
-    /// braces in it.
+    /// braces in it; or if the limit takes a policy of the guard, which has a name.
     #[must_use]
     #[track_caller]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        legal(self.says_itself("name"));
         let Some(Limit { policy, .. }) = self.limits.last() else { return self };
         let policy = legal(policy.clone().named(&name.into()));
         self.with(|limit| {
@@ -96,13 +97,15 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If the text is not a legal ban: at start, where the application is put together.
+    /// If the text is not a legal ban, or the limit takes a policy of the guard, which says who is banned: at start, where
+    /// the application is put together.
     #[must_use]
     #[track_caller]
     pub fn ban<B>(self, ban: B) -> Self
     where
         B: TryInto<Ban, Error: Into<BanError>>,
     {
+        legal(self.says_itself("ban"));
         let ban = legal(ban.try_into().map_err(Into::into));
         self.with(|limit| limit.policy = limit.policy.clone().escalating(Some(ban)))
     }
@@ -136,8 +139,25 @@ impl RateLimit {
     }
 
     /// What happens to a request when the store does not answer. Default: what the guard says.
+    ///
+    /// # Panics
+    ///
+    /// If the limit takes a policy of the guard, which says it: at start, where the application is put together.
     #[must_use]
+    #[track_caller]
     pub fn on_error(self, on_error: OnError) -> Self {
+        legal(self.says_itself("on_error"));
         self.with(|limit| limit.policy = limit.policy.clone().on_error(on_error))
+    }
+
+    /// Whether the limit that was made last says this itself, rather than its policy.
+    fn says_itself(&self, what: &str) -> Result<(), String> {
+        match self.limits.last() {
+            Some(limit) if limit.is_of_guard => Err(format!(
+                "the policy `{}` already says this; leave `{what}` out",
+                limit.policy.name()
+            )),
+            _ => Ok(()),
+        }
     }
 }
