@@ -32,10 +32,12 @@ impl RateGuard {
             return None;
         }
         let charge = Charge::new(Bucket::new(policy.name(), 0, key), *quota, cost);
-        let (allowed, level) = store.check_one(&charge);
+        let check = self.begin_to_see();
+        let (allowed, level, mode) = store.check_one(&charge);
         let standing = Standing::new(policy.shared_name().clone(), &charge, level);
-        let decision = Decision::of_one(allowed, standing);
+        let decision = Decision::of_one(allowed, standing).by(mode);
         say_if_denied(&decision);
+        check.decided(&decision);
         Some(decision)
     }
 }

@@ -11,6 +11,8 @@ mod charging;
 mod claims;
 mod closing;
 mod escalation;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod health;
 mod in_flight;
 mod local;
@@ -19,7 +21,10 @@ mod policies;
 mod remembered;
 mod request;
 mod reservation;
+mod seen;
 mod servers;
+#[cfg(feature = "tracing")]
+mod spans;
 mod unavailable;
 mod usual;
 mod waiting;
@@ -52,6 +57,8 @@ pub use self::{
     request::Request, reservation::Reservation, unavailable::Unavailable,
 };
 pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
+#[cfg(feature = "metrics")]
+use crate::metrics::Metrics;
 use crate::{
     Key, MemoryStore, OnError, Policy, StoreError, bucket::KeySecret, http::HttpSettings,
     store::Store,
@@ -100,6 +107,8 @@ struct Shared {
     /// The store has said that it cannot decide on several keys in one step.
     is_apart: AtomicBool,
     is_closed: AtomicBool,
+    #[cfg(feature = "metrics")]
+    metrics: Metrics,
 }
 
 impl RateGuard {
@@ -193,6 +202,8 @@ impl RateGuard {
             queues: Queues::default(),
             is_apart: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            #[cfg(feature = "metrics")]
+            metrics: Metrics::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -225,6 +236,7 @@ impl RateGuard {
 
     /// An offence may not have been counted, or its ban not have begun.
     fn unescalated(&self, cause: StoreError) {
+        self.seen_unanswered(cause);
         static LINE: Line = Line::new();
         if let Some(denials) = LINE.say() {
             log::warn!(
@@ -250,7 +262,10 @@ impl RateGuard {
 
     /// Notes who uses which name.
     pub(crate) fn claim(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
-        self.shared.claims.add(claim)
+        let Claim { policy, is_fixed, .. } = claim;
+        self.shared.claims.add(claim)?;
+        self.seen_policy(policy, is_fixed);
+        Ok(())
     }
 
     /// How many checks the store has left unanswered since this guard was made.

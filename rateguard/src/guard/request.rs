@@ -111,10 +111,13 @@ impl<'a> Request<'a> {
             return Ok(decision);
         }
         // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
-        Box::pin(async {
-            let decision = self.apply(Operation::Check).await?;
-            Ok(self.escalate(decision).await)
-        })
+        Box::pin(self.seen(
+            async {
+                let decision = self.apply(Operation::Check).await?;
+                Ok(self.escalate(decision).await)
+            },
+            |decision| decision,
+        ))
         .await
     }
 
@@ -173,9 +176,12 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let reservation = self.try_to_reserve().await?;
-        let decision = self.escalate(reservation.decision().clone()).await;
-        Ok(reservation.with_decision(decision))
+        let reserve = async {
+            let reservation = self.try_to_reserve().await?;
+            let decision = self.escalate(reservation.decision().clone()).await;
+            Ok(reservation.with_decision(decision))
+        };
+        self.seen(reserve, Reservation::decision).await
     }
 
     /// The same for one who waits: being denied meanwhile is no offence.
