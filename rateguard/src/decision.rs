@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+#[cfg(feature = "metrics")]
+use crate::policy::PolicyName;
 use crate::{Policy, Quota, mode::Mode, standing::Standing};
 
 /// Whether a request is admitted, and the numbers that explain it.
@@ -145,6 +147,12 @@ impl Decision {
             names.push(name);
         }
         names
+    }
+
+    /// The name of the policy whose quota is the tightest.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn policy_name(&self) -> &PolicyName {
+        self.tightest().name()
     }
 
     /// The place of the tightest quota among the standings.

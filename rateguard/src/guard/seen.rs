@@ -32,7 +32,7 @@ impl Seen<'_> {
         let _ = decision;
         #[cfg(feature = "metrics")]
         self.metrics.decided(
-            decision.policy(),
+            decision.policy_name(),
             Some(decision.quota()),
             Outcome::of(decision),
             decision.mode(),
@@ -46,7 +46,7 @@ impl Seen<'_> {
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = Outcome::of_none(unavailable);
         #[cfg(feature = "metrics")]
-        self.metrics.decided(policy.name(), None, outcome, mode);
+        self.metrics.decided(policy.shared_name(), None, outcome, mode);
         #[cfg(feature = "tracing")]
         spans::undecided(&self.span, policy, outcome, mode, unavailable.cause());
     }
@@ -79,7 +79,7 @@ impl RateGuard {
         #[cfg(feature = "metrics")]
         if is_fixed {
             for quota in policy.quotas().iter() {
-                self.shared.metrics.known(policy.name(), *quota);
+                self.shared.metrics.known(policy.shared_name(), *quota);
             }
         }
     }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use tracing::{Span, debug_span, field::Empty};
+use tracing::{Span, debug_span, dispatcher::has_been_set, field::Empty};
 
 use crate::{Decision, Policy, StoreError, mode::Mode, words::Outcome};
 
 /// Of which nothing is known yet.
 pub(super) fn check() -> Span {
+    // With its feature `log`, as actix-web has it, `tracing` would write a line for each check then.
+    if !has_been_set() {
+        return Span::none();
+    }
     debug_span!(
         target: "rateguard",
         "rateguard.check",

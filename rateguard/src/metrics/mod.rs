@@ -43,7 +43,7 @@ mod names;
 mod pairs;
 mod telling;
 
-pub(crate) use self::{gauges::State, telling::Metrics};
+pub(crate) use self::{gauges::State, pairs::hash, telling::Metrics};
 pub use self::{
     names::{ALL, Metric, MetricKind, STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS},
     pairs::MAX_PAIRS,

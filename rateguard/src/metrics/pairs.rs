@@ -11,7 +11,7 @@ use super::{
     kept::{IsNew, Kept},
     names,
 };
-use crate::{Quota, mode::Mode, words::Outcome};
+use crate::{Quota, mode::Mode, policy::PolicyName, words::Outcome};
 
 /// So many pairs of a policy and a quota a guard tells in metrics: 200. Those that it comes to know later are `other`.
 pub const MAX_PAIRS: usize = 200;
@@ -34,11 +34,11 @@ impl Pairs {
             places: (0..PLACES).map(|_| OnceLock::new()).collect(),
             known: AtomicUsize::new(0),
             adding: Mutex::new(()),
-            other: Pair::new("other".to_owned(), None, "other".to_owned()),
+            other: Pair::new(PolicyName::of("other"), None, "other".to_owned()),
         }
     }
 
-    pub(super) fn of(&self, policy: &str, quota: Option<Quota>) -> &Pair {
+    pub(super) fn of(&self, policy: &PolicyName, quota: Option<Quota>) -> &Pair {
         let mut place = first_place(policy, quota);
         while let Some(pair) = self.places[place].get() {
             if pair.is(policy, quota) {
@@ -53,7 +53,7 @@ impl Pairs {
     }
 
     #[cold]
-    fn add(&self, policy: &str, quota: Option<Quota>, mut place: usize) -> &Pair {
+    fn add(&self, policy: &PolicyName, quota: Option<Quota>, mut place: usize) -> &Pair {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         if self.known.load(Relaxed) >= MAX_PAIRS {
             return &self.other;
@@ -62,7 +62,7 @@ impl Pairs {
             let pair = self.places[place].get_or_init(|| {
                 self.known.fetch_add(1, Relaxed);
                 let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
-                Box::new(Pair::new(policy.to_owned(), quota, text))
+                Box::new(Pair::new(policy.clone(), quota, text))
             });
             // Somebody else may have been there just before.
             if pair.is(policy, quota) {
@@ -79,8 +79,9 @@ impl Pairs {
 
 /// A policy and one of its quotas, or none of them.
 pub(super) struct Pair {
-    policy: SharedString,
+    policy: PolicyName,
     quota: Option<Quota>,
+    policy_text: SharedString,
     quota_text: SharedString,
     /// By outcome and mode.
     decisions: [OnceLock<Box<Kept<Counter>>>; ODDS],
@@ -89,18 +90,20 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn new(policy: String, quota: Option<Quota>, quota_text: String) -> Self {
-        let (policy, quota_text) = (SharedString::from(policy), SharedString::from(quota_text));
-        let labels =
-            || vec![Label::new("policy", policy.clone()), Label::new("quota", quota_text.clone())];
+    fn new(policy: PolicyName, quota: Option<Quota>, quota_text: String) -> Self {
+        let policy_text = SharedString::from(policy.as_str().to_owned());
+        let quota_text = SharedString::from(quota_text);
+        let (policy_label, quota_label) =
+            (Label::new("policy", policy_text.clone()), Label::new("quota", quota_text.clone()));
+        let labels = || vec![policy_label.clone(), quota_label.clone()];
         let limit = Kept::new(&names::QUOTA_LIMIT, labels());
         let window = Kept::new(&names::QUOTA_WINDOW, labels());
         let decisions = [const { OnceLock::new() }; ODDS];
-        Self { policy, quota, quota_text, decisions, limit, window }
+        Self { policy, quota, policy_text, quota_text, decisions, limit, window }
     }
 
-    fn is(&self, policy: &str, quota: Option<Quota>) -> bool {
-        self.quota == quota && *self.policy == *policy
+    fn is(&self, policy: &PolicyName, quota: Option<Quota>) -> bool {
+        self.quota == quota && self.policy.is(policy)
     }
 
     /// Counts a decision.
@@ -108,7 +111,7 @@ impl Pair {
         let counter = self.decisions[outcome as usize * Mode::ALL.len() + mode as usize]
             .get_or_init(|| {
                 let labels = vec![
-                    Label::new("policy", self.policy.clone()),
+                    Label::new("policy", self.policy_text.clone()),
                     Label::new("quota", self.quota_text.clone()),
                     Label::from_static_parts("outcome", outcome.word()),
                     Label::from_static_parts("mode", mode.word()),
@@ -128,18 +131,27 @@ impl Pair {
 }
 
 /// Where this pair is looked for first.
-fn first_place(policy: &str, quota: Option<Quota>) -> usize {
-    let name = policy.as_bytes().chunks(8).map(|chunk| {
+fn first_place(policy: &PolicyName, quota: Option<Quota>) -> usize {
+    let hash = match quota {
+        Some(quota) => mix(mix(policy.hash(), quota.limit().into()), quota.window_micros()),
+        None => policy.hash(),
+    };
+    (hash >> 48) as usize % PLACES
+}
+
+/// A hash of the name of a policy.
+pub(crate) fn hash(name: &str) -> u64 {
+    let words = name.as_bytes().chunks(8).map(|chunk| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         u64::from_le_bytes(word)
     });
-    let quota = quota.map(|quota| [u64::from(quota.limit()), quota.window_micros()]);
-    // As rustc hashes: nobody gains by finding two of one place.
-    let mix =
-        |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    let hash = name.chain(quota.into_iter().flatten()).fold(0, mix);
-    (hash >> 48) as usize % PLACES
+    words.fold(0, mix)
+}
+
+/// As rustc hashes: nobody gains by finding two of one place.
+fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
 #[cfg(test)]
@@ -148,17 +160,19 @@ mod tests {
 
     #[test]
     fn pairs_are_told_apart_and_found_again_until_there_are_too_many() {
-        let pairs = Pairs::new();
+        let (pairs, app) = (Pairs::new(), PolicyName::of("app"));
         let quotas = (1..=300).map(|limit| Quota::new(limit, Quota::MIN_WINDOW).unwrap());
         for (number, quota) in quotas.clone().enumerate() {
-            let pair = pairs.of("app", Some(quota));
+            let pair = pairs.of(&app, Some(quota));
             let text = if number < MAX_PAIRS { quota.to_string() } else { "other".to_owned() };
             assert_eq!(*pair.quota_text, *text);
         }
         for (number, quota) in quotas.enumerate().take(MAX_PAIRS) {
-            assert!(pairs.of("app", Some(quota)).is("app", Some(quota)), "{number}");
+            // Another one of the same name.
+            let app = PolicyName::of("app");
+            assert!(pairs.of(&app, Some(quota)).is(&app, Some(quota)), "{number}");
         }
-        assert_eq!(*pairs.of("another", None).policy, *"other");
+        assert_eq!(*pairs.of(&PolicyName::of("another"), None).policy_text, *"other");
         assert_eq!(pairs.iter().count(), MAX_PAIRS);
     }
 
@@ -168,7 +182,10 @@ mod tests {
         let quota = |number| Quota::new(number, Quota::MIN_WINDOW).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (1..=100).for_each(|it| _ = pairs.of("app", Some(quota(it)))));
+                scope.spawn(|| {
+                    let app = PolicyName::of("app");
+                    (1..=100).for_each(|it| _ = pairs.of(&app, Some(quota(it))));
+                });
             }
         });
         assert_eq!(pairs.iter().count(), 100);

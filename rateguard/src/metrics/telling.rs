@@ -13,7 +13,7 @@ use super::{
     names,
     pairs::Pairs,
 };
-use crate::{Quota, StoreError, mode::Mode, store::Operation, words::Outcome};
+use crate::{Quota, StoreError, mode::Mode, policy::PolicyName, store::Operation, words::Outcome};
 
 pub(crate) struct Metrics {
     pairs: Pairs,
@@ -36,12 +36,18 @@ impl Metrics {
     }
 
     /// A quota that may be asked for.
-    pub(crate) fn known(&self, policy: &str, quota: Quota) {
+    pub(crate) fn known(&self, policy: &PolicyName, quota: Quota) {
         self.pairs.of(policy, Some(quota)).tell_quota();
     }
 
     /// A check has come to its end.
-    pub(crate) fn decided(&self, policy: &str, quota: Option<Quota>, outcome: Outcome, mode: Mode) {
+    pub(crate) fn decided(
+        &self,
+        policy: &PolicyName,
+        quota: Option<Quota>,
+        outcome: Outcome,
+        mode: Mode,
+    ) {
         let pair = self.pairs.of(policy, quota);
         if pair.decided(outcome, mode) {
             pair.tell_quota();

@@ -3,6 +3,7 @@
 mod bounds;
 mod dashboard;
 mod decisions;
+mod errors;
 mod gauges;
 mod names;
 mod redis;
