@@ -93,15 +93,31 @@ pub fn all() -> Vec<Contender> {
         ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),
     ];
     let on_redis = redis.map(|of| (true, of));
+    let seen = if cfg!(feature = "seeing") { &SEEN[..] } else { &[] };
     memory
         .map(|of| (false, of))
         .into_iter()
+        .chain(seen.iter().map(|of| (false, *of)))
         .chain(on_redis)
         .flat_map(|(on_redis, (limiter, called, asked))| {
             asked.iter().map(move |asked| Contender { limiter, called, on_redis, asked: *asked })
         })
         .collect()
 }
+
+/// Those of which the checks are seen.
+const SEEN: [(&str, &str, &[Asked]); 2] = [
+    (
+        "rateguard-seen-metrics",
+        "**RateGuard**, memory, Prometheus",
+        &[Asked::OneKey, Asked::Denied],
+    ),
+    (
+        "rateguard-seen-spans",
+        "**RateGuard**, memory, spans dropped",
+        &[Asked::OneKey, Asked::Denied],
+    ),
+];
 
 /// Which are compared with each other: the limiters, and what is asked of both.
 pub const PAIRS: [(&str, &str, Asked); 8] = [

@@ -15,11 +15,16 @@ mod guard;
 mod http;
 mod jitter;
 mod level;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod mode;
 mod policy;
 mod standing;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod words;
 
 pub use rateguard_grammar::{
     Algorithm, Ban, BanError, Count, CountError, MissingKey, NameError, OnError, Quota, QuotaError,

@@ -39,6 +39,9 @@ struct Name {
     text: Box<str>,
     /// Where the part begins that clients are told: a path in the program is nobody else's business.
     public_from: usize,
+    /// Of the text, so that what is told of the policy is found with few looks.
+    #[cfg(feature = "metrics")]
+    hash: u64,
 }
 
 impl PolicyName {
@@ -47,7 +50,23 @@ impl PolicyName {
     }
 
     fn public_from(name: &str, public_from: usize) -> Self {
-        Self(Arc::new(Name { text: name.into(), public_from }))
+        Self(Arc::new(Name {
+            text: name.into(),
+            public_from,
+            #[cfg(feature = "metrics")]
+            hash: crate::metrics::hash(name),
+        }))
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.hash
+    }
+
+    /// Whether both have this text: most often they are one.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -3,6 +3,7 @@
 use super::RateGuard;
 use crate::{
     Decision, Key, Policy,
+    mode::Mode,
     standing::Standing,
     store::{Bucket, Charge},
 };
@@ -29,13 +30,17 @@ impl RateGuard {
             return None;
         }
         let charge = Charge::new(Bucket::new(policy.name(), 0, key), *quota, cost);
-        let (allowed, level) = match self.shared.store.as_memory() {
-            Some(store) => store.check_one(&charge),
-            None => (false, self.shared.remembered.denial(&charge)?),
+        let (check, (allowed, level, mode)) = match self.shared.store.as_memory() {
+            Some(store) => (self.begin_to_see(), store.check_one(&charge)),
+            None => {
+                let level = self.shared.remembered.denial(&charge)?;
+                (self.begin_to_see(), (false, level, Mode::Remembered))
+            }
         };
         let standing = Standing::new(policy.shared_name().clone(), &charge, level);
-        let decision = Decision::of_one(allowed, standing);
+        let decision = Decision::of_one(allowed, standing).by(mode);
         say_if_denied(&decision);
+        check.decided(&decision);
         Some(decision)
     }
 }

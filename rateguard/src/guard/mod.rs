@@ -11,6 +11,8 @@ mod charging;
 mod claims;
 mod closing;
 mod escalation;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod health;
 mod in_flight;
 mod in_force;
@@ -22,7 +24,10 @@ mod reloading;
 mod remembered;
 mod request;
 mod reservation;
+mod seen;
 mod servers;
+#[cfg(feature = "tracing")]
+mod spans;
 mod unavailable;
 mod usual;
 mod waiting;
@@ -58,6 +63,8 @@ pub(crate) use self::{
 };
 #[cfg(feature = "macros")]
 pub use self::{in_force::InForce, policies::AskedPolicy};
+#[cfg(feature = "metrics")]
+use crate::metrics::Metrics;
 use crate::{Key, MemoryStore, StoreError, bucket::KeySecret, http::HttpSettings, store::Store};
 
 /// A rate limiter: checks keys against policies.
@@ -102,6 +109,8 @@ struct Shared {
     /// The store has said that it cannot decide on several keys in one step.
     is_apart: AtomicBool,
     is_closed: AtomicBool,
+    #[cfg(feature = "metrics")]
+    metrics: Metrics,
 }
 
 impl RateGuard {
@@ -194,6 +203,8 @@ impl RateGuard {
             queues: Queues::default(),
             is_apart: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            #[cfg(feature = "metrics")]
+            metrics: Metrics::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -224,6 +235,7 @@ impl RateGuard {
 
     /// An offence may not have been counted, or its ban not have begun.
     fn unescalated(&self, cause: StoreError) {
+        self.seen_unanswered(cause);
         static LINE: Line = Line::new();
         if let Some(denials) = LINE.say() {
             log::warn!(
@@ -242,12 +254,17 @@ impl RateGuard {
     /// Nobody else may use the names of its policies for something else.
     fn claim_policies(&self) {
         // They are the first, and no two have one name.
-        let _ = self.shared.claims.put_in_force(self.in_force().policies(), true);
+        let in_force = self.in_force();
+        let _ = self.shared.claims.put_in_force(in_force.policies(), true);
+        in_force.policies().for_each(|policy| self.seen_policy(policy, true));
     }
 
     /// Notes who uses which name.
     pub(crate) fn claim(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
-        self.shared.claims.add(claim)
+        let Claim { policy, is_fixed, .. } = claim;
+        self.shared.claims.add(claim)?;
+        self.seen_policy(policy, is_fixed);
+        Ok(())
     }
 
     /// How many checks the store has left unanswered since this guard was made.

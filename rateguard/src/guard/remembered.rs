@@ -114,6 +114,13 @@ impl Remembered {
         changes.then(|| Change { remembered: self, charges, is_denied: false })
     }
 
+    /// How many denials are held.
+    #[cfg(feature = "metrics")]
+    pub(super) fn held(&self) -> usize {
+        let held = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).held;
+        self.shards.iter().map(held).sum()
+    }
+
     fn policies(&self, charges: &[Charge<'_>]) -> u64 {
         let bit = |charge: &Charge<'_>| 1 << (self.hasher.hash_one(charge.bucket.name()) % 64);
         charges.iter().map(bit).fold(0, |all, bit: u64| all | bit)

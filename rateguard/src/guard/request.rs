@@ -119,10 +119,13 @@ impl<'a> Request<'a> {
             return Ok(decision);
         }
         // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
-        Box::pin(async {
-            let decision = self.apply(Operation::Check).await?;
-            Ok(self.escalate(decision).await)
-        })
+        Box::pin(self.seen(
+            async {
+                let decision = self.apply(Operation::Check).await?;
+                Ok(self.escalate(decision).await)
+            },
+            |decision| decision,
+        ))
         .await
     }
 
@@ -181,9 +184,12 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let reservation = self.try_to_reserve().await?;
-        let decision = self.escalate(reservation.decision().clone()).await;
-        Ok(reservation.with_decision(decision))
+        let reserve = async {
+            let reservation = self.try_to_reserve().await?;
+            let decision = self.escalate(reservation.decision().clone()).await;
+            Ok(reservation.with_decision(decision))
+        };
+        self.seen(reserve, Reservation::decision).await
     }
 
     /// The same for one who waits: being denied meanwhile is no offence.
@@ -280,10 +286,15 @@ impl<'a> Request<'a> {
         self.limits.iter()
     }
 
+    /// What this policy says, or else the guard.
+    pub(super) fn own_on_error(&self, policy: &Policy) -> OnError {
+        policy.own_on_error().unwrap_or(self.otherwise)
+    }
+
     /// The strictest of what the policies say.
     pub(super) fn on_error(&self) -> OnError {
-        let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(self.otherwise);
-        let is_any = |on_error| self.limits.iter().any(|asked| own(asked) == on_error);
+        let is_any =
+            |on_error| self.limits().any(|asked| self.own_on_error(asked.policy) == on_error);
         [OnError::Closed, OnError::Local]
             .into_iter()
             .find(|it| is_any(*it))
