@@ -28,7 +28,7 @@ impl RateGuard {
     ) -> Option<Decision> {
         let store = self.shared.store.as_memory()?;
         let [quota] = policy.quotas().as_slice() else { return None };
-        if policy.escalation().is_some() || self.is_closed() {
+        if policy.escalation().is_some() || policy.trial().is_some() || self.is_closed() {
             return None;
         }
         let charge = Charge::new(Bucket::new(policy.name(), 0, key), *quota, cost);

@@ -23,6 +23,7 @@ mod remembered;
 mod request;
 mod reservation;
 mod servers;
+mod shadow;
 mod unavailable;
 mod usual;
 mod waiting;
@@ -38,7 +39,7 @@ use std::{
 
 use self::{
     builder::Settings, claims::NameConflict, in_flight::InFlight, local::Local, outage::Outage,
-    remembered::Remembered, servers::Servers, waiting::Queues,
+    remembered::Remembered, servers::Servers, shadow::ShadowAsking, waiting::Queues,
 };
 
 #[cfg(feature = "config")]
@@ -46,18 +47,21 @@ pub(crate) use self::builder::DEADLINES;
 #[cfg(not(feature = "macros"))]
 pub(crate) use self::in_force::InForce;
 use self::policies::Policies;
+#[cfg(all(feature = "config", not(feature = "macros")))]
+pub(crate) use self::shadow::Tried;
 pub use self::{
     build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
-    request::Request, reservation::Reservation, unavailable::Unavailable,
+    request::Request, reservation::Reservation, shadow::ShadowCounts, unavailable::Unavailable,
 };
 pub(crate) use self::{
     claims::{Claim, Claims},
     escalation::Escalation,
     in_force::{Current, Named, Said},
     outage::Line,
+    shadow::{Shadows, Trial},
 };
 #[cfg(feature = "macros")]
-pub use self::{in_force::InForce, policies::AskedPolicy};
+pub use self::{in_force::InForce, policies::AskedPolicy, shadow::Tried};
 use crate::{Key, MemoryStore, StoreError, bucket::KeySecret, http::HttpSettings, store::Store};
 
 /// A rate limiter: checks keys against policies.
@@ -90,6 +94,7 @@ struct Shared {
     closed_after: Option<Duration>,
     servers: Servers,
     in_flight: InFlight,
+    shadow: ShadowAsking,
     remembered: Remembered,
     local: Local,
     secret: Option<KeySecret>,
@@ -184,6 +189,7 @@ impl RateGuard {
             closed_after: settings.closed_after,
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
+            shadow: ShadowAsking::new(settings.max_in_flight),
             remembered: Remembered::new(settings.remember_denials),
             local: Local::new(settings.replicas),
             secret,

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{RateGuard, Request, Reservation, Unavailable};
+use super::{RateGuard, Request, Reservation, Unavailable, shadow::Asking};
 use crate::{
     Decision, Key, Policy, StoreError,
     policy::PolicyName,
@@ -47,6 +47,12 @@ impl Request<'_> {
     ///
     /// Where there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
+        if self.is_in_shadow() {
+            // There is nothing to wait for.
+            return self.check().await;
+        }
+        // What is tried sees it once, however often it is asked for.
+        let _shadows = self.in_shadow(Operation::Check).map(Asking::at_once);
         let queues = &self.guard().shared.queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
         // Of which something is asked.
