@@ -45,8 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = RateGuard::in_memory();
 
-    println!("http://127.0.0.1:8080/search, /upload, /items and /report");
-    HttpServer::new(move || {
+    let server = HttpServer::new(move || {
         // `3/minute` is enforced for half of the keys.
         let items = RateLimit::new(&guard, "10/minute")
             .by(key::header("X-Api-Key"))
@@ -60,9 +59,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .service(upload)
             .service(report)
             .service(web::resource("/items").wrap(items).route(ok))
-    })
-    .bind(("127.0.0.1", 8080))?
-    .run()
-    .await?;
-    Ok(())
+    });
+    Ok(server.bind(("127.0.0.1", 8080))?.run().await?)
 }

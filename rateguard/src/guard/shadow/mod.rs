@@ -10,7 +10,9 @@ mod trying;
 
 pub(crate) use self::beside::Shadows;
 pub use self::report::ShadowCounts;
-#[cfg(any(feature = "config", feature = "macros"))]
+#[cfg(feature = "macros")]
 pub use self::trial::Tried;
+#[cfg(all(feature = "config", not(feature = "macros")))]
+pub(crate) use self::trial::Tried;
 pub(crate) use self::trial::{Side, Trial};
 pub(super) use self::{asking::ShadowAsking, beside::Asking};
