@@ -6,8 +6,8 @@
 //! curl 127.0.0.1:8080/report                                                  # search: 3 allowed, 2 would be denied
 //! for i in 1 2 3 4 5; do curl -i -X POST 127.0.0.1:8080/upload; done          # no limit yet, and no header tells of one
 //! curl 127.0.0.1:8080/report                                                  # upload: 2 allowed, 3 would be denied
-//! for i in 1 2 3 4 5 6 7 8; do curl -si -H "X-Api-Key: $i" 127.0.0.1:8080/items | grep x-ratelimit-limit; done
-//! # half of the keys have 3 a minute already, the others 10; the same ones each time
+//! for i in $(seq 40); do curl -si -H "X-Api-Key: $i" 127.0.0.1:8080/items | grep x-ratelimit-limit; done | sort | uniq -c
+//! # about half of the keys have 3 a minute already, the others 10; the same ones each time
 //! ```
 
 use actix_web::{App, HttpServer, Responder, get, post, web};

@@ -8,7 +8,7 @@ use super::{report, search};
 use crate::support::{
     PATIENCE,
     app::{get, statuses},
-    redis_server::RedisServer,
+    redis_server::{RedisServer, run},
 };
 
 const KEYS: u32 = 100;
@@ -41,12 +41,22 @@ async fn on_redis_the_report_says_how_much_would_be_denied() {
     let guard = server.settings("replayed").deadline(PATIENCE).build().unwrap();
     replay(&guard).await;
     assert_eq!(report(&guard, "search", 1_000).await, [800, 200, 0]);
+    // What is tried shares the calls of what is enforced: there are two questions for each request, and fewer calls.
+    let calls = script_calls(&server);
+    assert!(calls < 1_000, "{calls}");
     // The candidate has a key of its own beside each of the policy's.
     let mut client = server.client();
     for (pattern, keys) in [("replayed:{*}:search", KEYS), ("replayed:{*}:search{shadow}", KEYS)] {
         let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut client).unwrap();
         assert_eq!(names.len(), keys as usize, "{pattern}");
     }
+}
+
+fn script_calls(server: &RedisServer) -> u64 {
+    let info: String = run(&mut server.client(), "INFO commandstats");
+    let calls =
+        |line: &str| line.strip_prefix("cmdstat_evalsha:calls=")?.split_once(',')?.0.parse().ok();
+    info.lines().find_map(calls).unwrap()
 }
 
 #[get("/attribute")]

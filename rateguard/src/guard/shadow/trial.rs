@@ -63,10 +63,11 @@ impl Policy {
     /// The same policy in shadow: it decides, counts and is [reported](crate::RateGuard::shadow_report), and refuses
     /// nobody. To see what a new limit would do before it does it.
     ///
-    /// Its decisions are admissions that say whether they [would be denials](crate::Decision::would_deny). Over HTTP no
-    /// client is told anything of it, and no request waits for it. It bans nobody, whatever [`ban`](Self::ban) says. When the store does
-    /// not answer, requests pass, whatever [`on_error`](Self::on_error) says. What it counts counts on when it is enforced.
-    /// A [candidate](Self::candidate) that it had is not tried then.
+    /// Its decisions are admissions that say whether they [would be denials](crate::Decision::would_deny); beside other policies
+    /// in one [`Request`](crate::Request) it is in no decision at all. Over HTTP no client is told anything of it, and no
+    /// request waits for it. It bans nobody, whatever [`ban`](Self::ban) says. When the store does not answer, requests pass,
+    /// whatever [`on_error`](Self::on_error) says. What it counts counts on when it is enforced. A
+    /// [candidate](Self::candidate) that it had is not tried then.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with_trial(Some(Trial::Whole))
@@ -75,9 +76,10 @@ impl Policy {
     /// Tries other quotas beside those that are enforced: a [`Quota`](crate::Quota), [`Quotas`], or text such as
     /// `"3/minute"`.
     ///
-    /// The candidate sees every request that the policy sees, whatever is decided on it, and counts in buckets of its own. It
-    /// is [reported](crate::RateGuard::shadow_report) what it would have denied; it refuses nobody, delays nobody and changes
-    /// no header, whatever becomes of it, but for the keys of its [roll-out](Self::rollout).
+    /// The candidate sees every request that the policy sees, whatever is decided on it, and counts in buckets of its own. What
+    /// it would have denied is [reported](crate::RateGuard::shadow_report); it refuses nobody, delays nobody and changes no
+    /// header, whatever becomes of it, but for the keys of its [roll-out](Self::rollout). Its buckets take as much room in the
+    /// store as those of the policy.
     ///
     /// ```
     /// # use rateguard::{Key, Policy, RateGuard};
@@ -112,7 +114,8 @@ impl Policy {
     /// quotas. Default: 0.
     ///
     /// Which keys these are depends on key and name of the policy alone, so it is the same on every server; more percent
-    /// add keys and take none away. Both sides count for all keys, so a change of the percentage refills nobody.
+    /// add keys and take none away. Both sides count all requests of all keys, so a change of the percentage refills nobody:
+    /// a key finds the other side as if that had been in force all along.
     ///
     /// # Errors
     ///
