@@ -2,10 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use rateguard_grammar::Methods;
+use rateguard_grammar::{Methods, Quotas};
 use syn::Expr;
 
-use crate::args::{Allowance, Args};
+use crate::{
+    args::{Allowance, Args},
+    trial::Trial,
+};
 
 /// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
 ///
@@ -19,6 +22,7 @@ pub(crate) fn limit(args: &Args, number: usize) -> TokenStream {
         let ban = ban.to_string();
         quote!(::rateguard::__private::ban(#ban))
     }));
+    let tried = option(args.trial.as_ref().map(tried));
     let on_error = option(args.on_error.map(|on_error| {
         let on_error = variant(on_error);
         quote!(::rateguard::OnError::#on_error)
@@ -37,6 +41,7 @@ pub(crate) fn limit(args: &Args, number: usize) -> TokenStream {
                     number: #number,
                     allowance: #allowance,
                     ban: #ban,
+                    tried: #tried,
                     on_error: #on_error,
                     count: ::rateguard::Count::#count,
                     missing: ::rateguard::MissingKey::#missing,
@@ -55,6 +60,22 @@ fn allowance(args: &Args) -> TokenStream {
         Allowance::PerRequest(_) => return quote!(::rateguard::__private::Allowance::PerRequest),
         Allowance::Named(name) => return quote!(::rateguard::__private::Allowance::Named(#name)),
     };
+    let quotas = written_out(quotas);
+    quote!(::rateguard::__private::Allowance::Fixed(#quotas))
+}
+
+/// What of the limit is tried.
+fn tried(trial: &Trial) -> TokenStream {
+    match trial {
+        Trial::Whole => quote!(::rateguard::__private::Tried::Whole),
+        Trial::Candidate(quotas, percent) => {
+            let quotas = written_out(quotas);
+            quote!(::rateguard::__private::Tried::Candidate(#quotas, #percent))
+        }
+    }
+}
+
+fn written_out(quotas: &Quotas) -> TokenStream {
     let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
         // A year has fewer than 2^45 microseconds.
@@ -66,10 +87,10 @@ fn allowance(args: &Args) -> TokenStream {
             #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
         ))
     });
-    quote!(::rateguard::__private::Allowance::Fixed({
+    quote!({
         const __RATEGUARD_QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
         ::rateguard::__private::quotas(__RATEGUARD_QUOTAS)
-    }))
+    })
 }
 
 /// Tells the guard of the application, before it starts, which policy it has to have.

@@ -24,6 +24,8 @@ pub struct Decision {
     /// How long it takes until the ban is over, if the caller is banned.
     banned_for: Option<Duration>,
     mode: Mode,
+    /// It is of policies in shadow alone, and whether one of them has denied.
+    shadow: Option<bool>,
 }
 
 impl Decision {
@@ -33,13 +35,13 @@ impl Decision {
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
         let tightest = tightest as u32;
-        Self { allowed, standings, tightest, banned_for: None, mode: Mode::Store }
+        Self { allowed, standings, tightest, banned_for: None, mode: Mode::Store, shadow: None }
     }
 
     /// A decision over this one.
     pub(crate) fn of_one(allowed: bool, standing: Standing) -> Self {
         let standings = SmallVec::from_buf([standing]);
-        Self { allowed, standings, tightest: 0, banned_for: None, mode: Mode::Store }
+        Self { allowed, standings, tightest: 0, banned_for: None, mode: Mode::Store, shadow: None }
     }
 
     /// Whether the request is admitted.
@@ -59,6 +61,20 @@ impl Decision {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.mode == Mode::Local
+    }
+
+    /// Whether it would be a denial if its policy were not in [shadow](crate::Policy::shadow). It
+    /// [is allowed](Self::is_allowed) nevertheless, and its numbers are those of the denial.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        self.shadow == Some(true)
+    }
+
+    /// The same of policies in shadow: an admission, that says whether it would be one.
+    pub(crate) fn in_shadow(mut self) -> Self {
+        self.shadow = Some(!self.allowed);
+        self.allowed = true;
+        self
     }
 
     /// The same, decided in memory.
@@ -184,7 +200,9 @@ impl Decision {
             _ => of_other,
         };
         let banned_for = self.banned_for.max(other.banned_for);
-        Self { tightest, banned_for, mode, ..both }
+        // What is enforced goes before.
+        let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
+        Self { tightest, banned_for, mode, shadow, ..both }
     }
 
     /// The same numbers, with a ban under this policy.

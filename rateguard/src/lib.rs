@@ -42,7 +42,8 @@ pub use clock::Clock;
 pub use config::{Mistake, PoliciesFileError, PoliciesFileStatus, Reloaded};
 pub use decision::Decision;
 pub use guard::{
-    BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
+    BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, ShadowCounts,
+    Unavailable,
 };
 pub use http::{
     Caller, IntoChoice, NoDecision, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RequestCost,
@@ -74,7 +75,7 @@ pub mod __private {
         key::ReadyMade,
     };
     pub use crate::{
-        guard::{AskedPolicy, InForce},
+        guard::{AskedPolicy, InForce, Tried},
         http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
     };
 

@@ -17,4 +17,7 @@ pub(crate) enum Mode {
     /// The store did not answer, and the request is refused.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     Closed,
+    /// It was tried, and refused nobody.
+    #[cfg(feature = "metrics")]
+    Shadow,
 }

@@ -50,8 +50,15 @@ impl Outcome {
 
 impl Mode {
     #[cfg(feature = "metrics")]
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Store, Self::Overflow, Self::Remembered, Self::Local, Self::Open, Self::Closed];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Store,
+        Self::Overflow,
+        Self::Remembered,
+        Self::Local,
+        Self::Open,
+        Self::Closed,
+        Self::Shadow,
+    ];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -61,6 +68,8 @@ impl Mode {
             Self::Local => "local",
             Self::Open => "open",
             Self::Closed => "closed",
+            #[cfg(feature = "metrics")]
+            Self::Shadow => "shadow",
         }
     }
 }

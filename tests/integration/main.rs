@@ -60,6 +60,7 @@ mod secrets;
 mod sentinel;
 mod sessions;
 mod several;
+mod shadow;
 mod spellings;
 mod spoofing;
 mod storm_judge;

@@ -136,7 +136,7 @@ fn refuse_costs(
     mistakes: &mut Mistakes<'_>,
 ) {
     for named in next.named().filter(|named| named.said.cost.is_none()) {
-        let (name, most) = (named.policy.name(), named.policy.quotas().max_cost());
+        let (name, most) = (named.policy.name(), named.policy.max_cost());
         let cost = next.known_cost(name, is_for_attributes);
         if cost > most {
             mistakes.add(

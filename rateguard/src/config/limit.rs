@@ -11,6 +11,7 @@ use toml::{Spanned, de::DeString};
 use super::{
     fields::{At, Reader, Value, read},
     mistakes::Mistakes,
+    trial::{Shadow, rollout, shadow, tried},
     values::{made, parsed, table, time, whole_32},
 };
 use crate::{Policy, guard::Said, key::ReadyMade};
@@ -37,6 +38,8 @@ struct Written {
     count: Option<At<Count>>,
     methods: Option<At<Methods>>,
     ban: Option<At<Ban>>,
+    shadow: Option<At<Shadow>>,
+    rollout: Option<At<u32>>,
     on_error: Option<At<OnError>>,
 }
 
@@ -77,6 +80,8 @@ const FIELDS: &[(&str, Reader<Written>)] = &[
         let otherwise = "a ban is text in quotes, such as \"10/hour for 15m up to 1d\"";
         to.ban = parsed(it, otherwise, wrong);
     }),
+    ("shadow", |to, it, wrong| to.shadow = shadow(it, wrong)),
+    ("rollout", |to, it, wrong| to.rollout = rollout(it, wrong)),
     ("on_error", |to, it, wrong| to.on_error = on_error(it, wrong)),
 ];
 
@@ -120,10 +125,14 @@ pub(super) fn policy(
             return None;
         }
     };
+    let are_read = mistakes.len() == before_fields;
+    let tried = tried(written.shadow, written.rollout, are_read, mistakes);
+    let mut policy = Policy::new(name.get_ref().clone().into_owned(), quotas).ok()?;
+    policy = policy.escalating(written.ban.map(|ban| ban.value)).trying(tried);
     if let Some(cost) = &written.cost
-        && cost.value > quotas.max_cost()
+        && cost.value > policy.max_cost()
     {
-        let most = quotas.max_cost();
+        let most = policy.max_cost();
         mistakes.add(
             cost.at,
             format!("no more than {most} are admitted at once, so nothing would ever pass"),
@@ -132,8 +141,6 @@ pub(super) fn policy(
     if mistakes.len() > earlier {
         return None;
     }
-    let mut policy = Policy::new(name.get_ref().clone().into_owned(), quotas).ok()?;
-    policy = policy.escalating(written.ban.map(|ban| ban.value));
     if let Some(on_error) = written.on_error {
         policy = policy.on_error(on_error.value);
     }

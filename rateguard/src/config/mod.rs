@@ -11,6 +11,7 @@ mod limit;
 mod mistakes;
 mod nearest;
 mod seen;
+mod trial;
 mod values;
 mod watch;
 

@@ -124,7 +124,7 @@ impl RateGuard {
 }
 
 /// The answer, if it has a level for each charge.
-fn whole(
+pub(super) fn whole(
     answer: Result<Verdict, StoreError>,
     charges: &[Charge<'_>],
 ) -> Result<Verdict, StoreError> {

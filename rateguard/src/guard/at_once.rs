@@ -26,7 +26,7 @@ impl RateGuard {
         cost: u32,
     ) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };
-        if policy.escalation().is_some() || self.is_closed() {
+        if policy.escalation().is_some() || policy.trial().is_some() || self.is_closed() {
             return None;
         }
         let charge = Charge::new(Bucket::new(policy.name(), 0, key), *quota, cost);

@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::Trial;
 use crate::{Ban, Policy, Quotas};
 
 /// A limit that begins to use a name.
@@ -30,6 +31,7 @@ struct Known {
     /// If they are the same for all requests.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
+    trial: Option<Trial>,
     unnamed_at: Option<&'static Location<'static>>,
     /// A limit that says itself how much it admits.
     is_of_limit: bool,
@@ -42,6 +44,7 @@ impl Claims {
         let new = Known {
             quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
             ban: claim.policy.own_ban(),
+            trial: claim.policy.trial().cloned(),
             unnamed_at: claim.unnamed_at,
             is_of_limit: true,
         };
@@ -69,6 +72,7 @@ impl Claims {
             let new = Known {
                 quotas: Some(policy.quotas().clone()),
                 ban: policy.own_ban(),
+                trial: policy.trial().cloned(),
                 unnamed_at: None,
                 is_of_limit: false,
             };
@@ -102,6 +106,10 @@ impl Known {
                 let shown = |ban| shown(ban, "none");
                 Kind::Bans { one: shown(&self.ban), other: shown(&new.ban) }
             }
+            _ if self.trial != new.trial => {
+                let shown = |trial| shown(trial, "nothing");
+                Kind::Trials { one: shown(&self.trial), other: shown(&new.trial) }
+            }
             _ => return None,
         })
     }
@@ -133,6 +141,10 @@ enum Kind {
         one: String,
         other: String,
     },
+    Trials {
+        one: String,
+        other: String,
+    },
 }
 
 impl fmt::Display for NameConflict {
@@ -154,6 +166,10 @@ impl fmt::Display for NameConflict {
             Kind::Bans { one, other } => write!(
                 f,
                 "two limits are named `{name}` and have different bans, {one} and {other}; give each a name of its own"
+            ),
+            Kind::Trials { one, other } => write!(
+                f,
+                "two limits are named `{name}` and have different things in shadow, {one} and {other}; give each a name of its own"
             ),
         }
     }

@@ -26,6 +26,7 @@ mod request;
 mod reservation;
 mod seen;
 mod servers;
+mod shadow;
 #[cfg(feature = "tracing")]
 mod spans;
 mod unavailable;
@@ -43,7 +44,7 @@ use std::{
 
 use self::{
     builder::Settings, claims::NameConflict, in_flight::InFlight, local::Local, outage::Outage,
-    remembered::Remembered, servers::Servers, waiting::Queues,
+    remembered::Remembered, servers::Servers, shadow::ShadowAsking, waiting::Queues,
 };
 
 #[cfg(feature = "config")]
@@ -51,18 +52,21 @@ pub(crate) use self::builder::DEADLINES;
 #[cfg(not(feature = "macros"))]
 pub(crate) use self::in_force::InForce;
 use self::policies::Policies;
+#[cfg(all(feature = "config", not(feature = "macros")))]
+pub(crate) use self::shadow::Tried;
 pub use self::{
     build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
-    request::Request, reservation::Reservation, unavailable::Unavailable,
+    request::Request, reservation::Reservation, shadow::ShadowCounts, unavailable::Unavailable,
 };
 pub(crate) use self::{
     claims::{Claim, Claims},
     escalation::Escalation,
     in_force::{Current, Named, Said},
     outage::Line,
+    shadow::{Shadows, Trial},
 };
 #[cfg(feature = "macros")]
-pub use self::{in_force::InForce, policies::AskedPolicy};
+pub use self::{in_force::InForce, policies::AskedPolicy, shadow::Tried};
 #[cfg(feature = "metrics")]
 use crate::metrics::Metrics;
 use crate::{Key, MemoryStore, StoreError, bucket::KeySecret, http::HttpSettings, store::Store};
@@ -97,6 +101,7 @@ struct Shared {
     closed_after: Option<Duration>,
     servers: Servers,
     in_flight: InFlight,
+    shadow: ShadowAsking,
     remembered: Remembered,
     local: Local,
     secret: Option<KeySecret>,
@@ -193,6 +198,7 @@ impl RateGuard {
             closed_after: settings.closed_after,
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
+            shadow: ShadowAsking::new(settings.max_in_flight),
             remembered: Remembered::new(settings.remember_denials),
             local: Local::new(settings.replicas),
             secret,

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     RateGuard, Reservation, Unavailable, at_once::say_if_denied, charges::OfLimit, local::Followed,
+    shadow::Side,
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -50,6 +51,8 @@ pub(super) struct Asked<'a> {
     pub(super) cost: u32,
     /// Being denied is no offence.
     pub(super) is_forgiven: bool,
+    /// Which of the policy's quotas are enforced for this key.
+    pub(super) side: Side,
 }
 
 impl<'a> Request<'a> {
@@ -65,7 +68,8 @@ impl<'a> Request<'a> {
 
     /// Asks for so much of a key as it stands in the store.
     pub(super) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
-        self.limits.push(Asked { policy, key, cost, is_forgiven: false });
+        let side = policy.side_for(&key);
+        self.limits.push(Asked { policy, key, cost, is_forgiven: false, side });
         self
     }
 
@@ -119,14 +123,11 @@ impl<'a> Request<'a> {
             return Ok(decision);
         }
         // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
-        Box::pin(self.seen(
-            async {
-                let decision = self.apply(Operation::Check).await?;
-                Ok(self.escalate(decision).await)
-            },
-            |decision| decision,
-        ))
-        .await
+        let check = async {
+            let decision = self.apply(Operation::Check).await?;
+            Ok(self.escalate(decision).await)
+        };
+        Box::pin(self.tried(Operation::Check, self.seen(check, |decision| decision))).await
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -146,7 +147,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn peek(&self) -> Result<Decision, Unavailable> {
-        self.apply(Operation::Peek).await
+        self.peeked(self.apply(Operation::Peek)).await
     }
 
     /// Forgets what was counted of these keys under these policies, and their bans.
@@ -173,7 +174,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn charge(&self) -> Result<Decision, Unavailable> {
-        self.apply(Operation::Charge).await
+        self.tried(Operation::Charge, self.apply(Operation::Charge)).await
     }
 
     /// Decides as [`check`](Self::check) does, so that what was taken can be given back or corrected.
@@ -189,7 +190,7 @@ impl<'a> Request<'a> {
             let decision = self.escalate(reservation.decision().clone()).await;
             Ok(reservation.with_decision(decision))
         };
-        self.seen(reserve, Reservation::decision).await
+        self.tried_reservation(self.seen(reserve, Reservation::decision)).await
     }
 
     /// The same for one who waits: being denied meanwhile is no offence.
@@ -293,8 +294,9 @@ impl<'a> Request<'a> {
 
     /// The strictest of what the policies say.
     pub(super) fn on_error(&self) -> OnError {
+        let enforced = self.limits().filter(|asked| !asked.policy.is_in_shadow());
         let is_any =
-            |on_error| self.limits().any(|asked| self.own_on_error(asked.policy) == on_error);
+            |on_error| enforced.clone().any(|asked| self.own_on_error(asked.policy) == on_error);
         [OnError::Closed, OnError::Local]
             .into_iter()
             .find(|it| is_any(*it))

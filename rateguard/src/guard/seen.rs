@@ -10,11 +10,11 @@ use tracing::{Instrument, Span};
 #[cfg(feature = "tracing")]
 use super::spans;
 use super::{RateGuard, Request, Unavailable};
-#[cfg(feature = "metrics")]
-use crate::metrics::Metrics;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use crate::words::Outcome;
 use crate::{Decision, Policy, StoreError, store::Operation};
+#[cfg(feature = "metrics")]
+use crate::{metrics::Metrics, mode::Mode};
 
 /// A check that has begun.
 pub(super) struct Seen<'a> {
@@ -61,6 +61,22 @@ impl RateGuard {
             #[cfg(feature = "tracing")]
             span: spans::check(),
             guard: PhantomData,
+        }
+    }
+
+    /// What is tried has decided.
+    pub(super) fn seen_in_shadow(
+        &self,
+        is_told: bool,
+        decision: impl FnOnce() -> Option<Decision>,
+    ) {
+        #[cfg(not(feature = "metrics"))]
+        let _ = (is_told, decision);
+        #[cfg(feature = "metrics")]
+        if is_told && let Some(decision) = decision() {
+            let outcome = if decision.would_deny() { Outcome::Denied } else { Outcome::Allowed };
+            let (policy, quota) = (decision.policy_name(), decision.quota());
+            self.shared.metrics.decided(policy, Some(quota), outcome, Mode::Shadow);
         }
     }
 

@@ -14,7 +14,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{RateGuard, Request, Reservation, Unavailable, seen::within_this_check};
+use super::{
+    RateGuard, Request, Reservation, Unavailable, seen::within_this_check, shadow::Asking,
+};
 use crate::{
     Decision, Key, Policy, StoreError,
     policy::PolicyName,
@@ -47,6 +49,12 @@ impl Request<'_> {
     ///
     /// Where there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
+        if self.is_in_shadow() {
+            // There is nothing to wait for.
+            return self.check().await;
+        }
+        // What is tried sees it once, however often it is asked for.
+        let _shadows = self.in_shadow(Operation::Check).map(Asking::at_once);
         self.seen(self.checked_or_waited(max), |decision| decision).await
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
-    guard::{Claim, InForce, Line, Said},
+    guard::{Claim, InForce, Line, Said, Tried},
     policy::CHOSEN_LATER,
 };
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub allowance: Allowance,
     /// Who is banned.
     pub ban: Option<Ban>,
+    /// What of it refuses nobody.
+    pub tried: Option<Tried>,
     /// What happens when the store does not answer.
     pub on_error: Option<OnError>,
     /// Which answers count.
@@ -80,7 +82,7 @@ impl Limit {
     /// its number, from 1 on.
     #[track_caller]
     pub fn new<F>(settings: Settings, _handler: F) -> Self {
-        let Settings { name, number, ban, on_error, .. } = settings;
+        let Settings { name, number, ban, tried, on_error, .. } = settings;
         let policy = |quotas| {
             let policy = match (name, number) {
                 (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
@@ -92,7 +94,7 @@ impl Limit {
                     Policy::of_attribute(&name, quotas, on_error).named_by_path()
                 }
             };
-            policy.escalating(ban)
+            policy.escalating(ban).trying(tried)
         };
         let policy = match settings.allowance {
             Allowance::Fixed(quotas) => Policied::Fixed(policy(quotas)),

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{kept::Kept, refusal::Refusal, terms::OnDeniedBy};
 use crate::{
     Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable,
-    guard::{InForce, Line},
+    guard::{InForce, Line, Shadows},
 };
 
 /// What one limit asks of a request.
@@ -52,6 +52,11 @@ pub(super) async fn enforce<'a>(
     if limits.is_empty() {
         return Ok(Passed::uncounted(guard));
     }
+    if limits.iter().all(|it| it.policy.is_in_shadow()) {
+        // No client is told of it, and none waits for it.
+        let shadows = self::request(guard, in_force, &limits).ask_in_shadow_alone();
+        return Ok(Passed { limits, shadows, ..Passed::uncounted(guard) });
+    }
     let at_once = match &*limits {
         [asked] if asked.counts_always() => {
             guard.check_at_once(&asked.policy, &asked.key, asked.cost)
@@ -74,7 +79,7 @@ pub(super) async fn enforce<'a>(
                 return Err(Refusal::Denied { kept, place, on_denied });
             }
             let place = kept.push(decision);
-            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional })
+            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional, shadows: None })
         }
         Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
         Err(_) => Err(Refusal::Unavailable),
@@ -103,11 +108,14 @@ pub(super) struct Passed<'a> {
     decision: Option<(Rc<Kept>, usize)>,
     /// What is given back if the answer does not count.
     provisional: Option<Box<Reservation>>,
+    /// The same where all limits are in shadow.
+    shadows: Option<Shadows>,
 }
 
 impl<'a> Passed<'a> {
     pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new(), decision: None, provisional: None }
+        let limits = SmallVec::new();
+        Self { guard, limits, decision: None, provisional: None, shadows: None }
     }
 
     /// Whether nothing was decided.
@@ -118,6 +126,9 @@ impl<'a> Passed<'a> {
     /// Gives back what this answer does not count for, charges what the handler has added, and bans who has given too many
     /// answers that count. What the limits have left then is kept with the request.
     pub(super) async fn answered(&mut self, status: StatusCode) {
+        if let Some(shadows) = self.shadows.take() {
+            shadows.give_back(|limit| !self.limits[limit].count.counts(status.as_u16()));
+        }
         let Some((kept, place)) = &self.decision else { return };
         let penalty = kept.penalty.take();
         if penalty == 0 && self.limits.iter().all(Asked::counts_always) {

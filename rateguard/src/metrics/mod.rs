@@ -21,7 +21,7 @@
 //! | `policy` | the name of the policy whose quota decided |
 //! | `quota` | that quota, written as in a policy: `5/minute`; `none` if nothing was decided |
 //! | `outcome` | `allowed`; `denied`; `banned`, which is denied for earlier denials; `refused`, which is answered with 503 |
-//! | `mode` | how it was decided: `store`, by the store; `overflow`, by the store in memory, where the key shared its count with others as it is full; `remembered`, by a denial that the guard remembers; `local`, by this process's share; `open` and `closed`, not at all, so that it passed or was refused |
+//! | `mode` | how it was decided: `store`, by the store; `overflow`, by the store in memory, where the key shared its count with others as it is full; `remembered`, by a denial that the guard remembers; `local`, by this process's share; `open` and `closed`, not at all, so that it passed or was refused; `shadow`, by a policy or a candidate that is tried, so that it refused nobody |
 //! | `error` | the kind of [`StoreError`](crate::StoreError), in small letters |
 //! | `operation` | what the store was asked: `check`, `peek`, `charge`, `refund`, `reset` |
 //! | `store` | `memory`, the guard's store; `local`, what it decides by when the store does not answer |

@@ -93,6 +93,27 @@ pub(super) const BAD: &[(&str, &[Told])] = &[
         "[policies.login]\nrate = \"5/s\"\non_error = \"close\"\n",
         &[(3, 12, "\"closed\" (answer 503)")],
     ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/sec.\"\nrollout = 10\n",
+        &[(3, 10, "`sec.` is not a window")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
+        &[(3, 10, "true, which is the whole policy, and a rate in quotes")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\nrollout = 101\n",
+        &[(4, 11, "a whole number of percent from 0 to 100")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = true\nrollout = 10\n",
+        &[(4, 11, "`rollout` is of a rate that is tried")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "write `shadow = ")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\ncost = 4\n",
+        &[(4, 8, "no more than 3 are admitted at once")],
+    ),
     // Names and shapes.
     ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "\"log in\" is not a legal name")]),
     ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "a policy is a table, such as")]),

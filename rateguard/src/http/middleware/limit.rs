@@ -263,7 +263,7 @@ impl Limit {
 pub(super) fn payable(limit: &Limit, in_force: &InForce) -> Result<(), String> {
     let named = in_force.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
     let policy = named.map_or(&limit.policy, |named| &named.policy);
-    let (name, most) = (policy.name(), policy.quotas().max_cost());
+    let (name, most) = (policy.name(), policy.max_cost());
     match named.and_then(|named| named.said.cost).or(limit.cost.constant()) {
         Some(cost) if limit.plan.is_none() && cost > most => Err(format!(
             "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"

@@ -99,7 +99,11 @@ where
                     tell(&limit, &mut response);
                     Ok(response)
                 }
-                Err(error) if passed.is_uncounted() => Err(error),
+                Err(error) if passed.is_uncounted() => {
+                    // Its answer is not given for what is in shadow.
+                    passed.answered(error.as_response_error().status_code()).await;
+                    Err(error)
+                }
                 Err(error) => {
                     // Its answer decides, which it may give only once.
                     let response = error.error_response();

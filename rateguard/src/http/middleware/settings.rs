@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, http::Method};
 
 use super::limit::{Limit, RateLimit};
 use crate::{
-    AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest,
-    RequestCost, http::legal,
+    AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest, Policy,
+    PolicyError, Quotas, RateError, RequestCost, http::legal,
 };
 
 /// What is set is set for the limit that was made last, unless it says otherwise.
@@ -108,6 +108,53 @@ impl RateLimit {
         legal(self.says_itself("ban"));
         let ban = legal(ban.try_into().map_err(Into::into));
         self.with(|limit| limit.policy = limit.policy.clone().escalating(Some(ban)))
+    }
+
+    /// Tries this limit: it decides and counts, and refuses nobody. See [`Policy::shadow`](crate::Policy::shadow).
+    ///
+    /// # Panics
+    ///
+    /// If the limit takes a policy of the guard, which says it: at start, where the application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn shadow(self) -> Self {
+        legal(self.says_itself("shadow"));
+        self.with(|limit| limit.policy = limit.policy.clone().shadow())
+    }
+
+    /// Tries other quotas beside those that are enforced. See [`Policy::candidate`](crate::Policy::candidate).
+    ///
+    /// # Panics
+    ///
+    /// If the text is not a legal quota, or the limit is in shadow itself or takes a policy of the guard: at start, where the
+    /// application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn candidate<Q>(self, quotas: Q) -> Self
+    where
+        Q: TryInto<Quotas, Error: Into<RateError>>,
+    {
+        legal(self.says_itself("candidate"));
+        self.with_policy(|policy| policy.candidate(quotas))
+    }
+
+    /// Enforces the candidate for so many percent of the keys. See [`Policy::rollout`](crate::Policy::rollout).
+    ///
+    /// # Panics
+    ///
+    /// If it is above 100, or the limit has no candidate: at start, where the application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn rollout(self, percent: u8) -> Self {
+        legal(self.says_itself("rollout"));
+        self.with_policy(|policy| policy.rollout(percent))
+    }
+
+    #[track_caller]
+    fn with_policy(self, change: impl FnOnce(Policy) -> Result<Policy, PolicyError>) -> Self {
+        let Some(Limit { policy, .. }) = self.limits.last() else { return self };
+        let policy = legal(change(policy.clone()));
+        self.with(|limit| limit.policy = policy)
     }
 
     /// Answers the requests that this limit denies in your own way; see
