@@ -34,8 +34,9 @@ pub fn strange_server(
     (address, connections)
 }
 
-/// A server that answers each script call with the next of these replies, and everything else with `OK`. In a reply, a
-/// blank stands for the end of a line, and each character for the byte of its number.
+/// A server that answers each script call with the next of these replies, and everything else with `OK`. A reply is a text in
+/// which a blank stands for the end of a line, and each character for the byte of its number; or after a `#`, numbers, as the
+/// script tells them.
 fn answers_in_turn(replies: &'static [&'static str]) -> String {
     let turn = AtomicU64::new(0);
     let (url, _) = strange_server(move |stream| {
@@ -51,8 +52,13 @@ fn answers_in_turn(replies: &'static [&'static str]) -> String {
             } else {
                 "+OK"
             };
-            let reply = format!("{}\r\n", reply.replace(' ', "\r\n"));
-            let reply: Vec<_> = reply.chars().map(|it| u8::try_from(it).unwrap()).collect();
+            let reply = match reply.strip_prefix('#') {
+                Some(numbers) => told(numbers),
+                None => {
+                    let lines = format!("{}\r\n", reply.replace(' ', "\r\n"));
+                    lines.chars().map(|it| u8::try_from(it).unwrap()).collect()
+                }
+            };
             if stream.write_all(&reply).is_err() {
                 return;
             }
@@ -61,9 +67,16 @@ fn answers_in_turn(replies: &'static [&'static str]) -> String {
     url
 }
 
+/// Eight bytes for each number.
+fn told(numbers: &str) -> Vec<u8> {
+    let numbers = numbers.split_whitespace().map(|it| it.parse::<i64>().unwrap());
+    let bytes: Vec<_> = numbers.flat_map(i64::to_be_bytes).collect();
+    [format!("${}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat()
+}
+
 #[tokio::test]
 async fn what_is_no_decision_is_not_taken_for_one() {
-    const GOOD: &str = "*5 :1700000000000000 :1 :9 :60000000 :0";
+    const GOOD: &str = "#1700000000000000 1 9 60000000 0";
     const REPLIES: &[&str] = &[
         GOOD,
         "+OK",
@@ -71,17 +84,24 @@ async fn what_is_no_decision_is_not_taken_for_one() {
         "$-1",
         "*-1",
         "*0",
-        "*1 :1",
-        "*2 :1700000000000000 :1",
-        "*5 :1700000000000000 :2 :9 :60000000 :0",
-        "*5 :1700000000000000 :1 :11 :60000000 :0",
-        "*5 :1700000000000000 :1 :-1 :60000000 :0",
-        "*5 :1700000000000000 :0 :9 :60000000 :0",
-        "*5 :-5 :1 :9 :60000000 :0",
-        "*5 $3 now :1 :9 :60000000 :0",
-        "*5 :1700000000000000 :1 $-1 :60000000 :0",
-        "*5 :1700000000000000 :1 *0 :60000000 :0",
-        "*8 :1700000000000000 :1 :9 :60000000 :0 :9 :60000000 :0",
+        "*5 :1700000000000000 :1 :9 :60000000 :0",
+        "$0 ",
+        "$7 1234567",
+        "$9 123456789",
+        "$8 \u{ff}\u{fe}345678",
+        "#",
+        "#1",
+        "#1700000000000000 1",
+        "#1700000000000000 2 9 60000000 0",
+        "#1700000000000000 1 11 60000000 0",
+        "#1700000000000000 1 -1 60000000 0",
+        "#1700000000000000 0 9 60000000 0",
+        "#-5 1 9 60000000 0",
+        "#1700000000000000 1 9223372036854775807 60000000 0",
+        "#1700000000000000 1 -9223372036854775808 60000000 0",
+        "#1700000000000000 9223372036854775807 9 60000000 0",
+        "#1700000000000000 1 9 -1 0",
+        "#1700000000000000 1 9 60000000 0 9 60000000 0",
         "-WRONG",
         "-ERR",
         "$4 good",
@@ -102,11 +122,11 @@ async fn what_is_no_decision_is_not_taken_for_one() {
 #[tokio::test]
 async fn what_is_no_redis_protocol_ends_the_connection_and_the_next_is_used() {
     const REPLIES: &[&str] = &[
-        "*5 :1700000000000000 :1 :9 :60000000 :0",
+        "#1700000000000000 1 9 60000000 0",
         "-ERR \u{ff}\u{fe}",
-        "*5 :1700000000000000 :1 :8 :60000000 :0",
+        "#1700000000000000 1 8 60000000 0",
         "HTTP/1.1 400 Bad Request",
-        "*5 :1700000000000000 :1 :7 :60000000 :0",
+        "#1700000000000000 1 7 60000000 0",
         "*5 :99999999999999999999 :1 :7 :60000000 :0",
     ];
     let settings = RateGuard::redis(answers_in_turn(REPLIES));
@@ -120,9 +140,9 @@ async fn what_is_no_redis_protocol_ends_the_connection_and_the_next_is_used() {
 async fn a_server_whose_clock_was_set_forward_is_asked_once_more() {
     // It is an hour later there than it said before, and finds late what is not.
     const REPLIES: &[&str] = &[
-        "*5 :1700000000000000 :1 :9 :60000000 :0",
-        "*2 :1700003600000000 :-1",
-        "*5 :1700003600000100 :1 :8 :60000000 :0",
+        "#1700000000000000 1 9 60000000 0",
+        "#1700003600000000 -1",
+        "#1700003600000100 1 8 60000000 0",
     ];
     let settings = RateGuard::redis(answers_in_turn(REPLIES));
     let checks = Checks::new(settings, PATIENT, "10/minute");
@@ -133,7 +153,7 @@ async fn a_server_whose_clock_was_set_forward_is_asked_once_more() {
 
 #[tokio::test]
 async fn a_server_that_finds_everything_late_is_asked_no_third_time() {
-    let url = answers_in_turn(&["*2 :1700003600000000 :-1"]);
+    let url = answers_in_turn(&["#1700003600000000 -1"]);
     let guard = RateGuard::redis(url).deadline(AT_MOST).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let answered = Instant::now();

@@ -91,7 +91,7 @@ impl Terms {
     /// How the bucket stood before so many others took their cost of it.
     fn level(&self, reply: [i64; 3], later: i64) -> Option<Level> {
         let [remaining, reset, retry] = reply;
-        let remaining = remaining + later * i64::from(self.cost);
+        let remaining = remaining.checked_add(later * i64::from(self.cost))?;
         Some(Level {
             remaining: u32::try_from(remaining).ok().filter(|it| *it <= self.quota.capacity())?,
             reset_after: micros(reset)?,
