@@ -10,7 +10,7 @@ use rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RedisLog};
 
 use crate::support::{
     PATIENCE,
-    redis_server::{RedisServer, logged},
+    redis_server::{RedisServer, logged, run},
 };
 
 fn keys(client: &mut redis::Connection, pattern: &str) -> Vec<String> {
@@ -342,6 +342,40 @@ async fn who_asks_together_with_a_key_that_fails_is_answered() {
             assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::OutOfMemory);
         } else {
             assert!(!answer.unwrap().is_allowed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_several_quotas_nothing_is_taken_where_a_command_is_forbidden() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    for (prefix, log) in [("packed", RedisLog::Packed), ("sorted", RedisLog::SortedSet)] {
+        let settings = server.settings(prefix).redis_log(log);
+        let guard = settings.deadline(PATIENCE).build().unwrap();
+        let quotas = "6/hour; 200/day; 10/hour fixed_window; 9/hour token_bucket burst 9";
+        let policy = Policy::new("p", quotas).unwrap();
+        let [one, other] = [Key::from("one"), Key::from("other")];
+        for key in [&one, &other] {
+            assert!(guard.check(&policy, key).await.unwrap().is_allowed());
+        }
+        // The logs are written before the others, and those are hashes.
+        let _: () = run(&mut client, "ACL SETUSER default -hset");
+        // Alone, and so many at once that most of them share a call.
+        assert!(guard.check(&policy, &one).await.is_err());
+        let together = (0..60).map(|number| guard.check(&policy, [&one, &other][number % 2]));
+        for answer in join_all(together).await {
+            assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::Permission);
+        }
+        let _: () = run(&mut client, "ACL SETUSER default +hset");
+        for key in [&one, &other] {
+            let decision = guard.request(&policy, key).peek().await.unwrap();
+            let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            assert_eq!(left, [5, 199, 9, 8], "{prefix}");
+        }
+        for name in keys(&mut client, "*") {
+            let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
+            assert!(expires > 0, "{name}");
         }
     }
 }

@@ -46,6 +46,19 @@ end
 
 local reply, replied = { now }, 1
 
+-- Of a set of several buckets, what was added to some before another one fails, as if the caller may not use one of the
+-- commands: that is given back, so that all or none is taken.
+local added = {}
+
+local function undo()
+  for _, it in ipairs(added) do
+    local bucket = it.steps.new(it.key, it.quota, it.number)
+    if load(bucket, it.steps) then
+      it.steps.give_back(bucket, it.units, ARGV[1] .. '-' .. whole(it.number), now)
+    end
+  end
+end
+
 -- Does this for so many to a bucket of each quota, whose keys come after that one, and says so in the reply; or what is
 -- wrong. Of a refund, what was taken is told by the arguments after that one.
 local function decide(operation, quotas, keys_after, number, asking, takings_after)
@@ -66,6 +79,7 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
     end
   end
 
+  added = {}
   -- Every bucket has been read before any is written, so that all are or none.
   for place = 1, #quotas do
     local bucket, quota, key = buckets[place], quotas[place], KEYS[keys_after + place]
@@ -85,6 +99,9 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
         end
       elseif adds then
         steps.save(bucket)
+        if #quotas > 1 then
+          added[place] = { steps = steps, key = key, quota = quota, number = number, units = admitted * cost }
+        end
       else
         steps.keep(bucket)
       end
@@ -157,6 +174,17 @@ local function read_quota(after)
   }
 end
 
+-- What was raised, as the reply that it would have been. It is a table, or the text of one; or where servers are old, a text with
+-- a place in the script before it, which they know when they see it again.
+local function as_reply(failure)
+  if type(failure) == 'table' then
+    return failure
+  elseif string.find(failure, '^@') then
+    error(failure, 0)
+  end
+  return redis.error_reply(failure)
+end
+
 -- The reply, as it is to be told.
 local function told()
   if ARGV[3] == 'numbers' then
@@ -190,15 +218,17 @@ while after < #ARGV do
     if is_late then
       reply[replied + 1] = -1
       replied = replied + 1
-    elseif keys_after == 0 then
-      local failure = decide(operation, quotas, keys_after, number, asking, after)
-      if failure then
-        return failure
-      end
     else
       local is_done, failure = pcall(decide, operation, quotas, keys_after, number, asking, after)
-      if not is_done or failure then
+      if not is_done then
+        pcall(undo)
+      end
+      if (failure or not is_done) and keys_after > 0 then
         return told()
+      elseif not is_done then
+        return as_reply(failure)
+      elseif failure then
+        return failure
       end
     end
     number, keys_after = number + asking, keys_after + keys

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     StoreError,
@@ -25,11 +25,15 @@ use super::{
 };
 use crate::store::script::{Ask, Call, Outcome};
 
-/// So many calls are under way at once.
+/// So many calls are under way at once, if the server answers soon.
 const MOST_CALLS: usize = 4;
 /// For so long after a call, fewer than that one was for wait for more to come or for a reply, whichever is first: what a call
 /// costs either side is as much as several checks.
 const SOON: Duration = Duration::from_micros(200);
+/// Longer than this, nobody waits for the replies to others: the server is far away, and has time for more calls.
+const LONG: Duration = Duration::from_millis(1);
+/// So many are under way at the most.
+const MOST_CALLS_TO_FAR_AWAY: usize = 256;
 
 pub(super) struct Caller {
     pub(super) queue: Arc<Queue>,
@@ -46,9 +50,18 @@ struct Last {
 }
 
 impl Last {
-    /// Whether so few wait so soon after it that they are better off together with who comes next.
-    fn makes_wait(&self, waiting: usize) -> bool {
-        waiting < self.askers && self.at.elapsed() < SOON
+    /// Whether a call may begin for so many who wait, while so many calls are under way.
+    fn is_followed(&self, calls: usize, waiting: usize) -> bool {
+        self.is_followed_after(self.at.elapsed(), calls, waiting)
+    }
+
+    fn is_followed_after(&self, passed: Duration, calls: usize, waiting: usize) -> bool {
+        match calls {
+            0 => true,
+            _ if passed >= LONG => calls < MOST_CALLS_TO_FAR_AWAY,
+            // So few are better off together with who comes next.
+            _ => calls < MOST_CALLS && (waiting >= self.askers || passed >= SOON),
+        }
     }
 }
 
@@ -85,9 +98,7 @@ impl Caller {
         let mut calls = FuturesUnordered::new();
         let mut last = Last { at: Instant::now(), askers: 0 };
         loop {
-            while calls.len() < MOST_CALLS
-                && (calls.is_empty() || !last.makes_wait(self.queue.len()))
-            {
+            while last.is_followed(calls.len(), self.queue.len()) {
                 let waiting = self.queue.take();
                 if waiting.is_empty() {
                     break;
@@ -95,14 +106,19 @@ impl Caller {
                 last = Last { at: Instant::now(), askers: waiting.len() };
                 calls.push(self.call(live, waiting));
             }
+            let is_anybody_held = self.queue.len() > 0;
+            let mut long = pin!(sleep_until((last.at + LONG).into()));
             let mut somebody = pin!(self.queue.wake.notified());
             let is_over = poll_fn(|context| {
                 if over.as_mut().poll(context).is_ready() {
                     return Poll::Ready(true);
                 }
                 let mut goes_on = matches!(calls.poll_next_unpin(context), Poll::Ready(Some(())));
-                if calls.len() < MOST_CALLS {
+                if calls.len() < MOST_CALLS || !is_anybody_held {
                     goes_on |= somebody.as_mut().poll(context).is_ready();
+                }
+                if is_anybody_held && calls.len() < MOST_CALLS_TO_FAR_AWAY {
+                    goes_on |= long.as_mut().poll(context).is_ready();
                 }
                 if goes_on { Poll::Ready(false) } else { Poll::Pending }
             });
@@ -226,4 +242,26 @@ fn may_be_of_a_key(error: &RedisError) -> bool {
 
 fn is_apart(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_wait_for_more_but_not_for_long() {
+        let last = Last { at: Instant::now(), askers: 10 };
+        let micros = Duration::from_micros;
+        // Nothing is under way.
+        assert!(last.is_followed_after(micros(0), 0, 1));
+        // So soon, only for as many.
+        assert!(!last.is_followed_after(micros(199), 1, 9));
+        assert!(last.is_followed_after(micros(0), 3, 10));
+        assert!(last.is_followed_after(micros(200), 3, 1));
+        // A server that has not answered so many yet is far away, if it has had time.
+        assert!(!last.is_followed_after(micros(999), 4, 100));
+        assert!(last.is_followed_after(micros(1_000), 4, 1));
+        assert!(last.is_followed_after(micros(1_000), 255, 1));
+        assert!(!last.is_followed_after(micros(1_000), 256, 128));
+    }
 }
