@@ -61,6 +61,7 @@ mod sentinel;
 mod sessions;
 mod several;
 mod shadow;
+mod shared_calls;
 mod spellings;
 mod spoofing;
 mod storm_judge;

@@ -34,6 +34,16 @@ impl Rule {
             _ => self.window,
         }
     }
+
+    /// What is missing of a token bucket at the most, whatever is charged: tokens times the window.
+    pub fn most_missing(self) -> u128 {
+        // Stores count in the smallest units of which whole numbers come back in a microsecond.
+        let (mut common, mut rest) = (self.window, self.limit);
+        while rest > 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        u128::from(Quota::MAX_DEBT) * u128::from(common)
+    }
 }
 
 /// What was taken at some time and has not been given back.
@@ -128,7 +138,8 @@ impl Model {
 
     fn take(&mut self, rule: Rule, now: u64, units: u64, number: u64) {
         let begins = self.used(rule, now) == 0;
-        self.missing = (self.missing(rule, now) + u128::from(units) * u128::from(rule.window), now);
+        let missing = self.missing(rule, now) + u128::from(units) * u128::from(rule.window);
+        self.missing = (missing.min(rule.most_missing()), now);
         if rule.algorithm == Algorithm::SlidingWindow {
             self.taken.retain(|it| it.at + rule.window > now);
         }

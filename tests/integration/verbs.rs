@@ -164,6 +164,29 @@ async fn a_log_takes_ten_thousand_at_once_at_the_most() {
     }
 }
 
+#[tokio::test]
+async fn a_token_bucket_owes_no_more_than_can_be_counted() {
+    let server = RedisServer::start();
+    for guard in [RateGuard::in_memory(), server.guard("debt")] {
+        let (policy, key) = (Policy::new("debt", "1/365d token_bucket").unwrap(), Key::global());
+        let owes = async |tokens: u32| {
+            let charged = guard.request(&policy, &key).cost(tokens).charge().await.unwrap();
+            assert_eq!((charged.is_allowed(), charged.remaining()), (true, 0));
+            charged.reset_after()
+        };
+        // A token is a year. A little of it may have come back.
+        let (year, minute) = (Quota::MAX_WINDOW, Duration::from_secs(60));
+        assert!((140 * year - minute..=140 * year).contains(&owes(140).await));
+        // Of one that comes back in a year, 2^52 units are 142.8, and a microsecond brings one of them.
+        let most = Duration::from_micros(Quota::MAX_DEBT);
+        assert!(most < 143 * year);
+        for tokens in [3, 1_000, u32::MAX] {
+            let owed = owes(tokens).await;
+            assert!((most - minute..=most).contains(&owed), "{owed:?}");
+        }
+    }
+}
+
 /// A store that answers with nothing.
 struct Empty;
 

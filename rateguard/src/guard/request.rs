@@ -162,7 +162,9 @@ impl<'a> Request<'a> {
     }
 
     /// Takes what is asked for whether there is room for it or not, for what has been used already. What is beyond the
-    /// limit counts like the rest, but in a log, where all of it would leave at one moment.
+    /// limit counts like the rest, but in a log, where all of it would leave at one moment. A token bucket owes no more than
+    /// can be counted exactly, [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT), which is never less than its burst; what is
+    /// charged beyond it is not counted.
     ///
     /// More than [`max_cost`](crate::Quota::max_cost) is charged to a log in several steps, each within the deadline.
     ///

@@ -7,6 +7,8 @@ use std::{future::Future, marker::PhantomData};
 #[cfg(feature = "tracing")]
 use tracing::{Instrument, Span};
 
+#[cfg(feature = "metrics")]
+use super::shadow::Side;
 #[cfg(feature = "tracing")]
 use super::spans;
 use super::{RateGuard, Request, Unavailable};
@@ -64,16 +66,16 @@ impl RateGuard {
         }
     }
 
-    /// What is tried has decided.
+    /// What is not enforced has decided.
     pub(super) fn seen_in_shadow(
         &self,
-        is_told: bool,
+        is_check: bool,
         decision: impl FnOnce() -> Option<Decision>,
     ) {
         #[cfg(not(feature = "metrics"))]
-        let _ = (is_told, decision);
+        let _ = (is_check, decision);
         #[cfg(feature = "metrics")]
-        if is_told && let Some(decision) = decision() {
+        if is_check && let Some(decision) = decision() {
             let outcome = if decision.would_deny() { Outcome::Denied } else { Outcome::Allowed };
             let (policy, quota) = (decision.policy_name(), decision.quota());
             self.shared.metrics.decided(policy, Some(quota), outcome, Mode::Shadow);
@@ -94,7 +96,8 @@ impl RateGuard {
         let _ = (policy, is_fixed);
         #[cfg(feature = "metrics")]
         if is_fixed {
-            for quota in policy.quotas().iter() {
+            let sides = [Side::Own, Side::Candidate];
+            for quota in sides.into_iter().flat_map(|side| policy.on_side(side).1.iter()) {
                 self.shared.metrics.known(policy.shared_name(), *quota);
             }
         }

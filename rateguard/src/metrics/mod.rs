@@ -21,7 +21,7 @@
 //! | `policy` | the name of the policy whose quota decided |
 //! | `quota` | that quota, written as in a policy: `5/minute`; `none` if nothing was decided |
 //! | `outcome` | `allowed`; `denied`; `banned`, which is denied for earlier denials; `refused`, which is answered with 503 |
-//! | `mode` | how it was decided: `store`, by the store; `overflow`, by the store in memory, where the key shared its count with others as it is full; `remembered`, by a denial that the guard remembers; `local`, by this process's share; `open` and `closed`, not at all, so that it passed or was refused; `shadow`, by a policy or a candidate that is tried, so that it refused nobody |
+//! | `mode` | how it was decided: `store`, by the store; `overflow`, by the store in memory, where the key shared its count with others as it is full; `remembered`, by a denial that the guard remembers; `local`, by this process's share; `open` and `closed`, not at all, so that it passed or was refused; `shadow`, by a policy or a candidate that is tried, or by the side of a roll-out that is not enforced for the key, so that it refused nobody |
 //! | `error` | the kind of [`StoreError`](crate::StoreError), in small letters |
 //! | `operation` | what the store was asked: `check`, `peek`, `charge`, `refund`, `reset` |
 //! | `store` | `memory`, the guard's store; `local`, what it decides by when the store does not answer |
@@ -33,7 +33,7 @@
 //! # When
 //!
 //! A check is told when it has come to an end; one that is given up is not. What is only looked at, given back or charged
-//! is none. A check of several policies is told once. The handles of the recorder are kept by the guard, so that telling costs
+//! is none. A check of several policies is told once, and what is tried beside them once more. The handles of the recorder are kept by the guard, so that telling costs
 //! some nanoseconds; a recorder that is installed later than the guard was made is found, too, but does not know what was
 //! before.
 

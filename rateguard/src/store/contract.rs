@@ -135,7 +135,8 @@ pub enum Operation {
     /// Says what [`Check`](Self::Check) would, and changes nothing.
     Peek,
     /// Takes every cost, also where there is no room for it: what was used is used. What is taken beyond the capacity
-    /// counts like the rest; a log may leave it out, as all of it would leave at one moment.
+    /// counts like the rest; a log may leave it out, as all of it would leave at one moment. Of a token bucket no more is
+    /// ever missing than [`Quota::MAX_DEBT`], which is all of its burst and more.
     Charge,
     /// Gives back each cost, which is at most what the check of the charge's [`Receipt`] took there. What no longer counts
     /// is not given back, nothing that somebody else took, and nothing twice: of a token bucket, not what would have come

@@ -8,6 +8,7 @@ mod gauges;
 mod names;
 mod redis;
 mod requests;
+mod shadow;
 
 use std::collections::BTreeMap;
 

@@ -25,7 +25,7 @@ pub(super) struct Question {
     pub(super) cost: u32,
     /// The place of the limit in the request.
     pub(super) limit: usize,
-    /// Whether this side is what is tried, and not the one that would be enforced otherwise.
+    /// Whether it is reported: this side is what is tried, and not the one that would be enforced otherwise.
     pub(super) is_told: bool,
 }
 
@@ -73,9 +73,9 @@ impl Question {
             };
             guard.told_in_shadow(&self.policy, outcome);
         }
-        let is_told = self.is_told;
         let answered = Answered { question: self, answer };
-        guard.seen_in_shadow(is_told, || answered.decision().ok());
+        // Either side of a roll-out: the quota says which.
+        guard.seen_in_shadow(operation == Operation::Check, || answered.decision().ok());
         answered
     }
 
