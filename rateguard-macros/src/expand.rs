@@ -6,6 +6,7 @@ use rateguard_grammar::Methods;
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
+    annotated::{annotated, stands_alone},
     args::{Allowance, Args},
     generics,
     handler::{is_inner, is_limit, is_outer},
@@ -29,7 +30,7 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let limits = async |request: &HttpRequest| {
+///     async fn limits(request: &HttpRequest) -> [AskedBy; 1] {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
 ///             if limit.applies_to(request) && !skip(request) {
@@ -38,10 +39,13 @@ use crate::{
 ///                 AskedBy::exempt(limit)
 ///             }
 ///         }]
-///     };
+///     }
 ///     ::rateguard::__private::limited(None, limits, search, request, payload).await
 /// }
 /// ```
+///
+/// The limits are a function of their own so that they can be explained without the handler. Where the user's expressions
+/// may speak of type parameters, which such a function does not know, they are a closure.
 ///
 /// Further limits below this one go into the same list, if they have the same guard: they are one decision.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
@@ -61,8 +65,9 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
     let known = Ident::new("__rateguard_limit", Span::mixed_site());
+    let is_apart = limits.iter().all(|args| stands_alone(args, &function.sig.generics));
     let asked = limits.iter().enumerate().map(|(place, args)| {
-        let limit = limit(args, place + 1);
+        let limit = limit(args, place + 1, is_apart);
         let caller = caller(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
@@ -94,6 +99,22 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         },
     };
 
+    let number = limits.len();
+    let asked = quote!([#(#asked),*]);
+    let (asked_apart, asked) = if is_apart {
+        let asked = quote! {
+            async fn __rateguard_asked(
+                #request: &::rateguard::__private::HttpRequest,
+            ) -> [::rateguard::__private::AskedBy; #number] {
+                #asked
+            }
+        };
+        (asked, quote!(__rateguard_asked))
+    } else {
+        let asked = quote!(async |#request: &::rateguard::__private::HttpRequest| #asked);
+        (TokenStream::new(), asked)
+    };
+
     Ok(quote! {
         #(#outer)*
         #visibility async fn #ident #parameters (
@@ -104,9 +125,11 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         {
             #written
 
+            #asked_apart
+
             ::rateguard::__private::limited(
                 #guard,
-                async |#request: &::rateguard::__private::HttpRequest| [#(#asked),*],
+                #asked,
                 #handler,
                 #request,
                 #payload,
@@ -175,7 +198,7 @@ fn handler(function: &ItemFn) -> TokenStream {
 ///
 /// Items have no hygiene, so those that are written here have names that nobody else gives; and nothing of the user's is
 /// written among them, where it would know neither `Self` nor type parameters.
-fn limit(args: &Args, number: usize) -> TokenStream {
+fn limit(args: &Args, number: usize, is_apart: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
     let asked_policy = asked_policy(args);
@@ -190,8 +213,10 @@ fn limit(args: &Args, number: usize) -> TokenStream {
     let count = variant(args.count);
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let annotated = annotated(args, number, is_apart);
     quote!({
         #asked_policy
+        #annotated
         // Its path is the handler's, which names the limit if nothing else does.
         fn __rateguard_here() {}
         static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
@@ -272,7 +297,8 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     }
 }
 
-fn option(value: Option<TokenStream>) -> TokenStream {
+/// An `Option`, in full.
+pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         None => quote!(::core::option::Option::None),
         Some(value) => quote!(::core::option::Option::Some(#value)),

@@ -13,6 +13,8 @@ mod guard;
 mod http;
 mod jitter;
 mod level;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod policy;
 mod standing;
 pub mod store;
@@ -29,15 +31,17 @@ pub use rateguard_macros::rate_limit;
 
 pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
-pub use client::{ClientAddress, ClientAddressError};
+pub use client::{AddressWalk, ClientAddress, ClientAddressError, Hop, WalkEnd};
 pub use clock::Clock;
 pub use decision::Decision;
 pub use guard::{
-    BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, Unavailable,
+    BanningError, BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation,
+    Unavailable,
 };
 pub use http::{
-    Caller, IntoChoice, NoDecision, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RequestCost,
-    UserId, key,
+    Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory, KnownLimit,
+    LimitKind, NoDecision, Outcome, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RefusedBy,
+    RequestCost, UserId, WhyUnknown, key,
 };
 pub use policy::{Policy, PolicyError};
 pub use standing::Standing;
@@ -67,6 +71,7 @@ pub mod __private {
     pub use crate::{
         guard::AskedPolicy,
         http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
+        http::inventory::Annotated,
     };
 
     /// A quota that the attribute has checked.

@@ -3,6 +3,7 @@
 mod apart;
 mod asking;
 mod at_once;
+mod banning;
 mod breaker;
 mod build_error;
 mod builder;
@@ -13,6 +14,7 @@ mod closing;
 mod escalation;
 mod health;
 mod in_flight;
+mod known;
 mod local;
 mod outage;
 mod policies;
@@ -48,8 +50,8 @@ use self::{
 pub use self::policies::AskedPolicy;
 use self::policies::Policies;
 pub use self::{
-    build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
-    request::Request, reservation::Reservation, unavailable::Unavailable,
+    banning::BanningError, build_error::BuildError, builder::RateGuardBuilder, health::Health,
+    outage::Failures, request::Request, reservation::Reservation, unavailable::Unavailable,
 };
 pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
 use crate::{

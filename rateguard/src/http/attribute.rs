@@ -60,8 +60,8 @@ pub enum Allowance {
 /// The limit of one attribute. It lives as long as the program.
 pub struct Limit {
     policy: Policied,
-    terms: Terms,
-    place: &'static Location<'static>,
+    pub(super) terms: Terms,
+    pub(super) place: &'static Location<'static>,
     has_name: bool,
     /// The guard that knows that this limit uses its name.
     known_to: AtomicUsize,
@@ -116,6 +116,32 @@ impl Limit {
         self.terms.apply_to(request)
     }
 
+    /// The name of its policy.
+    pub(super) fn name(&self) -> &str {
+        match &self.policy {
+            Policied::Fixed(policy) | Policied::PerRequest(policy) => policy.name(),
+            Policied::Named(name) => name,
+        }
+    }
+
+    /// Whether its quotas are chosen for each request.
+    pub(super) fn is_per_request(&self) -> bool {
+        matches!(self.policy, Policied::PerRequest(_))
+    }
+
+    /// Its policy as it is now, if it has one of its own and does not take one of the guard's.
+    pub(super) fn own_policy(&self) -> Option<&Policy> {
+        match &self.policy {
+            Policied::Fixed(policy) | Policied::PerRequest(policy) => Some(policy),
+            Policied::Named(_) => None,
+        }
+    }
+
+    /// Whether a request has met it under this guard, as the last one.
+    pub(super) fn is_known_to(&self, guard: &RateGuard) -> bool {
+        self.known_to.load(Relaxed) == guard.id()
+    }
+
     /// The policy without the quotas that are chosen for each request, if the guard has one, and no other limit on the
     /// guard would mix its counts with those of this one.
     fn policy<'a>(&'a self, guard: &'a RateGuard) -> Result<&'a Policy, Refusal> {
@@ -161,9 +187,11 @@ impl Limit {
 /// What a limit asks of a request.
 pub struct AskedBy {
     limit: &'static Limit,
-    caller: Result<Caller, Error>,
-    plan: Option<Result<Plan, Error>>,
-    cost: u32,
+    /// The limit is for this request.
+    pub(super) applies: bool,
+    pub(super) caller: Result<Caller, Error>,
+    pub(super) plan: Option<Result<Plan, Error>>,
+    pub(super) cost: u32,
     on_denied: Option<OnDenied>,
 }
 
@@ -177,13 +205,13 @@ impl AskedBy {
         cost: u32,
         on_denied: Option<OnDenied>,
     ) -> Self {
-        Self { limit, caller, plan, cost, on_denied }
+        Self { limit, applies: true, caller, plan, cost, on_denied }
     }
 
     /// Nothing.
     #[must_use]
     pub fn exempt(limit: &'static Limit) -> Self {
-        Self::new(limit, Ok(Caller::Exempt), None, 0, None)
+        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
     }
 
     fn asked<'a>(

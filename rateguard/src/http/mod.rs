@@ -5,11 +5,13 @@ pub(crate) mod attribute;
 mod client;
 mod cost;
 mod enforce;
+pub(crate) mod explain;
 mod extract;
 mod failure;
 #[cfg(feature = "macros")]
 mod handler_name;
 mod headers;
+pub(crate) mod inventory;
 mod kept;
 pub mod key;
 mod middleware;
@@ -24,7 +26,11 @@ mod user;
 use std::fmt;
 
 pub use cost::RequestCost;
+pub use explain::{
+    CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,
+};
 pub use extract::NoDecision;
+pub use inventory::{Inventory, KnownLimit, LimitKind};
 pub use key::Caller;
 pub use middleware::RateLimit;
 pub use penalty::Penalty;

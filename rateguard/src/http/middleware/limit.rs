@@ -34,19 +34,22 @@ const UNNAMED: &str = "app";
 pub struct RateLimit {
     pub(super) guard: RateGuard,
     /// At least one.
-    pub(super) limits: Arc<Vec<Limit>>,
-    pub(super) access: Arc<AccessList>,
-    pub(super) counts_preflights: bool,
+    pub(in crate::http) limits: Arc<Vec<Limit>>,
+    pub(in crate::http) access: Arc<AccessList>,
+    pub(in crate::http) counts_preflights: bool,
 }
 
 #[derive(Clone)]
-pub(super) struct Limit {
-    pub(super) policy: Policy,
+pub(in crate::http) struct Limit {
+    pub(in crate::http) policy: Policy,
     /// If its quotas are chosen for each request.
-    pub(super) plan: Option<Chooser<Plan>>,
-    pub(super) by: Chooser<Caller>,
-    pub(super) cost: Arc<dyn RequestCost>,
-    pub(super) terms: Terms,
+    pub(in crate::http) plan: Option<Chooser<Plan>>,
+    pub(in crate::http) by: Chooser<Caller>,
+    /// As the attribute writes it, or `function`.
+    pub(in crate::http) by_text: Arc<str>,
+    pub(in crate::http) cost: Arc<dyn RequestCost>,
+    pub(in crate::http) terms: Terms,
+    pub(in crate::http) place: &'static Location<'static>,
     /// Where it was made, if it has no name.
     pub(super) unnamed_at: Option<&'static Location<'static>>,
 }
@@ -166,15 +169,23 @@ impl RateLimit {
         }
     }
 
+    #[track_caller]
     fn and_limit(
         mut self,
         policy: Policy,
         plan: Option<Chooser<Plan>>,
         unnamed_at: Option<&'static Location<'static>>,
     ) -> Self {
-        let by = key::ip().into_chooser();
-        let limit =
-            Limit { policy, plan, by, cost: Arc::new(1), terms: Terms::default(), unnamed_at };
+        let limit = Limit {
+            policy,
+            plan,
+            by: key::ip().into_chooser(),
+            by_text: "ip".into(),
+            cost: Arc::new(1),
+            terms: Terms::default(),
+            place: Location::caller(),
+            unnamed_at,
+        };
         Arc::make_mut(&mut self.limits).push(limit);
         self
     }

@@ -50,6 +50,7 @@ where
             legal(self.guard.claim(Claim { policy, is_fixed, unnamed_at: *unnamed_at }));
             legal(payable(limit));
         }
+        self.guard.http().middlewares.note(&self.guard, self);
         ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: Rc::new(self.clone()) }))
     }
 }
@@ -128,7 +129,7 @@ async fn admit<'a>(limit: &'a RateLimit, request: &HttpRequest) -> Result<Passed
 }
 
 /// Whether a browser asks what it may ask for (Fetch standard, section 3.2.2): a script can neither see nor prevent it.
-fn is_preflight(request: &HttpRequest) -> bool {
+pub(in crate::http) fn is_preflight(request: &HttpRequest) -> bool {
     let has = |name| request.headers().contains_key(name);
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -1,0 +1,48 @@
+//! The limits of annotated handlers, which the linker collects.
+
+use actix_web::HttpRequest;
+use futures_util::future::LocalBoxFuture;
+
+use crate::{
+    RateGuard,
+    http::attribute::{AskedBy, Limit},
+};
+
+/// One limit of a handler.
+pub struct Annotated {
+    /// The limit.
+    pub limit: fn() -> &'static Limit,
+    /// Its place among those of the handler.
+    pub place: usize,
+    /// The notation of its key, or `function`.
+    pub key: &'static str,
+    /// What a request costs, if it is the same for all.
+    pub cost: Option<u32>,
+    /// Whether a function frees requests of it.
+    pub has_skip: bool,
+    /// It names its guard itself.
+    pub has_own_guard: bool,
+    /// What all limits of the handler ask of a request, if that can be said without the handler.
+    pub asked: Option<Ask>,
+}
+
+type Ask = for<'a> fn(&'a HttpRequest) -> LocalBoxFuture<'a, Vec<AskedBy>>;
+
+inventory::collect!(Annotated);
+
+impl Annotated {
+    /// Those that this guard is for, as far as is known, by file and line.
+    pub(super) fn of(guard: &RateGuard) -> Vec<&'static Self> {
+        let is_its = |annotated: &&Self| match annotated.has_own_guard {
+            true => (annotated.limit)().is_known_to(guard),
+            false => guard.http().is_for_attributes,
+        };
+        let all = inventory::iter::<Self>.into_iter();
+        let mut its: Vec<_> = all.into_iter().filter(is_its).collect();
+        its.sort_by_key(|annotated| {
+            let place = (annotated.limit)().place;
+            (place.file(), place.line(), place.column())
+        });
+        its
+    }
+}
