@@ -20,6 +20,8 @@ pub(crate) mod per_request;
 mod plan;
 mod refusal;
 mod settings;
+#[cfg(feature = "test-util")]
+pub(crate) mod survey;
 mod terms;
 mod user;
 

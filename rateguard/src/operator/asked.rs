@@ -90,6 +90,10 @@ pub(super) async fn read<T: DeserializeOwned>(
     }
     let body = payload.to_bytes_limited(MOST).await.map_err(|_| Problem::too_large(MOST))?;
     let body = body.map_err(|_| Problem::bad("the body did not come whole"))?;
+    // Serde takes a list for an object without names.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::bad("a body here is a JSON object"));
+    }
     serde_json::from_slice(&body).map_err(|error| Problem::bad(error.to_string()))
 }
 

@@ -35,10 +35,12 @@
 mod clock;
 mod conformance;
 mod faulty;
+mod routes;
 
 pub use clock::{ManualClock, TokioClock};
 pub use conformance::{Time, conformance};
 pub use faulty::FaultyStore;
+pub use routes::{RouteReportError, Routes};
 
 use crate::{MemoryStore, RateGuard};
 

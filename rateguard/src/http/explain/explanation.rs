@@ -75,6 +75,9 @@ impl Explanation {
     }
 
     /// After how long it would pass all of them, if waiting is what helps.
+    ///
+    /// A request that is denied may be told to wait for longer, if a limit around the one that denied has let it pass before: that
+    /// one it has taken of, maybe the last.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));

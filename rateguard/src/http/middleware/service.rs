@@ -14,6 +14,8 @@ use actix_web::{
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::limit::{Limit, RateLimit, named_apart, payable};
+#[cfg(feature = "test-util")]
+use crate::http::survey::Survey;
 use crate::{
     guard::Claim,
     http::{
@@ -77,6 +79,14 @@ where
         let service = Rc::clone(&self.service);
         let limit = Rc::clone(&self.limit);
         Box::pin(async move {
+            #[cfg(feature = "test-util")]
+            if let Some(survey) = Survey::of(request.request()) {
+                let is_for = |limit: &Limit| limit.terms.apply_to(request.request());
+                survey.note(limit.limits.iter().any(is_for));
+                if survey.has_met_a_limit() {
+                    return Ok(request.into_response(Survey::answer()).map_into_right_body());
+                }
+            }
             let mut passed = match admit(&limit, request.request()).await {
                 Ok(passed) => passed,
                 Err(refusal) => {
