@@ -1,5 +1,7 @@
 //! What operators write: bodies, and whose key they mean.
 
+use std::net::IpAddr;
+
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -73,6 +75,7 @@ impl Part {
 pub(super) struct Found {
     pub(super) policy: Policy,
     pub(super) key: Key,
+    pub(super) address: Option<IpAddr>,
     /// What the operator said, to be said again.
     pub(super) said: Value,
 }
@@ -137,8 +140,9 @@ impl Somebody {
         let by = by.map_or_else(|| by_of(guard, &name), Ok)?;
         let by_hand = ByHand { by: &by, values: &values, address: address.as_deref() };
         let key = key_by_hand(&by_hand, guard.ipv6_bits()).map_err(Problem::bad)?;
+        let client = address.as_ref().and_then(|address| address.parse().ok());
         let said = json!({ "policy": name, "by": by, "key": values, "address": address });
-        Ok(Found { policy, key, said })
+        Ok(Found { policy, key, address: client, said })
     }
 }
 

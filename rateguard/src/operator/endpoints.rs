@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The endpoints of this guard, to be put into a scope of the application behind its own authentication. See the
-/// [module](self) for what they are. They answer 403 until [`allow_if`](Endpoints::allow_if) says who may use them.
+/// [module](crate::operator) for what they are. They answer 403 until [`allow_if`](Endpoints::allow_if) says who may use them.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
@@ -123,14 +123,14 @@ impl Endpoints {
                 "how much this limit admits is chosen for each request; explain a `request`",
             ));
         }
-        let Found { policy, key, said } = somebody.find(&self.guard)?;
-        let outcome = self.guard.explain(&policy, &key).await;
+        let Found { policy, key, address, said } = somebody.find(&self.guard)?;
+        let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = with(said, json::outcome(&outcome));
         whole([&outcome], body)
     }
 
     async fn reset(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let Found { policy, key, said } =
+        let Found { policy, key, said, .. } =
             read::<Somebody>(request, payload).await?.find(&self.guard)?;
         match self.guard.reset(&policy, &key).await {
             Ok(()) => Ok(said),
@@ -142,7 +142,7 @@ impl Endpoints {
         let asked: Banned = read(request, payload).await?;
         let length = Duration::try_from_secs_f64(asked.for_seconds)
             .map_err(|_| Problem::bad(BanningError::Length.to_string()))?;
-        let Found { policy, key, said } = asked.into_somebody().find(&self.guard)?;
+        let Found { policy, key, said, .. } = asked.into_somebody().find(&self.guard)?;
         match self.guard.ban(&policy, &key, length).await {
             Ok(left) => Ok(with(said, json::ban(left))),
             Err(error) => Err(not_banned(error, said)),
@@ -150,7 +150,7 @@ impl Endpoints {
     }
 
     async fn unban(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let Found { policy, key, said } =
+        let Found { policy, key, said, .. } =
             read::<Somebody>(request, payload).await?.find(&self.guard)?;
         match self.guard.unban(&policy, &key).await {
             Ok(()) => Ok(said),

@@ -34,7 +34,8 @@
 //! What they mean is what the limit reads from requests, as the inventory says: of a limit by `user+ip`, `{"policy": "search",
 //! "key": "42", "address": "192.0.2.7"}`. `by` says it where limits of one name have different keys, or the policy is used without
 //! HTTP: a key as the attribute writes it, `value` (what `Key::from` makes of text, an address or a tuple), `parts`
-//! (`Key::from_parts`), or `no_key` (an address, for requests that had no key).
+//! (`Key::from_parts`), or `no_key` (an address, for requests that had no key). Of the access lists, that of the guard is looked
+//! at; those of middlewares, methods and `skip` need a request.
 //!
 //! `ban` has `for_seconds` besides. `explain` has either that or a `request`:
 //!

@@ -11,7 +11,10 @@ use rateguard::{
 use serde_json::{Value, json};
 
 use super::{endpoints, of_limit, post, told};
-use crate::support::app::from_client;
+use crate::support::{
+    app::from_client,
+    server::{self, Server},
+};
 
 #[get("/op-skips")]
 #[rate_limit(rate = "2/minute", name = "op-skips", methods = "GET", skip = |request: &HttpRequest| request.query_string() == "free")]
@@ -61,6 +64,12 @@ fn by_type<T>(_: &HttpRequest) -> &'static str {
 #[get("/op-part")]
 #[rate_limit(rate = "2/minute", key = "path:id+session:who", name = "op-part")]
 async fn by_parts() -> &'static str {
+    "ok"
+}
+
+#[get("/op-socket")]
+#[rate_limit(rate = "2/hour", name = "op-socket")]
+async fn over_a_socket() -> &'static str {
     "ok"
 }
 
@@ -134,6 +143,17 @@ async fn lists_and_preflights_are_told_as_they_are_enforced() {
     let of_key = async |user| guard.explain(&policy, &key::user().key_of(user).unwrap()).await;
     assert_eq!(of_key("friend").await, Outcome::Exempt(Exemption::KeyAllowed));
     assert_eq!(of_key("foe").await, Outcome::Refused(RefusedBy::KeyDenied));
+
+    let operator = init_service(App::new().service(endpoints(&guard))).await;
+    for (address, outcome, because) in [
+        ("192.0.2.1", "exempt", json!("address_allowed")),
+        ("::ffff:192.0.2.2", "refused", json!("address_denied")),
+        ("192.0.2.3", "decided", Value::Null),
+    ] {
+        let body = json!({"policy": "op-lists", "by": "ip", "address": address});
+        let told = told(&operator, "explain", &body).await;
+        assert_eq!((&told["outcome"], &told["because"]), (&json!(outcome), &because));
+    }
 
     let preflight = TestRequest::with_uri("/")
         .method(actix_web::http::Method::OPTIONS)
@@ -245,4 +265,32 @@ async fn without_names_all_limits_are_explained_whatever_their_functions_do() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     let told = super::parsed(&answer);
     assert_eq!(told["limits"].as_array().unwrap().len(), guard.inventory().limits().len());
+}
+
+#[test]
+fn over_a_socket_it_is_the_client_at_the_other_end() {
+    let guard = RateGuard::in_memory();
+    let server = Server::start(move |config| {
+        config.app_data(guard.clone()).service(over_a_socket).service(endpoints(&guard));
+    });
+    let explain = || {
+        let body = json!({"policy": "op-socket", "address": "127.0.0.1"}).to_string();
+        let answer = server::post(&server.url("/operator/explain"), "application/json", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_str::<Value>(&answer.body).unwrap()
+    };
+    for left in [2, 1] {
+        let told = explain();
+        assert_eq!(
+            (&told["passes"], &told["standings"][0]["remaining"]),
+            (&json!(true), &json!(left))
+        );
+        assert_eq!(server::get(&server.url("/op-socket")).status, 200);
+    }
+    let (told, answer) = (explain(), server::get(&server.url("/op-socket")));
+    assert_eq!((&told["passes"], answer.status), (&json!(false), 429));
+    // Time passes between them.
+    assert!(
+        told["retry_after_seconds"].as_f64().unwrap().ceil() >= answer.number("retry-after") as f64
+    );
 }

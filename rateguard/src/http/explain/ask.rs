@@ -1,5 +1,8 @@
 //! The way of an explanation.
 
+#[cfg(feature = "operator")]
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
 use futures_util::future::join_all;
 
@@ -25,6 +28,9 @@ pub(crate) enum Of {
 impl RateGuard {
     /// What would come of one more request of `key` under `policy`, and why. It takes nothing.
     ///
+    /// Keys on the guard's [list](crate::RateGuardBuilder::access) are told as such. What else exempts requests (methods, `skip`, the
+    /// lists of addresses and those of one middleware) is known of a [request](Self::explain_request) alone.
+    ///
     /// ```
     /// # use rateguard::{Key, Policy, RateGuard};
     /// # futures_util::FutureExt::now_or_never(async {
@@ -44,6 +50,22 @@ impl RateGuard {
             Access::Allowed => Outcome::Exempt(Exemption::KeyAllowed),
             Access::Denied => Outcome::Refused(RefusedBy::KeyDenied),
             Access::Unlisted => self.peeked(policy, key, 1).await,
+        }
+    }
+
+    /// The same of a client at this address, who may be on the guard's list by that.
+    #[cfg(feature = "operator")]
+    pub(crate) async fn explain_client(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        address: Option<IpAddr>,
+    ) -> Outcome {
+        let address = address.map(|address| address.to_canonical());
+        match self.http().access.of_address(address) {
+            Access::Allowed => Outcome::Exempt(Exemption::AddressAllowed),
+            Access::Denied => Outcome::Refused(RefusedBy::AddressDenied),
+            Access::Unlisted => self.explain(policy, key).await,
         }
     }
 
