@@ -59,15 +59,15 @@ pub enum Allowance {
 
 /// The limit of one attribute. It lives as long as the program.
 pub struct Limit {
-    policy: Policied,
+    pub(super) policy: Policied,
     pub(super) terms: Terms,
     pub(super) place: &'static Location<'static>,
     has_name: bool,
     /// The guard that knows that this limit uses its name.
-    known_to: AtomicUsize,
+    pub(super) known_to: AtomicUsize,
 }
 
-enum Policied {
+pub(super) enum Policied {
     Fixed(Policy),
     /// With quotas that stand for those that are chosen.
     PerRequest(Policy),
@@ -114,32 +114,6 @@ impl Limit {
     /// Whether the limit is for this request.
     pub fn applies_to(&self, request: &HttpRequest) -> bool {
         self.terms.apply_to(request)
-    }
-
-    /// The name of its policy.
-    pub(super) fn name(&self) -> &str {
-        match &self.policy {
-            Policied::Fixed(policy) | Policied::PerRequest(policy) => policy.name(),
-            Policied::Named(name) => name,
-        }
-    }
-
-    /// Whether its quotas are chosen for each request.
-    pub(super) fn is_per_request(&self) -> bool {
-        matches!(self.policy, Policied::PerRequest(_))
-    }
-
-    /// Its policy as it is now, if it has one of its own and does not take one of the guard's.
-    pub(super) fn own_policy(&self) -> Option<&Policy> {
-        match &self.policy {
-            Policied::Fixed(policy) | Policied::PerRequest(policy) => Some(policy),
-            Policied::Named(_) => None,
-        }
-    }
-
-    /// Whether a request has met it under this guard, as the last one.
-    pub(super) fn is_known_to(&self, guard: &RateGuard) -> bool {
-        self.known_to.load(Relaxed) == guard.id()
     }
 
     /// The policy without the quotas that are chosen for each request, if the guard has one, and no other limit on the

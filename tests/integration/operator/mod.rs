@@ -4,6 +4,7 @@ mod agreement;
 mod bodies;
 mod consent;
 mod explaining;
+mod hostile;
 mod inventory;
 mod outage;
 mod routes;

@@ -142,6 +142,12 @@ async fn by_the_endpoints_they_hold_on_another_server() {
     let answer = ask(&app, 1, "/op-login").await;
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_500, "{answer:?}");
+    // A longer one makes it longer, and a shorter one changes nothing.
+    for (seconds, left) in [(7_200, 7_200.0), (60, 7_200.0)] {
+        ban["for_seconds"] = seconds.into();
+        let banned = told(&operator, "ban", &ban).await["banned_for_seconds"].as_f64().unwrap();
+        assert!((left - 120.0..=left).contains(&banned), "{banned}");
+    }
     let explained = told(&operator, "explain", &client).await;
     assert_eq!(explained["passes"], false);
     assert!(explained["banned_for_seconds"].as_f64().unwrap() > 3_500.0, "{explained}");

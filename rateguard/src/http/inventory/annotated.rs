@@ -1,11 +1,13 @@
 //! The limits of annotated handlers, which the linker collects.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
 
 use crate::{
-    RateGuard,
-    http::attribute::{AskedBy, Limit},
+    Policy, RateGuard,
+    http::attribute::{AskedBy, Limit, Policied},
 };
 
 /// One limit of a handler.
@@ -44,5 +46,34 @@ impl Annotated {
             (place.file(), place.line(), place.column())
         });
         its
+    }
+}
+
+/// What is known of a limit without a request.
+impl Limit {
+    /// The name of its policy.
+    pub(in crate::http) fn name(&self) -> &str {
+        match &self.policy {
+            Policied::Fixed(policy) | Policied::PerRequest(policy) => policy.name(),
+            Policied::Named(name) => name,
+        }
+    }
+
+    /// Whether its quotas are chosen for each request.
+    pub(in crate::http) fn is_per_request(&self) -> bool {
+        matches!(self.policy, Policied::PerRequest(_))
+    }
+
+    /// Its policy as it is now, if it has one of its own and does not take one of the guard's.
+    pub(in crate::http) fn own_policy(&self) -> Option<&Policy> {
+        match &self.policy {
+            Policied::Fixed(policy) | Policied::PerRequest(policy) => Some(policy),
+            Policied::Named(_) => None,
+        }
+    }
+
+    /// Whether a request has met it under this guard, as the last one.
+    pub(in crate::http) fn is_known_to(&self, guard: &RateGuard) -> bool {
+        self.known_to.load(Relaxed) == guard.id()
     }
 }
