@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Bans `key` under `policy` for so long from now on, rounded up to whole seconds, and says for how long it is banned
-    /// then: for longer, if it was already. It holds on every server, as it is in the store.
+    /// Bans `key` under `policy` for so long from now on, and up to a second more, and says for how long it is banned then. A ban that
+    /// is under way is made longer, never shorter. It holds on every server, as it is in the store.
     ///
     /// The policy has to have a [ban](Policy::ban): under one without, no request looks for any. It is no offence, so the
     /// next ban that requests lead to is as long as it would have been.
