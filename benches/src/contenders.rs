@@ -14,11 +14,12 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Whether it has this word in its name, or counts there: in `memory`, or on `redis`.
+    /// Whether it has this word in its name or in what it is asked, or counts there: in `memory`, or on `redis`. A name and
+    /// what is asked may stand together, with a comma between them.
     #[must_use]
     pub fn is_called(&self, word: &str) -> bool {
         let place = if self.on_redis { "redis" } else { "memory" };
-        self.limiter.contains(word) || place == word
+        place == word || format!("{},{}", self.limiter, self.asked.word()).contains(word)
     }
 }
 
@@ -92,15 +93,31 @@ pub fn all() -> Vec<Contender> {
         ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),
     ];
     let on_redis = redis.map(|of| (true, of));
+    let seen = if cfg!(feature = "seeing") { &SEEN[..] } else { &[] };
     memory
         .map(|of| (false, of))
         .into_iter()
+        .chain(seen.iter().map(|of| (false, *of)))
         .chain(on_redis)
         .flat_map(|(on_redis, (limiter, called, asked))| {
             asked.iter().map(move |asked| Contender { limiter, called, on_redis, asked: *asked })
         })
         .collect()
 }
+
+/// Those of which the checks are seen.
+const SEEN: [(&str, &str, &[Asked]); 2] = [
+    (
+        "rateguard-seen-metrics",
+        "**RateGuard**, memory, Prometheus",
+        &[Asked::OneKey, Asked::Denied],
+    ),
+    (
+        "rateguard-seen-spans",
+        "**RateGuard**, memory, spans dropped",
+        &[Asked::OneKey, Asked::Denied],
+    ),
+];
 
 /// Which are compared with each other: the limiters, and what is asked of both.
 pub const PAIRS: [(&str, &str, Asked); 8] = [

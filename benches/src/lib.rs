@@ -11,6 +11,8 @@ pub mod pinned;
 pub mod plain;
 pub mod plot;
 pub mod redis_process;
+#[cfg(feature = "seeing")]
+pub mod seen;
 pub mod settings;
 pub mod tasks;
 

@@ -29,4 +29,5 @@ pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};
 pub use quotas::Quotas;
 pub use rate::RateError;
+pub use shown::shown;
 pub use window::{WindowError, parse_window};

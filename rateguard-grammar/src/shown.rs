@@ -4,7 +4,8 @@
 const MOST: usize = 60;
 
 /// The beginning of a text, in one line and with nothing invisible in it.
-pub(crate) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     let mut characters = text.chars();
     let mut shown = String::new();
     for character in characters.by_ref().take(MOST) {

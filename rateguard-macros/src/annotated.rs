@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Expr, Generics};
 
-use crate::{args::Args, expand::option, values::Key};
+use crate::{args::Args, limit::option, values::Key};
 
 /// One limit of a handler, for the linker to collect. It is written beside the limit.
 pub(crate) fn annotated(args: &Args, number: usize, is_apart: bool) -> TokenStream {
@@ -22,8 +22,8 @@ pub(crate) fn annotated(args: &Args, number: usize, is_apart: bool) -> TokenStre
     let has_skip = args.skip.is_some();
     let has_own_guard = args.limiter.is_some();
     let asked = option(is_apart.then(|| {
-        quote!(|request| ::std::boxed::Box::pin(async move {
-            ::std::vec::Vec::from(__rateguard_asked(request).await)
+        quote!(|in_force, request| ::std::boxed::Box::pin(async move {
+            ::std::vec::Vec::from(__rateguard_asked(in_force, request).await)
         }))
     }));
     quote! {

@@ -14,6 +14,7 @@ use syn::{
 
 use crate::{
     refuse::refuse,
+    trial::{self, Shadow, Trial, trial},
     values::{self, Cost, Key},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Args {
     pub(crate) methods: Option<Methods>,
     pub(crate) skip: Option<Expr>,
     pub(crate) ban: Option<Ban>,
+    pub(crate) trial: Option<Trial>,
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_denied: Option<Expr>,
@@ -65,6 +67,8 @@ struct Written {
     methods: Option<At<Methods>>,
     skip: Option<At<Expr>>,
     ban: Option<At<Ban>>,
+    shadow: Option<At<Shadow>>,
+    rollout: Option<At<u8>>,
     name: Option<At<LitStr>>,
     on_error: Option<At<OnError>>,
     on_denied: Option<At<Expr>>,
@@ -89,6 +93,8 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
     ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
+    ("shadow", |to, name, input| set_once(&mut to.shadow, name, input, trial::shadow)),
+    ("rollout", |to, name, input| set_once(&mut to.rollout, name, input, trial::rollout)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
@@ -133,11 +139,20 @@ fn legal_names() -> String {
 impl Written {
     fn check(self) -> syn::Result<Args> {
         let allowance = self.allowance()?;
+        let rollout = self.rollout.map(|it| (it.value, it.span));
+        let trial = trial(self.shadow.map(|it| it.value), rollout)?;
+        let own = match &allowance {
+            Allowance::Fixed(quotas) => Some(quotas),
+            Allowance::PerRequest(_) | Allowance::Named(_) => None,
+        };
+        let tried = match &trial {
+            Some(Trial::Candidate(quotas, _)) => Some(quotas),
+            Some(Trial::Whole) | None => None,
+        };
         if let Some(At { value: Cost { number: Some(cost), .. }, span }) = &self.cost
-            && let Allowance::Fixed(quotas) = &allowance
-            && *cost > quotas.max_cost()
+            && let Some(most) = own.into_iter().chain(tried).map(Quotas::max_cost).min()
+            && *cost > most
         {
-            let most = quotas.max_cost();
             return Err(refuse(
                 *span,
                 format!("no more than {most} are admitted at once, so nothing would ever pass"),
@@ -152,6 +167,7 @@ impl Written {
             methods: self.methods.map(|methods| methods.value),
             skip: self.skip.map(|skip| skip.value),
             ban: self.ban.map(|ban| ban.value),
+            trial,
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
             on_denied: self.on_denied.map(|on_denied| on_denied.value),
@@ -171,6 +187,8 @@ impl Written {
         ];
         let of_policy = [
             ("ban", self.ban.as_ref().map(|it| it.span)),
+            ("shadow", self.shadow.as_ref().map(|it| it.span)),
+            ("rollout", self.rollout.as_ref().map(|it| it.span)),
             ("name", self.name.as_ref().map(|it| it.span)),
             ("on_error", self.on_error.as_ref().map(|it| it.span)),
         ];

@@ -2,14 +2,14 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use rateguard_grammar::Methods;
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
-    annotated::{annotated, stands_alone},
+    annotated::stands_alone,
     args::{Allowance, Args},
     generics,
     handler::{is_inner, is_limit, is_outer},
+    limit::{limit, option},
     refuse::refuse,
     values::Key,
 };
@@ -30,10 +30,10 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     async fn limits(request: &HttpRequest) -> [AskedBy; 1] {
+///     async fn limits(in_force: &InForce, request: &HttpRequest) -> [AskedBy; 1] {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
-///             if limit.applies_to(request) && !skip(request) {
+///             if limit.applies_to(in_force, request) && !skip(request) {
 ///                 AskedBy::new(limit, caller, plan, cost, on_denied)
 ///             } else {
 ///                 AskedBy::exempt(limit)
@@ -64,18 +64,30 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     // Not seen from the user's expressions, nor like any name of the user's.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
+    let in_force = Ident::new("__rateguard_in_force", Span::mixed_site());
     let known = Ident::new("__rateguard_limit", Span::mixed_site());
     let is_apart = limits.iter().all(|args| stands_alone(args, &function.sig.generics));
     let asked = limits.iter().enumerate().map(|(place, args)| {
         let limit = limit(args, place + 1, is_apart);
-        let caller = caller(&args.key, &request);
+        let mut caller = caller(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
                 ::rateguard::__private::plan(#request, #plan).await
             }),
             Allowance::Fixed(_) | Allowance::Named(_) => None,
         });
-        let cost = cost(args.cost.as_ref(), &request);
+        let mut cost = cost(args.cost.as_ref(), &request);
+        if matches!(args.allowance, Allowance::Named(_)) {
+            // What the policy says of them goes before.
+            caller = quote!(match #known.caller(#in_force, #request) {
+                ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
+                ::core::option::Option::None => #caller,
+            });
+            cost = quote!(match #known.cost(#in_force) {
+                ::core::option::Option::Some(cost) => cost,
+                ::core::option::Option::None => #cost,
+            });
+        }
         let skips = args.skip.as_ref().map(
             |skip| quote_spanned!(skip.span()=> && !::rateguard::__private::skips(#request, #skip)),
         );
@@ -84,7 +96,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         }));
         quote!({
             let #known = #limit;
-            if #known.applies_to(#request) #skips {
+            if #known.applies_to(#in_force, #request) #skips {
                 ::rateguard::__private::AskedBy::new(#known, #caller, #plan, #cost, #on_denied)
             } else {
                 ::rateguard::__private::AskedBy::exempt(#known)
@@ -104,6 +116,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let (asked_apart, asked) = if is_apart {
         let asked = quote! {
             async fn __rateguard_asked(
+                #in_force: &::rateguard::__private::InForce,
                 #request: &::rateguard::__private::HttpRequest,
             ) -> [::rateguard::__private::AskedBy; #number] {
                 #asked
@@ -111,7 +124,12 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         };
         (asked, quote!(__rateguard_asked))
     } else {
-        let asked = quote!(async |#request: &::rateguard::__private::HttpRequest| #asked);
+        let asked = quote! {
+            async |
+                #in_force: &::rateguard::__private::InForce,
+                #request: &::rateguard::__private::HttpRequest,
+            | #asked
+        };
         (TokenStream::new(), asked)
     };
 
@@ -194,93 +212,6 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
-///
-/// Items have no hygiene, so those that are written here have names that nobody else gives; and nothing of the user's is
-/// written among them, where it would know neither `Self` nor type parameters.
-fn limit(args: &Args, number: usize, is_apart: bool) -> TokenStream {
-    let name = option(args.name.as_ref().map(|name| quote!(#name)));
-    let allowance = allowance(args);
-    let asked_policy = asked_policy(args);
-    let ban = option(args.ban.map(|ban| {
-        let ban = ban.to_string();
-        quote!(::rateguard::__private::ban(#ban))
-    }));
-    let on_error = option(args.on_error.map(|on_error| {
-        let on_error = variant(on_error);
-        quote!(::rateguard::OnError::#on_error)
-    }));
-    let count = variant(args.count);
-    let missing = variant(args.missing);
-    let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
-    let annotated = annotated(args, number, is_apart);
-    quote!({
-        #asked_policy
-        #annotated
-        // Its path is the handler's, which names the limit if nothing else does.
-        fn __rateguard_here() {}
-        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
-            ::std::sync::LazyLock::new(|| {
-                let __rateguard_settings = ::rateguard::__private::Settings {
-                    name: #name,
-                    number: #number,
-                    allowance: #allowance,
-                    ban: #ban,
-                    on_error: #on_error,
-                    count: ::rateguard::Count::#count,
-                    missing: ::rateguard::MissingKey::#missing,
-                    methods: &[#(#methods),*],
-                };
-                ::rateguard::__private::Limit::new(__rateguard_settings, __rateguard_here)
-            });
-        &*__RATEGUARD_LIMIT
-    })
-}
-
-/// How much the limit admits.
-fn allowance(args: &Args) -> TokenStream {
-    let quotas = match &args.allowance {
-        Allowance::Fixed(quotas) => quotas,
-        Allowance::PerRequest(_) => return quote!(::rateguard::__private::Allowance::PerRequest),
-        Allowance::Named(name) => return quote!(::rateguard::__private::Allowance::Named(#name)),
-    };
-    let quotas = quotas.iter().map(|quota| {
-        let limit = quota.limit();
-        // A year has fewer than 2^45 microseconds.
-        let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
-        // The enums derive `Debug`, which writes a variant as it is written here.
-        let algorithm = variant(quota.algorithm());
-        let capacity = quota.capacity();
-        quote!(::rateguard::__private::quota(
-            #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
-        ))
-    });
-    quote!(::rateguard::__private::Allowance::Fixed({
-        const __RATEGUARD_QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
-        ::rateguard::__private::quotas(__RATEGUARD_QUOTAS)
-    }))
-}
-
-/// Tells the guard of the application, before it starts, which policy it has to have.
-fn asked_policy(args: &Args) -> TokenStream {
-    match (&args.allowance, &args.limiter) {
-        (Allowance::Named(name), None) => quote! {
-            ::rateguard::__private::inventory::submit! {
-                ::rateguard::__private::AskedPolicy {
-                    name: #name,
-                    place: ::core::concat!(::core::file!(), ":", ::core::line!()),
-                }
-            }
-        },
-        _ => TokenStream::new(),
-    }
-}
-
-fn variant(value: impl std::fmt::Debug) -> TokenStream {
-    // What `Debug` writes of a variant without fields, or with a number in it, is Rust.
-    format!("{value:?}").parse().unwrap_or_default()
-}
-
 /// What a request costs.
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
@@ -294,14 +225,6 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
         Some(cost) => quote_spanned! {cost.span()=>
             ::rateguard::__private::cost(#cost, #request)
         },
-    }
-}
-
-/// An `Option`, in full.
-pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        None => quote!(::core::option::Option::None),
-        Some(value) => quote!(::core::option::Option::Some(#value)),
     }
 }
 

@@ -5,7 +5,9 @@ mod args;
 mod expand;
 mod generics;
 mod handler;
+mod limit;
 mod refuse;
+mod trial;
 mod values;
 
 use proc_macro::TokenStream;
@@ -30,8 +32,9 @@ use proc_macro::TokenStream;
 ///
 /// - `quota = plan_of`: a function's path, or a closure over `&HttpRequest`, that chooses it for each request. It returns
 ///   a `Quota`, `Quotas`, a `Plan`, or an `Option` (`None` is unlimited) or `Result` of one of them, and may be async.
-/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, with its name, quotas, ban and
-///   `on_error`. A name that it does not have is an error of `build`.
+/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, or that its file has, with its
+///   name, quotas, ban and `on_error`. What a file says of the key, `cost`, `count`, `methods` and `missing` goes before what
+///   is said here. A name that the guard does not have is an error of `build`.
 ///
 /// How it is counted (default `"sliding_window"`):
 ///
@@ -78,6 +81,10 @@ use proc_macro::TokenStream;
 ///   and the function. Limits of one name and one guard share their counts and have to have the same quota.
 /// - `on_error = "open" | "closed" | "local"`: what happens when the store does not answer: let pass, answer 503, or decide
 ///   in this process's memory. By default what the guard says.
+/// - `shadow = true`: the limit decides and counts, and refuses nobody. `shadow = "3/minute"`: this rate is tried beside the
+///   enforced one, in buckets of its own; `RateGuard::shadow_report` says what it would have denied.
+/// - `rollout = 10`: the rate that is tried is enforced for so many percent of the keys, from 0 (default) to 100, the same
+///   keys on every server.
 /// - `on_denied = my_answer`: a function's path, or a closure over `&HttpRequest` and `&Decision`, that answers denied
 ///   requests with an `HttpResponse`. The numbers are written over it.
 /// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::{Policy, Quota, standing::Standing};
+#[cfg(feature = "metrics")]
+use crate::policy::PolicyName;
+use crate::{Policy, Quota, mode::Mode, standing::Standing};
 
 /// Whether a request is admitted, and the numbers that explain it.
 ///
@@ -21,7 +23,9 @@ pub struct Decision {
     tightest: u32,
     /// How long it takes until the ban is over, if the caller is banned.
     banned_for: Option<Duration>,
-    is_local: bool,
+    mode: Mode,
+    /// It is of policies in shadow alone, and whether one of them has denied.
+    shadow: Option<bool>,
 }
 
 impl Decision {
@@ -31,13 +35,13 @@ impl Decision {
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
         let tightest = tightest as u32;
-        Self { allowed, standings, tightest, banned_for: None, is_local: false }
+        Self { allowed, standings, tightest, banned_for: None, mode: Mode::Store, shadow: None }
     }
 
     /// A decision over this one.
     pub(crate) fn of_one(allowed: bool, standing: Standing) -> Self {
         let standings = SmallVec::from_buf([standing]);
-        Self { allowed, standings, tightest: 0, banned_for: None, is_local: false }
+        Self { allowed, standings, tightest: 0, banned_for: None, mode: Mode::Store, shadow: None }
     }
 
     /// Whether the request is admitted.
@@ -56,13 +60,37 @@ impl Decision {
     /// ([`OnError::Local`](crate::OnError::Local)).
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.is_local
+        self.mode == Mode::Local
+    }
+
+    /// Whether it would be a denial if its policy were not in [shadow](crate::Policy::shadow). It
+    /// [is allowed](Self::is_allowed) nevertheless, and its numbers are those of the denial.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        self.shadow == Some(true)
+    }
+
+    /// The same of policies in shadow: an admission, that says whether it would be one.
+    pub(crate) fn in_shadow(mut self) -> Self {
+        self.shadow = Some(!self.allowed);
+        self.allowed = true;
+        self
     }
 
     /// The same, decided in memory.
-    pub(crate) fn locally(mut self) -> Self {
-        self.is_local = true;
-        self
+    pub(crate) fn locally(self) -> Self {
+        self.by(Mode::Local)
+    }
+
+    /// The same, decided in this way.
+    pub(crate) fn by(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// How it was decided.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// How long the caller is banned yet, if it is: then it is denied whatever the quotas say. A ban may begin with the
@@ -137,6 +165,12 @@ impl Decision {
         names
     }
 
+    /// The name of the policy whose quota is the tightest.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn policy_name(&self) -> &PolicyName {
+        self.tightest().name()
+    }
+
     /// The place of the tightest quota among the standings.
     pub(crate) fn tightest_place(&self) -> usize {
         self.tightest as usize
@@ -156,6 +190,7 @@ impl Decision {
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
         let allowed = self.allowed && other.allowed;
+        let mode = if other.is_local() { Mode::Local } else { self.mode };
         let (of_self, of_other) = (self.tightest, self.standings.len() as u32 + other.tightest);
         self.standings.extend(other.standings);
         let both = Self::new(allowed, self.standings);
@@ -165,7 +200,9 @@ impl Decision {
             _ => of_other,
         };
         let banned_for = self.banned_for.max(other.banned_for);
-        Self { tightest, banned_for, is_local: self.is_local || other.is_local, ..both }
+        // What is enforced goes before.
+        let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
+        Self { tightest, banned_for, mode, shadow, ..both }
     }
 
     /// The same numbers, with a ban under this policy.

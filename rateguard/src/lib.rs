@@ -8,11 +8,16 @@ mod algorithm;
 mod bucket;
 mod client;
 mod clock;
+#[cfg(feature = "config")]
+mod config;
 mod decision;
 mod guard;
 mod http;
 mod jitter;
 mod level;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod mode;
 #[cfg(feature = "operator")]
 pub mod operator;
 mod policy;
@@ -20,6 +25,8 @@ mod standing;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod words;
 
 pub use rateguard_grammar::{
     Algorithm, Ban, BanError, Count, CountError, MissingKey, NameError, OnError, Quota, QuotaError,
@@ -33,10 +40,12 @@ pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
 pub use client::{AddressWalk, ClientAddress, ClientAddressError, Hop, WalkEnd};
 pub use clock::Clock;
+#[cfg(feature = "config")]
+pub use config::{Mistake, PoliciesFileError, PoliciesFileStatus, Reloaded};
 pub use decision::Decision;
 pub use guard::{
     BanningError, BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation,
-    Unavailable,
+    ShadowCounts, Unavailable,
 };
 pub use http::{
     Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory, KnownLimit,
@@ -69,7 +78,7 @@ pub mod __private {
         key::ReadyMade,
     };
     pub use crate::{
-        guard::AskedPolicy,
+        guard::{AskedPolicy, InForce, Tried},
         http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
         http::inventory::Annotated,
     };

@@ -4,7 +4,10 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use rateguard_grammar::{NameError, check_name};
 
-use crate::{Ban, BanError, OnError, Quota, Quotas, RateError, guard::Escalation};
+use crate::{
+    Ban, BanError, OnError, Quota, Quotas, RateError,
+    guard::{Escalation, Trial},
+};
 
 /// Named quotas: what a [`RateGuard`](crate::RateGuard) checks a key against. All of them have to have room.
 ///
@@ -22,6 +25,8 @@ pub struct Policy {
     quotas: Arc<Quotas>,
     on_error: Option<OnError>,
     escalation: Option<Arc<Escalation>>,
+    /// What of it refuses nobody.
+    trial: Option<Arc<Trial>>,
 }
 
 /// Stands for the quotas of a policy whose quotas are chosen for each request.
@@ -39,6 +44,9 @@ struct Name {
     text: Box<str>,
     /// Where the part begins that clients are told: a path in the program is nobody else's business.
     public_from: usize,
+    /// Of the text, so that what is told of the policy is found with few looks.
+    #[cfg(feature = "metrics")]
+    hash: u64,
 }
 
 impl PolicyName {
@@ -47,7 +55,23 @@ impl PolicyName {
     }
 
     fn public_from(name: &str, public_from: usize) -> Self {
-        Self(Arc::new(Name { text: name.into(), public_from }))
+        Self(Arc::new(Name {
+            text: name.into(),
+            public_from,
+            #[cfg(feature = "metrics")]
+            hash: crate::metrics::hash(name),
+        }))
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.hash
+    }
+
+    /// Whether both have this text: most often they are one.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -81,17 +105,23 @@ impl Policy {
     pub(crate) fn named(mut self, name: &str) -> Result<Self, PolicyError> {
         check_name(name).map_err(PolicyError::Name)?;
         self.name = PolicyName::of(name);
-        let ban = self.own_ban();
-        Ok(self.escalating(ban))
+        let (ban, trial) = (self.own_ban(), self.trial_named(name));
+        Ok(self.escalating(ban).with_trial(trial))
     }
 
     fn checked(name: PolicyName, quotas: Quotas) -> Self {
-        Self { name, quotas: Arc::new(quotas), on_error: None, escalation: None }
+        Self { name, quotas: Arc::new(quotas), on_error: None, escalation: None, trial: None }
     }
 
     /// The same policy with another ban, or none.
     pub(crate) fn escalating(mut self, ban: Option<Ban>) -> Self {
         self.escalation = ban.map(|ban| Arc::new(Escalation::new(ban, self.name())));
+        self
+    }
+
+    /// The same policy, of which this is tried.
+    pub(crate) fn with_trial(mut self, trial: Option<Trial>) -> Self {
+        self.trial = trial.map(Arc::new);
         self
     }
 
@@ -145,6 +175,10 @@ impl Policy {
         self.escalation().map(Escalation::ban)
     }
 
+    pub(crate) fn trial(&self) -> Option<&Trial> {
+        self.trial.as_deref()
+    }
+
     pub(crate) fn own_on_error(&self) -> Option<OnError> {
         self.on_error
     }
@@ -160,6 +194,11 @@ pub enum PolicyError {
     Quota(RateError),
     /// The ban is not legal.
     Ban(BanError),
+    /// A policy in [shadow](Policy::shadow) was given a [candidate](Policy::candidate): nothing of it is enforced beside which
+    /// it could be tried.
+    Shadow,
+    /// A [roll-out](Policy::rollout) is above 100 percent, or there is no candidate.
+    Rollout,
 }
 
 impl fmt::Display for PolicyError {
@@ -168,6 +207,12 @@ impl fmt::Display for PolicyError {
             Self::Name(error) => error.fmt(f),
             Self::Quota(error) => error.fmt(f),
             Self::Ban(error) => error.fmt(f),
+            Self::Shadow => f.write_str(
+                "a policy that is in shadow itself has no candidate; leave `shadow` or the candidate out",
+            ),
+            Self::Rollout => f.write_str(
+                "a roll-out is a whole number of percent from 0 to 100, of a policy with a candidate",
+            ),
         }
     }
 }

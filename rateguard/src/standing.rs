@@ -33,6 +33,11 @@ impl Standing {
         }
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn name(&self) -> &PolicyName {
+        &self.policy
+    }
+
     /// The name of the policy.
     #[must_use]
     pub fn policy(&self) -> &str {

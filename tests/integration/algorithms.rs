@@ -5,11 +5,12 @@ use std::time::Duration;
 use actix_web::{App, get, test::init_service, web};
 use futures_util::FutureExt;
 use rateguard::{
-    Algorithm, Key, Policy, Quota, RateGuard, RateLimit, rate_limit,
+    Algorithm, Key, Policy, Quota, RateGuard, RateLimit, RedisLog, rate_limit,
     test_util::{self, ManualClock},
 };
 
 use crate::support::{
+    PATIENCE,
     app::{get, statuses},
     redis_server::RedisServer,
 };
@@ -106,6 +107,34 @@ async fn a_changed_quota_applies_at_once_and_is_no_refill() {
             // A higher limit has room for the difference.
             assert!(ask("4/hour").await.is_allowed(), "{name}");
             assert!(!ask("4/hour").await.is_allowed(), "{name}");
+        }
+    }
+}
+
+/// What is beyond a lower limit counts on, however it is counted, and is not free when the limit is what it was.
+#[tokio::test]
+async fn a_lower_limit_with_another_algorithm_is_no_refill() {
+    let server = RedisServer::start();
+    let sets = RateGuard::redis(server.url()).prefix("sets").redis_log(RedisLog::SortedSet);
+    let sets = sets.deadline(PATIENCE).build().unwrap();
+    let (in_memory, clock) = test_util::guard();
+    clock.set(Duration::from_micros(1_800_000_000_000_000));
+    for guard in [&in_memory, &server.guard("lowered"), &sets] {
+        for ((_, one), (_, other)) in
+            Algorithm::NAMES.iter().flat_map(|it| Algorithm::NAMES.map(|other| (it, other)))
+        {
+            let key = Key::from_parts([*one, other]);
+            let ask = async |limit: u32, algorithm: &str| {
+                let policy = Policy::new("p", format!("{limit}/365d {algorithm}")).unwrap();
+                let decision = guard.check(&policy, &key).await.unwrap();
+                (decision.is_allowed(), decision.remaining())
+            };
+            for left in (0..40).rev() {
+                assert_eq!(ask(40, one).await, (true, left), "{one}");
+            }
+            assert_eq!(ask(3, other).await, (false, 0), "{one} to {other}");
+            assert_eq!(ask(40, one).await, (false, 0), "{one} to {other} and back");
+            assert_eq!(ask(42, other).await, (true, 1), "{one} to {other}");
         }
     }
 }

@@ -9,6 +9,7 @@ use rateguard::{
 };
 
 use crate::{
+    changes,
     support::{
         lua::{SOURCE, Script, with},
         redis_server::RedisServer,
@@ -36,6 +37,12 @@ fn found_with(logs: Logs, what: &str, by: &str) {
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("it is Lua");
     assert!(difference(&source, logs).is_some(), "nobody notices it");
+}
+
+/// That changes of algorithm and limit find it.
+#[track_caller]
+fn found_by_changes(what: &str, by: &str) {
+    assert!(changes::difference(&with(SOURCE, what, by)).is_some(), "nobody notices it");
 }
 
 /// That the lifetimes of keys are wrong with this mistake.
@@ -155,9 +162,13 @@ mistakes! {
     a_reset_that_forgets_nothing:
         found_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     a_cost_that_is_ignored:
-        found_by_traces("steps.add(bucket, admitted * cost)", "steps.add(bucket, 1)");
+        found_by_traces("local units = admitted * cost", "local units = 1");
     a_change_of_algorithm_that_is_a_refill:
         found_by_lifetimes("          steps.save(bucket)\n        end", "        end");
+    a_change_to_a_log_with_a_lower_limit_that_is_a_refill:
+        found_by_changes("min(used, max(quota.capacity, MAX_LOG_COST))", "min(used, quota.capacity)");
+    a_change_to_a_counter_with_a_lower_limit_that_is_a_refill:
+        found_by_changes("MAX_LOG_COST)) or used)", "MAX_LOG_COST)) or min(used, quota.capacity))");
     an_expiry_that_is_lost:
         found_by_lifetimes("call('PEXPIRE', key,", "local _ = (");
     an_expiry_that_is_too_short:

@@ -36,7 +36,7 @@ async fn looked_up(request: &HttpRequest) -> Result<Plan, Error> {
 fn as_quota(request: &HttpRequest) -> Option<Quota> {
     match plan_of(request) {
         Plan::Limited(quotas) => Some(quotas.as_slice()[0]),
-        Plan::Unlimited => None,
+        Plan::Unlimited | Plan::Named(_) => None,
     }
 }
 
@@ -194,7 +194,7 @@ async fn limits_that_take_one_policy_share_its_counts() {
 fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_guard_is_built() {
     let other = Policy::new("searhc", "3/minute").unwrap();
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
-    assert!(error.contains("plans.rs:"), "{error}");
+    assert!(error.contains("the attribute at tests/integration/"), "{error}");
     assert!(error.contains("names the policy `search`, and there are only `searhc`"), "{error}");
     // A guard without policies may be for something else, and another says that it is.
     assert!(RateGuard::builder().build().is_ok());

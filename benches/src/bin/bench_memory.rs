@@ -2,10 +2,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{hint::black_box, num::NonZeroU32, time::Duration};
 
 use futures_util::FutureExt;
-use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use governor::{
+    DefaultKeyedRateLimiter, RateLimiter, clock::MonotonicClock,
+    middleware::StateInformationMiddleware,
+};
 use rateguard::{Algorithm, Key, Policy, RateGuard};
 use rateguard_benches::{
     Outcome, cpu,
@@ -47,8 +50,9 @@ impl Asked {
 
 type Subject = (&'static str, fn(Asked) -> Outcome<Limiter>);
 
-const SUBJECTS: [Subject; 6] = [
+const SUBJECTS: [Subject; 7] = [
     ("governor 0.10, `u64` keys", governor),
+    ("the same by the system's clock, with what remains", governor_alike),
     ("RateGuard's store, `token_bucket`", |asked| asked.load().store(Algorithm::TokenBucket)),
     ("RateGuard's store, the log", |asked| asked.load().store(Algorithm::SlidingWindow)),
     ("`guard.check`, `token_bucket`", |asked| guard(asked, Algorithm::TokenBucket)),
@@ -86,13 +90,27 @@ fn print(title: &str, rounds: &[Figures]) {
 }
 
 fn governor(asked: Asked) -> Outcome<Limiter> {
+    let limiter: DefaultKeyedRateLimiter<u64> = RateLimiter::keyed(governor_quota(asked)?);
+    Ok(Box::new(move |key| limiter.check_key(&u64::from(key)).is_ok()))
+}
+
+/// With the clock that we have, which cannot go wrong by the processor's, and an answer that says how much is left.
+fn governor_alike(asked: Asked) -> Outcome<Limiter> {
+    let quota = governor_quota(asked)?;
+    let limiter = RateLimiter::dashmap_with_clock(quota, MonotonicClock)
+        .with_middleware::<StateInformationMiddleware>();
+    Ok(Box::new(move |key| {
+        let state = limiter.check_key(&u64::from(key));
+        state.is_ok_and(|state| black_box(state.remaining_burst_capacity()) < u32::MAX)
+    }))
+}
+
+fn governor_quota(asked: Asked) -> Outcome<governor::Quota> {
     let (limit, window) = asked.load().limit;
     // Its clock may jump by milliseconds from one core of a virtual machine to another, and it would deny.
     let burst = if asked == Asked::Hot { u32::MAX } else { limit };
     let quota = governor::Quota::with_period(window / limit).ok_or("no period")?;
-    let quota = quota.allow_burst(NonZeroU32::new(burst).ok_or("no limit")?);
-    let limiter: DefaultKeyedRateLimiter<u64> = RateLimiter::keyed(quota);
-    Ok(Box::new(move |key| limiter.check_key(&u64::from(key)).is_ok()))
+    Ok(quota.allow_burst(NonZeroU32::new(burst).ok_or("no limit")?))
 }
 
 fn guard_and_policy(asked: Asked, algorithm: Algorithm) -> Outcome<(RateGuard, Policy)> {

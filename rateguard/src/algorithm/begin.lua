@@ -6,6 +6,7 @@
 -- KEYS     what is counted: the keys of the first set, of the second, and so on; none is there twice
 -- ARGV[1]  the process that asks
 -- ARGV[2]  the number of the first who asks: each of a process has another
+-- ARGV[3]  how the reply is told: `bytes`, eight of which are a number, or `numbers`
 -- and for each group of sets that are asked for alike
 --   the operation: check, peek, charge, refund or reset
 --   microseconds since 1970, after which nobody waits for the answers any more; 0 if that is not known
@@ -18,10 +19,9 @@
 --     of a token bucket, the units of a token
 --     of a token bucket, the units that come back in a microsecond
 --     cost: how many units are asked for or, of a refund, given back; below 0, so many have to have room, and none is taken
---   for each set
---     how many ask for this, of whom as many are admitted as there is room for; above 1 only for a check of one key, of which
---     they take units
---     of a refund, for each key: `process-number` of who took them, and when
+--   how many ask for each set, with a comma after each number, or nothing if it is one for all. As many are admitted as there
+--     is room for; above 1 only for a check of one key, of which they take units
+--   of a refund, for each key of each set: `process-number` of who took them, and when
 --
 -- Reply    { now, and for each set:
 --            how many are admitted, and for each key:

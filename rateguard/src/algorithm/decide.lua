@@ -37,7 +37,10 @@ local function load(bucket, steps)
   end
   bucket.is_other = true
   steps.empty(bucket)
-  steps.add(bucket, min(other_steps.used(other), bucket.quota.capacity))
+  -- Also what is beyond the capacity, or it would be free when the limit is raised again. A log has an entry for each, so
+  -- there is an end to that.
+  local quota, used = bucket.quota, other_steps.used(other)
+  steps.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used)
   return true
 end
 
@@ -70,7 +73,9 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
     if operation == 'check' or operation == 'charge' then
       local adds = admitted > 0 and cost > 0 and not quota.is_gate
       if adds then
-        steps.add(bucket, admitted * cost)
+        -- Beyond the capacity it makes no difference to a log: all of them leave at the same moment.
+        local units = admitted * cost
+        steps.add(bucket, quota.is_log and min(units, quota.capacity) or units)
       end
       if bucket.is_other then
         -- Also on a denial, or its wait would begin anew with each.
@@ -145,13 +150,28 @@ local function read_quota(after)
     units = tonumber(ARGV[after + 4]),
     refill = tonumber(ARGV[after + 5]),
     cost = cost,
+    is_log = is_log,
     is_gate = is_gate,
     -- At any time.
     is_too_much = cost > capacity or is_log and cost > MAX_LOG_COST,
   }
 end
 
-local number, keys_after, after = tonumber(ARGV[2]), 0, 2
+-- The reply, as it is to be told.
+local function told()
+  if ARGV[3] == 'numbers' then
+    return reply
+  end
+  local parts = {}
+  -- Lua can't pass many more at once.
+  for first = 1, replied, 1000 do
+    local last = min(first + 999, replied)
+    parts[#parts + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
+  end
+  return table.concat(parts)
+end
+
+local number, keys_after, after = tonumber(ARGV[2]), 0, 3
 while after < #ARGV do
   local operation, latest = ARGV[after + 1], tonumber(ARGV[after + 2])
   local keys, sets = tonumber(ARGV[after + 3]), tonumber(ARGV[after + 4])
@@ -163,24 +183,26 @@ while after < #ARGV do
   end
   -- Whoever asked has given up, and what nobody waits for is not to be counted.
   local is_late = latest > 0 and now > latest
+  local next_asking = string.gmatch(ARGV[after + 1], '%d+')
+  after = after + 1
   for _ = 1, sets do
-    local asking = tonumber(ARGV[after + 1])
+    local asking = tonumber(next_asking() or 1)
     if is_late then
       reply[replied + 1] = -1
       replied = replied + 1
     elseif keys_after == 0 then
-      local failure = decide(operation, quotas, keys_after, number, asking, after + 1)
+      local failure = decide(operation, quotas, keys_after, number, asking, after)
       if failure then
         return failure
       end
     else
-      local is_done, failure = pcall(decide, operation, quotas, keys_after, number, asking, after + 1)
+      local is_done, failure = pcall(decide, operation, quotas, keys_after, number, asking, after)
       if not is_done or failure then
-        return reply
+        return told()
       end
     end
     number, keys_after = number + asking, keys_after + keys
-    after = after + 1 + (operation == 'refund' and 2 * keys or 0)
+    after = after + (operation == 'refund' and 2 * keys or 0)
   end
 end
-return reply
+return told()

@@ -12,8 +12,8 @@ function algorithms.sliding_window()
   local sliding_window = {}
 
   local FORMAT, ENTRY = '>I7I4I2', 13
-  -- So many entries are read at once.
-  local FEW = 32
+  -- So many entries are read at once, from that place on. A server takes text sooner than it writes a number.
+  local FEW, FEW_FROM = 32, '-416'
   -- A log of so many is written as a whole: what is appended to has room for as much again.
   local SMALL = 128
 
@@ -41,9 +41,16 @@ function algorithms.sliding_window()
   end
 
   -- Writes the log anew. Its expiry comes with it, as the last that is done to the key.
-  local function write(bucket, log, lasts)
-    call('SET', bucket.key, log, 'PX', lifetime(lasts))
+  local function write(bucket, log, millis)
+    call('SET', bucket.key, log, 'PX', millis)
     expiries[bucket.key] = nil
+  end
+
+  -- For how many milliseconds a log is to be kept to which something was added now.
+  local function kept_for(quota)
+    local millis = quota.kept_for or whole(lifetime(lasting(quota.window)))
+    quota.kept_for = millis
+    return millis
   end
 
   -- When the n-th unit from the end came, not counting those that were added.
@@ -92,7 +99,7 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.load(bucket)
-    local tail = try('GETRANGE', bucket.key, -ENTRY * FEW, -1)
+    local tail = try('GETRANGE', bucket.key, FEW_FROM, '-1')
     if tail == '' then
       return true
     end
@@ -142,10 +149,8 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.add(bucket, units)
-    -- Beyond the capacity it makes no difference: all of them leave at the same moment.
-    local added = min(units, bucket.quota.capacity)
-    bucket.live = bucket.live + added
-    bucket.added = bucket.added + added
+    bucket.live = bucket.live + units
+    bucket.added = bucket.added + units
   end
 
   function sliding_window.save(bucket)
@@ -162,12 +167,12 @@ function algorithms.sliding_window()
       if stored > FEW then
         kept = entries(bucket, stored, 1)
       end
-      write(bucket, kept .. new, lasting(window))
+      write(bucket, kept .. new, kept_for(bucket.quota))
       return
     end
     local length = call('APPEND', key, new)
     if length > ENTRY * (live + live / 8 + FEW) then
-      write(bucket, entries(bucket, live, 1), lasting(window))
+      write(bucket, entries(bucket, live, 1), kept_for(bucket.quota))
     elseif class ~= bucket.class or span(now, class) ~= span(bucket.newest, class) then
       expire_after(key, lasting(window))
     end
@@ -200,7 +205,7 @@ function algorithms.sliding_window()
     log = later > 0 and log .. entries(bucket, later, 1) or log
     local newest = entry_at(FORMAT, log, #log - ENTRY + 1)
     log = cut(log, 1, -ENTRY - 1) .. pack(FORMAT, newest, live - back, 0)
-    write(bucket, log, newest + lasting(bucket.quota.window) - now)
+    write(bucket, log, lifetime(newest + lasting(bucket.quota.window) - now))
   end
 
   function sliding_window.reset(bucket)

@@ -84,12 +84,10 @@ impl Step for Log {
         last.map_or(0, |at| (at + micros(quota)).saturating_sub(now))
     }
 
-    fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+    fn add(&mut self, _: Quota, now: Micros, units: u32) {
         for _ in 0..std::mem::take(&mut self.over) {
             self.entries.pop_front();
         }
-        // Beyond the capacity it makes no difference: all of them leave at the same moment.
-        let units = units.min(quota.capacity());
         self.counting += u64::from(units);
         if self.entries.is_empty() {
             self.first = now;

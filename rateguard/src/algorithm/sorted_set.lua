@@ -71,10 +71,8 @@ function algorithms.sliding_window_sorted_set()
   end
 
   function sorted_set.add(bucket, units)
-    -- Beyond the capacity it makes no difference: all of them leave at the same moment.
-    local added = math.min(units, bucket.quota.capacity)
-    bucket.live = bucket.live + added
-    bucket.added = bucket.added + added
+    bucket.live = bucket.live + units
+    bucket.added = bucket.added + units
   end
 
   function sorted_set.save(bucket)

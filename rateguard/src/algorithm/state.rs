@@ -8,6 +8,9 @@ use super::{
 };
 use crate::{Algorithm, Quota, level::Level};
 
+/// So many units of another algorithm come to a log, or as many as it admits, if that is more.
+const MOST_COME_AT_ONCE: u32 = 10_000;
+
 /// One algorithm's way of counting. The default is a bucket from which nothing was taken.
 pub(crate) trait Step: Default {
     /// Comes to `now`: what is over is no longer counted, and if the clock was set back, what lies in its future
@@ -88,6 +91,15 @@ impl State {
 
     /// Counts so many units. Of a settled state.
     pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+        // Beyond the capacity it makes no difference to a log: all of them leave at the same moment.
+        let units = match self {
+            Self::SlidingWindow(_) => units.min(quota.capacity()),
+            _ => units,
+        };
+        self.add_all(quota, now, units);
+    }
+
+    fn add_all(&mut self, quota: Quota, now: Micros, units: u32) {
         if units > 0 {
             each!(self, state => state.add(quota, now, units));
         }
@@ -142,13 +154,20 @@ impl State {
     }
 
     /// A state of the quota's algorithm, in which as many units count as in this one, as if they came now.
+    ///
+    /// Also those that are beyond the capacity, or they would be free when the limit is raised again. A log in Redis has an
+    /// entry for each, so there is an end to that.
     fn counted_as(&mut self, quota: Quota, now: Micros) -> Self {
         let used = each!(self, state => {
             state.settle(quota, now);
-            state.used(quota).min(quota.capacity())
+            state.used(quota)
         });
         let mut counted = Self::empty(quota.algorithm());
-        counted.add(quota, now, used);
+        let most = match counted {
+            Self::SlidingWindow(_) => quota.capacity().max(MOST_COME_AT_ONCE),
+            _ => u32::MAX,
+        };
+        counted.add_all(quota, now, used.min(most));
         counted
     }
 

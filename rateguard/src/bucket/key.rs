@@ -92,6 +92,11 @@ impl Key {
         digest
     }
 
+    /// The same key, known by its digest alone: for stores that ask for it, and more than once.
+    pub(crate) fn digested(&self) -> Self {
+        Self::of_digest(&self.digest())
+    }
+
     /// Bytes that no other key has, with zeros behind them that say nothing.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
         let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };

@@ -49,9 +49,10 @@ impl<'a> Bucket<'a> {
         use std::fmt::Write;
 
         let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
-        key.extend([prefix, ":{"]);
-        key.extend(self.hash_tag().map(char::from));
-        key.extend(["}:", self.name]);
+        let tag = self.hash_tag();
+        // Digits are text.
+        let tag = str::from_utf8(&tag).unwrap_or_default();
+        key.extend([prefix, ":{", tag, "}:", self.name]);
         if self.place > 0 {
             // Writing to a `String` cannot fail.
             let _ = write!(key, "{{{}}}", self.place + 1);

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     OnError, StoreError,
+    mode::Mode,
     store::{Answer, Charge, Operation, Verdict},
 };
 
@@ -21,7 +22,7 @@ impl RateGuard {
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
         let question = match self.shared.remembered.recall(operation, charges) {
-            Recalled::Denial(denial) if !self.is_closed() => return Ok(denial),
+            Recalled::Denial(denial) if !self.is_closed() => return Ok(denial.by(Mode::Remembered)),
             Recalled::Denial(_) => None,
             Recalled::Nothing(question) => question,
         };
@@ -50,6 +51,7 @@ impl RateGuard {
         charges: &[Charge<'_>],
     ) -> Unavailable {
         let Shared { store, servers, closed_after, .. } = &*self.shared;
+        self.seen_unanswered(cause);
         let lasts = charges
             .iter()
             .filter_map(|charge| servers.of(store.server(std::slice::from_ref(charge))).lasts());
@@ -101,7 +103,7 @@ impl RateGuard {
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
-                let answer = tokio::time::timeout(deadline, answer).await;
+                let answer = self.timed(operation, tokio::time::timeout(deadline, answer)).await;
                 let answer = answer.unwrap_or(Err(StoreError::Timeout));
                 // Who has used up half of the time for something else may be too late for a server that is well.
                 let is_hasty = deadline < *full / 2;
@@ -122,7 +124,7 @@ impl RateGuard {
 }
 
 /// The answer, if it has a level for each charge.
-fn whole(
+pub(super) fn whole(
     answer: Result<Verdict, StoreError>,
     charges: &[Charge<'_>],
 ) -> Result<Verdict, StoreError> {

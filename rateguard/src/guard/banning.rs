@@ -12,12 +12,12 @@ impl RateGuard {
     /// Bans `key` under `policy` for so long from now on, and up to a second more, and says for how long it is banned then. A ban that
     /// is under way is made longer, never shorter. It holds on every server, as it is in the store.
     ///
-    /// The policy has to have a [ban](Policy::ban): under one without, no request looks for any. It is no offence, so the
+    /// The policy has to have a [ban](Policy::ban): under one without, or in [shadow](Policy::shadow), no request looks for any. It is no offence, so the
     /// next ban that requests lead to is as long as it would have been.
     ///
     /// # Errors
     ///
-    /// [`BanningError`] if the policy has no ban, it would be shorter than a second or longer than 90 days, the store did not
+    /// [`BanningError`] if the policy has no ban or is in shadow, it would be shorter than a second or longer than 90 days, the store did not
     /// answer, or is full.
     ///
     /// # Panics
@@ -30,6 +30,9 @@ impl RateGuard {
         length: Duration,
     ) -> Result<Duration, BanningError> {
         let escalation = policy.escalation().ok_or(BanningError::NoBan)?;
+        if policy.is_in_shadow() {
+            return Err(BanningError::Shadow);
+        }
         if !(Duration::from_secs(1)..=Ban::LONGEST).contains(&length) {
             return Err(BanningError::Length);
         }
@@ -109,6 +112,8 @@ impl RateGuard {
 pub enum BanningError {
     /// The policy has no ban, so no request looks for one.
     NoBan,
+    /// The policy is in shadow, so no request looks for its bans.
+    Shadow,
     /// The ban would be too short or too long.
     Length,
     /// The store is full and has no room for it.
@@ -123,6 +128,9 @@ impl fmt::Display for BanningError {
             Self::NoBan => f.write_str(
                 "the policy has no ban, so no request looks for one; give it one, such as `ban = \"100/minute for 1m\"`",
             ),
+            Self::Shadow => {
+                f.write_str("the policy is in shadow and refuses nobody, so no request looks for its bans")
+            }
             Self::Length => f.write_str("a ban lasts from 1 second to 90 days"),
             Self::NoRoom => f.write_str("the store is full and has no room for the ban"),
             Self::Unavailable(unavailable) => unavailable.fmt(f),

@@ -71,6 +71,12 @@ impl Breaker {
         Ok(entered(true))
     }
 
+    /// Whether checks are kept away, but for probes.
+    #[cfg(feature = "metrics")]
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Relaxed)
+    }
+
     /// Why checks are kept away now, if they are.
     pub(super) fn open(&self) -> Option<StoreError> {
         if !self.is_open.load(Relaxed) {

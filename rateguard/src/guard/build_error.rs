@@ -5,6 +5,8 @@ use std::{error::Error, fmt};
 use rateguard_grammar::NameError;
 
 use crate::bucket::KeySecret;
+#[cfg(feature = "config")]
+use crate::config::PoliciesFileError;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisUrlError;
 #[cfg(feature = "upstash")]
@@ -34,6 +36,21 @@ pub enum BuildError {
         /// The policies that there are.
         known: Vec<String>,
     },
+    /// The name of a plan is not legal.
+    PlanName(NameError),
+    /// Two plans have one name.
+    PlanTwice {
+        /// The name.
+        name: String,
+    },
+    /// A plan that is given a name is to say how much, and names another one.
+    PlanOfPlan {
+        /// The name.
+        name: String,
+    },
+    /// The file with policies cannot be read, or has mistakes in it.
+    #[cfg(feature = "config")]
+    PoliciesFile(PoliciesFileError),
     /// The settings of header fields contradict each other.
     Headers,
     /// The URL is not one of a Redis that can be used.
@@ -42,8 +59,8 @@ pub enum BuildError {
     /// The URL or the token is not one that Upstash can be asked with.
     #[cfg(feature = "upstash")]
     Upstash(UpstashError),
-    /// The system refused the thread that looks after the connection.
-    #[cfg(any(feature = "redis", feature = "upstash"))]
+    /// The system refused the thread that looks after the connection, or after the file with policies.
+    #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
     Thread(std::io::Error),
 }
 
@@ -65,6 +82,14 @@ impl fmt::Display for BuildError {
                 "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name; or if the attribute is for another guard, give it its own `limiter` or say `for_attributes(false)` of this one",
                 known.join("`, `")
             ),
+            Self::PlanName(error) => write!(f, "plan: {error}"),
+            Self::PlanTwice { name } => write!(f, "two plans are named `{name}`"),
+            Self::PlanOfPlan { name } => write!(
+                f,
+                "the plan `{name}` names another one; give it quotas, or `Plan::Unlimited`"
+            ),
+            #[cfg(feature = "config")]
+            Self::PoliciesFile(error) => error.fmt(f),
             Self::Headers => f.write_str(
                 "headers: X-RateLimit-Reset is either in seconds or a point in time; choose one dialect of the two",
             ),
@@ -72,10 +97,8 @@ impl fmt::Display for BuildError {
             Self::Url(error) => write!(f, "Redis URL: {error}"),
             #[cfg(feature = "upstash")]
             Self::Upstash(error) => write!(f, "Upstash: {error}"),
-            #[cfg(any(feature = "redis", feature = "upstash"))]
-            Self::Thread(_) => {
-                f.write_str("the system refused a thread for the connection to Redis")
-            }
+            #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
+            Self::Thread(_) => f.write_str("the system refused a thread"),
         }
     }
 }
@@ -83,7 +106,9 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            #[cfg(any(feature = "redis", feature = "upstash"))]
+            #[cfg(feature = "config")]
+            Self::PoliciesFile(error) => error.source(),
+            #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
             // The others are shown whole.
             _ => None,

@@ -1,6 +1,6 @@
 //! The settings of a guard.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use rateguard_grammar::check_name;
 
@@ -11,13 +11,16 @@ use crate::store::redis::{RedisStore, Server};
 use crate::store::redis_log::RedisLog;
 #[cfg(feature = "upstash")]
 use crate::store::upstash::{Account, UpstashStore};
-use crate::{MemoryStore, OnError, Policy, bucket::KeySecret, http::HttpSettings, store::Store};
+use crate::{
+    MemoryStore, OnError, Plan, Policy, bucket::KeySecret, http::HttpSettings, store::Store,
+};
 
 const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
 const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
-const MIN_DEADLINE: Duration = Duration::from_millis(1);
-const MAX_DEADLINE: Duration = Duration::from_secs(60);
 const DEFAULT_REMEMBER_DENIALS: Duration = Duration::from_millis(250);
+/// The legal deadlines.
+pub(crate) const DEADLINES: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(60);
 const DEFAULT_PREFIX: &str = "rateguard";
 
 /// Settings for a [`RateGuard`].
@@ -27,15 +30,20 @@ pub struct RateGuardBuilder {
     prefix: String,
     #[cfg(any(feature = "redis", feature = "upstash"))]
     redis_log: RedisLog,
-    deadline: Duration,
-    on_error: OnError,
-    closed_after: Option<Duration>,
-    max_in_flight: usize,
-    remember_denials: Option<Duration>,
-    replicas: u32,
+    pub(super) deadline: Duration,
+    pub(super) on_error: OnError,
+    pub(super) closed_after: Option<Duration>,
+    pub(super) max_in_flight: usize,
+    pub(super) remember_denials: Option<Duration>,
+    pub(super) replicas: u32,
     secret: Option<Vec<u8>>,
-    policies: Vec<Policy>,
-    is_for_attributes: bool,
+    pub(super) policies: Vec<Policy>,
+    pub(super) plans: Vec<(String, Plan)>,
+    #[cfg(feature = "config")]
+    pub(super) file: Option<std::path::PathBuf>,
+    #[cfg(feature = "config")]
+    pub(super) file_interval: Option<Duration>,
+    pub(super) is_for_attributes: bool,
     pub(crate) http: HttpSettings,
 }
 
@@ -43,7 +51,6 @@ pub struct RateGuardBuilder {
 pub(super) struct Settings {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
-    pub(super) on_error: OnError,
     pub(super) closed_after: Option<Duration>,
     pub(super) max_in_flight: usize,
     pub(super) remember_denials: Duration,
@@ -58,13 +65,12 @@ impl Default for Settings {
         Self {
             store: Box::new(MemoryStore::new()),
             deadline: DEFAULT_DEADLINE,
-            on_error: OnError::default(),
             closed_after: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             remember_denials: Duration::ZERO,
             replicas: 1,
             secret: None,
-            policies: Policies::default(),
+            policies: Policies::Fixed(Box::default()),
             http: HttpSettings::default(),
         }
     }
@@ -112,6 +118,11 @@ impl RateGuardBuilder {
             replicas: 1,
             secret: None,
             policies: Vec::new(),
+            plans: Vec::new(),
+            #[cfg(feature = "config")]
+            file: None,
+            #[cfg(feature = "config")]
+            file_interval: None,
             is_for_attributes: true,
             http: HttpSettings::default(),
         }
@@ -214,37 +225,20 @@ impl RateGuardBuilder {
         self
     }
 
-    /// A policy that limits take by its name: `#[rate_limit(policy = "search")]`, and
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that take one policy share its counts.
-    ///
-    /// A guard that has policies has to have all that the program's attributes name, but those with a `limiter` of their own:
-    /// which guard they find is known only when a request comes. [`for_attributes`](Self::for_attributes) says that it is
-    /// not this one.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policies.push(policy);
-        self
-    }
-
-    /// Whether attributes find this guard in the application's data. If not, it need not have the policies that they name.
-    /// Default: yes.
-    pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
-        self.is_for_attributes = is_for_attributes;
-        self.http.is_for_attributes = is_for_attributes;
-        self
-    }
-
     /// The guard. It does not wait for Redis: a server starts when Redis is away, and uses it when it is there.
     ///
     /// # Errors
     ///
     /// [`BuildError`] if a setting is not legal, or the system has no thread for the connection.
-    pub fn build(self) -> Result<RateGuard, BuildError> {
+    pub fn build(
+        #[cfg_attr(not(feature = "config"), allow(unused_mut))] mut self,
+    ) -> Result<RateGuard, BuildError> {
         check_name(&self.prefix).map_err(BuildError::Prefix)?;
-        let policies = Policies::of(self.policies, self.is_for_attributes)?;
+        let policies = self.policies()?;
         let secret = self.secret.map(|secret| KeySecret::new(&secret).ok_or(BuildError::Secret));
         let secret = secret.transpose()?;
         self.http.check()?;
-        if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&self.deadline) {
+        if !DEADLINES.contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
         let is_elsewhere = !matches!(self.store, StoreChoice::Own(_));
@@ -271,7 +265,6 @@ impl RateGuardBuilder {
         let guard = RateGuard::new(Settings {
             store,
             deadline: self.deadline,
-            on_error: self.on_error,
             closed_after: self.closed_after,
             max_in_flight: self.max_in_flight,
             remember_denials,
@@ -281,6 +274,8 @@ impl RateGuardBuilder {
             http: self.http,
         });
         guard.claim_policies();
+        #[cfg(feature = "config")]
+        guard.watch_file().map_err(BuildError::Thread)?;
         Ok(guard)
     }
 }

@@ -31,7 +31,7 @@ impl Request<'_> {
         let standings = quotas.into_iter().map(|(of_limit, level)| {
             Standing::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)
         });
-        let decision = Decision::new(verdict.is_allowed(), standings.collect());
+        let decision = Decision::new(verdict.is_allowed(), standings.collect()).by(verdict.mode());
         gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
             Some(ban) if of_limit.charge.is_gate && !ban.is_zero() => {
                 decision.banned(policy(of_limit), ban).denied()
@@ -46,19 +46,24 @@ impl Request<'_> {
         self.guard().is_apart() && self.limits.iter().any(is_other)
     }
 
-    /// A charge for each quota of each limit, and after all of them what there is besides of their bans.
+    /// A charge for each quota of each limit, and after all of them what there is besides: of their bans and, to be
+    /// forgotten, of what is tried.
     pub(super) fn charges(&self, operation: Operation) -> SmallVec<[OfLimit<'_>; 1]> {
         let mut charges = self.quota_charges();
         for (limit, asked) in self.limits.iter().enumerate() {
-            let Some(escalation) = asked.policy.escalation() else { continue };
-            let of_bans: SmallVec<[Charge<'_>; 3]> = match operation {
-                Operation::Check | Operation::Peek => {
-                    [escalation.gate(&asked.key)].into_iter().collect()
+            let mut besides = SmallVec::<[Charge<'_>; 3]>::new();
+            if let Some(escalation) = asked.policy.escalation() {
+                match operation {
+                    Operation::Check | Operation::Peek if asked.policy.is_in_shadow() => {}
+                    Operation::Check | Operation::Peek => besides.push(escalation.gate(&asked.key)),
+                    Operation::Reset => besides.extend(escalation.records(&asked.key)),
+                    Operation::Charge | Operation::Refund => {}
                 }
-                Operation::Reset => escalation.records(&asked.key),
-                Operation::Charge | Operation::Refund => SmallVec::new(),
-            };
-            for charge in of_bans {
+            }
+            if operation == Operation::Reset {
+                besides.extend(asked.tried_charges());
+            }
+            for charge in besides {
                 // No two charges of one step have one bucket.
                 if charges.iter().all(|known| known.charge.bucket != charge.bucket) {
                     charges.push(OfLimit { limit, charge, is_of_quota: false });
@@ -71,8 +76,12 @@ impl Request<'_> {
     pub(super) fn quota_charges(&self) -> SmallVec<[OfLimit<'_>; 1]> {
         let mut charges = SmallVec::<[OfLimit<'_>; 1]>::new();
         for (limit, asked) in self.limits.iter().enumerate() {
-            for (place, quota) in asked.policy.quotas().iter().enumerate() {
-                let bucket = |place| Bucket::new(asked.policy.name(), place, &asked.key);
+            if asked.policy.is_in_shadow() {
+                continue;
+            }
+            let (name, quotas) = asked.policy.on_side(asked.side);
+            for (place, quota) in quotas.iter().enumerate() {
+                let bucket = |place| Bucket::new(name.as_str(), place, &asked.key);
                 let is_its = |known: &OfLimit<'_>| {
                     known.charge.bucket == bucket(place) && known.charge.quota == *quota
                 };

@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::Trial;
 use crate::{Ban, Policy, Quotas};
 
 /// A limit that begins to use a name.
@@ -20,7 +21,7 @@ pub(crate) struct Claim<'a> {
 }
 
 #[derive(Default)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     /// By name: the quotas and, for the name that stands for none, where it was made.
     known: Mutex<HashMap<String, Known>>,
 }
@@ -30,7 +31,10 @@ struct Known {
     /// If they are the same for all requests.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
+    trial: Option<Trial>,
     unnamed_at: Option<&'static Location<'static>>,
+    /// A limit that says itself how much it admits.
+    is_of_limit: bool,
 }
 
 impl Claims {
@@ -40,31 +44,81 @@ impl Claims {
         let new = Known {
             quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
             ban: claim.policy.own_ban(),
+            trial: claim.policy.trial().cloned(),
             unnamed_at: claim.unnamed_at,
+            is_of_limit: true,
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = known.entry(name.to_owned()).or_insert_with(|| new.clone());
-        let conflict = |kind| Err(NameConflict { name: name.to_owned(), kind });
-        match (earlier.unnamed_at, new.unnamed_at) {
-            (Some(one), Some(other)) if one != other => conflict(Kind::Unnamed { one, other }),
-            (Some(place), None) | (None, Some(place)) => conflict(Kind::Taken { place }),
-            _ if earlier.quotas != new.quotas => {
-                let shown = |quotas| shown(quotas, "one chosen for each request");
-                conflict(Kind::Quotas { one: shown(&earlier.quotas), other: shown(&new.quotas) })
+        match earlier.conflict(&new) {
+            Some(kind) => Err(NameConflict { name: name.to_owned(), kind }),
+            None => {
+                earlier.is_of_limit = true;
+                Ok(())
             }
-            _ if earlier.ban != new.ban => {
-                let shown = |ban| shown(ban, "none");
-                conflict(Kind::Bans { one: shown(&earlier.ban), other: shown(&new.ban) })
-            }
-            _ => Ok(()),
         }
+    }
+
+    /// From now on these are the guard's policies, and those before them no more: if no limit that says itself how much it
+    /// admits has one of their names for something else, and if they are wanted.
+    pub(crate) fn put_in_force<'a>(
+        &self,
+        policies: impl IntoIterator<Item = &'a Policy>,
+        are_wanted: bool,
+    ) -> Vec<NameConflict> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut conflicts, mut put) = (Vec::new(), Vec::new());
+        for policy in policies {
+            let new = Known {
+                quotas: Some(policy.quotas().clone()),
+                ban: policy.own_ban(),
+                trial: policy.trial().cloned(),
+                unnamed_at: None,
+                is_of_limit: false,
+            };
+            match known.get(policy.name()).filter(|earlier| earlier.is_of_limit) {
+                None => put.push((policy.name().to_owned(), new)),
+                Some(earlier) => conflicts.extend(
+                    earlier
+                        .conflict(&new)
+                        .map(|kind| NameConflict { name: policy.name().to_owned(), kind }),
+                ),
+            }
+        }
+        if are_wanted && conflicts.is_empty() {
+            known.retain(|_, earlier| earlier.is_of_limit);
+            known.extend(put);
+        }
+        conflicts
+    }
+}
+
+impl Known {
+    fn conflict(&self, new: &Self) -> Option<Kind> {
+        Some(match (self.unnamed_at, new.unnamed_at) {
+            (Some(one), Some(other)) if one != other => Kind::Unnamed { one, other },
+            (Some(place), None) | (None, Some(place)) => Kind::Taken { place },
+            _ if self.quotas != new.quotas => {
+                let shown = |quotas| shown(quotas, "one chosen for each request");
+                Kind::Quotas { one: shown(&self.quotas), other: shown(&new.quotas) }
+            }
+            _ if self.ban != new.ban => {
+                let shown = |ban| shown(ban, "none");
+                Kind::Bans { one: shown(&self.ban), other: shown(&new.ban) }
+            }
+            _ if self.trial != new.trial => {
+                let shown = |trial| shown(trial, "nothing");
+                Kind::Trials { one: shown(&self.trial), other: shown(&new.trial) }
+            }
+            _ => return None,
+        })
     }
 }
 
 /// Two limits whose counts would get mixed up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NameConflict {
-    name: String,
+    pub(crate) name: String,
     kind: Kind,
 }
 
@@ -84,6 +138,10 @@ enum Kind {
         other: String,
     },
     Bans {
+        one: String,
+        other: String,
+    },
+    Trials {
         one: String,
         other: String,
     },
@@ -108,6 +166,10 @@ impl fmt::Display for NameConflict {
             Kind::Bans { one, other } => write!(
                 f,
                 "two limits are named `{name}` and have different bans, {one} and {other}; give each a name of its own"
+            ),
+            Kind::Trials { one, other } => write!(
+                f,
+                "two limits are named `{name}` and have different things in shadow, {one} and {other}; give each a name of its own"
             ),
         }
     }
@@ -162,6 +224,31 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(conflict.contains("`login`") && conflict.contains("1/second and 2/second"));
+    }
+
+    #[test]
+    fn a_policy_of_the_guard_may_change_but_not_to_what_a_limit_of_its_name_does_not_say() {
+        let claims = Claims::default();
+        let limit = policy("login", "1/s");
+        let claim = || claims.add(Claim { policy: &limit, is_fixed: true, unnamed_at: None });
+        for quota in ["3/s", "2/s", "1/s"] {
+            assert_eq!(claims.put_in_force([&policy("login", quota)], true), []);
+        }
+        assert_eq!(claim(), Ok(()));
+        assert_eq!(claims.put_in_force([&policy("login", "2/s")], true).len(), 1);
+        // Who has the name keeps it, also if the guard has no policy of it any more.
+        assert_eq!(claims.put_in_force([&policy("search", "2/s")], true), []);
+        assert_eq!(claims.put_in_force([&policy("login", "2/s")], true).len(), 1);
+        assert_eq!(claim(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_wanted_changes_nothing() {
+        let claims = Claims::default();
+        assert_eq!(claims.put_in_force([&policy("login", "1/s")], true), []);
+        assert_eq!(claims.put_in_force([&policy("login", "2/s")], false), []);
+        let limit = policy("login", "1/s");
+        assert_eq!(claims.add(Claim { policy: &limit, is_fixed: true, unnamed_at: None }), Ok(()));
     }
 
     #[test]

@@ -40,6 +40,8 @@ impl RateGuard {
         while !self.shared.in_flight.is_empty() && begun.elapsed() < self.shared.deadline {
             sleep(LOOK_EVERY).await;
         }
+        #[cfg(feature = "config")]
+        self.stop_watching();
         self.shared.store.close();
     }
 

@@ -127,7 +127,8 @@ impl RateGuard {
     /// Counts an offence of a key against a policy. How long it is banned then, if it is.
     pub(crate) async fn offence_against(&self, policy: &Policy, key: &Key) -> Option<Duration> {
         let until = Instant::now() + self.shared.deadline;
-        self.offence(policy.escalation()?, &self.stored(key), until).await
+        let escalation = policy.escalation().filter(|_| !policy.is_in_shadow())?;
+        self.offence(escalation, &self.stored(key), until).await
     }
 
     async fn offence(

@@ -14,6 +14,12 @@ impl InFlight {
         Self { max, now: AtomicUsize::new(0) }
     }
 
+    /// How many wait.
+    #[cfg(feature = "metrics")]
+    pub(super) fn count(&self) -> usize {
+        self.now.load(SeqCst)
+    }
+
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.now.load(SeqCst) == 0

@@ -35,6 +35,11 @@ impl Local {
         self.store.apply_now(operation, shares)
     }
 
+    #[cfg(feature = "metrics")]
+    pub(super) fn keys(&self) -> usize {
+        self.store.keys()
+    }
+
     /// How much of so many units are asked of this process's share of the quota.
     pub(super) fn cut(&self, quota: Quota, units: u32) -> u32 {
         units.min(share(quota, self.replicas).max_cost())

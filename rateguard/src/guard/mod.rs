@@ -12,16 +12,25 @@ mod charging;
 mod claims;
 mod closing;
 mod escalation;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod health;
 mod in_flight;
+mod in_force;
 mod known;
 mod local;
 mod outage;
 mod policies;
+#[cfg(feature = "config")]
+mod reloading;
 mod remembered;
 mod request;
 mod reservation;
+mod seen;
 mod servers;
+mod shadow;
+#[cfg(feature = "tracing")]
+mod spans;
 mod unavailable;
 mod usual;
 mod waiting;
@@ -36,28 +45,34 @@ use std::{
 };
 
 use self::{
-    builder::Settings,
-    claims::{Claims, NameConflict},
-    in_flight::InFlight,
-    local::Local,
-    outage::Outage,
-    remembered::Remembered,
-    servers::Servers,
-    waiting::Queues,
+    builder::Settings, claims::NameConflict, in_flight::InFlight, local::Local, outage::Outage,
+    remembered::Remembered, servers::Servers, shadow::ShadowAsking, waiting::Queues,
 };
 
-#[cfg(feature = "macros")]
-pub use self::policies::AskedPolicy;
+#[cfg(feature = "config")]
+pub(crate) use self::builder::DEADLINES;
+#[cfg(not(feature = "macros"))]
+pub(crate) use self::in_force::InForce;
 use self::policies::Policies;
+#[cfg(all(feature = "config", not(feature = "macros")))]
+pub(crate) use self::shadow::Tried;
 pub use self::{
     banning::BanningError, build_error::BuildError, builder::RateGuardBuilder, health::Health,
-    outage::Failures, request::Request, reservation::Reservation, unavailable::Unavailable,
+    outage::Failures, request::Request, reservation::Reservation, shadow::ShadowCounts,
+    unavailable::Unavailable,
 };
-pub(crate) use self::{claims::Claim, escalation::Escalation, outage::Line};
-use crate::{
-    Key, MemoryStore, OnError, Policy, StoreError, bucket::KeySecret, http::HttpSettings,
-    store::Store,
+pub(crate) use self::{
+    claims::{Claim, Claims},
+    escalation::Escalation,
+    in_force::{Current, Named, Said},
+    outage::Line,
+    shadow::{Shadows, Trial},
 };
+#[cfg(feature = "macros")]
+pub use self::{in_force::InForce, policies::AskedPolicy, shadow::Tried};
+#[cfg(feature = "metrics")]
+use crate::metrics::Metrics;
+use crate::{Key, MemoryStore, StoreError, bucket::KeySecret, http::HttpSettings, store::Store};
 
 /// A rate limiter: checks keys against policies.
 ///
@@ -85,11 +100,11 @@ pub struct RateGuard {
 struct Shared {
     store: Box<dyn Store>,
     deadline: Duration,
-    on_error: OnError,
     /// After so long, those who would pass are refused.
     closed_after: Option<Duration>,
     servers: Servers,
     in_flight: InFlight,
+    shadow: ShadowAsking,
     remembered: Remembered,
     local: Local,
     secret: Option<KeySecret>,
@@ -102,6 +117,8 @@ struct Shared {
     /// The store has said that it cannot decide on several keys in one step.
     is_apart: AtomicBool,
     is_closed: AtomicBool,
+    #[cfg(feature = "metrics")]
+    metrics: Metrics,
 }
 
 impl RateGuard {
@@ -177,14 +194,14 @@ impl RateGuard {
     }
 
     fn new(settings: Settings) -> Self {
-        let Settings { store, deadline, on_error, secret, policies, http, .. } = settings;
+        let Settings { store, deadline, secret, policies, http, .. } = settings;
         let shared = Shared {
             store,
             deadline,
-            on_error,
             closed_after: settings.closed_after,
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
+            shadow: ShadowAsking::new(settings.max_in_flight),
             remembered: Remembered::new(settings.remember_denials),
             local: Local::new(settings.replicas),
             secret,
@@ -195,6 +212,8 @@ impl RateGuard {
             queues: Queues::default(),
             is_apart: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            #[cfg(feature = "metrics")]
+            metrics: Metrics::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -203,12 +222,6 @@ impl RateGuard {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.shared.store
-    }
-
-    /// The policy of this name, if the guard was [given](RateGuardBuilder::policy) one.
-    #[must_use]
-    pub fn policy(&self, name: &str) -> Option<&Policy> {
-        self.shared.policies.get(name)
     }
 
     pub(crate) fn http(&self) -> &HttpSettings {
@@ -222,11 +235,16 @@ impl RateGuard {
 
     /// The key as it stands in the store.
     fn stored(&self, key: &Key) -> Key {
-        self.shared.secret.as_ref().map_or(*key, |secret| secret.seal(key))
+        match &self.shared.secret {
+            Some(secret) => secret.seal(key),
+            None if self.shared.store.as_memory().is_some() => *key,
+            None => key.digested(),
+        }
     }
 
     /// An offence may not have been counted, or its ban not have begun.
     fn unescalated(&self, cause: StoreError) {
+        self.seen_unanswered(cause);
         static LINE: Line = Line::new();
         if let Some(denials) = LINE.say() {
             log::warn!(
@@ -237,22 +255,25 @@ impl RateGuard {
     }
 
     /// Tells guards apart, though not from those that are gone.
-    #[cfg(feature = "macros")]
+    #[cfg(any(feature = "config", feature = "macros"))]
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
     /// Nobody else may use the names of its policies for something else.
     fn claim_policies(&self) {
-        for policy in self.shared.policies.iter() {
-            // They are the first, and no two have one name.
-            let _ = self.claim(Claim { policy, is_fixed: true, unnamed_at: None });
-        }
+        // They are the first, and no two have one name.
+        let in_force = self.in_force();
+        let _ = self.shared.claims.put_in_force(in_force.policies(), true);
+        in_force.policies().for_each(|policy| self.seen_policy(policy, true));
     }
 
     /// Notes who uses which name.
     pub(crate) fn claim(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
-        self.shared.claims.add(claim)
+        let Claim { policy, is_fixed, .. } = claim;
+        self.shared.claims.add(claim)?;
+        self.seen_policy(policy, is_fixed);
+        Ok(())
     }
 
     /// How many checks the store has left unanswered since this guard was made.
@@ -266,7 +287,7 @@ impl fmt::Debug for RateGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateGuard")
             .field("deadline", &self.shared.deadline)
-            .field("on_error", &self.shared.on_error)
+            .field("on_error", &self.on_error())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
+    hash::{BuildHasher, Hash, Hasher},
+    slice,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -79,20 +80,32 @@ impl Remembered {
         if self.longest.is_zero() || operation != Operation::Check || are_of_several_keys(charges) {
             return Recalled::Nothing(None);
         }
-        // Nobody can find another question with this hash.
-        let all: SmallVec<[_; 2]> = charges
-            .iter()
-            .map(|it| (it.bucket.name(), it.bucket.place(), it.quota, it.cost, it.is_gate))
-            .collect();
-        let asked = self.hasher.hash_one(all);
-        let at = Instant::now();
-        let digest = first.bucket.digest();
+        let (asked, at, digest) = (self.asked(charges), Instant::now(), first.bucket.digest());
         let shard = self.shard(&digest);
-        if let Some(denial) = shard.denial(&digest, asked, at) {
-            return Recalled::Denial(denial);
+        if let Some(levels) = shard.denial(&digest, asked, at) {
+            let levels = levels.map(|level| (level, Receipt::default()));
+            return Recalled::Denial(Verdict::new(false, levels));
         }
         let changes = shard.changes[part(&digest)];
         Recalled::Nothing(Some(Question { remembered: self, charges, digest, asked, at, changes }))
+    }
+
+    /// How the bucket stands by a denial of this check that still holds, if there is one.
+    pub(super) fn denial(&self, charge: &Charge<'_>) -> Option<Level> {
+        if self.longest.is_zero() {
+            return None;
+        }
+        let (asked, digest) = (self.asked(slice::from_ref(charge)), charge.bucket.digest());
+        self.shard(&digest).denial(&digest, asked, Instant::now())?.next()
+    }
+
+    /// A hash of the question: nobody can find another with the same.
+    fn asked(&self, charges: &[Charge<'_>]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for Charge { bucket, quota, cost, is_gate, .. } in charges {
+            (bucket.name(), bucket.place(), quota, cost, is_gate).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Something is about to be done to these buckets, after which nothing is remembered of them: unless it turns out to
@@ -104,6 +117,13 @@ impl Remembered {
     ) -> Option<Change<'a>> {
         let changes = !self.longest.is_zero() && operation != Operation::Peek;
         changes.then(|| Change { remembered: self, charges, is_denied: false })
+    }
+
+    /// How many denials are held.
+    #[cfg(feature = "metrics")]
+    pub(super) fn held(&self) -> usize {
+        let held = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).held;
+        self.shards.iter().map(held).sum()
     }
 
     fn policies(&self, charges: &[Charge<'_>]) -> u64 {
@@ -179,7 +199,7 @@ impl Drop for Change<'_> {
     fn drop(&mut self) {
         if !self.is_denied {
             for charge in self.charges {
-                let policies = self.remembered.policies(std::slice::from_ref(charge));
+                let policies = self.remembered.policies(slice::from_ref(charge));
                 let digest = charge.bucket.digest();
                 self.remembered.shard(&digest).forget(&digest, policies);
             }
@@ -192,17 +212,21 @@ impl Shard {
         Self { denials: HashMap::new(), held: 0, changes: [0; PARTS], sweep_at: None }
     }
 
-    fn denial(&self, digest: &Digest, asked: u64, now: Instant) -> Option<Verdict> {
+    fn denial(
+        &self,
+        digest: &Digest,
+        asked: u64,
+        now: Instant,
+    ) -> Option<impl Iterator<Item = Level>> {
         let of_key = self.denials.get(digest)?;
         let denial = of_key.iter().find(|it| it.asked == asked && now < it.until)?;
         let since = now.saturating_duration_since(denial.told_at);
-        let aged = |level: &Level| Level {
+        let aged = move |level: &Level| Level {
             remaining: level.remaining,
             reset_after: level.reset_after.saturating_sub(since),
             retry_after: level.retry_after.map(|retry| retry.saturating_sub(since)),
         };
-        let levels = denial.levels.iter().map(|level| (aged(level), Receipt::default()));
-        Some(Verdict::new(false, levels))
+        Some(denial.levels.iter().map(aged))
     }
 
     fn remember(&mut self, digest: &Digest, denial: Denial) {

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     RateGuard, Reservation, Unavailable, at_once::say_if_denied, charges::OfLimit, local::Followed,
+    shadow::Side,
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -37,6 +38,8 @@ use crate::{
 #[must_use = "nothing is asked until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
+    /// What happens without an answer where a policy does not say it, as it was said when the request was made.
+    otherwise: OnError,
     pub(super) limits: SmallVec<[Asked<'a>; 1]>,
 }
 
@@ -48,16 +51,25 @@ pub(super) struct Asked<'a> {
     pub(super) cost: u32,
     /// Being denied is no offence.
     pub(super) is_forgiven: bool,
+    /// Which of the policy's quotas are enforced for this key.
+    pub(super) side: Side,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new() }
+        Self { guard, otherwise: guard.on_error(), limits: SmallVec::new() }
+    }
+
+    /// What happens without an answer where a policy does not say it.
+    pub(crate) fn otherwise(mut self, on_error: OnError) -> Self {
+        self.otherwise = on_error;
+        self
     }
 
     /// Asks for so much of a key as it stands in the store.
     pub(super) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
-        self.limits.push(Asked { policy, key, cost, is_forgiven: false });
+        let side = policy.side_for(&key);
+        self.limits.push(Asked { policy, key, cost, is_forgiven: false, side });
         self
     }
 
@@ -111,11 +123,11 @@ impl<'a> Request<'a> {
             return Ok(decision);
         }
         // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
-        Box::pin(async {
+        let check = async {
             let decision = self.apply(Operation::Check).await?;
             Ok(self.escalate(decision).await)
-        })
-        .await
+        };
+        Box::pin(self.tried(Operation::Check, self.seen(check, |decision| decision))).await
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
@@ -135,7 +147,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn peek(&self) -> Result<Decision, Unavailable> {
-        self.apply(Operation::Peek).await
+        self.peeked(self.apply(Operation::Peek)).await
     }
 
     /// Forgets what was counted of these keys under these policies, and their bans.
@@ -162,7 +174,7 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn charge(&self) -> Result<Decision, Unavailable> {
-        self.apply(Operation::Charge).await
+        self.tried(Operation::Charge, self.apply(Operation::Charge)).await
     }
 
     /// Decides as [`check`](Self::check) does, so that what was taken can be given back or corrected.
@@ -173,9 +185,12 @@ impl<'a> Request<'a> {
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
-        let reservation = self.try_to_reserve().await?;
-        let decision = self.escalate(reservation.decision().clone()).await;
-        Ok(reservation.with_decision(decision))
+        let reserve = async {
+            let reservation = self.try_to_reserve().await?;
+            let decision = self.escalate(reservation.decision().clone()).await;
+            Ok(reservation.with_decision(decision))
+        };
+        self.tried_reservation(self.seen(reserve, Reservation::decision)).await
     }
 
     /// The same for one who waits: being denied meanwhile is no offence.
@@ -272,11 +287,16 @@ impl<'a> Request<'a> {
         self.limits.iter()
     }
 
+    /// What this policy says, or else the guard.
+    pub(super) fn own_on_error(&self, policy: &Policy) -> OnError {
+        policy.own_on_error().unwrap_or(self.otherwise)
+    }
+
     /// The strictest of what the policies say.
     pub(super) fn on_error(&self) -> OnError {
-        let of_guard = self.guard.shared.on_error;
-        let own = |asked: &Asked<'_>| asked.policy.own_on_error().unwrap_or(of_guard);
-        let is_any = |on_error| self.limits.iter().any(|asked| own(asked) == on_error);
+        let enforced = self.limits().filter(|asked| !asked.policy.is_in_shadow());
+        let is_any =
+            |on_error| enforced.clone().any(|asked| self.own_on_error(asked.policy) == on_error);
         [OnError::Closed, OnError::Local]
             .into_iter()
             .find(|it| is_any(*it))

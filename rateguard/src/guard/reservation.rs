@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{RateGuard, Unavailable, charges::OfLimit, request::Asked};
+use super::{RateGuard, Unavailable, charges::OfLimit, request::Asked, shadow::Shadows};
 use crate::{
     Decision, Key, OnError, Quota,
     policy::PolicyName,
@@ -43,12 +43,18 @@ pub struct Reservation {
     taken: Vec<Taken>,
     /// How many units were asked for of the key that was named last.
     asked_last: u32,
+    /// The place of that in the request.
+    last: usize,
+    /// What is tried beside it.
+    shadows: Option<Shadows>,
 }
 
 struct Taken {
     /// The place of the limit in the request.
     limit: usize,
     policy: PolicyName,
+    /// Of the bucket.
+    name: PolicyName,
     place: usize,
     key: Key,
     quota: Quota,
@@ -60,7 +66,7 @@ struct Taken {
 
 impl Taken {
     fn charge(&self, cost: u32) -> Charge<'_> {
-        let bucket = Bucket::new(self.policy.as_str(), self.place, &self.key);
+        let bucket = Bucket::new(self.name.as_str(), self.place, &self.key);
         let mut charge = Charge::new(bucket, self.quota, cost);
         charge.receipt = self.receipt;
         charge
@@ -83,6 +89,7 @@ impl Reservation {
             .map(|(&OfLimit { limit, charge, .. }, (receipt, followed))| Taken {
                 limit,
                 policy: limits[limit].policy.shared_name().clone(),
+                name: limits[limit].policy.on_side(limits[limit].side).0.clone(),
                 place: charge.bucket.place(),
                 key: limits[limit].key,
                 quota: charge.quota,
@@ -93,7 +100,24 @@ impl Reservation {
             })
             .collect();
         let asked_last = limits.last().map_or(0, |asked| asked.cost);
-        Self { guard: guard.clone(), on_error, decision, taken, asked_last }
+        let (guard, last) = (guard.clone(), limits.len().saturating_sub(1));
+        Self { guard, on_error, decision, taken, asked_last, last, shadows: None }
+    }
+
+    /// Of limits that are all in shadow.
+    pub(super) fn of_shadows(
+        guard: &RateGuard,
+        decision: Decision,
+        limits: &[Asked<'_>],
+        shadows: Shadows,
+    ) -> Self {
+        let nothing = std::iter::empty();
+        Self::new(guard, OnError::Open, decision, limits, &[], nothing).with_shadows(shadows)
+    }
+
+    /// The same, with what is tried beside it.
+    pub(super) fn with_shadows(self, shadows: Shadows) -> Self {
+        Self { shadows: Some(shadows), ..self }
     }
 
     /// What was decided. If it is a denial, nothing was taken, and nothing will be charged or given back.
@@ -143,6 +167,9 @@ impl Reservation {
     /// As [`refund`](Self::refund).
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
+            if let Some(shadows) = self.shadows.take() {
+                shadows.settle(self.last, self.asked_last, cost);
+            }
             let last = self.taken.iter().map(|taken| taken.limit).max();
             let (asked, is_local) = (self.asked_last, self.decision.is_local());
             // In memory no more was taken than the share has.
@@ -162,6 +189,9 @@ impl Reservation {
         mut self,
         gives_back: impl Fn(usize) -> bool,
     ) -> Result<Decision, Unavailable> {
+        if let Some(shadows) = self.shadows.take() {
+            shadows.give_back(&gives_back);
+        }
         self.apply(Operation::Refund, |taken| if gives_back(taken.limit) { taken.cost } else { 0 })
             .await?;
         Ok(self.decision)

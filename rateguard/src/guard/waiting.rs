@@ -14,7 +14,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{RateGuard, Request, Reservation, Unavailable};
+use super::{
+    RateGuard, Request, Reservation, Unavailable, seen::within_this_check, shadow::Asking,
+};
 use crate::{
     Decision, Key, Policy, StoreError,
     policy::PolicyName,
@@ -47,6 +49,16 @@ impl Request<'_> {
     ///
     /// Where there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
+        if self.is_in_shadow() {
+            // There is nothing to wait for.
+            return self.check().await;
+        }
+        // What is tried sees it once, however often it is asked for.
+        let _shadows = self.in_shadow(Operation::Check).map(Asking::at_once);
+        self.seen(self.checked_or_waited(max), |decision| decision).await
+    }
+
+    async fn checked_or_waited(&self, max: Duration) -> Result<Decision, Unavailable> {
         let queues = &self.guard().shared.queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
         // Of which something is asked.
@@ -126,7 +138,7 @@ impl Request<'_> {
             self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
         let (answer, answers) = oneshot::channel();
         let mut pending = Pending { answers, runtime: Handle::current() };
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(within_this_check(async move {
             let request = limits.iter().fold(Request::new(&guard), |all, (policy, key, cost)| {
                 all.and_stored(policy, *key, *cost)
             });
@@ -134,7 +146,7 @@ impl Request<'_> {
             if let Err(Ok(unasked)) = answer.send(reservation) {
                 let _ = unasked.refund().await;
             }
-        });
+        }));
         if let Ok(answer) = (&mut pending.answers).await {
             return answer.map(Reservation::into_decision);
         }

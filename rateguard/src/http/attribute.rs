@@ -14,13 +14,14 @@ use super::{
     client,
     enforce::{Asked, AskedList, Passed, enforce},
     handler_name::handler_name,
+    in_force::{in_force, named, quotas_of},
     kept::write_decided,
     refusal::{self, Refusal},
     terms::{OnDeniedBy, Terms, address_admitted},
 };
 use crate::{
     AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
-    guard::{Claim, Line},
+    guard::{Claim, InForce, Line, Said, Tried},
     policy::CHOSEN_LATER,
 };
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub allowance: Allowance,
     /// Who is banned.
     pub ban: Option<Ban>,
+    /// What of it refuses nobody.
+    pub tried: Option<Tried>,
     /// What happens when the store does not answer.
     pub on_error: Option<OnError>,
     /// Which answers count.
@@ -79,7 +82,7 @@ impl Limit {
     /// its number, from 1 on.
     #[track_caller]
     pub fn new<F>(settings: Settings, _handler: F) -> Self {
-        let Settings { name, number, ban, on_error, .. } = settings;
+        let Settings { name, number, ban, tried, on_error, .. } = settings;
         let policy = |quotas| {
             let policy = match (name, number) {
                 (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
@@ -91,7 +94,7 @@ impl Limit {
                     Policy::of_attribute(&name, quotas, on_error).named_by_path()
                 }
             };
-            policy.escalating(ban)
+            policy.escalating(ban).trying(tried)
         };
         let policy = match settings.allowance {
             Allowance::Fixed(quotas) => Policied::Fixed(policy(quotas)),
@@ -112,39 +115,52 @@ impl Limit {
     }
 
     /// Whether the limit is for this request.
-    pub fn applies_to(&self, request: &HttpRequest) -> bool {
-        self.terms.apply_to(request)
+    pub fn applies_to(&self, in_force: &InForce, request: &HttpRequest) -> bool {
+        self.terms.apply_to(self.said(in_force), request)
+    }
+
+    /// Who makes the request, if that goes before what the attribute says.
+    pub fn caller(&self, in_force: &InForce, request: &HttpRequest) -> Option<Caller> {
+        self.said(in_force).key.as_ref().map(|key| key.caller(request))
+    }
+
+    /// What the request costs, if that goes before what the attribute says.
+    pub fn cost(&self, in_force: &InForce) -> Option<u32> {
+        self.said(in_force).cost
+    }
+
+    pub(super) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
+        match &self.policy {
+            Policied::Named(name) => in_force.policy(name).map_or(Said::NOTHING, |it| &it.said),
+            Policied::Fixed(_) | Policied::PerRequest(_) => Said::NOTHING,
+        }
     }
 
     /// The policy without the quotas that are chosen for each request, if the guard has one, and no other limit on the
     /// guard would mix its counts with those of this one.
-    fn policy<'a>(&'a self, guard: &'a RateGuard) -> Result<&'a Policy, Refusal> {
+    fn policy<'a>(
+        &'a self,
+        guard: &RateGuard,
+        in_force: &'a InForce,
+    ) -> Result<&'a Policy, Refusal> {
         let (policy, is_fixed) = match &self.policy {
             Policied::Fixed(policy) => (policy, true),
             Policied::PerRequest(policy) => (policy, false),
-            Policied::Named(name) => match guard.policy(name) {
-                Some(policy) => (policy, true),
-                None => {
-                    static LINE: Line = Line::new();
-                    if LINE.say().is_some() {
-                        log::error!(
-                            target: "rateguard",
-                            "the attribute at {} names the policy `{name}`, which its guard was not given: `RateGuard::builder().policy(…)`. Its handler answers 500 until then",
-                            self.place
-                        );
-                    }
-                    return Err(Refusal::Misconfigured);
-                }
-            },
+            Policied::Named(name) => {
+                let place = format_args!("the attribute at {}", self.place);
+                // The guard has noted the names of its policies itself.
+                let policy = named(in_force, name, place).map(|named| &named.policy)?;
+                self.note_met(guard);
+                return Ok(policy);
+            }
         };
         if self.known_to.load(Relaxed) == guard.id() {
             return Ok(policy);
         }
-        let is_named = self.has_name || matches!(self.policy, Policied::Named(_));
-        let unnamed_at = (!is_named).then_some(self.place);
+        let unnamed_at = (!self.has_name).then_some(self.place);
         match guard.claim(Claim { policy, is_fixed, unnamed_at }) {
             Ok(()) => {
-                self.known_to.store(guard.id(), Relaxed);
+                self.note_met(guard);
                 Ok(policy)
             }
             Err(conflict) => {
@@ -154,6 +170,14 @@ impl Limit {
                 }
                 Err(Refusal::Misconfigured)
             }
+        }
+    }
+
+    /// A request has met it under this guard.
+    fn note_met(&self, guard: &RateGuard) {
+        // Seldom written, so that workers do not take it from each other.
+        if self.known_to.load(Relaxed) != guard.id() {
+            self.known_to.store(guard.id(), Relaxed);
         }
     }
 }
@@ -191,20 +215,22 @@ impl AskedBy {
     fn asked<'a>(
         self,
         guard: &'a RateGuard,
+        in_force: &'a InForce,
         lists: &[&AccessList],
         request: &HttpRequest,
     ) -> Result<Option<Asked<'a>>, Refusal> {
-        let mut policy = Cow::Borrowed(self.limit.policy(guard)?);
+        let Limit { terms, .. } = self.limit;
+        let mut policy = Cow::Borrowed(self.limit.policy(guard, in_force)?);
+        let said = self.limit.said(in_force);
         let caller = self.caller.map_err(Refusal::Error)?;
         // Who is on a list is refused whatever its plan is.
-        let Some(key) = self.limit.terms.key(caller, lists, request)? else { return Ok(None) };
-        match self.plan.transpose().map_err(Refusal::Error)? {
-            None => {}
-            Some(Plan::Unlimited) => return Ok(None),
-            Some(Plan::Limited(quotas)) => policy = Cow::Owned(policy.with_quotas(quotas)),
+        let Some(key) = terms.key(said, caller, lists, request)? else { return Ok(None) };
+        if let Some(plan) = self.plan.transpose().map_err(Refusal::Error)? {
+            let Some(quotas) = quotas_of(plan, in_force)? else { return Ok(None) };
+            policy = Cow::Owned(policy.with_quotas(quotas));
         }
         let on_denied = self.on_denied.map(OnDeniedBy::Function);
-        Ok(Some(Asked { on_denied, ..self.limit.terms.asked(policy, key, self.cost) }))
+        Ok(Some(Asked { on_denied, ..terms.asked(said, policy, key, self.cost) }))
     }
 }
 
@@ -213,7 +239,7 @@ impl AskedBy {
 /// Without a `guard` it takes that of the application's data.
 pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
-    limits: impl AsyncFnOnce(&HttpRequest) -> [AskedBy; LIMITS],
+    limits: impl AsyncFnOnce(&InForce, &HttpRequest) -> [AskedBy; LIMITS],
     handler: H,
     request: HttpRequest,
     payload: web::Payload,
@@ -234,14 +260,14 @@ where
         return refusal::misconfigured();
     };
 
+    let in_force = in_force(guard, &request);
     #[cfg(feature = "test-util")]
     if let Some(survey) = super::survey::Survey::of(&request) {
         client::find_quietly(guard, &request);
-        survey.note(limits(&request).await.iter().any(|asked| asked.applies));
+        survey.note(limits(&in_force, &request).await.iter().any(|asked| asked.applies));
         return super::survey::Survey::answer();
     }
-
-    let mut response = match admit(guard, limits, &request).await {
+    let mut response = match admit(guard, &in_force, limits, &request).await {
         Err(refusal) => refusal.answer(guard.http(), &request),
         Ok(mut passed) => {
             let response = match Args::from_request(&request, &mut payload.into_inner()).await {
@@ -260,19 +286,20 @@ where
 
 async fn admit<'a, const LIMITS: usize>(
     guard: &'a RateGuard,
-    limits: impl AsyncFnOnce(&HttpRequest) -> [AskedBy; LIMITS],
+    in_force: &'a InForce,
+    limits: impl AsyncFnOnce(&InForce, &HttpRequest) -> [AskedBy; LIMITS],
     request: &HttpRequest,
 ) -> Result<Passed<'a>, Refusal> {
     client::find(guard, request);
-    let lists = [&guard.http().access];
+    let lists = [&in_force.access, &guard.http().access];
     if address_admitted(&lists, request)? {
         return Ok(Passed::uncounted(guard));
     }
     let mut asked = AskedList::new();
-    for limit in limits(request).await {
-        asked.extend(limit.asked(guard, &lists, request)?);
+    for limit in limits(in_force, request).await {
+        asked.extend(limit.asked(guard, in_force, &lists, request)?);
     }
-    enforce(guard, asked, request).await
+    enforce(guard, in_force, asked, request).await
 }
 
 fn guard_of(request: &HttpRequest) -> Option<&RateGuard> {

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::{kept::Kept, refusal::Refusal, terms::OnDeniedBy};
 use crate::{
-    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, guard::Line,
+    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable,
+    guard::{InForce, Line, Shadows},
 };
 
 /// What one limit asks of a request.
@@ -27,8 +28,9 @@ impl Asked<'_> {
 }
 
 /// A request for all of them.
-fn request<'a>(guard: &'a RateGuard, limits: &'a [Asked<'_>]) -> Request<'a> {
-    limits.iter().fold(guard.request_for_none(), |all, it| {
+fn request<'a>(guard: &'a RateGuard, in_force: &InForce, limits: &'a [Asked<'_>]) -> Request<'a> {
+    let none = guard.request_for_none().otherwise(in_force.on_error);
+    limits.iter().fold(none, |all, it| {
         let all = all.and(&it.policy, &it.key).cost(it.cost);
         // It may be denied for places that are given back; there its answer may be an offence.
         if it.counts_always() { all } else { all.forgiven() }
@@ -43,11 +45,17 @@ pub(super) type AskedList<'a> = SmallVec<[Asked<'a>; 1]>;
 /// What was decided is kept with the request, for its handler and its response.
 pub(super) async fn enforce<'a>(
     guard: &'a RateGuard,
+    in_force: &InForce,
     limits: AskedList<'a>,
     request: &HttpRequest,
 ) -> Result<Passed<'a>, Refusal> {
     if limits.is_empty() {
         return Ok(Passed::uncounted(guard));
+    }
+    if limits.iter().all(|it| it.policy.is_in_shadow()) {
+        // No client is told of it, and none waits for it.
+        let shadows = self::request(guard, in_force, &limits).ask_in_shadow_alone();
+        return Ok(Passed { limits, shadows, ..Passed::uncounted(guard) });
     }
     let at_once = match &*limits {
         [asked] if asked.counts_always() => {
@@ -58,7 +66,7 @@ pub(super) async fn enforce<'a>(
     let answer = match at_once {
         Some(decision) => Ok((decision, None)),
         // On the heap, as it is large.
-        None => Box::pin(ask(guard, &limits)).await,
+        None => Box::pin(ask(guard, in_force, &limits)).await,
     };
     match answer {
         Ok((decision, provisional)) => {
@@ -71,7 +79,7 @@ pub(super) async fn enforce<'a>(
                 return Err(Refusal::Denied { kept, place, on_denied });
             }
             let place = kept.push(decision);
-            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional })
+            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional, shadows: None })
         }
         Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
         Err(_) => Err(Refusal::Unavailable),
@@ -81,9 +89,10 @@ pub(super) async fn enforce<'a>(
 /// Asks for all of them, and for a reservation if a place may have to be given back.
 async fn ask(
     guard: &RateGuard,
+    in_force: &InForce,
     limits: &[Asked<'_>],
 ) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
-    let asked = request(guard, limits);
+    let asked = self::request(guard, in_force, limits);
     if limits.iter().all(Asked::counts_always) {
         return Ok((asked.check().await?, None));
     }
@@ -99,11 +108,14 @@ pub(super) struct Passed<'a> {
     decision: Option<(Rc<Kept>, usize)>,
     /// What is given back if the answer does not count.
     provisional: Option<Box<Reservation>>,
+    /// The same where all limits are in shadow.
+    shadows: Option<Shadows>,
 }
 
 impl<'a> Passed<'a> {
     pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
-        Self { guard, limits: SmallVec::new(), decision: None, provisional: None }
+        let limits = SmallVec::new();
+        Self { guard, limits, decision: None, provisional: None, shadows: None }
     }
 
     /// Whether nothing was decided.
@@ -114,6 +126,9 @@ impl<'a> Passed<'a> {
     /// Gives back what this answer does not count for, charges what the handler has added, and bans who has given too many
     /// answers that count. What the limits have left then is kept with the request.
     pub(super) async fn answered(&mut self, status: StatusCode) {
+        if let Some(shadows) = self.shadows.take() {
+            shadows.give_back(|limit| !self.limits[limit].count.counts(status.as_u16()));
+        }
         let Some((kept, place)) = &self.decision else { return };
         let penalty = kept.penalty.take();
         if penalty == 0 && self.limits.iter().all(Asked::counts_always) {

@@ -11,6 +11,7 @@ mod failure;
 #[cfg(feature = "macros")]
 mod handler_name;
 mod headers;
+mod in_force;
 pub(crate) mod inventory;
 mod kept;
 pub mod key;

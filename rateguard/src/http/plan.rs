@@ -1,6 +1,6 @@
 //! How much is admitted, where it depends on the request.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use actix_web::Error;
 
@@ -37,6 +37,18 @@ pub enum Plan {
     Limited(Arc<Quotas>),
     /// This limit does not apply.
     Unlimited,
+    /// What the guard's plan of this name says: one that it was [given](crate::RateGuardBuilder::plan), or that its file has.
+    /// If there is none of this name, the request is answered with 500, and the log says why.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use rateguard::{Plan, RateGuard, RateLimit, key};
+    /// # fn account_of(_: &HttpRequest) -> String { "free".to_owned() }
+    /// # let guard = RateGuard::builder().plan("free", Plan::of("10/minute")).build()?;
+    /// let limit = RateLimit::per_request(&guard, |request: &HttpRequest| Plan::named(account_of(request)));
+    /// # Ok::<(), rateguard::BuildError>(())
+    /// ```
+    Named(Cow<'static, str>),
 }
 
 impl Plan {
@@ -53,6 +65,12 @@ impl Plan {
         Q: TryInto<Quotas, Error: Into<crate::RateError>>,
     {
         Self::Limited(Arc::new(super::legal(quotas.try_into().map_err(Into::into))))
+    }
+
+    /// The guard's plan of this name.
+    #[must_use]
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::Named(name.into())
     }
 }
 

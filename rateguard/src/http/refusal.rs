@@ -36,7 +36,6 @@ pub(super) enum Refusal {
     /// What the user's own function answers.
     Error(Error),
     /// 500: the application has a mistake, which is in the log.
-    #[cfg(feature = "macros")]
     Misconfigured,
 }
 
@@ -60,7 +59,6 @@ impl Refusal {
             Self::Forbidden => FORBIDDEN.answer(None, settings, request),
             // It is as cacheable as the user says.
             Self::Error(error) => return HttpResponse::from_error(error),
-            #[cfg(feature = "macros")]
             Self::Misconfigured => return misconfigured(),
         };
         write_no_store(response.headers_mut());
@@ -69,7 +67,6 @@ impl Refusal {
 }
 
 /// 500, where there are no settings.
-#[cfg(feature = "macros")]
 pub(super) fn misconfigured() -> HttpResponse {
     let mut response = MISCONFIGURED.text();
     write_no_store(response.headers_mut());
@@ -113,7 +110,6 @@ const FORBIDDEN: Words = Words {
     title: "Forbidden",
 };
 
-#[cfg(feature = "macros")]
 const MISCONFIGURED: Words = Words {
     status: StatusCode::INTERNAL_SERVER_ERROR,
     text: "Internal server error.\n",

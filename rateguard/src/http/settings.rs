@@ -52,6 +52,21 @@ impl HttpSettings {
         }
         Ok(())
     }
+
+    /// What a file says goes before.
+    #[cfg(feature = "config")]
+    pub(crate) fn follow(&mut self, file: crate::config::AtStart) {
+        let crate::config::AtStart { client_address, headers, retry_jitter, refusal_body, .. } =
+            file;
+        if let Some(client_address) = client_address {
+            self.client_address = client_address;
+        }
+        if let Some(headers) = headers {
+            self.headers = headers;
+        }
+        self.retry_jitter = retry_jitter.unwrap_or(self.retry_jitter);
+        self.body = refusal_body.unwrap_or(self.body);
+    }
 }
 
 /// What is in the body of a refusal.

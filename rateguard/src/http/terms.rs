@@ -5,7 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use actix_web::{HttpRequest, HttpResponse, http::Method};
 
 use super::{client, enforce::Asked, refusal::Refusal};
-use crate::{AccessList, Caller, Count, Decision, Key, MissingKey, Policy, access::Access};
+use crate::{
+    AccessList, Caller, Count, Decision, Key, MissingKey, Policy, access::Access, guard::Said,
+};
 
 /// Whether a limit does not apply to a request.
 pub(super) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
@@ -42,25 +44,39 @@ pub(super) struct Terms {
 
 impl Terms {
     /// Whether the limit is for this request.
-    pub(super) fn apply_to(&self, request: &HttpRequest) -> bool {
-        let has_method = self.methods.is_empty() || self.methods.contains(request.method());
-        has_method && !self.skip.as_ref().is_some_and(|skip| skip(request))
+    pub(super) fn apply_to(&self, said: &Said, request: &HttpRequest) -> bool {
+        self.has_method(said, request) && !self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
+    /// Whether the request has one of the methods that it is for.
+    pub(super) fn has_method(&self, said: &Said, request: &HttpRequest) -> bool {
+        match &said.methods {
+            Some(methods) => methods.names().iter().any(|name| name == request.method().as_str()),
+            None => self.methods.is_empty() || self.methods.contains(request.method()),
+        }
     }
 
     /// What the limit asks for this key.
-    pub(super) fn asked<'a>(&'a self, policy: Cow<'a, Policy>, key: Key, cost: u32) -> Asked<'a> {
+    pub(super) fn asked<'a>(
+        &'a self,
+        said: &Said,
+        policy: Cow<'a, Policy>,
+        key: Key,
+        cost: u32,
+    ) -> Asked<'a> {
         let on_denied = self.on_denied.as_ref().map(OnDeniedBy::Shared);
-        Asked { policy, key, cost, count: self.count, on_denied }
+        Asked { policy, key, cost, count: said.count.unwrap_or(self.count), on_denied }
     }
 
     /// What is counted, or `None` if nothing is.
     pub(super) fn key(
         &self,
+        said: &Said,
         caller: Caller,
         lists: &[&AccessList],
         request: &HttpRequest,
     ) -> Result<Option<Key>, Refusal> {
-        let key = match (caller, self.missing) {
+        let key = match (caller, said.missing.unwrap_or(self.missing)) {
             (Caller::Known(key), _) => key,
             (Caller::Exempt, _) | (Caller::Unknown, MissingKey::Skip) => return Ok(None),
             (Caller::Unknown, MissingKey::Deny) => return Err(Refusal::Forbidden),

@@ -126,6 +126,7 @@ impl Endpoints {
         let Found { policy, key, address, said } = somebody.find(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = with(said, json::outcome(&outcome));
+        let body = with(body, json::tried(&self.guard, &policy, &key));
         whole([&outcome], body)
     }
 

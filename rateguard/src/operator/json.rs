@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::answer::versioned;
 use crate::{
-    AddressWalk, ExplainedLimit, Explanation, Inventory, KnownLimit, Outcome, Policy, Quotas,
-    RateGuard, StoreError, WhyUnknown,
+    AddressWalk, ExplainedLimit, Explanation, Inventory, Key, KnownLimit, Outcome, Policy, Quotas,
+    RateGuard, ShadowCounts, StoreError, WhyUnknown,
     http::inventory::{missing_word, on_error_word},
 };
 
@@ -37,6 +37,9 @@ fn limit(limit: &KnownLimit) -> Value {
         "name": limit.name,
         "is_policy": limit.is_policy,
         "quotas": limit.quotas.as_ref().map(quotas),
+        "is_in_shadow": limit.is_in_shadow,
+        "candidate": limit.candidate.as_ref().map(quotas),
+        "rollout_percent": limit.rollout_percent,
         "is_per_request": limit.is_per_request,
         "key": limit.key,
         "missing_key": missing_word(limit.missing_key),
@@ -68,9 +71,13 @@ pub(super) fn policies(guard: &RateGuard, policies: &[Policy]) -> Value {
     let policies: Vec<Value> = policies
         .iter()
         .map(|policy| {
+            let tried = policy.tried_beside();
             json!({
                 "name": policy.name(),
                 "quotas": quotas(policy.quotas()),
+                "is_in_shadow": policy.is_in_shadow(),
+                "candidate": tried.map(|(candidate, _)| quotas(candidate)),
+                "rollout_percent": tried.map(|(_, percent)| percent),
                 "ban": policy.own_ban().map(|ban| ban.to_string()),
                 "on_error": on_error_word(guard.on_error_of(Some(policy))),
             })
@@ -94,7 +101,34 @@ pub(super) fn health(guard: &RateGuard) -> Value {
         },
         "deadline_seconds": guard.deadline().as_secs_f64(),
         "remember_denials_seconds": guard.remembers_for().as_secs_f64(),
+        "shadow": guard.shadow_report().iter().map(in_shadow).collect::<Vec<_>>(),
+        "policies_file": policies_file(guard),
     })
+}
+
+fn in_shadow(counts: &ShadowCounts) -> Value {
+    json!({
+        "policy": counts.policy,
+        "allowed": counts.allowed,
+        "would_deny": counts.would_deny,
+        "undecided": counts.undecided,
+    })
+}
+
+#[cfg(feature = "config")]
+fn policies_file(guard: &RateGuard) -> Option<Value> {
+    let crate::PoliciesFileStatus { path, generation, since, error } = guard.policies_file()?;
+    Some(json!({
+        "path": path.display().to_string(),
+        "generation": generation,
+        "since_unix_seconds": unix_seconds(since),
+        "error": error.map(|error| error.to_string()),
+    }))
+}
+
+#[cfg(not(feature = "config"))]
+fn policies_file(_: &RateGuard) -> Option<Value> {
+    None
 }
 
 pub(super) fn explanation(explanation: &Explanation) -> Value {
@@ -131,6 +165,8 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body["limit"] = limit(&explained.limit);
     body["counted_by"] = explained.counted_by.map(|by| by.word()).into();
     body["cost"] = explained.cost.into();
+    body["is_in_shadow"] = explained.limit.is_in_shadow.into();
+    body["is_rolled_out"] = explained.is_rolled_out.into();
     body["is_guess"] = explained.is_guess.into();
     body
 }
@@ -174,9 +210,18 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         "retry_after_seconds": seconds(outcome.retry_after()),
         "banned_for_seconds": seconds(banned_for),
         "banned_until_unix_seconds": banned_for.and_then(until),
+        "would_deny": decision.map(|decision| decision.would_deny()),
         "is_too_costly": decision.map(|decision| decision.is_too_costly()),
         "is_local": decision.map(|decision| decision.is_local()),
         "standings": standings,
+    })
+}
+
+/// What of a policy is tried, as far as it matters to this key.
+pub(super) fn tried(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
+    json!({
+        "is_in_shadow": policy.is_in_shadow(),
+        "is_rolled_out": guard.is_rolled_out(policy, key),
     })
 }
 
@@ -193,8 +238,11 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
 
 /// When so much time is over, by this machine's clock.
 fn until(left: Duration) -> Option<f64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Some((now + left).as_secs_f64())
+    unix_seconds(SystemTime::now() + left)
+}
+
+fn unix_seconds(time: SystemTime) -> Option<f64> {
+    time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
 }
 
 /// The name of the variant, as JSON writes names.

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use smallvec::SmallVec;
 
 use super::StoreError;
-use crate::{MemoryStore, Quota, bucket::Bucket, level::Level};
+use crate::{MemoryStore, Quota, bucket::Bucket, level::Level, mode::Mode};
 
 /// Keeps the counts: what every store has to do, ours and yours.
 ///
@@ -203,13 +203,24 @@ pub struct Verdict {
     levels: SmallVec<[(Level, Receipt); 1]>,
     /// The places of the levels that mean nothing, as who keeps those buckets did not answer.
     unknown: Vec<usize>,
+    mode: Mode,
 }
 
 impl Verdict {
     /// Whether the charges were, or would be, admitted; and for each of them how its bucket stands, with what the store
     /// needs to give back what it took there.
     pub fn new(allowed: bool, levels: impl IntoIterator<Item = (Level, Receipt)>) -> Self {
-        Self { allowed, levels: levels.into_iter().collect(), unknown: Vec::new() }
+        let levels = levels.into_iter().collect();
+        Self { allowed, levels, unknown: Vec::new(), mode: Mode::Store }
+    }
+
+    /// The same, decided in this way.
+    pub(crate) fn by(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The same, with nothing known of the buckets of these places.

@@ -64,7 +64,7 @@ impl<'a> Script<'a> {
         for charge in charges {
             command.arg(charge.bucket.storage_key(&self.prefix));
         }
-        command.arg("process").arg(self.calls);
+        command.arg("process").arg(self.calls).arg("numbers");
         command.arg(format!("{operation:?}").to_lowercase()).arg(0).arg(charges.len()).arg(1);
         for charge in charges {
             let (units, refill) = charge.quota.token();
@@ -78,7 +78,7 @@ impl<'a> Script<'a> {
                 .arg(refill)
                 .arg(charge.cost);
         }
-        command.arg(1);
+        command.arg("");
         if operation == Operation::Refund {
             for charge in charges {
                 let [call, at, _] = charge.receipt.words();

@@ -13,6 +13,7 @@ use actix_web::{
     test::{TestRequest, init_service},
 };
 use futures_util::FutureExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rateguard::{Key, Policy, Quota, RateGuard, RateLimit, key};
 
 /// So many requests make none by chance, as a log that grows would.
@@ -62,6 +63,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // The log has grown by then.
         (0..600).for_each(|_| check());
         say(&format!("check, {name}"), check);
+        // A recorder that comes now is told from now on, and nothing is looked up after the first time.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            check();
+            say(&format!("check that is counted, {name}"), check);
+        });
+        let told = format!("policy=\"{name}\"");
+        assert!(recorder.handle().render().contains(&told), "{name} is not counted");
     }
     let limit = RateLimit::new(&guard, generous).by(key::header("X-User"));
     let with_headers = App::new().wrap_fn(|request, service| {

@@ -7,6 +7,8 @@ mod fixed_window;
 mod governor;
 mod headers;
 mod plain_port;
+#[cfg(feature = "seeing")]
+mod seen;
 
 use std::{env, time::Duration};
 
@@ -53,6 +55,12 @@ async fn main() -> Outcome {
         "bare" => serve!(app => app),
         "headers" => serve!(app => app.wrap(headers::ThreeHeaders)),
         "rateguard" => {
+            let limit = rate_guard(RateGuard::builder(), (limit, window))?;
+            serve!(app => app.wrap(limit.clone()))
+        }
+        #[cfg(feature = "seeing")]
+        "rateguard-seen-metrics" | "rateguard-seen-spans" => {
+            seen::listen(&limiter)?;
             let limit = rate_guard(RateGuard::builder(), (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }

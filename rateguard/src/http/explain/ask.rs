@@ -12,9 +12,10 @@ use super::{
     unknown::{has_functions, key_parts},
 };
 use crate::{
-    Key, KnownLimit, Policy, RateGuard,
+    AccessList, Key, KnownLimit, Policy, RateGuard,
     access::Access,
-    http::{client, inventory::Source},
+    guard::InForce,
+    http::{client, inventory::Source, refusal::Refusal, terms::admitted},
 };
 
 /// Whether a request is one that came, or one that somebody has described.
@@ -46,10 +47,10 @@ impl RateGuard {
     ///
     /// As [`check`](Self::check).
     pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
-        match self.http().access.of_key(key) {
-            Access::Allowed => Outcome::Exempt(Exemption::KeyAllowed),
-            Access::Denied => Outcome::Refused(RefusedBy::KeyDenied),
-            Access::Unlisted => self.peeked(policy, key, 1).await,
+        match self.admitted_now(|list| list.of_key(key)) {
+            Ok(true) => Outcome::Exempt(Exemption::KeyAllowed),
+            Err(_) => Outcome::Refused(RefusedBy::KeyDenied),
+            Ok(false) => self.peeked(policy, key, 1).await,
         }
     }
 
@@ -62,11 +63,16 @@ impl RateGuard {
         address: Option<IpAddr>,
     ) -> Outcome {
         let address = address.map(|address| address.to_canonical());
-        match self.http().access.of_address(address) {
-            Access::Allowed => Outcome::Exempt(Exemption::AddressAllowed),
-            Access::Denied => Outcome::Refused(RefusedBy::AddressDenied),
-            Access::Unlisted => self.explain(policy, key).await,
+        match self.admitted_now(|list| list.of_address(address)) {
+            Ok(true) => Outcome::Exempt(Exemption::AddressAllowed),
+            Err(_) => Outcome::Refused(RefusedBy::AddressDenied),
+            Ok(false) => self.explain(policy, key).await,
         }
+    }
+
+    /// Whether the lists that are in force free from limits.
+    fn admitted_now(&self, access: impl Fn(&AccessList) -> Access) -> Result<bool, Refusal> {
+        admitted(&[&self.in_force().access, &self.http().access], access)
     }
 
     /// What the limits of these names in the [inventory](Self::inventory) would do with this request, all of them if none
@@ -91,10 +97,12 @@ impl RateGuard {
     ) -> Explanation {
         let is_asked =
             |limit: &KnownLimit| limits.is_empty() || limits.contains(&limit.name.as_str());
-        let known = self.known_limits().into_iter().filter(|(limit, _)| is_asked(limit));
+        // The same for all of them, also if a file changes meanwhile.
+        let in_force = self.in_force();
+        let known = self.known_limits(&in_force).into_iter().filter(|(limit, _)| is_asked(limit));
         let mut asked = Vec::new();
         for (limit, source) in known {
-            let question = self.question(of, &limit, &source, request).await;
+            let question = self.question(of, &in_force, &limit, &source, request).await;
             asked.push((limit, question));
         }
         let explained = asked.into_iter().map(async |(limit, question)| {
@@ -104,12 +112,18 @@ impl RateGuard {
                     limit,
                     counted_by: Some(counted_by),
                     cost: Some(cost),
+                    is_rolled_out: self.is_rolled_out(&policy, &key),
                     is_guess,
                     outcome: self.peeked(&policy, &key, cost).await,
                 },
-                Err(outcome) => {
-                    ExplainedLimit { limit, counted_by: None, cost: None, is_guess, outcome }
-                }
+                Err(outcome) => ExplainedLimit {
+                    limit,
+                    counted_by: None,
+                    cost: None,
+                    is_rolled_out: None,
+                    is_guess,
+                    outcome,
+                },
             }
         });
         // All at once, so that one deadline is enough for all.
@@ -120,13 +134,14 @@ impl RateGuard {
     async fn question(
         &self,
         of: Of,
+        in_force: &InForce,
         limit: &KnownLimit,
         source: &Source,
         request: &HttpRequest,
     ) -> Result<Question, Outcome> {
         // A function that was called before may have asked another guard.
         client::find_quietly(self, request);
-        let question = look(self, source, request).await;
+        let question = look(self, in_force, source, request).await;
         let has_read_key = matches!(
             question,
             Ok(_) | Err(Outcome::Exempt(Exemption::NoKey) | Outcome::Refused(RefusedBy::NoKey))

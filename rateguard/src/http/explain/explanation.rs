@@ -23,6 +23,9 @@ pub struct ExplainedLimit {
     pub counted_by: Option<CountedBy>,
     /// What the request costs, if it is counted.
     pub cost: Option<u32>,
+    /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key, in place of its own quotas; `None` if
+    /// there is no candidate, or no key.
+    pub is_rolled_out: Option<bool>,
     /// Whether functions of the limit were called that may look at more of a request than was described. Never of a real
     /// request.
     pub is_guess: bool,

@@ -56,6 +56,8 @@ pub enum RefusedBy {
     Function(u16),
     /// The guard has no policy of this name.
     NoPolicy,
+    /// The guard has no plan of this name.
+    NoPlan,
 }
 
 /// Why it cannot be told what would come of a request.
@@ -128,6 +130,7 @@ impl RefusedBy {
             Self::NoKey => "no_key",
             Self::Function(_) => "function",
             Self::NoPolicy => "no_policy",
+            Self::NoPlan => "no_plan",
         }
     }
 }

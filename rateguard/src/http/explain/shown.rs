@@ -22,6 +22,11 @@ impl fmt::Display for ExplainedLimit {
         if let Some(cost) = self.cost.filter(|cost| *cost != 1) {
             write!(f, ", costs {cost}")?;
         }
+        match self.is_rolled_out {
+            Some(true) => f.write_str(", under its candidate")?,
+            Some(false) => f.write_str(", not under its candidate")?,
+            None => {}
+        }
         if self.is_guess {
             f.write_str(", as far as its functions can tell from the description")?;
         }
@@ -46,12 +51,20 @@ impl fmt::Display for Outcome {
 
 fn decided(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let seconds = |time: Duration| time.as_secs_f64();
+    if decision.would_deny() {
+        f.write_str("passes, as it is in shadow, and would be denied")?;
+        return standings(decision, f);
+    }
     match (decision.is_allowed(), decision.banned_for(), decision.retry_after()) {
         (true, ..) => f.write_str("passes")?,
         (false, Some(ban), _) => write!(f, "denies: banned for {:.3} s yet", seconds(ban))?,
         (false, None, Some(wait)) => write!(f, "denies: passes in {:.3} s", seconds(wait))?,
         (false, None, None) => f.write_str("denies: it costs more than is ever admitted")?,
     }
+    standings(decision, f)
+}
+
+fn standings(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for standing in decision.standings() {
         write!(f, "; {} of {} left", standing.remaining(), standing.quota())?;
     }
@@ -84,6 +97,7 @@ impl fmt::Display for RefusedBy {
             Self::NoKey => "there is no key, and such requests are denied",
             Self::Function(status) => return write!(f, "a function of it answers with {status}"),
             Self::NoPolicy => "the guard has no policy of this name",
+            Self::NoPlan => "the guard has no plan of the name that was chosen",
         })
     }
 }

@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::{
     Policy, RateGuard,
+    guard::InForce,
     http::attribute::{AskedBy, Limit, Policied},
 };
 
@@ -28,7 +29,7 @@ pub struct Annotated {
     pub asked: Option<Ask>,
 }
 
-type Ask = for<'a> fn(&'a HttpRequest) -> LocalBoxFuture<'a, Vec<AskedBy>>;
+type Ask = for<'a> fn(&'a InForce, &'a HttpRequest) -> LocalBoxFuture<'a, Vec<AskedBy>>;
 
 inventory::collect!(Annotated);
 

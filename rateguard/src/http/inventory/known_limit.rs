@@ -1,10 +1,14 @@
-//! One limit, as it was written.
+//! One limit, as it is in force.
 
 use std::{fmt, panic::Location};
 
-use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, RateGuard, http::terms::Terms};
+use crate::{
+    Ban, Count, MissingKey, OnError, Policy, Quotas, RateGuard,
+    guard::{InForce, Said},
+    http::{key::ReadyMade, terms::Terms},
+};
 
-/// A limit that is known before any request comes.
+/// A limit that is known before any request comes. Where it takes a policy that is in a file, it is what the file says of it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownLimit {
@@ -12,10 +16,17 @@ pub struct KnownLimit {
     pub kind: LimitKind,
     /// Its name, in keys and logs.
     pub name: String,
-    /// Whether that is the name of a policy that the guard was [given](crate::RateGuardBuilder::policy).
+    /// Whether that is the name of a policy of the guard, which it was [given](crate::RateGuardBuilder::policy) or has of its
+    /// file.
     pub is_policy: bool,
     /// How much it admits; `None` if that is chosen for each request, or the guard has no policy of this name.
     pub quotas: Option<Quotas>,
+    /// Whether all of it is in [shadow](crate::Policy::shadow), so that it refuses nobody for what it counts.
+    pub is_in_shadow: bool,
+    /// The [quotas](crate::Policy::candidate) that are tried beside its own.
+    pub candidate: Option<Quotas>,
+    /// For how many percent of the keys those are [enforced](crate::Policy::rollout), if there are any.
+    pub rollout_percent: Option<u8>,
     /// Whether it is chosen for each request.
     pub is_per_request: bool,
     /// What is counted together, as the attribute writes it, such as `user+ip`; or `function`.
@@ -59,11 +70,11 @@ impl fmt::Display for LimitKind {
     }
 }
 
-/// What is said of every limit, whichever kind it is.
+/// What is said of every limit, whichever kind it is, before what a file says of it.
 pub(super) struct Written<'a> {
     pub(super) kind: LimitKind,
     pub(super) name: &'a str,
-    /// If it has one of its own, or had when it was made.
+    /// If it has one of its own, and does not take one of the guard's.
     pub(super) policy: Option<&'a Policy>,
     pub(super) is_per_request: bool,
     pub(super) key: &'a str,
@@ -74,22 +85,32 @@ pub(super) struct Written<'a> {
 }
 
 impl Written<'_> {
-    pub(super) fn known(self, guard: &RateGuard) -> KnownLimit {
-        // Policies with a name are what they are now.
-        let named = guard.policy_now(self.name);
-        let policy = named.as_ref().or(self.policy);
+    pub(super) fn known(self, guard: &RateGuard, in_force: &InForce) -> KnownLimit {
+        let named = in_force.known_policy(self.name);
+        let (policy, said) = match (self.policy, named) {
+            (None, Some(named)) => (Some(&named.policy), &named.said),
+            (own, _) => (own, Said::NOTHING),
+        };
         let quotas = policy.filter(|_| !self.is_per_request).map(|it| it.quotas().clone());
+        let tried = policy.and_then(Policy::tried_beside);
+        let methods = match &said.methods {
+            Some(methods) => methods.names().iter().map(ToString::to_string).collect(),
+            None => self.terms.methods.iter().map(ToString::to_string).collect(),
+        };
         KnownLimit {
             kind: self.kind,
             name: self.name.to_owned(),
             is_policy: named.is_some(),
             quotas,
+            is_in_shadow: policy.is_some_and(Policy::is_in_shadow),
+            candidate: tried.map(|(quotas, _)| quotas.clone()),
+            rollout_percent: tried.map(|(_, percent)| percent),
             is_per_request: self.is_per_request,
-            key: self.key.to_owned(),
-            missing_key: self.terms.missing,
-            cost: self.cost,
-            count: self.terms.count,
-            methods: self.terms.methods.iter().map(ToString::to_string).collect(),
+            key: said.key.as_ref().map_or_else(|| self.key.to_owned(), ReadyMade::written),
+            missing_key: said.missing.unwrap_or(self.terms.missing),
+            cost: said.cost.or(self.cost),
+            count: said.count.unwrap_or(self.terms.count),
+            methods,
             has_skip: self.has_skip,
             ban: policy.and_then(Policy::own_ban),
             on_error: guard.on_error_of(policy),
@@ -103,7 +124,11 @@ impl KnownLimit {
     /// How much it admits, in words.
     pub(crate) fn admits(&self) -> String {
         match &self.quotas {
-            Some(quotas) => quotas.to_string(),
+            Some(quotas) if self.is_in_shadow => format!("{quotas}, in shadow"),
+            Some(quotas) => match (&self.candidate, self.rollout_percent) {
+                (Some(tried), Some(percent)) => format!("{quotas}, or {tried} for {percent} %"),
+                _ => quotas.to_string(),
+            },
             None if self.is_per_request => "chosen for each request".to_owned(),
             None => "a policy that the guard has not".to_owned(),
         }

@@ -9,7 +9,7 @@ use super::{
     known_limit::{missing_word, on_error_word},
     middlewares::Noted,
 };
-use crate::{Policy, Quota, Quotas, RateGuard, policy::CHOSEN_LATER};
+use crate::{Policy, Quota, Quotas, RateGuard, guard::InForce, policy::CHOSEN_LATER};
 
 /// All limits of a guard that are known before any request comes, made by [`RateGuard::inventory`]. `Display` writes a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,18 +73,20 @@ impl RateGuard {
     /// ```
     #[must_use]
     pub fn inventory(&self) -> Inventory {
-        let limits = self.known_limits().into_iter().map(|(known, _)| known).collect();
+        let known = self.known_limits(&self.in_force());
+        let limits = known.into_iter().map(|(known, _)| known).collect();
         Inventory { limits, left_out: self.http().middlewares.left_out() }
     }
 
-    /// The policy of this name, as it is now: one that the guard was [given](crate::RateGuardBuilder::policy), or that of a limit
+    /// The policy of this name, as it is now: one that the guard was [given](crate::RateGuardBuilder::policy), or has of its
+    /// file, or that of a limit
     /// in the [inventory](Self::inventory). It is what is needed to [explain](Self::explain), [reset](Self::reset) or
     /// [ban](Self::ban) a key of that limit. Where quotas are chosen for each request, those of this one stand for them: it does
     /// to reset all of them, and to ban.
     #[must_use]
     pub fn known_policy(&self, name: &str) -> Option<Policy> {
         self.policy_now(name).or_else(|| {
-            let known = self.known_limits();
+            let known = self.known_limits(&self.in_force());
             let (known, source) = known.into_iter().find(|(known, _)| known.name == name)?;
             let policy = source.policy()?;
             Some(if known.is_per_request {
@@ -96,7 +98,7 @@ impl RateGuard {
     }
 
     /// The limits, with what is needed to explain them.
-    pub(in crate::http) fn known_limits(&self) -> Vec<(KnownLimit, Source)> {
+    pub(in crate::http) fn known_limits(&self, in_force: &InForce) -> Vec<(KnownLimit, Source)> {
         let mut known: Vec<(KnownLimit, Source)> = Vec::new();
         #[cfg(feature = "macros")]
         known.extend(Annotated::of(self).into_iter().map(|annotated| {
@@ -112,14 +114,14 @@ impl RateGuard {
                 terms: &limit.terms,
                 place: limit.place,
             };
-            (written.known(self), Source::Attribute(annotated))
+            (written.known(self, in_force), Source::Attribute(annotated))
         }));
         known.extend(
             self.http()
                 .middlewares
                 .noted()
                 .into_iter()
-                .map(|noted| (noted.known_now(self), Source::Middleware(noted))),
+                .map(|noted| (noted.known_now(self, in_force), Source::Middleware(noted))),
         );
         known
     }

@@ -8,6 +8,7 @@ use std::{
 use super::{KnownLimit, LimitKind, known_limit::Written};
 use crate::{
     AccessList, RateGuard,
+    guard::InForce,
     http::middleware::{Limit, RateLimit},
 };
 
@@ -55,12 +56,17 @@ impl Running {
 
 impl Middlewares {
     /// Notes the limits of a middleware, in the place of the same ones of another worker.
-    pub(in crate::http) fn note(&self, guard: &RateGuard, middleware: &RateLimit) {
+    pub(in crate::http) fn note(
+        &self,
+        guard: &RateGuard,
+        in_force: &InForce,
+        middleware: &RateLimit,
+    ) {
         for (number, limit) in middleware.limits.iter().enumerate() {
             let noted = Arc::new(Noted {
                 place: limit.place,
                 name: limit.policy.name().to_owned(),
-                known: known(guard, limit),
+                known: known(guard, in_force, limit),
                 number,
                 limits: Arc::downgrade(&middleware.limits),
                 access: Arc::downgrade(&middleware.access),
@@ -102,19 +108,19 @@ impl Noted {
         })
     }
 
-    pub(super) fn known_now(&self, guard: &RateGuard) -> KnownLimit {
+    pub(super) fn known_now(&self, guard: &RateGuard, in_force: &InForce) -> KnownLimit {
         match self.running() {
-            Some(running) => known(guard, running.limit()),
+            Some(running) => known(guard, in_force, running.limit()),
             None => self.known.clone(),
         }
     }
 }
 
-fn known(guard: &RateGuard, limit: &Limit) -> KnownLimit {
+fn known(guard: &RateGuard, in_force: &InForce, limit: &Limit) -> KnownLimit {
     let written = Written {
         kind: LimitKind::Middleware,
         name: limit.policy.name(),
-        policy: Some(&limit.policy),
+        policy: (!limit.is_of_guard).then_some(&limit.policy),
         is_per_request: limit.plan.is_some(),
         key: &limit.by_text,
         cost: limit.cost.constant(),
@@ -122,5 +128,5 @@ fn known(guard: &RateGuard, limit: &Limit) -> KnownLimit {
         terms: &limit.terms,
         place: limit.place,
     };
-    written.known(guard)
+    written.known(guard, in_force)
 }

@@ -156,7 +156,7 @@ pub fn path(name: &str) -> ReadyMade {
 #[track_caller]
 pub fn notation(text: &str) -> ReadyMade {
     let notation: KeyNotation = legal(text.parse());
-    ReadyMade { sources: notation.parts().iter().map(|part| legal(Source::of(part))).collect() }
+    legal(ReadyMade::of(&notation))
 }
 
 /// A key of one part, whose name may have a `+` in it, which joins parts in the notation.
@@ -173,6 +173,12 @@ impl From<Source> for ReadyMade {
 }
 
 impl ReadyMade {
+    /// The key of this notation, if the features that it needs are there.
+    pub(crate) fn of(notation: &KeyNotation) -> Result<Self, String> {
+        let sources = notation.parts().iter().map(Source::of);
+        Ok(Self { sources: sources.collect::<Result<_, _>>()? })
+    }
+
     /// Counts together only those who have the same key here and there: `key::user().and(key::path("tenant"))`, as
     /// `"user+path:tenant"` in the attribute. Who lacks one of them has no key.
     #[must_use]
@@ -199,6 +205,12 @@ impl ReadyMade {
         source.key_of(value, 64)
     }
 
+    /// The notation of it.
+    pub(crate) fn written(&self) -> String {
+        let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
+        parts.join("+")
+    }
+
     pub(crate) fn caller(&self, request: &HttpRequest) -> Caller {
         let key = match &*self.sources {
             [source] => source.read(request),
@@ -218,7 +230,6 @@ impl PerRequest<Caller, ReadyMade> for ReadyMade {
     }
 
     fn notation(&self) -> Option<String> {
-        let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
-        Some(parts.join("+"))
+        Some(self.written())
     }
 }

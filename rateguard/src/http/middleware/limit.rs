@@ -6,7 +6,15 @@ use actix_web::HttpRequest;
 
 use crate::{
     AccessList, Caller, PerRequest, Plan, Policy, Quotas, RateError, RateGuard, RequestCost,
-    http::{enforce::Asked, legal, per_request::Chooser, refusal::Refusal, terms::Terms},
+    guard::{InForce, Said},
+    http::{
+        enforce::Asked,
+        in_force::{named, quotas_of},
+        legal,
+        per_request::Chooser,
+        refusal::Refusal,
+        terms::Terms,
+    },
     key,
     policy::CHOSEN_LATER,
 };
@@ -42,6 +50,8 @@ pub struct RateLimit {
 #[derive(Clone)]
 pub(in crate::http) struct Limit {
     pub(in crate::http) policy: Policy,
+    /// It is the guard's policy of this name, as it was when the application was put together.
+    pub(in crate::http) is_of_guard: bool,
     /// If its quotas are chosen for each request.
     pub(in crate::http) plan: Option<Chooser<Plan>>,
     pub(in crate::http) by: Chooser<Caller>,
@@ -136,7 +146,7 @@ impl RateLimit {
         Q: TryInto<Quotas, Error: Into<RateError>>,
     {
         let policy = legal(Policy::new(self.next_name(), quotas));
-        self.and_limit(policy, None, Some(Location::caller()))
+        self.and_limit(policy, false, None, Some(Location::caller()))
     }
 
     /// Admits as much as is chosen for each request of something else, too: [`per_request`](Self::per_request) as
@@ -145,7 +155,7 @@ impl RateLimit {
     #[track_caller]
     pub fn and_per_request<Kind>(self, plan: impl PerRequest<Plan, Kind>) -> Self {
         let policy = legal(Policy::new(self.next_name(), CHOSEN_LATER));
-        self.and_limit(policy, Some(plan.into_chooser()), Some(Location::caller()))
+        self.and_limit(policy, false, Some(plan.into_chooser()), Some(Location::caller()))
     }
 
     /// Admits as much as the guard's policy of this name says of something else, too: [`policy`](Self::policy) as
@@ -158,8 +168,8 @@ impl RateLimit {
     #[track_caller]
     pub fn and_policy(self, name: &str) -> Self {
         let unknown = || format!("the guard was given no policy named `{name}`");
-        let policy = legal(self.guard.policy(name).cloned().ok_or_else(unknown));
-        self.and_limit(policy, None, None)
+        let policy = legal(self.guard.policy(name).ok_or_else(unknown));
+        self.and_limit(policy, true, None, None)
     }
 
     fn next_name(&self) -> String {
@@ -173,11 +183,13 @@ impl RateLimit {
     fn and_limit(
         mut self,
         policy: Policy,
+        is_of_guard: bool,
         plan: Option<Chooser<Plan>>,
         unnamed_at: Option<&'static Location<'static>>,
     ) -> Self {
         let limit = Limit {
             policy,
+            is_of_guard,
             plan,
             by: key::ip().into_chooser(),
             by_text: "ip".into(),
@@ -208,30 +220,68 @@ impl Limit {
     /// What it asks of a request, if it applies to it.
     pub(super) async fn asked<'a>(
         &'a self,
+        in_force: &'a InForce,
         lists: &[&AccessList],
         request: &HttpRequest,
     ) -> Result<Option<Asked<'a>>, Refusal> {
-        if !self.terms.apply_to(request) {
+        let (policy, said) = self.policy(in_force)?;
+        if !self.terms.apply_to(said, request) {
             return Ok(None);
         }
-        let caller = self.by.choose(request).await.map_err(Refusal::Error)?;
-        // Who is on a list is refused whatever its plan is.
-        let Some(key) = self.terms.key(caller, lists, request)? else { return Ok(None) };
-        let policy = match &self.plan {
-            None => Cow::Borrowed(&self.policy),
-            Some(plan) => match plan.choose(request).await.map_err(Refusal::Error)? {
-                Plan::Unlimited => return Ok(None),
-                Plan::Limited(quotas) => Cow::Owned(self.policy.with_quotas(quotas)),
-            },
+        let caller = match &said.key {
+            Some(key) => key.caller(request),
+            None => self.by.choose(request).await.map_err(Refusal::Error)?,
         };
-        Ok(Some(self.terms.asked(policy, key, self.cost.cost(request))))
+        // Who is on a list is refused whatever its plan is.
+        let Some(key) = self.terms.key(said, caller, lists, request)? else { return Ok(None) };
+        let policy = match &self.plan {
+            None => Cow::Borrowed(policy),
+            Some(plan) => {
+                let plan = plan.choose(request).await.map_err(Refusal::Error)?;
+                let Some(quotas) = quotas_of(plan, in_force)? else { return Ok(None) };
+                Cow::Owned(policy.with_quotas(quotas))
+            }
+        };
+        let cost = said.cost.unwrap_or_else(|| self.cost.cost(request));
+        Ok(Some(self.terms.asked(said, policy, key, cost)))
+    }
+
+    /// Whether it is for this request.
+    pub(in crate::http) fn applies_to(&self, in_force: &InForce, request: &HttpRequest) -> bool {
+        self.terms.apply_to(self.said(in_force), request)
+    }
+
+    /// What goes before what it says itself.
+    pub(in crate::http) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
+        let named = in_force.known_policy(self.policy.name()).filter(|_| self.is_of_guard);
+        named.map_or(Said::NOTHING, |named| &named.said)
+    }
+
+    /// Its policy, and what goes before what it says itself.
+    fn policy<'a>(&'a self, in_force: &'a InForce) -> Result<(&'a Policy, &'a Said), Refusal> {
+        if !self.is_of_guard {
+            return Ok((&self.policy, Said::NOTHING));
+        }
+        let named = named(in_force, self.policy.name(), "a middleware")?;
+        Ok((&named.policy, &named.said))
+    }
+
+    /// Tells what is in force what it has to be good for, also when it changes.
+    pub(super) fn note_use(&self, in_force: &InForce) {
+        if self.is_of_guard
+            && let Some(cost) = self.cost.constant()
+        {
+            in_force.note_cost(self.policy.name(), cost);
+        }
     }
 }
 
 /// Whether the cost is not a number that is never admitted.
-pub(super) fn payable(limit: &Limit) -> Result<(), String> {
-    let (name, most) = (limit.policy.name(), limit.policy.quotas().max_cost());
-    match limit.cost.constant() {
+pub(super) fn payable(limit: &Limit, in_force: &InForce) -> Result<(), String> {
+    let named = in_force.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
+    let policy = named.map_or(&limit.policy, |named| &named.policy);
+    let (name, most) = (policy.name(), policy.max_cost());
+    match named.and_then(|named| named.said.cost).or(limit.cost.constant()) {
         Some(cost) if limit.plan.is_none() && cost > most => Err(format!(
             "the limit `{name}` admits no more than {most} at once, and each request costs {cost}; nothing would ever pass"
         )),

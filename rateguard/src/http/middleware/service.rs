@@ -17,11 +17,12 @@ use super::limit::{Limit, RateLimit, named_apart, payable};
 #[cfg(feature = "test-util")]
 use crate::http::survey::Survey;
 use crate::{
-    guard::Claim,
+    guard::{Claim, InForce},
     http::{
         client,
         enforce::{AskedList, Passed, enforce},
         failure::LimitedError,
+        in_force::in_force,
         kept::write_decided,
         legal,
         refusal::Refusal,
@@ -46,13 +47,17 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         legal(named_apart(&self.limits));
+        let in_force = self.guard.in_force();
         for limit in &*self.limits {
-            let Limit { policy, unnamed_at, .. } = limit;
-            let is_fixed = limit.plan.is_none();
-            legal(self.guard.claim(Claim { policy, is_fixed, unnamed_at: *unnamed_at }));
-            legal(payable(limit));
+            let Limit { policy, is_of_guard, unnamed_at, .. } = limit;
+            if !is_of_guard {
+                let is_fixed = limit.plan.is_none();
+                legal(self.guard.claim(Claim { policy, is_fixed, unnamed_at: *unnamed_at }));
+            }
+            legal(payable(limit, &in_force));
+            limit.note_use(&in_force);
         }
-        self.guard.http().middlewares.note(&self.guard, self);
+        self.guard.http().middlewares.note(&self.guard, &in_force, self);
         ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: Rc::new(self.clone()) }))
     }
 }
@@ -79,15 +84,16 @@ where
         let service = Rc::clone(&self.service);
         let limit = Rc::clone(&self.limit);
         Box::pin(async move {
+            let in_force = in_force(&limit.guard, request.request());
             #[cfg(feature = "test-util")]
             if let Some(survey) = Survey::of(request.request()) {
-                let is_for = |limit: &Limit| limit.terms.apply_to(request.request());
+                let is_for = |limit: &Limit| limit.applies_to(&in_force, request.request());
                 survey.note(limit.limits.iter().any(is_for));
                 if survey.has_met_a_limit() {
                     return Ok(request.into_response(Survey::answer()).map_into_right_body());
                 }
             }
-            let mut passed = match admit(&limit, request.request()).await {
+            let mut passed = match admit(&limit, &in_force, request.request()).await {
                 Ok(passed) => passed,
                 Err(refusal) => {
                     let refusal = refusal.answer(limit.guard.http(), request.request());
@@ -104,7 +110,11 @@ where
                     tell(&limit, &mut response);
                     Ok(response)
                 }
-                Err(error) if passed.is_uncounted() => Err(error),
+                Err(error) if passed.is_uncounted() => {
+                    // Its answer is not given for what is in shadow.
+                    passed.answered(error.as_response_error().status_code()).await;
+                    Err(error)
+                }
                 Err(error) => {
                     // Its answer decides, which it may give only once.
                     let response = error.error_response();
@@ -123,19 +133,23 @@ where
     }
 }
 
-async fn admit<'a>(limit: &'a RateLimit, request: &HttpRequest) -> Result<Passed<'a>, Refusal> {
+async fn admit<'a>(
+    limit: &'a RateLimit,
+    in_force: &'a InForce,
+    request: &HttpRequest,
+) -> Result<Passed<'a>, Refusal> {
     let RateLimit { guard, limits, access, counts_preflights } = limit;
     client::find(guard, request);
-    let lists = [&guard.http().access, &**access];
+    let lists = [&in_force.access, &guard.http().access, &**access];
     let is_free = address_admitted(&lists, request)?;
     if is_free || (!counts_preflights && is_preflight(request)) {
         return Ok(Passed::uncounted(guard));
     }
     let mut asked = AskedList::new();
     for limit in &**limits {
-        asked.extend(limit.asked(&lists, request).await?);
+        asked.extend(limit.asked(in_force, &lists, request).await?);
     }
-    enforce(guard, asked, request).await
+    enforce(guard, in_force, asked, request).await
 }
 
 /// Whether a browser asks what it may ask for (Fetch standard, section 3.2.2): a script can neither see nor prevent it.

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, http::Method};
 
 use super::limit::{Limit, RateLimit};
 use crate::{
-    AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest,
-    RequestCost,
+    AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest, Policy,
+    PolicyError, Quotas, RateError, RequestCost,
     http::{inventory::FUNCTION, legal},
 };
 
@@ -46,10 +46,11 @@ impl RateLimit {
     /// # Panics
     ///
     /// If the name is empty, longer than 200 bytes or has anything but letters, digits and ASCII punctuation without
-    /// braces in it.
+    /// braces in it; or if the limit takes a policy of the guard, which has a name.
     #[must_use]
     #[track_caller]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        legal(self.says_itself("name"));
         let Some(Limit { policy, .. }) = self.limits.last() else { return self };
         let policy = legal(policy.clone().named(&name.into()));
         self.with(|limit| {
@@ -101,15 +102,64 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If the text is not a legal ban: at start, where the application is put together.
+    /// If the text is not a legal ban, or the limit takes a policy of the guard, which says who is banned: at start, where
+    /// the application is put together.
     #[must_use]
     #[track_caller]
     pub fn ban<B>(self, ban: B) -> Self
     where
         B: TryInto<Ban, Error: Into<BanError>>,
     {
+        legal(self.says_itself("ban"));
         let ban = legal(ban.try_into().map_err(Into::into));
         self.with(|limit| limit.policy = limit.policy.clone().escalating(Some(ban)))
+    }
+
+    /// Tries this limit: it decides and counts, and refuses nobody. See [`Policy::shadow`](crate::Policy::shadow).
+    ///
+    /// # Panics
+    ///
+    /// If the limit takes a policy of the guard, which says it: at start, where the application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn shadow(self) -> Self {
+        legal(self.says_itself("shadow"));
+        self.with(|limit| limit.policy = limit.policy.clone().shadow())
+    }
+
+    /// Tries other quotas beside those that are enforced. See [`Policy::candidate`](crate::Policy::candidate).
+    ///
+    /// # Panics
+    ///
+    /// If the text is not a legal quota, or the limit is in shadow itself or takes a policy of the guard: at start, where the
+    /// application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn candidate<Q>(self, quotas: Q) -> Self
+    where
+        Q: TryInto<Quotas, Error: Into<RateError>>,
+    {
+        legal(self.says_itself("candidate"));
+        self.with_policy(|policy| policy.candidate(quotas))
+    }
+
+    /// Enforces the candidate for so many percent of the keys. See [`Policy::rollout`](crate::Policy::rollout).
+    ///
+    /// # Panics
+    ///
+    /// If it is above 100, or the limit has no candidate: at start, where the application is put together.
+    #[must_use]
+    #[track_caller]
+    pub fn rollout(self, percent: u8) -> Self {
+        legal(self.says_itself("rollout"));
+        self.with_policy(|policy| policy.rollout(percent))
+    }
+
+    #[track_caller]
+    fn with_policy(self, change: impl FnOnce(Policy) -> Result<Policy, PolicyError>) -> Self {
+        let Some(Limit { policy, .. }) = self.limits.last() else { return self };
+        let policy = legal(change(policy.clone()));
+        self.with(|limit| limit.policy = policy)
     }
 
     /// Answers the requests that this limit denies in your own way; see
@@ -141,8 +191,25 @@ impl RateLimit {
     }
 
     /// What happens to a request when the store does not answer. Default: what the guard says.
+    ///
+    /// # Panics
+    ///
+    /// If the limit takes a policy of the guard, which says it: at start, where the application is put together.
     #[must_use]
+    #[track_caller]
     pub fn on_error(self, on_error: OnError) -> Self {
+        legal(self.says_itself("on_error"));
         self.with(|limit| limit.policy = limit.policy.clone().on_error(on_error))
+    }
+
+    /// Whether the limit that was made last says this itself, rather than its policy.
+    fn says_itself(&self, what: &str) -> Result<(), String> {
+        match self.limits.last() {
+            Some(limit) if limit.is_of_guard => Err(format!(
+                "the policy `{}` already says this; leave `{what}` out",
+                limit.policy.name()
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::{Answer, Charge, Level, Operation, Receipt, Store, Verdict};
 use crate::{
     algorithm::Micros,
     clock::{Clock, MonotonicClock},
+    mode::Mode,
 };
 
 const DEFAULT_MAX_KEYS: usize = 100_000;
@@ -66,14 +67,18 @@ impl MemoryStore {
         self
     }
 
-    /// Whether one bucket has room, of which that is taken then, and how it stands.
-    pub(crate) fn check_one(&self, charge: &Charge<'_>) -> (bool, Level) {
-        let (allowed, level, _) = self.take_of_one(Operation::Check, charge);
-        (allowed, level)
+    /// Whether one bucket has room, of which that is taken then, how it stands, and how that was found.
+    pub(crate) fn check_one(&self, charge: &Charge<'_>) -> (bool, Level, Mode) {
+        let (allowed, level, _, mode) = self.take_of_one(Operation::Check, charge);
+        (allowed, level, mode)
     }
 
     /// The usual case, with one search: checks or charges one bucket. Says when, too.
-    fn take_of_one(&self, operation: Operation, charge: &Charge<'_>) -> (bool, Level, Micros) {
+    fn take_of_one(
+        &self,
+        operation: Operation,
+        charge: &Charge<'_>,
+    ) -> (bool, Level, Micros, Mode) {
         let seat = self.numbering.seat(charge.bucket, self.shards.len());
         let mut shard = lock(&self.shards[seat.shard]);
         let now = self.clock.now().as_micros() as Micros;
@@ -83,14 +88,20 @@ impl MemoryStore {
             if allowed {
                 slot.add(now, charge.taken());
             }
-            (allowed, slot.level(now, charge), now)
+            (allowed, slot.level(now, charge), now, slot.mode())
         })
+    }
+
+    /// For how many keys counts are kept now.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).keys()).sum()
     }
 
     pub(crate) fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
         if let ([charge], Operation::Check | Operation::Charge) = (charges, operation) {
-            let (allowed, level, now) = self.take_of_one(operation, charge);
-            return Verdict::new(allowed, [(level, Receipt::new([0, 0, now]))]);
+            let (allowed, level, now, mode) = self.take_of_one(operation, charge);
+            return Verdict::new(allowed, [(level, Receipt::new([0, 0, now]))]).by(mode);
         }
         let seats: SmallVec<[Seat; 1]> = charges
             .iter()
@@ -106,9 +117,12 @@ impl MemoryStore {
         match operation {
             Operation::Check | Operation::Charge => {
                 let is_forced = operation == Operation::Charge;
-                let mut allowed = true;
+                let (mut allowed, mut mode) = (true, Mode::Store);
                 for (seat, charge) in each() {
                     allowed &= locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                        if slot.mode() != Mode::Store && !charge.is_gate {
+                            mode = slot.mode();
+                        }
                         is_forced || slot.has_room(now, charge)
                     });
                 }
@@ -118,7 +132,7 @@ impl MemoryStore {
                         (slot.level(now, charge), receipt)
                     })
                 });
-                Verdict::new(allowed, levels)
+                Verdict::new(allowed, levels).by(mode)
             }
             Operation::Peek => {
                 let levels: SmallVec<[(Level, Receipt); 1]> =

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Quota, Quotas,
     algorithm::{Micros, State},
+    mode::Mode,
     store::{Charge, Level},
 };
 
@@ -45,6 +46,12 @@ pub(super) enum Slot<'a> {
 }
 
 impl Slot<'_> {
+    /// How it is decided here, for who looks on.
+    pub(super) fn mode(&self) -> Mode {
+        let is_told = cfg!(any(feature = "metrics", feature = "tracing"));
+        if is_told && matches!(self, Self::Shared(_)) { Mode::Overflow } else { Mode::Store }
+    }
+
     pub(super) fn has_room(&self, now: Micros, charge: &Charge<'_>) -> bool {
         let until_room = match self {
             Self::Own { state, quota } => state.until_room(*quota, now, charge.cost),
@@ -81,6 +88,11 @@ impl Shard {
             expiries: BinaryHeap::new(),
             overflow: Overflow::default(),
         }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(super) fn keys(&self) -> usize {
+        self.buckets.len()
     }
 
     /// Settles what is kept for this seat, lets `act` decide and count, and keeps what comes of it.

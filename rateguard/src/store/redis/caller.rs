@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -25,8 +25,11 @@ use super::{
 };
 use crate::store::script::{Ask, Call, Outcome};
 
-/// So many calls are under way at once; with fewer, who comes is not kept waiting for the replies to those before.
+/// So many calls are under way at once.
 const MOST_CALLS: usize = 4;
+/// For so long after a call, fewer than that one was for wait for more to come or for a reply, whichever is first: what a call
+/// costs either side is as much as several checks.
+const SOON: Duration = Duration::from_micros(200);
 
 pub(super) struct Caller {
     pub(super) queue: Arc<Queue>,
@@ -34,6 +37,19 @@ pub(super) struct Caller {
     pub(super) state: watch::Receiver<State>,
     /// No call may be for keys of several slots. Where that is not known, the server says so.
     pub(super) is_cluster: AtomicBool,
+}
+
+/// The last call that was begun.
+struct Last {
+    at: Instant,
+    askers: usize,
+}
+
+impl Last {
+    /// Whether so few wait so soon after it that they are better off together with who comes next.
+    fn makes_wait(&self, waiting: usize) -> bool {
+        waiting < self.askers && self.at.elapsed() < SOON
+    }
 }
 
 /// A pipeline of calls.
@@ -67,12 +83,16 @@ impl Caller {
         let mut state = self.state.clone();
         let mut over = pin!(state.changed());
         let mut calls = FuturesUnordered::new();
+        let mut last = Last { at: Instant::now(), askers: 0 };
         loop {
-            while calls.len() < MOST_CALLS {
+            while calls.len() < MOST_CALLS
+                && (calls.is_empty() || !last.makes_wait(self.queue.len()))
+            {
                 let waiting = self.queue.take();
                 if waiting.is_empty() {
                     break;
                 }
+                last = Last { at: Instant::now(), askers: waiting.len() };
                 calls.push(self.call(live, waiting));
             }
             let mut somebody = pin!(self.queue.wake.notified());

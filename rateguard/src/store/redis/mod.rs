@@ -76,7 +76,8 @@ impl RedisStore {
         for turn in 0..MOST_TURNS {
             let watched = way.link.watch();
             let outcome = if way.is_asking {
-                self.ask_alone(&way, &ask, until).await
+                // On the heap, as it is large and seldom.
+                Box::pin(self.ask_alone(&way, &ask, until)).await
             } else {
                 way.link.ask(Arc::clone(&ask), until).await
             };
@@ -86,7 +87,7 @@ impl RedisStore {
                 // If its clock was set forward, the server finds late what is not, and says what time it is.
                 Ok(Outcome::Late | Outcome::Open) if !was_late => was_late = true,
                 Ok(Outcome::Late | Outcome::Open) => return Err(StoreError::Timeout),
-                Err(failed) => way = self.route.other_way(way, &failed, turn).await?,
+                Err(failed) => way = Box::pin(self.route.other_way(way, &failed, turn)).await?,
             }
         }
         Err(StoreError::NotReady)

@@ -79,6 +79,11 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// How many wait, with those who have given up.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Those who have waited longest, and have not given up.
     pub(super) fn take(&self) -> Vec<Waiting> {
         let mut line = self.lock();

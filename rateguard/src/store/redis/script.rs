@@ -2,12 +2,11 @@
 
 use redis::{
     ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection,
-    from_redis_value,
 };
 
 use crate::{
     algorithm::SCRIPT,
-    store::script::{Argument, Call, Names},
+    store::script::{Argument, Call, Names, Told},
 };
 
 pub(super) struct Decide {
@@ -70,7 +69,7 @@ impl Decide {
             } else {
                 redis::cmd("EVALSHA").arg(&self.hash).take()
             };
-            calls[*place].write(|argument| {
+            calls[*place].write(Told::Bytes, |argument| {
                 match argument {
                     Argument::Text(text) => command.arg(text),
                     Argument::Number(number) => command.arg(number),
@@ -85,6 +84,12 @@ impl Decide {
     }
 }
 
+/// What is told in bytes.
 fn numbers(reply: Value) -> Replied {
-    Ok(from_redis_value(reply.extract_error()?)?)
+    if let Value::BulkString(bytes) = reply.extract_error()?
+        && let (numbers, []) = bytes.as_chunks::<8>()
+    {
+        return Ok(numbers.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect());
+    }
+    Err((ErrorKind::UnexpectedReturnType, "not a decision").into())
 }

@@ -33,6 +33,17 @@ pub(super) struct Set<'a> {
     pub(super) askers: SmallVec<[usize; 1]>,
 }
 
+/// How the reply is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Told {
+    /// As eight bytes for each number, which are read in no time.
+    #[cfg(feature = "redis")]
+    Bytes,
+    /// As numbers, where bytes would not come through.
+    #[cfg(feature = "upstash")]
+    Numbers,
+}
+
 /// An argument of the command.
 #[derive(Clone, Copy)]
 pub(in crate::store) enum Argument<'a> {
@@ -44,7 +55,7 @@ impl<'a> Call<'a> {
     /// A call for these, each with when it gives up, on the server's clock. Who asks for a bucket that somebody else of the
     /// call asks for differently is not in it: no key is in a call twice.
     pub(in crate::store) fn new(names: &Names, asks: &[(&'a Ask, i64)]) -> Self {
-        let (mut groups, mut places) = (SmallVec::new(), HashMap::new());
+        let (mut groups, mut places) = (SmallVec::new(), HashMap::with_capacity(asks.len()));
         for (asker, (ask, latest)) in asks.iter().enumerate() {
             add(&mut groups, &mut places, (asker, ask, *latest));
         }
@@ -67,13 +78,14 @@ impl<'a> Call<'a> {
     }
 
     /// Says what follows the script in `EVALSHA` and `EVAL`, in its order.
-    pub(in crate::store) fn write(&self, mut argument: impl FnMut(Argument<'_>)) {
+    pub(in crate::store) fn write(&self, told: Told, mut argument: impl FnMut(Argument<'_>)) {
         let sets = || self.groups.iter().flat_map(|group| &group.sets);
         let keys: usize = sets().map(|set| set.ask.parts.len()).sum();
         argument(Argument::Number(keys as i64));
         sets().flat_map(|set| &set.ask.parts).for_each(|part| argument(Argument::Text(&part.key)));
         argument(Argument::Text(&format!("{:016x}", self.name.process)));
         argument(Argument::Number(self.name.number as i64));
+        argument(Argument::Text(told.word()));
         self.groups.iter().for_each(|group| group.write(&mut argument));
     }
 }
@@ -112,15 +124,27 @@ impl Group<'_> {
         argument(Argument::Number(self.like.parts.len() as i64));
         argument(Argument::Number(self.sets.len() as i64));
         self.like.parts.iter().for_each(|part| part.terms.write(argument));
-        for set in &self.sets {
-            argument(Argument::Number(set.askers.len() as i64));
-            if self.like.operation == Operation::Refund {
-                for part in &set.ask.parts {
-                    let [process, number, at] = part.receipt.words();
-                    argument(Argument::Text(&format!("{process:016x}-{number}")));
-                    argument(Argument::Number(at as i64));
-                }
+        let is_any_shared = self.sets.iter().any(|set| set.askers.len() > 1);
+        let asking = |set: &Set<'_>| format!("{},", set.askers.len());
+        let asking: String = self.sets.iter().filter(|_| is_any_shared).map(asking).collect();
+        argument(Argument::Text(&asking));
+        if self.like.operation == Operation::Refund {
+            for part in self.sets.iter().flat_map(|set| &set.ask.parts) {
+                let [process, number, at] = part.receipt.words();
+                argument(Argument::Text(&format!("{process:016x}-{number}")));
+                argument(Argument::Number(at as i64));
             }
+        }
+    }
+}
+
+impl Told {
+    fn word(self) -> &'static str {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Bytes => "bytes",
+            #[cfg(feature = "upstash")]
+            Self::Numbers => "numbers",
         }
     }
 }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 #[cfg(feature = "upstash")]
 pub(super) use self::reply::Reply;
 pub(super) use self::{
-    call::{Argument, Call},
+    call::{Argument, Call, Told},
     reply::Outcome,
 };
 use super::{Charge, Operation, Receipt, RedisLog};

@@ -18,7 +18,7 @@ pub use self::address::UpstashError;
 use self::{address::Address, client::Client, connection::Server, reply::Failure};
 use super::{
     Answer, Charge, Operation, RedisLog, Store, StoreError, Verdict,
-    script::{Argument, Ask, Call, Names, Outcome, Reply},
+    script::{Argument, Ask, Call, Names, Outcome, Reply, Told},
     server_clock::ServerClock,
     tls::RedisTls,
 };
@@ -102,7 +102,7 @@ impl UpstashStore {
 /// A command as a JSON array. Numbers are text, as they are in Redis: not every reader of JSON has all 64 bits.
 fn written(command: &str, script: &str, call: &Call<'_>) -> Bytes {
     let mut words = vec![command.to_owned(), script.to_owned()];
-    call.write(|argument| {
+    call.write(Told::Numbers, |argument| {
         words.push(match argument {
             Argument::Text(text) => text.to_owned(),
             Argument::Number(number) => number.to_string(),

@@ -1,0 +1,73 @@
+//! Who is limited by which limit, and why: what Prometheus is told under `/metrics`.
+//!
+//! ```sh
+//! cargo run --example metrics
+//! for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{http_code}\n' 127.0.0.1:8080/search; done
+//! curl -s 127.0.0.1:8080/metrics | grep decisions   # five allowed by `search`, and one denied
+//! curl -s 127.0.0.1:8080/metrics                    # and all the rest
+//! ```
+//!
+//! With `REDIS_URL=redis://127.0.0.1:6379` there is also how long Redis takes; stop it, and see why it does not answer.
+//! `dashboards/rateguard.json` is a dashboard of all this for Grafana.
+
+use std::{env, error::Error, time::Duration};
+
+use actix_web::{App, HttpServer, Responder, get, rt, web};
+use env_logger::Env;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rateguard::{
+    RateGuard, RateLimit,
+    metrics::{STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS},
+    rate_limit,
+};
+
+#[get("/search")]
+#[rate_limit(rate = "5/10s", key = "ip", name = "search")]
+async fn search() -> impl Responder {
+    "Nothing found, but you may ask.\n"
+}
+
+/// It is no business of the world's: in earnest it belongs on a port of its own.
+#[get("/metrics")]
+async fn metrics(
+    guard: web::Data<RateGuard>,
+    recorder: web::Data<PrometheusHandle>,
+) -> impl Responder {
+    guard.update_gauges();
+    recorder.render()
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    let histogram = Matcher::Full(STORE_DURATION_SECONDS.to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(histogram, &STORE_DURATION_BUCKETS)?
+        .install_recorder()?;
+    let guard = match env::var("REDIS_URL") {
+        Ok(url) => RateGuard::redis(url).prefix("metrics").build()?,
+        Err(_) => RateGuard::in_memory(),
+    };
+
+    // What was measured is sorted into its buckets, also if nobody asks for it.
+    let upkeep = recorder.clone();
+    rt::spawn(async move {
+        loop {
+            rt::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    HttpServer::new(move || {
+        let app = App::new()
+            .app_data(guard.clone())
+            .app_data(web::Data::new(guard.clone()))
+            .app_data(web::Data::new(recorder.clone()));
+        app.service(metrics).service(
+            web::scope("").wrap(RateLimit::new(&guard, "100/minute").name("all")).service(search),
+        )
+    })
+    .bind(("127.0.0.1", 8080))?
+    .run()
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Limits in a file, `examples/rateguard.toml`, which whoever is on duty changes while the server runs.
+//!
+//! ```sh
+//! cargo run --example policies_file
+//! for i in 1 2 3 4 5 6; do curl -i 127.0.0.1:8080/search; done  # 5 in a minute
+//! sed -i 's|"5/minute"|"7/minute"|' examples/rateguard.toml     # and wait for two seconds
+//! for i in 1 2 3; do curl -i 127.0.0.1:8080/search; done        # 2 more: the five are still counted
+//! sed -i 's|"7/minute"|"7/minut"|' examples/rateguard.toml      # refused; the server says where and why
+//! curl -i 127.0.0.1:8080/search                                 # and goes on with 7
+//! curl -i -H 'X-Account: pro-7' 127.0.0.1:8080/report           # the plans are in the file, too
+//! git checkout examples/rateguard.toml
+//! ```
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Responder, get, post};
+use env_logger::Env;
+use rateguard::{Plan, RateGuard, rate_limit};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rateguard.toml");
+
+#[get("/search")]
+#[rate_limit(policy = "search")]
+async fn search() -> impl Responder {
+    "Nothing found, but you may ask.\n"
+}
+
+#[post("/login")]
+#[rate_limit(policy = "login")]
+async fn login(password: String) -> impl Responder {
+    if password == "right" { HttpResponse::Ok() } else { HttpResponse::Unauthorized() }
+}
+
+/// Stands for a look-up of the account.
+fn plan_of(request: &HttpRequest) -> Plan {
+    match request.headers().get("X-Account").map(|account| account.as_bytes()) {
+        Some(account) if account.starts_with(b"pro-") => Plan::named("pro"),
+        Some(account) if account.starts_with(b"staff-") => Plan::named("staff"),
+        _ => Plan::named("free"),
+    }
+}
+
+#[get("/report")]
+#[rate_limit(quota = plan_of, key = "header:X-Account", name = "report")]
+async fn report() -> impl Responder {
+    "As often as you have paid for.\n"
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
+    // What is wrong with the file now, is said here.
+    let guard = RateGuard::builder().policies_file(FILE).build().map_err(|it| it.to_string())?;
+    let server = HttpServer::new(move || {
+        App::new().app_data(guard.clone()).service(search).service(login).service(report)
+    });
+    Ok(server.bind(("127.0.0.1", 8080))?.run().await?)
+}

@@ -1,0 +1,106 @@
+//! Why a file with policies is not put in force.
+
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Why a file with policies is not put in force. What was in force before, is still.
+#[derive(Clone, Debug)]
+pub struct PoliciesFileError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug)]
+enum Problem {
+    Unreadable(Arc<io::Error>),
+    Mistakes(Vec<Mistake>),
+}
+
+/// A mistake in a file with policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) message: String,
+}
+
+impl Mistake {
+    /// The line, from 1 on.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The character of the line, from 1 on.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What is wrong, and what is legal.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+impl PoliciesFileError {
+    pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Unreadable(Arc::new(error)) }
+    }
+
+    pub(super) fn mistakes_in(path: &Path, mistakes: Vec<Mistake>) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Mistakes(mistakes) }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All mistakes that were found, in the order of their lines; none if the file cannot be read.
+    #[must_use]
+    pub fn mistakes(&self) -> &[Mistake] {
+        match &self.problem {
+            Problem::Unreadable(_) => &[],
+            Problem::Mistakes(mistakes) => mistakes,
+        }
+    }
+}
+
+/// One line for each mistake, as compilers write it: `rateguard.toml:3:8: …`.
+impl fmt::Display for PoliciesFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Unreadable(_) => write!(f, "{path} cannot be read"),
+            Problem::Mistakes(mistakes) => {
+                for (place, mistake) in mistakes.iter().enumerate() {
+                    let line_break = if place == 0 { "" } else { "\n" };
+                    write!(f, "{line_break}{path}:{mistake}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for PoliciesFileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.problem {
+            Problem::Unreadable(error) => Some(error),
+            Problem::Mistakes(_) => None,
+        }
+    }
+}

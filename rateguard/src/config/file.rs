@@ -1,0 +1,261 @@
+//! The file with policies of a guard: what of it is in force, and what becomes of what it says now.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    error::PoliciesFileError,
+    guard::AtStart,
+    judge::{Ground, judge, moved},
+    seen::{Seen, content},
+    watch::Watch,
+};
+use crate::{
+    OnError,
+    guard::{Claims, InForce},
+};
+
+pub(crate) struct PoliciesFile {
+    path: PathBuf,
+    of_code: InForce,
+    is_for_attributes: bool,
+    at_start: AtStart,
+    in_force: ArcSwap<InForce>,
+    state: Mutex<State>,
+    pub(super) watch: Watch,
+}
+
+struct State {
+    /// What is in force.
+    in_force: Seen,
+    /// What was judged last.
+    last: Seen,
+    generation: u64,
+    since: SystemTime,
+    error: Option<PoliciesFileError>,
+}
+
+/// What came of reading a file with policies once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reloaded {
+    /// What it says is in force from now on.
+    Changed,
+    /// It says what is in force already.
+    Unchanged,
+}
+
+/// How things are with a guard's file with policies.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoliciesFileStatus {
+    /// The file.
+    pub path: PathBuf,
+    /// How many states of it have been in force in this process, the present one included.
+    pub generation: u64,
+    /// When the present one was put in force.
+    pub since: SystemTime,
+    /// Why what the file says now is not in force, if it is not.
+    pub error: Option<PoliciesFileError>,
+}
+
+impl PoliciesFile {
+    /// The file, which has to be legal, and what of it is read now and never again.
+    pub(crate) fn open(
+        path: PathBuf,
+        interval: Duration,
+        of_code: InForce,
+        is_for_attributes: bool,
+    ) -> Result<(Self, AtStart), PoliciesFileError> {
+        let content = content(&path);
+        let seen = Seen::of(&content);
+        let bytes = content.map_err(|error| PoliciesFileError::unreadable(&path, error))?;
+        let ground = Ground { of_code: &of_code, is_for_attributes, earlier: None };
+        let (in_force, at_start) = judge(&bytes, &ground)
+            .map_err(|mistakes| PoliciesFileError::mistakes_in(&path, mistakes))?;
+        let state = State {
+            in_force: seen,
+            last: seen,
+            generation: 1,
+            since: SystemTime::now(),
+            error: None,
+        };
+        let file = Self {
+            path,
+            of_code,
+            is_for_attributes,
+            at_start: at_start.clone(),
+            in_force: ArcSwap::from_pointee(in_force),
+            state: Mutex::new(state),
+            watch: Watch::every(interval),
+        };
+        Ok((file, at_start))
+    }
+
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
+    pub(crate) fn on_error(&self) -> OnError {
+        self.in_force.load().on_error
+    }
+
+    pub(crate) fn status(&self) -> PoliciesFileStatus {
+        let State { generation, since, ref error, .. } = *self.state();
+        PoliciesFileStatus { path: self.path.clone(), generation, since, error: error.clone() }
+    }
+
+    /// Puts in force what the file says, if all of it is legal.
+    pub(crate) fn reload(&self, claims: &Claims) -> Result<Reloaded, PoliciesFileError> {
+        // Read under the lock, so that of two who do this the later reads the later content.
+        let mut state = self.state();
+        let content = content(&self.path);
+        self.take(&mut state, content, claims)
+    }
+
+    /// A look in passing: what is found twice in a row, and has not been judged, is. So what an editor has written half is
+    /// left alone, unless it stays like that. Says what was found.
+    pub(crate) fn look(&self, before: Option<Seen>, claims: &Claims) -> Seen {
+        let mut state = self.state();
+        let content = content(&self.path);
+        let seen = Seen::of(&content);
+        if before == Some(seen) && state.last != seen {
+            // What is wrong is in the log.
+            let _ = self.take(&mut state, content, claims);
+        }
+        seen
+    }
+
+    fn take(
+        &self,
+        state: &mut State,
+        content: io::Result<Vec<u8>>,
+        claims: &Claims,
+    ) -> Result<Reloaded, PoliciesFileError> {
+        let (seen, path) = (Seen::of(&content), self.path.display());
+        let is_known = state.last == seen;
+        state.last = seen;
+        if seen == state.in_force {
+            if state.error.take().is_some() {
+                log::info!(target: "rateguard", "{path} says again what is in force");
+            }
+            return Ok(Reloaded::Unchanged);
+        }
+        let judged = content
+            .map_err(|error| PoliciesFileError::unreadable(&self.path, error))
+            .and_then(|bytes| self.judge(&bytes, claims));
+        match judged {
+            Ok(next) => {
+                self.put(next);
+                state.in_force = seen;
+                state.generation += 1;
+                state.since = SystemTime::now();
+                state.error = None;
+                log::info!(target: "rateguard", "what {path} says is in force");
+                Ok(Reloaded::Changed)
+            }
+            Err(error) => {
+                // The same may be refused by hand as often as one likes, or for another reason.
+                let is_said = state.error.as_ref().is_some_and(|known| said(known) == said(&error));
+                if !(is_known && is_said) {
+                    log::error!(
+                        target: "rateguard",
+                        "{path} is not put in force, and what was in force before still is:\n{}",
+                        said(&error)
+                    );
+                }
+                state.error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn judge(&self, bytes: &[u8], claims: &Claims) -> Result<InForce, PoliciesFileError> {
+        let ground = Ground {
+            of_code: &self.of_code,
+            is_for_attributes: self.is_for_attributes,
+            earlier: Some((&self.in_force.load(), &self.at_start, claims)),
+        };
+        judge(bytes, &ground)
+            .map(|(next, _)| next)
+            .map_err(|mistakes| PoliciesFileError::mistakes_in(&self.path, mistakes))
+    }
+
+    fn put(&self, next: InForce) {
+        let earlier = self.in_force.swap(Arc::new(next));
+        let next = self.in_force.load();
+        for policy in earlier.policies() {
+            let new = next.policies().find(|new| new.name() == policy.name());
+            if let Some(moved) = new.and_then(|new| moved(policy, new)) {
+                log::warn!(target: "rateguard", "{}: {moved}", self.path.display());
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whatever was being done, the state before it is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An error with its cause.
+fn said(error: &PoliciesFileError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    fn limit(file: &PoliciesFile) -> u32 {
+        let in_force = file.in_force();
+        let policy = in_force.policies().next().map(|it| it.quotas().as_slice()[0].limit());
+        policy.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_seen_once_is_left_alone_and_what_is_seen_twice_is_judged_once() {
+        let path = env::temp_dir().join(format!("rateguard-look-{}.toml", process::id()));
+        let text = |limit: u32| format!("[policies.a]\nlimit = {limit}\nwindow = 60\n");
+        fs::write(&path, text(1)).unwrap();
+        let (of_code, claims) = (InForce::default(), Claims::default());
+        let (file, _) = PoliciesFile::open(path.clone(), Duration::ZERO, of_code, false).unwrap();
+        let mut seen = None;
+        // Half a file that is legal, the whole, another, and one that is not legal.
+        for (now, expected) in [
+            (text(1), 1),
+            ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),
+            (text(2), 1),
+            (text(2), 2),
+            (text(3), 2),
+            (text(2), 2),
+            (text(3), 2),
+            (text(3), 3),
+            (text(0), 3),
+            (text(0), 3),
+            (text(4), 3),
+            (text(4), 4),
+        ] {
+            fs::write(&path, now).unwrap();
+            seen = Some(file.look(seen, &claims));
+            assert_eq!(limit(&file), expected);
+        }
+        assert_eq!(file.status().generation, 4);
+        // By hand, at once.
+        fs::write(&path, text(5)).unwrap();
+        assert_eq!(file.reload(&claims).unwrap(), Reloaded::Changed);
+        assert_eq!(limit(&file), 5);
+        fs::remove_file(&path).unwrap();
+    }
+}

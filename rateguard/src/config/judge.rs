@@ -1,0 +1,167 @@
+//! Whether what a file says can be put in force, all of it.
+
+use crate::{
+    Policy,
+    guard::{Claims, InForce},
+};
+
+use super::{
+    document::Document, error::Mistake, fields::listed, guard::AtStart, mistakes::Mistakes,
+    nearest::nearest,
+};
+
+/// What a file is judged by.
+pub(super) struct Ground<'a> {
+    /// What the program says, which the file goes before.
+    pub(super) of_code: &'a InForce,
+    /// Whether the attributes of the program take their policies from here.
+    pub(super) is_for_attributes: bool,
+    /// What is in force, and what was read at start.
+    pub(super) earlier: Option<(&'a InForce, &'a AtStart, &'a Claims)>,
+}
+
+/// What would be in force, or all that is wrong.
+pub(super) fn judge(bytes: &[u8], ground: &Ground<'_>) -> Result<(InForce, AtStart), Vec<Mistake>> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let legal = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let legal = String::from_utf8_lossy(legal);
+            let mut mistakes = Mistakes::of(&legal);
+            mistakes.add(legal.len(), "here is something that is not UTF-8");
+            return Err(mistakes.into_list());
+        }
+    };
+    let mut mistakes = Mistakes::of(text);
+    let document = Document::read(text, &mut mistakes);
+    if document.is_read {
+        let next = next(&document, ground);
+        refuse_missing_names(&document, &next, ground, &mut mistakes);
+        refuse_costs(&document, &next, ground.is_for_attributes, &mut mistakes);
+        if let Some((_, at_start, claims)) = ground.earlier {
+            let place = document.place("guard");
+            document.guard.refuse_changes(at_start, place, &mut mistakes);
+            let is_legal = mistakes.len() == 0;
+            for conflict in claims.put_in_force(next.policies(), is_legal) {
+                mistakes.add(document.place_of_policy(&conflict.name), &conflict);
+            }
+        }
+        if mistakes.len() == 0 {
+            return Ok((next, document.guard.at_start));
+        }
+    }
+    Err(mistakes.into_list())
+}
+
+/// What the program says, with what the file says in its place.
+fn next(document: &Document, ground: &Ground<'_>) -> InForce {
+    let mut next = ground.of_code.clone();
+    next.access = document.access.clone();
+    next.on_error = document.guard.on_error.unwrap_or(next.on_error);
+    for written in &document.policies {
+        next.put_policy(written.policy.clone(), written.said.clone());
+    }
+    for (name, plan) in &document.plans {
+        next.put_plan(name.clone(), plan.clone());
+    }
+    if let Some((earlier, ..)) = ground.earlier {
+        next.follow(earlier);
+    }
+    next
+}
+
+/// A name that the program uses and that is not there is a mistake.
+fn refuse_missing_names(
+    document: &Document,
+    next: &InForce,
+    ground: &Ground<'_>,
+    mistakes: &mut Mistakes<'_>,
+) {
+    let (mut policies, mut plans) = (Vec::new(), Vec::new());
+    #[cfg(feature = "macros")]
+    if ground.is_for_attributes {
+        for asked in next.lacks_for_attributes() {
+            if policies.iter().all(|(name, _)| *name != asked.name) {
+                policies.push((asked.name, format!("the attribute at {}", asked.place)));
+            }
+        }
+    }
+    if let Some((earlier, ..)) = ground.earlier {
+        let (of_policies, of_plans) = next.lacks_of(earlier);
+        for name in of_policies {
+            if policies.iter().all(|(known, _)| *known != name) {
+                policies.push((name, "the program".to_owned()));
+            }
+        }
+        plans = of_plans;
+    }
+    let known = next.policy_names();
+    for (name, who) in policies {
+        if !document.named.policies.iter().any(|it| it == name) {
+            let there_are = there_are(name, &known);
+            mistakes.add(
+                document.place("policies"),
+                format!(
+                    "{who} takes the policy `{name}`, and there is none of this name; {there_are}"
+                ),
+            );
+        }
+    }
+    let known = next.plan_names();
+    for name in plans {
+        if !document.named.plans.iter().any(|it| it == name) {
+            let there_are = there_are(name, &known);
+            mistakes.add(
+                document.place("plans"),
+                format!("the program takes the plan `{name}`, and there is none of this name; {there_are}"),
+            );
+        }
+    }
+}
+
+fn there_are(name: &str, known: &[&str]) -> String {
+    let meant = nearest(name, known.iter().copied())
+        .map_or(String::new(), |meant| format!("is it `{meant}`? "));
+    if known.is_empty() {
+        return "there are none".to_owned();
+    }
+    format!("{meant}there are {}", listed(known.iter().copied()))
+}
+
+/// A cost that is never admitted is a mistake, wherever it is said.
+fn refuse_costs(
+    document: &Document,
+    next: &InForce,
+    is_for_attributes: bool,
+    mistakes: &mut Mistakes<'_>,
+) {
+    for named in next.named().filter(|named| named.said.cost.is_none()) {
+        let (name, most) = (named.policy.name(), named.policy.max_cost());
+        let cost = next.known_cost(name, is_for_attributes);
+        if cost > most {
+            mistakes.add(
+                document.place_of_policy(name),
+                format!(
+                    "`{name}` admits no more than {most} at once, and in the program each request that it limits costs {cost}; nothing would ever pass"
+                ),
+            );
+        }
+    }
+}
+
+/// Which quota leaves behind what it has counted, for the log: a quota is known by its place in the list.
+pub(super) fn moved(earlier: &Policy, new: &Policy) -> Option<String> {
+    let (old, new) = (earlier.quotas().as_slice(), new.quotas());
+    let mut moved = new.iter().enumerate().filter_map(|(place, quota)| {
+        let was_there = old.get(place).is_some_and(|it| it.window() == quota.window());
+        let before = old.iter().position(|it| it.window() == quota.window());
+        before.filter(|_| !was_there).map(|before| (place, quota, before))
+    });
+    let (place, quota, before) = moved.next()?;
+    Some(format!(
+        "`{}`: {quota} was quota {} and is now quota {}, where it does not go on with what it has counted; a new quota belongs at the end",
+        earlier.name(),
+        before + 1,
+        place + 1
+    ))
+}

@@ -1,0 +1,168 @@
+//! What is told of checks to metrics (feature `metrics`) and traces (feature `tracing`). Without either, nothing of it is left.
+
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use std::time::Instant;
+use std::{future::Future, marker::PhantomData};
+
+#[cfg(feature = "tracing")]
+use tracing::{Instrument, Span};
+
+#[cfg(feature = "tracing")]
+use super::spans;
+use super::{RateGuard, Request, Unavailable};
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use crate::words::Outcome;
+use crate::{Decision, Policy, StoreError, store::Operation};
+#[cfg(feature = "metrics")]
+use crate::{metrics::Metrics, mode::Mode};
+
+/// A check that has begun.
+pub(super) struct Seen<'a> {
+    #[cfg(feature = "metrics")]
+    metrics: &'a Metrics,
+    #[cfg(feature = "tracing")]
+    span: Span,
+    guard: PhantomData<&'a RateGuard>,
+}
+
+impl Seen<'_> {
+    /// Tells what was decided.
+    pub(super) fn decided(&self, decision: &Decision) {
+        #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+        let _ = decision;
+        #[cfg(feature = "metrics")]
+        self.metrics.decided(
+            decision.policy_name(),
+            Some(decision.quota()),
+            Outcome::of(decision),
+            decision.mode(),
+        );
+        #[cfg(feature = "tracing")]
+        spans::decided(&self.span, decision);
+    }
+
+    /// Tells that nothing was, under this policy.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
+        let (outcome, mode) = Outcome::of_none(unavailable);
+        #[cfg(feature = "metrics")]
+        self.metrics.decided(policy.shared_name(), None, outcome, mode);
+        #[cfg(feature = "tracing")]
+        spans::undecided(&self.span, policy, outcome, mode, unavailable.cause());
+    }
+}
+
+impl RateGuard {
+    #[inline]
+    pub(super) fn begin_to_see(&self) -> Seen<'_> {
+        Seen {
+            #[cfg(feature = "metrics")]
+            metrics: &self.shared.metrics,
+            #[cfg(feature = "tracing")]
+            span: spans::check(),
+            guard: PhantomData,
+        }
+    }
+
+    /// What is tried has decided.
+    pub(super) fn seen_in_shadow(
+        &self,
+        is_told: bool,
+        decision: impl FnOnce() -> Option<Decision>,
+    ) {
+        #[cfg(not(feature = "metrics"))]
+        let _ = (is_told, decision);
+        #[cfg(feature = "metrics")]
+        if is_told && let Some(decision) = decision() {
+            let outcome = if decision.would_deny() { Outcome::Denied } else { Outcome::Allowed };
+            let (policy, quota) = (decision.policy_name(), decision.quota());
+            self.shared.metrics.decided(policy, Some(quota), outcome, Mode::Shadow);
+        }
+    }
+
+    /// A question was left unanswered.
+    pub(super) fn seen_unanswered(&self, cause: StoreError) {
+        #[cfg(not(feature = "metrics"))]
+        let _ = cause;
+        #[cfg(feature = "metrics")]
+        self.shared.metrics.unanswered(cause);
+    }
+
+    /// A policy is going to be used.
+    pub(super) fn seen_policy(&self, policy: &Policy, is_fixed: bool) {
+        #[cfg(not(feature = "metrics"))]
+        let _ = (policy, is_fixed);
+        #[cfg(feature = "metrics")]
+        if is_fixed {
+            for quota in policy.quotas().iter() {
+                self.shared.metrics.known(policy.shared_name(), *quota);
+            }
+        }
+    }
+
+    /// Asks a server, and tells how long it took.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(super) async fn timed<T>(&self, operation: Operation, ask: impl Future<Output = T>) -> T {
+        let asked_at = Instant::now();
+        let answer = ask.await;
+        let took = asked_at.elapsed();
+        #[cfg(feature = "metrics")]
+        self.shared.metrics.asked(operation, took);
+        #[cfg(not(feature = "metrics"))]
+        let _ = operation;
+        #[cfg(feature = "tracing")]
+        spans::asked(&Span::current(), took);
+        answer
+    }
+
+    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+    pub(super) fn timed<F: Future>(&self, _: Operation, ask: F) -> F {
+        ask
+    }
+}
+
+impl Request<'_> {
+    /// Does this check, and tells what comes of it. One that is given up is not told.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(super) async fn seen<T>(
+        &self,
+        check: impl Future<Output = Result<T, Unavailable>>,
+        decision: impl Fn(&T) -> &Decision,
+    ) -> Result<T, Unavailable> {
+        let seen = self.guard().begin_to_see();
+        #[cfg(feature = "tracing")]
+        let check = check.instrument(seen.span.clone());
+        let answer = check.await;
+        match &answer {
+            Ok(answer) => seen.decided(decision(answer)),
+            Err(unavailable) => {
+                // Whose failure mode it was, if it was one's.
+                let is_its = |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
+                let mut policies = self.limits().map(|asked| asked.policy);
+                if let Some(policy) = policies.clone().find(is_its).or_else(|| policies.next()) {
+                    seen.undecided(policy, unavailable);
+                }
+            }
+        }
+        answer
+    }
+
+    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+    pub(super) fn seen<T, F>(&self, check: F, _: impl Fn(&T) -> &Decision) -> F
+    where
+        F: Future<Output = Result<T, Unavailable>>,
+    {
+        check
+    }
+}
+
+/// A part of the check under way, for a task of its own.
+#[cfg(feature = "tracing")]
+pub(super) fn within_this_check<F: Future>(part: F) -> tracing::instrument::Instrumented<F> {
+    part.in_current_span()
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) fn within_this_check<F: Future>(part: F) -> F {
+    part
+}

@@ -1,0 +1,225 @@
+//! Where in a file each setting of the program is. Who adds a setting and forgets the file is reminded of it here.
+
+use std::{collections::BTreeSet, fs};
+
+use super::schema::schema;
+
+/// Where a setting is.
+enum Where {
+    /// This field of the schema, or these.
+    In(&'static [&'static str]),
+    /// Not in a file, and why.
+    Code(&'static str),
+}
+
+use Where::{Code, In};
+
+const FUNCTION: &str = "it is a function";
+const SHAPE: &str = "it says where a limit is, not what it does";
+
+const GUARD: &[(&str, Where)] = &[
+    ("store", Code("it is an object of the program")),
+    ("tls", Code("it has secrets, and goes with the URL")),
+    ("prefix", Code("it tells applications apart, and another one begins all counts anew")),
+    ("deadline", In(&["guard.deadline"])),
+    ("on_error", In(&["guard.on_error"])),
+    ("closed_after", In(&["guard.closed_after"])),
+    ("max_in_flight", In(&["guard.max_in_flight"])),
+    ("remember_denials", In(&["guard.remember_denials"])),
+    ("redis_log", Code("it is about the store, which is of the program")),
+    ("replicas", In(&["guard.replicas"])),
+    ("key_secret", Code("it is a secret")),
+    ("policy", In(&["policies"])),
+    ("plan", In(&["plans"])),
+    ("for_attributes", Code(SHAPE)),
+    ("policies_file", Code("it is the file")),
+    ("policies_file_interval", Code("it is about the file")),
+    ("build", Code("it is no setting")),
+    ("client_address", In(&["guard.client_address"])),
+    (
+        "access",
+        In(&[
+            "access.allow_addresses",
+            "access.deny_addresses",
+            "access.allow_keys",
+            "access.deny_keys",
+        ]),
+    ),
+    ("headers", In(&["guard.headers"])),
+    ("retry_jitter", In(&["guard.retry_jitter"])),
+    ("refusal_body", In(&["guard.refusal_body"])),
+    ("on_denied", Code(FUNCTION)),
+];
+
+const MIDDLEWARE: &[(&str, Where)] = &[
+    ("new", In(&["policies.*.rate", "policies.*.limit", "policies.*.window"])),
+    ("per_request", In(&["plans"])),
+    ("policy", In(&["policies"])),
+    ("and", Code(SHAPE)),
+    ("and_per_request", Code(SHAPE)),
+    ("and_policy", Code(SHAPE)),
+    ("by", In(&["policies.*.key"])),
+    ("missing_key", In(&["policies.*.missing"])),
+    ("name", In(&["policies"])),
+    ("cost", In(&["policies.*.cost"])),
+    ("count", In(&["policies.*.count"])),
+    ("methods", In(&["policies.*.methods"])),
+    ("skip", Code(FUNCTION)),
+    ("ban", In(&["policies.*.ban"])),
+    ("shadow", In(&["policies.*.shadow"])),
+    ("candidate", In(&["policies.*.shadow"])),
+    ("rollout", In(&["policies.*.rollout"])),
+    ("on_denied", Code(FUNCTION)),
+    ("access", Code("it has no name; the guard's is in the file")),
+    ("count_preflights", Code(SHAPE)),
+    ("on_error", In(&["policies.*.on_error"])),
+];
+
+const ATTRIBUTE: &[(&str, Where)] = &[
+    ("limit", In(&["policies.*.limit"])),
+    ("window", In(&["policies.*.window"])),
+    ("rate", In(&["policies.*.rate"])),
+    ("quota", In(&["plans"])),
+    ("policy", In(&["policies"])),
+    ("algorithm", In(&["policies.*.algorithm"])),
+    ("burst", In(&["policies.*.burst"])),
+    ("key", In(&["policies.*.key"])),
+    ("missing", In(&["policies.*.missing"])),
+    ("cost", In(&["policies.*.cost"])),
+    ("count", In(&["policies.*.count"])),
+    ("methods", In(&["policies.*.methods"])),
+    ("skip", Code(FUNCTION)),
+    ("ban", In(&["policies.*.ban"])),
+    ("shadow", In(&["policies.*.shadow"])),
+    ("rollout", In(&["policies.*.rollout"])),
+    ("name", In(&["policies"])),
+    ("on_error", In(&["policies.*.on_error"])),
+    ("on_denied", Code(FUNCTION)),
+    ("limiter", Code(SHAPE)),
+];
+
+const POLICY: &[(&str, Where)] = &[
+    ("new", In(&["policies.*.rate"])),
+    ("on_error", In(&["policies.*.on_error"])),
+    ("ban", In(&["policies.*.ban"])),
+    ("shadow", In(&["policies.*.shadow"])),
+    ("candidate", In(&["policies.*.shadow"])),
+    ("rollout", In(&["policies.*.rollout"])),
+    ("is_in_shadow", In(&["policies.*.shadow"])),
+    ("name", In(&["policies"])),
+    ("quotas", In(&["policies.*.rate"])),
+];
+
+const ACCESS: &[(&str, Where)] = &[
+    ("new", In(&["access"])),
+    ("allow_addresses", In(&["access.allow_addresses"])),
+    ("deny_addresses", In(&["access.deny_addresses"])),
+    ("allow_keys", In(&["access.allow_keys"])),
+    ("deny_keys", In(&["access.deny_keys"])),
+];
+
+const ADDRESS: &[(&str, Where)] = &[
+    ("peer", In(&["guard.client_address"])),
+    ("behind", In(&["guard.client_address.behind"])),
+    ("trusting_every_peer_dangerously", Code("it is dangerous")),
+    ("header", In(&["guard.client_address.header"])),
+    ("trust_unix_sockets", In(&["guard.client_address.trust_unix_sockets"])),
+    ("ipv6_prefix", In(&["guard.client_address.ipv6_prefix"])),
+    ("address", Code("it is no setting")),
+];
+
+fn source(path: &str) -> String {
+    let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The public functions of a type, in all files of the library.
+fn functions(of: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![format!("{}/../rateguard/src", env!("CARGO_MANIFEST_DIR"))];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path().to_str().unwrap().to_owned();
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".rs") {
+                let mut is_its = false;
+                for line in fs::read_to_string(path).unwrap().lines() {
+                    if line.starts_with("impl") {
+                        is_its = line == format!("impl {of} {{");
+                    }
+                    let name = line.strip_prefix("    pub const fn ");
+                    let name = name.or_else(|| line.strip_prefix("    pub fn "));
+                    if let Some(name) = name.filter(|_| is_its) {
+                        found.insert(name.split(['(', '<']).next().unwrap().to_owned());
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The arguments of the attribute.
+fn arguments() -> BTreeSet<String> {
+    let text = source("rateguard-macros/src/args.rs");
+    let lines =
+        text.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", |to"));
+    lines.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// All fields of the schema, with `*` for a name.
+fn fields() -> BTreeSet<String> {
+    let schema = schema();
+    let (mut found, mut open) = (BTreeSet::new(), vec![(String::new(), schema.clone())]);
+    while let Some((path, value)) = open.pop() {
+        let reference = value.get("$ref").and_then(|it| it.as_str());
+        let value = match reference {
+            Some(reference) => schema.pointer(reference.trim_start_matches('#')).unwrap().clone(),
+            None => value,
+        };
+        let below =
+            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        for (name, property) in
+            value.get("properties").and_then(|it| it.as_object()).into_iter().flatten()
+        {
+            found.insert(below(name));
+            open.push((below(name), property.clone()));
+        }
+        if let Some(any) = value.get("additionalProperties").filter(|it| it.is_object()) {
+            open.push((below("*"), any.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_setting_of_the_program_is_in_the_file_or_has_a_reason_not_to_be() {
+    let fields = fields();
+    let mut used = BTreeSet::new();
+    for (what, table, found) in [
+        ("RateGuardBuilder", GUARD, functions("RateGuardBuilder")),
+        ("RateLimit", MIDDLEWARE, functions("RateLimit")),
+        ("#[rate_limit]", ATTRIBUTE, arguments()),
+        ("Policy", POLICY, functions("Policy")),
+        ("AccessList", ACCESS, functions("AccessList")),
+        ("ClientAddress", ADDRESS, functions("ClientAddress")),
+    ] {
+        let listed: BTreeSet<_> = table.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(found, listed, "{what}: say here where in a file it is, or why it is not");
+        for (name, place) in table {
+            match place {
+                In(paths) => {
+                    for path in *paths {
+                        assert!(fields.contains(*path), "{what}, {name}: the schema has no {path}");
+                        used.insert((*path).to_owned());
+                    }
+                }
+                Code(reason) => assert!(!reason.is_empty()),
+            }
+        }
+    }
+    // Tables are there for what is in them.
+    used.extend(["guard".to_owned()]);
+    assert_eq!(fields, used, "no setting of the program is behind these");
+}

@@ -1,0 +1,260 @@
+//! What a file says is what limits do, whatever they say themselves.
+
+use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
+use rateguard::{
+    Caller, Count, Key, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
+    test_util::FaultyStore,
+};
+
+use super::by_hand;
+use crate::support::{
+    app::{from_client, get, send, statuses},
+    folder::Folder,
+};
+
+fn guard_of(text: &str) -> RateGuard {
+    let folder = Folder::new();
+    by_hand(folder.file("rateguard.toml", text)).build().unwrap()
+}
+
+/// Nobody asks for a key that a file says.
+fn never(_: &HttpRequest) -> Caller {
+    panic!("the file says another key")
+}
+
+#[get("/attribute")]
+#[rate_limit(policy = "search", key = never, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing = "deny")]
+async fn attribute() -> impl Responder {
+    "ok"
+}
+
+#[get("/plain")]
+#[rate_limit(policy = "search", key = "header:X-User", cost = 2)]
+async fn plain() -> impl Responder {
+    "ok"
+}
+
+/// An application in which an attribute and a middleware say everything otherwise than the file.
+macro_rules! contrary {
+    ($guard:expr) => {{
+        let contrary = RateLimit::policy(&$guard, "search")
+            .by(never)
+            .cost(|_: &HttpRequest| 100)
+            .count(Count::Failure)
+            .methods([actix_web::http::Method::PATCH])
+            .missing_key(MissingKey::Deny);
+        let of_program = RateLimit::policy(&$guard, "search").by(key::header("X-User")).cost(2);
+        let ok = || web::get().to(async || "ok");
+        app!(
+            $guard,
+            attribute,
+            plain,
+            web::resource("/middleware").wrap(contrary).route(ok()),
+            web::resource("/plain-middleware").wrap(of_program).route(ok()),
+        )
+    }};
+}
+
+#[actix_web::test]
+async fn what_a_file_says_of_a_limit_goes_before_what_it_says_itself() {
+    let text = r#"
+        [policies.search]
+        limit = 6
+        window = 60
+        key = "header:X-Api-Key"
+        missing = "skip"
+        cost = 3
+        count = "all"
+        methods = "GET, POST"
+    "#;
+    for path in ["/attribute", "/middleware"] {
+        let guard = guard_of(text);
+        let app = contrary!(guard);
+        let mut remaining = Vec::new();
+        for _ in 0..3 {
+            let request = TestRequest::get().uri(path).insert_header(("X-Api-Key", "one"));
+            let answer = send(&app, from_client(1, request)).await;
+            remaining.push((answer.status, answer.numbers().unwrap()[1]));
+        }
+        assert_eq!(remaining, [(200, 3), (200, 0), (429, 0)], "{path}");
+        // Without the header, the limit does not apply.
+        assert_eq!(get(&app, 1, path).await.numbers(), None, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn what_a_file_leaves_out_limits_say_themselves() {
+    for path in ["/plain", "/plain-middleware"] {
+        let guard = guard_of("[policies.search]\nrate = \"6/minute; 100/hour\"\n");
+        let app = contrary!(guard);
+        let mut remaining = Vec::new();
+        for user in ["ann", "ann", "bob"] {
+            let request = TestRequest::get().uri(path).insert_header(("X-User", user));
+            remaining.push(send(&app, from_client(1, request)).await.numbers().unwrap()[1]);
+        }
+        assert_eq!(remaining, [4, 2, 4], "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn methods_that_a_file_does_not_name_are_not_limited() {
+    let guard = guard_of(
+        "[policies.search]\nrate = \"1/minute\"\nkey = \"ip\"\ncost = 1\nmethods = \"POST\"\n",
+    );
+    let app = contrary!(guard);
+    for path in ["/attribute", "/middleware"] {
+        assert_eq!(statuses(&app, 1, path, 3).await, [200; 3], "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn every_notation_of_a_quota_is_the_same_in_a_file() {
+    for (text, expected) in [
+        ("rate = \"5/second; 100/minute\"", "5/second; 100/minute"),
+        ("limit = 5\nwindow = 60", "5/minute"),
+        ("limit = 5\nwindow = \"500ms\"", "5/500 milliseconds"),
+        ("limit = 0x10\nwindow = \"1d\"", "16/day"),
+        ("rate = \"5/m\"\nalgorithm = \"fixed_window\"", "5/minute fixed_window"),
+        (
+            "limit = 5\nwindow = 1\nalgorithm = \"token_bucket\"\nburst = 20",
+            "5/second token_bucket burst 20",
+        ),
+        ("rate = \"5/s token_bucket\"\nburst = 20", "5/second token_bucket burst 20"),
+    ] {
+        let guard = guard_of(&format!("[policies.\"a/b\"]\n{text}\n"));
+        assert_eq!(guard.policy("a/b").unwrap().quotas().to_string(), expected);
+    }
+}
+
+#[actix_web::test]
+async fn bans_and_failure_modes_are_those_of_the_file() {
+    let folder = Folder::new();
+    let text = r#"
+        guard.on_error = "closed"
+        [policies]
+        strict.rate = "1/minute"
+        lenient = { rate = "1/minute", on_error = "open" }
+        [policies.banning]
+        rate = "1/hour"
+        ban = "2/hour for 3h"
+    "#;
+    let faults = FaultyStore::new(rateguard::MemoryStore::new());
+    let path = folder.file("rateguard.toml", text);
+    let guard = by_hand(path).on_error(OnError::Open).store(faults.clone()).build().unwrap();
+    let key = Key::global();
+    let of = |name| guard.policy(name).unwrap();
+    let banning = of("banning");
+    for _ in 0..3 {
+        guard.check(&banning, &key).await.unwrap();
+    }
+    let ban = guard.check(&banning, &key).await.unwrap().banned_for().unwrap();
+    assert!(ban.as_secs() > 3_600);
+    faults.fail(rateguard::StoreError::Unreachable);
+    assert!(!guard.allows(&of("strict"), &key).await);
+    assert!(guard.allows(&of("lenient"), &key).await);
+    assert!(!guard.allows(&Policy::new("own", "1/minute").unwrap(), &key).await);
+}
+
+#[actix_web::test]
+async fn exemptions_of_a_file_go_before_those_of_the_program() {
+    let text = r#"
+        [access]
+        allow_addresses = ["192.0.2.1", "192.0.2.128/25"]
+        deny_addresses = ["192.0.2.2"]
+        allow_keys = [{ key = "header:X-User", value = "ann" }]
+        deny_keys = [{ key = "header:X-User", value = "eve" }]
+        [policies.search]
+        rate = "1/minute"
+        key = "header:X-User"
+        cost = 1
+        count = "all"
+        methods = "GET"
+    "#;
+    let folder = Folder::new();
+    let of_code = rateguard::AccessList::new()
+        .deny_addresses(["192.0.2.1"])
+        .and_then(|list| list.allow_addresses(["192.0.2.2", "192.0.2.3"]))
+        .unwrap();
+    let guard = by_hand(folder.file("rateguard.toml", text)).access(of_code).build().unwrap();
+    let app = contrary!(guard);
+    for (client, user, expected) in [
+        (1, "x", [200, 200]),
+        (200, "y", [200, 200]),
+        (2, "z", [403, 403]),
+        (3, "z", [200, 200]),
+        (4, "ann", [200, 200]),
+        (4, "eve", [403, 403]),
+        (4, "bob", [200, 429]),
+    ] {
+        let mut statuses = Vec::new();
+        for path in ["/attribute", "/middleware"] {
+            let request = TestRequest::get().uri(path).insert_header(("X-User", user));
+            statuses.push(send(&app, from_client(client, request)).await.status);
+        }
+        assert_eq!(statuses, expected, "{client} {user}");
+    }
+}
+
+#[actix_web::test]
+async fn settings_of_the_guard_are_those_of_the_file() {
+    let text = r#"
+        [guard]
+        deadline = "2s"
+        closed_after = "10m"
+        max_in_flight = 100
+        remember_denials = "5s"
+        replicas = 3
+        headers = ["x-ratelimit", "draft"]
+        retry_jitter = 0
+        refusal_body = "problem_details"
+
+        [guard.client_address]
+        behind = ["192.0.2.0/24"]
+        header = "X-Real-IP"
+        ipv6_prefix = 56
+        trust_unix_sockets = true
+
+        [policies.search]
+        rate = "3/minute"
+        key = "ip"
+        cost = 1
+        count = "all"
+        methods = "GET"
+    "#;
+    let folder = Folder::new();
+    let faults = FaultyStore::new(rateguard::MemoryStore::new());
+    let guard = by_hand(folder.file("rateguard.toml", text)).store(faults.clone()).build().unwrap();
+    assert!(format!("{guard:?}").contains("deadline: 2s"), "{guard:?}");
+    let app = contrary!(guard);
+    let ask = |client: &'static str| {
+        let request = TestRequest::get().uri("/attribute").insert_header(("X-Real-IP", client));
+        from_client(1, request)
+    };
+    let answer = send(&app, ask("2001:db8:0:ab01::1")).await;
+    assert_eq!(answer.numbers(), Some([3, 2, 60]));
+    assert_eq!(answer.header("ratelimit"), Some("\"search\";r=2;t=60"));
+    assert_eq!(send(&app, ask("2001:db8:0:abff::2")).await.numbers().unwrap()[1], 1);
+    send(&app, ask("2001:db8:0:abff::2")).await;
+    let denied = send(&app, ask("2001:db8:0:abff::2")).await;
+    assert_eq!(
+        (denied.status, denied.header("content-type")),
+        (429, Some("application/problem+json"))
+    );
+    // A third of three.
+    faults.fail(rateguard::StoreError::Unreachable);
+    let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
+    let key = Key::global();
+    assert!(guard.allows(&local, &key).await && !guard.allows(&local, &key).await);
+}
+
+#[test]
+fn a_file_that_says_nothing_changes_nothing() {
+    let folder = Folder::new();
+    let search = Policy::new("search", "5/minute").unwrap();
+    let path = folder.file("rateguard.toml", "# nothing yet\n");
+    let guard = by_hand(path).policy(search.clone()).build().unwrap();
+    assert_eq!(guard.policy("search"), Some(search));
+    assert_eq!(guard.policy("login"), None);
+    assert_eq!(guard.policies_file().unwrap().generation, 1);
+    assert!(RateGuard::in_memory().policies_file().is_none());
+}

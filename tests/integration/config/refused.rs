@@ -1,0 +1,275 @@
+//! Files with mistakes: each is told with its place and with what is legal, and what was in force stays in force.
+
+use std::{error::Error, fs};
+
+use rateguard::{BuildError, Mistake, PoliciesFileError, Policy, Reloaded};
+
+use super::by_hand;
+use crate::support::folder::Folder;
+
+/// Line, column and a part of the message.
+type Told = (usize, usize, &'static str);
+
+/// Files, and what is told of them.
+pub(super) const BAD: &[(&str, &[Told])] = &[
+    ("", &[(1, 1, "the file is empty")]),
+    (" \n\t\n", &[(1, 1, "the file is empty")]),
+    // What is no TOML.
+    ("[policies.login]\nrate = \"5/minute\n", &[(2, 17, "invalid basic string")]),
+    ("[policies.login\nrate = \"5/minute\"\n", &[(1, 16, "unclosed table")]),
+    ("[policies.login]\nrate = 5/minute\n", &[(2, 9, "")]),
+    ("[policies.login]\nrate = \"5/minute\"\nrate = \"6/minute\"\n", &[(3, 1, "duplicate key")]),
+    (
+        "[policies.login]\nrate = \"5/minute\"\n\n[policies.login]\nrate = \"6/minute\"\n",
+        &[(4, 11, "duplicate key"), (5, 1, "duplicate key")],
+    ),
+    // What is unknown.
+    (
+        "[policy.login]\nrate = \"5/minute\"\n",
+        &[(1, 2, "unknown field `policy`; legal are `guard`, `access`, `plans`, `policies`")],
+    ),
+    (
+        "[policies.login]\nrtae = \"5/minute\"\n",
+        &[(2, 1, "unknown field `rtae`; did you mean `rate`? legal are `rate`, `limit`, `window`")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nname = \"x\"\n", &[(3, 1, "unknown field `name`; legal")]),
+    ("[guard]\nonerror = \"open\"\n", &[(2, 1, "did you mean `on_error`?")]),
+    ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "legal are `allow_addresses`,")]),
+    // How much.
+    ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "`minut` is not a window; write")]),
+    ("[policies.login]\nrate = 5\n", &[(2, 8, "a rate is text in quotes, such as \"5/minute\"")]),
+    ("[policies.login]\n", &[(1, 11, "says not how much it admits; write `rate = \"5/minute\"`")]),
+    (
+        "[policies.login]\nrate = \"5/minute\"\nlimit = 5\n",
+        &[(3, 9, "`rate` already says limit and window")],
+    ),
+    ("[policies.login]\nlimit = 5\n", &[(2, 9, "`limit` needs a `window`, such as")]),
+    ("[policies.login]\nwindow = \"1m\"\n", &[(2, 10, "`window` needs a `limit`, such as")]),
+    (
+        "[policies.login]\nlimit = 0\nwindow = \"400d\"\n",
+        &[
+            (2, 9, "a limit is a whole number from 1 to 2147483648"),
+            (3, 10, "a window is from 1 millisecond to 365 days long"),
+        ],
+    ),
+    ("[policies.login]\nlimit = -5\nwindow = 60\n", &[(2, 9, "a limit is a whole number")]),
+    ("[policies.login]\nlimit = 5\nwindow = 1.5\n", &[(3, 10, "a window is from")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nalgorithm = \"leaky\"\n",
+        &[(3, 13, "`leaky` is not an algorithm; legal are \"sliding_window\"")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s fixed_window\"\nalgorithm = \"token_bucket\"\n",
+        &[(3, 13, "`rate` already says fixed_window")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nburst = 9\n",
+        &[(3, 9, "for the algorithm \"token_bucket\"")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s; 9/m\"\nalgorithm = \"token_bucket\"\nburst = 9\n",
+        &[(4, 9, "`burst` is of one quota")],
+    ),
+    // Who, what, when.
+    (
+        "[policies.login]\nrate = \"5/s\"\nkey = \"adress\"\n",
+        &[(3, 7, "legal are \"ip\", \"ip/48\"")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nkey = \"header:\"\n", &[(3, 7, "does not name a header")]),
+    ("[policies.login]\nrate = \"5/s\"\nkey = 5\n", &[(3, 7, "a key is \"ip\", \"ip/48\"")]),
+    ("[policies.login]\nrate = \"5/s\"\nmissing = \"pass\"\n", &[(3, 11, "legal are \"ip\"")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 0\n", &[(3, 8, "a whole number from 1 on")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "nothing would ever pass")]),
+    ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "legal are \"all\"")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nmethods = \"post\"\n",
+        &[(3, 11, "write them in capitals")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nban = \"15m\"\n",
+        &[(3, 7, "is not a ban; write how many")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\non_error = \"close\"\n",
+        &[(3, 12, "\"closed\" (answer 503)")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/sec.\"\nrollout = 10\n",
+        &[(3, 10, "`sec.` is not a window")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
+        &[(3, 10, "true, which is the whole policy, and a rate in quotes")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\nrollout = 101\n",
+        &[(4, 11, "a whole number of percent from 0 to 100")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = true\nrollout = 10\n",
+        &[(4, 11, "`rollout` is of a rate that is tried")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "write `shadow = ")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\ncost = 4\n",
+        &[(4, 8, "no more than 3 are admitted at once")],
+    ),
+    // Names and shapes.
+    ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "\"log in\" is not a legal name")]),
+    ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "a policy is a table, such as")]),
+    ("[[policies]]\nname = \"login\"\n", &[(1, 1, "policies are tables of their own")]),
+    ("policies = 5\n", &[(1, 12, "policies are tables of their own")]),
+    ("[plans]\nfree = \"10/min; free\"\n", &[(2, 8, "legal is also \"unlimited\"")]),
+    ("[plans]\nfree = 10\n", &[(2, 8, "plans are a table")]),
+    ("[plans]\n\"fr ee\" = \"1/s\"\n", &[(2, 1, "is not a legal name")]),
+    // Exemptions.
+    (
+        "[access]\nallow_addresses = [\"10.0.0.1\", \"10.0.0\"]\n",
+        &[(2, 32, "`10.0.0` is not an address; write an address or a network")],
+    ),
+    ("[access]\nallow_addresses = [\"::/0\"]\n", &[(2, 20, "allows everybody")]),
+    ("[access]\ndeny_addresses = \"10.0.0.1\"\n", &[(2, 18, "addresses are a list of text")]),
+    ("[access]\ndeny_keys = [\"42\"]\n", &[(2, 14, "[{ key = \"user\", value = \"42\" }]")]),
+    ("[access]\ndeny_keys = [{ key = \"user\" }]\n", &[(2, 14, "keys are a list of tables")]),
+    (
+        "[access]\ndeny_keys = [{ key = \"usr\", value = \"42\" }]\n",
+        &[(2, 22, "unknown key `usr`; legal are")],
+    ),
+    (
+        "[access]\ndeny_keys = [{ key = \"user+ip\", value = \"42\" }]\n",
+        &[(2, 22, "has several parts")],
+    ),
+    // The guard.
+    ("[guard]\ndeadline = \"0ms\"\n", &[(2, 12, "from 1 millisecond to 60 seconds")]),
+    ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "`soon` is not a window")]),
+    ("[guard]\nclosed_after = true\n", &[(2, 16, "legal here is a length of time")]),
+    ("[guard]\nremember_denials = \"never\"\n", &[(2, 20, "`never` is not a window")]),
+    ("[guard]\nremember_denials = true\n", &[(2, 20, "such as \"250ms\", or 0 for not at all")]),
+    ("[guard]\nreplicas = 0\n", &[(2, 12, "whole numbers from 1 on")]),
+    ("[guard]\nmax_in_flight = \"many\"\n", &[(2, 17, "whole numbers from 1 on")]),
+    (
+        "[guard]\nheaders = [\"x-ratelimit\", \"rfc\"]\n",
+        &[(2, 27, "legal are \"x-ratelimit\", \"x-ratelimit-epoch\", \"draft\"")],
+    ),
+    (
+        "[guard]\nheaders = [\"x-ratelimit\", \"x-ratelimit-epoch\"]\n",
+        &[(2, 11, "choose one dialect of the two")],
+    ),
+    ("[guard]\nrefusal_body = \"html\"\n", &[(2, 16, "legal are \"negotiated\"")]),
+    ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to an hour")]),
+    ("[guard.client_address]\nbehind = [\"0.0.0.0/0\"]\n", &[(2, 11, "trusts everybody")]),
+    ("[guard.client_address]\nheader = \"X Real\"\n", &[(2, 10, "is not the name of a header")]),
+    ("[guard.client_address]\nipv6_prefix = 16\n", &[(2, 15, "legal here are 32 to 128 bits")]),
+    (
+        "[guard.client_address]\ntrust_unix_sockets = \"yes\"\n",
+        &[(2, 22, "legal here are true and false")],
+    ),
+    // All at once.
+    (
+        "[guard]\non_error = \"shut\"\n\n[policies.a]\nrate = \"x\"\nkey = \"y\"\n\n[policies.b]\nbun = 1\n",
+        &[
+            (2, 12, "`shut` is not legal here"),
+            (5, 8, "`x` is not a rate"),
+            (6, 7, "unknown key `y`"),
+            (9, 1, "did you mean `ban`?"),
+        ],
+    ),
+];
+
+const GOOD: &str = "[policies.login]\nrate = \"5/minute\"\n";
+
+fn check(text: &str, mistakes: &[Mistake], expected: &[Told]) {
+    let shown: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
+    assert_eq!(mistakes.len(), expected.len(), "{text}\n{shown:#?}");
+    for (mistake, (line, column, part)) in mistakes.iter().zip(expected) {
+        assert_eq!((mistake.line(), mistake.column()), (*line, *column), "{text}\n{mistake}");
+        assert!(mistake.message().contains(part), "{text}\n{mistake}");
+    }
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_with_what_is_legal() {
+    let folder = Folder::new();
+    for (text, expected) in BAD {
+        let path = folder.file("rateguard.toml", text);
+        let error = by_hand(&path).build().unwrap_err();
+        let BuildError::PoliciesFile(file) = &error else { panic!("{error}") };
+        check(text, file.mistakes(), expected);
+        let (line, column, _) = expected[0];
+        assert!(error.to_string().starts_with(&format!("{path}:{line}:{column}: ")), "{error}");
+        assert_eq!(error.to_string().lines().count(), expected.len(), "a line for each");
+    }
+}
+
+#[test]
+fn a_bad_file_leaves_in_force_what_is() {
+    let folder = Folder::new();
+    let path = folder.file("rateguard.toml", GOOD);
+    // So that a file without it lacks nothing.
+    let login = Policy::new("login", "9/minute").unwrap();
+    let guard = by_hand(&path).policy(login).build().unwrap();
+    for (text, expected) in BAD {
+        fs::write(&path, text).unwrap();
+        let error = guard.reload_policies().unwrap_err();
+        check(text, error.mistakes(), expected);
+        let status = guard.policies_file().unwrap();
+        assert_eq!(status.generation, 1);
+        assert_eq!(status.error.unwrap().mistakes(), error.mistakes());
+        assert_eq!(guard.policy("login").unwrap().quotas().to_string(), "5/minute");
+    }
+    fs::write(&path, GOOD).unwrap();
+    assert_eq!(guard.reload_policies().unwrap(), Reloaded::Unchanged);
+    assert!(guard.policies_file().unwrap().error.is_none());
+}
+
+#[test]
+fn what_is_no_text_is_refused_where_it_begins_not_to_be() {
+    let folder = Folder::new();
+    let path = folder.file("rateguard.toml", "");
+    fs::write(&path, b"# caf\xc3\xa9\n# caf\xe9\n").unwrap();
+    let error = refused(&path);
+    check("", error.mistakes(), &[(2, 6, "not UTF-8")]);
+}
+
+fn refused(path: &str) -> PoliciesFileError {
+    match by_hand(path).build() {
+        Err(BuildError::PoliciesFile(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_no_file_with_mistakes() {
+    let folder = Folder::new();
+    let missing = folder.path().join("nowhere.toml");
+    let big = folder.file("big.toml", &"# all day long\n".repeat(100_000));
+    for (path, cause) in [
+        (missing.to_str().unwrap(), "No such file"),
+        (folder.text(), "it is not a file"),
+        ("/dev/zero", "it is not a file"),
+        (&big, "more than a megabyte"),
+    ] {
+        let error = refused(path);
+        assert_eq!(error.mistakes(), []);
+        assert_eq!(error.to_string(), format!("{path} cannot be read"));
+        assert!(error.source().unwrap().to_string().contains(cause), "{:?}", error.source());
+    }
+}
+
+#[test]
+fn whose_key_it_is_is_never_shown() {
+    let folder = Folder::new();
+    let secret = "sk-4711";
+    for text in [
+        "[access]\nallow_keys = [{ key = \"global\", value = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"ip\", value = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = \"sk-4711\", vlue = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = \"sk-4711\" }\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = sk-4711 }]\n",
+        "[access]\nallow_keys = \"sk-4711\"\n",
+        "[access]\nallow_keys = [\"sk-4711\"]\n",
+    ] {
+        let error = refused(&folder.file("rateguard.toml", text));
+        assert!(!format!("{error} {error:?}").contains(secret), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The schema for editors says what the library says.
+
+use std::fs;
+
+use boon::{Compiler, Schemas};
+use serde_json::Value;
+
+use super::{by_hand, refused};
+use crate::support::folder::Folder;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/rateguard.schema.json");
+
+/// What is wrong in these files is beyond a schema: it is about two values, or the sense of one.
+const BEYOND: &[&str] = &[
+    "the file is empty",
+    "nothing would ever pass",
+    "no more than 3 are admitted",
+    "`rate` already says fixed_window",
+    "for the algorithm \"token_bucket\"",
+    "`burst` is of one quota",
+    "`10.0.0` is not an address",
+    "allows everybody",
+    "trusts everybody",
+    "has several parts",
+    "from 1 millisecond to 60 seconds",
+    "up to an hour",
+];
+
+pub(super) fn schema() -> Value {
+    serde_json::from_str(&fs::read_to_string(PATH).unwrap()).unwrap()
+}
+
+/// Whether the schema has nothing against a text that is TOML.
+fn allows(text: &str) -> Option<bool> {
+    let value: Value = toml::from_str(text).ok()?;
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("rateguard.json", schema()).unwrap();
+    let index = compiler.compile("rateguard.json", &mut schemas).unwrap();
+    Some(schemas.validate(&value, index).is_ok())
+}
+
+#[test]
+fn the_schema_has_something_against_every_file_that_is_refused_but_for_what_is_beyond_it() {
+    let mut seen = 0;
+    for (text, told) in refused::BAD {
+        let is_beyond = |part: &str| BEYOND.iter().any(|beyond| part.contains(beyond));
+        let is_beyond = told.iter().all(|(.., part)| is_beyond(part));
+        if let Some(allows) = allows(text) {
+            assert_eq!(allows, is_beyond, "{text}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// Legal files with every field and every form of its values.
+const GOOD: &[&str] = &[
+    "",
+    "# nothing\n",
+    include_str!("../../../examples/rateguard.toml"),
+    r#"
+        [guard]
+        on_error = "local"
+        closed_after = "10m"
+        deadline = 1
+        max_in_flight = 100
+        remember_denials = 0
+        replicas = 3
+        headers = ["x-ratelimit", "draft"]
+        retry_jitter = "5s"
+        refusal_body = "text"
+        [guard.client_address]
+        behind = ["10.0.0.0/8", "fd00::/8", "::ffff:10.1.2.3"]
+        header = "CF-Connecting-IP"
+        ipv6_prefix = 56
+        trust_unix_sockets = false
+    "#,
+    r#"
+        access.allow_addresses = ["10.0.0.1", "2001:db8::/32"]
+        access.deny_addresses = []
+        access.allow_keys = [{ key = "header:X-Api-Key", value = "a b c" }]
+        access.deny_keys = [{ key = "ip/56", value = "2001:db8::1" }, { value = "7", key = "path:id" }]
+    "#,
+    "[plans]\nfree = \"10/minute; 100/day\"\n\"a/b\" = \"unlimited\"\n",
+];
+
+/// Values of one field of a policy that admits 5 in a minute, as far as the schema tells them apart.
+const VALUES: &[&str] = &[
+    "key = \"ip\"",
+    "key = \"ip/128\"",
+    "key = \"user+path:tenant\"",
+    "key = \"identity+session:user_id\"",
+    "key = \"bearer\"",
+    "key = \"global\"",
+    "key = \"header:X-Api-Key+cookie:session\"",
+    "missing = \"ip\"",
+    "missing = \"deny\"",
+    "missing = \"skip\"",
+    "cost = 5",
+    "count = \"all\"",
+    "count = \"success\"",
+    "count = \"failure\"",
+    "count = \"status:401\"",
+    "count = \"status:4xx\"",
+    "methods = \"POST\"",
+    "methods = \" POST , M-SEARCH\"",
+    "ban = \"10/hour for 15m\"",
+    "ban = \"10 per 2 hours for 15 minutes up to 1d\"",
+    "shadow = true",
+    "shadow = false",
+    "shadow = \"3/minute; 4/h fixed_window\"",
+    "shadow = \"10/minute\"\nrollout = 0",
+    "shadow = \"10/minute\"\nrollout = 100",
+    "on_error = \"open\"",
+    "on_error = \"closed\"",
+    "on_error = \"local\"",
+    "algorithm = \"sliding_window\"",
+    "algorithm = \"sliding_window_counter\"",
+    "algorithm = \"fixed_window\"",
+    "algorithm = \"token_bucket\"\nburst = 20",
+];
+
+const RATES: &[&str] = &[
+    "5/minute",
+    "5/m",
+    "5 / 60s",
+    " 5 per minute ",
+    "5 per 60 seconds",
+    "5/1min",
+    "100/10s",
+    "2147483648/365 days",
+    "7/1500 microseconds",
+    "5/s;7 per 2 m ",
+    "5/minute fixed_window; 100/second token_bucket burst 20",
+    "1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s",
+];
+
+#[test]
+fn the_schema_has_nothing_against_legal_files() {
+    let folder = Folder::new();
+    let policy = |field: &str| format!("[policies.\"a/b\"]\nlimit = 5\nwindow = \"1m\"\n{field}\n");
+    let rate = |rate: &&str| format!("[policies]\na = {{ rate = \"{rate}\" }}\n");
+    let all = GOOD.iter().map(|text| (*text).to_owned());
+    let all = all.chain(VALUES.iter().map(|field| policy(field))).chain(RATES.iter().map(rate));
+    for text in all {
+        assert_eq!(allows(&text), Some(true), "{text}");
+        if !text.trim().is_empty() {
+            let path = folder.file("rateguard.toml", &text);
+            by_hand(path).build().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        }
+    }
+}
+
+#[test]
+fn the_schema_has_the_fields_that_messages_name() {
+    let folder = Folder::new();
+    for (text, pointer) in [
+        ("x = 1", "/properties"),
+        ("[guard]\nx = 1", "/definitions/guard/properties"),
+        (
+            "[guard.client_address]\nx = 1",
+            "/definitions/guard/properties/client_address/properties",
+        ),
+        ("[access]\nx = 1", "/definitions/access/properties"),
+        ("access.deny_keys = [{ x = 1 }]", "/definitions/keys/items/properties"),
+        ("[policies.a]\nx = 1", "/definitions/policy/properties"),
+    ] {
+        let error = by_hand(folder.file("x.toml", text)).build().unwrap_err().to_string();
+        let (_, legal) = error.split_once("legal are `").unwrap_or_else(|| panic!("{error}"));
+        let mut legal: Vec<_> = legal.trim_end_matches('`').split("`, `").collect();
+        legal.sort_unstable();
+        let schema = schema();
+        let properties = schema.pointer(pointer).unwrap().as_object().unwrap();
+        let mut known: Vec<_> = properties.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        assert_eq!(legal, known, "{pointer}");
+    }
+}

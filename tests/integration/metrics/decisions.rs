@@ -1,0 +1,160 @@
+//! Decisions in memory, by the quota that decided, what came of it, and how.
+
+use std::time::Duration;
+
+use rateguard::{Key, MemoryStore, Policy, RateGuard, test_util};
+
+use super::{Recorder, expected};
+
+fn policy(name: &'static str, quotas: &str) -> Policy {
+    Policy::new(name, quotas).unwrap()
+}
+
+#[test]
+fn what_is_allowed_and_what_is_denied_is_counted_for_each_policy() {
+    Recorder::hear(async |recorder| {
+        let guard = RateGuard::in_memory();
+        for (policy, checks) in [(policy("a", "2/hour"), 5), (policy("b", "9/minute"), 4)] {
+            for _ in 0..checks {
+                guard.check(&policy, &Key::from("ann")).await.unwrap();
+            }
+        }
+        let counted = expected([
+            ("a|2/hour|allowed|store", 2),
+            ("a|2/hour|denied|store", 3),
+            ("b|9/minute|allowed|store", 4),
+        ]);
+        assert_eq!(recorder.decisions(), counted);
+    });
+}
+
+#[test]
+fn of_two_quotas_the_one_that_denied_is_told() {
+    for quotas in ["9/hour; 2/day", "2/day; 9/hour"] {
+        Recorder::hear(async |recorder| {
+            let (guard, policy) = (RateGuard::in_memory(), policy("both", quotas));
+            for _ in 0..5 {
+                guard.check(&policy, &Key::from("ann")).await.unwrap();
+            }
+            let counted =
+                expected([("both|2/day|allowed|store", 2), ("both|2/day|denied|store", 3)]);
+            assert_eq!(recorder.decisions(), counted);
+        });
+    }
+    // The other one denies when there is no room for what it costs.
+    Recorder::hear(async |recorder| {
+        let (guard, policy) = (RateGuard::in_memory(), policy("both", "9/hour; 20/day"));
+        for cost in [1, 10] {
+            guard.request(&policy, &Key::from("ann")).cost(cost).check().await.unwrap();
+        }
+        let counted = expected([("both|9/hour|allowed|store", 1), ("both|9/hour|denied|store", 1)]);
+        assert_eq!(recorder.decisions(), counted);
+    });
+}
+
+#[test]
+fn of_several_policies_the_one_that_denied_is_told() {
+    Recorder::hear(async |recorder| {
+        let guard = RateGuard::in_memory();
+        let (user, tenant) = (policy("user", "9/hour"), policy("tenant", "2/day"));
+        for _ in 0..3 {
+            let both = guard.request(&user, &Key::from("ann")).and(&tenant, &Key::from("acme"));
+            both.check().await.unwrap();
+        }
+        let counted =
+            expected([("tenant|2/day|allowed|store", 2), ("tenant|2/day|denied|store", 1)]);
+        assert_eq!(recorder.decisions(), counted);
+    });
+}
+
+#[test]
+fn each_verb_that_decides_is_counted_once_and_no_other_is() {
+    Recorder::hear(async |recorder| {
+        let (guard, policy, key) =
+            (RateGuard::in_memory(), policy("verbs", "9/hour"), Key::from("ann"));
+        let one = expected([("verbs|9/hour|allowed|store", 1)]);
+        let is_counted = |count| {
+            let counted = recorder.decisions();
+            assert_eq!(counted.len(), one.len());
+            assert_eq!(counted.values().sum::<u64>(), count, "{counted:?}");
+        };
+        let request = || guard.request(&policy, &key);
+
+        guard.check(&policy, &key).await.unwrap();
+        assert_eq!(recorder.decisions(), one);
+        request().check().await.unwrap();
+        is_counted(2);
+        assert!(guard.allows(&policy, &key).await);
+        is_counted(3);
+        let reservation = request().reserve().await.unwrap();
+        is_counted(4);
+        guard.check_or_wait(&policy, &key, Duration::ZERO).await.unwrap();
+        is_counted(5);
+
+        guard.peek(&policy, &key).await.unwrap();
+        reservation.settle(2).await.unwrap();
+        request().charge().await.unwrap();
+        guard.reset(&policy, &key).await.unwrap();
+        is_counted(5);
+    });
+}
+
+#[test]
+fn who_is_banned_is_told_from_who_is_denied() {
+    Recorder::hear(async |recorder| {
+        let guard = RateGuard::in_memory();
+        let policy = policy("login", "1/hour").ban("3/hour for 1h").unwrap();
+        // One, two offences, the third with which the ban begins, and two during it.
+        for _ in 0..6 {
+            guard.check(&policy, &Key::from("ann")).await.unwrap();
+        }
+        let counted = expected([
+            ("login|1/hour|allowed|store", 1),
+            ("login|1/hour|denied|store", 2),
+            ("login|1/hour|banned|store", 3),
+        ]);
+        assert_eq!(recorder.decisions(), counted);
+    });
+}
+
+#[test]
+fn who_finds_no_room_in_the_store_is_told() {
+    for quotas in ["1/hour", "1/hour; 9/day"] {
+        Recorder::hear(async |recorder| {
+            let store = MemoryStore::new().max_keys(1).clock(test_util::ManualClock::new());
+            let guard = RateGuard::builder().store(store).build().unwrap();
+            let policy = policy("full", quotas);
+            for number in 0..100 {
+                let key = Key::from(format!("user {number}"));
+                guard.check(&policy, &key).await.unwrap();
+            }
+            let counted = recorder.decisions();
+            let of = |outcome: &str, mode: &str| {
+                counted[&["full", "1/hour", outcome, mode].map(str::to_owned)]
+            };
+            assert_eq!(
+                of("allowed", "store") + of("allowed", "overflow") + of("denied", "overflow"),
+                100
+            );
+            // Sixteen logs for all, and some of them for none.
+            assert!((1..=16).contains(&of("allowed", "overflow")), "{counted:?}");
+            assert_eq!(of("allowed", "store"), 1);
+        });
+    }
+}
+
+#[test]
+fn who_waits_is_counted_when_the_waiting_is_over() {
+    Recorder::hear(async |recorder| {
+        let (guard, policy, key) =
+            (RateGuard::in_memory(), policy("jobs", "1/100ms"), Key::from("queue"));
+        for _ in 0..3 {
+            let decision =
+                guard.check_or_wait(&policy, &key, Duration::from_secs(60)).await.unwrap();
+            assert!(decision.is_allowed());
+        }
+        let counted = recorder.decisions();
+        assert_eq!(counted.values().sum::<u64>(), 3, "{counted:?}");
+        assert!(counted.keys().all(|[_, _, outcome, _]| outcome == "allowed"), "{counted:?}");
+    });
+}
