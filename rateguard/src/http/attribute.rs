@@ -172,14 +172,6 @@ impl Limit {
             }
         }
     }
-
-    /// A request has met it under this guard.
-    fn note_met(&self, guard: &RateGuard) {
-        // Seldom written, so that workers do not take it from each other.
-        if self.known_to.load(Relaxed) != guard.id() {
-            self.known_to.store(guard.id(), Relaxed);
-        }
-    }
 }
 
 /// What a limit asks of a request.

@@ -65,6 +65,19 @@
 //! What is reset, banned or unbanned is so on every server. A denial that another server
 //! [remembers](crate::RateGuardBuilder::remember_denials) ends within `remember_denials_seconds` of `health`.
 //!
+//! # What changes, and what is tried
+//!
+//! All is told as it is in force at this moment: of a limit that takes a policy by its name, key, cost, methods and quotas are what
+//! the guard's file says now, where it says them. `policies_file` of `health` has `path`, `generation`, `since_unix_seconds` and,
+//! if what the file says now is not in force, the `error`; without a file it is `null`.
+//!
+//! Limits and policies have `is_in_shadow`; `candidate`, the quotas that are tried beside their own, written as `quotas` are; and
+//! `rollout_percent`, for how many keys of a hundred those are enforced. What is explained has `is_in_shadow`; `would_deny`, which
+//! says of such a limit that it would deny and lets pass; and `is_rolled_out`, whether the candidate is enforced for this
+//! key. `standings` are those of the quotas that are enforced for it. `shadow` of `health` is
+//! [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) of this process. A limit in shadow refuses nobody for what it counts, and
+//! nobody is banned under it by hand; a request without a key, or with one on a list, is refused as under every other.
+//!
 //! # Limits before them
 //!
 //! They are a part of the application, so a limit around all of it is around them, too, and an operator who is denied cannot look

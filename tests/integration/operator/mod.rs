@@ -4,11 +4,13 @@ mod agreement;
 mod bodies;
 mod consent;
 mod explaining;
+mod file;
 mod hostile;
 mod inventory;
 mod outage;
 mod routes;
 mod takes_nothing;
+mod tried;
 mod verbs;
 
 use actix_web::{

@@ -73,6 +73,14 @@ impl Limit {
         }
     }
 
+    /// A request has met it under this guard.
+    pub(in crate::http) fn note_met(&self, guard: &RateGuard) {
+        // Seldom written, so that workers do not take it from each other.
+        if self.known_to.load(Relaxed) != guard.id() {
+            self.known_to.store(guard.id(), Relaxed);
+        }
+    }
+
     /// Whether a request has met it under this guard, as the last one.
     pub(in crate::http) fn is_known_to(&self, guard: &RateGuard) -> bool {
         self.known_to.load(Relaxed) == guard.id()

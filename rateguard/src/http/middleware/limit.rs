@@ -246,11 +246,6 @@ impl Limit {
         Ok(Some(self.terms.asked(said, policy, key, cost)))
     }
 
-    /// Whether it is for this request.
-    pub(in crate::http) fn applies_to(&self, in_force: &InForce, request: &HttpRequest) -> bool {
-        self.terms.apply_to(self.said(in_force), request)
-    }
-
     /// What goes before what it says itself.
     pub(in crate::http) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
         let named = in_force.known_policy(self.policy.name()).filter(|_| self.is_of_guard);

@@ -87,7 +87,8 @@ where
             let in_force = in_force(&limit.guard, request.request());
             #[cfg(feature = "test-util")]
             if let Some(survey) = Survey::of(request.request()) {
-                let is_for = |limit: &Limit| limit.applies_to(&in_force, request.request());
+                let is_for =
+                    |limit: &Limit| limit.terms.apply_to(limit.said(&in_force), request.request());
                 survey.note(limit.limits.iter().any(is_for));
                 if survey.has_met_a_limit() {
                     return Ok(request.into_response(Survey::answer()).map_into_right_body());
