@@ -33,7 +33,8 @@ pub struct Ban {
 
 impl Ban {
     const SHORTEST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(90 * 86_400);
+    /// The longest that a ban may last: 90 days.
+    pub const LONGEST: Duration = Duration::from_secs(90 * 86_400);
     const MAX_DENIALS: u32 = 10_000;
 
     /// A ban that begins with the last of so many denials, each as long as the first.

@@ -5,6 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
+    annotated::stands_alone,
     args::{Allowance, Args},
     generics,
     handler::{is_inner, is_limit, is_outer},
@@ -29,7 +30,7 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     let limits = async |in_force: &InForce, request: &HttpRequest| {
+///     async fn limits(in_force: &InForce, request: &HttpRequest) -> [AskedBy; 1] {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
 ///             if limit.applies_to(in_force, request) && !skip(request) {
@@ -38,10 +39,13 @@ use crate::{
 ///                 AskedBy::exempt(limit)
 ///             }
 ///         }]
-///     };
+///     }
 ///     ::rateguard::__private::limited(None, limits, search, request, payload).await
 /// }
 /// ```
+///
+/// The limits are a function of their own so that they can be explained without the handler. Where the user's expressions
+/// may speak of type parameters, which such a function does not know, they are a closure.
 ///
 /// Further limits below this one go into the same list, if they have the same guard: they are one decision.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
@@ -62,8 +66,9 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
     let in_force = Ident::new("__rateguard_in_force", Span::mixed_site());
     let known = Ident::new("__rateguard_limit", Span::mixed_site());
+    let is_apart = limits.iter().all(|args| stands_alone(args, &function.sig.generics));
     let asked = limits.iter().enumerate().map(|(place, args)| {
-        let limit = limit(args, place + 1);
+        let limit = limit(args, place + 1, is_apart);
         let mut caller = caller(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
@@ -106,6 +111,28 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         },
     };
 
+    let number = limits.len();
+    let asked = quote!([#(#asked),*]);
+    let (asked_apart, asked) = if is_apart {
+        let asked = quote! {
+            async fn __rateguard_asked(
+                #in_force: &::rateguard::__private::InForce,
+                #request: &::rateguard::__private::HttpRequest,
+            ) -> [::rateguard::__private::AskedBy; #number] {
+                #asked
+            }
+        };
+        (asked, quote!(__rateguard_asked))
+    } else {
+        let asked = quote! {
+            async |
+                #in_force: &::rateguard::__private::InForce,
+                #request: &::rateguard::__private::HttpRequest,
+            | #asked
+        };
+        (TokenStream::new(), asked)
+    };
+
     Ok(quote! {
         #(#outer)*
         #visibility async fn #ident #parameters (
@@ -116,12 +143,11 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         {
             #written
 
+            #asked_apart
+
             ::rateguard::__private::limited(
                 #guard,
-                async |
-                    #in_force: &::rateguard::__private::InForce,
-                    #request: &::rateguard::__private::HttpRequest,
-                | [#(#asked),*],
+                #asked,
                 #handler,
                 #request,
                 #payload,

@@ -1,5 +1,6 @@
 //! The `#[rate_limit]` attribute of `rateguard`, which re-exports it: use it from there.
 
+mod annotated;
 mod args;
 mod expand;
 mod generics;

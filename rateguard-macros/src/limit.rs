@@ -6,6 +6,7 @@ use rateguard_grammar::{Methods, Quotas};
 use syn::Expr;
 
 use crate::{
+    annotated::annotated,
     args::{Allowance, Args},
     trial::Trial,
 };
@@ -14,7 +15,7 @@ use crate::{
 ///
 /// Items have no hygiene, so those that are written here have names that nobody else gives; and nothing of the user's is
 /// written among them, where it would know neither `Self` nor type parameters.
-pub(crate) fn limit(args: &Args, number: usize) -> TokenStream {
+pub(crate) fn limit(args: &Args, number: usize, is_apart: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
     let asked_policy = asked_policy(args);
@@ -30,8 +31,10 @@ pub(crate) fn limit(args: &Args, number: usize) -> TokenStream {
     let count = variant(args.count);
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let annotated = annotated(args, number, is_apart);
     quote!({
         #asked_policy
+        #annotated
         // Its path is the handler's, which names the limit if nothing else does.
         fn __rateguard_here() {}
         static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =

@@ -18,6 +18,8 @@ mod level;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod mode;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod policy;
 mod standing;
 pub mod store;
@@ -36,18 +38,19 @@ pub use rateguard_macros::rate_limit;
 
 pub use access::{AccessList, AccessListError};
 pub use bucket::Key;
-pub use client::{ClientAddress, ClientAddressError};
+pub use client::{AddressWalk, ClientAddress, ClientAddressError, Hop, WalkEnd};
 pub use clock::Clock;
 #[cfg(feature = "config")]
 pub use config::{Mistake, PoliciesFileError, PoliciesFileStatus, Reloaded};
 pub use decision::Decision;
 pub use guard::{
-    BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation, ShadowCounts,
-    Unavailable,
+    BanningError, BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation,
+    ShadowCounts, Unavailable,
 };
 pub use http::{
-    Caller, IntoChoice, NoDecision, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RequestCost,
-    UserId, key,
+    Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory, KnownLimit,
+    LimitKind, NoDecision, Outcome, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RefusedBy,
+    RequestCost, UserId, WhyUnknown, key,
 };
 pub use policy::{Policy, PolicyError};
 pub use standing::Standing;
@@ -77,6 +80,7 @@ pub mod __private {
     pub use crate::{
         guard::{AskedPolicy, InForce, Tried},
         http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
+        http::inventory::Annotated,
     };
 
     /// A quota that the attribute has checked.

@@ -47,6 +47,7 @@ mod model;
 mod mutations;
 mod names;
 mod networks;
+mod operator;
 mod outcomes;
 mod plans;
 mod play;

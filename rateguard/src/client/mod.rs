@@ -3,6 +3,7 @@
 mod error;
 mod header;
 mod network;
+mod walk;
 
 use std::net::IpAddr;
 
@@ -10,10 +11,14 @@ use ipnet::IpNet;
 use rateguard_grammar::IPV6_PREFIXES;
 
 pub use self::error::ClientAddressError;
-pub(crate) use self::network::{Network, parse_network};
+pub use self::walk::{AddressWalk, Hop, WalkEnd};
 use self::{
     error::{Problem, refuse},
     header::Header,
+};
+pub(crate) use self::{
+    network::{Network, parse_network},
+    walk::{Listener, Steps},
 };
 
 /// How the address of a client is found: for the key `"ip"`, and for requests that have no other key.
@@ -134,18 +139,34 @@ impl ClientAddress {
         peer: Option<IpAddr>,
         lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
     ) -> Option<IpAddr> {
+        self.walk(peer, lines, &mut ())
+    }
+
+    /// The same, step by step to a listener.
+    pub(crate) fn walk<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
+        listener: &mut impl Listener,
+    ) -> Option<IpAddr> {
         let mut last = peer.map(|peer| peer.to_canonical());
         let is_trusted = match last {
             Some(peer) => self.trusts(peer),
             None => self.trusts_unix_sockets,
         };
+        listener.peer(last, is_trusted);
         if !is_trusted {
             return last;
         }
         for entry in lines.into_iter().rev().flat_map(|line| self.header.entries(line)) {
-            let Some(address) = self.header.address(entry) else { break };
+            let Some(address) = self.header.address(entry) else {
+                listener.hop(entry, None, false);
+                break;
+            };
             last = Some(address);
-            if !self.trusts(address) {
+            let is_trusted = self.trusts(address);
+            listener.hop(entry, last, is_trusted);
+            if !is_trusted {
                 break;
             }
         }

@@ -1,6 +1,9 @@
 //! What is counted as one client.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -41,6 +44,16 @@ impl Network {
                 Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
             }
             Self::None => Key::tagged(tag, [b"none"]),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(v4) => v4.fmt(f),
+            Self::V6 { first, bits } => write!(f, "{first}/{bits}"),
+            Self::None => f.write_str("none"),
         }
     }
 }

@@ -120,6 +120,11 @@ impl InForce {
         Some(named)
     }
 
+    /// The same, where it is not the program that asks.
+    pub(crate) fn known_policy(&self, name: &str) -> Option<&Named> {
+        self.policies.get(name)
+    }
+
     /// The plan of this name. The program asks for it.
     pub(crate) fn plan(&self, name: &str) -> Option<&Plan> {
         let named = self.plans.get(name)?;

@@ -3,6 +3,7 @@
 mod apart;
 mod asking;
 mod at_once;
+mod banning;
 mod breaker;
 mod build_error;
 mod builder;
@@ -16,6 +17,7 @@ mod gauges;
 mod health;
 mod in_flight;
 mod in_force;
+mod known;
 mod local;
 mod outage;
 mod policies;
@@ -55,8 +57,9 @@ use self::policies::Policies;
 #[cfg(all(feature = "config", not(feature = "macros")))]
 pub(crate) use self::shadow::Tried;
 pub use self::{
-    build_error::BuildError, builder::RateGuardBuilder, health::Health, outage::Failures,
-    request::Request, reservation::Reservation, shadow::ShadowCounts, unavailable::Unavailable,
+    banning::BanningError, build_error::BuildError, builder::RateGuardBuilder, health::Health,
+    outage::Failures, request::Request, reservation::Reservation, shadow::ShadowCounts,
+    unavailable::Unavailable,
 };
 pub(crate) use self::{
     claims::{Claim, Claims},

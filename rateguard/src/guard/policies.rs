@@ -89,6 +89,7 @@ impl RateGuardBuilder {
     /// Default: yes.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.is_for_attributes = is_for_attributes;
+        self.http.is_for_attributes = is_for_attributes;
         self
     }
 

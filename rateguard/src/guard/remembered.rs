@@ -64,6 +64,11 @@ impl Remembered {
         Self { longest, hasher: RandomState::new(), shards }
     }
 
+    #[cfg(feature = "operator")]
+    pub(super) fn longest(&self) -> Duration {
+        self.longest
+    }
+
     /// What is known of the answer to this. Of a check of a single key, a denial is certain for a while; of several keys,
     /// others may take for a moment what they give back.
     pub(super) fn recall<'a>(

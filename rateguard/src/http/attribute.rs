@@ -62,15 +62,15 @@ pub enum Allowance {
 
 /// The limit of one attribute. It lives as long as the program.
 pub struct Limit {
-    policy: Policied,
-    terms: Terms,
-    place: &'static Location<'static>,
+    pub(super) policy: Policied,
+    pub(super) terms: Terms,
+    pub(super) place: &'static Location<'static>,
     has_name: bool,
     /// The guard that knows that this limit uses its name.
-    known_to: AtomicUsize,
+    pub(super) known_to: AtomicUsize,
 }
 
-enum Policied {
+pub(super) enum Policied {
     Fixed(Policy),
     /// With quotas that stand for those that are chosen.
     PerRequest(Policy),
@@ -129,7 +129,7 @@ impl Limit {
         self.said(in_force).cost
     }
 
-    fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
+    pub(super) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
         match &self.policy {
             Policied::Named(name) => in_force.policy(name).map_or(Said::NOTHING, |it| &it.said),
             Policied::Fixed(_) | Policied::PerRequest(_) => Said::NOTHING,
@@ -149,7 +149,9 @@ impl Limit {
             Policied::Named(name) => {
                 let place = format_args!("the attribute at {}", self.place);
                 // The guard has noted the names of its policies itself.
-                return named(in_force, name, place).map(|named| &named.policy);
+                let policy = named(in_force, name, place).map(|named| &named.policy)?;
+                self.note_met(guard);
+                return Ok(policy);
             }
         };
         if self.known_to.load(Relaxed) == guard.id() {
@@ -158,7 +160,7 @@ impl Limit {
         let unnamed_at = (!self.has_name).then_some(self.place);
         match guard.claim(Claim { policy, is_fixed, unnamed_at }) {
             Ok(()) => {
-                self.known_to.store(guard.id(), Relaxed);
+                self.note_met(guard);
                 Ok(policy)
             }
             Err(conflict) => {
@@ -175,9 +177,11 @@ impl Limit {
 /// What a limit asks of a request.
 pub struct AskedBy {
     limit: &'static Limit,
-    caller: Result<Caller, Error>,
-    plan: Option<Result<Plan, Error>>,
-    cost: u32,
+    /// The limit is for this request.
+    pub(super) applies: bool,
+    pub(super) caller: Result<Caller, Error>,
+    pub(super) plan: Option<Result<Plan, Error>>,
+    pub(super) cost: u32,
     on_denied: Option<OnDenied>,
 }
 
@@ -191,13 +195,13 @@ impl AskedBy {
         cost: u32,
         on_denied: Option<OnDenied>,
     ) -> Self {
-        Self { limit, caller, plan, cost, on_denied }
+        Self { limit, applies: true, caller, plan, cost, on_denied }
     }
 
     /// Nothing.
     #[must_use]
     pub fn exempt(limit: &'static Limit) -> Self {
-        Self::new(limit, Ok(Caller::Exempt), None, 0, None)
+        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
     }
 
     fn asked<'a>(
@@ -249,6 +253,12 @@ where
     };
 
     let in_force = in_force(guard, &request);
+    #[cfg(feature = "test-util")]
+    if let Some(survey) = super::survey::Survey::of(&request) {
+        client::find_quietly(guard, &request);
+        survey.note(limits(&in_force, &request).await.iter().any(|asked| asked.applies));
+        return super::survey::Survey::answer();
+    }
     let mut response = match admit(guard, &in_force, limits, &request).await {
         Err(refusal) => refusal.answer(guard.http(), &request),
         Ok(mut passed) => {

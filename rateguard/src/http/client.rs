@@ -13,7 +13,11 @@ use actix_web::{
     http::header::{FORWARDED, HeaderName, HeaderValue},
 };
 
-use crate::{ClientAddress, RateGuard, client::Network, guard::Line};
+use crate::{
+    ClientAddress, RateGuard,
+    client::{AddressWalk, Listener, Network, Steps},
+    guard::Line,
+};
 
 /// The rule of a guard that was given none.
 static PEER: ClientAddress = ClientAddress::peer();
@@ -44,17 +48,31 @@ struct Found {
 
 /// Finds the client of a request by the guard's rule, for the keys that are read next.
 pub(crate) fn find(guard: &RateGuard, request: &HttpRequest) {
+    find_quietly(guard, request);
+    if guard.http().client_address.is_peer() {
+        warn_of_proxies(guard, request);
+    }
+}
+
+/// The same for a request that is only explained.
+pub(super) fn find_quietly(guard: &RateGuard, request: &HttpRequest) {
     let rule = &guard.http().client_address;
     if *rule == PEER {
         // That of another guard is not meant.
         request.extensions_mut().remove::<Found>();
     } else {
-        let found = by_rule(rule, request);
+        let found = by_rule(rule, request, &mut ());
         request.extensions_mut().insert(found);
     }
-    if rule.is_peer() {
-        warn_of_proxies(guard, request);
-    }
+}
+
+/// How it is found.
+pub(super) fn walk(guard: &RateGuard, request: &HttpRequest) -> AddressWalk {
+    let rule = &guard.http().client_address;
+    let mut steps = Steps::default();
+    let Found { address, ipv6_bits } = by_rule(rule, request, &mut steps);
+    let header = (!rule.is_peer()).then(|| rule.header_name());
+    steps.walked(address, header, Network::of(address, ipv6_bits))
 }
 
 /// The address of the client of this request.
@@ -81,17 +99,17 @@ fn found(request: &HttpRequest) -> Found {
     if let Some(found) = request.extensions().get() {
         return *found;
     }
-    by_rule(&PEER, request)
+    by_rule(&PEER, request, &mut ())
 }
 
-fn by_rule(rule: &ClientAddress, request: &HttpRequest) -> Found {
+fn by_rule(rule: &ClientAddress, request: &HttpRequest, listener: &mut impl Listener) -> Found {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let lines: Vec<_> = if rule.is_peer() {
         Vec::new()
     } else {
         request.headers().get_all(rule.header_name()).map(HeaderValue::as_bytes).collect()
     };
-    Found { address: rule.address(peer, lines), ipv6_bits: rule.ipv6_bits() }
+    Found { address: rule.walk(peer, lines, listener), ipv6_bits: rule.ipv6_bits() }
 }
 
 /// Says once for a guard that a proxy seems to stand between, and nobody has said so.

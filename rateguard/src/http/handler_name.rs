@@ -12,7 +12,8 @@ pub(super) fn handler_name<F>() -> String {
 fn name_of(path: &str) -> String {
     // The last word is the item's own.
     let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
-    let path = path.replace("::{{closure}}", "");
+    // The attribute's own function is in between.
+    let path = path.replace("::{{closure}}", "").replace("::__rateguard_asked", "");
     // Below `#[get]` and its kin the handler is in a method that actix-web's macro writes for a type of its name:
     // `<shop::cart::add as actix_web::…>::register::add`.
     let name = path

@@ -5,12 +5,14 @@ pub(crate) mod attribute;
 mod client;
 mod cost;
 mod enforce;
+pub(crate) mod explain;
 mod extract;
 mod failure;
 #[cfg(feature = "macros")]
 mod handler_name;
 mod headers;
 mod in_force;
+pub(crate) mod inventory;
 mod kept;
 pub mod key;
 mod middleware;
@@ -19,13 +21,19 @@ pub(crate) mod per_request;
 mod plan;
 mod refusal;
 mod settings;
+#[cfg(feature = "test-util")]
+pub(crate) mod survey;
 mod terms;
 mod user;
 
 use std::fmt;
 
 pub use cost::RequestCost;
+pub use explain::{
+    CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,
+};
 pub use extract::NoDecision;
+pub use inventory::{Inventory, KnownLimit, LimitKind};
 pub use key::Caller;
 pub use middleware::RateLimit;
 pub use penalty::Penalty;

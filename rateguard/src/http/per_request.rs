@@ -17,6 +17,12 @@ use futures_util::future::LocalBoxFuture;
 pub trait PerRequest<T, Kind>: Send + Sync + 'static {
     #[doc(hidden)]
     fn into_chooser(self) -> Chooser<T>;
+
+    /// As the attribute writes it, if it can.
+    #[doc(hidden)]
+    fn notation(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What can be taken for a `T` that was chosen for a request, or is an error that answers it.
@@ -27,6 +33,20 @@ pub trait IntoChoice<T> {
     ///
     /// What the request is answered with instead of being handled.
     fn into_choice(self) -> Result<T, Error>;
+}
+
+#[cfg(feature = "operator")]
+impl IntoChoice<Self> for bool {
+    fn into_choice(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+#[cfg(feature = "operator")]
+impl<E: Into<Error>> IntoChoice<bool> for Result<bool, E> {
+    fn into_choice(self) -> Result<bool, Error> {
+        self.map_err(Into::into)
+    }
 }
 
 /// Calls a function over the request.

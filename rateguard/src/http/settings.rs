@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, HttpResponse};
 use rateguard_headers::{HeaderDialect, RETRY_AFTER};
 
-use super::{client::ProxyWarning, terms::OnDenied};
+use super::{client::ProxyWarning, inventory::Middlewares, terms::OnDenied};
 use crate::{AccessList, BuildError, ClientAddress, Decision, RateGuard, RateGuardBuilder};
 
 /// Read by `http` alone; the guard keeps it.
@@ -17,6 +17,10 @@ pub(crate) struct HttpSettings {
     pub(super) body: RefusalBody,
     pub(super) on_denied: Option<OnDenied>,
     pub(super) proxy_warning: ProxyWarning,
+    /// What has been started, for the inventory.
+    pub(super) middlewares: Middlewares,
+    /// Whether attributes without a guard of their own find this one.
+    pub(crate) is_for_attributes: bool,
 }
 
 impl Default for HttpSettings {
@@ -29,11 +33,18 @@ impl Default for HttpSettings {
             body: RefusalBody::default(),
             on_denied: None,
             proxy_warning: ProxyWarning::new(),
+            middlewares: Middlewares::default(),
+            is_for_attributes: true,
         }
     }
 }
 
 impl HttpSettings {
+    #[cfg(feature = "operator")]
+    pub(crate) fn ipv6_bits(&self) -> u8 {
+        self.client_address.ipv6_bits()
+    }
+
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let has = |dialect| self.headers.contains(&dialect);
         if has(HeaderDialect::XRateLimit) && has(HeaderDialect::XRateLimitEpoch) {

@@ -45,11 +45,15 @@ pub(super) struct Terms {
 impl Terms {
     /// Whether the limit is for this request.
     pub(super) fn apply_to(&self, said: &Said, request: &HttpRequest) -> bool {
-        let has_method = match &said.methods {
+        self.has_method(said, request) && !self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
+    /// Whether the request has one of the methods that it is for.
+    pub(super) fn has_method(&self, said: &Said, request: &HttpRequest) -> bool {
+        match &said.methods {
             Some(methods) => methods.names().iter().any(|name| name == request.method().as_str()),
             None => self.methods.is_empty() || self.methods.contains(request.method()),
-        };
-        has_method && !self.skip.as_ref().is_some_and(|skip| skip(request))
+        }
     }
 
     /// What the limit asks for this key.

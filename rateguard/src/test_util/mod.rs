@@ -1,5 +1,5 @@
-//! For tests: limits without Redis and without sleeping, stores that fail on demand, and the suite that every store has
-//! to pass.
+//! For tests: limits without Redis and without sleeping, stores that fail on demand, the suite that every store has to
+//! pass, and which [routes](Routes) have no limit.
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -35,10 +35,12 @@
 mod clock;
 mod conformance;
 mod faulty;
+mod routes;
 
 pub use clock::{ManualClock, TokioClock};
 pub use conformance::{Time, conformance};
 pub use faulty::FaultyStore;
+pub use routes::{RouteReportError, Routes};
 
 use crate::{MemoryStore, RateGuard};
 

@@ -87,3 +87,13 @@ pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Answer, ureq::Error> {
         headers: response.headers().clone(),
     })
 }
+
+/// Sends a server this body of this media type.
+pub fn post(url: &str, media_type: &str, body: &str) -> Answer {
+    let mut response = agent().post(url).content_type(media_type).send(body).unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        body: response.body_mut().read_to_string().unwrap(),
+        headers: response.headers().clone(),
+    }
+}

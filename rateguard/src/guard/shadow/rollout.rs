@@ -18,6 +18,10 @@ impl Rollout {
         (percent <= 100).then_some(Self(percent))
     }
 
+    pub(super) fn percent(self) -> u8 {
+        self.0
+    }
+
     /// Whether a key as it stands in the store is one of them.
     ///
     /// Each key of a policy has a place in the order in which keys come in, which is the same on every server. Another policy

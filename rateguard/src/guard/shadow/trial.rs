@@ -137,6 +137,11 @@ impl Policy {
         matches!(self.trial(), Some(Trial::Whole))
     }
 
+    /// The quotas of its candidate, and for how many percent of the keys they are enforced.
+    pub(crate) fn tried_beside(&self) -> Option<(&Quotas, u8)> {
+        self.of_candidate().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
+    }
+
     /// The most that a request may cost without being denied by either side, however long it waits.
     pub(crate) fn max_cost(&self) -> u32 {
         let own = self.quotas().max_cost();

@@ -7,10 +7,14 @@
 //! says otherwise ([`RateLimit::missing_key`](crate::RateLimit::missing_key)). So a missing value neither lifts the limit
 //! nor puts strangers together.
 
+#[cfg(feature = "operator")]
+mod by_hand;
 mod caller;
 mod ready_made;
 mod source;
 
+#[cfg(feature = "operator")]
+pub(crate) use by_hand::{ByHand, key_by_hand};
 pub use caller::Caller;
 #[cfg(feature = "actix-identity")]
 pub use ready_made::identity;

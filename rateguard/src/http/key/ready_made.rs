@@ -1,6 +1,6 @@
 //! The ready-made keys.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use rateguard_grammar::{KeyNotation, KeyPart};
@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 use super::{Caller, source::Source};
 use crate::{
     Key,
-    client::Network,
     http::{
         legal,
         per_request::{Chooser, PerRequest},
@@ -203,19 +202,13 @@ impl ReadyMade {
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
-        match source {
-            Source::Ip(bits) => {
-                let address: IpAddr = value.parse().ok()?;
-                Some(Network::of(Some(address), bits.unwrap_or(64)).key("ip"))
-            }
-            Source::Global => None,
-            #[cfg(feature = "actix-session")]
-            // As sessions keep text.
-            Source::Session(_) => {
-                Some(source.key(serde_json::Value::from(value).to_string().as_bytes()))
-            }
-            _ => Some(source.key(value.as_bytes())),
-        }
+        source.key_of(value, 64)
+    }
+
+    /// The notation of it.
+    pub(crate) fn written(&self) -> String {
+        let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
+        parts.join("+")
     }
 
     pub(crate) fn caller(&self, request: &HttpRequest) -> Caller {
@@ -234,5 +227,9 @@ impl ReadyMade {
 impl PerRequest<Caller, ReadyMade> for ReadyMade {
     fn into_chooser(self) -> Chooser<Caller> {
         Chooser::Now(Arc::new(move |request| Ok(self.caller(request))))
+    }
+
+    fn notation(&self) -> Option<String> {
+        Some(self.written())
     }
 }

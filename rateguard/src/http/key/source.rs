@@ -1,6 +1,6 @@
 //! What a part of a ready-made key is read from.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -11,6 +11,7 @@ use rateguard_grammar::KeyPart;
 
 use crate::{
     Key,
+    client::Network,
     http::{client, user::UserId},
 };
 
@@ -59,6 +60,24 @@ impl Source {
         })
     }
 
+    /// What says it in the notation.
+    pub(super) fn part(&self) -> KeyPart {
+        match self {
+            Self::Ip(None) => KeyPart::Ip,
+            Self::Ip(Some(bits)) => KeyPart::IpNetwork(*bits),
+            Self::User => KeyPart::User,
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => KeyPart::Identity,
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => KeyPart::Session(name.clone()),
+            Self::Bearer => KeyPart::Bearer,
+            Self::Global => KeyPart::Global,
+            Self::Header(name) => KeyPart::Header(name.as_str().to_owned()),
+            Self::Cookie(name) => KeyPart::Cookie(name.clone()),
+            Self::Path(name) => KeyPart::Path(name.clone()),
+        }
+    }
+
     /// The key of this value.
     pub(super) fn key(&self, value: &[u8]) -> Key {
         match self {
@@ -72,6 +91,23 @@ impl Source {
             Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
             Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
             Self::Ip(_) | Self::Global => Key::global(),
+        }
+    }
+
+    /// The key of a value that somebody wrote; of an IPv6 address by a network of so many bits, unless it is said.
+    pub(super) fn key_of(&self, value: &str, ipv6_bits: u8) -> Option<Key> {
+        match self {
+            Self::Ip(bits) => {
+                let address: IpAddr = value.parse().ok()?;
+                Some(Network::of(Some(address), bits.unwrap_or(ipv6_bits)).key("ip"))
+            }
+            Self::Global => None,
+            #[cfg(feature = "actix-session")]
+            // As sessions keep text.
+            Self::Session(_) => {
+                Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
+            }
+            _ => Some(self.key(value.as_bytes())),
         }
     }
 

@@ -42,21 +42,24 @@ const UNNAMED: &str = "app";
 pub struct RateLimit {
     pub(super) guard: RateGuard,
     /// At least one.
-    pub(super) limits: Arc<Vec<Limit>>,
-    pub(super) access: Arc<AccessList>,
-    pub(super) counts_preflights: bool,
+    pub(in crate::http) limits: Arc<Vec<Limit>>,
+    pub(in crate::http) access: Arc<AccessList>,
+    pub(in crate::http) counts_preflights: bool,
 }
 
 #[derive(Clone)]
-pub(super) struct Limit {
-    pub(super) policy: Policy,
+pub(in crate::http) struct Limit {
+    pub(in crate::http) policy: Policy,
     /// It is the guard's policy of this name, as it was when the application was put together.
-    pub(super) is_of_guard: bool,
+    pub(in crate::http) is_of_guard: bool,
     /// If its quotas are chosen for each request.
-    pub(super) plan: Option<Chooser<Plan>>,
-    pub(super) by: Chooser<Caller>,
-    pub(super) cost: Arc<dyn RequestCost>,
-    pub(super) terms: Terms,
+    pub(in crate::http) plan: Option<Chooser<Plan>>,
+    pub(in crate::http) by: Chooser<Caller>,
+    /// As the attribute writes it, or `function`.
+    pub(in crate::http) by_text: Arc<str>,
+    pub(in crate::http) cost: Arc<dyn RequestCost>,
+    pub(in crate::http) terms: Terms,
+    pub(in crate::http) place: &'static Location<'static>,
     /// Where it was made, if it has no name.
     pub(super) unnamed_at: Option<&'static Location<'static>>,
 }
@@ -176,6 +179,7 @@ impl RateLimit {
         }
     }
 
+    #[track_caller]
     fn and_limit(
         mut self,
         policy: Policy,
@@ -188,8 +192,10 @@ impl RateLimit {
             is_of_guard,
             plan,
             by: key::ip().into_chooser(),
+            by_text: "ip".into(),
             cost: Arc::new(1),
             terms: Terms::default(),
+            place: Location::caller(),
             unnamed_at,
         };
         Arc::make_mut(&mut self.limits).push(limit);
@@ -238,6 +244,12 @@ impl Limit {
         };
         let cost = said.cost.unwrap_or_else(|| self.cost.cost(request));
         Ok(Some(self.terms.asked(said, policy, key, cost)))
+    }
+
+    /// What goes before what it says itself.
+    pub(in crate::http) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
+        let named = in_force.known_policy(self.policy.name()).filter(|_| self.is_of_guard);
+        named.map_or(Said::NOTHING, |named| &named.said)
     }
 
     /// Its policy, and what goes before what it says itself.

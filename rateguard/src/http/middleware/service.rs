@@ -14,6 +14,8 @@ use actix_web::{
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use super::limit::{Limit, RateLimit, named_apart, payable};
+#[cfg(feature = "test-util")]
+use crate::http::survey::Survey;
 use crate::{
     guard::{Claim, InForce},
     http::{
@@ -55,6 +57,7 @@ where
             legal(payable(limit, &in_force));
             limit.note_use(&in_force);
         }
+        self.guard.http().middlewares.note(&self.guard, &in_force, self);
         ready(Ok(RateLimitMiddleware { service: Rc::new(service), limit: Rc::new(self.clone()) }))
     }
 }
@@ -82,6 +85,15 @@ where
         let limit = Rc::clone(&self.limit);
         Box::pin(async move {
             let in_force = in_force(&limit.guard, request.request());
+            #[cfg(feature = "test-util")]
+            if let Some(survey) = Survey::of(request.request()) {
+                let is_for =
+                    |limit: &Limit| limit.terms.apply_to(limit.said(&in_force), request.request());
+                survey.note(limit.limits.iter().any(is_for));
+                if survey.has_met_a_limit() {
+                    return Ok(request.into_response(Survey::answer()).map_into_right_body());
+                }
+            }
             let mut passed = match admit(&limit, &in_force, request.request()).await {
                 Ok(passed) => passed,
                 Err(refusal) => {
@@ -142,7 +154,7 @@ async fn admit<'a>(
 }
 
 /// Whether a browser asks what it may ask for (Fetch standard, section 3.2.2): a script can neither see nor prevent it.
-fn is_preflight(request: &HttpRequest) -> bool {
+pub(in crate::http) fn is_preflight(request: &HttpRequest) -> bool {
     let has = |name| request.headers().contains_key(name);
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }

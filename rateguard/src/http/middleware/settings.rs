@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, http::Method};
 use super::limit::{Limit, RateLimit};
 use crate::{
     AccessList, Ban, BanError, Caller, Count, Decision, MissingKey, OnError, PerRequest, Policy,
-    PolicyError, Quotas, RateError, RequestCost, http::legal,
+    PolicyError, Quotas, RateError, RequestCost,
+    http::{inventory::FUNCTION, legal},
 };
 
 /// What is set is set for the limit that was made last, unless it says otherwise.
@@ -26,7 +27,11 @@ impl RateLimit {
     /// ```
     #[must_use]
     pub fn by<Kind>(self, key: impl PerRequest<Caller, Kind>) -> Self {
-        self.with(|limit| limit.by = key.into_chooser())
+        let text = key.notation().unwrap_or_else(|| FUNCTION.to_owned());
+        self.with(|limit| {
+            limit.by = key.into_chooser();
+            limit.by_text = text.into();
+        })
     }
 
     /// What happens to a request that has no key. Default: [`MissingKey::Ip`], it is counted by address.

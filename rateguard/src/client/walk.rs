@@ -1,0 +1,178 @@
+//! How a client's address was found, step by step.
+
+use std::{fmt, net::IpAddr};
+
+use super::Network;
+
+/// Hears of each step when an address is looked for. Nobody listens by default, which costs nothing.
+pub(crate) trait Listener {
+    fn peer(&mut self, _peer: Option<IpAddr>, _is_trusted: bool) {}
+
+    /// An entry of the header, and the address that it is, if it is one.
+    fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
+}
+
+impl Listener for () {}
+
+/// So many hops are kept; a header may have thousands.
+const KEPT: usize = 32;
+/// Of an entry that is no address, so many characters are kept.
+const KEPT_OF_ENTRY: usize = 100;
+
+/// How the address of a client was found: [`Explanation::client`](crate::Explanation::client).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AddressWalk {
+    /// Who connected; `None` over a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// Whether the peer is a trusted proxy. Only then the header is read.
+    pub is_peer_trusted: bool,
+    /// The name of the header that trusted proxies write, if any is ever read.
+    pub header: Option<String>,
+    /// What was read of the header, from the right, up to 32 of them.
+    pub hops: Vec<Hop>,
+    /// How many further ones were read.
+    pub hops_left_out: usize,
+    /// Why it ended there.
+    pub end: WalkEnd,
+    /// The client.
+    pub address: Option<IpAddr>,
+    /// What is counted as one client by the key `"ip"`: the address, or `2001:db8::/64`.
+    pub network: String,
+}
+
+/// One entry of the header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// As it was written, the first 100 characters of it.
+    pub text: String,
+    /// The address that it is, if it is one.
+    pub address: Option<IpAddr>,
+    /// Whether that is a trusted proxy's.
+    pub is_trusted: bool,
+}
+
+/// Why the search for the client's address ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WalkEnd {
+    /// No proxy is trusted, so the peer is the client.
+    NoProxies,
+    /// The peer is not a trusted proxy, so it is the client.
+    PeerIsNoProxy,
+    /// The last hop that was read is not a trusted proxy, so it is the client.
+    HopIsNoProxy,
+    /// The last entry that was read is not an address, so the hop before it is taken for the client.
+    NotAnAddress,
+    /// All hops are trusted proxies and there are no more, so the last is taken for the client.
+    NothingLeft,
+}
+
+impl WalkEnd {
+    /// A word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NoProxies => "no_proxies",
+            Self::PeerIsNoProxy => "peer_is_no_proxy",
+            Self::HopIsNoProxy => "hop_is_no_proxy",
+            Self::NotAnAddress => "not_an_address",
+            Self::NothingLeft => "nothing_left",
+        }
+    }
+}
+
+impl fmt::Display for WalkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoProxies => "no proxy is trusted, so the peer is the client",
+            Self::PeerIsNoProxy => "the peer is no trusted proxy, so it is the client",
+            Self::HopIsNoProxy => "this hop is no trusted proxy, so it is the client",
+            Self::NotAnAddress => {
+                "this entry is no address, so the last hop before it is taken for the client"
+            }
+            Self::NothingLeft => "there are no more hops, so the last is taken for the client",
+        })
+    }
+}
+
+/// Writes down the steps.
+#[derive(Default)]
+pub(crate) struct Steps {
+    peer: Option<IpAddr>,
+    is_peer_trusted: bool,
+    hops: Vec<Hop>,
+    number: usize,
+    end: Option<WalkEnd>,
+}
+
+impl Listener for Steps {
+    fn peer(&mut self, peer: Option<IpAddr>, is_trusted: bool) {
+        self.peer = peer;
+        self.is_peer_trusted = is_trusted;
+    }
+
+    fn hop(&mut self, entry: &[u8], address: Option<IpAddr>, is_trusted: bool) {
+        self.number += 1;
+        self.end = match (address, is_trusted) {
+            (None, _) => Some(WalkEnd::NotAnAddress),
+            (Some(_), false) => Some(WalkEnd::HopIsNoProxy),
+            (Some(_), true) => None,
+        };
+        let text = String::from_utf8_lossy(entry.trim_ascii());
+        let hop = Hop { text: text.chars().take(KEPT_OF_ENTRY).collect(), address, is_trusted };
+        // The last one says why it ended.
+        self.hops.truncate(KEPT - 1);
+        self.hops.push(hop);
+    }
+}
+
+impl Steps {
+    /// All of them, of a walk that found this address; under a rule that reads this header, if it reads any.
+    pub(crate) fn walked(
+        self,
+        address: Option<IpAddr>,
+        header: Option<&str>,
+        network: Network,
+    ) -> AddressWalk {
+        let end = self.end.unwrap_or(match (header, self.is_peer_trusted) {
+            (None, _) => WalkEnd::NoProxies,
+            (Some(_), false) => WalkEnd::PeerIsNoProxy,
+            (Some(_), true) => WalkEnd::NothingLeft,
+        });
+        AddressWalk {
+            peer: self.peer,
+            is_peer_trusted: self.is_peer_trusted,
+            header: header.map(str::to_owned),
+            hops_left_out: self.number - self.hops.len(),
+            hops: self.hops,
+            end,
+            address,
+            network: network.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for AddressWalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trusted = |is_trusted| if is_trusted { "a trusted proxy" } else { "no trusted proxy" };
+        match self.peer {
+            Some(peer) => writeln!(f, "peer {peer}: {}", trusted(self.is_peer_trusted))?,
+            None => writeln!(f, "peer without an address: {}", trusted(self.is_peer_trusted))?,
+        }
+        for hop in &self.hops {
+            let header = self.header.as_deref().unwrap_or_default();
+            match hop.address {
+                Some(address) => writeln!(f, "{header} {address}: {}", trusted(hop.is_trusted))?,
+                // As data: it may hold anything.
+                None => writeln!(f, "{header} {:?}: no address", hop.text)?,
+            }
+        }
+        writeln!(f, "{}", self.end)?;
+        match self.address {
+            Some(address) => write!(f, "client {address}, counted as {}", self.network),
+            None => write!(f, "client without an address, counted with all such"),
+        }
+    }
+}

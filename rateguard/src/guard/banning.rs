@@ -1,0 +1,148 @@
+//! Bans that an operator begins and ends.
+
+use std::{error::Error, fmt, time::Duration};
+
+use super::{Escalation, RateGuard, Unavailable};
+use crate::{
+    Ban, Key, OnError, Policy, StoreError,
+    store::{Charge, Operation},
+};
+
+impl RateGuard {
+    /// Bans `key` under `policy` for so long from now on, and up to a second more, and says for how long it is banned then. A ban that
+    /// is under way is made longer, never shorter. It holds on every server, as it is in the store.
+    ///
+    /// The policy has to have a [ban](Policy::ban): under one without, or in [shadow](Policy::shadow), no request looks for any. It is no offence, so the
+    /// next ban that requests lead to is as long as it would have been.
+    ///
+    /// # Errors
+    ///
+    /// [`BanningError`] if the policy has no ban or is in shadow, it would be shorter than a second or longer than 90 days, the store did not
+    /// answer, or is full.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn ban(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        length: Duration,
+    ) -> Result<Duration, BanningError> {
+        let escalation = policy.escalation().ok_or(BanningError::NoBan)?;
+        if policy.is_in_shadow() {
+            return Err(BanningError::Shadow);
+        }
+        if !(Duration::from_secs(1)..=Ban::LONGEST).contains(&length) {
+            return Err(BanningError::Length);
+        }
+        let key = self.stored(key);
+        let unanswered = |cause| self.unanswered(cause, policy, escalation, &key);
+        // Another ban may begin between two steps; each of them makes a ban longer, and never shorter.
+        for _ in 0..3 {
+            let left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
+            if left >= length {
+                self.ban_here(policy, escalation, &key, left);
+                return Ok(left);
+            }
+            let charge = escalation.ban_for(&key, length - left);
+            let operation = if left.is_zero() { Operation::Check } else { Operation::Charge };
+            let answer = self.ask(operation, &[charge], self.shared.deadline).await;
+            if answer.map_err(unanswered)?.is_allowed() {
+                let left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
+                if !left.is_zero() {
+                    self.ban_here(policy, escalation, &key, left);
+                    return Ok(left);
+                }
+            }
+        }
+        Err(BanningError::NoRoom)
+    }
+
+    /// Ends the ban of `key` under `policy`, and forgets its offences and earlier bans. What was counted of its quotas stays.
+    ///
+    /// # Errors
+    ///
+    /// [`BanningError`] if the policy has no ban, or the store did not answer.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub async fn unban(&self, policy: &Policy, key: &Key) -> Result<(), BanningError> {
+        let escalation = policy.escalation().ok_or(BanningError::NoBan)?;
+        let key = self.stored(key);
+        let records = escalation.records(&key);
+        let answer = self.ask(Operation::Reset, &records, self.shared.deadline).await;
+        answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
+        if self.on_error_of(Some(policy)) == OnError::Local {
+            self.shared.local.undo(Operation::Reset, &records);
+        }
+        Ok(())
+    }
+
+    async fn banned_for(&self, escalation: &Escalation, key: &Key) -> Result<Duration, StoreError> {
+        let gate = escalation.gate(key);
+        let verdict = self.ask(Operation::Peek, &[gate], self.shared.deadline).await?;
+        Ok(verdict.levels().next().and_then(|level| level.retry_after).unwrap_or_default())
+    }
+
+    /// For when the store goes.
+    fn ban_here(&self, policy: &Policy, escalation: &Escalation, key: &Key, left: Duration) {
+        if self.on_error_of(Some(policy)) == OnError::Local {
+            let charge = escalation.ban_for(key, left);
+            self.shared.local.apply(Operation::Check, &[charge]);
+        }
+    }
+
+    fn unanswered(
+        &self,
+        cause: StoreError,
+        policy: &Policy,
+        escalation: &Escalation,
+        key: &Key,
+    ) -> BanningError {
+        let gate: [Charge<'_>; 1] = [escalation.gate(key)];
+        BanningError::Unavailable(self.unavailable(cause, self.on_error_of(Some(policy)), &gate))
+    }
+}
+
+/// Why a ban was not begun or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BanningError {
+    /// The policy has no ban, so no request looks for one.
+    NoBan,
+    /// The policy is in shadow, so no request looks for its bans.
+    Shadow,
+    /// The ban would be too short or too long.
+    Length,
+    /// The store is full and has no room for it.
+    NoRoom,
+    /// The store did not answer. It may have done it nevertheless.
+    Unavailable(Unavailable),
+}
+
+impl fmt::Display for BanningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBan => f.write_str(
+                "the policy has no ban, so no request looks for one; give it one, such as `ban = \"100/minute for 1m\"`",
+            ),
+            Self::Shadow => {
+                f.write_str("the policy is in shadow and refuses nobody, so no request looks for its bans")
+            }
+            Self::Length => f.write_str("a ban lasts from 1 second to 90 days"),
+            Self::NoRoom => f.write_str("the store is full and has no room for the ban"),
+            Self::Unavailable(unavailable) => unavailable.fmt(f),
+        }
+    }
+}
+
+impl Error for BanningError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unavailable(unavailable) => unavailable.source(),
+            _ => None,
+        }
+    }
+}

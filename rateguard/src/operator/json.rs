@@ -1,0 +1,258 @@
+//! What is told, field by field. Its names are documented in README and module, and do not change within a version.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::answer::versioned;
+use crate::{
+    AddressWalk, ExplainedLimit, Explanation, Inventory, Key, KnownLimit, Outcome, Policy, Quotas,
+    RateGuard, ShadowCounts, StoreError, WhyUnknown,
+    http::inventory::{missing_word, on_error_word},
+};
+
+pub(super) fn inventory(inventory: &Inventory) -> Value {
+    let limits: Vec<Value> = inventory.limits().iter().map(limit).collect();
+    json!({ "limits": limits, "left_out": inventory.left_out() })
+}
+
+impl Serialize for Inventory {
+    /// As the endpoint of [`operator`](crate::operator) writes it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        versioned(inventory(self)).serialize(serializer)
+    }
+}
+
+impl Serialize for Explanation {
+    /// As the endpoint of [`operator`](crate::operator) writes it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        versioned(explanation(self)).serialize(serializer)
+    }
+}
+
+fn limit(limit: &KnownLimit) -> Value {
+    json!({
+        "kind": limit.kind.to_string(),
+        "name": limit.name,
+        "is_policy": limit.is_policy,
+        "quotas": limit.quotas.as_ref().map(quotas),
+        "is_in_shadow": limit.is_in_shadow,
+        "candidate": limit.candidate.as_ref().map(quotas),
+        "rollout_percent": limit.rollout_percent,
+        "is_per_request": limit.is_per_request,
+        "key": limit.key,
+        "missing_key": missing_word(limit.missing_key),
+        "cost": limit.cost,
+        "count": limit.counted(),
+        "methods": limit.methods,
+        "has_skip": limit.has_skip,
+        "ban": limit.ban.map(|ban| ban.to_string()),
+        "on_error": on_error_word(limit.on_error),
+        "file": limit.file,
+        "line": limit.line,
+    })
+}
+
+fn quotas(quotas: &Quotas) -> Vec<Value> {
+    let one = |quota: &crate::Quota| {
+        json!({
+            "text": quota.to_string(),
+            "limit": quota.limit(),
+            "window_seconds": quota.window().as_secs_f64(),
+            "algorithm": quota.algorithm().to_string(),
+            "burst": quota.capacity(),
+        })
+    };
+    quotas.iter().map(one).collect()
+}
+
+pub(super) fn policies(guard: &RateGuard, policies: &[Policy]) -> Value {
+    let policies: Vec<Value> = policies
+        .iter()
+        .map(|policy| {
+            let tried = policy.tried_beside();
+            json!({
+                "name": policy.name(),
+                "quotas": quotas(policy.quotas()),
+                "is_in_shadow": policy.is_in_shadow(),
+                "candidate": tried.map(|(candidate, _)| quotas(candidate)),
+                "rollout_percent": tried.map(|(_, percent)| percent),
+                "ban": policy.own_ban().map(|ban| ban.to_string()),
+                "on_error": on_error_word(guard.on_error_of(Some(policy))),
+            })
+        })
+        .collect();
+    json!({ "policies": policies })
+}
+
+pub(super) fn health(guard: &RateGuard) -> Value {
+    let (health, failures) = (guard.health(), guard.failures());
+    json!({
+        "is_good": health.is_good(),
+        "cause": health.cause().map(cause_word),
+        "cause_text": health.cause().map(|cause| cause.to_string()),
+        "lasts_seconds": seconds(health.lasts()),
+        "is_breaker_open": guard.has_open_breaker(),
+        "unanswered": {
+            "open": failures.open,
+            "closed": failures.closed,
+            "local": failures.local,
+        },
+        "deadline_seconds": guard.deadline().as_secs_f64(),
+        "remember_denials_seconds": guard.remembers_for().as_secs_f64(),
+        "shadow": guard.shadow_report().iter().map(in_shadow).collect::<Vec<_>>(),
+        "policies_file": policies_file(guard),
+    })
+}
+
+fn in_shadow(counts: &ShadowCounts) -> Value {
+    json!({
+        "policy": counts.policy,
+        "allowed": counts.allowed,
+        "would_deny": counts.would_deny,
+        "undecided": counts.undecided,
+    })
+}
+
+#[cfg(feature = "config")]
+fn policies_file(guard: &RateGuard) -> Option<Value> {
+    let crate::PoliciesFileStatus { path, generation, since, error } = guard.policies_file()?;
+    Some(json!({
+        "path": path.display().to_string(),
+        "generation": generation,
+        "since_unix_seconds": unix_seconds(since),
+        "error": error.map(|error| error.to_string()),
+    }))
+}
+
+#[cfg(not(feature = "config"))]
+fn policies_file(_: &RateGuard) -> Option<Value> {
+    None
+}
+
+pub(super) fn explanation(explanation: &Explanation) -> Value {
+    let limits: Vec<Value> = explanation.limits().iter().map(explained).collect();
+    json!({
+        "passes": explanation.passes(),
+        "retry_after_seconds": seconds(explanation.retry_after()),
+        "client": client(explanation.client()),
+        "limits": limits,
+    })
+}
+
+fn client(client: &AddressWalk) -> Value {
+    let hops: Vec<Value> = client
+        .hops
+        .iter()
+        .map(|hop| json!({ "text": hop.text, "address": hop.address.map(|it| it.to_string()), "is_trusted": hop.is_trusted }))
+        .collect();
+    json!({
+        "peer": client.peer.map(|peer| peer.to_string()),
+        "is_peer_trusted": client.is_peer_trusted,
+        "header": client.header,
+        "hops": hops,
+        "hops_left_out": client.hops_left_out,
+        "end": client.end.word(),
+        "end_text": client.end.to_string(),
+        "address": client.address.map(|address| address.to_string()),
+        "network": client.network,
+    })
+}
+
+fn explained(explained: &ExplainedLimit) -> Value {
+    let mut body = outcome(&explained.outcome);
+    body["limit"] = limit(&explained.limit);
+    body["counted_by"] = explained.counted_by.map(|by| by.word()).into();
+    body["cost"] = explained.cost.into();
+    body["is_in_shadow"] = explained.limit.is_in_shadow.into();
+    body["is_rolled_out"] = explained.is_rolled_out.into();
+    body["is_guess"] = explained.is_guess.into();
+    body
+}
+
+/// What comes of somebody under one limit.
+pub(super) fn outcome(outcome: &Outcome) -> Value {
+    let (word, because, text) = match outcome {
+        Outcome::Decided(_) => ("decided", None, None),
+        Outcome::Exempt(why) => ("exempt", Some(why.word().to_owned()), Some(why.to_string())),
+        Outcome::Refused(why) => ("refused", Some(why.word().to_owned()), Some(why.to_string())),
+        Outcome::Unknown(why) => ("unknown", Some(why.word().to_owned()), Some(why.to_string())),
+        Outcome::Unavailable(unavailable) => {
+            let cause = unavailable.cause();
+            ("unavailable", Some(cause_word(cause)), Some(cause.to_string()))
+        }
+    };
+    let unknown_parts = match outcome {
+        Outcome::Unknown(WhyUnknown::KeyParts(parts)) => Some(parts),
+        _ => None,
+    };
+    let decision = outcome.decision();
+    let banned_for = decision.and_then(|decision| decision.banned_for());
+    let standings = decision.map(|decision| {
+        let one = |standing: &crate::Standing| {
+            json!({
+                "quota": standing.quota().to_string(),
+                "limit": standing.limit(),
+                "remaining": standing.remaining(),
+                "reset_after_seconds": standing.reset_after().as_secs_f64(),
+                "retry_after_seconds": seconds(standing.retry_after()),
+            })
+        };
+        decision.standings().iter().map(one).collect::<Vec<_>>()
+    });
+    json!({
+        "outcome": word,
+        "because": because,
+        "because_text": text,
+        "unknown_parts": unknown_parts,
+        "passes": outcome.passes(),
+        "retry_after_seconds": seconds(outcome.retry_after()),
+        "banned_for_seconds": seconds(banned_for),
+        "banned_until_unix_seconds": banned_for.and_then(until),
+        "would_deny": decision.map(|decision| decision.would_deny()),
+        "is_too_costly": decision.map(|decision| decision.is_too_costly()),
+        "is_local": decision.map(|decision| decision.is_local()),
+        "standings": standings,
+    })
+}
+
+/// What of a policy is tried, as far as it matters to this key.
+pub(super) fn tried(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
+    json!({
+        "is_in_shadow": policy.is_in_shadow(),
+        "is_rolled_out": guard.is_rolled_out(policy, key),
+    })
+}
+
+pub(super) fn ban(left: Duration) -> Value {
+    json!({
+        "banned_for_seconds": left.as_secs_f64(),
+        "banned_until_unix_seconds": until(left),
+    })
+}
+
+fn seconds(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_secs_f64())
+}
+
+/// When so much time is over, by this machine's clock.
+fn until(left: Duration) -> Option<f64> {
+    unix_seconds(SystemTime::now() + left)
+}
+
+fn unix_seconds(time: SystemTime) -> Option<f64> {
+    time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
+}
+
+/// The name of the variant, as JSON writes names.
+fn cause_word(cause: StoreError) -> String {
+    let mut word = String::new();
+    for letter in format!("{cause:?}").chars() {
+        if letter.is_ascii_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.push(letter.to_ascii_lowercase());
+    }
+    word
+}
