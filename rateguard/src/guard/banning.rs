@@ -5,7 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 use super::{Escalation, RateGuard, Unavailable};
 use crate::{
     Ban, Key, OnError, Policy, StoreError,
-    store::{Charge, Operation},
+    store::{Charge, Operation, Verdict},
 };
 
 impl RateGuard {
@@ -48,7 +48,11 @@ impl RateGuard {
             let charge = escalation.ban_for(&key, length - left);
             let operation = if left.is_zero() { Operation::Check } else { Operation::Charge };
             let answer = self.ask(operation, &[charge], self.shared.deadline).await;
-            if answer.map_err(unanswered)?.is_allowed() {
+            let verdict = answer.map_err(unanswered)?;
+            if verdict.is_allowed() {
+                if operation == Operation::Charge {
+                    self.cut_ban(charge, &verdict, length).await.map_err(unanswered)?;
+                }
                 let left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
                 if !left.is_zero() {
                     self.ban_here(policy, escalation, &key, left);
@@ -76,6 +80,26 @@ impl RateGuard {
         answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
         if self.on_error_of(Some(policy)) == OnError::Local {
             self.shared.local.undo(Operation::Reset, &records);
+        }
+        Ok(())
+    }
+
+    /// Gives back what makes a ban longer than this, after one that was made longer: somebody else has made it longer, too. Of
+    /// several at once, the first finds that it is not too long, and each of the others its own part.
+    async fn cut_ban(
+        &self,
+        charge: Charge<'_>,
+        verdict: &Verdict,
+        length: Duration,
+    ) -> Result<(), StoreError> {
+        // There is room for as much once more as soon as the bucket is full again, and the ban is over.
+        let left = verdict.levels().next().and_then(|level| level.retry_after).unwrap_or_default();
+        let excess = left.saturating_sub(length).as_secs();
+        let cost = u32::try_from(excess).unwrap_or(u32::MAX).min(charge.cost);
+        if cost > 0 {
+            let receipt = verdict.receipts().next().unwrap_or_default();
+            let back = Charge { cost, receipt, ..charge };
+            self.ask(Operation::Refund, &[back], self.shared.deadline).await?;
         }
         Ok(())
     }

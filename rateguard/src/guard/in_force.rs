@@ -132,6 +132,11 @@ impl InForce {
         Some(&named.plan)
     }
 
+    /// The same, where it is not the program that asks.
+    pub(crate) fn known_plan(&self, name: &str) -> Option<&Plan> {
+        self.plans.get(name).map(|named| &named.plan)
+    }
+
     /// Each request of a limit that takes the policy of this name costs so much, unless the policy says otherwise.
     pub(crate) fn note_cost(&self, name: &str, cost: u32) {
         if let Some(named) = self.policies.get(name) {

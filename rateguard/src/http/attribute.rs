@@ -131,7 +131,9 @@ impl Limit {
 
     pub(super) fn said<'a>(&self, in_force: &'a InForce) -> &'a Said {
         match &self.policy {
-            Policied::Named(name) => in_force.policy(name).map_or(Said::NOTHING, |it| &it.said),
+            Policied::Named(name) => {
+                in_force.known_policy(name).map_or(Said::NOTHING, |it| &it.said)
+            }
             Policied::Fixed(_) | Policied::PerRequest(_) => Said::NOTHING,
         }
     }

@@ -55,6 +55,7 @@ pub(super) async fn enforce<'a>(
     if limits.iter().all(|it| it.policy.is_in_shadow()) {
         // No client is told of it, and none waits for it.
         let shadows = self::request(guard, in_force, &limits).ask_in_shadow_alone();
+        let shadows = shadows.map(|shadows| (Kept::of(request), shadows));
         return Ok(Passed { limits, shadows, ..Passed::uncounted(guard) });
     }
     let at_once = match &*limits {
@@ -108,8 +109,8 @@ pub(super) struct Passed<'a> {
     decision: Option<(Rc<Kept>, usize)>,
     /// What is given back if the answer does not count.
     provisional: Option<Box<Reservation>>,
-    /// The same where all limits are in shadow.
-    shadows: Option<Shadows>,
+    /// The same where all limits are in shadow, and what is kept with the request.
+    shadows: Option<(Rc<Kept>, Shadows)>,
 }
 
 impl<'a> Passed<'a> {
@@ -126,8 +127,13 @@ impl<'a> Passed<'a> {
     /// Gives back what this answer does not count for, charges what the handler has added, and bans who has given too many
     /// answers that count. What the limits have left then is kept with the request.
     pub(super) async fn answered(&mut self, status: StatusCode) {
-        if let Some(shadows) = self.shadows.take() {
+        if let Some((kept, shadows)) = self.shadows.take() {
             shadows.give_back(|limit| !self.limits[limit].count.counts(status.as_u16()));
+            // It is no other limit's penalty.
+            let penalty = kept.penalty.take();
+            if penalty > 0 {
+                self.penalized(penalty).charge_in_shadow_alone();
+            }
         }
         let Some((kept, place)) = &self.decision else { return };
         let penalty = kept.penalty.take();
@@ -144,6 +150,13 @@ impl<'a> Passed<'a> {
         }
     }
 
+    /// What the handler has added, of all limits.
+    fn penalized(&self, penalty: u32) -> Request<'_> {
+        self.limits.iter().fold(self.guard.request_for_none(), |all, it| {
+            all.and(&it.policy, &it.key).cost(penalty)
+        })
+    }
+
     async fn settle(
         &self,
         decided: &mut Decided,
@@ -158,10 +171,7 @@ impl<'a> Passed<'a> {
             decided.change(reservation.refund_where(|limit| !counts(limit)).await, &NOT_GIVEN_BACK);
         }
         if penalty > 0 {
-            let charge = self.limits.iter().fold(self.guard.request_for_none(), |all, it| {
-                all.and(&it.policy, &it.key).cost(penalty)
-            });
-            decided.change(charge.charge().await, &NOT_CHARGED);
+            decided.change(self.penalized(penalty).charge().await, &NOT_CHARGED);
         }
         for (place, limit) in self.limits.iter().enumerate() {
             if !limit.counts_always()

@@ -33,6 +33,27 @@ fn by_hand(path: &str) -> RateGuard {
     guard.for_attributes(false).build().unwrap()
 }
 
+#[actix_web::test]
+async fn to_explain_what_a_plan_admits_is_not_to_use_it() {
+    let folder = Folder::new();
+    let with = |plans: &str| format!("[plans]\nfree = \"1/minute\"\n{plans}");
+    let path = folder.file("rateguard.toml", &with("old = \"2/minute\"\n"));
+    let guard = by_hand(&path);
+    let plan = |request: &HttpRequest| match request.headers().get("x-plan") {
+        Some(plan) => Plan::named(plan.to_str().unwrap().to_owned()),
+        None => Plan::named("free"),
+    };
+    let limit = RateLimit::per_request(&guard, plan).name("op-plan");
+    let _app =
+        init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
+    let request = TestRequest::default().insert_header(("x-plan", "old"));
+    let request = request.peer_addr("192.0.2.1:1".parse().unwrap()).to_http_request();
+    let explanation = guard.explain_request(&request, &["op-plan"]).await;
+    assert!(explanation.to_string().contains("2/minute"), "{explanation}");
+    fs::write(&path, with("")).unwrap();
+    assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
+}
+
 const BEFORE: &str = "[policies.op-file]\nrate = \"5/minute\"\n";
 
 const AFTER: &str = r#"

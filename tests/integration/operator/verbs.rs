@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{App, get, test::init_service};
+use futures_util::future::join_all;
 use rateguard::{
     BanningError, Key, OnError, Policy, RateGuard, StoreError, rate_limit,
     test_util::{self, FaultyStore},
@@ -22,6 +23,26 @@ async fn login() -> &'static str {
 
 fn policy() -> Policy {
     Policy::new("op-banned", "2/minute").unwrap().ban("3/minute for 30s up to 2m").unwrap()
+}
+
+#[actix_web::test]
+async fn bans_that_are_begun_at_once_do_not_add_up() {
+    let redis = RedisServer::start();
+    let guard = redis.as_usual("at-once").deadline(PATIENCE).build().unwrap();
+    let policy = policy();
+    for (name, under_way) in [("free", None), ("banned", Some(60 * SECOND))] {
+        let key = Key::from(name);
+        if let Some(length) = under_way {
+            guard.ban(&policy, &key, length).await.unwrap();
+        }
+        for length in [6_000 * SECOND, 90 * 86_400 * SECOND] {
+            let bans = join_all((0..5).map(|_| guard.ban(&policy, &key, length))).await;
+            assert!(bans.iter().all(Result::is_ok), "{bans:?}");
+            let left = guard.peek(&policy, &key).await.unwrap().banned_for().unwrap();
+            // What of the others is given back is reckoned in seconds, and some pass.
+            assert!((length - 600 * SECOND..=length + 5 * SECOND).contains(&left), "{left:?}");
+        }
+    }
 }
 
 #[actix_web::test]

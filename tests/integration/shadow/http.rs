@@ -1,9 +1,9 @@
 //! Limits in shadow over HTTP: nobody is refused, and nobody is told.
 
-use actix_web::{HttpResponse, Responder, get, web};
+use actix_web::{App, HttpResponse, Responder, get, test::init_service, web};
 use rateguard::{
-    Count, Decision, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError, rate_limit,
-    test_util::FaultyStore,
+    Count, Decision, MemoryStore, OnError, Penalty, Policy, RateGuard, RateLimit, StoreError, key,
+    rate_limit, test_util::FaultyStore,
 };
 
 use super::report;
@@ -17,6 +17,24 @@ use crate::support::{
 async fn shadow(decision: Option<Decision>) -> impl Responder {
     assert!(decision.is_none(), "nothing of it is told");
     "ok"
+}
+
+#[get("/penal")]
+#[rate_limit(rate = "9/365d", name = "penal", shadow = true)]
+async fn penal(penalty: Penalty) -> impl Responder {
+    penalty.add(4);
+    "ok"
+}
+
+#[actix_web::test]
+async fn a_penalty_under_a_limit_in_shadow_is_no_other_limits() {
+    let guard = RateGuard::in_memory();
+    let outer = RateLimit::new(&guard, "5/365d").by(key::global()).name("outer");
+    let app = App::new().app_data(guard.clone()).wrap(outer).service(penal);
+    let app = init_service(app).await;
+    // Only itself is counted of each by the outer one, and itself and its penalty by the inner one.
+    assert_eq!(statuses(&app, 1, "/penal", 6).await, [200, 200, 200, 200, 200, 429]);
+    assert_eq!(report(&guard, "penal", 5).await, [2, 3, 0]);
 }
 
 #[get("/both")]

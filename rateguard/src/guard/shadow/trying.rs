@@ -67,6 +67,11 @@ impl Request<'_> {
         self.in_shadow(Operation::Check).map(Asking::at_once)
     }
 
+    /// Charges what is in shadow, and waits for nothing.
+    pub(crate) fn charge_in_shadow_alone(&self) {
+        self.in_shadow(Operation::Charge).map(Asking::at_once);
+    }
+
     /// Whether nothing of it is enforced.
     pub(in crate::guard) fn is_in_shadow(&self) -> bool {
         !self.limits.is_empty() && self.limits.iter().all(|asked| asked.policy.is_in_shadow())

@@ -178,7 +178,7 @@ impl Asking<'_> {
 /// How much a plan admits, `None` if it is unlimited.
 fn known(plan: Plan, in_force: &InForce) -> Result<Option<Arc<Quotas>>, Outcome> {
     let plan = match plan {
-        Plan::Named(name) => in_force.plan(&name).cloned(),
+        Plan::Named(name) => in_force.known_plan(&name).cloned(),
         plan => Some(plan),
     };
     match plan {
