@@ -64,6 +64,8 @@ end
 local function decide(operation, quotas, keys_after, number, asking, takings_after)
   local checks = operation == 'check' or operation == 'peek'
   local buckets, admitted = {}, asking
+  -- What was added for the set before this one stays, also if this one can't even be read.
+  added = {}
   for place = 1, #quotas do
     local quota = quotas[place]
     local steps, cost = quota.steps, quota.cost
@@ -79,7 +81,6 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
     end
   end
 
-  added = {}
   -- Every bucket has been read before any is written, so that all are or none.
   for place = 1, #quotas do
     local bucket, quota, key = buckets[place], quotas[place], KEYS[keys_after + place]
@@ -100,7 +101,7 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
       elseif adds then
         steps.save(bucket)
         if #quotas > 1 then
-          added[place] = { steps = steps, key = key, quota = quota, number = number, units = admitted * cost }
+          added[#added + 1] = { steps = steps, key = key, quota = quota, number = number, units = admitted * cost }
         end
       else
         steps.keep(bucket)
