@@ -380,6 +380,26 @@ async fn of_several_quotas_nothing_is_taken_where_a_command_is_forbidden() {
     }
 }
 
+/// In one call of the script, a set that can't even be read comes after one of which something was taken.
+#[tokio::test]
+async fn what_is_taken_of_a_key_stays_taken_when_another_one_can_not_be_read() {
+    let server = RedisServer::start();
+    let guard = server.settings("unreadable").deadline(PATIENCE).build().unwrap();
+    let logs = Policy::new("logs", "500/hour; 900/day").unwrap();
+    let hashes = Policy::new("hashes", "500/hour fixed_window; 900/day token_bucket").unwrap();
+    let _: () = run(&mut server.client(), "ACL SETUSER default -hmget");
+    let key = Key::global();
+    for round in 1..=3 {
+        let together = (0..60).map(|number| guard.check([&logs, &hashes][number % 2], &key));
+        for (number, answer) in join_all(together).await.into_iter().enumerate() {
+            assert_eq!(answer.is_ok(), number % 2 == 0, "{answer:?}");
+        }
+        let decision = guard.request(&logs, &key).peek().await.unwrap();
+        let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+        assert_eq!(left, [500 - 30 * round, 900 - 30 * round]);
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_another_kind_is_no_decision_and_stays_as_it_is() {
     let server = RedisServer::start();

@@ -86,10 +86,9 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
     local bucket, quota, key = buckets[place], quotas[place], KEYS[keys_after + place]
     local steps, cost = quota.steps, quota.cost
     if operation == 'check' or operation == 'charge' then
-      local adds = admitted > 0 and cost > 0 and not quota.is_gate
-      if adds then
+      local units = quota.is_gate and 0 or admitted * cost
+      if units > 0 then
         -- Beyond the capacity it makes no difference to a log: all of them leave at the same moment.
-        local units = admitted * cost
         steps.add(bucket, quota.is_log and min(units, quota.capacity) or units)
       end
       if bucket.is_other then
@@ -98,10 +97,10 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
         if steps.used(bucket) > 0 then
           steps.save(bucket)
         end
-      elseif adds then
+      elseif units > 0 then
         steps.save(bucket)
         if #quotas > 1 then
-          added[#added + 1] = { steps = steps, key = key, quota = quota, number = number, units = admitted * cost }
+          added[#added + 1] = { steps = steps, key = key, quota = quota, number = number, units = units }
         end
       else
         steps.keep(bucket)

@@ -27,18 +27,30 @@ pub(crate) struct PoliciesFile {
     is_for_attributes: bool,
     at_start: AtStart,
     in_force: ArcSwap<InForce>,
+    judged: Mutex<Judged>,
     state: Mutex<State>,
     pub(super) watch: Watch,
 }
 
-struct State {
+/// Held while the file is read and judged, which may take as long as a disk does.
+struct Judged {
     /// What is in force.
     in_force: Seen,
     /// What was judged last.
     last: Seen,
+}
+
+/// Held for a moment.
+struct State {
     generation: u64,
     since: SystemTime,
     error: Option<PoliciesFileError>,
+}
+
+impl State {
+    fn renew(&mut self) {
+        *self = Self { generation: self.generation + 1, since: SystemTime::now(), error: None };
+    }
 }
 
 /// What came of reading a file with policies once more.
@@ -79,19 +91,14 @@ impl PoliciesFile {
         let ground = Ground { of_code: &of_code, is_for_attributes, earlier: None };
         let (in_force, at_start) = judge(&bytes, &ground)
             .map_err(|mistakes| PoliciesFileError::mistakes_in(&path, mistakes))?;
-        let state = State {
-            in_force: seen,
-            last: seen,
-            generation: 1,
-            since: SystemTime::now(),
-            error: None,
-        };
+        let state = State { generation: 1, since: SystemTime::now(), error: None };
         let file = Self {
             path,
             of_code,
             is_for_attributes,
             at_start: at_start.clone(),
             in_force: ArcSwap::from_pointee(in_force),
+            judged: Mutex::new(Judged { in_force: seen, last: seen }),
             state: Mutex::new(state),
             watch: Watch::every(interval),
         };
@@ -107,62 +114,61 @@ impl PoliciesFile {
     }
 
     pub(crate) fn status(&self) -> PoliciesFileStatus {
-        let State { generation, since, ref error, .. } = *self.state();
+        let State { generation, since, ref error } = *held(&self.state);
         PoliciesFileStatus { path: self.path.clone(), generation, since, error: error.clone() }
     }
 
     /// Puts in force what the file says, if all of it is legal.
     pub(crate) fn reload(&self, claims: &Claims) -> Result<Reloaded, PoliciesFileError> {
         // Read under the lock, so that of two who do this the later reads the later content.
-        let mut state = self.state();
+        let mut judged = held(&self.judged);
         let content = content(&self.path);
-        self.take(&mut state, content, claims)
+        self.take(&mut judged, content, claims)
     }
 
     /// A look in passing: what is found twice in a row, and has not been judged, is. So what an editor has written half is
     /// left alone, unless it stays like that. Says what was found.
     pub(crate) fn look(&self, before: Option<Seen>, claims: &Claims) -> Seen {
-        let mut state = self.state();
+        let mut judged = held(&self.judged);
         let content = content(&self.path);
         let seen = Seen::of(&content);
-        if before == Some(seen) && state.last != seen {
+        if before == Some(seen) && judged.last != seen {
             // What is wrong is in the log.
-            let _ = self.take(&mut state, content, claims);
+            let _ = self.take(&mut judged, content, claims);
         }
         seen
     }
 
     fn take(
         &self,
-        state: &mut State,
+        judged: &mut Judged,
         content: io::Result<Vec<u8>>,
         claims: &Claims,
     ) -> Result<Reloaded, PoliciesFileError> {
         let (seen, path) = (Seen::of(&content), self.path.display());
-        let is_known = state.last == seen;
-        state.last = seen;
-        if seen == state.in_force {
-            if state.error.take().is_some() {
+        let is_known = judged.last == seen;
+        judged.last = seen;
+        if seen == judged.in_force {
+            if held(&self.state).error.take().is_some() {
                 log::info!(target: "rateguard", "{path} says again what is in force");
             }
             return Ok(Reloaded::Unchanged);
         }
-        let judged = content
+        let next = content
             .map_err(|error| PoliciesFileError::unreadable(&self.path, error))
             .and_then(|bytes| self.judge(&bytes, claims));
-        match judged {
+        match next {
             Ok(next) => {
                 self.put(next);
-                state.in_force = seen;
-                state.generation += 1;
-                state.since = SystemTime::now();
-                state.error = None;
+                judged.in_force = seen;
+                held(&self.state).renew();
                 log::info!(target: "rateguard", "what {path} says is in force");
                 Ok(Reloaded::Changed)
             }
             Err(error) => {
                 // The same may be refused by hand as often as one likes, or for another reason.
-                let is_said = state.error.as_ref().is_some_and(|known| said(known) == said(&error));
+                let earlier = held(&self.state).error.replace(error.clone());
+                let is_said = earlier.is_some_and(|known| said(&known) == said(&error));
                 if !(is_known && is_said) {
                     log::error!(
                         target: "rateguard",
@@ -170,7 +176,6 @@ impl PoliciesFile {
                         said(&error)
                     );
                 }
-                state.error = Some(error.clone());
                 Err(error)
             }
         }
@@ -197,11 +202,11 @@ impl PoliciesFile {
             }
         }
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Whatever was being done, the state before it is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whatever was being done, the state before it is whole.
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An error with its cause.
@@ -256,6 +261,17 @@ mod tests {
         fs::write(&path, text(5)).unwrap();
         assert_eq!(file.reload(&claims).unwrap(), Reloaded::Changed);
         assert_eq!(limit(&file), 5);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn how_things_are_is_known_while_the_file_is_read() {
+        let path = env::temp_dir().join(format!("rateguard-status-{}.toml", process::id()));
+        fs::write(&path, "# nothing\n").unwrap();
+        let of_code = InForce::default();
+        let (file, _) = PoliciesFile::open(path.clone(), Duration::ZERO, of_code, false).unwrap();
+        let _reading = held(&file.judged);
+        assert_eq!(file.status().generation, 1);
         fs::remove_file(&path).unwrap();
     }
 }

@@ -27,7 +27,8 @@ impl RateGuard {
             Recalled::Nothing(question) => question,
         };
         let answer = match operation {
-            Operation::Charge => self.charge(charges).await,
+            // On the heap, as it is large and rare.
+            Operation::Charge => Box::pin(self.charge(charges)).await,
             _ => self.ask(operation, charges, self.shared.deadline).await,
         };
         if let (Some(question), Ok(verdict)) = (question, &answer) {
@@ -78,7 +79,8 @@ impl RateGuard {
                 answer => return answer,
             }
         }
-        one_after_the_other(self, operation, charges, deadline).await
+        // On the heap, as it is large and rare.
+        Box::pin(one_after_the_other(self, operation, charges, deadline)).await
     }
 
     /// Asks for what is done in one step.

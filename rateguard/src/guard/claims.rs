@@ -5,7 +5,7 @@ use std::{
     error::Error,
     fmt,
     panic::Location,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::Trial;
@@ -39,16 +39,10 @@ struct Known {
 
 impl Claims {
     /// The same limit may come again and again, once for each worker.
-    pub(super) fn add(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
+    pub(super) fn add(&self, claim: &Claim<'_>) -> Result<(), NameConflict> {
         let name = claim.policy.name();
-        let new = Known {
-            quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
-            ban: claim.policy.own_ban(),
-            trial: claim.policy.trial().cloned(),
-            unnamed_at: claim.unnamed_at,
-            is_of_limit: true,
-        };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Known::of(claim);
+        let mut known = self.known();
         let earlier = known.entry(name.to_owned()).or_insert_with(|| new.clone());
         match earlier.conflict(&new) {
             Some(kind) => Err(NameConflict { name: name.to_owned(), kind }),
@@ -59,6 +53,12 @@ impl Claims {
         }
     }
 
+    /// Whether it could be added.
+    pub(super) fn has_room_for(&self, claim: &Claim<'_>) -> bool {
+        let known = self.known();
+        known.get(claim.policy.name()).is_none_or(|it| it.conflict(&Known::of(claim)).is_none())
+    }
+
     /// From now on these are the guard's policies, and those before them no more: if no limit that says itself how much it
     /// admits has one of their names for something else, and if they are wanted.
     pub(crate) fn put_in_force<'a>(
@@ -66,7 +66,7 @@ impl Claims {
         policies: impl IntoIterator<Item = &'a Policy>,
         are_wanted: bool,
     ) -> Vec<NameConflict> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let (mut conflicts, mut put) = (Vec::new(), Vec::new());
         for policy in policies {
             let new = Known {
@@ -91,9 +91,24 @@ impl Claims {
         }
         conflicts
     }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        // One entry after the other is put in, each whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Known {
+    fn of(claim: &Claim<'_>) -> Self {
+        Self {
+            quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
+            ban: claim.policy.own_ban(),
+            trial: claim.policy.trial().cloned(),
+            unnamed_at: claim.unnamed_at,
+            is_of_limit: true,
+        }
+    }
+
     fn conflict(&self, new: &Self) -> Option<Kind> {
         Some(match (self.unnamed_at, new.unnamed_at) {
             (Some(one), Some(other)) if one != other => Kind::Unnamed { one, other },
@@ -195,7 +210,7 @@ mod tests {
         let (policy, here) = (policy("app", "1/s"), Location::caller());
         for _worker in 0..3 {
             assert_eq!(
-                claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(here) }),
+                claims.add(&Claim { policy: &policy, is_fixed: true, unnamed_at: Some(here) }),
                 Ok(())
             );
         }
@@ -207,7 +222,7 @@ mod tests {
         for _ in 0..2 {
             let policy = policy("login", "1/s");
             assert_eq!(
-                claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: None }),
+                claims.add(&Claim { policy: &policy, is_fixed: true, unnamed_at: None }),
                 Ok(())
             );
         }
@@ -217,10 +232,10 @@ mod tests {
     fn two_quotas_under_one_name_are_refused() {
         let claims = Claims::default();
         claims
-            .add(Claim { policy: &policy("login", "1/s"), is_fixed: true, unnamed_at: None })
+            .add(&Claim { policy: &policy("login", "1/s"), is_fixed: true, unnamed_at: None })
             .unwrap();
         let conflict = claims
-            .add(Claim { policy: &policy("login", "2/s"), is_fixed: true, unnamed_at: None })
+            .add(&Claim { policy: &policy("login", "2/s"), is_fixed: true, unnamed_at: None })
             .unwrap_err()
             .to_string();
         assert!(conflict.contains("`login`") && conflict.contains("1/second and 2/second"));
@@ -230,7 +245,7 @@ mod tests {
     fn a_policy_of_the_guard_may_change_but_not_to_what_a_limit_of_its_name_does_not_say() {
         let claims = Claims::default();
         let limit = policy("login", "1/s");
-        let claim = || claims.add(Claim { policy: &limit, is_fixed: true, unnamed_at: None });
+        let claim = || claims.add(&Claim { policy: &limit, is_fixed: true, unnamed_at: None });
         for quota in ["3/s", "2/s", "1/s"] {
             assert_eq!(claims.put_in_force([&policy("login", quota)], true), []);
         }
@@ -248,7 +263,7 @@ mod tests {
         assert_eq!(claims.put_in_force([&policy("login", "1/s")], true), []);
         assert_eq!(claims.put_in_force([&policy("login", "2/s")], false), []);
         let limit = policy("login", "1/s");
-        assert_eq!(claims.add(Claim { policy: &limit, is_fixed: true, unnamed_at: None }), Ok(()));
+        assert_eq!(claims.add(&Claim { policy: &limit, is_fixed: true, unnamed_at: None }), Ok(()));
     }
 
     #[test]
@@ -256,13 +271,13 @@ mod tests {
         let claims = Claims::default();
         let policy = policy("app", "1/s");
         let (one, other) = (Location::caller(), std::panic::Location::caller());
-        claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(one) }).unwrap();
+        claims.add(&Claim { policy: &policy, is_fixed: true, unnamed_at: Some(one) }).unwrap();
         let conflict = claims
-            .add(Claim { policy: &policy, is_fixed: true, unnamed_at: Some(other) })
+            .add(&Claim { policy: &policy, is_fixed: true, unnamed_at: Some(other) })
             .unwrap_err();
         assert_eq!(conflict.kind, Kind::Unnamed { one, other });
         let conflict =
-            claims.add(Claim { policy: &policy, is_fixed: true, unnamed_at: None }).unwrap_err();
+            claims.add(&Claim { policy: &policy, is_fixed: true, unnamed_at: None }).unwrap_err();
         assert_eq!(conflict.kind, Kind::Taken { place: one });
     }
 }

@@ -94,14 +94,20 @@ impl Request<'_> {
     ///
     /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; such
     /// denials are no offences.
-    pub(super) async fn escalate(&self, mut decision: Decision) -> Decision {
+    pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_local()
             || decision.banned_for().is_some()
+            || self.limits.iter().all(|asked| asked.policy.escalation().is_none())
             || self.may_be_denied_in_error()
         {
             return decision;
         }
+        // On the heap, as it is large and rare.
+        Box::pin(self.count_offences(decision)).await
+    }
+
+    async fn count_offences(&self, mut decision: Decision) -> Decision {
         let charges = self.quota_charges();
         let until = Instant::now() + self.guard().shared.deadline;
         for (limit, asked) in self.limits.iter().enumerate() {

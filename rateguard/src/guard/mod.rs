@@ -270,10 +270,15 @@ impl RateGuard {
 
     /// Notes who uses which name.
     pub(crate) fn claim(&self, claim: Claim<'_>) -> Result<(), NameConflict> {
-        let Claim { policy, is_fixed, .. } = claim;
-        self.shared.claims.add(claim)?;
-        self.seen_policy(policy, is_fixed);
+        self.shared.claims.add(&claim)?;
+        self.seen_policy(claim.policy, claim.is_fixed);
         Ok(())
+    }
+
+    /// Whether a limit may use its name, of which nothing is noted.
+    #[cfg(feature = "macros")]
+    pub(crate) fn admits(&self, claim: &Claim<'_>) -> bool {
+        self.shared.claims.has_room_for(claim)
     }
 
     /// How many checks the store has left unanswered since this guard was made.

@@ -122,12 +122,17 @@ impl<'a> Request<'a> {
         {
             return Ok(decision);
         }
-        // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
         let check = async {
             let decision = self.apply(Operation::Check).await?;
             Ok(self.escalate(decision).await)
         };
-        Box::pin(self.tried(Operation::Check, self.seen(check, |decision| decision))).await
+        let check = self.seen(check, |decision| decision);
+        // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
+        if self.is_tried() {
+            Box::pin(self.tried(Operation::Check, check)).await
+        } else {
+            Box::pin(check).await
+        }
     }
 
     /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not

@@ -145,10 +145,9 @@ impl Limit {
         guard: &RateGuard,
         in_force: &'a InForce,
     ) -> Result<&'a Policy, Refusal> {
-        let (policy, is_fixed) = match &self.policy {
-            Policied::Fixed(policy) => (policy, true),
-            Policied::PerRequest(policy) => (policy, false),
-            Policied::Named(name) => {
+        let claim = match self.claim() {
+            Ok(claim) => claim,
+            Err(name) => {
                 let place = format_args!("the attribute at {}", self.place);
                 // The guard has noted the names of its policies itself.
                 let policy = named(in_force, name, place).map(|named| &named.policy)?;
@@ -156,11 +155,11 @@ impl Limit {
                 return Ok(policy);
             }
         };
+        let policy = claim.policy;
         if self.known_to.load(Relaxed) == guard.id() {
             return Ok(policy);
         }
-        let unnamed_at = (!self.has_name).then_some(self.place);
-        match guard.claim(Claim { policy, is_fixed, unnamed_at }) {
+        match guard.claim(claim) {
             Ok(()) => {
                 self.note_met(guard);
                 Ok(policy)
@@ -173,6 +172,22 @@ impl Limit {
                 Err(Refusal::Misconfigured)
             }
         }
+    }
+
+    /// The name that it uses, or else that of the guard's policy that it takes.
+    fn claim(&self) -> Result<Claim<'_>, &'static str> {
+        let (policy, is_fixed) = match &self.policy {
+            Policied::Fixed(policy) => (policy, true),
+            Policied::PerRequest(policy) => (policy, false),
+            Policied::Named(name) => return Err(name),
+        };
+        let unnamed_at = (!self.has_name).then_some(self.place);
+        Ok(Claim { policy, is_fixed, unnamed_at })
+    }
+
+    /// Whether another limit on the guard has its name, and means something else by it.
+    pub(super) fn has_foreign_name(&self, guard: &RateGuard) -> bool {
+        self.claim().is_ok_and(|claim| !guard.admits(&claim))
     }
 }
 

@@ -58,30 +58,15 @@ pub(super) async fn enforce<'a>(
         let shadows = shadows.map(|shadows| (Kept::of(request), shadows));
         return Ok(Passed { limits, shadows, ..Passed::uncounted(guard) });
     }
-    let at_once = match &*limits {
-        [asked] if asked.counts_always() => {
-            guard.check_at_once(&asked.policy, &asked.key, asked.cost)
-        }
-        _ => None,
-    };
-    let answer = match at_once {
-        Some(decision) => Ok((decision, None)),
-        // On the heap, as it is large.
-        None => Box::pin(ask(guard, in_force, &limits)).await,
-    };
-    match answer {
-        Ok((decision, provisional)) => {
-            let kept = Kept::of(request);
-            if !decision.is_allowed() {
-                let denied_by = limits.iter().find(|it| it.policy.name() == decision.policy());
-                let on_denied =
-                    denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedBy::shared);
-                let place = kept.push(decision);
-                return Err(Refusal::Denied { kept, place, on_denied });
-            }
-            let place = kept.push(decision);
-            Ok(Passed { guard, limits, decision: Some((kept, place)), provisional, shadows: None })
-        }
+    if let [asked] = &*limits
+        && asked.counts_always()
+        && let Some(decision) = guard.check_at_once(&asked.policy, &asked.key, asked.cost)
+    {
+        return Passed::decided(guard, limits, decision, None, request);
+    }
+    // On the heap, as it is large.
+    match Box::pin(ask(guard, in_force, &limits)).await {
+        Ok((decision, reserved)) => Passed::decided(guard, limits, decision, reserved, request),
         Err(unavailable) if unavailable.lets_pass() => Ok(Passed::uncounted(guard)),
         Err(_) => Err(Refusal::Unavailable),
     }
@@ -97,7 +82,7 @@ async fn ask(
     if limits.iter().all(Asked::counts_always) {
         return Ok((asked.check().await?, None));
     }
-    let reservation = asked.reserve().await?;
+    let reservation = Box::pin(asked.reserve()).await?;
     Ok((reservation.decision().clone(), Some(reservation.into())))
 }
 
@@ -117,6 +102,26 @@ impl<'a> Passed<'a> {
     pub(super) fn uncounted(guard: &'a RateGuard) -> Self {
         let limits = SmallVec::new();
         Self { guard, limits, decision: None, provisional: None, shadows: None }
+    }
+
+    /// What comes of a decision, which is kept with the request.
+    fn decided(
+        guard: &'a RateGuard,
+        limits: AskedList<'a>,
+        decision: Decision,
+        provisional: Option<Box<Reservation>>,
+        request: &HttpRequest,
+    ) -> Result<Self, Refusal> {
+        let kept = Kept::of(request);
+        if decision.is_allowed() {
+            let place = kept.push(decision);
+            let decision = Some((kept, place));
+            return Ok(Self { guard, limits, decision, provisional, shadows: None });
+        }
+        let denied_by = limits.iter().find(|it| it.policy.name() == decision.policy());
+        let on_denied = denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedBy::shared);
+        let place = kept.push(decision);
+        Err(Refusal::Denied { kept, place, on_denied })
     }
 
     /// Whether nothing was decided.

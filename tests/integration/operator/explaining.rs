@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::{endpoints, of_limit, post, told};
 use crate::support::{
-    app::from_client,
+    app::{from_client, get as get_of},
+    redis_server::RedisServer,
     server::{self, Server},
 };
 
@@ -73,6 +74,18 @@ async fn over_a_socket() -> &'static str {
     "ok"
 }
 
+#[get("/op-twice-a")]
+#[rate_limit(rate = "2/minute", name = "op-twice")]
+async fn twice_a() -> &'static str {
+    "ok"
+}
+
+#[get("/op-twice-b")]
+#[rate_limit(rate = "3/minute", name = "op-twice")]
+async fn twice_b() -> &'static str {
+    "ok"
+}
+
 async fn explained(guard: &RateGuard, request: TestRequest, name: &str) -> Explanation {
     guard.explain_request(&from_client(1, request).to_http_request(), &[name]).await
 }
@@ -115,6 +128,50 @@ async fn what_frees_a_request_and_what_refuses_it_is_told() {
     let costly = of(uri("/?costly"), "op-function").await;
     assert!(costly.decision().unwrap().is_too_costly());
     assert_eq!((costly.passes(), costly.retry_after()), (Some(false), None));
+}
+
+#[actix_web::test]
+async fn of_two_limits_of_one_name_the_second_is_told_to_refuse_as_it_does() {
+    let guard = RateGuard::in_memory();
+    let app =
+        init_service(App::new().app_data(guard.clone()).service(twice_a).service(twice_b)).await;
+    let outcomes = async || {
+        let explanation = explained(&guard, uri("/"), "op-twice").await;
+        assert_eq!(explanation.limits().len(), 2, "{explanation}");
+        let mut outcomes: Vec<_> =
+            explanation.limits().iter().map(|it| (it.limit.line, it.outcome.clone())).collect();
+        outcomes.sort_by_key(|(line, _)| *line);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
+    };
+    // Who comes first has the name. To be explained is not to come.
+    assert!(outcomes().await.iter().all(|it| it.passes() == Some(true)));
+    assert_eq!(get_of(&app, 1, "/op-twice-b").await.status, 200);
+    assert_eq!(get_of(&app, 1, "/op-twice-a").await.status, 500);
+    let [of_a, of_b] = &outcomes().await[..] else { panic!("there are two") };
+    assert_eq!(*of_a, Outcome::Refused(RefusedBy::NameConflict));
+    assert_eq!(of_b.decision().unwrap().remaining(), 2);
+}
+
+#[actix_web::test]
+async fn all_limits_are_explained_however_few_may_ask_at_once() {
+    let server = RedisServer::start();
+    let settings = server.settings("op").max_in_flight(16).for_attributes(false);
+    let guard = settings.build().unwrap();
+    let all = |config: &mut web::ServiceConfig| {
+        for number in 0..40 {
+            let limit = RateLimit::new(&guard, "2/minute").name(format!("op-many-{number}"));
+            config.service(web::resource(format!("/{number}")).wrap(limit).to(async || "ok"));
+        }
+    };
+    let _app = init_service(App::new().configure(all)).await;
+    let request = from_client(1, TestRequest::get()).to_http_request();
+    let explanation = guard.explain_request(&request, &[]).await;
+    assert_eq!(explanation.limits().len(), 40);
+    assert_eq!(explanation.passes(), Some(true), "{explanation}");
+    // In the order of the inventory.
+    let known = guard.inventory();
+    let names = known.limits().iter().map(|limit| &limit.name);
+    assert!(explanation.limits().iter().map(|it| &it.limit.name).eq(names));
 }
 
 #[actix_web::test]

@@ -10,6 +10,7 @@ mod headers_read;
 mod headers_write;
 mod key;
 mod laws;
+mod policies;
 mod proxies;
 mod random;
 mod text;
@@ -35,10 +36,11 @@ trait Target: Default {
 pub type Run = fn(u64, u64) -> Result<Report, Broken>;
 
 /// All targets by their names.
-pub const TARGETS: [(&str, Run); 5] = [
+pub const TARGETS: [(&str, Run); 6] = [
     ("address", driver::run::<address::Address>),
     ("headers_read", driver::run::<headers_read::HeadersRead>),
     ("headers_write", driver::run::<headers_write::HeadersWrite>),
     ("grammar", driver::run::<grammar::Grammar>),
     ("key", driver::run::<key::Keys>),
+    ("policies", driver::run::<policies::Policies>),
 ];

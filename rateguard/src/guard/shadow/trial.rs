@@ -111,7 +111,8 @@ impl Policy {
     }
 
     /// Enforces the [candidate](Self::candidate) for so many percent of the keys, from 0 to 100, in place of the policy's own
-    /// quotas. Default: 0.
+    /// quotas. Default: 0, and it is best to begin with that: a new candidate has counted nothing yet, so whoever is to be
+    /// limited by it at once has all of it left.
     ///
     /// Which keys these are depends on key and name of the policy alone, so it is the same on every server; more percent
     /// add keys and take none away. Both sides count all requests of all keys, so a change of the percentage refills nobody:

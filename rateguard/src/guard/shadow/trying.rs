@@ -72,6 +72,11 @@ impl Request<'_> {
         self.in_shadow(Operation::Charge).map(Asking::at_once);
     }
 
+    /// Whether anything of it is tried.
+    pub(in crate::guard) fn is_tried(&self) -> bool {
+        self.limits.iter().any(|asked| asked.policy.trial().is_some())
+    }
+
     /// Whether nothing of it is enforced.
     pub(in crate::guard) fn is_in_shadow(&self) -> bool {
         !self.limits.is_empty() && self.limits.iter().all(|asked| asked.policy.is_in_shadow())
@@ -79,7 +84,7 @@ impl Request<'_> {
 
     /// What is tried, if anything is.
     pub(in crate::guard) fn in_shadow(&self, operation: Operation) -> Option<Asking> {
-        if self.limits.iter().all(|asked| asked.policy.trial().is_none()) {
+        if !self.is_tried() {
             return None;
         }
         let question = |(limit, asked): (usize, &Asked<'_>)| {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 
 use super::{
     Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,
@@ -17,6 +17,9 @@ use crate::{
     guard::InForce,
     http::{client, inventory::Source, refusal::Refusal, terms::admitted},
 };
+
+/// So many limits are asked for at once: one deadline is enough for most guards, and no request finds its place taken.
+const AT_ONCE: usize = 16;
 
 /// Whether a request is one that came, or one that somebody has described.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,8 +79,8 @@ impl RateGuard {
     }
 
     /// What the limits of these names in the [inventory](Self::inventory) would do with this request, all of them if none
-    /// is named: how the address of its client is found, which key each reads, and how its quotas stand. It takes nothing and
-    /// takes no longer than the guard's deadline, besides what the functions of the limits take, which it calls.
+    /// is named: how the address of its client is found, which key each reads, and how its quotas stand. It takes nothing. It
+    /// lasts no longer than the guard's deadline for every 16 limits, besides what the functions of the limits take, which it calls.
     ///
     /// Each limit is looked at for itself. A denial that would begin a [ban](Policy::ban) is told as the denial that it is by now,
     /// and of limits that share a policy and a key, each as if the request met it alone.
@@ -105,7 +108,7 @@ impl RateGuard {
             let question = self.question(of, &in_force, &limit, &source, request).await;
             asked.push((limit, question));
         }
-        let explained = asked.into_iter().map(async |(limit, question)| {
+        let explain = async |(limit, question)| {
             let is_guess = of != Of::Real && has_functions(&limit);
             match question {
                 Ok(Question { policy, key, cost, counted_by }) => ExplainedLimit {
@@ -125,9 +128,8 @@ impl RateGuard {
                     outcome,
                 },
             }
-        });
-        // All at once, so that one deadline is enough for all.
-        let limits = join_all(explained).await;
+        };
+        let limits = stream::iter(asked).map(explain).buffered(AT_ONCE).collect().await;
         Explanation { client: client::walk(self, request), limits }
     }
 

@@ -69,6 +69,9 @@ async fn of_attribute(
     let asked = asked.ok_or(Outcome::Unknown(WhyUnknown::InHandler))?;
     let named = || in_force.known_policy(limit.name()).map(|named| &named.policy);
     let policy = limit.own_policy().or_else(named);
+    if limit.has_foreign_name(guard) {
+        return Err(Outcome::Refused(RefusedBy::NameConflict));
+    }
     let AskedBy { applies, caller, plan, cost, .. } = asked;
     let answers = Answers { applies, caller, plan, cost };
     let asking = Asking { policy, said: limit.said(in_force), terms: &limit.terms, lists: &lists };

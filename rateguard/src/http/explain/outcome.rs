@@ -58,6 +58,8 @@ pub enum RefusedBy {
     NoPolicy,
     /// The guard has no plan of this name.
     NoPlan,
+    /// Another limit has its name and other quotas, and was there before; the log says which.
+    NameConflict,
 }
 
 /// Why it cannot be told what would come of a request.
@@ -131,6 +133,7 @@ impl RefusedBy {
             Self::Function(_) => "function",
             Self::NoPolicy => "no_policy",
             Self::NoPlan => "no_plan",
+            Self::NameConflict => "name_conflict",
         }
     }
 }

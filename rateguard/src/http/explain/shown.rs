@@ -98,6 +98,7 @@ impl fmt::Display for RefusedBy {
             Self::Function(status) => return write!(f, "a function of it answers with {status}"),
             Self::NoPolicy => "the guard has no policy of this name",
             Self::NoPlan => "the guard has no plan of the name that was chosen",
+            Self::NameConflict => "another limit has its name and says something else by it",
         })
     }
 }

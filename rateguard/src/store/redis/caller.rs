@@ -32,6 +32,8 @@ const MOST_CALLS: usize = 4;
 const SOON: Duration = Duration::from_micros(200);
 /// Longer than this, nobody waits for the replies to others: the server is far away, and has time for more calls.
 const LONG: Duration = Duration::from_millis(1);
+/// For so long after a call for several, those who come say so together. Then the queue is looked at in any case.
+const WATCHED: Duration = Duration::from_millis(5);
 /// So many are under way at the most.
 const MOST_CALLS_TO_FAR_AWAY: usize = 256;
 
@@ -106,8 +108,11 @@ impl Caller {
                 last = Last { at: Instant::now(), askers: waiting.len() };
                 calls.push(self.call(live, waiting));
             }
+            let is_watched = last.askers > 1 && last.at.elapsed() < WATCHED;
+            self.queue.watch(is_watched);
             let is_anybody_held = self.queue.len() > 0;
             let mut long = pin!(sleep_until((last.at + LONG).into()));
+            let mut watched = pin!(sleep_until((last.at + WATCHED).into()));
             let mut somebody = pin!(self.queue.wake.notified());
             let is_over = poll_fn(|context| {
                 if over.as_mut().poll(context).is_ready() {
@@ -119,6 +124,9 @@ impl Caller {
                 }
                 if is_anybody_held && calls.len() < MOST_CALLS_TO_FAR_AWAY {
                     goes_on |= long.as_mut().poll(context).is_ready();
+                }
+                if is_watched {
+                    goes_on |= watched.as_mut().poll(context).is_ready();
                 }
                 if goes_on { Poll::Ready(false) } else { Poll::Pending }
             });

@@ -3,6 +3,7 @@
 mod caller;
 mod cluster;
 mod error;
+mod herald;
 mod keeper;
 mod link;
 mod queue;

@@ -3,18 +3,22 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Instant,
 };
 
 use redis::RedisError;
 use tokio::sync::{Notify, oneshot};
 
-use super::StoreError;
+use super::{StoreError, herald::wake_soon};
 use crate::store::script::{Ask, Outcome};
 
-/// So many are taken for a call at the most: a server does nothing else while it runs a script.
-const MOST: usize = 128;
+/// So many are taken for a call at the most. A server does nothing else while it runs a script, and who has asked does not go on
+/// before it has ended: of several calls, some are answered while others are decided on.
+const MOST: usize = 32;
 /// Beyond so many it is looked whether somebody has given up.
 const MANY: usize = 1_024;
 
@@ -23,6 +27,8 @@ pub(super) struct Queue {
     waiting: Mutex<Line>,
     /// Somebody has come.
     pub(super) wake: Notify,
+    /// It is looked at soon also if nobody says so.
+    is_watched: AtomicBool,
 }
 
 struct Line {
@@ -68,7 +74,7 @@ impl Default for Line {
 }
 
 impl Queue {
-    pub(super) fn join(&self, waiting: Waiting) {
+    pub(super) fn join(self: &Arc<Self>, waiting: Waiting) {
         let mut line = self.lock();
         line.waiting.push_back(waiting);
         if line.waiting.len() >= line.full {
@@ -76,7 +82,16 @@ impl Queue {
             line.full = MANY.max(2 * line.waiting.len());
         }
         drop(line);
-        self.wake.notify_one();
+        if self.is_watched.load(SeqCst) {
+            wake_soon(self);
+        } else {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether it is looked at soon also if nobody says so. Who has come before it no longer is has to be looked for after this.
+    pub(super) fn watch(&self, is_watched: bool) {
+        self.is_watched.store(is_watched, SeqCst);
     }
 
     /// How many wait, with those who have given up.
