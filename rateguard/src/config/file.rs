@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use super::{
     error::PoliciesFileError,
     guard::AtStart,
-    judge::{Ground, judge, moved},
+    judge::{Ground, judge, moved, refilled},
     seen::{Seen, content},
     watch::Watch,
 };
@@ -196,9 +196,11 @@ impl PoliciesFile {
         let earlier = self.in_force.swap(Arc::new(next));
         let next = self.in_force.load();
         for policy in earlier.policies() {
-            let new = next.policies().find(|new| new.name() == policy.name());
-            if let Some(moved) = new.and_then(|new| moved(policy, new)) {
-                log::warn!(target: "rateguard", "{}: {moved}", self.path.display());
+            let Some(new) = next.policies().find(|new| new.name() == policy.name()) else {
+                continue;
+            };
+            for said in [moved(policy, new), refilled(policy, new)].into_iter().flatten() {
+                log::warn!(target: "rateguard", "{}: {said}", self.path.display());
             }
         }
     }

@@ -165,3 +165,14 @@ pub(super) fn moved(earlier: &Policy, new: &Policy) -> Option<String> {
         place + 1
     ))
 }
+
+/// What a candidate would refill that is enforced as soon as it is there, for the log.
+pub(super) fn refilled(earlier: &Policy, new: &Policy) -> Option<String> {
+    let (quotas, percent) = new.tried_beside().filter(|(_, percent)| *percent > 0)?;
+    earlier.tried_beside().is_none().then(|| {
+        format!(
+            "`{}`: the candidate {quotas} is new and has counted nothing yet, so {percent} % of the keys have all of it left; a new candidate belongs to `rollout = 0` at first",
+            new.name()
+        )
+    })
+}

@@ -10,21 +10,11 @@ use crate::{
 
 impl RateGuard {
     /// The decision of a check that needs no more than our store in memory, or a denial that is remembered: of a single
-    /// quota, and without a ban.
+    /// quota, without a ban, and of a key as it stands in the store.
     ///
     /// It is what the way of all others would say. That one has lists of charges, an error for when there is no answer, and
     /// futures that wait for one, and all that costs several times what the check itself does in memory.
     pub(crate) fn check_at_once(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
-        self.check_stored_at_once(policy, &self.stored(key), cost)
-    }
-
-    /// The same of a key as it stands in the store.
-    pub(super) fn check_stored_at_once(
-        &self,
-        policy: &Policy,
-        key: &Key,
-        cost: u32,
-    ) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };
         if policy.escalation().is_some() || policy.trial().is_some() || self.is_closed() {
             return None;

@@ -54,6 +54,7 @@ impl Claims {
     }
 
     /// Whether it could be added.
+    #[cfg(feature = "macros")]
     pub(super) fn has_room_for(&self, claim: &Claim<'_>) -> bool {
         let known = self.known();
         known.get(claim.policy.name()).is_none_or(|it| it.conflict(&Known::of(claim)).is_none())

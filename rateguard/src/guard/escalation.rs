@@ -130,11 +130,11 @@ impl Request<'_> {
 }
 
 impl RateGuard {
-    /// Counts an offence of a key against a policy. How long it is banned then, if it is.
+    /// Counts an offence of a key, as it stands in the store, against a policy. How long it is banned then, if it is.
     pub(crate) async fn offence_against(&self, policy: &Policy, key: &Key) -> Option<Duration> {
         let until = Instant::now() + self.shared.deadline;
         let escalation = policy.escalation().filter(|_| !policy.is_in_shadow())?;
-        self.offence(escalation, &self.stored(key), until).await
+        self.offence(escalation, key, until).await
     }
 
     async fn offence(

@@ -5,12 +5,12 @@ use crate::metrics::State;
 
 impl RateGuard {
     /// Tells the metrics how things stand at this moment: keys held, checks under way, denials remembered, open circuit
-    /// breakers, and the quotas that are in force by now. Call it where the metrics are rendered, before they are; else there are none of those.
+    /// breakers, and the quotas that are in force by now; of one that no longer is, they tell 0 once. Call it where the metrics are rendered, before they are; else there are none of those.
     ///
     /// Of several guards in a process, each has to be asked; the metrics are the sums. What a guard has told goes with it.
     pub fn update_gauges(&self) {
         // A file may have brought others.
-        self.in_force().policies().for_each(|policy| self.seen_policy(policy, true));
+        self.seen_in_force(&self.in_force());
         let Shared { store, servers, in_flight, remembered, local, metrics, .. } = &*self.shared;
         metrics.update(State {
             memory_keys: store.as_memory().map(|memory| memory.keys()),

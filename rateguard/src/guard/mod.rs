@@ -234,7 +234,7 @@ impl RateGuard {
     }
 
     /// The key as it stands in the store.
-    fn stored(&self, key: &Key) -> Key {
+    pub(crate) fn stored(&self, key: &Key) -> Key {
         match &self.shared.secret {
             Some(secret) => secret.seal(key),
             None if self.shared.store.as_memory().is_some() => *key,
@@ -265,7 +265,7 @@ impl RateGuard {
         // They are the first, and no two have one name.
         let in_force = self.in_force();
         let _ = self.shared.claims.put_in_force(in_force.policies(), true);
-        in_force.policies().for_each(|policy| self.seen_policy(policy, true));
+        self.seen_in_force(&in_force);
     }
 
     /// Notes who uses which name.

@@ -80,14 +80,14 @@ impl Remembered {
         if self.longest.is_zero() || operation != Operation::Check || are_of_several_keys(charges) {
             return Recalled::Nothing(None);
         }
-        let (asked, at, digest) = (self.asked(charges), Instant::now(), first.bucket.digest());
+        let (at, digest) = (Instant::now(), first.bucket.digest());
         let shard = self.shard(&digest);
-        if let Some(levels) = shard.denial(&digest, asked, at) {
+        if let Some(levels) = shard.denial(&digest, || self.asked(charges), at) {
             let levels = levels.map(|level| (level, Receipt::default()));
             return Recalled::Denial(Verdict::new(false, levels));
         }
         let changes = shard.changes[part(&digest)];
-        Recalled::Nothing(Some(Question { remembered: self, charges, digest, asked, at, changes }))
+        Recalled::Nothing(Some(Question { remembered: self, charges, digest, at, changes }))
     }
 
     /// How the bucket stands by a denial of this check that still holds, if there is one.
@@ -95,8 +95,8 @@ impl Remembered {
         if self.longest.is_zero() {
             return None;
         }
-        let (asked, digest) = (self.asked(slice::from_ref(charge)), charge.bucket.digest());
-        self.shard(&digest).denial(&digest, asked, Instant::now())?.next()
+        let (digest, charges) = (charge.bucket.digest(), slice::from_ref(charge));
+        self.shard(&digest).denial(&digest, || self.asked(charges), Instant::now())?.next()
     }
 
     /// A hash of the question: nobody can find another with the same.
@@ -150,7 +150,6 @@ pub(super) struct Question<'a> {
     remembered: &'a Remembered,
     charges: &'a [Charge<'a>],
     digest: Digest,
-    asked: u64,
     at: Instant,
     /// How much had changed when it was asked.
     changes: u64,
@@ -171,11 +170,12 @@ impl Question<'_> {
         let Some(until) = self.at.checked_add(lasts).filter(|until| *until > told_at) else {
             return;
         };
+        let asked = self.remembered.asked(self.charges);
         let policies = self.remembered.policies(self.charges);
         let mut shard = self.remembered.shard(&self.digest);
         // It may have been decided before what has changed meanwhile.
         if shard.changes[part(&self.digest)] == self.changes {
-            let denial = Denial { asked: self.asked, policies, told_at, until, levels };
+            let denial = Denial { asked, policies, told_at, until, levels };
             shard.remember(&self.digest, denial);
         }
     }
@@ -199,7 +199,7 @@ impl Drop for Change<'_> {
     fn drop(&mut self) {
         if !self.is_denied {
             for charge in self.charges {
-                let policies = self.remembered.policies(slice::from_ref(charge));
+                let policies = || self.remembered.policies(slice::from_ref(charge));
                 let digest = charge.bucket.digest();
                 self.remembered.shard(&digest).forget(&digest, policies);
             }
@@ -215,10 +215,12 @@ impl Shard {
     fn denial(
         &self,
         digest: &Digest,
-        asked: u64,
+        asked: impl FnOnce() -> u64,
         now: Instant,
     ) -> Option<impl Iterator<Item = Level>> {
         let of_key = self.denials.get(digest)?;
+        // Most keys have none, and what nobody needs is not reckoned.
+        let asked = asked();
         let denial = of_key.iter().find(|it| it.asked == asked && now < it.until)?;
         let since = now.saturating_duration_since(denial.told_at);
         let aged = move |level: &Level| Level {
@@ -251,10 +253,13 @@ impl Shard {
         }
     }
 
-    fn forget(&mut self, digest: &Digest, policies: u64) {
+    fn forget(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
         // Also what is on its way.
         self.changes[part(digest)] += 1;
-        self.forget_where(digest, |it| it.policies & policies != 0);
+        if self.denials.contains_key(digest) {
+            let policies = policies();
+            self.forget_where(digest, |it| it.policies & policies != 0);
+        }
     }
 
     fn forget_where(&mut self, digest: &Digest, is_over: impl Fn(&Denial) -> bool) {

@@ -66,8 +66,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Asks for so much of a key as it stands in the store.
-    pub(super) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
+    /// Asks for so much, too, of a key as it stands in the store.
+    pub(crate) fn and_stored(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
         let side = policy.side_for(&key);
         self.limits.push(Asked { policy, key, cost, is_forgiven: false, side });
         self
@@ -118,10 +118,15 @@ impl<'a> Request<'a> {
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
         if let [Asked { policy, key, cost, .. }] = &*self.limits
-            && let Some(decision) = self.guard.check_stored_at_once(policy, key, *cost)
+            && let Some(decision) = self.guard.check_at_once(policy, key, *cost)
         {
             return Ok(decision);
         }
+        self.check_by_asking().await
+    }
+
+    /// The same, where it can't be decided at once.
+    pub(crate) async fn check_by_asking(&self) -> Result<Decision, Unavailable> {
         let check = async {
             let decision = self.apply(Operation::Check).await?;
             Ok(self.escalate(decision).await)

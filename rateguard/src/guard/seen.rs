@@ -11,12 +11,12 @@ use tracing::{Instrument, Span};
 use super::shadow::Side;
 #[cfg(feature = "tracing")]
 use super::spans;
-use super::{RateGuard, Request, Unavailable};
+use super::{InForce, RateGuard, Request, Unavailable};
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use crate::words::Outcome;
 use crate::{Decision, Policy, StoreError, store::Operation};
 #[cfg(feature = "metrics")]
-use crate::{metrics::Metrics, mode::Mode};
+use crate::{Quota, metrics::Metrics, mode::Mode, policy::PolicyName};
 
 /// A check that has begun.
 pub(super) struct Seen<'a> {
@@ -96,11 +96,18 @@ impl RateGuard {
         let _ = (policy, is_fixed);
         #[cfg(feature = "metrics")]
         if is_fixed {
-            let sides = [Side::Own, Side::Candidate];
-            for quota in sides.into_iter().flat_map(|side| policy.on_side(side).1.iter()) {
-                self.shared.metrics.known(policy.shared_name(), *quota);
-            }
+            quotas_of(policy).for_each(|(name, quota)| self.shared.metrics.known(name, quota));
         }
+    }
+
+    /// These policies of the guard are in force now, and those before them no more.
+    pub(super) fn seen_in_force(&self, in_force: &InForce) {
+        #[cfg(not(feature = "metrics"))]
+        let _ = in_force;
+        #[cfg(feature = "metrics")]
+        self.shared
+            .metrics
+            .put_in_force(&in_force.policies().flat_map(quotas_of).collect::<Vec<_>>());
     }
 
     /// Asks a server, and tells how long it took.
@@ -122,6 +129,14 @@ impl RateGuard {
     pub(super) fn timed<F: Future>(&self, _: Operation, ask: F) -> F {
         ask
     }
+}
+
+/// The quotas of a policy, and of its candidate.
+#[cfg(feature = "metrics")]
+fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
+    let sides = [Side::Own, Side::Candidate];
+    let quotas = sides.into_iter().flat_map(|side| policy.on_side(side).1.iter());
+    quotas.map(|quota| (policy.shared_name(), *quota))
 }
 
 impl Request<'_> {

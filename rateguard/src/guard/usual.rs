@@ -32,9 +32,10 @@ impl RateGuard {
     ///
     /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-        match self.check_at_once(policy, key, 1) {
+        let key = self.stored(key);
+        match self.check_at_once(policy, &key, 1) {
             Some(decision) => Ok(decision),
-            None => self.request(policy, key).check().await,
+            None => self.request_for_none().and_stored(policy, key, 1).check_by_asking().await,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
 /// What one limit asks of a request.
 pub(super) struct Asked<'a> {
     pub(super) policy: Cow<'a, Policy>,
+    /// Once it is enforced, as it stands in the store.
     pub(super) key: Key,
     pub(super) cost: u32,
     pub(super) count: Count,
@@ -31,7 +32,7 @@ impl Asked<'_> {
 fn request<'a>(guard: &'a RateGuard, in_force: &InForce, limits: &'a [Asked<'_>]) -> Request<'a> {
     let none = guard.request_for_none().otherwise(in_force.on_error);
     limits.iter().fold(none, |all, it| {
-        let all = all.and(&it.policy, &it.key).cost(it.cost);
+        let all = all.and_stored(&it.policy, it.key, it.cost);
         // It may be denied for places that are given back; there its answer may be an offence.
         if it.counts_always() { all } else { all.forgiven() }
     })
@@ -46,9 +47,10 @@ pub(super) type AskedList<'a> = SmallVec<[Asked<'a>; 1]>;
 pub(super) async fn enforce<'a>(
     guard: &'a RateGuard,
     in_force: &InForce,
-    limits: AskedList<'a>,
+    mut limits: AskedList<'a>,
     request: &HttpRequest,
 ) -> Result<Passed<'a>, Refusal> {
+    limits.iter_mut().for_each(|it| it.key = guard.stored(&it.key));
     if limits.is_empty() {
         return Ok(Passed::uncounted(guard));
     }
@@ -80,7 +82,7 @@ async fn ask(
 ) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
     let asked = self::request(guard, in_force, limits);
     if limits.iter().all(Asked::counts_always) {
-        return Ok((asked.check().await?, None));
+        return Ok((asked.check_by_asking().await?, None));
     }
     let reservation = Box::pin(asked.reserve()).await?;
     Ok((reservation.decision().clone(), Some(reservation.into())))
@@ -158,7 +160,7 @@ impl<'a> Passed<'a> {
     /// What the handler has added, of all limits.
     fn penalized(&self, penalty: u32) -> Request<'_> {
         self.limits.iter().fold(self.guard.request_for_none(), |all, it| {
-            all.and(&it.policy, &it.key).cost(penalty)
+            all.and_stored(&it.policy, it.key, penalty)
         })
     }
 

@@ -102,7 +102,7 @@ pub(super) const QUOTA_LIMIT: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &["policy", "quota"],
-    help: "How many units a quota admits in its window.",
+    help: "How many units a quota admits in its window, or 0 if it is no longer in force.",
 };
 
 pub(super) const QUOTA_WINDOW: Metric = Metric {
@@ -110,7 +110,7 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Seconds,
     labels: &["policy", "quota"],
-    help: "How long the window of a quota is.",
+    help: "How long the window of a quota is, or 0 if it is no longer in force.",
 };
 
 /// All metrics.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
 };
 
 use metrics::{Counter, Gauge, Label, SharedString};
@@ -87,7 +87,14 @@ pub(super) struct Pair {
     decisions: [OnceLock<Box<Kept<Counter>>>; ODDS],
     limit: Kept<Gauge>,
     window: Kept<Gauge>,
+    /// Of the guard's policies that may change while it runs.
+    standing: AtomicU8,
 }
+
+/// It is no policy of the guard, or one that is in force, or was.
+const OF_ANOTHER: u8 = 0;
+const IN_FORCE: u8 = 1;
+const OVER: u8 = 2;
 
 impl Pair {
     fn new(policy: PolicyName, quota: Option<Quota>, quota_text: String) -> Self {
@@ -99,10 +106,11 @@ impl Pair {
         let limit = Kept::new(&names::QUOTA_LIMIT, labels());
         let window = Kept::new(&names::QUOTA_WINDOW, labels());
         let decisions = [const { OnceLock::new() }; ODDS];
-        Self { policy, quota, policy_text, quota_text, decisions, limit, window }
+        let standing = AtomicU8::new(OF_ANOTHER);
+        Self { policy, quota, policy_text, quota_text, decisions, limit, window, standing }
     }
 
-    fn is(&self, policy: &PolicyName, quota: Option<Quota>) -> bool {
+    pub(super) fn is(&self, policy: &PolicyName, quota: Option<Quota>) -> bool {
         self.quota == quota && self.policy.is(policy)
     }
 
@@ -121,9 +129,23 @@ impl Pair {
         counter.tell(|counter, _| counter.increment(1))
     }
 
+    /// A policy of the guard has this quota.
+    pub(super) fn come(&self) {
+        self.standing.store(IN_FORCE, Relaxed);
+        self.tell_quota();
+    }
+
+    /// None has, any more. That is told once, as another guard may yet have it.
+    pub(super) fn leave(&self) {
+        if self.standing.compare_exchange(IN_FORCE, OVER, Relaxed, Relaxed).is_ok() {
+            self.limit.tell(|gauge, _| gauge.set(0.0));
+            self.window.tell(|gauge, _| gauge.set(0.0));
+        }
+    }
+
     /// Tells how much the quota admits.
     pub(super) fn tell_quota(&self) {
-        if let Some(quota) = self.quota {
+        if let Some(quota) = self.quota.filter(|_| self.standing.load(Relaxed) != OVER) {
             self.limit.tell(|gauge, _| gauge.set(quota.limit()));
             self.window.tell(|gauge, _| gauge.set(quota.window().as_secs_f64()));
         }

@@ -11,7 +11,7 @@ use super::{
     gauges::{Gauges, State},
     kept::{IsNew, Kept},
     names,
-    pairs::Pairs,
+    pairs::{Pair, Pairs},
 };
 use crate::{Quota, StoreError, mode::Mode, policy::PolicyName, store::Operation, words::Outcome};
 
@@ -38,6 +38,14 @@ impl Metrics {
     /// A quota that may be asked for.
     pub(crate) fn known(&self, policy: &PolicyName, quota: Quota) {
         self.pairs.of(policy, Some(quota)).tell_quota();
+    }
+
+    /// These are the quotas of the guard's policies from now on.
+    pub(crate) fn put_in_force(&self, quotas: &[(&PolicyName, Quota)]) {
+        quotas.iter().for_each(|(policy, quota)| self.pairs.of(policy, Some(*quota)).come());
+        let is_there =
+            |pair: &Pair| quotas.iter().any(|(policy, quota)| pair.is(policy, Some(*quota)));
+        self.pairs.iter().filter(|pair| !is_there(pair)).for_each(Pair::leave);
     }
 
     /// A check has come to its end.
@@ -75,7 +83,7 @@ impl Metrics {
 
     /// How things stand.
     pub(crate) fn update(&self, state: State) {
-        self.pairs.iter().for_each(|pair| pair.tell_quota());
+        self.pairs.iter().for_each(Pair::tell_quota);
         self.describe(self.gauges.update(&state));
     }
 

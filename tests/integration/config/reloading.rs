@@ -199,3 +199,24 @@ fn a_quota_that_moves_in_its_list_is_said() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("`search`: 90/minute was quota 1 and is now quota 2"), "{said:?}");
 }
+
+#[test]
+fn a_candidate_that_is_enforced_before_it_has_counted_is_said() {
+    log_lines::collect();
+    let folder = Folder::new();
+    let path = folder.file("candidate.toml", &file("100/minute"));
+    let guard = by_hand(&path).build().unwrap();
+    let change = |tried: &str| {
+        fs::write(&path, file("100/minute") + tried).unwrap();
+        guard.reload_policies().unwrap();
+        let lines = log_lines::with(&path);
+        lines.into_iter().filter(|line| line.starts_with("WARN")).collect::<Vec<_>>()
+    };
+    assert_eq!(change("shadow = \"3/minute\"\n"), [""; 0]);
+    assert_eq!(change("shadow = \"3/minute\"\nrollout = 10\n"), [""; 0]);
+    assert_eq!(change(""), [""; 0]);
+    let said = change("shadow = \"4/minute\"\nrollout = 10\n");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("`search`: the candidate 4/minute is new"), "{said:?}");
+    assert!(said[0].contains("so 10 % of the keys have all of it left"), "{said:?}");
+}

@@ -1,8 +1,11 @@
 //! How things stand, as a guard tells when it is asked.
 
+use std::{fs, time::Duration};
+
 use rateguard::{Key, Policy, RateGuard};
 
 use super::Recorder;
+use crate::support::folder::Folder;
 
 const KEYS: &str = "rateguard_memory_keys";
 const IN_MEMORY: [(&str, &str); 1] = [("store", "memory")];
@@ -46,5 +49,35 @@ fn each_quota_says_how_much_it_admits_in_which_time_before_it_is_used() {
             assert_eq!(recorder.gauge("rateguard_quota_limit", &labels), Some(limit));
             assert_eq!(recorder.gauge("rateguard_quota_window_seconds", &labels), Some(window));
         }
+    });
+}
+
+#[test]
+fn a_quota_that_a_file_has_no_longer_is_told_as_none() {
+    Recorder::hear(async |recorder| {
+        let folder = Folder::new();
+        let text = |rate: &str| format!("[policies.search]\nrate = \"{rate}\"\n");
+        let path = folder.file("rateguard.toml", &text("5/second; 9/minute"));
+        let builder = RateGuard::builder().policies_file(&path).for_attributes(false);
+        let guard = builder.policies_file_interval(Duration::ZERO).build().unwrap();
+        let told = || {
+            guard.update_gauges();
+            ["5/second", "9/minute", "7/second"].map(|quota| {
+                let labels = [("policy", "search"), ("quota", quota)];
+                let limit = recorder.gauge("rateguard_quota_limit", &labels);
+                let window = recorder.gauge("rateguard_quota_window_seconds", &labels);
+                assert_eq!(limit == Some(0.0), window == Some(0.0));
+                limit
+            })
+        };
+        assert_eq!(told(), [Some(5.0), Some(9.0), None]);
+        fs::write(&path, text("7/second; 9/minute")).unwrap();
+        guard.reload_policies().unwrap();
+        for _ in 0..2 {
+            assert_eq!(told(), [Some(0.0), Some(9.0), Some(7.0)]);
+        }
+        fs::write(&path, text("5/second")).unwrap();
+        guard.reload_policies().unwrap();
+        assert_eq!(told(), [Some(5.0), Some(0.0), Some(0.0)]);
     });
 }
