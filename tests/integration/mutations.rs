@@ -150,7 +150,7 @@ macro_rules! mistakes {
 mistakes! {
     // What is common to all.
     all_or_nothing_that_takes_some:
-        found_by_traces("local adds = admitted > 0 and cost > 0", "local adds = quota.capacity - steps.used(bucket) >= cost and cost > 0");
+        found_by_traces("0 or admitted * cost", "0 or quota.capacity - steps.used(bucket) >= cost and max(admitted, 1) * cost or 0");
     only_the_last_quota_decides:
         found_by_traces("admitted = min(admitted, floor(", "admitted = min(asking, floor(");
     a_cost_above_the_capacity_waits:
@@ -162,7 +162,7 @@ mistakes! {
     a_reset_that_forgets_nothing:
         found_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     a_cost_that_is_ignored:
-        found_by_traces("local units = admitted * cost", "local units = 1");
+        found_by_traces("0 or admitted * cost", "0 or min(admitted * cost, 1)");
     a_change_of_algorithm_that_is_a_refill:
         found_by_lifetimes("          steps.save(bucket)\n        end", "        end");
     a_change_to_a_log_with_a_lower_limit_that_is_a_refill:
