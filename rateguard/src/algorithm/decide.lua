@@ -65,7 +65,9 @@ local function decide(operation, quotas, keys_after, number, asking, takings_aft
   local checks = operation == 'check' or operation == 'peek'
   local buckets, admitted = {}, asking
   -- What was added for the set before this one stays, also if this one can't even be read.
-  added = {}
+  if #added > 0 then
+    added = {}
+  end
   for place = 1, #quotas do
     local quota = quotas[place]
     local steps, cost = quota.steps, quota.cost
