@@ -85,6 +85,34 @@ async fn who_comes_before_a_task_that_blocks_is_called_for_nevertheless() {
     }
 }
 
+/// The task that is to say so is left on a runtime that nobody polls.
+#[test]
+fn who_comes_after_a_runtime_that_stands_still_is_called_for_at_once() {
+    let server = RedisServer::start();
+    let guard = server.guard("stale");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (left, other) = (runtime(), runtime());
+    left.block_on(async {
+        burst(&guard).await;
+        let (policy, key) = (policy(), Key::from("lone"));
+        let mut check = pin!(guard.check(&policy, &key));
+        let _ = poll!(check.as_mut());
+    });
+    let (policy, keys) = (policy(), [Key::from("one"), Key::from("other")]);
+    let pair = || {
+        let begun = Instant::now();
+        other.block_on(join_all(keys.iter().map(|key| guard.check(&policy, key))));
+        begun.elapsed()
+    };
+    // Who is found when the caller looks for itself is found after 5 ms.
+    let soon = Duration::from_millis(4);
+    let begun = Instant::now();
+    while (0..50).filter(|_| pair() < soon).count() < 25 {
+        assert!(begun.elapsed() < PATIENCE, "they wait for the caller to look");
+    }
+    drop(left);
+}
+
 /// Who shares a call depends on who runs when. So it is looked for a round in which many did; usually it is the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_check_in_a_loop_need_far_fewer_calls_than_checks() {

@@ -5,8 +5,11 @@ use std::{error::Error, fmt, time::Duration};
 use super::{Escalation, RateGuard, Unavailable};
 use crate::{
     Ban, Key, OnError, Policy, StoreError,
-    store::{Charge, Operation, Verdict},
+    store::{Charge, Operation},
 };
+
+/// So often another ban may come between before that is given up. Each is longer than the one before it.
+const MOST_TURNS: usize = 64;
 
 impl RateGuard {
     /// Bans `key` under `policy` for so long from now on, and up to a second more, and says for how long it is banned then. A ban that
@@ -18,7 +21,7 @@ impl RateGuard {
     /// # Errors
     ///
     /// [`BanningError`] if the policy has no ban or is in shadow, it would be shorter than a second or longer than 90 days, the store did not
-    /// answer, or is full.
+    /// answer, it has no room for the ban, or somebody ends it at the same time.
     ///
     /// # Panics
     ///
@@ -38,29 +41,25 @@ impl RateGuard {
         }
         let key = self.stored(key);
         let unanswered = |cause| self.unanswered(cause, policy, escalation, &key);
-        // Another ban may begin between two steps; each of them makes a ban longer, and never shorter.
-        for _ in 0..3 {
-            let left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
-            if left >= length {
-                self.ban_here(policy, escalation, &key, left);
-                return Ok(left);
-            }
-            let charge = escalation.ban_for(&key, length - left);
-            let operation = if left.is_zero() { Operation::Check } else { Operation::Charge };
-            let answer = self.ask(operation, &[charge], self.shared.deadline).await;
-            let verdict = answer.map_err(unanswered)?;
-            if verdict.is_allowed() {
-                if operation == Operation::Charge {
-                    self.cut_ban(charge, &verdict, length).await.map_err(unanswered)?;
-                }
-                let left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
-                if !left.is_zero() {
-                    self.ban_here(policy, escalation, &key, left);
-                    return Ok(left);
+        let mut left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
+        for _ in 0..MOST_TURNS {
+            if left < length {
+                // Denied if another one has made it longer meanwhile.
+                let longer = escalation.longer_ban(&key, left, length);
+                let answer = self.ask(Operation::Check, &[longer], self.shared.deadline).await;
+                let is_longer = answer.map_err(unanswered)?.is_allowed();
+                left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
+                if !is_longer {
+                    continue;
                 }
             }
+            if left.is_zero() {
+                break;
+            }
+            self.ban_here(policy, escalation, &key, left);
+            return Ok(left);
         }
-        Err(BanningError::NoRoom)
+        Err(BanningError::NotKept)
     }
 
     /// Ends the ban of `key` under `policy`, and forgets its offences and earlier bans. What was counted of its quotas stays.
@@ -80,26 +79,6 @@ impl RateGuard {
         answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
         if self.on_error_of(Some(policy)) == OnError::Local {
             self.shared.local.undo(Operation::Reset, &records);
-        }
-        Ok(())
-    }
-
-    /// Gives back what makes a ban longer than this, after one that was made longer: somebody else has made it longer, too. Of
-    /// several at once, the first finds that it is not too long, and each of the others its own part.
-    async fn cut_ban(
-        &self,
-        charge: Charge<'_>,
-        verdict: &Verdict,
-        length: Duration,
-    ) -> Result<(), StoreError> {
-        // There is room for as much once more as soon as the bucket is full again, and the ban is over.
-        let left = verdict.levels().next().and_then(|level| level.retry_after).unwrap_or_default();
-        let excess = left.saturating_sub(length).as_secs();
-        let cost = u32::try_from(excess).unwrap_or(u32::MAX).min(charge.cost);
-        if cost > 0 {
-            let receipt = verdict.receipts().next().unwrap_or_default();
-            let back = Charge { cost, receipt, ..charge };
-            self.ask(Operation::Refund, &[back], self.shared.deadline).await?;
         }
         Ok(())
     }
@@ -140,8 +119,8 @@ pub enum BanningError {
     Shadow,
     /// The ban would be too short or too long.
     Length,
-    /// The store is full and has no room for it.
-    NoRoom,
+    /// The store is full and has no room for it, or somebody has ended it meanwhile.
+    NotKept,
     /// The store did not answer. It may have done it nevertheless.
     Unavailable(Unavailable),
 }
@@ -156,7 +135,9 @@ impl fmt::Display for BanningError {
                 f.write_str("the policy is in shadow and refuses nobody, so no request looks for its bans")
             }
             Self::Length => f.write_str("a ban lasts from 1 second to 90 days"),
-            Self::NoRoom => f.write_str("the store is full and has no room for the ban"),
+            Self::NotKept => f.write_str(
+                "the key is not banned: the store is full and has no room for that, or somebody has ended the ban meanwhile",
+            ),
             Self::Unavailable(unavailable) => unavailable.fmt(f),
         }
     }

@@ -58,9 +58,20 @@ impl Escalation {
 
     /// A ban that lasts for so long yet, if none is under way.
     pub(super) fn ban_for<'a>(&'a self, key: &'a Key, left: Duration) -> Charge<'a> {
-        // A ban has fewer than 2^23 seconds.
-        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        self.banned(key, u32::try_from(seconds).unwrap_or(u32::MAX))
+        self.banned(key, whole_seconds(left))
+    }
+
+    /// What makes a ban that lasts for so long yet as long as this, or up to a second longer. There is no room for it if the
+    /// ban lasts longer than that by now.
+    pub(super) fn longer_ban<'a>(
+        &'a self,
+        key: &'a Key,
+        left: Duration,
+        length: Duration,
+    ) -> Charge<'a> {
+        let seconds = whole_seconds(length.saturating_sub(left));
+        let in_all = self.banned(key, whole_seconds(left) + seconds);
+        Charge { cost: seconds, ..in_all }
     }
 
     fn offence<'a>(&'a self, key: &'a Key) -> Charge<'a> {
@@ -78,6 +89,12 @@ impl Escalation {
         let always = [self.banned(key, 1), self.offence(key)];
         always.into_iter().chain(self.bans(key, 1)).collect()
     }
+}
+
+/// A ban has fewer than 2^23 seconds.
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// What a ban is paid back with.

@@ -3,55 +3,79 @@
 //! To wake another thread costs as much as several checks; and where both have one core, the caller takes it as soon as the first
 //! has come, and makes a call for that one alone.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::queue::Queue;
 
-/// Where somebody has come.
-type Queues = Arc<Mutex<Vec<Arc<Queue>>>>;
+/// A herald that has not come after so long has been kept, maybe for ever: its runtime need not be polled any more.
+const SOON: Duration = Duration::from_millis(1);
+
+/// What the herald of a thread is to tell.
+#[derive(Default)]
+struct News {
+    /// Where somebody has come.
+    queues: Vec<Arc<Queue>>,
+    /// When the herald was sent, if it is under way.
+    sent_at: Option<Instant>,
+}
 
 thread_local! {
-    static TO_TELL: Queues = Queues::default();
+    static NEWS: Arc<Mutex<News>> = Arc::default();
 }
 
 /// Wakes the caller of this queue when this thread has gone through its tasks; or at once, where that is not known.
 ///
 /// A task that blocks may keep it from that for any time. So it is for callers who look at their queues themselves meanwhile.
 pub(super) fn wake_soon(queue: &Arc<Queue>) {
-    let runtime = Handle::try_current();
-    let runtime = runtime.ok().filter(|it| it.runtime_flavor() == RuntimeFlavor::CurrentThread);
-    let told = runtime.and_then(|runtime| {
-        let to_tell = TO_TELL.try_with(Arc::clone).ok()?;
-        let mut queues = held(&to_tell);
-        let is_first = queues.is_empty();
-        if !queues.iter().any(|known| Arc::ptr_eq(known, queue)) {
-            queues.push(Arc::clone(queue));
-        }
-        drop(queues);
-        if is_first {
-            let herald = Herald(to_tell);
-            // It comes after those that are ready.
-            runtime.spawn(async move { drop(herald) });
-        }
-        Some(())
-    });
-    if told.is_none() {
+    let is_told = NEWS.try_with(|news| tell_soon(news, queue)).unwrap_or(false);
+    if !is_told {
         queue.wake.notify_one();
     }
 }
 
+/// Whether the caller will be woken.
+fn tell_soon(news: &Arc<Mutex<News>>, queue: &Arc<Queue>) -> bool {
+    let mut told = held(news);
+    match told.sent_at {
+        Some(sent_at) if sent_at.elapsed() > SOON => return false,
+        Some(_) => {
+            if !told.queues.iter().any(|known| Arc::ptr_eq(known, queue)) {
+                told.queues.push(Arc::clone(queue));
+            }
+            return true;
+        }
+        None => {}
+    }
+    let Ok(runtime) = Handle::try_current() else { return false };
+    if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return false;
+    }
+    told.queues.push(Arc::clone(queue));
+    told.sent_at = Some(Instant::now());
+    drop(told);
+    let herald = Herald(Arc::clone(news));
+    // It comes after those that are ready.
+    runtime.spawn(async move { drop(herald) });
+    true
+}
+
 /// Wakes them when it goes, as it also does with its runtime.
-struct Herald(Queues);
+struct Herald(Arc<Mutex<News>>);
 
 impl Drop for Herald {
     fn drop(&mut self) {
-        held(&self.0).drain(..).for_each(|queue| queue.wake.notify_one());
+        let mut news = held(&self.0);
+        news.sent_at = None;
+        news.queues.drain(..).for_each(|queue| queue.wake.notify_one());
     }
 }
 
-fn held(queues: &Mutex<Vec<Arc<Queue>>>) -> MutexGuard<'_, Vec<Arc<Queue>>> {
+fn held(news: &Mutex<News>) -> MutexGuard<'_, News> {
     // Each change of it is whole.
-    queues.lock().unwrap_or_else(PoisonError::into_inner)
+    news.lock().unwrap_or_else(PoisonError::into_inner)
 }
