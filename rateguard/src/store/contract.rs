@@ -159,6 +159,8 @@ pub struct Charge<'a> {
     /// For [`Operation::Check`] and [`Operation::Peek`]: the bucket has to have room for the cost, and nothing is taken of
     /// it. So a bucket that somebody else empties closes the way.
     pub is_gate: bool,
+    /// Nobody waits for the answer, as with what is tried in [shadow](crate::Policy::shadow): a store may let others go first.
+    pub is_tried: bool,
     /// For [`Operation::Refund`]: what the store answered when it took what is given back.
     pub receipt: Receipt,
 }
@@ -167,7 +169,8 @@ impl<'a> Charge<'a> {
     /// A charge for anything but a refund.
     #[must_use]
     pub fn new(bucket: Bucket<'a>, quota: Quota, cost: u32) -> Self {
-        Self { bucket, quota, cost, is_gate: false, receipt: Receipt::default() }
+        let receipt = Receipt::default();
+        Self { bucket, quota, cost, is_gate: false, is_tried: false, receipt }
     }
 
     /// What a check takes of the bucket if it is admitted.

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use rateguard::{
     Key, MemoryStore, OnError, Policy, RateGuard, StoreError,
     store::{Answer, Charge, Operation, Store},
@@ -15,7 +16,10 @@ use rateguard::{
 };
 
 use super::{report, search};
-use crate::support::{PATIENCE, log_lines};
+use crate::support::{
+    PATIENCE, log_lines,
+    redis_server::{RedisServer, run},
+};
 
 /// A store that answers later, and does not do well what is asked in shadow.
 struct Moody {
@@ -126,4 +130,37 @@ async fn what_would_be_denied_is_in_the_log_seldom() {
         lines[0].contains("`said-seldom` in shadow would have denied 1 of 4 requests"),
         "{lines:?}"
     );
+}
+
+/// A server that runs a script answers nobody else: what is tried may be a lot of work.
+#[tokio::test]
+async fn what_is_tried_is_in_no_call_for_what_is_enforced() {
+    let server =
+        RedisServer::start_with(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "9999"]);
+    let guard = server.settings("apart").deadline(PATIENCE).build().unwrap();
+    let policy = search().candidate("500/365d").unwrap();
+    let keys: Vec<_> = (0..60_u32).map(Key::from).collect();
+    for _ in 0..3 {
+        let checks = keys.iter().map(|key| guard.check(&policy, key));
+        assert!(join_all(checks).await.iter().all(Result::is_ok));
+    }
+    assert_eq!(report(&guard, "search", 180).await, [180, 0, 0]);
+    type Entry = (u64, u64, u64, Vec<Vec<u8>>, Vec<u8>, Vec<u8>);
+    let log: Vec<Entry> = run(&mut server.client(), "SLOWLOG GET 9999");
+    let texts = |entry: Entry| -> Vec<String> {
+        entry.3.iter().map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+    };
+    let calls = log.into_iter().map(texts).filter(|it| it[0].starts_with("EVAL"));
+    let (mut tried, mut enforced) = (0, 0);
+    for call in calls {
+        let keys: usize = call[2].parse().unwrap();
+        // A long list is cut.
+        let keys = call.iter().skip(3).take(keys.min(28));
+        let (of_tried, of_enforced): (Vec<_>, Vec<_>) =
+            keys.partition(|it| it.contains("{shadow}"));
+        assert!(of_tried.is_empty() || of_enforced.is_empty(), "{call:?}");
+        tried += of_tried.len();
+        enforced += of_enforced.len();
+    }
+    assert!(tried > 0 && enforced > 0);
 }

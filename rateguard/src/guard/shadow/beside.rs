@@ -87,7 +87,7 @@ impl Question {
             let is_cut =
                 operation == Operation::Charge && quota.algorithm() == Algorithm::SlidingWindow;
             let cost = if is_cut { cost.min(quota.max_cost()) } else { cost };
-            Charge::new(bucket, *quota, cost)
+            Charge { is_tried: true, ..Charge::new(bucket, *quota, cost) }
         };
         quotas.iter().enumerate().map(charge).collect()
     }
@@ -161,7 +161,7 @@ impl Asking {
 
     /// Asks while this is under way, and leaves the rest to a task.
     ///
-    /// Both wait for the same call of a script, as far as its queue has it so. What is enforced is asked first.
+    /// What is enforced is asked first.
     pub(in crate::guard) async fn beside<T>(
         mut self,
         enforced: impl Future<Output = T>,

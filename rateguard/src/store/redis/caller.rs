@@ -98,19 +98,28 @@ impl Caller {
         let mut state = self.state.clone();
         let mut over = pin!(state.changed());
         let mut calls = FuturesUnordered::new();
+        let mut tried = FuturesUnordered::new();
         let mut last = Last { at: Instant::now(), askers: 0 };
         loop {
-            while last.is_followed(calls.len(), self.queue.len()) {
-                let waiting = self.queue.take();
+            while last.is_followed(calls.len(), self.queue.len().0) {
+                let waiting = self.queue.take(false);
                 if waiting.is_empty() {
                     break;
                 }
                 last = Last { at: Instant::now(), askers: waiting.len() };
                 calls.push(self.call(live, waiting));
             }
+            // What nobody waits for is called for in calls of its own, one at a time, and only when all others have been: a
+            // server that is busy with it answers nobody.
+            if tried.is_empty() && self.queue.len().0 == 0 {
+                let waiting = self.queue.take(true);
+                if !waiting.is_empty() {
+                    tried.push(self.call(live, waiting));
+                }
+            }
             let is_watched = last.askers > 1 && last.at.elapsed() < WATCHED;
             self.queue.watch(is_watched);
-            let is_anybody_held = self.queue.len() > 0;
+            let is_anybody_held = self.queue.len().0 > 0;
             let mut long = pin!(sleep_until((last.at + LONG).into()));
             let mut watched = pin!(sleep_until((last.at + WATCHED).into()));
             let mut somebody = pin!(self.queue.wake.notified());
@@ -119,6 +128,7 @@ impl Caller {
                     return Poll::Ready(true);
                 }
                 let mut goes_on = matches!(calls.poll_next_unpin(context), Poll::Ready(Some(())));
+                goes_on |= matches!(tried.poll_next_unpin(context), Poll::Ready(Some(())));
                 if calls.len() < MOST_CALLS || !is_anybody_held {
                     goes_on |= somebody.as_mut().poll(context).is_ready();
                 }

@@ -24,6 +24,9 @@ use crate::{Algorithm, Quota};
 pub(super) struct Ask {
     operation: Operation,
     parts: SmallVec<[Part; 1]>,
+    /// Others go first.
+    #[cfg(feature = "redis")]
+    pub(super) is_tried: bool,
 }
 
 /// A bucket that is asked for.
@@ -70,7 +73,12 @@ impl Ask {
             },
             receipt: charge.receipt,
         };
-        Self { operation, parts: charges.iter().map(part).collect() }
+        Self {
+            operation,
+            parts: charges.iter().map(part).collect(),
+            #[cfg(feature = "redis")]
+            is_tried: charges.iter().any(|charge| charge.is_tried),
+        }
     }
 
     /// What decides which slot of a cluster the buckets are in, unless they are apart.
@@ -79,6 +87,14 @@ impl Ask {
         let mut tags = self.parts.iter().map(Part::hash_tag);
         let first = tags.next()?;
         tags.all(|tag| tag == first).then_some(first)
+    }
+
+    /// How many entries it may add to logs.
+    #[cfg(feature = "redis")]
+    pub(super) fn entries(&self) -> u32 {
+        let of_logs = |part: &&Part| part.terms.quota.algorithm() == Algorithm::SlidingWindow;
+        let costs = self.parts.iter().filter(of_logs).map(|part| part.terms.cost);
+        costs.fold(0, u32::saturating_add)
     }
 
     fn is_like(&self, other: &Self) -> bool {
