@@ -17,6 +17,7 @@ pub struct PoliciesFileError {
 #[derive(Clone, Debug)]
 enum Problem {
     Unreadable(Arc<io::Error>),
+    BeingRead,
     Mistakes(Vec<Mistake>),
 }
 
@@ -59,6 +60,11 @@ impl PoliciesFileError {
         Self { path: path.to_owned(), problem: Problem::Unreadable(Arc::new(error)) }
     }
 
+    /// Somebody else reads it, and takes long.
+    pub(super) fn being_read(path: &Path) -> Self {
+        Self { path: path.to_owned(), problem: Problem::BeingRead }
+    }
+
     pub(super) fn mistakes_in(path: &Path, mistakes: Vec<Mistake>) -> Self {
         Self { path: path.to_owned(), problem: Problem::Mistakes(mistakes) }
     }
@@ -73,18 +79,19 @@ impl PoliciesFileError {
     #[must_use]
     pub fn mistakes(&self) -> &[Mistake] {
         match &self.problem {
-            Problem::Unreadable(_) => &[],
+            Problem::Unreadable(_) | Problem::BeingRead => &[],
             Problem::Mistakes(mistakes) => mistakes,
         }
     }
 }
 
-/// One line for each mistake, as compilers write it: `rateguard.toml:3:8: …`.
+/// One line for each mistake, as compilers write it: `rateguard.toml:3:8: …`; or why it cannot be read.
 impl fmt::Display for PoliciesFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.problem {
-            Problem::Unreadable(_) => write!(f, "{path} cannot be read"),
+            Problem::Unreadable(error) => write!(f, "{path} cannot be read: {error}"),
+            Problem::BeingRead => write!(f, "{path} is still being read"),
             Problem::Mistakes(mistakes) => {
                 for (place, mistake) in mistakes.iter().enumerate() {
                     let line_break = if place == 0 { "" } else { "\n" };
@@ -96,11 +103,5 @@ impl fmt::Display for PoliciesFileError {
     }
 }
 
-impl Error for PoliciesFileError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.problem {
-            Problem::Unreadable(error) => Some(error),
-            Problem::Mistakes(_) => None,
-        }
-    }
-}
+// It is shown whole, with its cause.
+impl Error for PoliciesFileError {}

@@ -3,8 +3,9 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -20,6 +21,9 @@ use crate::{
     OnError,
     guard::{Claims, InForce},
 };
+
+/// For somebody else who reads the file.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct PoliciesFile {
     path: PathBuf,
@@ -121,7 +125,11 @@ impl PoliciesFile {
     /// Puts in force what the file says, if all of it is legal.
     pub(crate) fn reload(&self, claims: &Claims) -> Result<Reloaded, PoliciesFileError> {
         // Read under the lock, so that of two who do this the later reads the later content.
-        let mut judged = held(&self.judged);
+        let Some(mut judged) = held_soon(&self.judged) else {
+            let error = PoliciesFileError::being_read(&self.path);
+            log::error!(target: "rateguard", "{error}, so it is not read again");
+            return Err(error);
+        };
         let content = content(&self.path);
         self.take(&mut judged, content, claims)
     }
@@ -168,12 +176,11 @@ impl PoliciesFile {
             Err(error) => {
                 // The same may be refused by hand as often as one likes, or for another reason.
                 let earlier = held(&self.state).error.replace(error.clone());
-                let is_said = earlier.is_some_and(|known| said(&known) == said(&error));
+                let is_said = earlier.is_some_and(|known| known.to_string() == error.to_string());
                 if !(is_known && is_said) {
                     log::error!(
                         target: "rateguard",
-                        "{path} is not put in force, and what was in force before still is:\n{}",
-                        said(&error)
+                        "{path} is not put in force, and what was in force before still is:\n{error}"
                     );
                 }
                 Err(error)
@@ -211,11 +218,16 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error with its cause.
-fn said(error: &PoliciesFileError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+/// The same, unless whoever has it keeps it for long, as one who reads from a disk that does not answer.
+fn held_soon<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let start = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(held) => return Some(held),
+            Err(TryLockError::Poisoned(held)) => return Some(held.into_inner()),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= LONGEST_WAIT => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(LONGEST_WAIT / 200),
+        }
     }
 }
 
@@ -272,8 +284,18 @@ mod tests {
         fs::write(&path, "# nothing\n").unwrap();
         let of_code = InForce::default();
         let (file, _) = PoliciesFile::open(path.clone(), Duration::ZERO, of_code, false).unwrap();
-        let _reading = held(&file.judged);
+        let reading = held(&file.judged);
         assert_eq!(file.status().generation, 1);
+        // Who wants to read it too is not kept waiting.
+        let (claims, start) = (Claims::default(), Instant::now());
+        let error = thread::scope(|scope| scope.spawn(|| file.reload(&claims)).join().unwrap());
+        let error = error.unwrap_err();
+        assert_eq!(error.to_string(), format!("{} is still being read", path.display()));
+        assert!((LONGEST_WAIT..60 * LONGEST_WAIT).contains(&start.elapsed()));
+        // The file is not what is wrong.
+        assert!(file.status().error.is_none());
+        drop(reading);
+        assert_eq!(file.reload(&claims).unwrap(), Reloaded::Unchanged);
         fs::remove_file(&path).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Collects mistakes, so that all of them are told at once.
 
-use std::fmt::Display;
+use std::{collections::HashSet, fmt::Display};
 
 use super::error::Mistake;
 
@@ -20,15 +20,17 @@ impl<'t> Mistakes<'t> {
 
     /// Something is wrong at this byte of the text.
     pub(super) fn add(&mut self, at: usize, message: impl Display) {
-        self.list.push((at, message.to_string()));
+        self.list.push((at.min(self.text.len()), message.to_string()));
     }
 
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// The first of them by their lines, with lines and columns, and how many more there are.
+    /// The first of them by their lines, each once, with lines and columns, and how many more there are.
     pub(super) fn into_list(mut self) -> Vec<Mistake> {
+        let mut known = HashSet::new();
+        self.list.retain(|mistake| known.insert(mistake.clone()));
         self.list.sort_by_key(|(at, _)| *at);
         let more = self.list.len().saturating_sub(MOST);
         if more > 0 {
@@ -72,6 +74,17 @@ mod tests {
             assert!(end.message().contains(last), "{end}");
             assert_eq!((list[7].line(), end.line()), (8, list.len()));
         }
+    }
+
+    #[test]
+    fn what_is_found_twice_is_told_once() {
+        let mut mistakes = Mistakes::of("x");
+        for (at, message) in [(1, "b"), (0, "a"), (1, "c"), (0, "a"), (7, "b"), (0, "b")] {
+            mistakes.add(at, message);
+        }
+        let list = mistakes.into_list();
+        let told: Vec<_> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["1:1: a", "1:1: b", "1:2: b", "1:2: c"]);
     }
 
     #[test]

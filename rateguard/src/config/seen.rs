@@ -32,14 +32,31 @@ impl Seen {
 /// All of it is read each time: neither times nor sizes tell of every change.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     let refuse = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
-    // A pipe would be waited for.
+    // What a device does when it is opened is not for us to find out.
     if !fs::metadata(path)?.is_file() {
         return refuse("it is not a file");
     }
+    let file = open(path)?;
+    // Another may be there by now.
+    if !file.metadata()?.is_file() {
+        return refuse("it is not a file");
+    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST_BYTES {
         return refuse("it has more than a megabyte");
     }
     Ok(bytes)
+}
+
+/// Without waiting for who writes into a pipe, or for what some files of the system have to say.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY,
+    );
+    options.open(path)
 }

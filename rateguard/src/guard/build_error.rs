@@ -106,8 +106,6 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            #[cfg(feature = "config")]
-            Self::PoliciesFile(error) => error.source(),
             #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
             // The others are shown whole.

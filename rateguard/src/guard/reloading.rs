@@ -78,7 +78,8 @@ impl RateGuard {
     /// Reads the [file with policies](RateGuardBuilder::policies_file) now, and puts in force what it says: when somebody
     /// says so, as with a signal. A guard without such a file has [`Reloaded::Unchanged`].
     ///
-    /// It reads a small file, and blocks as long as that takes.
+    /// It reads a small file, and blocks as long as that takes: in a handler, `web::block` is the place for it. For somebody
+    /// else who reads the file, it waits for a second at the most.
     ///
     /// ```no_run
     /// # async fn on_sighup(guard: rateguard::RateGuard) -> std::io::Result<()> {
@@ -94,7 +95,8 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`PoliciesFileError`] if the file cannot be read, or has a mistake in it. What was in force is in force then.
+    /// [`PoliciesFileError`] if the file cannot be read, is still being read by somebody else, or has a mistake in it. What
+    /// was in force is in force then.
     pub fn reload_policies(&self) -> Result<Reloaded, PoliciesFileError> {
         match &self.shared.policies {
             Policies::OfFile(file) => file.reload(&self.shared.claims),

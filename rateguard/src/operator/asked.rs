@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{described::Described, problem::Problem};
+use super::{counted_by::counted_by, described::Described, problem::Problem};
 use crate::{
     Key, Policy, RateGuard,
     http::key::{ByHand, key_by_hand},
@@ -137,30 +137,11 @@ impl Somebody {
             Some(Values::One(part)) => vec![part.into_text()],
             Some(Values::Several(parts)) => parts.into_iter().map(Part::into_text).collect(),
         };
-        let by = by.map_or_else(|| by_of(guard, &name), Ok)?;
+        let by = counted_by(guard, &name, by)?;
         let by_hand = ByHand { by: &by, values: &values, address: address.as_deref() };
         let key = key_by_hand(&by_hand, guard.ipv6_bits()).map_err(Problem::bad)?;
         let client = address.as_ref().and_then(|address| address.parse().ok());
         let said = json!({ "policy": name, "by": by, "key": values, "address": address });
         Ok(Found { policy, key, address: client, said })
-    }
-}
-
-/// What the limits of this name count by.
-fn by_of(guard: &RateGuard, name: &str) -> Result<String, Problem> {
-    let inventory = guard.inventory();
-    let mut keys: Vec<&str> = Vec::new();
-    for limit in inventory.limits().iter().filter(|limit| limit.name == name) {
-        if !keys.contains(&limit.key.as_str()) {
-            keys.push(&limit.key);
-        }
-    }
-    match keys[..] {
-        [] => Ok("value".to_owned()),
-        [key] => Ok(key.to_owned()),
-        _ => Err(Problem::bad(format!(
-            "limits of this name have different keys; say in `by` which one is meant: {}",
-            keys.join(", ")
-        ))),
     }
 }

@@ -34,8 +34,9 @@
 //! What they mean is what the limit reads from requests, as the inventory says: of a limit by `user+ip`, `{"policy": "search",
 //! "key": "42", "address": "192.0.2.7"}`. `by` says it where limits of one name have different keys, or the policy is used without
 //! HTTP: a key as the attribute writes it, `value` (what `Key::from` makes of text, an address or a tuple), `parts`
-//! (`Key::from_parts`), or `no_key` (an address, for requests that had no key). Of the access lists, that of the guard is looked
-//! at; those of middlewares, methods and `skip` need a request.
+//! (`Key::from_parts`), or `no_key` (an address, for requests that had no key; `ip` is the same where no limit of the name counts
+//! by that). A key that no limit of the name reads is 400, unless one of them has a function for it. Of the access lists, that of
+//! the guard is looked at; those of middlewares, methods and `skip` need a request.
 //!
 //! `ban` has `for_seconds` besides. `explain` has either that or a `request`:
 //!
@@ -85,6 +86,7 @@
 
 mod answer;
 mod asked;
+mod counted_by;
 mod described;
 mod endpoints;
 mod json;

@@ -4,6 +4,7 @@ mod editors;
 mod fields;
 mod load;
 mod names;
+mod pipes;
 mod plans;
 mod reading;
 mod refused;

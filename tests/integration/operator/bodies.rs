@@ -138,6 +138,50 @@ async fn what_is_wrong_is_said_with_what_is_legal() {
             400,
             "a value for each part",
         ),
+        // How many there have to be, and how many there are.
+        ("reset", json!({"policy": "op-plain"}), 400, "there are 0 values in `key`"),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": ["a", "b", "c", "d", "e"]}),
+            400,
+            "there are 5 values in `key`",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": ["a", "b"], "by": "user"}),
+            400,
+            "It has 1 part, and there are 2 values in `key`",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": "a", "by": "user+ip"}),
+            400,
+            "It has 2 parts, and there is 1 value in `key`",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": ["a", "b"], "address": "192.0.2.7", "by": "user+ip"}),
+            400,
+            "It has 2 parts, and there are 2 values in `key` and an `address`",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": "a", "address": "192.0.2.7", "by": "user"}),
+            400,
+            "there is 1 value in `key` and an `address`",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": "a", "by": "global"}),
+            400,
+            "a key by `global` has no value",
+        ),
+        (
+            "reset",
+            json!({"policy": "op-plain", "key": "192.0.2", "by": "ip/56"}),
+            400,
+            "`ip/56` is an IPv4 or IPv6 address, and this is none",
+        ),
         ("reset", json!(["op-plain", "ann", null, null]), 400, "a JSON object"),
         ("ban", json!({"policy": "op-plain", "key": "ann"}), 400, "`for_seconds`"),
         (

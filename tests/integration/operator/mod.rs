@@ -3,6 +3,7 @@
 mod agreement;
 mod bodies;
 mod consent;
+mod counted_by;
 mod explaining;
 mod file;
 mod hostile;

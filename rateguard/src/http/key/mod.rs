@@ -14,7 +14,9 @@ mod ready_made;
 mod source;
 
 #[cfg(feature = "operator")]
-pub(crate) use by_hand::{ByHand, key_by_hand};
+pub(crate) use by_hand::{
+    ByHand, NO_KEY, PARTS, VALUE, are_read_alike, key_by_hand, may_be_missing,
+};
 pub use caller::Caller;
 #[cfg(feature = "actix-identity")]
 pub use ready_made::identity;
