@@ -1,0 +1,80 @@
+//! The pieces of a check in this process, each for itself and quickly, for who changes one of them:
+//! `cargo bench --package rateguard-benches`. What is compared with others is measured by `scripts/bench`, in rounds.
+
+#![allow(clippy::expect_used, reason = "a benchmark that cannot begin says why")]
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use divan::{Bencher, black_box};
+use futures_util::FutureExt;
+use governor::RateLimiter;
+use rateguard::{Algorithm, Key, Policy, Quota, Quotas, RateGuard};
+
+const ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::SlidingWindow,
+    Algorithm::SlidingWindowCounter,
+    Algorithm::FixedWindow,
+    Algorithm::TokenBucket,
+];
+const KEYS: [u64; 3] = [1, 1_000, 100_000];
+
+fn main() {
+    divan::main();
+}
+
+/// As many as a log has room for in a second, and never denied.
+fn generous(algorithm: Algorithm) -> Policy {
+    let quota = Quota::new(100_000_000, Duration::from_millis(1));
+    let quota = quota.and_then(|quota| quota.with_algorithm(algorithm)).expect("it is legal");
+    Policy::new("app", quota).expect("it is legal")
+}
+
+#[divan::bench(args = ALGORITHMS)]
+fn allowed(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
+    let (guard, policy, key) = (RateGuard::in_memory(), generous(algorithm), Key::from(7_u64));
+    bencher.bench(|| guard.check(black_box(&policy), black_box(&key)).now_or_never());
+}
+
+#[divan::bench(args = ALGORITHMS)]
+fn denied(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
+    let (guard, key) = (RateGuard::in_memory(), Key::from(7_u64));
+    let quota = Quota::new(1, Duration::from_secs(86_400));
+    let quota = quota.and_then(|quota| quota.with_algorithm(algorithm)).expect("it is legal");
+    let policy = Policy::new("app", quota).expect("it is legal");
+    guard.check(&policy, &key).now_or_never();
+    bencher.bench(|| guard.check(black_box(&policy), black_box(&key)).now_or_never());
+}
+
+#[divan::bench(args = KEYS)]
+fn of_many_keys(bencher: Bencher<'_, '_>, keys: u64) {
+    let (guard, policy) = (RateGuard::in_memory(), generous(Algorithm::TokenBucket));
+    let next = AtomicU64::new(0);
+    bencher.bench(|| {
+        // No two after each other are near each other.
+        let key = Key::from(next.fetch_add(61_813, Relaxed) % keys);
+        guard.check(&policy, black_box(&key)).now_or_never()
+    });
+}
+
+#[divan::bench(args = KEYS)]
+fn of_many_keys_by_governor(bencher: Bencher<'_, '_>, keys: u64) {
+    let limiter = RateLimiter::keyed(governor::Quota::per_second(std::num::NonZeroU32::MAX));
+    let next = AtomicU64::new(0);
+    bencher.bench(|| {
+        let key = next.fetch_add(61_813, Relaxed) % keys;
+        limiter.check_key(black_box(&key)).is_ok()
+    });
+}
+
+#[divan::bench(args = ["user-42", "a key that is as long as some that people make up of an address and a path"])]
+fn key_of_text(text: &str) -> Key {
+    Key::from(black_box(text))
+}
+
+#[divan::bench(args = ["5/minute", "5/second; 100/minute; 1000/day token_bucket burst 20"])]
+fn quotas_of_text(text: &str) -> Option<Quotas> {
+    black_box(text).parse().ok()
+}
