@@ -3,6 +3,7 @@
 use std::{collections::HashSet, error::Error, fmt, net::IpAddr};
 
 use ipnet::IpNet;
+use rateguard_grammar::shown;
 
 use crate::{Key, client::parse_network};
 
@@ -134,7 +135,7 @@ pub struct AccessListError {
 
 impl AccessListError {
     fn new(text: &str, is_everybody: bool) -> Self {
-        Self { text: text.chars().take(60).collect(), is_everybody }
+        Self { text: shown(text), is_everybody }
     }
 }
 
@@ -190,6 +191,8 @@ mod tests {
     fn what_is_no_address_is_refused_with_what_is_legal() {
         let refused = AccessList::new().allow_addresses(["10.0.0"]).unwrap_err().to_string();
         assert!(refused.contains("`10.0.0` is not an address"), "{refused}");
+        let refused = AccessList::new().deny_addresses(["::1\u{7}"]).unwrap_err().to_string();
+        assert!(refused.contains("`::1\\u{7}` is not"), "{refused}");
         for everybody in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
             let refused = AccessList::new().allow_addresses([everybody]).unwrap_err().to_string();
             assert!(refused.contains("allows everybody"), "{refused}");

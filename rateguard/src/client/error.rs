@@ -2,8 +2,10 @@
 
 use std::{error::Error, fmt};
 
+use rateguard_grammar::shown;
+
 pub(super) fn refuse(text: &str, problem: Problem) -> ClientAddressError {
-    ClientAddressError { text: text.chars().take(60).collect(), problem }
+    ClientAddressError { text: shown(text), problem }
 }
 
 /// Something that says not how the address of a client is found.
