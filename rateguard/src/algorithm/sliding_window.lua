@@ -5,8 +5,9 @@
 --   4 bytes  how many units counted when this one came, with it; of several that came together only in the last of them
 --   2 bytes  the class of the window (see below); of several that came together only in the last of them
 -- A unit at t counts during [t, t + window). Entries before those that count are remainders, and cut off now and then.
--- Costs O(1) for each unit, and O(log n) where many of n have left at once; a refund, and after the clock was set back any
--- operation, copies the log.
+-- After a refund, slots at the end of a long log may be void: the last of them has the time 0 and their number as its count.
+-- Costs O(1) for each unit, and O(log n) where many of n have left at once. A refund moves the entries after the one that it
+-- gives back, at most 4,096. After the clock was set back, the entries from the future are written anew.
 
 function algorithms.sliding_window()
   local sliding_window = {}
@@ -16,6 +17,8 @@ function algorithms.sliding_window()
   local FEW, FEW_FROM = 32, '-416'
   -- A log of so many is written as a whole: what is appended to has room for as much again.
   local SMALL = 128
+  -- A refund moves no more entries than this, so that no call takes a server longer than some 0.1 ms.
+  local MAX_MOVED = 4096
 
   local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
@@ -36,8 +39,10 @@ function algorithms.sliding_window()
     return floor(time / max(math.exp((class - 1) / 100) * 0.02, 400000))
   end
 
+  -- The entries from the first to the last, both counted from the newest.
   local function entries(bucket, first, last)
-    return call('GETRANGE', bucket.key, -ENTRY * first, -ENTRY * (last - 1) - 1)
+    local void = bucket.void
+    return call('GETRANGE', bucket.key, -ENTRY * (first + void), -ENTRY * (last + void - 1) - 1)
   end
 
   -- Writes the log anew. Its expiry comes with it, as the last that is done to the key.
@@ -53,14 +58,25 @@ function algorithms.sliding_window()
     return millis
   end
 
-  -- When the n-th unit from the end came, not counting those that were added.
+  -- When the n-th stored unit from the end came.
   local function time_of(bucket, n)
     local place = #bucket.tail - ENTRY * n
     if place >= 0 then
       return (entry_at(FORMAT, bucket.tail, place + 1))
     end
-    local entry = entries(bucket, n + bucket.written, n + bucket.written)
-    return #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
+    -- Many requests of a batch look for the same unit.
+    local times = bucket.times
+    if not times then
+      times = {}
+      bucket.times = times
+    end
+    local known = times[n]
+    if not known then
+      local entry = entries(bucket, n, n)
+      known = #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
+      times[n] = known
+    end
+    return known
   end
 
   -- How many of the last `most` came after this time, where `least` are known to.
@@ -89,13 +105,13 @@ function algorithms.sliding_window()
   local function come_now(bucket, counted)
     local future = came_after(bucket, now, 1, counted)
     local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
-    call('SETRANGE', bucket.key, call('STRLEN', bucket.key) - ENTRY * future, moved)
+    call('SETRANGE', bucket.key, call('STRLEN', bucket.key) - ENTRY * (future + bucket.void), moved)
     expire_after(bucket.key, lasting(bucket.quota.window))
-    bucket.tail = entries(bucket, FEW, 1)
+    bucket.tail, bucket.times = entries(bucket, FEW, 1), nil
   end
 
   function sliding_window.new(key, quota)
-    return { key = key, quota = quota, tail = '', newest = 0, class = 0, live = 0, stored = 0, added = 0, written = 0 }
+    return { key = key, quota = quota, tail = '', newest = 0, class = 0, live = 0, stored = 0, added = 0, void = 0 }
   end
 
   function sliding_window.load(bucket)
@@ -108,6 +124,14 @@ function algorithms.sliding_window()
     end
     local over = now - bucket.quota.window
     local newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    if newest == 0 and counted > 0 then
+      bucket.void = counted
+      tail = entries(bucket, FEW, 1)
+      if tail == '' then
+        return false
+      end
+      newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    end
     if counted == 0 or newest >= 9007199254740992 then
       -- A string of somebody else's.
       return false
@@ -127,7 +151,7 @@ function algorithms.sliding_window()
 
   function sliding_window.empty(bucket)
     bucket.tail, bucket.newest, bucket.class = '', 0, 0
-    bucket.live, bucket.stored, bucket.added, bucket.written = 0, 0, 0, 0
+    bucket.live, bucket.stored, bucket.added, bucket.void = 0, 0, 0, 0
   end
 
   function sliding_window.used(bucket)
@@ -161,7 +185,6 @@ function algorithms.sliding_window()
       new = string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new
     end
     local stored = live - added
-    bucket.written = added
     if live <= SMALL then
       local kept = cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)
       if stored > FEW then
@@ -170,7 +193,16 @@ function algorithms.sliding_window()
       write(bucket, kept .. new, kept_for(bucket.quota))
       return
     end
-    local length = call('APPEND', key, new)
+    local length
+    if bucket.void == 0 then
+      length = call('APPEND', key, new)
+    else
+      length = call('SETRANGE', key, call('STRLEN', key) - ENTRY * bucket.void, new)
+      bucket.void = max(0, bucket.void - added)
+      if bucket.void > 0 then
+        call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void, 0))
+      end
+    end
     if length > ENTRY * (live + live / 8 + FEW) then
       write(bucket, entries(bucket, live, 1), kept_for(bucket.quota))
     elseif class ~= bucket.class or span(now, class) ~= span(bucket.newest, class) then
@@ -190,22 +222,40 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.give_back(bucket, units, _, taken_at)
-    local live = bucket.live
+    local key, live = bucket.key, bucket.live
     local later = came_after(bucket, taken_at, 0, live)
-    -- Those that came at one time leave at one time: it makes no difference which of them go.
+    -- Units that came at one time leave at one time: it makes no difference which of them go.
     local back = min(units, came_after(bucket, taken_at - 1, later, live) - later)
     if back == 0 then
       return
     end
     if back == live then
-      call('DEL', bucket.key)
+      call('DEL', key)
       return
     end
-    local log = live > later + back and entries(bucket, live, later + back + 1) or ''
-    log = later > 0 and log .. entries(bucket, later, 1) or log
-    local newest = entry_at(FORMAT, log, #log - ENTRY + 1)
-    log = cut(log, 1, -ENTRY - 1) .. pack(FORMAT, newest, live - back, 0)
-    write(bucket, log, lifetime(newest + lasting(bucket.quota.window) - now))
+    local tail = bucket.tail
+    if later > MAX_MOVED then
+      -- The oldest units go instead. That never admits too many: the units that stay in their place leave later than they.
+      local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+      call('SETRANGE', key, call('STRLEN', key) - ENTRY * (bucket.void + 1), pack(FORMAT, newest, live - back, class))
+      return
+    end
+    -- The later entries move over those that go. The newest of them, or if there is none the entry before, counts the rest.
+    local moved = later > 0 and entries(bucket, later, 1) or entries(bucket, back + 1, back + 1)
+    local newest = entry_at(FORMAT, moved, #moved - ENTRY + 1)
+    moved = cut(moved, 1, -ENTRY - 1)
+    local slots = max(later, 1) + back
+    if live <= SMALL then
+      local before = live > slots and entries(bucket, live, slots + 1) or ''
+      local log = before .. moved .. pack(FORMAT, newest, live - back, 0)
+      write(bucket, log, lifetime(newest + lasting(bucket.quota.window) - now))
+      return
+    end
+    -- The key's expiry still holds, as it was set for this newest entry or a later one.
+    local length = call('STRLEN', key)
+    local class = later > 0 and bucket.class or 0
+    call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - back, class))
+    call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + back, 0))
   end
 
   function sliding_window.reset(bucket)

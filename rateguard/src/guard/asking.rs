@@ -31,6 +31,13 @@ impl RateGuard {
             Operation::Charge => Box::pin(self.charge(charges)).await,
             _ => self.ask(operation, charges, self.shared.deadline).await,
         };
+        if let Err(cause) = &answer
+            && cause.is_caused_by_load()
+            // The same check may have been denied while this one waited.
+            && let Recalled::Denial(denial) = self.shared.remembered.recall(operation, charges)
+        {
+            return Ok(denial.by(Mode::Remembered));
+        }
         if let (Some(question), Ok(verdict)) = (question, &answer) {
             question.answered(verdict);
         }
@@ -53,6 +60,9 @@ impl RateGuard {
     ) -> Unavailable {
         let Shared { store, servers, closed_after, .. } = &*self.shared;
         self.seen_unanswered(cause);
+        if cause.is_caused_by_load() {
+            return Unavailable::new(cause, OnError::Local);
+        }
         let lasts = charges
             .iter()
             .filter_map(|charge| servers.of(store.server(std::slice::from_ref(charge))).lasts());
@@ -106,11 +116,13 @@ impl RateGuard {
                     return Err(StoreError::Closed);
                 }
                 let answer = self.timed(operation, tokio::time::timeout(deadline, answer)).await;
-                let answer = answer.unwrap_or(Err(StoreError::Timeout));
-                // Who has used up half of the time for something else may be too late for a server that is well.
-                let is_hasty = deadline < *full / 2;
-                if !(is_hasty && answer == Err(StoreError::Timeout)) {
-                    entered.ended(&answer);
+                let answer = answer.unwrap_or_else(|_| Err(store.timeout_cause(charges, deadline)));
+                match &answer {
+                    // Our own congestion says nothing about the store.
+                    Err(StoreError::Overloaded) => {}
+                    // Nor does a deadline that was used up by half before: a healthy server may be too late for it.
+                    Err(StoreError::Timeout) if deadline < *full / 2 => {}
+                    answer => entered.ended(answer),
                 }
                 let answer = whole(answer, charges);
                 // What is answered at once is never remembered: it is asked for as soon.

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use super::{Escalation, RateGuard, Unavailable};
 use crate::{
-    Ban, Key, OnError, Policy, StoreError,
+    Ban, Key, Policy, StoreError,
     store::{Charge, Operation},
 };
 
@@ -56,7 +56,7 @@ impl RateGuard {
             if left.is_zero() {
                 break;
             }
-            self.ban_here(policy, escalation, &key, left);
+            self.ban_locally(escalation, &key, left);
             return Ok(left);
         }
         Err(BanningError::NotKept)
@@ -77,8 +77,9 @@ impl RateGuard {
         let records = escalation.records(&key);
         let answer = self.ask(Operation::Reset, &records, self.shared.deadline).await;
         answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
-        if self.on_error_of(Some(policy)) == OnError::Local {
-            self.shared.local.undo(Operation::Reset, &records);
+        if self.has_remote_store() {
+            let on_error = self.on_error_of(Some(policy));
+            self.shared.local.undo(Operation::Reset, &records, on_error);
         }
         Ok(())
     }
@@ -89,9 +90,9 @@ impl RateGuard {
         Ok(verdict.levels().next().and_then(|level| level.retry_after).unwrap_or_default())
     }
 
-    /// For when the store goes.
-    fn ban_here(&self, policy: &Policy, escalation: &Escalation, key: &Key, left: Duration) {
-        if self.on_error_of(Some(policy)) == OnError::Local {
+    /// Bans the key for local decisions as well.
+    pub(super) fn ban_locally(&self, escalation: &Escalation, key: &Key, left: Duration) {
+        if self.has_remote_store() && !left.is_zero() {
             let charge = escalation.ban_for(key, left);
             self.shared.local.apply(Operation::Check, &[charge]);
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{RateGuard, request::Request};
 use crate::{
-    Algorithm, Decision, Key, OnError, Policy, Quota, StoreError,
+    Algorithm, Decision, Key, Policy, Quota, StoreError,
     store::{Bucket, Charge, Level, Operation},
 };
 
@@ -91,6 +91,15 @@ impl Escalation {
     }
 }
 
+/// Where an offence is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OffenceStore {
+    /// In the guard's store, in steps that all end by then.
+    Shared { until: Instant },
+    /// In this process, which also decided.
+    Local,
+}
+
 /// A ban has fewer than 2^23 seconds.
 fn whole_seconds(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -113,7 +122,6 @@ impl Request<'_> {
     /// denials are no offences.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
-            || decision.is_local()
             || decision.banned_for().is_some()
             || self.limits.iter().all(|asked| asked.policy.escalation().is_none())
             || self.may_be_denied_in_error()
@@ -126,7 +134,11 @@ impl Request<'_> {
 
     async fn count_offences(&self, mut decision: Decision) -> Decision {
         let charges = self.quota_charges();
-        let until = Instant::now() + self.guard().shared.deadline;
+        let counted_in = if decision.is_local() {
+            OffenceStore::Local
+        } else {
+            OffenceStore::Shared { until: Instant::now() + self.guard().shared.deadline }
+        };
         for (limit, asked) in self.limits.iter().enumerate() {
             let Some(escalation) = asked.policy.escalation() else { continue };
             let has_denied = charges.iter().zip(decision.standings()).any(|(charge, standing)| {
@@ -135,10 +147,7 @@ impl Request<'_> {
             if asked.is_forgiven || !has_denied {
                 continue;
             }
-            if let Some(ban) = self.guard().offence(escalation, &asked.key, until).await {
-                if self.on_error() == OnError::Local {
-                    self.ban_in_memory(asked, ban);
-                }
+            if let Some(ban) = self.guard().offence(escalation, &asked.key, counted_in).await {
                 decision = decision.banned(asked.policy, ban).denied();
             }
         }
@@ -149,24 +158,38 @@ impl Request<'_> {
 impl RateGuard {
     /// Counts an offence of a key, as it stands in the store, against a policy. How long it is banned then, if it is.
     pub(crate) async fn offence_against(&self, policy: &Policy, key: &Key) -> Option<Duration> {
-        let until = Instant::now() + self.shared.deadline;
+        let counted_in = OffenceStore::Shared { until: Instant::now() + self.shared.deadline };
         let escalation = policy.escalation().filter(|_| !policy.is_in_shadow())?;
-        self.offence(escalation, key, until).await
+        self.offence(escalation, key, counted_in).await
     }
 
     async fn offence(
         &self,
         escalation: &Escalation,
         key: &Key,
-        until: Instant,
+        counted_in: OffenceStore,
     ) -> Option<Duration> {
-        match self.count_offence(escalation, key, until).await {
-            Ok(ban) => {
-                if let Some(ban) = ban {
-                    log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned, ban.as_secs());
+        let mut ban = self.count_offence(escalation, key, counted_in).await;
+        let mut is_local = counted_in == OffenceStore::Local;
+        if let Err(cause) = &ban
+            && cause.is_caused_by_load()
+        {
+            is_local = true;
+            ban = self.count_offence(escalation, key, OffenceStore::Local).await;
+        }
+        match ban {
+            Ok(Some(ban)) => {
+                log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned, ban.as_secs());
+                if is_local {
+                    // For the other servers. If the store does not answer, the ban holds on this one.
+                    let charge = [escalation.ban_for(key, ban)];
+                    let _ = self.ask(Operation::Check, &charge, self.shared.deadline).await;
+                } else {
+                    self.ban_locally(escalation, key, ban);
                 }
-                ban
+                Some(ban)
             }
+            Ok(None) => None,
             Err(cause) => {
                 // It may not have been counted; the next one may.
                 self.unescalated(cause);
@@ -175,15 +198,19 @@ impl RateGuard {
         }
     }
 
-    /// In steps, all of which end by then.
+    /// Counts an offence, in steps.
     async fn count_offence(
         &self,
         escalation: &Escalation,
         key: &Key,
-        until: Instant,
+        counted_in: OffenceStore,
     ) -> Result<Option<Duration>, StoreError> {
-        let ask = async |operation, charges: &[Charge<'_>]| {
-            self.ask(operation, charges, until.saturating_duration_since(Instant::now())).await
+        let ask = async |operation, charges: &[Charge<'_>]| match counted_in {
+            OffenceStore::Shared { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.ask(operation, charges, left).await
+            }
+            OffenceStore::Local => Ok(self.shared.local.apply(operation, charges)),
         };
         let mut counted: SmallVec<[Charge<'_>; 3]> =
             [escalation.offence(key), escalation.gate(key)].into_iter().collect();

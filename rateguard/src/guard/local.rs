@@ -1,13 +1,17 @@
-//! Deciding in memory while the store does not answer.
+//! Decisions in memory while the store does not answer, or is late by our own congestion.
 
 use smallvec::SmallVec;
 
 use crate::{
-    MemoryStore, Quota,
+    Algorithm, MemoryStore, OnError, Quota,
     store::{Charge, Operation, Receipt, Verdict},
 };
 
-/// This process's share of the limits, and what it has seen of late.
+/// Larger logs are kept as two counters unless the failure mode is [`OnError::Local`]: every check of the store is counted
+/// here as well, and a log of this size takes a kilobyte.
+const MAX_LOG: u32 = 64;
+
+/// This process's share of the limits, and what the store has admitted of late.
 pub(super) struct Local {
     store: MemoryStore,
     replicas: u32,
@@ -19,15 +23,18 @@ impl Local {
     }
 
     /// The charge under this process's share of its quota, of which no more is asked than it ever has.
-    pub(super) fn share<'a>(&self, charge: &Charge<'a>) -> Charge<'a> {
+    pub(super) fn share<'a>(&self, charge: &Charge<'a>, on_error: OnError) -> Charge<'a> {
         // A ban is no quota to be shared.
-        let quota = if charge.is_gate { charge.quota } else { share(charge.quota, self.replicas) };
+        let quota =
+            if charge.is_gate { charge.quota } else { self.share_of(charge.quota, on_error) };
         let mut share = *charge;
         share.quota = quota;
         // What never has room has none here, either.
-        if charge.cost <= charge.quota.max_cost() {
-            share.cost = charge.cost.min(quota.max_cost());
-        }
+        share.cost = if charge.cost <= charge.quota.max_cost() {
+            charge.cost.min(quota.max_cost())
+        } else {
+            charge.cost.max(quota.max_cost().saturating_add(1))
+        };
         share
     }
 
@@ -41,29 +48,40 @@ impl Local {
     }
 
     /// How much of so many units are asked of this process's share of the quota.
-    pub(super) fn cut(&self, quota: Quota, units: u32) -> u32 {
-        units.min(share(quota, self.replicas).max_cost())
+    pub(super) fn cut(&self, quota: Quota, units: u32, on_error: OnError) -> u32 {
+        units.min(self.share_of(quota, on_error).max_cost())
+    }
+
+    fn share_of(&self, quota: Quota, on_error: OnError) -> Quota {
+        let share = share(quota, self.replicas);
+        let is_exact = on_error == OnError::Local
+            || share.algorithm() != Algorithm::SlidingWindow
+            || share.capacity() <= MAX_LOG;
+        if is_exact {
+            return share;
+        }
+        share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
     /// Takes what the store has admitted, as far as there is room for it here, so that nobody begins anew when it goes. Says
     /// what is needed to give it back.
-    pub(super) fn follow(&self, charges: &[Charge<'_>]) -> Followed {
+    pub(super) fn follow(&self, charges: &[Charge<'_>], on_error: OnError) -> Followed {
         let take = |charge: &Charge<'_>| {
             if charge.taken() == 0 {
                 return None;
             }
-            let verdict = self.apply(Operation::Check, &[self.share(charge)]);
+            let verdict = self.apply(Operation::Check, &[self.share(charge, on_error)]);
             verdict.receipts().next().filter(|_| verdict.is_allowed())
         };
         charges.iter().map(take).collect()
     }
 
     /// Gives back here what the store has given back, or forgets what it has forgotten.
-    pub(super) fn undo(&self, operation: Operation, charges: &[Charge<'_>]) {
+    pub(super) fn undo(&self, operation: Operation, charges: &[Charge<'_>], on_error: OnError) {
         let shares: SmallVec<[Charge<'_>; 1]> = charges
             .iter()
             .map(|charge| {
-                let mut share = self.share(charge);
+                let mut share = self.share(charge, on_error);
                 share.cost = charge.cost;
                 share
             })
@@ -79,6 +97,9 @@ pub(super) type Followed = SmallVec<[Option<Receipt>; 1]>;
 
 /// A part of the quota, rounded down, but at least one at once.
 fn share(quota: Quota, replicas: u32) -> Quota {
+    if replicas == 1 {
+        return quota;
+    }
     let part = |number: u32| (number / replicas).max(1);
     let share = Quota::new(part(quota.limit()), quota.window())
         .and_then(|share| share.with_algorithm(quota.algorithm()))

@@ -224,6 +224,11 @@ impl RateGuard {
         &*self.shared.store
     }
 
+    /// Whether the store is not our own in memory, and so may leave checks unanswered.
+    fn has_remote_store(&self) -> bool {
+        self.shared.store.as_memory().is_none()
+    }
+
     pub(crate) fn http(&self) -> &HttpSettings {
         &self.shared.http
     }

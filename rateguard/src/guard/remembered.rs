@@ -116,7 +116,9 @@ impl Remembered {
         charges: &'a [Charge<'a>],
     ) -> Option<Change<'a>> {
         let changes = !self.longest.is_zero() && operation != Operation::Peek;
-        changes.then(|| Change { remembered: self, charges, is_denied: false })
+        // A check that is not answered, or dropped, can only have taken units, which makes no room: denials stay denials.
+        let forgets = operation != Operation::Check;
+        changes.then(|| Change { remembered: self, charges, operation, forgets })
     }
 
     /// How many denials are held.
@@ -185,19 +187,23 @@ impl Question<'_> {
 pub(super) struct Change<'a> {
     remembered: &'a Remembered,
     charges: &'a [Charge<'a>],
-    is_denied: bool,
+    operation: Operation,
+    forgets: bool,
 }
 
 impl Change<'_> {
-    /// A denial has changed nothing. Of what was not answered nobody knows.
+    /// A denial has changed nothing.
     pub(super) fn ended(mut self, answer: &Result<Verdict, StoreError>) {
-        self.is_denied = answer.as_ref().is_ok_and(|verdict| !verdict.is_allowed());
+        self.forgets = match answer {
+            Ok(verdict) => verdict.is_allowed(),
+            Err(_) => self.operation != Operation::Check,
+        };
     }
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        if !self.is_denied {
+        if self.forgets {
             for charge in self.charges {
                 let policies = || self.remembered.policies(slice::from_ref(charge));
                 let digest = charge.bucket.digest();

@@ -1,6 +1,6 @@
 //! What is asked of a guard: so much of one key, or of several at once, all or nothing.
 
-use std::{slice, time::Duration};
+use std::slice;
 
 use smallvec::SmallVec;
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Decision, Key, OnError, Policy,
+    mode::Mode,
     store::{Charge, Operation, Verdict},
 };
 
@@ -231,9 +232,11 @@ impl<'a> Request<'a> {
         let applied = match self.guard.apply(operation, &charge_list, || self.on_error()).await {
             Ok(verdict) => {
                 let decision = self.decision(charges, &verdict);
-                let followed = match self.on_error() {
-                    OnError::Local => self.follow(operation, charges, &verdict),
-                    _ => Followed::new(),
+                // Local decisions begin with what the store has decided, also under congestion, whatever the failure mode.
+                let followed = if self.guard.has_remote_store() && verdict.mode() == Mode::Store {
+                    self.follow(operation, charges, &verdict)
+                } else {
+                    Followed::new()
                 };
                 Applied { decision, verdict, shares: None, followed }
             }
@@ -244,7 +247,7 @@ impl<'a> Request<'a> {
             Err(unavailable) if unavailable.is_local() => {
                 let shares: SmallVec<[OfLimit<'b>; 1]> = charges
                     .iter()
-                    .map(|it| OfLimit { charge: local.share(&it.charge), ..*it })
+                    .map(|it| OfLimit { charge: local.share(&it.charge, self.on_error()), ..*it })
                     .collect();
                 let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
                 let verdict = local.apply(operation, &list);
@@ -259,35 +262,30 @@ impl<'a> Request<'a> {
         Ok(applied)
     }
 
-    /// Does in memory what the store has done: for when it goes.
+    /// Does for local decisions what the store has done.
     fn follow(&self, operation: Operation, charges: &[OfLimit<'_>], verdict: &Verdict) -> Followed {
         let local = &self.guard.shared.local;
         for (of_limit, level) in charges.iter().zip(verdict.levels()) {
             if of_limit.charge.is_gate
                 && let Some(ban) = level.retry_after
+                && let asked = &self.limits[of_limit.limit]
+                && let Some(escalation) = asked.policy.escalation()
             {
-                self.ban_in_memory(&self.limits[of_limit.limit], ban);
+                self.guard.ban_locally(escalation, &asked.key, ban);
             }
         }
+        if operation == Operation::Check && !verdict.is_allowed() {
+            return Followed::new();
+        }
+        let on_error = self.on_error();
         let list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         match operation {
-            Operation::Check if verdict.is_allowed() => local.follow(&list),
-            Operation::Charge => local.follow(&list),
+            Operation::Check | Operation::Charge => local.follow(&list, on_error),
             Operation::Reset => {
-                local.undo(Operation::Reset, &list);
+                local.undo(Operation::Reset, &list, on_error);
                 Followed::new()
             }
-            Operation::Check | Operation::Peek | Operation::Refund => Followed::new(),
-        }
-    }
-
-    /// Bans in memory who is banned in the store.
-    pub(super) fn ban_in_memory(&self, asked: &Asked<'_>, ban: Duration) {
-        if !ban.is_zero()
-            && let Some(escalation) = asked.policy.escalation()
-        {
-            let charge = escalation.ban_for(&asked.key, ban);
-            self.guard.shared.local.apply(Operation::Check, &[charge]);
+            Operation::Peek | Operation::Refund => Followed::new(),
         }
     }
 

@@ -219,7 +219,7 @@ impl Reservation {
             self.guard.shared.local.apply(operation, &charges)
         } else {
             let verdict = self.guard.apply(operation, &charges, || on_error).await?;
-            if on_error == OnError::Local && operation == Operation::Refund {
+            if operation == Operation::Refund {
                 // As much less as the store has counted less.
                 let local = &self.guard.shared.local;
                 let mut given_back: SmallVec<[Charge<'_>; 1]> = SmallVec::new();
@@ -227,16 +227,16 @@ impl Reservation {
                     let taken = &self.taken[*place];
                     let Some(receipt) = taken.followed else { continue };
                     let kept = taken.cost.saturating_sub(charge.cost);
-                    let cut = |units| local.cut(charge.quota, units);
+                    let cut = |units| local.cut(charge.quota, units, on_error);
                     let mut less = *charge;
                     less.cost = cut(taken.cost).saturating_sub(cut(kept));
                     less.receipt = receipt;
                     given_back.push(less);
                 }
-                local.undo(operation, &given_back);
+                local.undo(operation, &given_back, on_error);
             }
-            if on_error == OnError::Local && operation == Operation::Charge {
-                let _ = self.guard.shared.local.follow(&charges);
+            if operation == Operation::Charge && self.guard.has_remote_store() {
+                let _ = self.guard.shared.local.follow(&charges, on_error);
             }
             verdict
         };

@@ -85,6 +85,15 @@ pub trait Store: Send + Sync {
         0
     }
 
+    /// Why an operation on these buckets got no answer within this deadline: [`StoreError::Timeout`] if the store is silent, and
+    /// [`StoreError::Overloaded`] if it answers, and the operation is late because too many others waited for it in this process.
+    /// The guard decides in memory then instead of letting the request pass unchecked, and does not hold it against the store. By default,
+    /// the store is silent. A store that wraps another one passes this on.
+    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
+        let _ = (charges, deadline);
+        StoreError::Timeout
+    }
+
     /// The guard was [closed](crate::RateGuard::close): nothing more will be asked.
     fn close(&self) {}
 
@@ -115,6 +124,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn server(&self, charges: &[Charge<'_>]) -> usize {
         (**self).server(charges)
+    }
+
+    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
+        (**self).timeout_cause(charges, deadline)
     }
 
     fn close(&self) {

@@ -26,7 +26,7 @@ pub enum StoreError {
     Cluster,
     /// The store cannot decide on these keys in one step. A guard then asks for one key after the other.
     Apart,
-    /// Too many checks wait for the store already.
+    /// Too many checks of this process wait for the store, which is there. They are decided in memory.
     Overloaded,
     /// The server takes no more requests for now, as one does whose plan is used up.
     Throttled,
@@ -57,6 +57,28 @@ impl StoreError {
         Self::NoPrimary,
         Self::Closed,
     ];
+}
+
+impl StoreError {
+    /// Whether clients can cause this by load, while the store is there. Requests are then decided in memory, whatever the
+    /// failure mode says: else a client could switch off its limits, or those of others.
+    pub(crate) fn is_caused_by_load(self) -> bool {
+        match self {
+            Self::Overloaded | Self::Busy | Self::OutOfMemory => true,
+            Self::Timeout
+            | Self::Unreachable
+            | Self::Disconnected
+            | Self::Authentication
+            | Self::Permission
+            | Self::NotReady
+            | Self::Cluster
+            | Self::Apart
+            | Self::Throttled
+            | Self::Unintelligible
+            | Self::NoPrimary
+            | Self::Closed => false,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {

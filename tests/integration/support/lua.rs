@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use rateguard::{
-    Algorithm,
+    Algorithm, Quota,
     store::{Charge, Level, Operation, Receipt, Verdict},
 };
 
 /// The script as it is.
 pub const SOURCE: &str = concat!(
-    include_str!("../../../rateguard/src/algorithm/begin.lua"),
+    include_str!("../../../rateguard/src/algorithm/prelude.lua"),
     include_str!("../../../rateguard/src/algorithm/sliding_window.lua"),
-    include_str!("../../../rateguard/src/algorithm/sorted_set.lua"),
+    include_str!("../../../rateguard/src/algorithm/sliding_window_sorted_set.lua"),
     include_str!("../../../rateguard/src/algorithm/sliding_window_counter.lua"),
     include_str!("../../../rateguard/src/algorithm/fixed_window.lua"),
     include_str!("../../../rateguard/src/algorithm/token_bucket.lua"),
-    include_str!("../../../rateguard/src/algorithm/decide.lua"),
+    include_str!("../../../rateguard/src/algorithm/main.lua"),
 );
 
 /// The script with this in place of that, which is there once.
@@ -51,53 +51,95 @@ impl<'a> Script<'a> {
         Self { log: "sliding_window_sorted_set", ..self }
     }
 
-    /// At this time, if the script has that of the test.
+    /// Sends one request, at this time if the script has that of the test.
     pub fn call(
         &mut self,
         operation: Operation,
         charges: &[Charge<'_>],
         now: Option<Duration>,
     ) -> redis::RedisResult<Verdict> {
-        self.calls += 1;
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.hash).arg(charges.len());
-        for charge in charges {
-            command.arg(charge.bucket.storage_key(&self.prefix));
-        }
-        command.arg("process").arg(self.calls).arg("numbers");
-        command.arg(format!("{operation:?}").to_lowercase()).arg(0).arg(charges.len()).arg(1);
-        for charge in charges {
-            let (units, refill) = charge.quota.token();
-            let algorithm = charge.quota.algorithm();
-            let is_log = algorithm == Algorithm::SlidingWindow;
-            command
-                .arg(if is_log { self.log } else { algorithm.name() })
-                .arg(charge.quota.window().as_micros() as u64)
-                .arg(charge.quota.capacity())
-                .arg(units)
-                .arg(refill)
-                .arg(charge.cost);
-        }
-        command.arg("");
-        if operation == Operation::Refund {
-            for charge in charges {
-                let [call, at, _] = charge.receipt.words();
-                command.arg(format!("process-{call}")).arg(at);
+        let mut verdicts = self.batch(&[(operation, charges)], now)?;
+        Ok(verdicts.remove(0))
+    }
+
+    /// Sends these requests in one batch, each bucket named once.
+    pub fn batch(
+        &mut self,
+        requests: &[(Operation, &[Charge<'_>])],
+        now: Option<Duration>,
+    ) -> redis::RedisResult<Vec<Verdict>> {
+        let first = self.calls + 1;
+        self.calls += requests.len() as u64;
+        let mut keys: Vec<String> = Vec::new();
+        let mut list = String::new();
+        for (shape, (_, charges)) in requests.iter().enumerate() {
+            list += &format!("{} ", shape + 1);
+            for charge in *charges {
+                let key = charge.bucket.storage_key(&self.prefix);
+                let known = keys.iter().position(|known| *known == key);
+                let position = known.unwrap_or_else(|| {
+                    keys.push(key);
+                    keys.len() - 1
+                });
+                list += &format!("{} ", position + 1);
             }
+        }
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.hash).arg(keys.len()).arg(&keys);
+        command.arg("process").arg(first).arg("numbers");
+        let mut quotas: Vec<Quota> = Vec::new();
+        for charge in requests.iter().flat_map(|(_, charges)| *charges) {
+            if !quotas.contains(&charge.quota) {
+                quotas.push(charge.quota);
+            }
+        }
+        command.arg(quotas.len());
+        for quota in &quotas {
+            let (units, refill) = quota.token();
+            let is_log = quota.algorithm() == Algorithm::SlidingWindow;
+            command
+                .arg(if is_log { self.log } else { quota.algorithm().name() })
+                .arg(quota.window().as_micros() as u64)
+                .arg(quota.capacity())
+                .arg(units)
+                .arg(refill);
+        }
+        command.arg(requests.len());
+        for (operation, charges) in requests {
+            command.arg(format!("{operation:?}").to_lowercase()).arg(0).arg(charges.len());
+            for charge in *charges {
+                let quota = quotas.iter().position(|known| *known == charge.quota).unwrap() + 1;
+                let cost = i64::from(charge.cost);
+                command.arg(quota).arg(if charge.is_gate { -cost } else { cost });
+            }
+        }
+        command.arg(list);
+        let refunds = requests.iter().filter(|(operation, _)| *operation == Operation::Refund);
+        for charge in refunds.flat_map(|(_, charges)| *charges) {
+            let [request, at, _] = charge.receipt.words();
+            command.arg(format!("process-{request}")).arg(at);
         }
         if let Some(now) = now {
             command.arg(now.subsec_micros()).arg(now.as_secs());
         }
         let reply: Vec<i64> = command.query(self.connection)?;
+        let (at, mut rest) = (reply[0] as u64, &reply[1..]);
         let micros = |number: i64| Duration::from_micros(number.try_into().unwrap());
-        let levels = reply[2..].chunks(3).map(|level| {
-            let after = Level {
-                remaining: level[0].try_into().unwrap(),
-                reset_after: micros(level[1]),
-                retry_after: (level[2] >= 0).then(|| micros(level[2])),
-            };
-            (after, Receipt::new([self.calls, reply[0] as u64, 0]))
-        });
-        Ok(Verdict::new(reply[1] == 1, levels))
+        let mut verdicts = Vec::new();
+        for (id, (_, charges)) in (first..).zip(requests) {
+            let (levels, after) = rest[1..].split_at(3 * charges.len());
+            let levels = levels.chunks(3).map(|level| {
+                let after = Level {
+                    remaining: level[0].try_into().unwrap(),
+                    reset_after: micros(level[1]),
+                    retry_after: (level[2] >= 0).then(|| micros(level[2])),
+                };
+                (after, Receipt::new([id, at, 0]))
+            });
+            verdicts.push(Verdict::new(rest[0] == 1, levels));
+            rest = after;
+        }
+        assert!(rest.is_empty(), "the reply has more than the requests");
+        Ok(verdicts)
     }
 }

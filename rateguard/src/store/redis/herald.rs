@@ -10,7 +10,7 @@ use std::{
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::queue::Queue;
+use super::batch_queue::BatchQueue;
 
 /// A herald that has not come after so long has been kept, maybe for ever: its runtime need not be polled any more.
 const SOON: Duration = Duration::from_millis(1);
@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_millis(1);
 #[derive(Default)]
 struct News {
     /// Where somebody has come.
-    queues: Vec<Arc<Queue>>,
+    queues: Vec<Arc<BatchQueue>>,
     /// When the herald was sent, if it is under way.
     sent_at: Option<Instant>,
 }
@@ -31,7 +31,7 @@ thread_local! {
 /// Wakes the caller of this queue when this thread has gone through its tasks; or at once, where that is not known.
 ///
 /// A task that blocks may keep it from that for any time. So it is for callers who look at their queues themselves meanwhile.
-pub(super) fn wake_soon(queue: &Arc<Queue>) {
+pub(super) fn wake_soon(queue: &Arc<BatchQueue>) {
     let is_told = NEWS.try_with(|news| tell_soon(news, queue)).unwrap_or(false);
     if !is_told {
         queue.wake.notify_one();
@@ -39,7 +39,7 @@ pub(super) fn wake_soon(queue: &Arc<Queue>) {
 }
 
 /// Whether the caller will be woken.
-fn tell_soon(news: &Arc<Mutex<News>>, queue: &Arc<Queue>) -> bool {
+fn tell_soon(news: &Arc<Mutex<News>>, queue: &Arc<BatchQueue>) -> bool {
     let mut told = held(news);
     match told.sent_at {
         Some(sent_at) if sent_at.elapsed() > SOON => return false,

@@ -13,16 +13,17 @@ use tokio::{
 
 use super::{
     StoreError,
-    caller::Caller,
+    batch_queue::{BatchQueue, PendingRequest, RequestError},
+    dispatcher::Dispatcher,
     error::calls_for_a_new_connection,
     keeper::Keeper,
-    queue::{Failed, Queue, Waiting},
-    script::Decide,
+    progress::Progress,
+    script_runner::ScriptRunner,
     source::Source,
 };
 use crate::store::{
     home::Task,
-    script::{Ask, Outcome},
+    script::{Outcome, ScriptRequest},
     server_clock::ServerClock,
 };
 
@@ -30,9 +31,10 @@ use crate::store::{
 pub(super) struct Link {
     state: watch::Receiver<State>,
     reports: Arc<Reports>,
-    queue: Arc<Queue>,
+    queue: Arc<BatchQueue>,
+    progress: Arc<Progress>,
     _keeper: Task,
-    _caller: Task,
+    _dispatcher: Task,
 }
 
 #[derive(Clone)]
@@ -85,29 +87,42 @@ impl Link {
     pub(super) fn open(
         source: Source,
         deadline: Duration,
-        script: Arc<Decide>,
+        script: Arc<ScriptRunner>,
         home: &Handle,
     ) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
-        let (reports, queue) = (Arc::<Reports>::default(), Arc::<Queue>::default());
+        let (reports, queue) = (Arc::<Reports>::default(), Arc::<BatchQueue>::default());
+        let progress = Arc::new(Progress::new(deadline));
         let keeper = Keeper { source, deadline, state: sender, reports: Arc::clone(&reports) };
-        let caller = Caller {
+        let dispatcher = Dispatcher {
             queue: Arc::clone(&queue),
             script,
             state: state.clone(),
+            progress: Arc::clone(&progress),
             is_cluster: AtomicBool::new(false),
         };
         let _keeper = Task::spawn(home, keeper.keep());
-        let _caller = Task::spawn(home, caller.call_for_all());
-        Self { state, reports, queue, _keeper, _caller }
+        let _dispatcher = Task::spawn(home, dispatcher.run());
+        Self { state, reports, queue, progress, _keeper, _dispatcher }
     }
 
-    /// Asks for this with the next call, until that moment.
-    pub(super) async fn ask(&self, ask: Arc<Ask>, until: Instant) -> Result<Outcome, Failed> {
+    /// Sends the request with the next batch. The server does nothing for it after the deadline.
+    pub(super) async fn send(
+        &self,
+        request: Arc<ScriptRequest>,
+        asked_at: Instant,
+        deadline: Instant,
+    ) -> Result<Outcome, RequestError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.join(Waiting { ask, is_alone: false, until, answer });
-        // The connection of the call is given up, and the reply with it.
-        answered.await.unwrap_or(Err(Failed::Off(StoreError::Disconnected)))
+        self.queue.push(PendingRequest { request, no_batching: false, asked_at, deadline, answer });
+        // Without an answer, the connection of its batch is lost.
+        answered.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected)))
+    }
+
+    /// Whether a request that was not answered within the deadline is late by our own congestion: the server is there, and
+    /// answers what it is sent.
+    pub(super) fn is_congested(&self, deadline: Duration) -> bool {
+        matches!(&*self.state.borrow(), State::Up(_)) && !self.progress.is_silent(deadline)
     }
 
     /// The live connection. It waits only while one is being made for the first time or after a loss.

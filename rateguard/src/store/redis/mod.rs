@@ -1,14 +1,16 @@
-//! The Redis store: script calls, each for all who wait, over connections that all checks share.
+//! The Redis store: requests in batches, over connections that all checks share.
 
-mod caller;
+mod batch_queue;
 mod cluster;
+mod dispatcher;
 mod error;
+mod fair_queue;
 mod herald;
 mod keeper;
 mod link;
-mod queue;
+mod progress;
 mod route;
-mod script;
+mod script_runner;
 mod sentinel;
 mod server;
 mod source;
@@ -20,32 +22,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::ErrorKind;
-
 pub(crate) use self::server::Server;
 pub use self::url::RedisUrlError;
 
 use self::{
+    batch_queue::RequestError,
     link::Live,
-    queue::Failed,
     route::{Route, Way},
-    script::Decide,
+    script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
     Answer, Charge, Operation, RedisLog, Store, StoreError, Verdict,
     home::Home,
-    script::{Ask, Call, Outcome},
+    script::{Batch, Outcome, ScriptRequest},
 };
 use crate::BuildError;
 
-/// A check is asked no more often than this: elsewhere, or once more.
-const MOST_TURNS: u32 = 8;
+/// A request is sent no more often than this, to another server or once more.
+const MAX_TURNS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
     log: RedisLog,
     route: Route,
-    script: Arc<Decide>,
+    script: Arc<ScriptRunner>,
     deadline: Duration,
     home: Home,
 }
@@ -59,7 +59,7 @@ impl RedisStore {
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let home = Home::start("rateguard-redis").map_err(BuildError::Thread)?;
-        let script = Arc::new(Decide::new());
+        let script = Arc::new(ScriptRunner::new());
         let route = server.route(deadline, &script, home.handle())?;
         Ok(Self { prefix, log, route, script, deadline, home })
     }
@@ -70,44 +70,53 @@ impl RedisStore {
         operation: Operation,
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
-        let until = Instant::now() + deadline;
+        let asked_at = Instant::now();
+        let until = asked_at + deadline;
         let mut way = self.route.way(charges).await?;
-        let ask = Arc::new(Ask::new(&self.prefix, self.log, operation, charges));
+        let request = Arc::new(ScriptRequest::new(&self.prefix, self.log, operation, charges));
         let mut was_late = false;
-        for turn in 0..MOST_TURNS {
+        for turn in 0..MAX_TURNS {
             let watched = way.link.watch();
             let outcome = if way.is_asking {
-                // On the heap, as it is large and seldom.
-                Box::pin(self.ask_alone(&way, &ask, until)).await
+                // On the heap, as it is large and rare.
+                Box::pin(self.send_asking(&way, &request, until)).await
             } else {
-                way.link.ask(Arc::clone(&ask), until).await
+                way.link.send(Arc::clone(&request), asked_at, until).await
             };
             watched.answered();
             match outcome {
                 Ok(Outcome::Decided(verdict)) => return Ok(verdict),
-                // If its clock was set forward, the server finds late what is not, and says what time it is.
-                Ok(Outcome::Late | Outcome::Open) if !was_late => was_late = true,
-                Ok(Outcome::Late | Outcome::Open) => return Err(StoreError::Timeout),
+                // If its clock was set forward, the server rejects requests that are not late, and says what time it is.
+                Ok(Outcome::DeadlineExceeded) if !was_late => was_late = true,
+                Ok(Outcome::DeadlineExceeded) => return Err(StoreError::Timeout),
+                Ok(Outcome::Failed(cause)) => {
+                    way.link.failed(way.live.generation, cause);
+                    return Err(cause);
+                }
                 Err(failed) => way = Box::pin(self.route.other_way(way, &failed, turn)).await?,
             }
         }
         Err(StoreError::NotReady)
     }
 
-    /// Asks a node that takes the keys over from another, which answers the next command only.
-    async fn ask_alone(&self, way: &Way, ask: &Ask, until: Instant) -> Result<Outcome, Failed> {
+    /// Sends the request to a node that imports the slot, which answers the next command only.
+    async fn send_asking(
+        &self,
+        way: &Way,
+        request: &ScriptRequest,
+        until: Instant,
+    ) -> Result<Outcome, RequestError> {
         let Live { connection, clock, generation } = &way.live;
-        let call = Call::new(&self.script.names, &[(ask, clock.at(until))]);
+        let batch = Batch::new(&self.script.ids, &[(request, clock.at(until))]);
         let sent = Instant::now();
-        let replies = self.script.call(connection, true, slice::from_ref(&call)).await;
-        let reply = replies.and_then(|mut replies| {
-            let reply = replies.pop().unwrap_or_else(|| Ok(Vec::new()))?;
-            let unintelligible = || (ErrorKind::UnexpectedReturnType, "not a decision").into();
-            call.read(1, &reply).ok_or_else(unintelligible)
+        let replies = self.script.run(connection, true, slice::from_ref(&batch)).await;
+        let reply = replies.and_then(|replies| match replies.into_iter().next() {
+            Some(reply) => reply?.read(&batch),
+            None => Err(invalid_reply()),
         });
-        let mut reply = reply.map_err(|error| Failed::On(*generation, error))?;
-        let outcome = reply.outcomes.pop().unwrap_or(Outcome::Open);
-        clock.heard(reply.now, sent, outcome == Outcome::Late);
+        let mut reply = reply.map_err(|error| RequestError::OnConnection(*generation, error))?;
+        let outcome = reply.outcomes.pop().unwrap_or(Outcome::Failed(StoreError::Unintelligible));
+        clock.heard(reply.now, sent, outcome == Outcome::DeadlineExceeded);
         Ok(outcome)
     }
 }
@@ -132,6 +141,14 @@ impl Store for RedisStore {
 
     fn server(&self, charges: &[Charge<'_>]) -> usize {
         self.route.server(charges)
+    }
+
+    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
+        if self.route.is_congested(charges, deadline) {
+            StoreError::Overloaded
+        } else {
+            StoreError::Timeout
+        }
     }
 
     fn close(&self) {

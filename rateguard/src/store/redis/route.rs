@@ -1,13 +1,13 @@
 //! The ways to the servers: there is one server, or there are those of a cluster.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     StoreError,
+    batch_queue::RequestError,
     cluster::{Cluster, slot},
     error::classify,
     link::{Link, Live},
-    queue::Failed,
 };
 use crate::store::Charge;
 
@@ -51,12 +51,12 @@ impl Route {
     pub(super) async fn other_way(
         &self,
         way: Way,
-        failed: &Failed,
+        failed: &RequestError,
         turn: u32,
     ) -> Result<Way, StoreError> {
         let (generation, error) = match failed {
-            Failed::On(generation, error) => (*generation, error),
-            Failed::Off(cause) => return Err(*cause),
+            RequestError::OnConnection(generation, error) => (*generation, error),
+            RequestError::NoConnection(cause) => return Err(*cause),
         };
         let link = Arc::clone(&way.link);
         let cause = match self {
@@ -83,6 +83,18 @@ impl Route {
         match (self, charges) {
             (Self::Cluster(cluster), [first, ..]) => cluster.server(slot(&first.bucket.hash_tag())),
             _ => 0,
+        }
+    }
+
+    /// Whether a request for these keys that was not answered within the deadline is late by our own congestion.
+    pub(super) fn is_congested(&self, charges: &[Charge<'_>], deadline: Duration) -> bool {
+        match (self, charges) {
+            (Self::One(link), _) => link.is_congested(deadline),
+            (Self::Cluster(cluster), [first, ..]) => {
+                let link = cluster.link(slot(&first.bucket.hash_tag()));
+                link.is_some_and(|link| link.is_congested(deadline))
+            }
+            (Self::Cluster(_), []) => false,
         }
     }
 

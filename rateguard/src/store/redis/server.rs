@@ -9,7 +9,7 @@ use super::{
     cluster::Cluster,
     link::Link,
     route::Route,
-    script::Decide,
+    script_runner::ScriptRunner,
     sentinel::Sentinels,
     source::Source,
     url::{self, Target},
@@ -42,7 +42,7 @@ impl Server {
     pub(super) fn route(
         self,
         deadline: Duration,
-        script: &Arc<Decide>,
+        script: &Arc<ScriptRunner>,
         home: &Handle,
     ) -> Result<Route, BuildError> {
         let one = |source: io::Result<Source>| {

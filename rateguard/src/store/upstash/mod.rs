@@ -18,7 +18,7 @@ pub use self::address::UpstashError;
 use self::{address::Address, client::Client, connection::Server, reply::Failure};
 use super::{
     Answer, Charge, Operation, RedisLog, Store, StoreError, Verdict,
-    script::{Argument, Ask, Call, Names, Outcome, Reply, Told},
+    script::{Argument, Batch, BatchReply, Outcome, ReplyEncoding, RequestIds, ScriptRequest},
     server_clock::ServerClock,
     tls::RedisTls,
 };
@@ -29,7 +29,7 @@ pub(crate) struct UpstashStore {
     client: Client,
     /// The SHA-1 of the script, by which the server knows it if it has run it before.
     hash: String,
-    names: Names,
+    ids: RequestIds,
     log: RedisLog,
     deadline: Duration,
     clock: ServerClock,
@@ -54,9 +54,9 @@ impl UpstashStore {
         let no_authorities = BuildError::Upstash(UpstashError::Certificates);
         let tls = Arc::new(account.tls.client_config().ok_or(no_authorities)?);
         let client = Client::open(Server { address, tls }).map_err(BuildError::Thread)?;
-        let (names, clock) = (Names::new(), ServerClock::new());
+        let (ids, clock) = (RequestIds::new(), ServerClock::new());
         let hash = Sha1::from(SCRIPT).digest().to_string();
-        Ok(Self { prefix, client, hash, names, log, deadline, clock })
+        Ok(Self { prefix, client, hash, ids, log, deadline, clock })
     }
 
     async fn decide(
@@ -66,32 +66,34 @@ impl UpstashStore {
         charges: &[Charge<'_>],
     ) -> Result<Verdict, StoreError> {
         let asked = Instant::now();
-        let ask = Ask::new(&self.prefix, self.log, operation, charges);
+        let request = ScriptRequest::new(&self.prefix, self.log, operation, charges);
         // If its clock was set forward, the server finds late what is not, and says what time it is.
         for _ in 0..2 {
             let sent = Instant::now();
             let latest = self.clock.at(asked + deadline);
-            let mut reply = self.call(&Call::new(&self.names, &[(&ask, latest)])).await?;
+            let mut reply = self.run(&Batch::new(&self.ids, &[(&request, latest)])).await?;
             let outcome = reply.outcomes.pop();
-            self.clock.heard(reply.now, sent, outcome == Some(Outcome::Late));
-            if let Some(Outcome::Decided(verdict)) = outcome {
-                return Ok(verdict);
+            self.clock.heard(reply.now, sent, outcome == Some(Outcome::DeadlineExceeded));
+            match outcome {
+                Some(Outcome::Decided(verdict)) => return Ok(verdict),
+                Some(Outcome::Failed(cause)) => return Err(cause),
+                Some(Outcome::DeadlineExceeded) | None => {}
             }
         }
         Err(StoreError::Timeout)
     }
 
-    async fn call(&self, call: &Call<'_>) -> Result<Reply, StoreError> {
-        let run = async |command, script| {
-            self.client.ask(written(command, script, call)).await?.integers()
+    async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
+        let send = async |command, script| {
+            self.client.ask(written(command, script, batch)).await?.integers()
         };
-        let reply = match run("EVALSHA", &*self.hash).await {
+        let reply = match send("EVALSHA", &*self.hash).await {
             // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
-            Err(Failure::NoScript) => run("EVAL", SCRIPT).await,
+            Err(Failure::NoScript) => send("EVAL", SCRIPT).await,
             reply => reply,
         };
         match reply {
-            Ok(reply) => call.read(1, &reply).ok_or(StoreError::Unintelligible),
+            Ok(reply) => batch.read(&reply, &[]).ok_or(StoreError::Unintelligible),
             Err(Failure::Of(cause)) => Err(cause),
             // It was brought along.
             Err(Failure::NoScript) => Err(StoreError::Unintelligible),
@@ -100,9 +102,9 @@ impl UpstashStore {
 }
 
 /// A command as a JSON array. Numbers are text, as they are in Redis: not every reader of JSON has all 64 bits.
-fn written(command: &str, script: &str, call: &Call<'_>) -> Bytes {
+fn written(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
     let mut words = vec![command.to_owned(), script.to_owned()];
-    call.write(Told::Numbers, |argument| {
+    batch.write(ReplyEncoding::Numbers, |argument| {
         words.push(match argument {
             Argument::Text(text) => text.to_owned(),
             Argument::Number(number) => number.to_string(),

@@ -19,7 +19,7 @@ use self::{
     moving::Moving,
     nodes::{NOBODY, Node, Nodes},
 };
-use super::{StoreError, route::Way, script::Decide};
+use super::{StoreError, link::Link, route::Way, script_runner::ScriptRunner};
 use crate::store::home::Task;
 
 /// The first pause before keys are asked for again that are being moved; it doubles.
@@ -43,7 +43,7 @@ impl Cluster {
     pub(super) fn open(
         seeds: Vec<ConnectionInfo>,
         deadline: Duration,
-        script: &Arc<Decide>,
+        script: &Arc<ScriptRunner>,
         home: &Handle,
     ) -> Self {
         let server = seeds[0].clone();
@@ -115,6 +115,12 @@ impl Cluster {
         }
         let map = self.nodes.map_now();
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NOBODY)
+    }
+
+    /// The link to the master of this slot, if it is known.
+    pub(super) fn link(&self, slot: u16) -> Option<Arc<Link>> {
+        let map = self.nodes.map_now().ok()?;
+        map.node(slot).map(|node| Arc::clone(&node.link))
     }
 
     /// Whether each slot has a master to which there is a live connection.

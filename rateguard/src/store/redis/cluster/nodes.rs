@@ -21,7 +21,7 @@ use crate::store::{
     StoreError,
     redis::{
         link::Link,
-        script::Decide,
+        script_runner::ScriptRunner,
         source::{Source, at},
     },
 };
@@ -38,7 +38,7 @@ pub(super) struct Nodes {
     /// All but the address.
     server: ConnectionInfo,
     deadline: Duration,
-    script: Arc<Decide>,
+    script: Arc<ScriptRunner>,
     home: Handle,
     by_address: Mutex<HashMap<Address, Arc<Node>>>,
     next_number: AtomicUsize,
@@ -100,7 +100,7 @@ impl Nodes {
     pub(super) fn new(
         server: ConnectionInfo,
         deadline: Duration,
-        script: Arc<Decide>,
+        script: Arc<ScriptRunner>,
         home: Handle,
     ) -> Self {
         Self {

@@ -1,7 +1,7 @@
 -- sliding_window_sorted_set: the same log as that of sliding_window, in a form that commands can read.
 --
 -- The log is a sorted set: one member for each admitted unit, its score the server's time in microseconds. Its name is
--- that `process-number` of who took it, and of further units `process-number:2` and so on.
+-- `process-request`, the ids of who took it, and for further units of that request `process-request:2` and so on.
 -- A unit at t counts during [t, t + window).
 -- Costs O(log n) for n live members for each unit, plus O(log n) for each member that has expired or, after the clock was
 -- set back, is in the future.
@@ -9,7 +9,7 @@
 function algorithms.sliding_window_sorted_set()
   local sorted_set = {}
 
-  -- The names of a call's units from the first on, a thousand at a time: Lua can't pass many more at once.
+  -- Calls `act` with the names of a request's units, a thousand at a time: Lua cannot pass many more at once.
   local function each_thousand(name, units, act)
     for first = 1, units, 1000 do
       local names = {}
@@ -20,8 +20,8 @@ function algorithms.sliding_window_sorted_set()
     end
   end
 
-  function sorted_set.new(key, quota, number)
-    local bucket = { key = key, quota = quota, number = number }
+  function sorted_set.new(key, quota)
+    local bucket = { key = key, quota = quota }
     sorted_set.empty(bucket)
     return bucket
   end
@@ -47,7 +47,9 @@ function algorithms.sliding_window_sorted_set()
   end
 
   function sorted_set.empty(bucket)
-    bucket.newest, bucket.live, bucket.stored, bucket.added = 0, 0, 0, 0
+    bucket.newest, bucket.live, bucket.stored = 0, 0, 0
+    -- By turns the id of a request, and how many units it adds.
+    bucket.added = {}
     bucket.live_from = '(' .. whole(now - bucket.quota.window)
   end
 
@@ -66,27 +68,34 @@ function algorithms.sliding_window_sorted_set()
       -- The last of them is added now.
       return bucket.quota.window
     end
-    local range = { bucket.key, bucket.live_from, '+inf', 'WITHSCORES', 'LIMIT', leaving - 1, 1 }
-    return call('ZRANGEBYSCORE', unpack(range))[2] + bucket.quota.window - now
+    -- Many requests of a batch look for the same unit.
+    if bucket.leaving ~= leaving then
+      local range = { bucket.key, bucket.live_from, '+inf', 'WITHSCORES', 'LIMIT', leaving - 1, 1 }
+      bucket.leaving, bucket.leaving_at = leaving, call('ZRANGEBYSCORE', unpack(range))[2]
+    end
+    return bucket.leaving_at + bucket.quota.window - now
   end
 
-  function sorted_set.add(bucket, units)
+  function sorted_set.add(bucket, units, id)
     bucket.live = bucket.live + units
-    bucket.added = bucket.added + units
+    local number = #bucket.added
+    bucket.added[number + 1], bucket.added[number + 2] = id, units
   end
 
   function sorted_set.save(bucket)
     local key, window = bucket.key, bucket.quota.window
     -- First what needs memory: if there is none, the server refuses it, and nothing has been written.
-    local name = ARGV[1] .. '-' .. whole(bucket.number)
-    each_thousand(name, bucket.added, function(names)
-      local members = {}
-      for _, name in ipairs(names) do
-        members[#members + 1] = whole(now)
-        members[#members + 1] = name
-      end
-      call('ZADD', key, unpack(members))
-    end)
+    for place = 1, #bucket.added, 2 do
+      local request = ARGV[1] .. '-' .. whole(bucket.added[place])
+      each_thousand(request, bucket.added[place + 1], function(names)
+        local members = {}
+        for _, name in ipairs(names) do
+          members[#members + 1] = whole(now)
+          members[#members + 1] = name
+        end
+        call('ZADD', key, unpack(members))
+      end)
+    end
     call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
     expire_after(key, window)
   end

@@ -1,0 +1,392 @@
+local operations = {}
+
+-- The operations of an algorithm, made when they are first needed.
+local function operations_of(algorithm)
+  local known = operations[algorithm]
+  if not known then
+    known = algorithms[algorithm]()
+    operations[algorithm] = known
+  end
+  return known
+end
+
+-- The algorithm that the key is a count of, if it is one of ours.
+local function algorithm_of(key)
+  local kind = call('TYPE', key).ok
+  if kind == 'string' then
+    return 'sliding_window'
+  elseif kind == 'zset' then
+    return 'sliding_window_sorted_set'
+  elseif kind == 'hash' then
+    local algorithm = call('HGET', key, 'algorithm')
+    return algorithms[algorithm or ''] and algorithm
+  end
+end
+
+-- What the buckets that another algorithm counted are converted for: no request has this id.
+local CONVERSION = 0
+
+-- Reads the state as it is now; false if the key is no count of ours.
+local function load(bucket)
+  local quota = bucket.quota
+  local algorithm_operations = quota.operations
+  if algorithm_operations.load(bucket) then
+    return true
+  end
+  -- Another algorithm counted it. What counts of it counts on, as if it came now.
+  local algorithm = algorithm_of(bucket.key)
+  local other_operations = algorithm and operations_of(algorithm)
+  local other = algorithm and other_operations.new(bucket.key, quota)
+  if not other or other_operations == algorithm_operations or not other_operations.load(other) then
+    return false
+  end
+  bucket.is_converted = true
+  algorithm_operations.empty(bucket)
+  -- Units beyond the capacity count as well, or they would be free when the limit is raised again. A log has an entry for
+  -- each of them, so their number is bounded.
+  local used = other_operations.used(other)
+  algorithm_operations.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used, CONVERSION)
+  return true
+end
+
+-- The arguments, one after the other.
+local position = 3
+
+local function argument()
+  position = position + 1
+  return ARGV[position]
+end
+
+local quotas, shapes = {}, {}
+
+for place = 1, tonumber(argument()) do
+  local algorithm = argument()
+  quotas[place] = {
+    algorithm = algorithm,
+    operations = operations_of(algorithm),
+    is_log = algorithm == 'sliding_window' or algorithm == 'sliding_window_sorted_set',
+    window = tonumber(argument()),
+    capacity = tonumber(argument()),
+    units = tonumber(argument()),
+    refill = tonumber(argument()),
+  }
+end
+
+for place = 1, tonumber(argument()) do
+  local operation, deadline = argument(), tonumber(argument())
+  local parts = {}
+  for part = 1, tonumber(argument()) do
+    local quota, cost = quotas[tonumber(argument())], tonumber(argument())
+    local is_check_only = cost < 0
+    cost = math.abs(cost)
+    parts[part] = {
+      quota = quota,
+      cost = cost,
+      is_check_only = is_check_only,
+      -- It never has room.
+      is_too_much = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
+    }
+  end
+  shapes[place] = {
+    operation = operation,
+    is_check = operation == 'check' or operation == 'peek',
+    -- The request has been given up, so it must not be counted.
+    is_late = deadline > 0 and now > deadline,
+    parts = parts,
+  }
+end
+
+local requests = argument()
+local first_receipt = position
+
+-- By the position of the key: the buckets that are loaded, and why a bucket cannot be used.
+local buckets, failures = {}, {}
+-- The position of the key that a command is about to touch.
+local current
+-- The buckets to which something was added that is written already.
+local saved
+-- By their ids, the refunds that are done. They are not repeated if the batch is decided once more.
+local refunded = {}
+local error_texts = {}
+local reply, replied
+
+local function put(number)
+  replied = replied + 1
+  reply[replied] = number
+end
+
+-- Writes what the requests so far have changed in a bucket. It has to be loaded again before it is used again.
+local function save(index)
+  local bucket = buckets[index]
+  local algorithm_operations = bucket.quota.operations
+  current = index
+  if bucket.is_converted then
+    -- Also for a denial, or its wait would begin anew with each.
+    if bucket.is_checked then
+      call('DEL', bucket.key)
+      if algorithm_operations.used(bucket) > 0 then
+        algorithm_operations.save(bucket)
+      end
+    end
+  elseif bucket.additions then
+    algorithm_operations.save(bucket)
+  elseif bucket.is_checked then
+    algorithm_operations.keep(bucket)
+  end
+  if bucket.additions then
+    saved[#saved + 1] = bucket
+  end
+  buckets[index] = nil
+end
+
+-- The bucket of this key, loaded for this quota.
+local function use(index, quota)
+  local bucket = buckets[index]
+  if bucket then
+    if bucket.quota == quota then
+      return bucket
+    end
+    -- Two requests have different quotas for one key, as while a limit is being changed.
+    save(index)
+  end
+  current = index
+  bucket = quota.operations.new(KEYS[index], quota)
+  if not load(bucket) then
+    error(redis.error_reply('WRONGTYPE this key is no count of ours'))
+  end
+  buckets[index] = bucket
+  return bucket
+end
+
+local function add(bucket, units, id)
+  local quota, additions = bucket.quota, bucket.additions
+  if quota.is_log then
+    -- Units beyond the capacity make no difference to a log: all of them leave at the same moment.
+    units = min(units, quota.capacity)
+  end
+  if not additions then
+    additions = {}
+    bucket.additions = additions
+  end
+  local number = #additions
+  additions[number + 1], additions[number + 2] = id, units
+  quota.operations.add(bucket, units, id)
+end
+
+-- Gives back what the batch has added to buckets so far.
+local function undo()
+  for _, it in ipairs(saved) do
+    local bucket = it.quota.operations.new(it.key, it.quota)
+    for place = 1, #it.additions, 2 do
+      if load(bucket) then
+        local by = ARGV[1] .. '-' .. whole(it.additions[place])
+        it.quota.operations.give_back(bucket, it.additions[place + 1], by, now)
+      end
+      bucket = it.quota.operations.new(it.key, it.quota)
+    end
+  end
+end
+
+-- Puts into the reply how the bucket stands for somebody who asks for this.
+local function put_status(bucket, part)
+  local quota, cost = part.quota, part.cost
+  local algorithm_operations = quota.operations
+  local used = algorithm_operations.used(bucket)
+  local remaining = max(0, quota.capacity - used)
+  local wait = 0
+  if part.is_too_much then
+    wait = -1
+  elseif remaining < cost then
+    wait = algorithm_operations.until_room(bucket, cost)
+  end
+  local reset = 0
+  if remaining + 1 == cost and wait > 0 then
+    -- Both wait for the same unit.
+    reset = wait
+  elseif used > 0 then
+    reset = algorithm_operations.until_room(bucket, remaining + 1)
+  end
+  reply[replied + 1], reply[replied + 2], reply[replied + 3] = remaining, reset, wait
+  replied = replied + 3
+end
+
+-- Does what a reset or a refund does to a bucket. Both act on the key itself, so what is not saved yet is saved before.
+local function change_key(index, operation, part, by, at)
+  local bucket = buckets[index]
+  local is_converted = bucket.is_converted
+  save(index)
+  if operation == 'refund' then
+    if not is_converted then
+      part.quota.operations.give_back(use(index, part.quota), part.cost, by, at)
+    end
+  elseif is_converted then
+    call('DEL', KEYS[index])
+  elseif call('TYPE', KEYS[index]).ok ~= 'none' then
+    part.quota.operations.reset(use(index, part.quota))
+  end
+  buckets[index] = nil
+  use(index, part.quota)
+end
+
+-- The positions of the buckets of the request that is being decided.
+local indices = {}
+
+-- The request that is decided next, and the position before its receipts, which only refunds have.
+local id, receipt
+
+-- Decides the request of this shape for the buckets at `indices`.
+local function decide(shape)
+  local parts, operation = shape.parts, shape.operation
+  if shape.is_late then
+    put(-1)
+    return
+  end
+  for place = 1, #parts do
+    local failure = failures[indices[place]]
+    if failure then
+      put(failure)
+      return
+    end
+  end
+
+  local is_admitted = true
+  for place = 1, #parts do
+    local part = parts[place]
+    local bucket = use(indices[place], part.quota)
+    if shape.is_check and part.cost > 0 and part.quota.capacity - part.quota.operations.used(bucket) < part.cost
+      or shape.is_check and part.is_too_much then
+      is_admitted = false
+    end
+  end
+
+  for place = 1, #parts do
+    local part, index = parts[place], indices[place]
+    local bucket = buckets[index]
+    current = index
+    if operation == 'check' or operation == 'charge' then
+      bucket.is_checked = true
+      if is_admitted and part.cost > 0 and not part.is_check_only then
+        add(bucket, part.cost, id)
+      end
+    elseif operation == 'reset' then
+      change_key(index, operation, part)
+    elseif operation == 'refund' and not refunded[id] then
+      change_key(index, operation, part, ARGV[receipt + 2 * place - 1], tonumber(ARGV[receipt + 2 * place]))
+    end
+  end
+  if operation == 'refund' then
+    refunded[id] = true
+  end
+
+  put(is_admitted and 1 or 0)
+  for place = 1, #parts do
+    current = indices[place]
+    put_status(buckets[current], parts[place])
+  end
+end
+
+local function decide_next(shape)
+  decide(shape)
+  id = id + 1
+  if shape.operation == 'refund' then
+    receipt = receipt + 2 * #shape.parts
+  end
+end
+
+-- Decides all requests, and saves what they have changed.
+local function decide_all()
+  buckets, saved, expiries = {}, {}, {}
+  reply, replied = { now }, 1
+  id, receipt = tonumber(ARGV[2]), first_receipt
+  if requests == '' then
+    for index = 1, #KEYS do
+      indices[1] = index
+      decide_next(shapes[1])
+    end
+  else
+    local next_number = string.gmatch(requests, '%d+')
+    for number in next_number do
+      local shape = shapes[tonumber(number)]
+      for place = 1, #shape.parts do
+        indices[place] = tonumber(next_number())
+      end
+      decide_next(shape)
+    end
+  end
+
+  for index = 1, #KEYS do
+    if buckets[index] then
+      save(index)
+    end
+    local millis = expiries[KEYS[index]]
+    if millis then
+      current = index
+      call('PEXPIRE', KEYS[index], millis)
+    end
+  end
+end
+
+-- Marks the bucket that failed, so that only the requests for it fail.
+local function mark_failed(text)
+  local number = 0
+  for place, known in ipairs(error_texts) do
+    if known == text then
+      number = place
+    end
+  end
+  if number == 0 then
+    number = #error_texts + 1
+    error_texts[number] = text
+  end
+  failures[current] = -1 - number
+  if string.find(text, 'OOM', 1, true) then
+    -- No other bucket can grow either.
+    for index, bucket in pairs(buckets) do
+      if bucket.additions then
+        failures[index] = -1 - number
+      end
+    end
+  end
+end
+
+-- The error as a reply. It is a table, or a text; servers before Redis 7 put a place in the script before that text, which
+-- they recognise when it is raised again.
+local function as_reply(failure)
+  if type(failure) == 'table' then
+    return failure
+  elseif string.find(failure, '^@') then
+    error(failure, 0)
+  end
+  return redis.error_reply(failure)
+end
+
+local function encode_reply()
+  if ARGV[3] == 'numbers' then
+    return reply
+  end
+  local packed = {}
+  -- Lua cannot pass many more values at once.
+  for first = 1, replied, 1000 do
+    local last = min(first + 999, replied)
+    packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
+  end
+  local bytes = table.concat(packed)
+  if #error_texts == 0 then
+    return bytes
+  end
+  return { bytes, unpack(error_texts) }
+end
+
+while true do
+  local is_done, failure = pcall(decide_all)
+  if is_done then
+    return encode_reply()
+  end
+  local failed = current
+  pcall(undo)
+  current = failed
+  if ARGV[3] == 'numbers' or not current or failures[current] then
+    return as_reply(failure)
+  end
+  mark_failed(type(failure) == 'table' and failure.err or tostring(failure))
+end

@@ -1,0 +1,120 @@
+-- Decides a batch of requests in one atomic step.
+--
+-- Each bucket is loaded once and saved once, however many requests name it. Requests are decided in their order, each as
+-- if it had come alone right after the one before it. A check takes from all of its buckets or from none.
+--
+-- The script consists of prelude.lua, a file for each algorithm, and main.lua.
+--
+-- KEYS     the buckets of the batch, each once
+-- ARGV[1]  the id of the process that sends the batch
+-- ARGV[2]  the id of the first request; the ids of the others follow it one by one
+-- ARGV[3]  the encoding of the reply: `bytes`, eight for each number in big-endian order, or `numbers`
+-- ARGV[4]  the number of quotas, and for each of them
+--            the algorithm
+--            the window in microseconds
+--            the capacity in units
+--            the units of a token, for a token bucket
+--            the units that come back in a microsecond, for a token bucket
+-- then     the number of shapes, and for each of them (a shape is what many requests have in common)
+--            the operation: check, peek, charge, refund or reset
+--            the deadline in microseconds since 1970 by this server's clock; 0 if it is not known
+--            the number of parts, one for each bucket of such a request, and for each of them
+--              its quota, by its position in the list of quotas
+--              its cost in units; below 0 the bucket must have room for so many, and none is taken
+-- then     the requests, as a text of numbers with anything between them: for each request its shape, and for each part
+--          its bucket, both by their positions. An empty text is one request of the first shape for each key
+-- then     for each part of each refund: `process-request` that took the units, and when it did
+--
+-- Reply    { now, and for each request its status:
+--            1 (admitted) or 0 (denied), and for each part
+--              remaining units, microseconds until reset, microseconds until the cost has room (-1 if it never has)
+--            -1: the deadline had passed, nothing was done
+--            -2, -3, …: the first, second, … error text says why nothing was done }
+--          If there are error texts, an array of that reply and the texts. With `numbers`, an error is the whole reply.
+-- Writes   nothing for denials and peeks, unless the clock was set back or, for a denial, the quota changed
+-- Keys     a string or a sorted set for a log, else a hash with the name of the algorithm in a field; each has an expiry
+-- Cost     what the algorithms say for each bucket, and O(1) for each part of each request
+
+-- A key outlives what it counts by this, so that it never expires before.
+local MARGIN_MS = 1000
+
+-- No request may cost more than this under a log, which has an entry for each unit.
+local MAX_LOG_COST = 10000
+
+local call, floor, max, min = redis.call, math.floor, math.max, math.min
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- The number in full: by default Lua writes 14 digits of the 16.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- How many milliseconds a key has to live that counts for so many microseconds.
+local function lifetime(micros)
+  return math.ceil(micros / 1000) + MARGIN_MS
+end
+
+-- By key, the milliseconds after which it expires. An expiry is set last: on most servers the time stands still while a
+-- script runs, so if the clock is set back just then, a key with an expiry by the new time has expired by the old one.
+local expiries = {}
+
+local function expire_after(key, micros)
+  expiries[key] = lifetime(micros)
+end
+
+-- The reply of a command, or nil if the key is of another type.
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= 'table' or not reply.err then
+    return reply
+  end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    return nil
+  end
+  error(reply)
+end
+
+-- The named fields of the hash as numbers, 0 for those that are missing, or nil if the key is none of this algorithm.
+local function read_numbers(key, algorithm, ...)
+  local fields = try('HMGET', key, 'algorithm', ...)
+  if not fields or (fields[1] or algorithm) ~= algorithm then
+    return nil
+  end
+  if not fields[1] and call('TYPE', key).ok ~= 'none' then
+    -- A hash of another application.
+    return nil
+  end
+  local numbers = {}
+  for place = 2, #fields do
+    local number = tonumber(fields[place])
+    -- Nothing else was ever written.
+    local is_whole = number and number >= 0 and number < 9007199254740992
+    numbers[place - 1] = is_whole and number or 0
+  end
+  return numbers
+end
+
+local function write_numbers(key, algorithm, ...)
+  local fields = { ... }
+  for place = 2, #fields, 2 do
+    fields[place] = whole(fields[place])
+  end
+  call('HSET', key, 'algorithm', algorithm, unpack(fields))
+end
+
+-- By name, a function that makes the operations of an algorithm. They translate those of the Rust form. A bucket is a
+-- table of its `key`, its `quota` and the algorithm's own state:
+--   new(key, quota)                a bucket in which nothing counts
+--   load(bucket)                   reads the state as it is now; false if the key is none of this algorithm
+--   empty(bucket)                  sets a state in which nothing counts
+--   used(bucket)                   how many units count
+--   until_room(bucket, n)          microseconds until n more have room
+--   add(bucket, n, id)             counts n more for the request of this id, in the state alone
+--   save(bucket)                   writes the state with what was added
+--   keep(bucket)                   writes what has to be written of a bucket to which nothing was added
+--   reset(bucket)                  forgets what was counted; the key exists and is of this algorithm
+--   give_back(bucket, n, by, at)   writes that n of the units no longer count that the request `by` took then, as far as
+--                                  they still count
+local algorithms = {}
+

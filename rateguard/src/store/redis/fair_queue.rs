@@ -1,0 +1,164 @@
+//! A queue that serves the keys in turn, so that many requests for one key do not delay those for others.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+    time::Instant,
+};
+
+use super::batch_queue::PendingRequest;
+use crate::store::script::ScriptRequest;
+
+/// With so many requests, those that have been given up are removed.
+const COMPACT_THRESHOLD: usize = 1_024;
+
+/// Requests in flows, one for each key or group of keys. Flows are served round robin, and the requests of a flow in the
+/// order in which they came.
+pub(super) struct FairQueue {
+    flows: HashMap<u64, Flow, BuildHasherDefault<FlowHasher>>,
+    /// The flows in their turn.
+    turns: VecDeque<u64>,
+    len: usize,
+    compact_at: usize,
+}
+
+/// The requests of a flow, of which there is at least one. Most flows have no more, and need no memory of their own.
+struct Flow {
+    first: PendingRequest,
+    others: VecDeque<PendingRequest>,
+}
+
+/// Flow numbers are parts of digests, so they need no further hashing.
+#[derive(Default)]
+struct FlowHasher(u64);
+
+impl Hasher for FlowHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, flow: u64) {
+        self.0 = flow;
+    }
+}
+
+impl Default for FairQueue {
+    fn default() -> Self {
+        Self {
+            flows: HashMap::default(),
+            turns: VecDeque::new(),
+            len: 0,
+            compact_at: COMPACT_THRESHOLD,
+        }
+    }
+}
+
+impl FairQueue {
+    /// How many requests wait, those that have been given up included.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a request behind those of its flow. A new flow has its turn after all others.
+    pub(super) fn push(&mut self, request: PendingRequest) {
+        let number = request.request.flow;
+        match self.flows.get_mut(&number) {
+            Some(flow) => flow.others.push_back(request),
+            None => {
+                self.flows.insert(number, Flow { first: request, others: VecDeque::new() });
+                self.turns.push_back(number);
+            }
+        }
+        self.len += 1;
+        if self.len >= self.compact_at {
+            self.retain(|request| !request.is_given_up());
+            self.compact_at = COMPACT_THRESHOLD.max(2 * self.len);
+        }
+    }
+
+    /// Adds a request again that came before the others of its flow. The flow keeps its turn, or gets one after all others.
+    pub(super) fn requeue(&mut self, request: PendingRequest) {
+        match self.flows.get_mut(&request.request.flow) {
+            Some(flow) => {
+                let second = std::mem::replace(&mut flow.first, request);
+                flow.others.push_front(second);
+                self.len += 1;
+            }
+            None => self.push(request),
+        }
+    }
+
+    /// Takes the next request that has not been given up.
+    pub(super) fn pop(&mut self) -> Option<PendingRequest> {
+        while let Some(number) = self.turns.pop_front() {
+            let Some(flow) = self.flows.get_mut(&number) else { continue };
+            let request = match flow.others.pop_front() {
+                Some(next) => {
+                    self.turns.push_back(number);
+                    Some(std::mem::replace(&mut flow.first, next))
+                }
+                None => self.flows.remove(&number).map(|flow| flow.first),
+            };
+            self.len -= 1;
+            if let Some(request) = request.filter(|request| !request.is_given_up()) {
+                return Some(request);
+            }
+        }
+        None
+    }
+
+    /// Takes the requests for the same check that were made before this moment.
+    pub(super) fn take_same_checks(
+        &mut self,
+        check: &ScriptRequest,
+        before: Instant,
+    ) -> Vec<PendingRequest> {
+        let Some(flow) = self.flows.get_mut(&check.flow) else { return Vec::new() };
+        let is_same = |it: &PendingRequest| it.asked_at <= before && it.request.is_same_check(check);
+        let mut taken = Vec::new();
+        let mut kept = VecDeque::new();
+        for request in flow.others.drain(..) {
+            if is_same(&request) { taken.push(request) } else { kept.push_back(request) }
+        }
+        flow.others = kept;
+        if is_same(&flow.first) {
+            match flow.others.pop_front() {
+                Some(next) => taken.push(std::mem::replace(&mut flow.first, next)),
+                None => {
+                    taken.extend(self.flows.remove(&check.flow).map(|flow| flow.first));
+                    self.turns.retain(|number| *number != check.flow);
+                }
+            }
+        }
+        self.len -= taken.len();
+        taken
+    }
+
+    /// Takes all requests.
+    pub(super) fn drain(&mut self) -> Vec<PendingRequest> {
+        let flows = std::mem::take(self).flows;
+        flows.into_values().flat_map(|flow| std::iter::once(flow.first).chain(flow.others)).collect()
+    }
+
+    fn retain(&mut self, keep: impl Fn(&PendingRequest) -> bool) {
+        let turns = std::mem::take(&mut self.turns);
+        let mut flows = std::mem::take(&mut self.flows);
+        self.len = 0;
+        for number in turns {
+            let Some(flow) = flows.remove(&number) else { continue };
+            let mut requests = std::iter::once(flow.first).chain(flow.others).filter(&keep);
+            if let Some(first) = requests.next() {
+                let others: VecDeque<_> = requests.collect();
+                self.len += 1 + others.len();
+                self.flows.insert(number, Flow { first, others });
+                self.turns.push_back(number);
+            }
+        }
+    }
+}

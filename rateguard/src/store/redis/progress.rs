@@ -1,0 +1,145 @@
+//! Whether a server is silent, or we are late ourselves.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// While batches are in flight, the dispatcher notes this often that it runs.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+/// When batches were sent that are not answered yet, and when the dispatcher ran.
+pub(super) struct Progress {
+    start: Instant,
+    /// A dispatcher that has not run for this long was kept from it, as on a machine with too few processors.
+    stalled_after: Duration,
+    in_flight: Mutex<InFlight>,
+    /// Microseconds after `start`.
+    last_run: AtomicU64,
+    /// Microseconds after `start`, when a stall of the dispatcher ended.
+    stall_ended: AtomicU64,
+}
+
+#[derive(Default)]
+struct InFlight {
+    next: u64,
+    sent_at: BTreeMap<u64, Instant>,
+}
+
+/// A batch that is in flight until this is dropped.
+pub(super) struct BatchInFlight<'a> {
+    progress: &'a Progress,
+    number: u64,
+}
+
+impl Progress {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            stalled_after: (deadline / 2).clamp(2 * TICK, 5 * TICK),
+            in_flight: Mutex::default(),
+            last_run: AtomicU64::new(0),
+            stall_ended: AtomicU64::new(0),
+        }
+    }
+
+    /// A batch is sent now.
+    pub(super) fn send(&self) -> BatchInFlight<'_> {
+        let mut in_flight = self.lock();
+        let number = in_flight.next;
+        in_flight.next += 1;
+        in_flight.sent_at.insert(number, Instant::now());
+        BatchInFlight { progress: self, number }
+    }
+
+    /// The dispatcher runs now. `is_due` if it should have run within a [`TICK`] of the last time.
+    pub(super) fn ran(&self, is_due: bool) {
+        self.ran_at(Instant::now(), is_due);
+    }
+
+    fn ran_at(&self, now: Instant, is_due: bool) {
+        let now = self.micros(now);
+        let last = self.last_run.swap(now, Relaxed);
+        if is_due && Duration::from_micros(now.saturating_sub(last)) > self.stalled_after {
+            self.stall_ended.store(now, Relaxed);
+        }
+    }
+
+    /// Whether the server has left a batch unanswered for almost this deadline, though we were there to read its reply. If
+    /// not, a request that is late waits in our own queue, or for a batch that was sent only lately.
+    pub(super) fn is_silent(&self, deadline: Duration) -> bool {
+        self.is_silent_at(Instant::now(), deadline)
+    }
+
+    fn is_silent_at(&self, now: Instant, deadline: Duration) -> bool {
+        let Some(oldest) = self.lock().sent_at.values().next().copied() else { return false };
+        let now = self.micros(now);
+        let since_run = now.saturating_sub(self.last_run.load(Relaxed));
+        if Duration::from_micros(since_run) > self.stalled_after {
+            return false;
+        }
+        // What happened before the end of a stall says nothing about the server.
+        let since = self.micros(oldest).max(self.stall_ended.load(Relaxed));
+        Duration::from_micros(now.saturating_sub(since)) >= deadline * 9 / 10
+    }
+
+    fn micros(&self, time: Instant) -> u64 {
+        u64::try_from(time.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InFlight> {
+        // Nothing panics while the lock is held.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for BatchInFlight<'_> {
+    fn drop(&mut self) {
+        self.progress.lock().sent_at.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(100);
+
+    fn runs_until(progress: &Progress, from: u64, until: u64) {
+        for millis in (from..=until).step_by(10) {
+            progress.ran_at(progress.start + Duration::from_millis(millis), true);
+        }
+    }
+
+    #[test]
+    fn a_server_is_silent_when_a_batch_is_unanswered_for_almost_the_deadline() {
+        let progress = Progress::new(DEADLINE);
+        let at = |millis| Instant::now() + Duration::from_millis(millis);
+        let batch = progress.send();
+        runs_until(&progress, 0, 80);
+        assert!(!progress.is_silent_at(at(80), DEADLINE));
+        runs_until(&progress, 90, 100);
+        assert!(progress.is_silent_at(at(100), DEADLINE));
+        drop(batch);
+        assert!(!progress.is_silent_at(at(100), DEADLINE));
+    }
+
+    #[test]
+    fn a_stall_of_the_dispatcher_is_no_silence_of_the_server() {
+        let progress = Progress::new(DEADLINE);
+        let at = |millis| Instant::now() + Duration::from_millis(millis);
+        let _batch = progress.send();
+        runs_until(&progress, 0, 20);
+        // It does not run.
+        assert!(!progress.is_silent_at(at(200), DEADLINE));
+        // It runs again, and has had no time to read replies.
+        runs_until(&progress, 200, 210);
+        assert!(!progress.is_silent_at(at(210), DEADLINE));
+        // The replies should be there by now.
+        runs_until(&progress, 220, 300);
+        assert!(progress.is_silent_at(at(300), DEADLINE));
+    }
+}

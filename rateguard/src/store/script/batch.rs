@@ -1,0 +1,288 @@
+//! A batch of requests, as the arguments of one call of the script.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use smallvec::SmallVec;
+
+use super::{Operation, ScriptRequest, request::BucketParams};
+use crate::Quota;
+
+/// Requests whose deadlines differ by fewer microseconds share the earliest of them.
+const DEADLINE_SLACK: i64 = 10_000;
+
+/// One call of the script, for one request or several. Each bucket is in it once, however many requests name it.
+pub(in crate::store) struct Batch<'a> {
+    pub(super) ids: RequestIdRange,
+    keys: Vec<&'a str>,
+    quotas: SmallVec<[ScriptQuota; 1]>,
+    shapes: SmallVec<[Shape<'a>; 1]>,
+    pub(super) requests: Vec<BatchRequest<'a>>,
+}
+
+/// What requests have in common: operation, quotas, costs, and about the same deadline.
+struct Shape<'a> {
+    like: &'a ScriptRequest,
+    /// On the server's clock, of the request that came first and of the most impatient one; 0 if that is not known.
+    first_deadline: i64,
+    deadline: i64,
+}
+
+pub(super) struct BatchRequest<'a> {
+    pub(super) request: &'a ScriptRequest,
+    shape: usize,
+    /// The positions of its buckets among the keys.
+    keys: SmallVec<[usize; 1]>,
+}
+
+/// A quota, with the script's name of its algorithm.
+type ScriptQuota = (Quota, &'static str);
+
+/// How the reply is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum ReplyEncoding {
+    /// Eight bytes for each number: a client reads them faster than numbers of the protocol.
+    #[cfg(feature = "redis")]
+    Bytes,
+    /// Numbers of the protocol, for interfaces that do not carry bytes.
+    #[cfg(feature = "upstash")]
+    Numbers,
+}
+
+/// An argument of the command.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Argument<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl<'a> Batch<'a> {
+    /// A batch of these requests, each with its deadline on the server's clock.
+    pub(in crate::store) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
+        let mut batch = Self {
+            ids: ids.take(requests.len()),
+            keys: Vec::with_capacity(requests.len()),
+            quotas: SmallVec::new(),
+            shapes: SmallVec::new(),
+            requests: Vec::with_capacity(requests.len()),
+        };
+        let mut index = HashMap::with_capacity(requests.len());
+        for (request, deadline) in requests {
+            batch.push(&mut index, request, *deadline);
+        }
+        batch
+    }
+
+    fn push(
+        &mut self,
+        index: &mut HashMap<&'a str, usize>,
+        request: &'a ScriptRequest,
+        deadline: i64,
+    ) {
+        let position = |part: &'a super::request::Part| {
+            *index.entry(&part.key).or_insert_with(|| {
+                self.keys.push(&part.key);
+                self.keys.len() - 1
+            })
+        };
+        let keys = request.parts.iter().map(position).collect();
+        for part in &request.parts {
+            let quota = part.params.quota();
+            if !self.quotas.contains(&quota) {
+                self.quotas.push(quota);
+            }
+        }
+        let known = self.shapes.iter().position(|shape| shape.fits(request, deadline));
+        let shape = known.unwrap_or_else(|| {
+            self.shapes.push(Shape { like: request, first_deadline: deadline, deadline });
+            self.shapes.len() - 1
+        });
+        let earliest = &mut self.shapes[shape].deadline;
+        *earliest = deadline.min(*earliest);
+        self.requests.push(BatchRequest { request, shape, keys });
+    }
+
+    /// Whether there is more than one request in it.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn is_shared(&self) -> bool {
+        self.requests.len() > 1
+    }
+
+    /// Passes on what follows the script in `EVALSHA` and `EVAL`, in its order. `prelude.lua` says what it means.
+    pub(in crate::store) fn write(
+        &self,
+        encoding: ReplyEncoding,
+        mut argument: impl FnMut(Argument<'_>),
+    ) {
+        let count = |number: usize| Argument::Number(number as i64);
+        argument(count(self.keys.len()));
+        self.keys.iter().for_each(|key| argument(Argument::Text(key)));
+        argument(Argument::Text(&format!("{:016x}", self.ids.process)));
+        argument(Argument::Number(self.ids.first as i64));
+        argument(Argument::Text(encoding.as_str()));
+        argument(count(self.quotas.len()));
+        for (quota, algorithm) in &self.quotas {
+            let (units, refill) = quota.token();
+            argument(Argument::Text(algorithm));
+            // All that is counted is below 2^53.
+            argument(Argument::Number(quota.window().as_micros() as i64));
+            argument(Argument::Number(quota.capacity().into()));
+            argument(Argument::Number(units as i64));
+            argument(Argument::Number(refill as i64));
+        }
+        argument(count(self.shapes.len()));
+        for shape in &self.shapes {
+            argument(Argument::Text(operation_name(shape.like.operation)));
+            argument(Argument::Number(shape.deadline));
+            argument(count(shape.like.parts.len()));
+            for part in &shape.like.parts {
+                let is_its = |known: &ScriptQuota| *known == part.params.quota();
+                let position = self.quotas.iter().position(is_its).unwrap_or_default();
+                argument(count(position + 1));
+                let cost = i64::from(part.params.cost);
+                argument(Argument::Number(if part.params.is_check_only { -cost } else { cost }));
+            }
+        }
+        argument(Argument::Text(&self.request_list()));
+        let refunds = self.requests.iter().filter(|it| it.request.operation == Operation::Refund);
+        for part in refunds.flat_map(|it| &it.request.parts) {
+            let [process, number, at] = part.receipt.words();
+            argument(Argument::Text(&format!("{process:016x}-{number}")));
+            argument(Argument::Number(at as i64));
+        }
+    }
+
+    /// The shapes and buckets of the requests, or nothing where that is one request of the only shape for each key.
+    fn request_list(&self) -> String {
+        let is_usual = |(position, it): (usize, &BatchRequest<'_>)| *it.keys == [position];
+        if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_usual) {
+            return String::new();
+        }
+        let mut list = String::with_capacity(8 * self.requests.len());
+        for BatchRequest { shape, keys, .. } in &self.requests {
+            // Writing to a `String` cannot fail.
+            let _ = write!(list, "{} ", shape + 1);
+            for key in keys {
+                let _ = write!(list, "{} ", key + 1);
+            }
+        }
+        list
+    }
+}
+
+impl Shape<'_> {
+    fn fits(&self, request: &ScriptRequest, deadline: i64) -> bool {
+        self.first_deadline.abs_diff(deadline) < DEADLINE_SLACK.unsigned_abs()
+            && self.like.has_shape_of(request)
+    }
+}
+
+impl BucketParams {
+    fn quota(&self) -> ScriptQuota {
+        (self.quota, self.algorithm)
+    }
+}
+
+impl ReplyEncoding {
+    fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Bytes => "bytes",
+            #[cfg(feature = "upstash")]
+            Self::Numbers => "numbers",
+        }
+    }
+}
+
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Check => "check",
+        Operation::Peek => "peek",
+        Operation::Charge => "charge",
+        Operation::Refund => "refund",
+        Operation::Reset => "reset",
+    }
+}
+
+/// Ids of requests, of which no other process and no other request has one.
+pub(in crate::store) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+/// The ids of the requests of a batch, which follow one another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestIdRange {
+    pub(super) process: u64,
+    pub(super) first: u64,
+}
+
+impl RequestIds {
+    pub(in crate::store) fn new() -> Self {
+        // Two hashers of the standard library have different random seeds. Lua's numbers have 53 bits.
+        let process = RandomState::new().hash_one("process");
+        Self { process, next: AtomicU64::new(1) }
+    }
+
+    fn take(&self, requests: usize) -> RequestIdRange {
+        let first = self.next.fetch_add(requests as u64, Relaxed);
+        RequestIdRange { process: self.process, first }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Key,
+        store::{Bucket, Charge, RedisLog},
+    };
+
+    fn request(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> ScriptRequest {
+        let key = Key::from(key);
+        let quotas: Vec<Quota> = quotas.iter().map(|quota| quota.parse().unwrap()).collect();
+        let charge = |(place, quota): (usize, &Quota)| {
+            Charge::new(Bucket::new("p", place, &key), *quota, cost)
+        };
+        let charges: Vec<_> = quotas.iter().enumerate().map(charge).collect();
+        ScriptRequest::new("test", RedisLog::Packed, operation, &charges)
+    }
+
+    fn batch<'a>(requests: &[&'a ScriptRequest], deadlines: &[i64]) -> Batch<'a> {
+        let deadlines = deadlines.iter().copied().chain(std::iter::repeat(0));
+        let requests: Vec<_> = requests.iter().copied().zip(deadlines).collect();
+        Batch::new(&RequestIds::new(), &requests)
+    }
+
+    #[test]
+    fn buckets_and_quotas_are_named_once_however_many_requests_have_them() {
+        let check = request(Operation::Check, &["5/minute"], 1, 1);
+        let costly = request(Operation::Check, &["5/minute"], 1, 3);
+        let both = request(Operation::Check, &["5/minute", "9/hour"], 1, 1);
+        let refund = request(Operation::Refund, &["5/minute"], 1, 1);
+        let batch = batch(&[&check, &costly, &both, &check, &refund], &[]);
+        assert_eq!(batch.keys.len(), 2);
+        assert_eq!(batch.quotas.len(), 2);
+        assert_eq!(batch.shapes.len(), 4);
+        assert_eq!(batch.request_list(), "1 1 2 1 3 1 2 1 1 4 1 ");
+    }
+
+    #[test]
+    fn requests_of_one_shape_for_different_keys_need_no_list() {
+        let requests = [1, 2, 3].map(|key| request(Operation::Check, &["5/minute"], key, 1));
+        assert_eq!(batch(&requests.each_ref(), &[]).request_list(), "");
+        assert_eq!(batch(&[&requests[0], &requests[0]], &[]).request_list(), "1 1 1 1 ");
+    }
+
+    #[test]
+    fn deadlines_of_a_shape_differ_by_less_than_the_slack() {
+        let requests = [1, 2, 3].map(|key| request(Operation::Check, &["5/minute"], key, 1));
+        let batch = batch(&requests.each_ref(), &[59_000, 50_000, 61_000_000]);
+        let deadlines: Vec<_> = batch.shapes.iter().map(|shape| shape.deadline).collect();
+        assert_eq!(deadlines, [50_000, 61_000_000]);
+    }
+}
