@@ -89,7 +89,7 @@ impl Store for Apart {
             return Answer::Now(Err(StoreError::Apart));
         }
         if is_of("tenant") && operation == Operation::Check && self.fails_for_tenants.load(SeqCst) {
-            return Answer::Now(Err(StoreError::OutOfMemory));
+            return Answer::Now(Err(StoreError::Permission));
         }
         self.store.apply(operation, charges)
     }
@@ -105,7 +105,7 @@ async fn a_failure_half_way_gives_back_what_the_earlier_keys_took() {
     let both = guard.request(&per_user, &user).and(&per_tenant, &tenant);
     for _ in 0..5 {
         let unavailable = both.check().now_or_never().unwrap().unwrap_err();
-        assert_eq!(unavailable.cause(), StoreError::OutOfMemory);
+        assert_eq!(unavailable.cause(), StoreError::Permission);
     }
     let left = guard.peek(&per_user, &user).await.unwrap().remaining();
     assert_eq!(left, 3);

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
     let limits = prop_oneof![2 => Just(1), 2 => 1_u64..5, 2 => 5_u64..40, 1 => 40_u64..300];

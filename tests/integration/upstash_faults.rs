@@ -119,7 +119,6 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
         (Fault::Say("+OK\r\n+OK\r\n+OK\r\n\r\n".to_owned()), StoreError::Unintelligible),
         (Fault::Close, StoreError::Disconnected),
         (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), StoreError::Throttled),
-        (error("OOM command not allowed when used memory > 'maxmemory'."), StoreError::OutOfMemory),
         (error("READONLY You can't write against a read only replica."), StoreError::NotReady),
         // Also when it is brought along.
         (error("NOSCRIPT No matching script."), StoreError::Unintelligible),

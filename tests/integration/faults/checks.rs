@@ -72,7 +72,7 @@ impl Checks {
     }
 
     pub async fn decided_of(&self, key: &Key) -> Decision {
-        self.until(key, Result::ok).await
+        self.until(key, |answer| answer.ok().filter(|decision| !decision.is_local())).await
     }
 
     /// Until this is why there is no decision.
@@ -95,6 +95,20 @@ impl Checks {
             .await;
         let counted = left - decision.remaining();
         assert!((1..=asked.get()).contains(&counted), "{counted} of {}", asked.get());
+    }
+
+    /// Until a check is decided in memory, as the store is there but cannot decide.
+    pub async fn local(&self) {
+        let is_local = |answer: Result<Decision, StoreError>| answer.is_ok_and(|it| it.is_local());
+        self.until(&Key::global(), |answer| is_local(answer).then_some(())).await;
+    }
+
+    /// For a while, all is decided in memory.
+    pub async fn stay_local(&self, time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            assert!(self.once().await.unwrap().is_local());
+        }
     }
 
     /// For a while, nothing is decided.

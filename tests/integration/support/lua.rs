@@ -71,29 +71,29 @@ impl<'a> Script<'a> {
         let first = self.calls + 1;
         self.calls += requests.len() as u64;
         let mut keys: Vec<String> = Vec::new();
-        let mut list = String::new();
-        for (shape, (_, charges)) in requests.iter().enumerate() {
-            list += &format!("{} ", shape + 1);
+        let mut quotas: Vec<Quota> = Vec::new();
+        let mut shapes: Vec<Vec<String>> = Vec::new();
+        // For each request, the positions of its shape and of its keys.
+        let mut list: Vec<Vec<usize>> = Vec::new();
+        for (operation, charges) in requests {
+            let mut shape = vec![format!("{operation:?}").to_lowercase()];
+            shape.extend(["0".to_owned(), charges.len().to_string()]);
+            let mut positions = vec![0];
             for charge in *charges {
-                let key = charge.bucket.storage_key(&self.prefix);
-                let known = keys.iter().position(|known| *known == key);
-                let position = known.unwrap_or_else(|| {
-                    keys.push(key);
-                    keys.len() - 1
-                });
-                list += &format!("{} ", position + 1);
+                positions.push(position(&mut keys, charge.bucket.storage_key(&self.prefix)));
+                let cost = i64::from(charge.cost);
+                shape.push(position(&mut quotas, charge.quota).to_string());
+                shape.push((if charge.is_gate { -cost } else { cost }).to_string());
             }
+            positions[0] = position(&mut shapes, shape);
+            list.push(positions);
         }
+        let is_usual = (1..).zip(&list).all(|(number, positions)| *positions == [1, number]);
+        let numbers = list.concat().iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len()).arg(&keys);
-        command.arg("process").arg(first).arg("numbers");
-        let mut quotas: Vec<Quota> = Vec::new();
-        for charge in requests.iter().flat_map(|(_, charges)| *charges) {
-            if !quotas.contains(&charge.quota) {
-                quotas.push(charge.quota);
-            }
-        }
-        command.arg(quotas.len());
+        command.arg("process").arg(first).arg("numbers").arg(quotas.len());
         for quota in &quotas {
             let (units, refill) = quota.token();
             let is_log = quota.algorithm() == Algorithm::SlidingWindow;
@@ -104,16 +104,8 @@ impl<'a> Script<'a> {
                 .arg(units)
                 .arg(refill);
         }
-        command.arg(requests.len());
-        for (operation, charges) in requests {
-            command.arg(format!("{operation:?}").to_lowercase()).arg(0).arg(charges.len());
-            for charge in *charges {
-                let quota = quotas.iter().position(|known| *known == charge.quota).unwrap() + 1;
-                let cost = i64::from(charge.cost);
-                command.arg(quota).arg(if charge.is_gate { -cost } else { cost });
-            }
-        }
-        command.arg(list);
+        command.arg(shapes.len()).arg(shapes.concat());
+        command.arg(if is_usual { "" } else { &numbers });
         let refunds = requests.iter().filter(|(operation, _)| *operation == Operation::Refund);
         for charge in refunds.flat_map(|(_, charges)| *charges) {
             let [request, at, _] = charge.receipt.words();
@@ -142,4 +134,13 @@ impl<'a> Script<'a> {
         assert!(rest.is_empty(), "the reply has more than the requests");
         Ok(verdicts)
     }
+}
+
+/// The position of the item, counted from 1, which is added if it is not there.
+fn position<T: PartialEq>(known: &mut Vec<T>, item: T) -> usize {
+    let position = known.iter().position(|it| *it == item).unwrap_or_else(|| {
+        known.push(item);
+        known.len() - 1
+    });
+    position + 1
 }
