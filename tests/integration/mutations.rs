@@ -1,7 +1,10 @@
 //! Mistakes that could be in the script, and that the tests would find: each is made on purpose here, and one of the
 //! tests that the script has to pass fails.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use rateguard::{
     Key, Quota,
@@ -9,7 +12,7 @@ use rateguard::{
 };
 
 use crate::{
-    changes,
+    batches, changes,
     support::{
         lua::{SOURCE, Script, with},
         redis_server::RedisServer,
@@ -43,6 +46,18 @@ fn found_with(logs: Logs, what: &str, by: &str) {
 #[track_caller]
 fn found_by_changes(what: &str, by: &str) {
     assert!(changes::difference(&with(SOURCE, what, by)).is_some(), "nobody notices it");
+}
+
+/// That batches find it, whichever form the logs have.
+#[track_caller]
+fn found_in_batches(what: &str, by: &str) {
+    let source = with(SOURCE, what, by);
+    let finds = |logs| {
+        let difference = || batches::difference(&source, logs, 1_000);
+        // A script that cannot go on is a difference as well.
+        catch_unwind(AssertUnwindSafe(difference)).map_or(true, |found| found.is_some())
+    };
+    assert!(finds(Logs::Packed) || finds(Logs::Sorted), "nobody notices it");
 }
 
 /// That the lifetimes of keys are wrong with this mistake.
@@ -150,29 +165,43 @@ macro_rules! mistakes {
 mistakes! {
     // What is common to all.
     all_or_nothing_that_takes_some:
-        found_by_traces("0 or admitted * cost", "0 or quota.capacity - steps.used(bucket) >= cost and max(admitted, 1) * cost or 0");
+        found_by_traces("if is_admitted and part.cost > 0 and not", "if (is_admitted or part.quota.capacity - part.quota.operations.used(bucket) >= part.cost) and part.cost > 0 and not");
     only_the_last_quota_decides:
-        found_by_traces("admitted = min(admitted, floor(", "admitted = min(asking, floor(");
+        found_by_traces("      is_admitted = false\n    end", "      is_admitted = false\n    else\n      is_admitted = true\n    end");
     a_cost_above_the_capacity_waits:
-        found_by_traces("is_too_much = cost > capacity or", "is_too_much = cost > capacity + 1 or");
+        found_by_traces("is_too_much = cost > quota.capacity or", "is_too_much = cost > quota.capacity + 1 or");
     a_cost_of_the_capacity_is_too_much:
-        found_by_traces("is_too_much = cost > capacity or", "is_too_much = cost >= capacity or");
+        found_by_traces("is_too_much = cost > quota.capacity or", "is_too_much = cost >= quota.capacity or");
     a_peek_that_takes:
-        found_by_traces("if operation == 'check' or operation == 'charge' then", "if operation ~= 'refund' then");
+        found_by_traces("if operation == 'check' or operation == 'charge' then", "if operation ~= 'refund' and operation ~= 'reset' then");
     a_reset_that_forgets_nothing:
         found_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     a_cost_that_is_ignored:
-        found_by_traces("0 or admitted * cost", "0 or min(admitted * cost, 1)");
+        found_by_traces("add(bucket, part.cost, id)", "add(bucket, min(part.cost, 1), id)");
     a_change_of_algorithm_that_is_a_refill:
-        found_by_lifetimes("          steps.save(bucket)\n        end", "        end");
+        found_by_lifetimes("      if algorithm_operations.used(bucket) > 0 then\n        algorithm_operations.save(bucket)\n      end\n", "");
     a_change_to_a_log_with_a_lower_limit_that_is_a_refill:
         found_by_changes("min(used, max(quota.capacity, MAX_LOG_COST))", "min(used, quota.capacity)");
     a_change_to_a_counter_with_a_lower_limit_that_is_a_refill:
-        found_by_changes("MAX_LOG_COST)) or used)", "MAX_LOG_COST)) or min(used, quota.capacity))");
+        found_by_changes("MAX_LOG_COST)) or used, CONVERSION)", "MAX_LOG_COST)) or min(used, quota.capacity), CONVERSION)");
     an_expiry_that_is_lost:
-        found_by_lifetimes("call('PEXPIRE', key,", "local _ = (");
+        found_by_lifetimes("call('PEXPIRE', KEYS[index], millis)", "");
     an_expiry_that_is_too_short:
         found_by_lifetimes("math.ceil(micros / 1000)", "math.ceil(micros / 1000000)");
+
+    // Batches.
+    batch_that_gives_back_with_the_receipt_of_another_request:
+        found_in_batches("receipt = receipt + 2 * #shape.parts", "receipt = receipt");
+    batch_that_keeps_the_quota_of_the_first_request:
+        found_in_batches("if bucket.quota == quota then", "if true then");
+    batch_that_gives_back_before_it_has_saved:
+        found_in_batches("  save(index)\n  if operation == 'refund'", "  if operation == 'refund'");
+    batch_that_forgets_what_the_request_before_took:
+        found_in_batches("    additions = {}\n    bucket.additions = additions", "    additions = {}");
+    batch_whose_requests_have_one_id:
+        found_in_batches("  id = id + 1\n", "");
+    batch_that_waits_for_the_unit_of_another_request:
+        found_in_batches("if bucket.leaving ~= leaving then", "if not bucket.leaving then");
 
     // sliding_window
     log_that_counts_for_a_tick_longer:
@@ -199,8 +228,16 @@ mistakes! {
         found_by_traces("cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)", "cut(bucket.tail, #bucket.tail - ENTRY * math.max(0, stored - 1) + 1)");
     long_log_that_cuts_off_what_counts:
         found_by_traces("write(bucket, entries(bucket, live, 1)", "write(bucket, entries(bucket, live - 1, 1)");
-    long_log_that_looks_in_the_wrong_place:
-        found_by_traces("bucket.written = added\n", "");
+    long_log_that_reads_void_slots_as_entries:
+        found_by_traces("-ENTRY * (first + void), -ENTRY * (last + void - 1) - 1", "-ENTRY * first, -ENTRY * (last - 1) - 1");
+    long_log_that_appends_behind_void_slots:
+        found_by_traces("if bucket.void == 0 then\n      length", "if true then\n      length");
+    long_log_that_loses_count_of_void_slots:
+        found_by_traces("    call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + back, 0))\n", "");
+    long_log_that_miscounts_what_it_gave_back:
+        found_by_traces("moved .. pack(FORMAT, newest, live - back, class)", "moved .. pack(FORMAT, newest, live, class)");
+    long_log_that_gives_back_the_wrong_units:
+        found_by_traces("length - ENTRY * (slots + bucket.void), moved", "length - ENTRY * (slots - back + bucket.void), moved");
     log_that_loses_a_lengthened_key:
         found_by_lifetimes("if call('PTTL', bucket.key) * 1000 < lasts then", "if call('PTTL', bucket.key) * 1000 > lasts then");
 
@@ -208,7 +245,7 @@ mistakes! {
     sorted_units_that_are_not_unique:
         found_in_sorted_sets("unit == 1 and name or name .. ':' .. unit", "name");
     sorted_calls_that_are_not_unique:
-        found_in_sorted_sets("each_thousand(name, bucket.added,", "each_thousand('name', bucket.added,");
+        found_in_sorted_sets("each_thousand(request, bucket.added[place + 1],", "each_thousand('name', bucket.added[place + 1],");
     sorted_set_that_counts_for_a_tick_longer:
         found_in_sorted_sets("bucket.live_from = '(' .. whole(now - bucket.quota.window)", "bucket.live_from = whole(now - bucket.quota.window)");
     sorted_set_that_forgets_what_counts:
