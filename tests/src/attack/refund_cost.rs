@@ -1,0 +1,158 @@
+//! Refunds from logs with up to a million entries: what each of them costs Redis.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Outcome, Report,
+    http1::Connection,
+    limits::Limit,
+    request::{Addresses, Request},
+    server::{Server, Setup},
+    store::{Kind, Store},
+};
+
+/// The name on the command line.
+pub const NAME: &str = "refund-cost";
+
+const CASES: [(&str, u32); 5] = [
+    ("refund-100000", 10_000),
+    ("refund-100000", 100_000),
+    ("refund-1000000", 10_000),
+    ("refund-1000000", 100_000),
+    ("refund-1000000", 1_000_000),
+];
+/// The most that one request may cost under a log.
+const MAX_COST: u32 = 10_000;
+/// Each kind of request is measured so many times.
+const REQUESTS: u32 = 20;
+/// A refund may cost as much as so many checks of a log with 10,000 entries.
+const MAX_CHECKS: u32 = 20;
+
+/// Requests of one client, on one connection.
+struct Client {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+}
+
+/// What Redis pays for one request each.
+struct Costs {
+    check: Duration,
+    refund_of_newest: Duration,
+    refund_of_oldest: Duration,
+    undecided: u64,
+}
+
+/// Measures Redis' CPU time for checks and refunds.
+///
+/// # Errors
+///
+/// If a server does not answer.
+pub fn measure() -> Outcome<Report> {
+    let mut report = Report::default();
+    report.lines.push(format!(
+        "{:<18}{:>10}{:>14}{:>20}{:>20}{:>11}",
+        "limit", "entries", "a check", "refund of newest", "refund of oldest", "unchecked"
+    ));
+    let mut usual = None;
+    for (name, entries) in CASES {
+        let limit = Limit::named(name).ok_or("no such limit")?;
+        let costs = measure_case(limit, entries)?;
+        let micros = |duration: Duration| format!("{:.0} µs", duration.as_secs_f64() * 1e6);
+        report.lines.push(format!(
+            "{:<18}{entries:>10}{:>14}{:>20}{:>20}{:>11}",
+            limit.rate,
+            micros(costs.check),
+            micros(costs.refund_of_newest),
+            micros(costs.refund_of_oldest),
+            costs.undecided,
+        ));
+        let most = MAX_CHECKS * *usual.get_or_insert(costs.check);
+        let refund = costs.refund_of_newest.max(costs.refund_of_oldest);
+        if refund > most {
+            report.violations.push(format!(
+                "{NAME}: a refund from {entries} entries under {} takes {refund:.1?} of Redis' time, and {most:.1?} are \
+                 acceptable",
+                limit.rate
+            ));
+        }
+        if costs.undecided > 0 {
+            report.violations.push(format!(
+                "{NAME}: {} requests with {entries} entries under {} had no decision",
+                costs.undecided, limit.rate
+            ));
+        }
+    }
+    Ok(report)
+}
+
+fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
+    let store = Store::start(Kind::Redis, Duration::ZERO)?;
+    let setup = Setup { store: &store.url, prefix: "attack", mode: "open", replicas: 1, limit };
+    let server = Server::start(setup)?;
+    let redis = &store.nodes[0];
+    let mut client = Client::connect(server.http1())?;
+    // A server that has just started may not know Redis yet.
+    while client.send("X-Cost: 0\r\n")? > 0 {
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    // These take the oldest entries, and are refunded last.
+    let held: Vec<_> = (0..REQUESTS)
+        .map(|_| {
+            let mut client = Client::connect(server.http1())?;
+            Ok(thread::spawn(move || client.send("X-Hold: 1\r\n")))
+        })
+        .collect::<Outcome<_>>()?;
+    thread::sleep(Duration::from_millis(300));
+
+    let mut undecided = 0;
+    let mut left = entries.saturating_sub(4 * REQUESTS);
+    while left > 0 {
+        let cost = left.min(MAX_COST);
+        left -= cost;
+        undecided += client.send(&format!("X-Cost: {cost}\r\nX-Status: 500\r\n"))?;
+    }
+    let mut cpu = |lines: &str| -> Outcome<Duration> {
+        let before = redis.cpu()?;
+        for _ in 0..REQUESTS {
+            undecided += client.send(lines)?;
+        }
+        Ok((redis.cpu()? - before) / REQUESTS)
+    };
+    let check = cpu("X-Status: 500\r\n")?;
+    let check_and_refund = cpu("")?;
+
+    let before = redis.cpu()?;
+    let (_, count) = server.get("/release")?;
+    for one in held {
+        undecided += one.join().map_err(|_| "a held request panicked")??;
+    }
+    let refund_of_oldest = (redis.cpu()? - before) / REQUESTS;
+    if count != REQUESTS.to_string() {
+        return Err(format!("{count} requests were held instead of {REQUESTS}").into());
+    }
+    let refund_of_newest = check_and_refund.saturating_sub(check);
+    Ok(Costs { check, refund_of_newest, refund_of_oldest, undecided })
+}
+
+impl Client {
+    fn connect(to: SocketAddr) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connection = runtime.block_on(Connection::open(Ipv4Addr::LOCALHOST, to))?;
+        Ok(Self { runtime, connection })
+    }
+
+    /// Sends a request with these header lines and returns 1 if it had no decision.
+    fn send(&mut self, lines: &str) -> Outcome<u64> {
+        let request = Request::new(Addresses::Peer, lines);
+        let response = self.runtime.block_on(self.connection.send(request.bytes()))?;
+        if response.status == 429 {
+            return Err("the log is full too early".into());
+        }
+        Ok(u64::from(!response.is_decided))
+    }
+}
