@@ -44,7 +44,8 @@ pub fn measure() -> Outcome<Report> {
     for mode in MODES {
         let args = "--maxmemory-policy noeviction".split(' ').map(str::to_owned);
         let store = Store::redis(Duration::ZERO, &args.collect::<Vec<_>>())?;
-        let setup = Setup { store: &store.url, prefix: "attack", mode, replicas: 1, limit };
+        let setup =
+            Setup { store: &store.url, prefix: "attack", mode, replicas: 1, limit, deadline: None };
         let server = Server::start(setup)?;
         let mut victims = Victims::new(vec![server.http1()], limit.allowance());
         victims.warm_up()?;
@@ -58,6 +59,7 @@ pub fn measure() -> Outcome<Report> {
             lasts: LASTS,
             first_address: 0,
             max_requests: INVENTED,
+            pause: Duration::ZERO,
         };
         let tally = load::run(&load, &mpsc::channel().0)?;
         let seen = victims.send(Duration::from_secs(1))?;

@@ -54,7 +54,8 @@ pub fn measure() -> Outcome<Report> {
 
 fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> Outcome {
     let limit = Limit::named(flood.limit).ok_or("no such limit")?;
-    let setup = Setup { store: "memory", prefix: "", mode: "open", replicas: 1, limit };
+    let setup =
+        Setup { store: "memory", prefix: "", mode: "open", replicas: 1, limit, deadline: None };
     let server = Server::start(setup)?;
     let mut connection = Connection::open(server.http2())?;
     for _ in 0..limit.allowance() {

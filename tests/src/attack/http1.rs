@@ -62,13 +62,17 @@ impl Connection {
 }
 
 /// The response in these bytes, or `None` if more is to come.
-fn read_response(bytes: &[u8]) -> io::Result<Option<Response>> {
+///
+/// # Errors
+///
+/// If they are no HTTP/1.1 response.
+pub fn read_response(bytes: &[u8]) -> io::Result<Option<Response>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
     let (head, body) = (&bytes[..end], &bytes[end + 4..]);
-    let mut response = Response::default();
-    response.status = head.get(9..12).and_then(number).ok_or(io::ErrorKind::InvalidData)? as u16;
+    let status = head.get(9..12).and_then(number).ok_or(io::ErrorKind::InvalidData)?;
+    let mut response = Response { status: status as u16, ..Response::default() };
     let mut length = 0;
     for line in head.split(|byte| *byte == b'\n').skip(1) {
         if let Some(value) = value_of(line, b"content-length:") {

@@ -47,8 +47,10 @@ impl Measured {
         let unchecked = self.unchecked();
         require(unchecked == 0, format!("{unchecked} requests had no decision"));
         if self.row.limit.is_many_addresses {
-            let refused = tally.denied + tally.other;
-            require(refused == 0, format!("{refused} clients within their limits were refused"));
+            require(
+                tally.denied == 0,
+                format!("{} requests of clients within their limits were denied", tally.denied),
+            );
         }
         require(
             attacked.refused == 0,

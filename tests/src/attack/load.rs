@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::LocalSet, time::timeout};
+use tokio::{
+    task::LocalSet,
+    time::{sleep, timeout},
+};
 
 use super::{
     Outcome, PATIENCE,
@@ -31,6 +34,8 @@ pub struct Load {
     pub first_address: u32,
     /// How many requests are sent at most.
     pub max_requests: u64,
+    /// How long each connection waits between a response and its next request.
+    pub pause: Duration,
 }
 
 /// How responses are counted.
@@ -71,7 +76,11 @@ impl Tally {
             200 => self.passed += 1,
             429 => self.denied += 1,
             503 => self.unavailable += 1,
-            _ => self.other += 1,
+            // These do not come from a limit.
+            _ => {
+                self.other += 1;
+                return;
+            }
         }
         self.undecided += u64::from(!response.is_decided);
     }
@@ -84,6 +93,7 @@ struct Shared {
     end: Instant,
     last_response: Instant,
     max_requests: u64,
+    pause: Duration,
 }
 
 /// Opens the connections, says so through `opened`, and sends until the time is over.
@@ -103,6 +113,7 @@ pub fn run(load: &Load, opened: &Sender<()>) -> Outcome<Tally> {
             end: start + load.lasts,
             last_response: start,
             max_requests: load.max_requests,
+            pause: load.pause,
         }));
         let tasks: Vec<_> = connections
             .into_iter()
@@ -151,16 +162,18 @@ async fn attack(mut connection: Connection, mut request: Request, shared: Rc<Ref
             shared.next_address = shared.next_address.wrapping_add(1);
         }
         let response = connection.send(request.bytes()).await;
-        let mut shared = shared.borrow_mut();
-        match response {
-            Ok(response) => {
-                shared.tally.add(response);
-                shared.last_response = Instant::now();
-            }
-            Err(_) => {
+        let pause = {
+            let mut shared = shared.borrow_mut();
+            let Ok(response) = response else {
                 shared.tally.broken += 1;
                 return;
-            }
+            };
+            shared.tally.add(response);
+            shared.last_response = Instant::now();
+            shared.pause
+        };
+        if !pause.is_zero() {
+            sleep(pause).await;
         }
     }
 }

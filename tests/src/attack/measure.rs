@@ -3,12 +3,14 @@
 use std::{
     sync::mpsc,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
     Outcome,
     load::{self, Load, Tally},
+    options::Options,
+    process,
     request::{Addresses, Request},
     row::Row,
     server::{Failures, Server, Setup},
@@ -34,6 +36,8 @@ pub struct Measured {
     pub baseline: Experience,
     /// The victims under attack.
     pub attacked: Experience,
+    /// The share of the machine's CPU time that other processes used during the attack, from 0 to 1.
+    pub foreign_load: f64,
 }
 
 /// Measures a row.
@@ -41,7 +45,8 @@ pub struct Measured {
 /// # Errors
 ///
 /// If something of it does not start, or ends.
-pub fn measure(row: Row, lasts: Duration) -> Outcome<Measured> {
+pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
+    let lasts = options.lasts;
     let store = Store::start(row.store, Duration::from_millis(row.delay_ms))?;
     let setup = Setup {
         store: &store.url,
@@ -49,6 +54,7 @@ pub fn measure(row: Row, lasts: Duration) -> Outcome<Measured> {
         mode: row.mode,
         replicas: row.servers,
         limit: row.limit,
+        deadline: options.deadline,
     };
     let servers: Vec<_> = (0..row.servers).map(|_| Server::start(setup)).collect::<Outcome<_>>()?;
     let addresses: Vec<_> = servers.iter().map(Server::http1).collect();
@@ -72,11 +78,13 @@ pub fn measure(row: Row, lasts: Duration) -> Outcome<Measured> {
         lasts,
         first_address: 0,
         max_requests: u64::MAX,
+        pause: Duration::ZERO,
     };
     if row.store != Kind::Memory && row.limit.rate.contains("counter") {
         wait_within_minute(lasts);
     }
     let before = failures(&servers)?;
+    let (foreign_cpu, start) = (foreign_cpu(&servers, &store)?, Instant::now());
     let (opened, is_open) = mpsc::channel();
     let (tally, attacked) = thread::scope(|scope| {
         let attack = scope.spawn(|| load::run(&load, &opened));
@@ -88,7 +96,22 @@ pub fn measure(row: Row, lasts: Duration) -> Outcome<Measured> {
     });
     let tally = tally.map_err(|_| "the attack panicked")??;
     let failures = failures(&servers)? - before;
-    Ok(Measured { row, tally, failures, baseline, attacked: attacked? })
+    let cores = thread::available_parallelism().map_or(1, usize::from) as f64;
+    let foreign_cpu = self::foreign_cpu(&servers, &store)?.saturating_sub(foreign_cpu);
+    let foreign_load = foreign_cpu.as_secs_f64() / start.elapsed().as_secs_f64() / cores;
+    Ok(Measured { row, tally, failures, baseline, attacked: attacked?, foreign_load })
+}
+
+/// CPU time so far of all processes that do not belong to the measurement.
+fn foreign_cpu(servers: &[Server], store: &Store) -> Outcome<Duration> {
+    let mut own = process::cpu_of("self")?;
+    for server in servers {
+        own += server.cpu()?;
+    }
+    for node in &store.nodes {
+        own += node.process_cpu()?;
+    }
+    Ok(process::cpu_of_all()?.saturating_sub(own))
 }
 
 fn failures(servers: &[Server]) -> Outcome<Failures> {

@@ -13,6 +13,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// How long an attack takes.
     pub lasts: Duration,
+    /// The deadline of checks, if it is not the default.
+    pub deadline: Option<Duration>,
     /// Whether the latency of victims is judged.
     pub is_latency_judged: bool,
     /// Whether names are printed instead.
@@ -30,6 +32,7 @@ impl Options {
             is_small: false,
             only: Vec::new(),
             lasts: Duration::from_secs(3),
+            deadline: None,
             is_latency_judged: false,
             is_list: false,
         };
@@ -39,18 +42,16 @@ impl Options {
             match &*arg {
                 "--small" => options.is_small = true,
                 "--only" => options.only.push(value()?),
-                "--seconds" => {
-                    let value = value()?;
-                    let parsed = value.parse::<u64>().ok().filter(|seconds| *seconds > 0);
-                    seconds =
-                        Some(parsed.ok_or_else(|| format!("{value} is no number of seconds"))?);
+                "--seconds" => seconds = Some(positive(&value()?)?),
+                "--deadline" => {
+                    options.deadline = Some(Duration::from_millis(positive(&value()?)?));
                 }
                 "--judge-latency" => options.is_latency_judged = true,
                 "--list" => options.is_list = true,
                 other => {
                     return Err(format!(
                         "unknown argument {other}; legal are --small, --only WORD, --seconds N, \
-                         --judge-latency and --list"
+                         --deadline MS, --judge-latency and --list"
                     )
                     .into());
                 }
@@ -66,4 +67,9 @@ impl Options {
     pub fn has(&self, name: &str) -> bool {
         self.only.iter().all(|word| name.contains(word.as_str()))
     }
+}
+
+fn positive(text: &str) -> Outcome<u64> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    Ok(number.ok_or_else(|| format!("{text} is not a positive number"))?)
 }

@@ -110,7 +110,16 @@ impl RedisNode {
         Ok(line.ok_or_else(|| format!("no {name}"))?.parse()?)
     }
 
-    /// CPU time so far.
+    /// CPU time so far, as the system sees it.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell.
+    pub fn process_cpu(&self) -> Outcome<Duration> {
+        self.process.cpu()
+    }
+
+    /// CPU time so far, as the server sees it.
     ///
     /// # Errors
     ///

@@ -24,6 +24,8 @@ pub struct Setup<'a> {
     pub replicas: usize,
     /// The limit of its page.
     pub limit: &'static Limit,
+    /// The deadline of checks, if it is not the default.
+    pub deadline: Option<Duration>,
 }
 
 /// A server that ends with this value.
@@ -55,6 +57,7 @@ impl Server {
         let mut child = Command::new(env::current_exe()?.with_file_name("attack_server"))
             .args([setup.store, setup.prefix, setup.mode])
             .args([&setup.replicas.to_string(), setup.limit.name])
+            .args(setup.deadline.map(|deadline| deadline.as_millis().to_string()))
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("no output")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::measure::Measured;
 
 /// Titles and widths of the columns. The first is aligned to the left.
-const COLUMNS: [(&str, usize); 20] = [
+const COLUMNS: [(&str, usize); 21] = [
     ("limit", 38),
     ("conns", 5),
     ("delay", 5),
@@ -25,6 +25,7 @@ const COLUMNS: [(&str, usize); 20] = [
     ("v.p50", 7),
     ("v.p99", 7),
     ("p99 ratio", 9),
+    ("others", 6),
     ("", 4),
 ];
 
@@ -64,6 +65,7 @@ pub fn row(measured: &Measured, is_failed: bool) -> String {
         millis(attacked.percentile(50)),
         millis(attacked.percentile(99)),
         format!("{:.1}", measured.latency_ratio()),
+        format!("{:.0} %", 100.0 * measured.foreign_load),
         if is_failed { "FAIL" } else { "ok" }.to_owned(),
     ])
 }

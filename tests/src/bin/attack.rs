@@ -1,5 +1,5 @@
-//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--judge-latency]
-//! [--list]`. `scripts/attack` says what is measured.
+//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--deadline MS]
+//! [--judge-latency] [--list]`. `scripts/attack` says what is measured.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -21,6 +21,8 @@ const SPECIALS: [Special; 4] = [
 ];
 /// For 3,000 connections, and what a process has open besides.
 const FILES: u64 = 4_096;
+/// With a larger share of the CPU taken by others, violations may be due to them.
+const MAX_FOREIGN_LOAD: f64 = 0.1;
 
 fn main() -> Outcome<ExitCode> {
     let options = Options::read(env::args().skip(1))?;
@@ -44,12 +46,17 @@ fn main() -> Outcome<ExitCode> {
             "only {files} files may be open, so attacks with more connections end with an error"
         );
     }
+    if let Some(deadline) = options.deadline {
+        println!("checks in the table have a deadline of {deadline:?} instead of the default");
+    }
     let mut violations = Vec::new();
+    let mut is_disturbed = false;
     if !rows.is_empty() {
         println!("\n{}", table::header());
     }
     for row in &rows {
-        let measured = measure::measure(*row, options.lasts).map_err(|e| format!("{row}: {e}"))?;
+        let measured = measure::measure(*row, &options).map_err(|e| format!("{row}: {e}"))?;
+        is_disturbed |= measured.foreign_load > MAX_FOREIGN_LOAD;
         let found = measured.violations(options.is_latency_judged);
         println!("{}", table::row(&measured, !found.is_empty()));
         violations.extend(found);
@@ -59,6 +66,11 @@ fn main() -> Outcome<ExitCode> {
         let report = measure().map_err(|error| format!("{name}: {error}"))?;
         report.lines.iter().for_each(|line| println!("  {line}"));
         violations.extend(report.violations);
+    }
+    if is_disturbed {
+        println!(
+            "\nother processes used much of the CPU, which alone can make checks exceed their deadline"
+        );
     }
     let count = rows.len() + specials.len();
     if violations.is_empty() {

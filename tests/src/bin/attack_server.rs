@@ -1,26 +1,31 @@
-//! A server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT`.
+//! A server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
 //!
 //! STORE is `memory` or a URL, MODE is `open`, `closed` or `local`, and LIMIT is the name of one of
-//! [the limits](rateguard_tests::attack::limits). Everything else has its default value. The first line of its output has
+//! [the limits](rateguard_tests::attack::limits), DEADLINE is in milliseconds. The guard has its
+//! defaults for everything else. The first line of its output has
 //! its ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited. `/free` is not, `/failures` has the counts
-//! of [`RateGuard::failures`], and `/release` lets the requests go on that the header `X-Hold` holds.
+//! of [`RateGuard::failures`], and `/release` lets one of the requests with the header `X-Hold` go on.
 
 #![allow(clippy::print_stdout, reason = "its parent reads it")]
 
-use std::{env, error::Error};
+use std::{env, error::Error, time::Duration};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
 use rateguard::{ClientAddress, Count, OnError, RateGuard, RateLimit, key};
-use rateguard_tests::attack::limits::{KeyOf, Limit};
-use tokio::sync::watch;
+use rateguard_tests::attack::{
+    PATIENCE,
+    limits::{KeyOf, Limit},
+};
+use tokio::sync::Notify;
 
 const WORKERS: usize = 2;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = env::args().skip(1).collect();
+    let mut args: Vec<String> = env::args().skip(1).collect();
+    let deadline = if args.len() > 5 { args.pop() } else { None };
     let [store, prefix, mode, replicas, limit] = <[String; 5]>::try_from(args)
-        .map_err(|_| "usage: attack_server STORE PREFIX MODE REPLICAS LIMIT")?;
+        .map_err(|_| "usage: attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]")?;
     let limit = Limit::named(&limit).ok_or("no such limit")?;
     let mode = match &*mode {
         "open" => OnError::Open,
@@ -36,19 +41,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
         true => ClientAddress::behind(["127.0.0.1"])?,
         false => ClientAddress::peer(),
     };
+    let builder = match deadline {
+        Some(millis) => builder.deadline(Duration::from_millis(millis.parse()?)),
+        None => builder,
+    };
     let builder = builder.on_error(mode).replicas(replicas.parse()?);
     let guard = builder.client_address(client_address).build()?;
-    let (release, _) = watch::channel(0_u64);
+    let release = web::Data::new(Notify::new());
 
     let server = HttpServer::new(move || {
-        let (for_failures, release) = (guard.clone(), web::Data::new(release.clone()));
+        let (for_failures, release) = (guard.clone(), release.clone());
         App::new()
             .app_data(release)
             .service(web::resource("/").to(page).wrap(rate_limit(&guard, limit)))
             .route("/free", web::to(HttpResponse::Ok))
             .route("/failures", web::to(move || std::future::ready(failures(&for_failures))))
-            .route("/release", web::to(release_all))
+            .route("/release", web::to(release_one))
     });
+    // On a slow machine a connection may be silent for longer than the defaults allow.
+    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
     let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
     let server = server.bind_auto_h2c(("127.0.0.1", 0))?;
     let ports: Vec<_> = server.addrs().iter().map(|address| address.port().to_string()).collect();
@@ -77,21 +88,19 @@ fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
     }
 }
 
-/// Answers with the status in `X-Status`, for requests with `X-Hold` after the next `/release`.
-async fn page(request: HttpRequest, release: web::Data<watch::Sender<u64>>) -> HttpResponse {
+/// Answers with the status in `X-Status`, for requests with `X-Hold` after a `/release`.
+async fn page(request: HttpRequest, release: web::Data<Notify>) -> HttpResponse {
     if request.headers().contains_key("X-Hold") {
-        // The sender lives as long as the server.
-        let _ = release.subscribe().changed().await;
+        release.notified().await;
     }
     let status = request.headers().get("X-Status").and_then(|status| status.to_str().ok());
     let status = status.and_then(|status| status.parse::<StatusCode>().ok());
     HttpResponse::build(status.unwrap_or(StatusCode::OK)).body("ok")
 }
 
-async fn release_all(release: web::Data<watch::Sender<u64>>) -> String {
-    let held = release.receiver_count();
-    release.send_modify(|number| *number += 1);
-    held.to_string()
+async fn release_one(release: web::Data<Notify>) -> &'static str {
+    release.notify_one();
+    "released"
 }
 
 fn failures(guard: &RateGuard) -> String {
