@@ -16,6 +16,7 @@ mod algorithms;
 mod allocations;
 mod answers;
 mod apart;
+mod attack_judge;
 mod attribute;
 mod attribute_context;
 mod bans;

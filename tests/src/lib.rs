@@ -1,5 +1,6 @@
 //! RateGuard's integration tests are in `integration/`; this library only holds what they and their processes share.
 
+pub mod attack;
 pub mod fuzz;
 pub mod history;
 pub mod storm;

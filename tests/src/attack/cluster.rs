@@ -1,0 +1,69 @@
+//! A Redis Cluster of three masters without replicas.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Outcome, PATIENCE, delay_proxy, redis_node::RedisNode};
+
+const MASTERS: u32 = 3;
+const SLOTS: u32 = 16_384;
+
+/// Starts the nodes, each behind a proxy of its own if there is a delay, and returns them with the ports for clients.
+///
+/// # Errors
+///
+/// If the cluster does not come up.
+pub fn start(delay: Duration) -> Outcome<(Vec<RedisNode>, Vec<u16>)> {
+    let (mut nodes, mut ports) = (Vec::new(), Vec::new());
+    for number in 0..MASTERS {
+        let announced = std::cell::Cell::new(0);
+        let node = RedisNode::start_with(|port| {
+            let client_port = if delay.is_zero() { port } else { delay_proxy::start(port, delay)? };
+            announced.set(client_port);
+            Ok(arguments(port, client_port))
+        })?;
+        let [first, end] = [number, number + 1].map(|edge| edge * SLOTS / MASTERS);
+        let [first, last] = [first, end - 1].map(|slot| slot.to_string());
+        let _: () = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
+        let _: () = node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])?;
+        ports.push(announced.get());
+        nodes.push(node);
+    }
+    let first = &nodes[0];
+    let (port, bus) = (first.port().to_string(), bus_port(first.port()).to_string());
+    for node in &nodes[1..] {
+        let _: () = node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
+    }
+    let start = Instant::now();
+    while !nodes.iter().all(|node| is_complete(node).unwrap_or(false)) {
+        if start.elapsed() > PATIENCE {
+            return Err("the cluster does not come up".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok((nodes, ports))
+}
+
+fn arguments(port: u16, client_port: u16) -> Vec<String> {
+    [
+        "--cluster-enabled yes --cluster-node-timeout 5000".to_owned(),
+        format!("--cluster-announce-port {client_port}"),
+        format!("--cluster-announce-bus-port {}", bus_port(port)),
+    ]
+    .iter()
+    .flat_map(|words| words.split(' ').map(str::to_owned))
+    .collect()
+}
+
+fn bus_port(port: u16) -> u16 {
+    port + 10_000
+}
+
+fn is_complete(node: &RedisNode) -> Outcome<bool> {
+    let info: String = node.ask(&["CLUSTER", "INFO"])?;
+    let slots: Vec<redis::Value> = node.ask(&["CLUSTER", "SLOTS"])?;
+    let is_ok = info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+    Ok(is_ok && slots.len() == MASTERS as usize)
+}

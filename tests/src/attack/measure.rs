@@ -1,0 +1,134 @@
+//! One row of the table: starts everything, attacks, and counts.
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Outcome,
+    load::{self, Load, Tally},
+    options::Options,
+    process,
+    request::{Addresses, Request},
+    row::Row,
+    server::{Failures, Server, Setup},
+    store::{Kind, Store},
+    victims::{Experience, Victims},
+};
+
+/// How long the victims send before the attack.
+const BASELINE: Duration = Duration::from_secs(1);
+/// How often that is repeated if other load on the machine makes checks fail then.
+const BASELINES: u32 = 5;
+
+/// What a row's attack and its victims saw.
+#[derive(Debug)]
+pub struct Measured {
+    /// Which row.
+    pub row: Row,
+    /// The attack.
+    pub tally: Tally,
+    /// What the guards counted for attack and victims.
+    pub failures: Failures,
+    /// The victims before the attack.
+    pub baseline: Experience,
+    /// The victims under attack.
+    pub attacked: Experience,
+    /// The share of the machine's CPU time that other processes used during the attack, from 0 to 1.
+    pub foreign_load: f64,
+}
+
+/// Measures a row.
+///
+/// # Errors
+///
+/// If something of it does not start, or ends.
+pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
+    let lasts = options.lasts;
+    let store = Store::start(row.store, Duration::from_millis(row.delay_ms))?;
+    let setup = Setup {
+        store: &store.url,
+        prefix: "attack",
+        mode: row.mode,
+        replicas: row.servers,
+        limit: row.limit,
+        deadline: options.deadline,
+    };
+    let servers: Vec<_> = (0..row.servers).map(|_| Server::start(setup)).collect::<Outcome<_>>()?;
+    let addresses: Vec<_> = servers.iter().map(Server::http1).collect();
+    let mut victims = Victims::new(addresses.clone(), row.limit.allowance());
+    victims.warm_up()?;
+    let mut baseline = victims.send(BASELINE)?;
+    for _ in 1..BASELINES {
+        if baseline.is_clean() {
+            break;
+        }
+        baseline = victims.send(BASELINE)?;
+    }
+    let forwarded = match row.limit.is_many_addresses {
+        true => Addresses::ManyNetworks,
+        false => Addresses::Peer,
+    };
+    let load = Load {
+        servers: addresses,
+        connections: row.connections,
+        request: Request::new(forwarded, ""),
+        lasts,
+        first_address: 0,
+        max_requests: u64::MAX,
+        pause: Duration::ZERO,
+    };
+    if row.store != Kind::Memory && row.limit.rate.contains("counter") {
+        wait_within_minute(lasts);
+    }
+    let before = failures(&servers)?;
+    let (foreign_cpu, start) = (foreign_cpu(&servers, &store)?, Instant::now());
+    let (opened, is_open) = mpsc::channel();
+    let (tally, attacked) = thread::scope(|scope| {
+        let attack = scope.spawn(|| load::run(&load, &opened));
+        let attacked = match is_open.recv_timeout(super::PATIENCE) {
+            Ok(()) => victims.send(lasts),
+            Err(_) => Err("the connections of the attack cannot be opened".into()),
+        };
+        (attack.join(), attacked)
+    });
+    let tally = tally.map_err(|_| "the attack panicked")??;
+    let failures = failures(&servers)? - before;
+    let cores = thread::available_parallelism().map_or(1, usize::from) as f64;
+    let foreign_cpu = self::foreign_cpu(&servers, &store)?.saturating_sub(foreign_cpu);
+    let foreign_load = foreign_cpu.as_secs_f64() / start.elapsed().as_secs_f64() / cores;
+    Ok(Measured { row, tally, failures, baseline, attacked: attacked?, foreign_load })
+}
+
+/// CPU time so far of all processes that do not belong to the measurement.
+fn foreign_cpu(servers: &[Server], store: &Store) -> Outcome<Duration> {
+    let mut own = process::cpu_of("self")?;
+    for server in servers {
+        own += server.cpu()?;
+    }
+    for node in &store.nodes {
+        own += node.process_cpu()?;
+    }
+    Ok(process::cpu_of_all()?.saturating_sub(own))
+}
+
+fn failures(servers: &[Server]) -> Outcome<Failures> {
+    let mut sum = Failures::default();
+    for server in servers {
+        sum = sum + server.failures()?;
+    }
+    Ok(sum)
+}
+
+/// Waits until an attack of this length ends before the minute does, as the counters of two minutes may admit more than
+/// one limit.
+fn wait_within_minute(lasts: Duration) {
+    let minute = Duration::from_secs(60);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let left = minute - Duration::from_millis((now.as_millis() % minute.as_millis()) as u64);
+    if left < lasts + Duration::from_secs(5) {
+        thread::sleep(left + Duration::from_millis(10));
+    }
+}

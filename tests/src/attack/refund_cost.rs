@@ -1,0 +1,185 @@
+//! Refunds from logs with up to a million entries: what each of them costs Redis.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Outcome, PATIENCE, Report,
+    http1::Connection,
+    limits::Limit,
+    request::{Addresses, Request},
+    server::{Server, Setup},
+    store::{Kind, Store},
+};
+
+/// The name on the command line.
+pub const NAME: &str = "refund-cost";
+
+const CASES: [(&str, u32); 5] = [
+    ("refund-100000", 10_000),
+    ("refund-100000", 100_000),
+    ("refund-1000000", 10_000),
+    ("refund-1000000", 100_000),
+    ("refund-1000000", 1_000_000),
+];
+/// The most that one request may cost under a log.
+const MAX_COST: u32 = 10_000;
+/// Each kind of request is measured so many times.
+const REQUESTS: u32 = 20;
+/// How long a circuit breaker may keep requests from Redis after an operation that took too long.
+const BREAKER: Duration = Duration::from_millis(300);
+/// With more requests without a decision, there is no measurement.
+const MAX_UNDECIDED: u64 = 200;
+/// A refund may cost as much as so many checks of a log with 10,000 entries.
+const MAX_CHECKS: u32 = 20;
+
+/// Requests of one client, on one connection.
+struct Client {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+}
+
+/// What Redis pays for one request each.
+struct Costs {
+    check: Duration,
+    refund_of_newest: Duration,
+    refund_of_oldest: Duration,
+    undecided: u64,
+}
+
+/// Measures Redis' CPU time for checks and refunds.
+///
+/// # Errors
+///
+/// If a server does not answer.
+pub fn measure() -> Outcome<Report> {
+    let mut report = Report::default();
+    report.lines.push(format!(
+        "{:<18}{:>10}{:>14}{:>20}{:>20}{:>11}",
+        "limit", "entries", "a check", "refund of newest", "refund of oldest", "unchecked"
+    ));
+    let mut usual = None;
+    for (name, entries) in CASES {
+        let limit = Limit::named(name).ok_or("no such limit")?;
+        let costs = measure_case(limit, entries)?;
+        let micros = |duration: Duration| format!("{:.0} µs", duration.as_secs_f64() * 1e6);
+        report.lines.push(format!(
+            "{:<18}{entries:>10}{:>14}{:>20}{:>20}{:>11}",
+            limit.rate,
+            micros(costs.check),
+            micros(costs.refund_of_newest),
+            micros(costs.refund_of_oldest),
+            costs.undecided,
+        ));
+        let most = MAX_CHECKS * *usual.get_or_insert(costs.check);
+        let refund = costs.refund_of_newest.max(costs.refund_of_oldest);
+        if refund > most {
+            report.violations.push(format!(
+                "{NAME}: a refund from {entries} entries under {} takes {refund:.1?} of Redis' time, and {most:.1?} are \
+                 acceptable",
+                limit.rate
+            ));
+        }
+        if costs.undecided > 0 {
+            report.violations.push(format!(
+                "{NAME}: {} requests with {entries} entries under {} had no decision",
+                costs.undecided, limit.rate
+            ));
+        }
+    }
+    Ok(report)
+}
+
+fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
+    let store = Store::start(Kind::Redis, Duration::ZERO)?;
+    let setup = Setup {
+        store: &store.url,
+        prefix: "attack",
+        mode: "open",
+        replicas: 1,
+        limit,
+        deadline: None,
+    };
+    let server = Server::start(setup)?;
+    let redis = &store.nodes[0];
+    let mut client = Client::connect(server.http1())?;
+    // A server that has just started may not know Redis yet.
+    while client.send("X-Cost: 0\r\n")? > 0 {
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    // These take the oldest entries, and are refunded last.
+    let (sender, responses) = mpsc::channel();
+    for _ in 0..REQUESTS {
+        let (mut client, sender) = (Client::connect(server.http1())?, sender.clone());
+        thread::spawn(move || sender.send(client.send("X-Hold: 1\r\n")));
+    }
+    thread::sleep(Duration::from_millis(300));
+
+    let mut undecided = 0;
+    let mut left = entries.saturating_sub(4 * REQUESTS);
+    while left > 0 {
+        let cost = left.min(MAX_COST);
+        match client.send(&format!("X-Cost: {cost}\r\nX-Status: 500\r\n"))? {
+            0 => left -= cost,
+            _ => undecided += 1,
+        }
+        require_few(undecided)?;
+    }
+    let mut cpu = |lines: &str| -> Outcome<Duration> {
+        let (before, mut decided) = (redis.cpu()?, 0);
+        while decided < REQUESTS {
+            match client.send(lines)? {
+                0 => decided += 1,
+                _ => {
+                    undecided += 1;
+                    thread::sleep(BREAKER);
+                }
+            }
+            require_few(undecided)?;
+        }
+        Ok((redis.cpu()? - before) / REQUESTS)
+    };
+    let check = cpu("X-Status: 500\r\n")?;
+    let check_and_refund = cpu("")?;
+
+    // One after the other, so that none waits for the others until its deadline.
+    let before = redis.cpu()?;
+    for _ in 0..REQUESTS {
+        server.get("/release")?;
+        undecided += responses.recv_timeout(PATIENCE)??;
+    }
+    let refund_of_oldest = (redis.cpu()? - before) / REQUESTS;
+    let refund_of_newest = check_and_refund.saturating_sub(check);
+    Ok(Costs { check, refund_of_newest, refund_of_oldest, undecided })
+}
+
+/// Ends a measurement that does not get anywhere.
+fn require_few(undecided: u64) -> Outcome {
+    match undecided > MAX_UNDECIDED {
+        true => Err(format!("{undecided} requests had no decision").into()),
+        false => Ok(()),
+    }
+}
+
+impl Client {
+    fn connect(to: SocketAddr) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connection = runtime.block_on(Connection::open(Ipv4Addr::LOCALHOST, to))?;
+        Ok(Self { runtime, connection })
+    }
+
+    /// Sends a request with these header lines and returns 1 if it had no decision.
+    fn send(&mut self, lines: &str) -> Outcome<u64> {
+        let request = Request::new(Addresses::Peer, lines);
+        let response = self.runtime.block_on(self.connection.send(request.bytes()))?;
+        if response.status == 429 {
+            return Err("the log is full too early".into());
+        }
+        Ok(u64::from(!response.is_decided))
+    }
+}

@@ -1,0 +1,65 @@
+//! Requests as bytes that are ready to be sent.
+
+/// Where the address of a forwarded request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// No forwarded address: the client is the TCP peer.
+    Peer,
+    /// An IPv6 address in another /48 network for each number.
+    ManyNetworks,
+    /// An IPv6 address in another /64 network of one /48 for each number.
+    OneNetwork,
+}
+
+/// A `GET /` in one buffer, whose forwarded address is overwritten in place.
+#[derive(Clone, Debug)]
+pub struct Request {
+    bytes: Vec<u8>,
+    addresses: Addresses,
+    /// Where the eight hexadecimal digits of the address are, in two groups.
+    digits_at: usize,
+}
+
+/// The network of [`Addresses::OneNetwork`].
+const NETWORK: u16 = 0xa77a;
+
+impl Request {
+    /// A request with these further header lines.
+    #[must_use]
+    pub fn new(addresses: Addresses, lines: &str) -> Self {
+        let mut head = format!("GET / HTTP/1.1\r\nHost: attack\r\n{lines}");
+        let mut digits_at = 0;
+        if addresses != Addresses::Peer {
+            head += "X-Forwarded-For: 2001:db8:";
+            digits_at = head.len();
+            head += "0000:0000::1\r\n";
+        }
+        head += "\r\n";
+        let mut request = Self { bytes: head.into_bytes(), addresses, digits_at };
+        request.set_address(0);
+        request
+    }
+
+    /// Takes the address of this number.
+    pub fn set_address(&mut self, number: u32) {
+        let low = (number & 0xffff) as u16;
+        let high = (number >> 16) as u16;
+        let groups = match self.addresses {
+            Addresses::Peer => return,
+            Addresses::ManyNetworks => [low, high],
+            Addresses::OneNetwork => [NETWORK, low],
+        };
+        for (group, at) in groups.into_iter().zip([self.digits_at, self.digits_at + 5]) {
+            for (place, digit) in self.bytes[at..at + 4].iter_mut().enumerate() {
+                let value = group >> (12 - 4 * place) & 0xf;
+                *digit = b"0123456789abcdef"[usize::from(value)];
+            }
+        }
+    }
+
+    /// What is sent.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}

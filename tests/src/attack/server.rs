@@ -1,0 +1,140 @@
+//! A server under attack, in a process of its own.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use super::{Outcome, limits::Limit, process::OwnProcess};
+use crate::storm::load::Connection;
+
+/// How a server is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The store: `memory` or a URL.
+    pub store: &'a str,
+    /// The prefix of the keys in Redis.
+    pub prefix: &'a str,
+    /// The failure mode: `open`, `closed` or `local`.
+    pub mode: &'a str,
+    /// How many servers share the store.
+    pub replicas: usize,
+    /// The limit of its page.
+    pub limit: &'static Limit,
+    /// The deadline of checks, if it is not the default.
+    pub deadline: Option<Duration>,
+}
+
+/// A server that ends with this value.
+#[derive(Debug)]
+pub struct Server {
+    process: OwnProcess,
+    http1: SocketAddr,
+    http2: SocketAddr,
+}
+
+/// How many checks a guard left without an answer of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Requests that passed unchecked.
+    pub open: u64,
+    /// Requests that were rejected unchecked.
+    pub closed: u64,
+    /// Requests that were decided in memory.
+    pub local: u64,
+}
+
+impl Server {
+    /// Starts one, with the program `attack_server` beside this one.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn start(setup: Setup<'_>) -> Outcome<Self> {
+        let mut child = Command::new(env::current_exe()?.with_file_name("attack_server"))
+            .args([setup.store, setup.prefix, setup.mode])
+            .args([&setup.replicas.to_string(), setup.limit.name])
+            .args(setup.deadline.map(|deadline| deadline.as_millis().to_string()))
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("no output")?;
+        let process = OwnProcess(child);
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let mut ports = line.split_whitespace().map(str::parse);
+        let mut next = || -> Outcome<SocketAddr> {
+            Ok(SocketAddr::from(([127, 0, 0, 1], ports.next().ok_or("no port")??)))
+        };
+        let server = Self { process, http1: next()?, http2: next()? };
+        Ok(server)
+    }
+
+    /// Where it speaks HTTP/1.1.
+    #[must_use]
+    pub fn http1(&self) -> SocketAddr {
+        self.http1
+    }
+
+    /// Where it speaks HTTP/2 as well, with prior knowledge.
+    #[must_use]
+    pub fn http2(&self) -> SocketAddr {
+        self.http2
+    }
+
+    /// CPU time so far.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        self.process.cpu()
+    }
+
+    /// What its guard has counted.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub fn failures(&self) -> Outcome<Failures> {
+        let (_, text) = self.get("/failures")?;
+        let mut counts = text.split_whitespace().map(str::parse);
+        let mut next = || counts.next().ok_or("no count");
+        Ok(Failures { open: next()??, closed: next()??, local: next()?? })
+    }
+
+    /// The response to a request of the measurement's own: status and body.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn get(&self, path: &str) -> Outcome<(u16, String)> {
+        Ok(Connection::to(self.http1.port())?.get(path, "Connection: close\r\n")?)
+    }
+}
+
+impl std::ops::Add for Failures {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            closed: self.closed + other.closed,
+            local: self.local + other.local,
+        }
+    }
+}
+
+impl std::ops::Sub for Failures {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            open: self.open - other.open,
+            closed: self.closed - other.closed,
+            local: self.local - other.local,
+        }
+    }
+}

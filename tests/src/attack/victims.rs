@@ -1,0 +1,165 @@
+//! The victims: clients at other addresses that send slowly and within their limits.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
+
+use super::{
+    Outcome, PATIENCE,
+    http1::Connection,
+    request::{Addresses, Request},
+};
+
+/// How many send at the same time.
+const VICTIMS: u32 = 8;
+/// How often each of them sends: 50 requests a second altogether.
+const INTERVAL: Duration = Duration::from_millis(160);
+/// A response that takes longer is lost.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// Victims, and the addresses that are left for them.
+///
+/// One that has used up its limit goes on from a new address.
+#[derive(Debug)]
+pub struct Victims {
+    servers: Vec<SocketAddr>,
+    allowance: u64,
+    next_address: u32,
+}
+
+/// What they saw.
+#[derive(Clone, Debug, Default)]
+pub struct Experience {
+    /// Latencies in microseconds, sorted.
+    pub micros: Vec<u32>,
+    /// Requests that were denied or rejected.
+    pub refused: u64,
+    /// Requests that passed without the numbers of a decision.
+    pub unchecked: u64,
+    /// Requests without a response.
+    pub lost: u64,
+}
+
+impl Victims {
+    /// Clients that each may send so many requests.
+    #[must_use]
+    pub fn new(servers: Vec<SocketAddr>, allowance: u64) -> Self {
+        // The attack comes from 127.0.0.1.
+        Self { servers, allowance, next_address: Ipv4Addr::LOCALHOST.to_bits() + 1 }
+    }
+
+    /// Sends from fresh addresses until each server has decided, as one that has just started may not know Redis yet.
+    ///
+    /// # Errors
+    ///
+    /// If a server does not decide in time.
+    pub fn warm_up(&mut self) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let request = Request::new(Addresses::Peer, "");
+        let start = Instant::now();
+        for server in self.servers.clone() {
+            loop {
+                self.next_address += 1;
+                let from = Ipv4Addr::from_bits(self.next_address - 1);
+                let response = runtime.block_on(async {
+                    Connection::open(from, server).await?.send(request.bytes()).await
+                })?;
+                if response.is_decided {
+                    break;
+                }
+                if start.elapsed() > PATIENCE {
+                    return Err("a server has no decision before the attack".into());
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets them send for so long.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no runtime for it.
+    pub fn send(&mut self, lasts: Duration) -> Outcome<Experience> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let addresses = lasts.as_millis().div_ceil(INTERVAL.as_millis()) as u32 + 1;
+        let first = self.next_address;
+        self.next_address += VICTIMS * addresses;
+        let all = (0..VICTIMS).map(|victim| {
+            let server = self.servers[victim as usize % self.servers.len()];
+            let addresses = first + victim * addresses..first + (victim + 1) * addresses;
+            send(server, addresses, self.allowance, INTERVAL / VICTIMS * victim, lasts)
+        });
+        let mut sum = Experience::default();
+        for one in runtime.block_on(futures_util::future::join_all(all)) {
+            sum.micros.extend(one.micros);
+            sum.refused += one.refused;
+            sum.unchecked += one.unchecked;
+            sum.lost += one.lost;
+        }
+        sum.micros.sort_unstable();
+        Ok(sum)
+    }
+}
+
+impl Experience {
+    /// Whether every request got its decision and passed.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.refused + self.unchecked + self.lost == 0
+    }
+
+    /// The latency that so many of a hundred requests do not exceed.
+    #[must_use]
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let rank = (self.micros.len() * percent).div_ceil(100).saturating_sub(1);
+        Duration::from_micros(self.micros.get(rank).copied().unwrap_or(0).into())
+    }
+}
+
+async fn send(
+    server: SocketAddr,
+    mut addresses: std::ops::Range<u32>,
+    allowance: u64,
+    offset: Duration,
+    lasts: Duration,
+) -> Experience {
+    let request = Request::new(Addresses::Peer, "");
+    let mut experience = Experience::default();
+    let mut connection = None;
+    let mut left = 0;
+    let start = tokio::time::Instant::now() + offset;
+    let mut ticks = tokio::time::interval_at(start, INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    while ticks.tick().await < start + lasts {
+        if left == 0 || connection.is_none() {
+            let from = Ipv4Addr::from_bits(addresses.next().unwrap_or(addresses.end));
+            let opened = timeout(LOST_AFTER, Connection::open(from, server)).await;
+            connection = opened.ok().and_then(Result::ok);
+            left = allowance;
+        }
+        let Some(open) = &mut connection else {
+            experience.lost += 1;
+            continue;
+        };
+        left -= 1;
+        let sent = Instant::now();
+        match timeout(LOST_AFTER, open.send(request.bytes())).await {
+            Ok(Ok(response)) => {
+                experience.micros.push(sent.elapsed().as_micros() as u32);
+                experience.refused += u64::from(response.status != 200);
+                experience.unchecked += u64::from(response.status == 200 && !response.is_decided);
+            }
+            _ => {
+                experience.lost += 1;
+                connection = None;
+            }
+        }
+    }
+    experience
+}

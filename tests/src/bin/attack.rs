@@ -1,0 +1,83 @@
+//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--deadline MS]
+//! [--judge-latency] [--list]`. `scripts/attack` says what is measured.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+
+use std::{env, process::ExitCode};
+
+use rateguard_tests::attack::{
+    Outcome, Report, full_memory, full_redis, header_flood, measure, options::Options, process,
+    refund_cost, row, table,
+};
+
+/// An attack with a table of its own: its name, whether it is quick, and the measurement.
+type Special = (&'static str, bool, fn() -> Outcome<Report>);
+
+const SPECIALS: [Special; 4] = [
+    (header_flood::NAME, true, header_flood::measure),
+    (refund_cost::NAME, false, refund_cost::measure),
+    (full_redis::NAME, false, full_redis::measure),
+    (full_memory::NAME, false, full_memory::measure),
+];
+/// For 3,000 connections, and what a process has open besides.
+const FILES: u64 = 4_096;
+/// With a larger share of the CPU taken by others, violations may be due to them.
+const MAX_FOREIGN_LOAD: f64 = 0.1;
+
+fn main() -> Outcome<ExitCode> {
+    let options = Options::read(env::args().skip(1))?;
+    let rows = if options.is_small { row::few() } else { row::all() };
+    let rows: Vec<_> = rows.into_iter().filter(|row| options.has(&row.to_string())).collect();
+    let is_wanted = |(name, is_quick, _): &&Special| {
+        (*is_quick || !options.is_small || !options.only.is_empty()) && options.has(name)
+    };
+    let specials: Vec<_> = SPECIALS.iter().filter(is_wanted).collect();
+    if options.is_list {
+        rows.iter().for_each(|row| println!("{row}"));
+        specials.iter().for_each(|(name, ..)| println!("{name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if rows.is_empty() && specials.is_empty() {
+        return Err("no attack has these words in its name; --list has the names".into());
+    }
+    println!("{}", process::machine());
+    if let Some(files) = process::max_files().filter(|files| *files < FILES) {
+        println!(
+            "only {files} files may be open, so attacks with more connections end with an error"
+        );
+    }
+    if let Some(deadline) = options.deadline {
+        println!("checks in the table have a deadline of {deadline:?} instead of the default");
+    }
+    let mut violations = Vec::new();
+    let mut is_disturbed = false;
+    if !rows.is_empty() {
+        println!("\n{}", table::header());
+    }
+    for row in &rows {
+        let measured = measure::measure(*row, &options).map_err(|e| format!("{row}: {e}"))?;
+        is_disturbed |= measured.foreign_load > MAX_FOREIGN_LOAD;
+        let found = measured.violations(options.is_latency_judged);
+        println!("{}", table::row(&measured, !found.is_empty()));
+        violations.extend(found);
+    }
+    for (name, _, measure) in &specials {
+        println!("\n{name}");
+        let report = measure().map_err(|error| format!("{name}: {error}"))?;
+        report.lines.iter().for_each(|line| println!("  {line}"));
+        violations.extend(report.violations);
+    }
+    if is_disturbed {
+        println!(
+            "\nother processes used much of the CPU, which alone can make checks exceed their deadline"
+        );
+    }
+    let count = rows.len() + specials.len();
+    if violations.is_empty() {
+        println!("\nall limits held under {count} attacks");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("\nlimits did not hold; {} violations under {count} attacks:", violations.len());
+    violations.iter().for_each(|violation| eprintln!("  {violation}"));
+    Ok(ExitCode::FAILURE)
+}

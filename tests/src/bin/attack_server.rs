@@ -1,0 +1,114 @@
+//! A server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
+//!
+//! STORE is `memory` or a URL, MODE is `open`, `closed` or `local`, and LIMIT is the name of one of
+//! [the limits](rateguard_tests::attack::limits), DEADLINE is in milliseconds. The guard has its
+//! defaults for everything else. The first line of its output has
+//! its ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited. `/free` is not, `/failures` has the counts
+//! of [`RateGuard::failures`], and `/release` lets one of the requests with the header `X-Hold` go on.
+
+#![allow(clippy::print_stdout, reason = "its parent reads it")]
+
+use std::{env, error::Error, time::Duration};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
+use rateguard::{ClientAddress, Count, OnError, RateGuard, RateLimit, key};
+use rateguard_tests::attack::{
+    PATIENCE,
+    limits::{KeyOf, Limit},
+};
+use tokio::sync::Notify;
+
+const WORKERS: usize = 2;
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args: Vec<String> = env::args().skip(1).collect();
+    let deadline = if args.len() > 5 { args.pop() } else { None };
+    let [store, prefix, mode, replicas, limit] = <[String; 5]>::try_from(args)
+        .map_err(|_| "usage: attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]")?;
+    let limit = Limit::named(&limit).ok_or("no such limit")?;
+    let mode = match &*mode {
+        "open" => OnError::Open,
+        "closed" => OnError::Closed,
+        "local" => OnError::Local,
+        _ => return Err("the mode is open, closed or local".into()),
+    };
+    let builder = match &*store {
+        "memory" => RateGuard::builder(),
+        url => RateGuard::redis(url).prefix(prefix),
+    };
+    let client_address = match limit.is_behind_proxy {
+        true => ClientAddress::behind(["127.0.0.1"])?,
+        false => ClientAddress::peer(),
+    };
+    let builder = match deadline {
+        Some(millis) => builder.deadline(Duration::from_millis(millis.parse()?)),
+        None => builder,
+    };
+    let builder = builder.on_error(mode).replicas(replicas.parse()?);
+    let guard = builder.client_address(client_address).build()?;
+    let release = web::Data::new(Notify::new());
+
+    let server = HttpServer::new(move || {
+        let (for_failures, release) = (guard.clone(), release.clone());
+        App::new()
+            .app_data(release)
+            .service(web::resource("/").to(page).wrap(rate_limit(&guard, limit)))
+            .route("/free", web::to(HttpResponse::Ok))
+            .route("/failures", web::to(move || std::future::ready(failures(&for_failures))))
+            .route("/release", web::to(release_one))
+    });
+    // On a slow machine a connection may be silent for longer than the defaults allow.
+    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
+    let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
+    let server = server.bind_auto_h2c(("127.0.0.1", 0))?;
+    let ports: Vec<_> = server.addrs().iter().map(|address| address.port().to_string()).collect();
+    println!("{}", ports.join(" "));
+    Ok(server.run().await?)
+}
+
+fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
+    let middleware = RateLimit::new(guard, limit.rate).name(limit.name).cost(cost);
+    let middleware = match limit.key {
+        KeyOf::Address => middleware.by(key::ip()),
+        KeyOf::Cookie => middleware.by(key::cookie("session")),
+        KeyOf::Global => middleware.by(key::global()),
+    };
+    let middleware = match limit.counts_failures {
+        true => middleware.count(Count::Failure),
+        false => middleware,
+    };
+    let middleware = match limit.ban {
+        Some(ban) => middleware.ban(ban),
+        None => middleware,
+    };
+    match limit.global {
+        Some(rate) => middleware.and(rate).by(key::global()).name("global"),
+        None => middleware,
+    }
+}
+
+/// Answers with the status in `X-Status`, for requests with `X-Hold` after a `/release`.
+async fn page(request: HttpRequest, release: web::Data<Notify>) -> HttpResponse {
+    if request.headers().contains_key("X-Hold") {
+        release.notified().await;
+    }
+    let status = request.headers().get("X-Status").and_then(|status| status.to_str().ok());
+    let status = status.and_then(|status| status.parse::<StatusCode>().ok());
+    HttpResponse::build(status.unwrap_or(StatusCode::OK)).body("ok")
+}
+
+async fn release_one(release: web::Data<Notify>) -> &'static str {
+    release.notify_one();
+    "released"
+}
+
+fn failures(guard: &RateGuard) -> String {
+    let failures = guard.failures();
+    format!("{} {} {}", failures.open, failures.closed, failures.local)
+}
+
+fn cost(request: &HttpRequest) -> u32 {
+    let cost = request.headers().get("X-Cost").and_then(|cost| cost.to_str().ok());
+    cost.and_then(|cost| cost.parse().ok()).unwrap_or(1)
+}
