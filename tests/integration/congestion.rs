@@ -45,7 +45,7 @@ impl Store for CongestedStore {
         }))
     }
 
-    fn timeout_cause(&self, _: &[Charge<'_>], _: Duration) -> StoreError {
+    fn timeout_cause(&self, _: &[Charge<'_>]) -> StoreError {
         StoreError::Overloaded
     }
 }

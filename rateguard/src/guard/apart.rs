@@ -77,7 +77,7 @@ impl OneKey<'_> {
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(StoreError::Timeout);
+            return Err(guard.shared.store.timeout_cause(&self.charges));
         }
         let verdict = guard.ask_one_server(operation, &self.charges, left).await?;
         self.answers = verdict.levels().zip(verdict.receipts()).collect();

@@ -116,7 +116,7 @@ impl RateGuard {
                     return Err(StoreError::Closed);
                 }
                 let answer = self.timed(operation, tokio::time::timeout(deadline, answer)).await;
-                let answer = answer.unwrap_or_else(|_| Err(store.timeout_cause(charges, deadline)));
+                let answer = answer.unwrap_or_else(|_| Err(store.timeout_cause(charges)));
                 match &answer {
                     // Our own congestion says nothing about the store.
                     Err(StoreError::Overloaded) => {}

@@ -85,12 +85,12 @@ pub trait Store: Send + Sync {
         0
     }
 
-    /// Why an operation on these buckets got no answer within this deadline: [`StoreError::Timeout`] if the store is silent, and
-    /// [`StoreError::Overloaded`] if it answers, and the operation is late because too many others waited for it in this process.
-    /// The guard decides in memory then instead of letting the request pass unchecked, and does not hold it against the store. By default,
-    /// the store is silent. A store that wraps another one passes this on.
-    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
-        let _ = (charges, deadline);
+    /// Why an operation on these buckets got no answer in time: [`StoreError::Timeout`] if the store is silent, and
+    /// [`StoreError::Overloaded`] if it answers, and the operation is late because too many others waited in this process. Then
+    /// the guard decides in memory instead of letting the request pass unchecked, and its circuit breaker does not count that.
+    /// By default, the store is silent. A store that wraps another one passes this on.
+    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
+        let _ = charges;
         StoreError::Timeout
     }
 
@@ -126,8 +126,8 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).server(charges)
     }
 
-    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
-        (**self).timeout_cause(charges, deadline)
+    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
+        (**self).timeout_cause(charges)
     }
 
     fn close(&self) {

@@ -87,10 +87,10 @@ impl Store for FaultyStore {
         self.store.server(charges)
     }
 
-    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
+    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
         match *self.fault.lock().unwrap_or_else(PoisonError::into_inner) {
             Fault::Hangs => StoreError::Timeout,
-            _ => self.store.timeout_cause(charges, deadline),
+            _ => self.store.timeout_cause(charges),
         }
     }
 

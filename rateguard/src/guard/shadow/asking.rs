@@ -53,8 +53,11 @@ impl RateGuard {
                 let entered = shadow.servers.of(number).breaker.enter(*deadline)?;
                 let _place = shadow.in_flight.enter()?;
                 let answer = tokio::time::timeout(*deadline, answer).await;
-                let answer = answer.unwrap_or(Err(StoreError::Timeout));
-                entered.ended(&answer);
+                let answer = answer.unwrap_or_else(|_| Err(store.timeout_cause(charges)));
+                // Our own congestion says nothing about the store.
+                if answer != Err(StoreError::Overloaded) {
+                    entered.ended(&answer);
+                }
                 let answer = whole(answer, charges);
                 if let Some(change) = change {
                     change.ended(&answer);

@@ -142,7 +142,12 @@ impl BatchQueue {
     }
 
     /// Gives the denial of a check to all who wait for the same check and asked before this moment.
-    pub(super) fn deny_same_checks(&self, check: &ScriptRequest, before: Instant, denial: &Outcome) {
+    pub(super) fn deny_same_checks(
+        &self,
+        check: &ScriptRequest,
+        before: Instant,
+        denial: &Outcome,
+    ) {
         let same = self.lock().of(priority_of(check)).take_same_checks(check, before);
         same.into_iter().for_each(|request| request.complete(denial.clone()));
     }
@@ -268,7 +273,9 @@ mod tests {
         let mut later = push(&queue, 1, Priority::Enforced);
         let denial = Outcome::Decided(Verdict::new(false, []));
         queue.deny_same_checks(&denied, before, &denial);
-        assert!(same.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Outcome::Decided(_))))));
+        assert!(
+            same.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Outcome::Decided(_)))))
+        );
         assert!(other.try_recv().is_err() && later.try_recv().is_err());
         assert_eq!(queue.len(Priority::Enforced), 2);
         assert_eq!(queue.take(Priority::Enforced).len(), 2);

@@ -120,7 +120,8 @@ impl FairQueue {
         before: Instant,
     ) -> Vec<PendingRequest> {
         let Some(flow) = self.flows.get_mut(&check.flow) else { return Vec::new() };
-        let is_same = |it: &PendingRequest| it.asked_at <= before && it.request.is_same_check(check);
+        let is_same =
+            |it: &PendingRequest| it.asked_at <= before && it.request.is_same_check(check);
         let mut taken = Vec::new();
         let mut kept = VecDeque::new();
         for request in flow.others.drain(..) {
@@ -143,7 +144,10 @@ impl FairQueue {
     /// Takes all requests.
     pub(super) fn drain(&mut self) -> Vec<PendingRequest> {
         let flows = std::mem::take(self).flows;
-        flows.into_values().flat_map(|flow| std::iter::once(flow.first).chain(flow.others)).collect()
+        flows
+            .into_values()
+            .flat_map(|flow| std::iter::once(flow.first).chain(flow.others))
+            .collect()
     }
 
     fn retain(&mut self, keep: impl Fn(&PendingRequest) -> bool) {

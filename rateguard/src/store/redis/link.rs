@@ -119,10 +119,10 @@ impl Link {
         answered.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected)))
     }
 
-    /// Whether a request that was not answered within the deadline is late by our own congestion: the server is there, and
-    /// answers what it is sent.
-    pub(super) fn is_congested(&self, deadline: Duration) -> bool {
-        matches!(&*self.state.borrow(), State::Up(_)) && !self.progress.is_silent(deadline)
+    /// Whether a request that was not answered in time is late by our own congestion: the server is there, and answers what it
+    /// is sent.
+    pub(super) fn is_congested(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(_)) && !self.progress.is_silent()
     }
 
     /// The live connection. It waits only while one is being made for the first time or after a loss.

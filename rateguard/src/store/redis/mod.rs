@@ -143,12 +143,8 @@ impl Store for RedisStore {
         self.route.server(charges)
     }
 
-    fn timeout_cause(&self, charges: &[Charge<'_>], deadline: Duration) -> StoreError {
-        if self.route.is_congested(charges, deadline) {
-            StoreError::Overloaded
-        } else {
-            StoreError::Timeout
-        }
+    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
+        if self.route.is_congested(charges) { StoreError::Overloaded } else { StoreError::Timeout }
     }
 
     fn close(&self) {

@@ -14,6 +14,8 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// When batches were sent that are not answered yet, and when the dispatcher ran.
 pub(super) struct Progress {
     start: Instant,
+    /// A server that has left a batch unanswered for this long is silent.
+    silent_after: Duration,
     /// A dispatcher that has not run for this long was kept from it, as on a machine with too few processors.
     stalled_after: Duration,
     in_flight: Mutex<InFlight>,
@@ -39,6 +41,7 @@ impl Progress {
     pub(super) fn new(deadline: Duration) -> Self {
         Self {
             start: Instant::now(),
+            silent_after: deadline * 9 / 10,
             stalled_after: (deadline / 2).clamp(2 * TICK, 5 * TICK),
             in_flight: Mutex::default(),
             last_run: AtomicU64::new(0),
@@ -68,13 +71,13 @@ impl Progress {
         }
     }
 
-    /// Whether the server has left a batch unanswered for almost this deadline, though we were there to read its reply. If
-    /// not, a request that is late waits in our own queue, or for a batch that was sent only lately.
-    pub(super) fn is_silent(&self, deadline: Duration) -> bool {
-        self.is_silent_at(Instant::now(), deadline)
+    /// Whether the server has left a batch unanswered for almost the deadline, though we were there to read its reply. If not, a
+    /// request that is late waits in our own queue, or for a batch that was sent only lately.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent_at(Instant::now())
     }
 
-    fn is_silent_at(&self, now: Instant, deadline: Duration) -> bool {
+    fn is_silent_at(&self, now: Instant) -> bool {
         let Some(oldest) = self.lock().sent_at.values().next().copied() else { return false };
         let now = self.micros(now);
         let since_run = now.saturating_sub(self.last_run.load(Relaxed));
@@ -83,7 +86,7 @@ impl Progress {
         }
         // What happened before the end of a stall says nothing about the server.
         let since = self.micros(oldest).max(self.stall_ended.load(Relaxed));
-        Duration::from_micros(now.saturating_sub(since)) >= deadline * 9 / 10
+        Duration::from_micros(now.saturating_sub(since)) >= self.silent_after
     }
 
     fn micros(&self, time: Instant) -> u64 {
@@ -120,11 +123,11 @@ mod tests {
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         let batch = progress.send();
         runs_until(&progress, 0, 80);
-        assert!(!progress.is_silent_at(at(80), DEADLINE));
+        assert!(!progress.is_silent_at(at(80)));
         runs_until(&progress, 90, 100);
-        assert!(progress.is_silent_at(at(100), DEADLINE));
+        assert!(progress.is_silent_at(at(100)));
         drop(batch);
-        assert!(!progress.is_silent_at(at(100), DEADLINE));
+        assert!(!progress.is_silent_at(at(100)));
     }
 
     #[test]
@@ -134,12 +137,12 @@ mod tests {
         let _batch = progress.send();
         runs_until(&progress, 0, 20);
         // It does not run.
-        assert!(!progress.is_silent_at(at(200), DEADLINE));
+        assert!(!progress.is_silent_at(at(200)));
         // It runs again, and has had no time to read replies.
         runs_until(&progress, 200, 210);
-        assert!(!progress.is_silent_at(at(210), DEADLINE));
+        assert!(!progress.is_silent_at(at(210)));
         // The replies should be there by now.
         runs_until(&progress, 220, 300);
-        assert!(progress.is_silent_at(at(300), DEADLINE));
+        assert!(progress.is_silent_at(at(300)));
     }
 }

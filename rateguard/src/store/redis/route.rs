@@ -1,6 +1,6 @@
 //! The ways to the servers: there is one server, or there are those of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     StoreError,
@@ -86,13 +86,13 @@ impl Route {
         }
     }
 
-    /// Whether a request for these keys that was not answered within the deadline is late by our own congestion.
-    pub(super) fn is_congested(&self, charges: &[Charge<'_>], deadline: Duration) -> bool {
+    /// Whether a request for these keys that was not answered in time is late by our own congestion.
+    pub(super) fn is_congested(&self, charges: &[Charge<'_>]) -> bool {
         match (self, charges) {
-            (Self::One(link), _) => link.is_congested(deadline),
+            (Self::One(link), _) => link.is_congested(),
             (Self::Cluster(cluster), [first, ..]) => {
                 let link = cluster.link(slot(&first.bucket.hash_tag()));
-                link.is_some_and(|link| link.is_congested(deadline))
+                link.is_some_and(|link| link.is_congested())
             }
             (Self::Cluster(_), []) => false,
         }

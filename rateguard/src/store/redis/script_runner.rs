@@ -1,7 +1,8 @@
 //! Has a server run the script.
 
 use redis::{
-    ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection,
+    ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
 };
 
 use crate::{

@@ -1,6 +1,10 @@
 //! The way from a check to the thread of the connections, and back.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use hyper::body::Bytes;
 use tokio::sync::{
@@ -21,6 +25,9 @@ pub(super) struct Client {
     events: UnboundedSender<Event>,
     health: watch::Receiver<Option<StoreError>>,
     home: Home,
+    start: Instant,
+    /// Milliseconds after `start`, when the server last answered a command; 0 if it never has.
+    last_answer: AtomicU64,
     _pool: Task,
 }
 
@@ -32,7 +39,8 @@ impl Client {
         let pool = Pool::new(server, events.clone(), health);
         let home = Home::start("rateguard-upstash")?;
         let pool = Task::spawn(home.handle(), pool.keep(happening));
-        Ok(Self { events, health: seen, home, _pool: pool })
+        let (start, last_answer) = (Instant::now(), AtomicU64::new(0));
+        Ok(Self { events, health: seen, home, start, last_answer, _pool: pool })
     }
 
     /// The answer to a command. Whoever drops this takes the command back, as far as that is possible.
@@ -40,7 +48,19 @@ impl Client {
         let (answer, answered) = oneshot::channel();
         // If the thread is gone, nobody answers.
         let _ = self.events.send(Event::Asked(Job { command, answer }));
-        answered.await.unwrap_or(Err(StoreError::Unreachable)).map_err(Failure::Of)
+        let answer = answered.await.unwrap_or(Err(StoreError::Unreachable)).map_err(Failure::Of)?;
+        self.last_answer.store(self.millis().max(1), Relaxed);
+        Ok(answer)
+    }
+
+    /// Whether the server has answered a command within this time.
+    pub(super) fn has_answered_within(&self, time: Duration) -> bool {
+        let last = self.last_answer.load(Relaxed);
+        last != 0 && Duration::from_millis(self.millis().saturating_sub(last)) < time
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Ends the thread and the connections.

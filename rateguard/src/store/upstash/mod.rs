@@ -131,6 +131,15 @@ impl Store for UpstashStore {
         self.client.health()
     }
 
+    fn timeout_cause(&self, _: &[Charge<'_>]) -> StoreError {
+        // The server is there, and the request waited for one of the connections.
+        if self.client.has_answered_within(self.deadline * 9 / 10) {
+            StoreError::Overloaded
+        } else {
+            StoreError::Timeout
+        }
+    }
+
     fn close(&self) {
         self.client.close();
     }
