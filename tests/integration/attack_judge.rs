@@ -41,6 +41,9 @@ fn measured(name: &str, passed: u64) -> Measured {
     }
 }
 
+/// What the violation says, and what makes it one.
+type Change = (&'static str, fn(&mut Measured));
+
 #[test]
 fn limits_have_the_numbers_of_their_rates() {
     for limit in LIMITS.iter().chain(&SPECIAL_LIMITS) {
@@ -75,7 +78,7 @@ fn judge_accepts_the_maximum_and_denied_or_local_decisions() {
 
 #[test]
 fn judge_finds_each_violation() {
-    let changes: [(&str, fn(&mut Measured)); 10] = [
+    let changes: [Change; 10] = [
         ("passed, and at most 20 may", |it| it.tally.passed = 21),
         ("1 requests had no decision", |it| it.tally.undecided = 1),
         ("1 requests had no decision", |it| it.failures.open = 1),

@@ -104,7 +104,7 @@ pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
 
 /// CPU time so far of all processes that do not belong to the measurement.
 fn foreign_cpu(servers: &[Server], store: &Store) -> Outcome<Duration> {
-    let mut own = process::cpu_of("self")?;
+    let mut own = process::own_cpu()?;
     for server in servers {
         own += server.cpu()?;
     }
