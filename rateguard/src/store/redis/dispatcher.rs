@@ -109,11 +109,15 @@ impl Dispatcher {
         let mut changed = pin!(state.changed());
         let mut batches = FuturesUnordered::new();
         let mut low_priority = FuturesUnordered::new();
+        self.progress.connected();
         let mut last = LastBatch { at: Instant::now(), requests: 0 };
         let mut is_any_in_flight = false;
         loop {
             self.progress.ran(is_any_in_flight);
-            while last.should_flush(batches.len(), self.queue.len(Priority::Enforced)) {
+            let may_send = |in_flight| in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged();
+            while last.should_flush(batches.len(), self.queue.len(Priority::Enforced))
+                && may_send(batches.len())
+            {
                 let requests = self.queue.take(Priority::Enforced);
                 if requests.is_empty() {
                     break;
@@ -132,6 +136,7 @@ impl Dispatcher {
             let is_polled = last.requests > 1 && last.at.elapsed() < POLL_WINDOW;
             self.queue.set_polled(is_polled);
             let is_any_held = self.queue.len(Priority::Enforced) > 0;
+            let is_backlogged = batches.len() >= MAX_IN_FLIGHT && self.progress.is_backlogged();
             is_any_in_flight = !batches.is_empty() || !low_priority.is_empty();
             let mut is_slow = pin!(sleep_until((last.at + SLOW_SERVER_AFTER).into()));
             let mut poll_end = pin!(sleep_until((last.at + POLL_WINDOW).into()));
@@ -146,7 +151,7 @@ impl Dispatcher {
                 if batches.len() < MAX_IN_FLIGHT || !is_any_held {
                     goes_on |= woken.as_mut().poll(context).is_ready();
                 }
-                if is_any_held && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER {
+                if is_any_held && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_backlogged {
                     goes_on |= is_slow.as_mut().poll(context).is_ready();
                 }
                 if is_polled {

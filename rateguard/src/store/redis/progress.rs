@@ -1,4 +1,4 @@
-//! Whether a server is silent, or we are late ourselves.
+//! Whether a server is silent, or late because of what we send it ourselves.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +11,16 @@ use std::{
 
 /// While batches are in flight, the dispatcher notes this often that it runs.
 pub(super) const TICK: Duration = Duration::from_millis(10);
+/// A backlog makes the oldest batch wait for this much longer than twice the shortest round trip.
+const BACKLOG_SLACK: Duration = Duration::from_millis(5);
+
 /// When batches were sent that are not answered yet, and when the dispatcher ran.
 pub(super) struct Progress {
     start: Instant,
     /// A server that has left a batch unanswered for this long is silent.
     silent_after: Duration,
+    /// A batch that is unanswered for less than this is no sign of a backlog, however near the server is.
+    backlog_after: Duration,
     /// A dispatcher that has not run for this long was kept from it, as on a machine with too few processors.
     stalled_after: Duration,
     in_flight: Mutex<InFlight>,
@@ -29,6 +34,7 @@ pub(super) struct Progress {
 struct InFlight {
     next: u64,
     sent_at: BTreeMap<u64, Instant>,
+    shortest_round_trip: Option<Duration>,
 }
 
 /// A batch that is in flight until this is dropped.
@@ -42,6 +48,7 @@ impl Progress {
         Self {
             start: Instant::now(),
             silent_after: deadline * 9 / 10,
+            backlog_after: deadline / 4,
             stalled_after: (deadline / 2).clamp(2 * TICK, 5 * TICK),
             in_flight: Mutex::default(),
             last_run: AtomicU64::new(0),
@@ -56,6 +63,25 @@ impl Progress {
         in_flight.next += 1;
         in_flight.sent_at.insert(number, Instant::now());
         BatchInFlight { progress: self, number }
+    }
+
+    /// There is another connection, perhaps to another server.
+    pub(super) fn connected(&self) {
+        self.lock().shortest_round_trip = None;
+    }
+
+    /// Whether the server has a backlog of our batches. Further ones would wait there, where no denial answers them and no
+    /// other key overtakes them, and in the end it would look as if the server were silent.
+    pub(super) fn is_backlogged(&self) -> bool {
+        self.is_backlogged_at(Instant::now())
+    }
+
+    fn is_backlogged_at(&self, now: Instant) -> bool {
+        let in_flight = self.lock();
+        let Some(oldest) = in_flight.sent_at.values().next() else { return false };
+        let usual = in_flight.shortest_round_trip.unwrap_or_default();
+        let limit = (2 * usual + BACKLOG_SLACK).max(self.backlog_after);
+        now.saturating_duration_since(*oldest) > limit
     }
 
     /// The dispatcher runs now. `is_due` if it should have run within a [`TICK`] of the last time.
@@ -101,7 +127,12 @@ impl Progress {
 
 impl Drop for BatchInFlight<'_> {
     fn drop(&mut self) {
-        self.progress.lock().sent_at.remove(&self.number);
+        let mut in_flight = self.progress.lock();
+        if let Some(sent_at) = in_flight.sent_at.remove(&self.number) {
+            let round_trip = sent_at.elapsed();
+            let shortest = in_flight.shortest_round_trip.get_or_insert(round_trip);
+            *shortest = round_trip.min(*shortest);
+        }
     }
 }
 
@@ -128,6 +159,23 @@ mod tests {
         assert!(progress.is_silent_at(at(100)));
         drop(batch);
         assert!(!progress.is_silent_at(at(100)));
+    }
+
+    #[test]
+    fn a_backlog_is_measured_by_the_round_trip() {
+        let progress = Progress::new(DEADLINE);
+        let at = |millis| Instant::now() + Duration::from_millis(millis);
+        assert!(!progress.is_backlogged());
+        let _oldest = progress.send();
+        drop(progress.send());
+        assert!(!progress.is_backlogged_at(at(24)));
+        assert!(progress.is_backlogged_at(at(26)));
+        // A server that is 30 ms away has none after 60 ms.
+        progress.lock().shortest_round_trip = Some(Duration::from_millis(30));
+        assert!(!progress.is_backlogged_at(at(60)));
+        assert!(progress.is_backlogged_at(at(70)));
+        progress.connected();
+        assert!(progress.is_backlogged_at(at(60)));
     }
 
     #[test]
