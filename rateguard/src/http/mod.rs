@@ -2,6 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod attribute;
+mod bounds;
 mod client;
 mod cost;
 mod enforce;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+    http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue},
 };
 use percent_encoding::percent_decode_str;
 use rateguard_grammar::KeyPart;
@@ -12,7 +12,7 @@ use rateguard_grammar::KeyPart;
 use crate::{
     Key,
     client::Network,
-    http::{client, user::UserId},
+    http::{bounds, client, user::UserId},
 };
 
 #[derive(Clone, Debug)]
@@ -134,6 +134,10 @@ impl Source {
                 Some(self.key(value.as_bytes()))
             }
             Self::Cookie(name) => {
+                // To read one cookie, all of them are parsed.
+                if !bounds::COOKIE.holds_for(request.headers(), &COOKIE) {
+                    return None;
+                }
                 let cookie = request.cookie(name)?;
                 let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
                 Some(self.key(value.as_bytes()))
@@ -158,6 +162,8 @@ fn credential(value: &HeaderValue) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
@@ -169,5 +175,22 @@ mod tests {
         for value in ["", "Bearer", "Bearer ", "Bearert0ken", "Basic t0ken", "t0ken"] {
             assert_eq!(credential(&HeaderValue::from_static(value)), None, "{value}");
         }
+    }
+
+    #[test]
+    fn cookies_that_exceed_their_bound_are_no_keys() {
+        // Of this many cookies, all but the last with this many bytes.
+        let has_key = |count: usize, length: usize| {
+            let others = std::iter::repeat_n(format!("o={}", "a".repeat(length - 2)), count - 1);
+            let request = others
+                .fold(TestRequest::default(), |it, other| it.append_header((COOKIE, other)))
+                .append_header((COOKIE, "sid=7"));
+            Source::Cookie("sid".to_owned()).read(&request.to_http_request()).is_some()
+        };
+        assert!(has_key(64, 3));
+        assert!(!has_key(65, 3));
+        assert!(has_key(2, 8_192 - 5));
+        assert!(!has_key(2, 8_192 - 4));
+        assert!(!has_key(2_000, 2_000));
     }
 }
