@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init_from_env(Env::default().default_filter_or("warn"));
     let token = env::var("OPERATOR_TOKEN").map_err(|_| "OPERATOR_TOKEN says who may ask")?;
     let guard =
-        RateGuard::builder().client_address(ClientAddress::behind(["10.0.0.0/8"])?).build()?;
+        RateGuard::builder().client_address(ClientAddress::behind(["10.0.0.0/24"])?).build()?;
     HttpServer::new(move || {
         let token = format!("Bearer {token}");
         let endpoints = operator::endpoints(&guard)
