@@ -20,6 +20,7 @@ mod attribute;
 mod attribute_context;
 mod bans;
 mod bodies;
+mod body_cost;
 mod callers;
 mod calm;
 mod changes;

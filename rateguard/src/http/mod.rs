@@ -29,7 +29,7 @@ mod user;
 
 use std::fmt;
 
-pub use cost::RequestCost;
+pub use cost::{BodyCost, RequestCost};
 pub use explain::{
     CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,
 };
