@@ -1,5 +1,7 @@
 //! The client of an HTTP request.
 
+#[cfg(feature = "operator")]
+use std::net::IpAddr;
 use std::sync::{
     Once,
     atomic::{AtomicU32, Ordering::Relaxed},
@@ -110,6 +112,12 @@ fn by_rule(rule: &ClientAddress, request: &HttpRequest, listener: &mut impl List
 }
 
 impl RateGuard {
+    /// The address of the client of a request.
+    #[cfg(feature = "operator")]
+    pub(crate) fn client_of(&self, request: &HttpRequest) -> Option<IpAddr> {
+        by_rule(&self.http().client_address, request, &mut ()).client.address
+    }
+
     /// Says at start which allowance never applies, as the addresses of proxies are not allowed.
     pub(crate) fn warn_of_allowed_proxies(&self) {
         let proxies = self.http().client_address.proxies();
