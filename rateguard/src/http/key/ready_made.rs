@@ -117,7 +117,7 @@ pub fn header(name: &str) -> ReadyMade {
 }
 
 /// The value of a cookie, as `"cookie:NAME"` in the attribute. Requests without it or with an empty one have no key, nor have
-/// those whose cookies are together more than 8,192 bytes or 64 header fields: all of them are parsed to find one.
+/// those whose cookies are together more than 8,192 bytes or 64 header fields.
 ///
 /// A cookie that nobody verifies is as weak a key as such a [`header`].
 ///

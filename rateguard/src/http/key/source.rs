@@ -4,15 +4,17 @@ use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue},
+    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 use percent_encoding::percent_decode_str;
 use rateguard_grammar::KeyPart;
 
+use super::cookie::cookie;
+
 use crate::{
     Key,
     client::Network,
-    http::{bounds, client, user::UserId},
+    http::{client, user::UserId},
 };
 
 #[derive(Clone, Debug)]
@@ -134,11 +136,7 @@ impl Source {
                 Some(self.key(value.as_bytes()))
             }
             Self::Cookie(name) => {
-                // To read one cookie, all of them are parsed.
-                if !bounds::COOKIE.holds_for(request.headers(), &COOKIE) {
-                    return None;
-                }
-                let cookie = request.cookie(name)?;
+                let cookie = cookie(request.headers(), name)?;
                 let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
                 Some(self.key(value.as_bytes()))
             }
@@ -162,8 +160,6 @@ fn credential(value: &HeaderValue) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
 
     #[test]
@@ -175,22 +171,5 @@ mod tests {
         for value in ["", "Bearer", "Bearer ", "Bearert0ken", "Basic t0ken", "t0ken"] {
             assert_eq!(credential(&HeaderValue::from_static(value)), None, "{value}");
         }
-    }
-
-    #[test]
-    fn cookies_that_exceed_their_bound_are_no_keys() {
-        // Of this many cookies, all but the last with this many bytes.
-        let has_key = |count: usize, length: usize| {
-            let others = std::iter::repeat_n(format!("o={}", "a".repeat(length - 2)), count - 1);
-            let request = others
-                .fold(TestRequest::default(), |it, other| it.append_header((COOKIE, other)))
-                .append_header((COOKIE, "sid=7"));
-            Source::Cookie("sid".to_owned()).read(&request.to_http_request()).is_some()
-        };
-        assert!(has_key(64, 3));
-        assert!(!has_key(65, 3));
-        assert!(has_key(2, 8_192 - 5));
-        assert!(!has_key(2, 8_192 - 4));
-        assert!(!has_key(2_000, 2_000));
     }
 }
