@@ -110,7 +110,7 @@ async fn a_wider_network_is_one_bucket_if_it_is_said_so() {
 #[actix_web::test]
 async fn clients_behind_nat64_are_as_many_buckets_as_ipv4_addresses() {
     let prefix = "64:ff9b::".parse::<Ipv6Addr>().unwrap().to_bits();
-    let clients = (0..100).map(|host| prefix | 0xc000_0200 + host);
+    let clients = (0..100).map(|host| prefix | (0xc000_0200 + host));
     assert_eq!(admitted(rule(), clients).await, 100);
 }
 

@@ -22,8 +22,8 @@ pub struct ReadyMade {
 }
 
 /// The client's address, as `"ip"` in the attribute: the TCP peer, or what a trusted proxy says
-/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network or what the guard says, IPv4-mapped
-/// ones as the IPv4 address they carry.
+/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network or what the guard says; those that
+/// carry an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) by that.
 #[must_use]
 pub fn ip() -> ReadyMade {
     Source::Ip(None).into()
