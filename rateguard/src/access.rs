@@ -5,7 +5,10 @@ use std::{collections::HashSet, error::Error, fmt, net::IpAddr};
 use ipnet::IpNet;
 use rateguard_grammar::shown;
 
-use crate::{Key, client::parse_network};
+use crate::{
+    Key,
+    client::{ResolvedClient, parse_network, tunnel_endpoint},
+};
 
 /// Addresses and keys that are never limited, and such that are always refused, with 403.
 ///
@@ -16,7 +19,7 @@ use crate::{Key, client::parse_network};
 /// ```
 /// # use rateguard::{AccessList, RateGuard, key};
 /// let list = AccessList::new()
-///     .allow_addresses(["10.0.0.0/8", "fd00::/8"])?
+///     .allow_addresses(["10.1.0.0/16", "fd01::/64"])?
 ///     .deny_addresses(["203.0.113.0/24"])?
 ///     .allow_keys(key::header("X-Api-Key").key_of("the key of our monitoring"))
 ///     .deny_keys(key::user().key_of("42"));
@@ -51,7 +54,9 @@ impl AccessList {
 
     /// These clients are not limited: addresses, or networks such as `10.0.0.0/8`.
     ///
-    /// A client's address is found as for the key `"ip"`; behind a proxy that nobody has mentioned it is the proxy's.
+    /// A client's address is found as for the key `"ip"`; behind a proxy that nobody has mentioned it is the proxy's. An address
+    /// that is a proxy's by [`ClientAddress::behind`](crate::ClientAddress::behind) is never allowed, since it may stand for any
+    /// client: name the proxies themselves there, and not the network in which those live that are allowed here.
     ///
     /// # Errors
     ///
@@ -70,7 +75,8 @@ impl AccessList {
         Ok(self)
     }
 
-    /// These clients are refused with 403: addresses, or networks such as `203.0.113.0/24`.
+    /// These clients are refused with 403: addresses, or networks such as `203.0.113.0/24`. So are clients of 6to4 and Teredo
+    /// whose IPv4 address is one of them.
     ///
     /// # Errors
     ///
@@ -101,16 +107,31 @@ impl AccessList {
         !(self.allowed.is_empty() && self.denied.is_empty())
     }
 
-    /// What it says of the canonical address of a client.
-    pub(crate) fn of_address(&self, address: Option<IpAddr>) -> Access {
-        let is_in = |list: &[IpNet]| {
-            address.is_some_and(|address| list.iter().any(|network| network.contains(&address)))
+    /// What it says of the address of a client.
+    ///
+    /// A proxy that stands in for a client that was not found is never allowed: anybody can make a header unreadable. Nor does
+    /// a tunnel's client get what its IPv4 address is allowed, as its relay says which that is. Both are denied by them.
+    pub(crate) fn of_client(&self, client: ResolvedClient) -> Access {
+        let ResolvedClient { address: Some(address), is_proxy } = client else {
+            return Access::Unlisted;
         };
-        Self::said(is_in(&self.allowed), || is_in(&self.denied))
+        let has = |list: &[IpNet], address| list.iter().any(|network| network.contains(&address));
+        let endpoint = tunnel_endpoint(address).map(IpAddr::V4);
+        Self::said(!is_proxy && has(&self.allowed, address), || {
+            has(&self.denied, address) || endpoint.is_some_and(|it| has(&self.denied, it))
+        })
     }
 
-    pub(crate) fn of_key(&self, key: &Key) -> Access {
-        Self::said(self.allowed_keys.contains(key), || self.denied_keys.contains(key))
+    /// What it says of a key; `is_unreliable` says whether that is an address that no allowance may follow from.
+    pub(crate) fn of_key(&self, key: &Key, is_unreliable: impl FnOnce() -> bool) -> Access {
+        let is_allowed = self.allowed_keys.contains(key) && !is_unreliable();
+        Self::said(is_allowed, || self.denied_keys.contains(key))
+    }
+
+    /// A network of allowed addresses whose addresses are all trusted as proxies, so that the allowance never applies.
+    pub(crate) fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
+        let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));
+        self.allowed.iter().find(is_of_proxies).copied()
     }
 
     fn said(is_allowed: bool, is_denied: impl FnOnce() -> bool) -> Access {
@@ -174,13 +195,11 @@ mod tests {
             (Some("192.0.2.8"), Access::Unlisted),
             (None, Access::Unlisted),
         ] {
-            assert_eq!(
-                list.of_address(address.map(|it| it.parse().unwrap())),
-                access,
-                "{address:?}"
-            );
+            let address = address.map(|it| it.parse().unwrap());
+            let client = ResolvedClient { address, is_proxy: false };
+            assert_eq!(list.of_client(client), access, "{address:?}");
         }
-        let of = |user: &str| list.of_key(&Key::from(user));
+        let of = |user: &str| list.of_key(&Key::from(user), || false);
         assert_eq!(
             ["ann", "bob", "eve"].map(of),
             [Access::Allowed, Access::Denied, Access::Unlisted]

@@ -48,9 +48,9 @@ pub use guard::{
     ShadowCounts, Unavailable,
 };
 pub use http::{
-    Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory, KnownLimit,
-    LimitKind, NoDecision, Outcome, Penalty, PerRequest, Plan, RateLimit, RefusalBody, RefusedBy,
-    RequestCost, UserId, WhyUnknown, key,
+    BodyCost, Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory,
+    KnownLimit, LimitKind, NoDecision, Outcome, Penalty, PerRequest, Plan, RateLimit, RefusalBody,
+    RefusedBy, RequestCost, UserId, WhyUnknown, key,
 };
 pub use policy::{Policy, PolicyError};
 pub use standing::Standing;

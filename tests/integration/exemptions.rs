@@ -10,9 +10,12 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{AccessList, ClientAddress, Plan, RateGuard, RateLimit, key, rate_limit};
+use rateguard::{AccessList, ClientAddress, Plan, RateGuard, RateLimit, WalkEnd, key, rate_limit};
 
-use crate::support::app::{from_client, send, statuses};
+use crate::support::{
+    app::{from_client, send, statuses},
+    log_lines,
+};
 
 fn is_health_check(request: &HttpRequest) -> bool {
     request.headers().contains_key("X-Health")
@@ -156,6 +159,154 @@ async fn behind_a_proxy_the_list_is_of_clients() {
     ] {
         let request = from(peer, "/listed").insert_header(("X-Forwarded-For", claim));
         assert_eq!(send(&app, request).await.status, status, "{peer} {claim}");
+    }
+}
+
+#[get("/by-address")]
+#[rate_limit(rate = "1/minute", key = "ip", name = "by-address")]
+async fn by_address() -> impl Responder {
+    "ok"
+}
+
+/// Two requests each with this in `X-Forwarded-For`, from a proxy; what was answered, and what was explained.
+async fn behind_a_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2], String)> {
+    let mut answers = Vec::new();
+    for forwarded in forwarded {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
+        let guard = RateGuard::builder().client_address(rule).access(list.clone()).build().unwrap();
+        let app =
+            init_service(App::new().app_data(guard.clone()).service((listed, by_address))).await;
+        let request = || {
+            let request = from("10.0.0.1", "/by-address");
+            match *forwarded {
+                "" => request,
+                text => request.insert_header(("X-Forwarded-For", text)),
+            }
+        };
+        let statuses = [send(&app, request()).await.status, send(&app, request()).await.status];
+        let explanation =
+            guard.explain_request(&request().to_http_request(), &["by-address"]).await;
+        let outcome = &explanation.limits()[0].outcome;
+        answers.push((statuses, outcome.to_string()));
+    }
+    answers
+}
+
+/// Headers behind a trusted proxy in which no client is found.
+const NO_CLIENT: [&str; 7] = [
+    "",
+    "unknown",
+    "_hidden",
+    "198.51.100.1, unknown",
+    "198.51.100.1, garbage, 10.0.0.2",
+    "10.0.0.2",
+    ",",
+];
+
+#[actix_web::test]
+async fn allowed_address_does_not_exempt_a_proxy_without_a_known_client() {
+    let by_network = AccessList::new().allow_addresses(["10.0.0.0/8"]).unwrap();
+    let by_key = AccessList::new()
+        .allow_keys(key::ip().key_of("10.0.0.1"))
+        .allow_keys(key::ip().key_of("10.0.0.2"));
+    for list in [by_network, by_key] {
+        for (answers, forwarded) in
+            behind_a_proxy(&list, &NO_CLIENT).await.into_iter().zip(NO_CLIENT)
+        {
+            let (statuses, outcome) = answers;
+            assert_eq!(statuses, [200, 429], "{forwarded:?}");
+            assert!(outcome.starts_with("denies"), "{forwarded:?}: {outcome}");
+        }
+    }
+    // A client that was found is allowed as before.
+    let list = AccessList::new().allow_addresses(["10.0.0.0/8", "198.51.100.0/24"]).unwrap();
+    for (statuses, outcome) in
+        behind_a_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
+    {
+        assert_eq!(statuses, [200, 200]);
+        assert!(outcome.contains("an access list allows the address"), "{outcome}");
+    }
+}
+
+#[actix_web::test]
+async fn denied_address_refuses_a_proxy_without_a_known_client() {
+    let list = AccessList::new()
+        .allow_addresses(["10.0.0.0/8"])
+        .and_then(|list| list.deny_addresses(["10.0.0.0/30"]))
+        .unwrap();
+    for (statuses, outcome) in behind_a_proxy(&list, &NO_CLIENT).await {
+        assert_eq!(statuses, [403, 403]);
+        assert!(outcome.contains("an access list denies the address"), "{outcome}");
+    }
+}
+
+#[actix_web::test]
+async fn explanation_says_that_the_client_is_a_proxy() {
+    let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
+    let guard = RateGuard::builder().client_address(rule).build().unwrap();
+    let explain = async |forwarded: &str| {
+        let request = from("10.0.0.1", "/").insert_header(("X-Forwarded-For", forwarded));
+        let client = guard.explain_request(&request.to_http_request(), &[]).await;
+        (client.client().is_proxy, client.client().end, client.to_string())
+    };
+    let (is_proxy, end, text) = explain("198.51.100.1, unknown").await;
+    assert_eq!((is_proxy, end), (true, WalkEnd::NotAnAddress));
+    assert!(text.contains("allowed by no access list"), "{text}");
+    let (is_proxy, end, text) =
+        explain(&format!("198.51.100.1, {}10.0.0.3", "10.0.0.2, ".repeat(500))).await;
+    assert_eq!((is_proxy, end), (true, WalkEnd::TooLong));
+    assert!(text.contains("longer than what is read"), "{text}");
+    let (is_proxy, end, text) = explain("198.51.100.1").await;
+    assert_eq!((is_proxy, end), (false, WalkEnd::HopIsNoProxy));
+    assert!(!text.contains("allowed by no access list"), "{text}");
+}
+
+#[actix_web::test]
+async fn an_allowance_that_never_applies_is_said_in_the_log() {
+    log_lines::collect();
+    let build = |proxies: &str, allowed: &str| {
+        let rule = ClientAddress::behind([proxies]).unwrap();
+        let list = AccessList::new().allow_addresses([allowed]).unwrap();
+        RateGuard::builder().client_address(rule).access(list).build().unwrap();
+        log_lines::with(&format!("`{allowed}` is allowed by an access list"))
+    };
+    assert_eq!(build("10.64.0.0/16", "10.64.1.0/24").len(), 1);
+    assert_eq!(build("10.65.1.0/24", "10.65.0.0/16").len(), 0);
+}
+
+#[actix_web::test]
+async fn lists_of_ipv4_addresses_reach_clients_of_translators_and_tunnels() {
+    let list = AccessList::new()
+        .allow_addresses(["192.0.2.0/24"])
+        .and_then(|list| list.deny_addresses(["203.0.113.0/24"]))
+        .unwrap()
+        .allow_keys(key::ip().key_of("198.51.100.7"))
+        .deny_keys(key::ip().key_of("198.51.100.8"));
+    for (address, expected) in [
+        ("64:ff9b::192.0.2.7", [200, 200]),
+        ("64:ff9b:1:2::192.0.2.7", [200, 200]),
+        ("64:ff9b::203.0.113.7", [403, 403]),
+        ("64:ff9b::198.51.100.7", [200, 200]),
+        ("64:ff9b::198.51.100.8", [403, 403]),
+        ("64:ff9b::198.51.100.9", [200, 429]),
+        // Denied by its IPv4 address, and not allowed by it.
+        ("2002:c000:207::1", [200, 429]),
+        ("2002:cb00:7107::1", [403, 403]),
+        ("2002:c633:6407::1", [200, 429]),
+        ("2002:c633:6408::1", [403, 403]),
+        // 192.0.2.7 and 203.0.113.7 inverted.
+        ("2001:0:1:2:3:4:3fff:fdf8", [200, 429]),
+        ("2001:0:1:2:3:4:34ff:8ef8", [403, 403]),
+    ] {
+        let guard = RateGuard::builder().access(list.clone()).build().unwrap();
+        let app = init_service(App::new().app_data(guard.clone()).service(by_address)).await;
+        let request = || from(address, "/by-address");
+        let statuses = [send(&app, request()).await.status, send(&app, request()).await.status];
+        assert_eq!(statuses, expected, "{address}");
+        let explanation =
+            guard.explain_request(&request().to_http_request(), &["by-address"]).await;
+        let passes = explanation.limits()[0].outcome.passes();
+        assert_eq!(passes, Some(expected[1] == 200), "{address}");
     }
 }
 

@@ -22,6 +22,7 @@ mod attribute_context;
 mod bans;
 mod batches;
 mod bodies;
+mod body_cost;
 mod callers;
 mod calm;
 mod changes;

@@ -106,3 +106,16 @@ async fn a_wider_network_is_one_bucket_if_it_is_said_so() {
     let hosts = scattered(6).take(many()).map(|host| address(NETWORK, host));
     assert_eq!(admitted(alone, hosts).await, many());
 }
+
+#[actix_web::test]
+async fn clients_behind_nat64_are_as_many_buckets_as_ipv4_addresses() {
+    let prefix = "64:ff9b::".parse::<Ipv6Addr>().unwrap().to_bits();
+    let clients = (0..100).map(|host| prefix | (0xc000_0200 + host));
+    assert_eq!(admitted(rule(), clients).await, 100);
+}
+
+#[actix_web::test]
+async fn a_6to4_site_is_one_bucket() {
+    let site = "2002:c000:207::".parse::<Ipv6Addr>().unwrap().to_bits();
+    assert_eq!(admitted(rule(), (0..100).map(|subnet| site | subnet << 64)).await, 1);
+}

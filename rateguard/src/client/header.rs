@@ -8,6 +8,8 @@ use std::{
 
 use rateguard_grammar::is_token;
 
+use super::embedded::canonical;
+
 /// A header and its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Header {
@@ -35,14 +37,29 @@ impl Header {
         }
     }
 
-    /// What stands between the commas of a line, the last first.
-    pub(super) fn entries<'a>(&self, line: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    /// What stands between the commas of a line, the last first, and `None` after it if that is more than the bytes that are
+    /// left, from which it is subtracted.
+    pub(super) fn entries<'a, 'b>(
+        &self,
+        line: &'a [u8],
+        bytes_left: &'b mut usize,
+    ) -> impl Iterator<Item = Option<&'a [u8]>> + use<'a, 'b> {
         let has_quotes = *self == Self::Forwarded;
         let mut rest = Some(line);
         iter::from_fn(move || {
-            let (before, entry) = last_entry(rest?, has_quotes);
-            rest = before;
-            Some(entry)
+            let unread = rest?;
+            let readable = &unread[unread.len().saturating_sub(*bytes_left)..];
+            let (before, entry) = last_entry(readable, has_quotes);
+            if before.is_none() && readable.len() < unread.len() {
+                // Half an entry is no entry: `1.2.3.4` may end what is `101.2.3.4`.
+                rest = None;
+                *bytes_left = 0;
+                return Some(None);
+            }
+            let with_comma = entry.len() + usize::from(before.is_some());
+            rest = before.map(|_| &unread[..unread.len() - with_comma]);
+            *bytes_left -= with_comma;
+            Some(Some(entry))
         })
     }
 
@@ -101,7 +118,7 @@ fn address(text: &[u8]) -> Option<IpAddr> {
         None if bracketed.is_some() => IpAddr::V6(bracketed?.parse().ok()?),
         None => text.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()?,
     };
-    Some(address.to_canonical())
+    Some(canonical(address))
 }
 
 /// Whether this names an interface (RFC 4007, section 11).

@@ -1,8 +1,10 @@
 //! Whose request it is, when proxies stand between: pure functions of a peer and the values of a header.
 
+mod embedded;
 mod error;
 mod header;
 mod network;
+mod resolved;
 mod walk;
 
 use std::net::IpAddr;
@@ -12,13 +14,15 @@ use rateguard_grammar::IPV6_PREFIXES;
 
 pub use self::error::ClientAddressError;
 pub use self::walk::{AddressWalk, Hop, WalkEnd};
+pub(crate) use self::{
+    embedded::{canonical, tunnel_endpoint},
+    network::{Network, parse_network},
+    resolved::ResolvedClient,
+    walk::{Listener, Steps},
+};
 use self::{
     error::{Problem, refuse},
     header::Header,
-};
-pub(crate) use self::{
-    network::{Network, parse_network},
-    walk::{Listener, Steps},
 };
 
 /// How the address of a client is found: for the key `"ip"`, and for requests that have no other key.
@@ -29,14 +33,22 @@ pub(crate) use self::{
 /// ```
 /// # use rateguard::{ClientAddress, RateGuard};
 /// let guard = RateGuard::builder()
-///     .client_address(ClientAddress::behind(["10.0.0.0/8", "fd00::/8"])?)
+///     .client_address(ClientAddress::behind(["10.0.0.0/24", "fd00::/64"])?)
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// The header is read only if the peer is a trusted proxy, all its lines, from the right: the last proxy wrote the last
 /// address. The first address that is not a trusted proxy's is the client. What is no address ends the walk: then the
-/// client is the last proxy that was found.
+/// client is the last proxy that was found. Of a header, the last 8 lines and the last 1,024 bytes are read; what is before
+/// them ends the walk too, as a request over HTTP/2 may have megabytes of it.
+///
+/// Where no client is found, the address is a trusted proxy's, which stands for anybody. Such requests are counted and denied
+/// by it, and no [`AccessList`](crate::AccessList) allows them.
+///
+/// IPv4-mapped addresses and those of NAT64 (`64:ff9b::/96`, and networks of 96 bits in `64:ff9b:1::/48`) are the IPv4 address
+/// that they carry. Clients of 6to4 (`2002::/16`) and Teredo (`2001::/32`) are counted and denied by their IPv4 address, too,
+/// but neither allowed nor trusted by it, as every relay can write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -44,6 +56,11 @@ pub struct ClientAddress {
     header: Header,
     ipv6_prefix: u8,
 }
+
+/// The most lines of the header that are read.
+const MAX_LINES: usize = 8;
+/// The most bytes of the header that are read.
+const MAX_BYTES: usize = 1_024;
 
 impl ClientAddress {
     /// The address of the TCP peer.
@@ -139,7 +156,7 @@ impl ClientAddress {
         peer: Option<IpAddr>,
         lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
     ) -> Option<IpAddr> {
-        self.walk(peer, lines, &mut ())
+        self.walk(peer, lines, &mut ()).address
     }
 
     /// The same, step by step to a listener.
@@ -148,29 +165,57 @@ impl ClientAddress {
         peer: Option<IpAddr>,
         lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
         listener: &mut impl Listener,
-    ) -> Option<IpAddr> {
-        let mut last = peer.map(|peer| peer.to_canonical());
+    ) -> ResolvedClient {
+        let mut last = peer.map(canonical);
         let is_trusted = match last {
             Some(peer) => self.trusts(peer),
             None => self.trusts_unix_sockets,
         };
         listener.peer(last, is_trusted);
         if !is_trusted {
-            return last;
+            return ResolvedClient { address: last, is_proxy: false };
         }
-        for entry in lines.into_iter().rev().flat_map(|line| self.header.entries(line)) {
-            let Some(address) = self.header.address(entry) else {
-                listener.hop(entry, None, false);
-                break;
-            };
-            last = Some(address);
-            let is_trusted = self.trusts(address);
-            listener.hop(entry, last, is_trusted);
-            if !is_trusted {
-                break;
+        let (mut bytes_left, mut has_hops) = (MAX_BYTES, false);
+        for (number, line) in lines.into_iter().rev().enumerate() {
+            if number == MAX_LINES {
+                listener.too_long();
+                return ResolvedClient { address: last, is_proxy: true };
+            }
+            for entry in self.header.entries(line, &mut bytes_left) {
+                let Some(entry) = entry else {
+                    listener.too_long();
+                    return ResolvedClient { address: last, is_proxy: true };
+                };
+                let Some(address) = self.header.address(entry) else {
+                    listener.hop(entry, None, false);
+                    return ResolvedClient { address: last, is_proxy: true };
+                };
+                (last, has_hops) = (Some(address), true);
+                let is_trusted = self.trusts(address);
+                listener.hop(entry, last, is_trusted);
+                if !is_trusted {
+                    return ResolvedClient { address: last, is_proxy: false };
+                }
             }
         }
-        last
+        // Where every address is trusted, the outermost is the client's, as it is by definition.
+        let is_client = has_hops && self.trusts_every_address();
+        ResolvedClient { address: last, is_proxy: !is_client }
+    }
+
+    /// Whether an address that clients are found by is a proxy's.
+    #[cfg(feature = "operator")]
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.trusts(address) && !self.trusts_every_address()
+    }
+
+    /// The networks of the trusted proxies, unless every address is trusted.
+    pub(crate) fn proxies(&self) -> &[IpNet] {
+        if self.trusts_every_address() { &[] } else { &self.proxies }
+    }
+
+    fn trusts_every_address(&self) -> bool {
+        self.proxies.iter().any(|network| network.prefix_len() == 0)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {

@@ -7,7 +7,10 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::error::{ClientAddressError, Problem, refuse};
+use super::{
+    embedded::{canonical, is_of_translators, tunnel_endpoint},
+    error::{ClientAddressError, Problem, refuse},
+};
 use crate::Key;
 
 /// An IPv4 address, or the network of an IPv6 one.
@@ -23,10 +26,10 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// The network of this address, of so many bits if it is an IPv6 one.
+    /// The network of this address, of so many bits if it is an IPv6 one without an IPv4 address inside.
     pub(crate) fn of(address: Option<IpAddr>, bits: u8) -> Self {
-        let Some(address) = address else { return Self::None };
-        match address.to_canonical() {
+        let Some(address) = address.map(canonical) else { return Self::None };
+        match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
             IpAddr::V4(v4) => Self::V4(v4),
             IpAddr::V6(v6) => Self::V6 {
                 // The prefix is in range.
@@ -59,20 +62,25 @@ impl fmt::Display for Network {
 }
 
 /// An address, or a network of addresses; what is IPv4 in the notation of IPv6 as the IPv4 that it is.
+///
+/// `None` also for the network of a whole NAT64 prefix: its clients are known by their IPv4 addresses, which are all there are.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(|network| network.trunc())
         .ok()?;
-    let network = match network {
-        // IPv4 in the notation of IPv6; whoever connects is compared as IPv4.
-        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
-            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(network, IpNet::V4),
-            None => network,
-        },
-        _ => network,
-    };
-    Some(network.trunc())
+    let IpNet::V6(v6) = network else { return Some(network) };
+    if v6.prefix_len() <= 96 && is_of_translators(v6.network()) {
+        return None;
+    }
+    // Clients are compared by their canonical addresses.
+    match canonical(IpAddr::V6(v6.network())) {
+        IpAddr::V4(v4) if v6.prefix_len() >= 96 => {
+            Ipv4Net::new(v4, v6.prefix_len() - 96).ok().map(IpNet::V4)
+        }
+        _ => Some(network),
+    }
 }
 
 /// A proxy's address, or a network of proxies.
@@ -108,5 +116,44 @@ mod tests {
         assert_ne!(of("::ffff:192.0.2.7"), of("::ffff:192.0.2.8"));
         assert_ne!(of("::1"), of("::ffff:192.0.2.7"));
         assert_ne!(of("::1"), of("0.0.0.1"));
+    }
+
+    #[test]
+    fn clients_of_translators_and_tunnels_are_counted_by_their_ipv4_address() {
+        for address in [
+            "64:ff9b::192.0.2.7",
+            "64:ff9b:1:2::192.0.2.7",
+            "2002:c000:207::1",
+            "2002:c000:207:ffff::1",
+            "2001:0:1:2:3:4:3fff:fdf8",
+        ] {
+            assert_eq!(of(address), of("192.0.2.7"), "{address}");
+            assert_eq!(of(address).key("ip"), of("192.0.2.7").key("ip"), "{address}");
+        }
+        assert_ne!(of("64:ff9b::192.0.2.7"), of("64:ff9b::192.0.2.8"));
+        assert_ne!(of("2001:0:1:2:3:4:3fff:fdf8"), of("2001:0:1:2:3:4:3fff:fdf9"));
+    }
+
+    #[test]
+    fn networks_in_the_notation_of_ipv6_are_the_ipv4_networks_inside() {
+        for (text, expected) in [
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.7/120", Some("192.0.2.0/24")),
+            ("64:ff9b::192.0.2.7", Some("192.0.2.7/32")),
+            ("64:ff9b::192.0.2.7/120", Some("192.0.2.0/24")),
+            ("64:ff9b:1:2::10.1.2.3/104", Some("10.0.0.0/8")),
+            // All IPv4 addresses, or none at all.
+            ("64:ff9b::/96", None),
+            ("64:ff9b::/64", None),
+            ("64:ff9b:1::/48", None),
+            ("64:ff9b:1:c000::/64", None),
+            ("64:ff9b::/32", None),
+            // What has no client known by an IPv4 address in it, and what has others too.
+            ("2002:c000:207::/48", Some("2002:c000:207::/48")),
+            ("::/0", Some("::/0")),
+        ] {
+            let network = parse_network(text).map(|network| network.to_string());
+            assert_eq!(network.as_deref(), expected, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use super::Network;
+use super::{Network, ResolvedClient};
 
 /// Hears of each step when an address is looked for. Nobody listens by default, which costs nothing.
 pub(crate) trait Listener {
@@ -10,6 +10,9 @@ pub(crate) trait Listener {
 
     /// An entry of the header, and the address that it is, if it is one.
     fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
+
+    /// The header goes on, and no more of it is read.
+    fn too_long(&mut self) {}
 }
 
 impl Listener for () {}
@@ -37,6 +40,9 @@ pub struct AddressWalk {
     pub end: WalkEnd,
     /// The client.
     pub address: Option<IpAddr>,
+    /// Whether that is a trusted proxy, as no client was found behind it. An [`AccessList`](crate::AccessList) does not allow
+    /// such a request by its address.
+    pub is_proxy: bool,
     /// What is counted as one client by the key `"ip"`: the address, or `2001:db8::/64`.
     pub network: String,
 }
@@ -67,6 +73,8 @@ pub enum WalkEnd {
     NotAnAddress,
     /// All hops are trusted proxies and there are no more, so the last is taken for the client.
     NothingLeft,
+    /// The header is longer than what is read of it, so the last hop that was read is taken for the client.
+    TooLong,
 }
 
 impl WalkEnd {
@@ -79,6 +87,7 @@ impl WalkEnd {
             Self::HopIsNoProxy => "hop_is_no_proxy",
             Self::NotAnAddress => "not_an_address",
             Self::NothingLeft => "nothing_left",
+            Self::TooLong => "too_long",
         }
     }
 }
@@ -93,6 +102,9 @@ impl fmt::Display for WalkEnd {
                 "this entry is no address, so the last hop before it is taken for the client"
             }
             Self::NothingLeft => "there are no more hops, so the last is taken for the client",
+            Self::TooLong => {
+                "the header is longer than what is read of it, so the last hop is taken for the client"
+            }
         })
     }
 }
@@ -126,13 +138,17 @@ impl Listener for Steps {
         self.hops.truncate(KEPT - 1);
         self.hops.push(hop);
     }
+
+    fn too_long(&mut self) {
+        self.end = Some(WalkEnd::TooLong);
+    }
 }
 
 impl Steps {
-    /// All of them, of a walk that found this address; under a rule that reads this header, if it reads any.
+    /// All of them, of a walk that found this client; under a rule that reads this header, if it reads any.
     pub(crate) fn walked(
         self,
-        address: Option<IpAddr>,
+        client: ResolvedClient,
         header: Option<&str>,
         network: Network,
     ) -> AddressWalk {
@@ -148,7 +164,8 @@ impl Steps {
             hops_left_out: self.number - self.hops.len(),
             hops: self.hops,
             end,
-            address,
+            address: client.address,
+            is_proxy: client.is_proxy,
             network: network.to_string(),
         }
     }
@@ -171,7 +188,13 @@ impl fmt::Display for AddressWalk {
         }
         writeln!(f, "{}", self.end)?;
         match self.address {
-            Some(address) => write!(f, "client {address}, counted as {}", self.network),
+            Some(address) => {
+                write!(f, "client {address}, counted as {}", self.network)?;
+                match self.is_proxy {
+                    true => f.write_str(", and allowed by no access list as it is a trusted proxy"),
+                    false => Ok(()),
+                }
+            }
             None => write!(f, "client without an address, counted with all such"),
         }
     }

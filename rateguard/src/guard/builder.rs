@@ -274,6 +274,7 @@ impl RateGuardBuilder {
             http: self.http,
         });
         guard.claim_policies();
+        guard.warn_of_allowed_proxies();
         #[cfg(feature = "config")]
         guard.watch_file().map_err(BuildError::Thread)?;
         Ok(guard)

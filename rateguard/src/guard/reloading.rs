@@ -21,7 +21,7 @@ impl RateGuardBuilder {
     /// on_error = "closed"
     ///
     /// [access]
-    /// allow_addresses = ["10.0.0.0/8"]
+    /// allow_addresses = ["10.1.0.0/16"]
     ///
     /// [plans]
     /// free = "10/minute; 100/day"

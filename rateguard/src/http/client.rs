@@ -1,11 +1,10 @@
 //! The client of an HTTP request.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Once,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+#[cfg(feature = "operator")]
+use std::net::IpAddr;
+use std::sync::{
+    Once,
+    atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use actix_web::{
@@ -15,7 +14,7 @@ use actix_web::{
 
 use crate::{
     ClientAddress, RateGuard,
-    client::{AddressWalk, Listener, Network, Steps},
+    client::{AddressWalk, Listener, Network, ResolvedClient, Steps},
     guard::Line,
 };
 
@@ -42,7 +41,7 @@ impl ProxyWarning {
 /// The client of a request, where a guard has its own rule for it.
 #[derive(Clone, Copy)]
 struct Found {
-    address: Option<IpAddr>,
+    client: ResolvedClient,
     ipv6_bits: u8,
 }
 
@@ -70,19 +69,19 @@ pub(super) fn find_quietly(guard: &RateGuard, request: &HttpRequest) {
 pub(super) fn walk(guard: &RateGuard, request: &HttpRequest) -> AddressWalk {
     let rule = &guard.http().client_address;
     let mut steps = Steps::default();
-    let Found { address, ipv6_bits } = by_rule(rule, request, &mut steps);
+    let Found { client, ipv6_bits } = by_rule(rule, request, &mut steps);
     let header = (!rule.is_peer()).then(|| rule.header_name());
-    steps.walked(address, header, Network::of(address, ipv6_bits))
+    steps.walked(client, header, Network::of(client.address, ipv6_bits))
 }
 
-/// The address of the client of this request.
-pub(crate) fn address(request: &HttpRequest) -> Option<IpAddr> {
-    found(request).address
+/// The client of this request.
+pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
+    found(request).client
 }
 
 /// The network of the client of this request: of IPv6 ones of so many bits, or as many as the guard says.
 pub(crate) fn network(request: &HttpRequest, bits: Option<u8>) -> Network {
-    let Found { address, ipv6_bits } = found(request);
+    let Found { client: ResolvedClient { address, .. }, ipv6_bits } = found(request);
     if address.is_none() {
         static LINE: Line = Line::new();
         if LINE.say().is_some() {
@@ -109,7 +108,28 @@ fn by_rule(rule: &ClientAddress, request: &HttpRequest, listener: &mut impl List
     } else {
         request.headers().get_all(rule.header_name()).map(HeaderValue::as_bytes).collect()
     };
-    Found { address: rule.walk(peer, lines, listener), ipv6_bits: rule.ipv6_bits() }
+    Found { client: rule.walk(peer, lines, listener), ipv6_bits: rule.ipv6_bits() }
+}
+
+impl RateGuard {
+    /// The address of the client of a request.
+    #[cfg(feature = "operator")]
+    pub(crate) fn client_of(&self, request: &HttpRequest) -> Option<IpAddr> {
+        by_rule(&self.http().client_address, request, &mut ()).client.address
+    }
+
+    /// Says at start which allowance never applies, as the addresses of proxies are not allowed.
+    pub(crate) fn warn_of_allowed_proxies(&self) {
+        let proxies = self.http().client_address.proxies();
+        for list in [&self.in_force().access, &self.http().access] {
+            if let Some(network) = list.allowed_proxies(proxies) {
+                log::warn!(
+                    target: "rateguard",
+                    "`{network}` is allowed by an access list, and all of it is trusted as proxies, so the allowance never applies: a proxy may stand for any client. Trust the addresses of the proxies alone"
+                );
+            }
+        }
+    }
 }
 
 /// Says once for a guard that a proxy seems to stand between, and nobody has said so.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod attribute;
+mod bounds;
 mod client;
 mod cost;
 mod enforce;
@@ -28,7 +29,7 @@ mod user;
 
 use std::fmt;
 
-pub use cost::RequestCost;
+pub use cost::{BodyCost, RequestCost};
 pub use explain::{
     CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,
 };

@@ -14,6 +14,7 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
+    bounds,
     headers::{jitter, write_no_store, write_retry_after},
     kept::Kept,
     settings::{HttpSettings, RefusalBody},
@@ -177,8 +178,12 @@ fn violated(decision: &Decision) -> Vec<String> {
     standings.filter(|(standing, _)| is_violated(standing)).map(|(_, name)| name).collect()
 }
 
-/// Whether the client names JSON among what it accepts, and does not like text more (RFC 9110, section 12.5.1).
+/// Whether the client names JSON among what it accepts, and does not like text more (RFC 9110, section 12.5.1). An `Accept` of
+/// more than 8 values or 1,024 bytes is treated as none.
 fn likes_problems(request: &HttpRequest) -> bool {
+    if !bounds::ACCEPT.holds_for(request.headers(), &ACCEPT) {
+        return false;
+    }
     // Most do not, and to parse what they accept takes longer than the check.
     let names_json = |value: &HeaderValue| {
         value.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
@@ -220,5 +225,22 @@ mod tests {
             assert_eq!(likes_problems(&request), expected, "{accept:?}");
         }
         assert!(!likes_problems(&TestRequest::default().to_http_request()));
+    }
+
+    #[test]
+    fn accept_is_treated_as_absent_when_it_exceeds_its_bound() {
+        let ask = |values: &[String]| {
+            let request = TestRequest::default();
+            let request =
+                values.iter().fold(request, |it, value| it.append_header((ACCEPT, value.as_str())));
+            likes_problems(&request.to_http_request())
+        };
+        let json = || "application/json".to_owned();
+        let padded = |length: usize| format!("application/json{}", " ".repeat(length - 16));
+        assert!(ask(&vec![json(); 8]));
+        assert!(!ask(&vec![json(); 9]));
+        assert!(ask(&[format!("application/json, a/{}", "b".repeat(1_024 - 20))]));
+        assert!(!ask(&[format!("application/json, a/{}", "b".repeat(1_024 - 19))]));
+        assert!(!ask(&vec![padded(2_000); 2_000]));
     }
 }

@@ -74,7 +74,8 @@ impl HttpSettings {
 #[non_exhaustive]
 pub enum RefusalBody {
     /// Problem details (RFC 9457) for clients whose `Accept` names `application/problem+json` or `application/json` and
-    /// does not like text more; for all others a line of text. The default.
+    /// does not like text more; for all others a line of text. An `Accept` of more than 8 header fields or 1,024 bytes is
+    /// treated as none. The default.
     #[default]
     Negotiated,
     /// Problem details for everybody.

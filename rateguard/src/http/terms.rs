@@ -82,7 +82,9 @@ impl Terms {
             (Caller::Unknown, MissingKey::Deny) => return Err(Refusal::Forbidden),
             (Caller::Unknown, _) => return Ok(Some(client::network(request, None).key("no key"))),
         };
-        admitted(lists, |list| list.of_key(&key)).map(|is_allowed| (!is_allowed).then_some(key))
+        let is_unreliable = || client::resolved(request).is_unreliable_key(&key);
+        let is_allowed = admitted(lists, |list| list.of_key(&key, is_unreliable))?;
+        Ok((!is_allowed).then_some(key))
     }
 }
 
@@ -106,6 +108,6 @@ pub(super) fn address_admitted(
     if !lists.iter().any(|list| list.has_addresses()) {
         return Ok(false);
     }
-    let address = client::address(request);
-    admitted(lists, |list| list.of_address(address))
+    let client = client::resolved(request);
+    admitted(lists, |list| list.of_client(client))
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{
     answer::{answer, versioned},
     asked::{Banned, Explained, Found, Somebody, read},
+    audit::Change,
     json,
     problem::Problem,
 };
@@ -63,8 +64,15 @@ impl Endpoints {
             None => return Problem::nobody_may().answer(),
             Some(allowed) => match allowed.choose(request).await {
                 Ok(true) => {}
-                Ok(false) => return Problem::forbidden().answer(),
-                Err(error) => return HttpResponse::from_error(error),
+                refused => {
+                    if let Some(action) = endpoint.action() {
+                        Change::new(action).log_forbidden(&self.guard, request);
+                    }
+                    return match refused {
+                        Err(error) => HttpResponse::from_error(error),
+                        Ok(_) => Problem::forbidden().answer(),
+                    };
+                }
             },
         }
         let method = endpoint.method();
@@ -81,11 +89,43 @@ impl Endpoints {
             Endpoint::Policies => Ok(json::policies(&self.guard, &self.guard.policies_now())),
             Endpoint::Health => Ok(json::health(&self.guard)),
             Endpoint::Explain => self.explain(request, payload).await,
-            Endpoint::Reset => self.reset(request, payload).await,
-            Endpoint::Ban => self.ban(request, payload).await,
-            Endpoint::Unban => self.unban(request, payload).await,
+            Endpoint::Reset | Endpoint::Ban | Endpoint::Unban => {
+                let mut change = Change::new(endpoint.action().unwrap_or_default());
+                let answered = self.change(endpoint, request, payload, &mut change).await;
+                change.log(&self.guard, request, &answered);
+                answered
+            }
         };
         answered.map_or_else(Problem::answer, answer)
+    }
+
+    /// Does what the endpoint is for, and notes in `change` what that is.
+    async fn change(
+        &self,
+        endpoint: Endpoint,
+        request: &HttpRequest,
+        payload: web::Payload,
+        change: &mut Change,
+    ) -> Answered {
+        let (somebody, seconds) = match endpoint {
+            Endpoint::Ban => {
+                let asked: Banned = read(request, payload).await?;
+                change.set_seconds(asked.for_seconds);
+                let seconds = asked.for_seconds;
+                (asked.into_somebody(), seconds)
+            }
+            _ => (read::<Somebody>(request, payload).await?, 0.0),
+        };
+        change.set_policy(&somebody.policy);
+        let length = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Problem::bad(BanningError::Length.to_string()))?;
+        let found = somebody.find(&self.guard)?;
+        change.set_by(found.said["by"].as_str().unwrap_or_default());
+        match endpoint {
+            Endpoint::Ban => self.ban(found, length).await,
+            Endpoint::Unban => self.unban(found).await,
+            _ => self.reset(found).await,
+        }
     }
 
     async fn explain(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
@@ -130,29 +170,24 @@ impl Endpoints {
         whole([&outcome], body)
     }
 
-    async fn reset(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let Found { policy, key, said, .. } =
-            read::<Somebody>(request, payload).await?.find(&self.guard)?;
+    async fn reset(&self, found: Found) -> Answered {
+        let Found { policy, key, said, .. } = found;
         match self.guard.reset(&policy, &key).await {
             Ok(()) => Ok(said),
             Err(unavailable) => Err(Problem::unavailable(&unavailable, versioned(said))),
         }
     }
 
-    async fn ban(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let asked: Banned = read(request, payload).await?;
-        let length = Duration::try_from_secs_f64(asked.for_seconds)
-            .map_err(|_| Problem::bad(BanningError::Length.to_string()))?;
-        let Found { policy, key, said, .. } = asked.into_somebody().find(&self.guard)?;
+    async fn ban(&self, found: Found, length: Duration) -> Answered {
+        let Found { policy, key, said, .. } = found;
         match self.guard.ban(&policy, &key, length).await {
             Ok(left) => Ok(with(said, json::ban(left))),
             Err(error) => Err(not_banned(error, said)),
         }
     }
 
-    async fn unban(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let Found { policy, key, said, .. } =
-            read::<Somebody>(request, payload).await?.find(&self.guard)?;
+    async fn unban(&self, found: Found) -> Answered {
+        let Found { policy, key, said, .. } = found;
         match self.guard.unban(&policy, &key).await {
             Ok(()) => Ok(said),
             Err(error) => Err(not_banned(error, said)),
@@ -183,6 +218,16 @@ impl Endpoint {
         ("/ban", Self::Ban),
         ("/unban", Self::Unban),
     ];
+
+    /// What it changes, if it changes anything.
+    fn action(self) -> Option<&'static str> {
+        match self {
+            Self::Reset => Some("reset"),
+            Self::Ban => Some("ban"),
+            Self::Unban => Some("unban"),
+            Self::Inventory | Self::Policies | Self::Health | Self::Explain => None,
+        }
+    }
 
     fn method(self) -> Method {
         match self {

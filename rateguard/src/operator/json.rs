@@ -156,6 +156,7 @@ fn client(client: &AddressWalk) -> Value {
         "end": client.end.word(),
         "end_text": client.end.to_string(),
         "address": client.address.map(|address| address.to_string()),
+        "is_proxy": client.is_proxy,
         "network": client.network,
     })
 }

@@ -12,7 +12,8 @@
 //! );
 //! ```
 //!
-//! Until [`Endpoints::allow_if`] says who may use them, every request is answered with 403.
+//! Until [`Endpoints::allow_if`] says who may use them, every request is answered with 403. Where a secret says so, compare it with
+//! [`token_matches`]: `==` takes as much longer as more of the secret is right.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
@@ -79,6 +80,20 @@
 //! [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) of this process. A limit in shadow refuses nobody for what it counts, and
 //! nobody is banned under it by hand; a request without a key, or with one on a list, is refused as under every other.
 //!
+//! # The audit log
+//!
+//! `reset`, `ban` and `unban` write a line each with the target `rateguard::audit`: at level `info` if it is done, at `warn` if it
+//! is not, with the status that was answered.
+//!
+//! ```text
+//! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
+//! ```
+//!
+//! `peer` is the address that connected, `client` that of the client if it is another, and `user` the
+//! [`UserId`](crate::UserId) in the request's extensions, where an `allow_if` that knows whose the token is may put it. Neither the
+//! key nor its digest is there, nor anything of the request's headers. Requests that `allow_if` turns down are one line in 10
+//! seconds, with their number.
+//!
 //! # Limits before them
 //!
 //! They are a part of the application, so a limit around all of it is around them, too, and an operator who is denied cannot look
@@ -86,10 +101,13 @@
 
 mod answer;
 mod asked;
+mod audit;
 mod counted_by;
 mod described;
 mod endpoints;
 mod json;
 mod problem;
+mod token;
 
 pub use endpoints::{Endpoints, endpoints};
+pub use token::token_matches;

@@ -82,6 +82,10 @@ impl Problem {
         }
     }
 
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     pub(super) fn answer(self) -> HttpResponse {
         let detail: String = self.detail.chars().take(SHOWN).collect();
         let mut body = match self.more {

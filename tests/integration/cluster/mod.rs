@@ -4,6 +4,7 @@ mod everyday;
 mod gaps;
 mod losing;
 mod moving;
+mod redirects;
 
 use std::{collections::BTreeMap, time::Duration};
 

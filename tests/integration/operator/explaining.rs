@@ -261,9 +261,12 @@ async fn the_way_to_the_client_is_told_hop_by_hop() {
 
     // However long it is, what is kept of it is not.
     let told = walk("10.0.0.1", &[&vec!["10.0.0.9"; 1_000].join(",")]).await;
-    assert_eq!((told.hops.len(), told.hops_left_out), (32, 968));
-    let told = walk("10.0.0.1", &[&"x".repeat(5_000)]).await;
+    assert_eq!((told.hops.len(), told.hops_left_out), (32, 1_024 / 9 - 32));
+    assert_eq!(told.end, WalkEnd::TooLong);
+    let told = walk("10.0.0.1", &[&"x".repeat(1_000)]).await;
     assert_eq!(told.hops[0].text.len(), 100);
+    let told = walk("10.0.0.1", &[&"x".repeat(5_000)]).await;
+    assert_eq!((told.hops.len(), told.end), (0, WalkEnd::TooLong));
 }
 
 #[actix_web::test]

@@ -1,6 +1,7 @@
 //! What operators ask, and what they do.
 
 mod agreement;
+mod audit;
 mod bodies;
 mod consent;
 mod counted_by;

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod certificates;
 pub mod cluster_node;
+pub mod fake_redis;
 pub mod folder;
 pub mod forgeries;
 pub mod http_server;

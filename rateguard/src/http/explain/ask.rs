@@ -11,6 +11,8 @@ use super::{
     look::{Question, look},
     unknown::{has_functions, key_parts},
 };
+#[cfg(feature = "operator")]
+use crate::client::{ResolvedClient, canonical};
 use crate::{
     AccessList, Key, KnownLimit, Policy, RateGuard,
     access::Access,
@@ -50,7 +52,16 @@ impl RateGuard {
     ///
     /// As [`check`](Self::check).
     pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
-        match self.admitted_now(|list| list.of_key(key)) {
+        self.explain_key(policy, key, || false).await
+    }
+
+    async fn explain_key(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        is_unreliable: impl Fn() -> bool,
+    ) -> Outcome {
+        match self.admitted_now(|list| list.of_key(key, &is_unreliable)) {
             Ok(true) => Outcome::Exempt(Exemption::KeyAllowed),
             Err(_) => Outcome::Refused(RefusedBy::KeyDenied),
             Ok(false) => self.peeked(policy, key, 1).await,
@@ -65,11 +76,14 @@ impl RateGuard {
         key: &Key,
         address: Option<IpAddr>,
     ) -> Outcome {
-        let address = address.map(|address| address.to_canonical());
-        match self.admitted_now(|list| list.of_address(address)) {
+        let rule = &self.http().client_address;
+        let address = address.map(canonical);
+        let is_proxy = address.is_some_and(|address| rule.is_proxy(address));
+        let client = ResolvedClient { address, is_proxy };
+        match self.admitted_now(|list| list.of_client(client)) {
             Ok(true) => Outcome::Exempt(Exemption::AddressAllowed),
             Err(_) => Outcome::Refused(RefusedBy::AddressDenied),
-            Ok(false) => self.explain(policy, key).await,
+            Ok(false) => self.explain_key(policy, key, || client.is_unreliable_key(key)).await,
         }
     }
 

@@ -10,6 +10,7 @@
 #[cfg(feature = "operator")]
 mod by_hand;
 mod caller;
+mod cookie;
 mod ready_made;
 mod source;
 

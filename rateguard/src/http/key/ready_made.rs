@@ -22,8 +22,8 @@ pub struct ReadyMade {
 }
 
 /// The client's address, as `"ip"` in the attribute: the TCP peer, or what a trusted proxy says
-/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network or what the guard says, IPv4-mapped
-/// ones as the IPv4 address they carry.
+/// ([`ClientAddress`](crate::ClientAddress)); IPv6 addresses by their /64 network or what the guard says; those that
+/// carry an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) by that.
 #[must_use]
 pub fn ip() -> ReadyMade {
     Source::Ip(None).into()
@@ -116,7 +116,8 @@ pub fn header(name: &str) -> ReadyMade {
     part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
 }
 
-/// The value of a cookie, as `"cookie:NAME"` in the attribute. Requests without it or with an empty one have no key.
+/// The value of a cookie, as `"cookie:NAME"` in the attribute. Requests without it or with an empty one have no key, nor have
+/// those whose cookies are together more than 8,192 bytes or 64 header fields.
 ///
 /// A cookie that nobody verifies is as weak a key as such a [`header`].
 ///

@@ -9,6 +9,8 @@ use actix_web::{
 use percent_encoding::percent_decode_str;
 use rateguard_grammar::KeyPart;
 
+use super::cookie::cookie;
+
 use crate::{
     Key,
     client::Network,
@@ -134,7 +136,7 @@ impl Source {
                 Some(self.key(value.as_bytes()))
             }
             Self::Cookie(name) => {
-                let cookie = request.cookie(name)?;
+                let cookie = cookie(request.headers(), name)?;
                 let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
                 Some(self.key(value.as_bytes()))
             }

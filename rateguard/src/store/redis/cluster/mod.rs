@@ -11,7 +11,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{ConnectionInfo, RedisError, ServerErrorKind};
+use redis::{ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind};
 use tokio::{runtime::Handle, time::sleep};
 
 pub(super) use self::slot::slot;
@@ -32,6 +32,17 @@ struct Address {
     port: u16,
 }
 
+impl Address {
+    fn of(server: &ConnectionInfo) -> Option<Self> {
+        match server.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(Self { host: host.clone(), port: *port })
+            }
+            _ => None,
+        }
+    }
+}
+
 pub(super) struct Cluster {
     nodes: Arc<Nodes>,
     moving: Moving,
@@ -47,7 +58,9 @@ impl Cluster {
         home: &Handle,
     ) -> Self {
         let server = seeds[0].clone();
-        let nodes = Arc::new(Nodes::new(server, deadline, Arc::clone(script), home.clone()));
+        let places = seeds.iter().filter_map(Address::of).collect();
+        let nodes = Nodes::new(server, places, deadline, Arc::clone(script), home.clone());
+        let nodes = Arc::new(nodes);
         let watch = Task::spawn(home, watch::watch(Arc::clone(&nodes), seeds));
         Self { nodes, moving: Moving::default(), _watch: watch }
     }
@@ -98,8 +111,8 @@ impl Cluster {
             }
             _ => return Err(None),
         };
-        let node = redirect().and_then(|address| self.nodes.at(&address).ok());
-        let node = node.ok_or(StoreError::NotReady)?;
+        let address = redirect().ok_or(StoreError::NotReady)?;
+        let node = self.nodes.redirected(&address).await?;
         Ok(self.way_to(&node, way.slot, is_asking).await?)
     }
 

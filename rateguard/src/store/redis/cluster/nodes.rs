@@ -1,7 +1,7 @@
 //! The masters of a cluster, each with a link, and which of them serves which slot.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,9 +14,14 @@ use redis::ConnectionInfo;
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
+    time::timeout,
 };
 
-use super::{Address, slot::SLOTS, topology::Topology};
+use super::{
+    Address,
+    slot::SLOTS,
+    topology::{TELL_TIMEOUT, Topology},
+};
 use crate::store::{
     StoreError,
     redis::{
@@ -31,12 +36,17 @@ const MOST_NODES: usize = 1_000;
 /// A map that is older than ours is believed if it has been told so often: the cluster may have been made anew.
 const STUBBORN: u32 = 3;
 
+/// How many further maps are looked at for a node that a redirect leads to: the first may have been asked for before it was sent.
+const MAPS_FOR_A_REDIRECT: usize = 2;
+
 /// In place of a node's number, for a slot that none serves, or two: that it is not answered says nothing about a node.
 pub(super) const NOBODY: usize = 0;
 
 pub(super) struct Nodes {
     /// All but the address.
     server: ConnectionInfo,
+    /// The nodes of the URL.
+    seeds: HashSet<Address>,
     deadline: Duration,
     script: Arc<ScriptRunner>,
     home: Handle,
@@ -67,6 +77,8 @@ pub(super) enum Known {
 
 pub(super) struct Map {
     epoch: u64,
+    /// All nodes of the cluster.
+    members: HashSet<Address>,
     /// First slot, last slot and master; in order.
     ranges: Vec<(u16, u16, Arc<Node>)>,
 }
@@ -99,12 +111,14 @@ impl Map {
 impl Nodes {
     pub(super) fn new(
         server: ConnectionInfo,
+        seeds: HashSet<Address>,
         deadline: Duration,
         script: Arc<ScriptRunner>,
         home: Handle,
     ) -> Self {
         Self {
             server,
+            seeds,
             deadline,
             script,
             home,
@@ -137,8 +151,30 @@ impl Nodes {
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
+    /// The node that a redirect leads to, if it is one of the URL's or the map names it, now or after it was asked for anew.
+    ///
+    /// To connect is to send the password, and a redirect may name any host.
+    pub(super) async fn redirected(&self, address: &Address) -> Result<Arc<Node>, StoreError> {
+        let mut maps = self.map.subscribe();
+        let mut maps_left = MAPS_FOR_A_REDIRECT;
+        while !self.has_member(address) {
+            self.wake.notify_one();
+            let is_renewed = timeout(TELL_TIMEOUT, maps.changed()).await.is_ok();
+            if !is_renewed || maps_left == 0 {
+                return Err(StoreError::NotReady);
+            }
+            maps_left -= 1;
+        }
+        self.at(address).map_err(|_| StoreError::NotReady)
+    }
+
+    fn has_member(&self, address: &Address) -> bool {
+        let is_in_map = |map: Arc<Map>| map.members.contains(address);
+        self.seeds.contains(address) || self.map_now().is_ok_and(is_in_map)
+    }
+
     /// The node at this address, to which a connection is begun if there is none, unless there are too many.
-    pub(super) fn at(&self, address: &Address) -> io::Result<Arc<Node>> {
+    fn at(&self, address: &Address) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
             return Ok(Arc::clone(node));
@@ -174,7 +210,7 @@ impl Nodes {
                 ranges.push((*first, *last, node));
             }
         }
-        let map = Map { epoch: topology.epoch, ranges };
+        let map = Map { epoch: topology.epoch, members: topology.members, ranges };
         self.lock().retain(|address, _| map.nodes().any(|node| node.address == *address));
         self.map.send_replace(Known::Map(Arc::new(map)));
     }

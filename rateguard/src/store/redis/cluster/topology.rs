@@ -1,6 +1,6 @@
 //! Which node serves which slots, as a node tells it.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use redis::{
     RedisResult, Value, aio::MultiplexedConnection, from_redis_value, from_redis_value_ref,
@@ -21,6 +21,8 @@ pub(super) struct Topology {
     pub(super) epoch: u64,
     /// First slot, last slot, and their master; in order.
     pub(super) ranges: Vec<(u16, u16, Address)>,
+    /// The nodes of the cluster, also replicas and masters without slots.
+    pub(super) members: HashSet<Address>,
 }
 
 impl Topology {
@@ -31,9 +33,14 @@ impl Topology {
     ) -> Result<Self, StoreError> {
         let mut questions = redis::pipe();
         questions.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-        let asking = connection.send_packed_commands(&questions, 0, 2);
+        questions.cmd("CLUSTER").arg("NODES");
+        let asking = connection.send_packed_commands(&questions, 0, 3);
         let answers = timeout(TELL_TIMEOUT, asking).await.map_err(|_| StoreError::Timeout)?;
-        let answers = answers.and_then(|answers| {
+        let mut nodes = String::new();
+        let answers = answers.and_then(|mut answers| {
+            // A user who may not ask for it knows the nodes that serve slots, and their replicas.
+            let answer = answers.pop().unwrap_or(Value::Nil).extract_error();
+            nodes = answer.and_then(|it| Ok(from_redis_value(it)?)).unwrap_or_default();
             answers.into_iter().map(Value::extract_error).collect::<RedisResult<Vec<_>>>()
         });
         let answers = answers.map_err(|error| match classify(&error) {
@@ -43,25 +50,31 @@ impl Topology {
         })?;
         let read = |answers| {
             let [info, slots] = <[Value; 2]>::try_from(answers).ok()?;
-            Self::read(&from_redis_value::<String>(info).ok()?, &slots, host)
+            Self::read(&from_redis_value::<String>(info).ok()?, &slots, &nodes, host)
         };
         read(answers).ok_or(StoreError::Unintelligible)
     }
 
-    fn read(info: &str, slots: &Value, host: &str) -> Option<Self> {
+    fn read(info: &str, slots: &Value, nodes: &str, host: &str) -> Option<Self> {
         let field = |name| {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
         let Value::Array(slots) = slots else { return None };
+        let mut members: HashSet<Address> =
+            slots.iter().flat_map(|it| replicas(it, host)).collect();
+        members.extend(nodes.lines().flat_map(|line| addresses(line, host)));
         let ranges: Vec<_> =
             slots.iter().map(|range| read_range(range, host)).collect::<Option<_>>()?;
         // A node that does not know the name of another says `?`: it is as if nobody served its slots.
         let mut ranges: Vec<_> = ranges.into_iter().filter(|it| it.2.host != "?").collect();
         ranges.sort();
+        members.extend(ranges.iter().map(|(_, _, master)| master.clone()));
+        members.retain(|member| member.host != "?");
         Some(Self {
             is_ok: field("cluster_state")? == "ok",
             epoch: field("cluster_current_epoch")?.parse().ok()?,
             ranges,
+            members,
         })
     }
 }
@@ -69,14 +82,44 @@ impl Topology {
 /// `[first, last, [host, port, …], replicas…]`. An empty host is that of the node that told.
 fn read_range(range: &Value, host: &str) -> Option<(u16, u16, Address)> {
     let Value::Array(range) = range else { return None };
-    let [first, last, Value::Array(master), ..] = range.as_slice() else { return None };
-    let [name, port, ..] = master.as_slice() else { return None };
+    let [first, last, master, ..] = range.as_slice() else { return None };
+    Some((read_u16(first)?, read_u16(last)?, read_node(master, host)?))
+}
+
+/// The replicas of such a range.
+fn replicas(range: &Value, host: &str) -> Vec<Address> {
+    let Value::Array(range) = range else { return Vec::new() };
+    range.iter().skip(3).filter_map(|replica| read_node(replica, host)).collect()
+}
+
+/// `[host, port, …]`.
+fn read_node(node: &Value, host: &str) -> Option<Address> {
+    let Value::Array(node) = node else { return None };
+    let [name, port, ..] = node.as_slice() else { return None };
     let name = match name {
         Value::Nil => String::new(),
         name => from_redis_value_ref(name).ok()?,
     };
     let host = if name.is_empty() { host.to_owned() } else { name };
-    Some((read_u16(first)?, read_u16(last)?, Address { host, port: read_u16(port)? }))
+    Some(Address { host, port: read_u16(port)? })
+}
+
+/// The addresses in a line of `CLUSTER NODES`, by IP address and by name: `id ip:port@bus-port,name,… flags …`.
+fn addresses(line: &str, host: &str) -> Vec<Address> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (Some(address), Some(flags)) = (fields.next(), fields.next()) else { return Vec::new() };
+    // One that was only just heard of is not in the cluster yet, and of one without an address there is none.
+    if flags.split(',').any(|flag| ["handshake", "noaddr"].contains(&flag)) {
+        return Vec::new();
+    }
+    let mut parts = address.split(',');
+    let place = parts.next().unwrap_or_default();
+    let place = place.split_once('@').map_or(place, |(place, _)| place);
+    let Some((ip, port)) = place.rsplit_once(':') else { return Vec::new() };
+    let Ok(port) = port.parse() else { return Vec::new() };
+    let ip = if ip.is_empty() { host } else { ip };
+    let name = parts.next().filter(|name| !name.is_empty() && !name.contains('='));
+    [Some(ip), name].into_iter().flatten().map(|it| Address { host: it.to_owned(), port }).collect()
 }
 
 fn read_u16(number: &Value) -> Option<u16> {
@@ -116,16 +159,34 @@ mod tests {
                 (0, 8191, address("10.0.0.1", 7000)),
                 (8192, 16383, address("10.0.0.2", 7001)),
             ],
+            members: HashSet::from([
+                address("10.0.0.1", 7000),
+                address("10.0.0.2", 7001),
+                address("10.0.0.3", 7002),
+                address("10.0.0.4", 7003),
+                address("redis-4.example", 7003),
+                address("10.0.0.1", 7005),
+                address("fd00::5", 7004),
+            ]),
         };
-        assert_eq!(Topology::read(info, &slots, "10.0.0.1"), Some(expected));
+        let nodes = "\
+            a 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191\n\
+            b 10.0.0.4:7003@17003,redis-4.example,shard-id=c master - 0 0 2 connected\n\
+            c :7005@17005,,tls-port=0 slave a 0 0 2 connected\n\
+            d fd00::5:7004 master - 0 0 2 connected\n\
+            e 10.0.0.6:7006@17006 handshake - 0 0 0 disconnected\n\
+            f :0@0 slave,noaddr a 0 0 0 disconnected\n\
+            g\n";
+        assert_eq!(Topology::read(info, &slots, nodes, "10.0.0.1"), Some(expected));
         let unknown = Value::Array(vec![Value::Array(vec![
             Value::Int(0),
             Value::Int(9),
             node(text("?"), 7000),
         ])]);
-        assert!(Topology::read(info, &unknown, "h").unwrap().ranges.is_empty());
+        let unknown = Topology::read(info, &unknown, "", "h").unwrap();
+        assert!(unknown.ranges.is_empty() && unknown.members.is_empty());
         let fails = info.replace(":ok", ":fail");
-        assert!(!Topology::read(&fails, &slots, "h").unwrap().is_ok);
+        assert!(!Topology::read(&fails, &slots, "", "h").unwrap().is_ok);
     }
 
     #[test]
@@ -146,8 +207,8 @@ mod tests {
                 node(text("h"), -1),
             ])]),
         ] {
-            assert_eq!(Topology::read(info, &slots, "h"), None, "{slots:?}");
+            assert_eq!(Topology::read(info, &slots, "", "h"), None, "{slots:?}");
         }
-        assert_eq!(Topology::read("", &Value::Array(vec![]), "h"), None);
+        assert_eq!(Topology::read("", &Value::Array(vec![]), "", "h"), None);
     }
 }

@@ -18,6 +18,10 @@ pub enum RedisUrlError {
     Database,
     /// It is of sentinels, and does not name the service whose primary they know.
     Service,
+    /// It has a control character or white space in it, some of which would be left out when it is read.
+    Characters,
+    /// It has a parameter behind `?` that is not known.
+    Parameter,
     /// What follows `redis://` is not host, port and database.
     Malformed,
 }
@@ -39,8 +43,14 @@ impl fmt::Display for RedisUrlError {
             Self::Service => {
                 "the URL has to name the service that the sentinels know: redis+sentinel://host:port,host:port/service"
             }
+            Self::Characters => {
+                "the URL has a control character or white space in it; in a password they are percent-encoded"
+            }
+            Self::Parameter => {
+                "the URL has an unknown parameter; known are `protocol`, for redis+unix:// also `db`, `user` and `pass`, and for redis+sentinel:// also `sentinel_user` and `sentinel_password`"
+            }
             Self::Malformed => {
-                "the URL is not redis://[user][:password@]host[:port][/database]; characters such as / @ # in a password are percent-encoded"
+                "the URL is not redis://[user][:password@]host[:port][/database]; characters such as / ? @ # in a password are percent-encoded"
             }
         })
     }

@@ -54,6 +54,10 @@ impl Target {
 /// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]`, or `rediss+sentinel://`, with
 ///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels ask for them
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
+    // The library leaves tabs and line ends out wherever they are, so nothing that is looked for here would be found.
+    if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
+        return Err(RedisUrlError::Characters);
+    }
     let (scheme, rest) = url.split_once("://").ok_or(RedisUrlError::Scheme)?;
     let (plain, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
     match (plain, kind) {
@@ -67,6 +71,10 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     if url.contains("#insecure") {
         return Err(RedisUrlError::Insecure);
     }
+    // Any other fragment is left out by the library; most likely it is the rest of a password.
+    if url.contains('#') {
+        return Err(RedisUrlError::Malformed);
+    }
     match kind {
         "cluster" => several::cluster(plain, rest),
         "sentinel" => several::sentinel(plain, rest),
@@ -76,9 +84,20 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
 
 /// The server of a URL with one host.
 fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
+    let known: &[&str] = match url.starts_with("redis+unix:") {
+        true => &["protocol", "db", "user", "pass"],
+        false => &["protocol"],
+    };
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = query.split('&').filter(|pair| !pair.is_empty());
+    if !parameters.all(|pair| known.contains(&pair.split_once('=').map_or(pair, |(name, _)| name)))
+    {
+        return Err(RedisUrlError::Parameter);
+    }
     // The library's message may quote the URL, and the URL may hold a password.
     let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
     match info.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),
         ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
             let tcp = info.tcp_settings().clone();
             // A check is one small packet; waiting for more to send with it would only delay it.
@@ -140,6 +159,18 @@ mod tests {
         assert_eq!(told(&[primary]), [r#"primary.invalid:6379 Some(("u", "p")) 2"#]);
     }
 
+    #[test]
+    fn known_parameters_and_percent_encoded_characters_are_read() {
+        let url = "redis://:a%20b%09%23insecure@localhost/?protocol=resp3";
+        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        assert_eq!(info.redis_settings().password(), Some("a b\t#insecure"));
+        let url = "redis+unix:///redis.sock?db=2&user=u&pass=p&protocol=2";
+        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        assert_eq!(info.redis_settings().db(), 2);
+        assert!(parse("redis+sentinel://a/main?protocol=resp3&sentinel_user=s").is_ok());
+        assert!(parse("redis+cluster://a,b?protocol=resp3").is_ok());
+    }
+
     const INSECURE: RedisUrlError =
         if cfg!(feature = "tls") { RedisUrlError::Insecure } else { RedisUrlError::Tls };
 
@@ -153,6 +184,24 @@ mod tests {
             #[cfg(not(feature = "tls"))]
             ("rediss://:hunter2@localhost", RedisUrlError::Tls),
             ("rediss://:hunter2@localhost/#insecure", INSECURE),
+            ("rediss://:hunter2@localhost/#inse\tcure", RedisUrlError::Characters),
+            ("rediss://:hunter2@localhost/#\ninsecure", RedisUrlError::Characters),
+            ("rediss://:hunter2@localhost/#insecure\r", RedisUrlError::Characters),
+            (" rediss://:hunter2@localhost/", RedisUrlError::Characters),
+            ("redi\tss://:hunter2@localhost/", RedisUrlError::Characters),
+            ("redis://:hunt er2@localhost/", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/\u{a0}", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/\0", RedisUrlError::Characters),
+            ("redis+cluster://:hunter2@a,\tb", RedisUrlError::Characters),
+            ("redis+sentinel://:hunter2@a/ma\nin", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/#secure", RedisUrlError::Malformed),
+            ("redis://:hun#ter2@localhost/", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost/?tls=true", RedisUrlError::Parameter),
+            ("redis://:hunter2@localhost/?protocol=resp3&db", RedisUrlError::Parameter),
+            ("redis://:hunter2@localhost/?protocol=resp4", RedisUrlError::Malformed),
+            ("redis+unix:///redis.sock?pass=hunter2&password=hunter2", RedisUrlError::Parameter),
+            ("redis+cluster://:hunter2@a,b?db=1", RedisUrlError::Parameter),
+            ("redis+sentinel://:hunter2@a/main?pass=hunter2", RedisUrlError::Parameter),
             ("redis://:hunter2@localhost:port", RedisUrlError::Malformed),
             ("redis://:hunter2@localhost/zero", RedisUrlError::Malformed),
             ("redis://", RedisUrlError::Malformed),

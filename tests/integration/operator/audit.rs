@@ -1,0 +1,110 @@
+//! What operators change is in the log.
+
+use actix_web::{
+    App, HttpMessage, HttpRequest,
+    test::{TestRequest, init_service},
+    web,
+};
+use rateguard::{Ban, ClientAddress, Policy, RateGuard, UserId, operator};
+use serde_json::{Value, json};
+
+use crate::support::{app::send, log_lines};
+
+/// A guard with a policy of this name, and endpoints for whoever has the token.
+fn guard(policy: &str) -> RateGuard {
+    let policy = Policy::new(policy.to_owned(), "1/hour").unwrap();
+    let policy = policy.ban("2/hour for 1h".parse::<Ban>().unwrap()).unwrap();
+    let rule = ClientAddress::behind(["10.0.0.0/24"]).unwrap();
+    let settings = RateGuard::builder().client_address(rule).policy(policy);
+    settings.for_attributes(false).build().unwrap()
+}
+
+const TOKEN: &str = "a-very-long-secret";
+
+fn endpoints(guard: &RateGuard) -> actix_web::Scope {
+    let endpoints = operator::endpoints(guard).allow_if(|request: &HttpRequest| {
+        let given = request.headers().get("X-Token");
+        let is_operator = given.is_some_and(|given| operator::token_matches(given, TOKEN));
+        if is_operator {
+            request.extensions_mut().insert(UserId::new("ann\nforged line"));
+        }
+        is_operator
+    });
+    web::scope("/operator").service(endpoints)
+}
+
+fn request(endpoint: &str, body: &Value) -> TestRequest {
+    let peer = "10.0.0.1:4711".parse().unwrap();
+    let request = TestRequest::post().uri(&format!("/operator/{endpoint}")).peer_addr(peer);
+    request.insert_header(("X-Forwarded-For", "192.0.2.9")).set_json(body)
+}
+
+#[actix_web::test]
+async fn each_change_is_one_line_with_who_and_what_and_no_key() {
+    log_lines::collect();
+    let guard = guard("audited-changes");
+    let app = init_service(App::new().service(endpoints(&guard))).await;
+    let who = r#"peer=10.0.0.1 client=192.0.2.9 user="ann\\nforged line""#;
+    let policy = r#"policy="audited-changes" by="value""#;
+    for (endpoint, body, expected) in [
+        (
+            "reset",
+            json!({"policy": "audited-changes", "key": "hunter2"}),
+            format!("INFO operator: action=reset {policy} {who} outcome=done"),
+        ),
+        (
+            "ban",
+            json!({"policy": "audited-changes", "key": "hunter2", "for_seconds": 60}),
+            format!("INFO operator: action=ban {policy} for_seconds=60 {who} outcome=done"),
+        ),
+        (
+            "unban",
+            json!({"policy": "audited-changes", "key": "hunter2"}),
+            format!("INFO operator: action=unban {policy} {who} outcome=done"),
+        ),
+        (
+            "ban",
+            json!({"policy": "audited-changes", "key": "hunter2", "for_seconds": 1e9}),
+            format!(
+                "WARN operator: action=ban {policy} for_seconds=1000000000 {who} outcome=failed status=400"
+            ),
+        ),
+        (
+            "unban",
+            json!({"policy": "audited-changes\nhunter3", "key": "hunter2"}),
+            format!(
+                r#"WARN operator: action=unban policy="audited-changes\\nhunter3" {who} outcome=failed status=404"#
+            ),
+        ),
+    ] {
+        let before = log_lines::of_everybody_with("operator: action=").len();
+        let answer = send(&app, request(endpoint, &body).insert_header(("X-Token", TOKEN))).await;
+        let lines = log_lines::of_everybody_with("audited-changes");
+        assert_eq!(lines.last(), Some(&expected), "{}", answer.body);
+        assert!(log_lines::of_everybody_with("operator: action=").len() > before);
+    }
+    assert_eq!(log_lines::of_everybody_with("audited-changes").len(), 5);
+    for line in log_lines::of_everybody_with("operator: action=") {
+        assert!(!line.contains("hunter2") && !line.contains(TOKEN), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+    }
+}
+
+#[actix_web::test]
+async fn a_change_that_is_forbidden_is_in_the_log_seldom_and_a_question_is_not() {
+    log_lines::collect();
+    let guard = guard("audited-refusals");
+    let app = init_service(App::new().service(endpoints(&guard))).await;
+    let body = json!({"policy": "audited-refusals", "key": "hunter2"});
+    for _ in 0..20 {
+        let answer = send(&app, request("unban", &body).insert_header(("X-Token", "wrong"))).await;
+        assert_eq!(answer.status, 403);
+    }
+    // The whole process has one line in 10 seconds; other tests may be among those that it counts.
+    let lines = log_lines::of_everybody_with("outcome=forbidden");
+    assert!((1..20).contains(&lines.len()), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("wrong") && !line.contains("hunter2")));
+    let question = request("explain", &body).insert_header(("X-Token", TOKEN));
+    assert_eq!(send(&app, question).await.status, 200);
+    assert!(log_lines::of_everybody_with("audited-refusals").is_empty());
+}
