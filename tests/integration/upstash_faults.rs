@@ -28,8 +28,13 @@ const AT_MOST: Duration = Duration::from_millis(1_500);
 
 async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "1000000/hour").unwrap();
-    guard.check(&policy, &Key::global()).await.map(|it| it.remaining()).map_err(|it| it.cause())
+    let decision = guard.check(&policy, &Key::global()).await.map_err(|it| it.cause())?;
+    // A decision in memory does not say why the store has made none.
+    if decision.is_local() { Err(LOCAL) } else { Ok(decision.remaining()) }
 }
+
+/// Stands for a decision in memory.
+const LOCAL: StoreError = StoreError::Overloaded;
 
 /// A decision, as soon as there is one again.
 async fn eventually_remaining(guard: &RateGuard) -> u32 {
@@ -104,7 +109,7 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
     let faults = [
         (say("500 Internal Server Error", ""), StoreError::NotReady),
         (say("503 Service Unavailable", "<html>"), StoreError::NotReady),
-        (say("429 Too Many Requests", ""), StoreError::Throttled),
+        (say("429 Too Many Requests", ""), LOCAL),
         (say("401 Unauthorized", r#"{"error":"WRONGPASS"}"#), StoreError::Authentication),
         (say("403 Forbidden", ""), StoreError::Permission),
         (say("404 Not Found", ""), StoreError::Unintelligible),
@@ -118,7 +123,8 @@ async fn what_is_no_decision_is_told_in_our_words_and_is_over_with_its_cause() {
         ),
         (Fault::Say("+OK\r\n+OK\r\n+OK\r\n\r\n".to_owned()), StoreError::Unintelligible),
         (Fault::Close, StoreError::Disconnected),
-        (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), StoreError::Throttled),
+        (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), LOCAL),
+        (error("OOM command not allowed when used memory > 'maxmemory'."), LOCAL),
         (error("READONLY You can't write against a read only replica."), StoreError::NotReady),
         // Also when it is brought along.
         (error("NOSCRIPT No matching script."), StoreError::Unintelligible),

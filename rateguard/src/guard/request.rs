@@ -240,8 +240,11 @@ impl<'a> Request<'a> {
                 };
                 Applied { decision, verdict, shares: None, followed }
             }
-            // What is to be forgotten or charged cannot be so for the others.
+            // What is to be forgotten or charged cannot be so for other processes.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Charge) => {
+                if operation == Operation::Charge && unavailable.cause().is_caused_by_load() {
+                    let _ = local.follow(&charge_list, self.on_error());
+                }
                 return Err(unavailable);
             }
             Err(unavailable) if unavailable.is_local() => {

@@ -64,7 +64,7 @@ impl StoreError {
     /// failure mode says: else a client could switch off its limits, or those of others.
     pub(crate) fn is_caused_by_load(self) -> bool {
         match self {
-            Self::Overloaded | Self::Busy | Self::OutOfMemory => true,
+            Self::Overloaded | Self::Busy | Self::OutOfMemory | Self::Throttled => true,
             Self::Timeout
             | Self::Unreachable
             | Self::Disconnected
@@ -73,7 +73,6 @@ impl StoreError {
             | Self::NotReady
             | Self::Cluster
             | Self::Apart
-            | Self::Throttled
             | Self::Unintelligible
             | Self::NoPrimary
             | Self::Closed => false,

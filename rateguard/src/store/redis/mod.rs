@@ -88,7 +88,7 @@ impl RedisStore {
                 Ok(Outcome::Decided(verdict)) => return Ok(verdict),
                 // If its clock was set forward, the server rejects requests that are not late, and says what time it is.
                 Ok(Outcome::DeadlineExceeded) if !was_late => was_late = true,
-                Ok(Outcome::DeadlineExceeded) => return Err(StoreError::Timeout),
+                Ok(Outcome::DeadlineExceeded) => return Err(self.timeout_cause(charges)),
                 Ok(Outcome::Failed(cause)) => {
                     way.link.failed(way.live.generation, cause);
                     return Err(cause);

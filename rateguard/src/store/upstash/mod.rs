@@ -80,7 +80,7 @@ impl UpstashStore {
                 Some(Outcome::DeadlineExceeded) | None => {}
             }
         }
-        Err(StoreError::Timeout)
+        Err(self.timeout_cause(charges))
     }
 
     async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
