@@ -39,6 +39,7 @@ mod header_keys;
 mod histories;
 mod history_checker;
 mod key_collisions;
+mod key_floods;
 mod keys;
 mod memory_figures;
 mod metrics;

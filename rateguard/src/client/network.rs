@@ -8,7 +8,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::{ClientAddressError, Problem, refuse};
-use crate::Key;
+use crate::{Key, bucket::KeyNetwork};
 
 /// An IPv4 address, or the network of an IPv6 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,11 @@ impl Network {
     /// The key of this network, among the keys with this tag.
     pub(crate) fn key(self, tag: &'static str) -> Key {
         match self {
-            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()]),
+            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()])
+                .in_network(KeyNetwork::of(v4.into())),
             Self::V6 { first, bits } => {
                 Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
+                    .in_network(KeyNetwork::of(first.into()))
             }
             Self::None => Key::tagged(tag, [b"none"]),
         }
