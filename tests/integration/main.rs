@@ -47,6 +47,7 @@ mod middleware;
 mod model;
 mod mutations;
 mod names;
+mod network_floods;
 mod networks;
 mod operator;
 mod outcomes;

@@ -7,7 +7,10 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::error::{ClientAddressError, Problem, refuse};
+use super::{
+    error::{ClientAddressError, Problem, refuse},
+    network_keys::SharedKey,
+};
 use crate::{Key, bucket::KeyNetwork};
 
 /// An IPv4 address, or the network of an IPv6 one.
@@ -18,6 +21,8 @@ pub(crate) enum Network {
         first: Ipv6Addr,
         bits: u8,
     },
+    /// A key that an IPv6 client shares with others of a wide network.
+    SharedV6(SharedKey),
     /// The connection has no address, as on a Unix socket.
     None,
 }
@@ -45,6 +50,16 @@ impl Network {
                 Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
                     .in_network(KeyNetwork::of(first.into()))
             }
+            Self::SharedV6(shared) => {
+                let SharedKey { first, bits, client_bits, number, .. } = shared;
+                let parts = [
+                    b"6 shared".as_slice(),
+                    &[bits, client_bits],
+                    &first.octets(),
+                    &number.to_be_bytes(),
+                ];
+                Key::tagged(tag, parts).in_network(KeyNetwork::of(first.into()))
+            }
             Self::None => Key::tagged(tag, [b"none"]),
         }
     }
@@ -55,6 +70,9 @@ impl fmt::Display for Network {
         match self {
             Self::V4(v4) => v4.fmt(f),
             Self::V6 { first, bits } => write!(f, "{first}/{bits}"),
+            Self::SharedV6(SharedKey { first, bits, number, of, .. }) => {
+                write!(f, "{first}/{bits}, shared key {} of {of}", number + 1)
+            }
             Self::None => f.write_str("none"),
         }
     }

@@ -28,6 +28,8 @@ mod user;
 
 use std::fmt;
 
+#[cfg(feature = "operator")]
+pub(crate) use client::counted_as;
 pub use cost::RequestCost;
 pub use explain::{
     CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,

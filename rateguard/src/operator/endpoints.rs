@@ -123,7 +123,7 @@ impl Endpoints {
                 "how much this limit admits is chosen for each request; explain a `request`",
             ));
         }
-        let Found { policy, key, address, said } = somebody.find(&self.guard)?;
+        let Found { policy, key, address, said, .. } = somebody.find(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = with(said, json::outcome(&outcome));
         let body = with(body, json::tried(&self.guard, &policy, &key));
@@ -143,7 +143,12 @@ impl Endpoints {
         let asked: Banned = read(request, payload).await?;
         let length = Duration::try_from_secs_f64(asked.for_seconds)
             .map_err(|_| Problem::bad(BanningError::Length.to_string()))?;
-        let Found { policy, key, said, .. } = asked.into_somebody().find(&self.guard)?;
+        let Found { policy, key, is_shared, said, .. } = asked.into_somebody().find(&self.guard)?;
+        if is_shared {
+            return Err(Problem::conflict(
+                "the network of this address has more clients than have keys of their own, and this one shares its key with others, which a ban would hold for as well; deny its address instead",
+            ));
+        }
         match self.guard.ban(&policy, &key, length).await {
             Ok(left) => Ok(with(said, json::ban(left))),
             Err(error) => Err(not_banned(error, said)),
