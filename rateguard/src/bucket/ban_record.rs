@@ -31,7 +31,7 @@ impl BanRecord {
     /// What the buckets of this name record, if they are a ban's.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         // Most names are not: one look at their last byte says so.
-        if !name.ends_with('}') {
+        if name.as_bytes().last() != Some(&b'}') {
             return None;
         }
         Self::ALL.into_iter().find(|record| name.ends_with(record.suffix()))

@@ -28,7 +28,10 @@ impl NetworkCaps {
     }
 
     /// The tiers that have a cap, among those that are wider than a client.
-    pub(super) fn tiers(self, client_bits: u8) -> impl DoubleEndedIterator<Item = CappedTier> + Clone {
+    pub(super) fn tiers(
+        self,
+        client_bits: u8,
+    ) -> impl DoubleEndedIterator<Item = CappedTier> + Clone {
         (0..TIERS.len()).filter_map(move |tier| {
             let (bits, max_own) = (TIERS[tier], self.max_own[tier]);
             let shared = (max_own / Self::OWN_PER_SHARED[tier]).max(1);

@@ -74,7 +74,7 @@ struct Tracked {
     /// The request is enforced, and not only explained.
     assign: bool,
     /// The keys of this client that it shares with others, and the one that it would have instead of each.
-    shared: RefCell<SmallVec<[(Key, Key); 1]>>,
+    shared: RefCell<Vec<(Key, Key)>>,
 }
 
 /// Finds the client of a request by the guard's rule, for the keys that are read next.

@@ -30,7 +30,7 @@ const MAX_SHARDS: usize = 64;
 /// Keeps the counts of one process in its memory.
 ///
 /// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, no timer and no thread:
-/// what has expired is dropped by later checks, a little each. It takes up to 390 bytes for each key and quota, and
+/// what has expired is dropped by later checks, a little each. It takes up to 420 bytes for each key and quota, and
 /// 16 more for each request in a log beyond the fourth.
 ///
 /// It holds counts of a bounded number of keys. While it is full, the counts that it has stay exact, and keys that
