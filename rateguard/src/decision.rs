@@ -26,6 +26,7 @@ pub struct Decision {
     mode: Mode,
     /// It is of policies in shadow alone, and whether one of them has denied.
     shadow: Option<bool>,
+    denied_for_others: bool,
 }
 
 impl Decision {
@@ -35,13 +36,29 @@ impl Decision {
         let tightest =
             places.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
         let tightest = tightest as u32;
-        Self { allowed, standings, tightest, banned_for: None, mode: Mode::Store, shadow: None }
+        Self {
+            allowed,
+            standings,
+            tightest,
+            banned_for: None,
+            mode: Mode::Store,
+            shadow: None,
+            denied_for_others: false,
+        }
     }
 
     /// A decision over this one.
     pub(crate) fn of_one(allowed: bool, standing: Standing) -> Self {
         let standings = SmallVec::from_buf([standing]);
-        Self { allowed, standings, tightest: 0, banned_for: None, mode: Mode::Store, shadow: None }
+        Self {
+            allowed,
+            standings,
+            tightest: 0,
+            banned_for: None,
+            mode: Mode::Store,
+            shadow: None,
+            denied_for_others: false,
+        }
     }
 
     /// Whether the request is admitted.
@@ -85,6 +102,16 @@ impl Decision {
     /// The same, decided in this way.
     pub(crate) fn by(self, mode: Mode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// The same, that a quota had no room only because other keys share its count, or not.
+    pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
+        Self { denied_for_others, ..self }
+    }
+
+    /// Whether a quota had no room only because other keys share its count, as they do where a store in memory is full.
+    pub(crate) fn is_denied_for_others(&self) -> bool {
+        self.denied_for_others
     }
 
     /// How it was decided.

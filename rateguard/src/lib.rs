@@ -14,6 +14,7 @@ mod decision;
 mod guard;
 mod http;
 mod jitter;
+mod keyed_hash;
 mod level;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -1,8 +1,10 @@
 //! Who is counted: what a key consists of, and its digest.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, ops::Range};
 
 use sha2::{Digest, Sha256};
+
+use super::network::KeyNetwork;
 
 /// The length of a key's digest in bytes: 128 bits.
 pub(crate) const DIGEST_BYTES: usize = 16;
@@ -24,12 +26,16 @@ pub struct Key {
     /// waits until a store asks for it. Else the digest. Equal keys have equal bytes.
     ///
     /// The first byte is the number of those that follow, or [`DIGESTED`]; then comes each part with its length in a byte
-    /// before it. The rest is zero.
+    /// before it. The rest is zero, but for the last four: if they are not needed, they have the network that the key comes
+    /// from, and say nothing about which key it is.
     bytes: [u8; KEY_BYTES],
 }
 
 /// As much as fits into a line of the processor's cache.
 pub(crate) const KEY_BYTES: usize = 64;
+
+/// The place of the network. What is before it is read in words of eight bytes, so keys that reach into its word have none.
+const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
 /// In the place of a length: a digest follows.
 const DIGESTED: u8 = u8::MAX;
@@ -42,7 +48,29 @@ impl Key {
 
     /// A key of several keys: callers are counted together if all of them are the same.
     pub(crate) fn combined(keys: &[Self]) -> Self {
+        let networks = keys.iter().map(Self::network);
+        let network =
+            networks.reduce(|one, next| if one == KeyNetwork::UNKNOWN { next } else { one });
         Self::tagged("combined", keys.iter().map(Self::digest))
+            .in_network(network.unwrap_or(KeyNetwork::UNKNOWN))
+    }
+
+    /// The same key, which comes from this network. It has to be the same for equal keys.
+    pub(crate) fn in_network(mut self, network: KeyNetwork) -> Self {
+        let (_, used) = self.bytes();
+        if used.next_multiple_of(8) <= NETWORK.start {
+            self.bytes[NETWORK].copy_from_slice(&network.to_bytes());
+        }
+        self
+    }
+
+    /// The network that it comes from, if it tells.
+    pub(crate) fn network(&self) -> KeyNetwork {
+        let (_, used) = self.bytes();
+        match self.bytes.last_chunk() {
+            Some(network) if used <= NETWORK.start => KeyNetwork::from_bytes(*network),
+            _ => KeyNetwork::UNKNOWN,
+        }
     }
 
     /// The key that all requests share.
@@ -94,10 +122,10 @@ impl Key {
 
     /// The same key, known by its digest alone: for stores that ask for it, and more than once.
     pub(crate) fn digested(&self) -> Self {
-        Self::of_digest(&self.digest())
+        Self::of_digest(&self.digest()).in_network(self.network())
     }
 
-    /// Bytes that no other key has, with zeros behind them that say nothing.
+    /// Bytes that no other key has. Up to the next whole word of eight bytes, zeros that say nothing are behind them.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
         let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
         (&self.bytes, 1 + used)
@@ -184,6 +212,7 @@ impl From<IpAddr> for Key {
             IpAddr::V4(v4) => Self::tagged("ipv4", [v4.octets()]),
             IpAddr::V6(v6) => Self::tagged("ipv6", [v6.octets()]),
         }
+        .in_network(KeyNetwork::of(address))
     }
 }
 
@@ -272,6 +301,29 @@ mod tests {
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         let plain: IpAddr = "192.0.2.7".parse().unwrap();
         assert_eq!(Key::from(mapped), Key::from(plain));
+    }
+
+    #[test]
+    fn network_of_a_key_is_kept_by_digests_and_combinations() {
+        let address: IpAddr = "2001:db8:1::1".parse().unwrap();
+        let (key, network) = (Key::from(address), KeyNetwork::of(address));
+        assert_ne!(network, KeyNetwork::UNKNOWN);
+        let secret = crate::bucket::KeySecret::new(b"sixteen bytes...").unwrap();
+        let combined = Key::from((Key::from("ann"), key));
+        for key in [key, key.digested(), secret.seal(&key), combined, combined.digested()] {
+            assert_eq!(key.network(), network);
+        }
+        // It says nothing about which key it is.
+        assert_eq!(key.digest(), Key::tagged("ipv6", [address_bytes(address)]).digest());
+        for length in 0..200 {
+            let value = "\u{ff}".repeat(length);
+            assert_eq!(Key::from(value).network(), KeyNetwork::UNKNOWN, "{length}");
+        }
+    }
+
+    fn address_bytes(address: IpAddr) -> [u8; 16] {
+        let IpAddr::V6(v6) = address else { panic!() };
+        v6.octets()
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl KeySecret {
 
     /// The key as it stands in the store: HMAC-SHA-256 (RFC 2104), its first 128 bits.
     pub(crate) fn seal(&self, key: &Key) -> Key {
-        Key::of_digest(&self.hmac.clone().chain_update(key.digest()).finalize().into_bytes())
+        let sealed = self.hmac.clone().chain_update(key.digest()).finalize().into_bytes();
+        Key::of_digest(&sealed).in_network(key.network())
     }
 }
 

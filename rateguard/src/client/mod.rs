@@ -4,6 +4,8 @@ mod embedded;
 mod error;
 mod header;
 mod network;
+mod network_caps;
+mod network_keys;
 mod resolved;
 mod walk;
 
@@ -17,6 +19,8 @@ pub use self::walk::{AddressWalk, Hop, WalkEnd};
 pub(crate) use self::{
     embedded::{canonical, tunnel_endpoint},
     network::{Network, parse_network},
+    network_caps::NetworkCaps,
+    network_keys::{NetworkKeys, SharedKey},
     resolved::ResolvedClient,
     walk::{Listener, Steps},
 };
@@ -55,6 +59,7 @@ pub struct ClientAddress {
     trusts_unix_sockets: bool,
     header: Header,
     ipv6_prefix: u8,
+    ipv6_caps: NetworkCaps,
 }
 
 /// The most lines of the header that are read.
@@ -71,6 +76,7 @@ impl ClientAddress {
             trusts_unix_sockets: false,
             header: Header::X_FORWARDED_FOR,
             ipv6_prefix: 64,
+            ipv6_caps: NetworkCaps::DEFAULT,
         }
     }
 
@@ -114,7 +120,8 @@ impl ClientAddress {
     }
 
     /// How many leading bits of an IPv6 address are one client, from 32 to 128. Default: 64, as that much is handed out to
-    /// one customer at least (RFC 6177). Many are given a /56.
+    /// one customer at least (RFC 6177). Many are given a /56. How many of them one wide network may make is bounded:
+    /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48), [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32).
     ///
     /// # Errors
     ///
@@ -125,6 +132,30 @@ impl ClientAddress {
         }
         self.ipv6_prefix = bits;
         Ok(self)
+    }
+
+    /// How many clients of one IPv6 /48 network have keys of their own at a time, in one process. Default: 1,024; 0 is for
+    /// any number.
+    ///
+    /// Whoever has a /48 could else be 65,536 clients, each with limits of its own. A site has less than 1,024 networks in
+    /// use, so it sees no difference. Beyond that, further clients of the /48 share a quarter as many keys among them, and
+    /// one may be denied for what others took. What is denied so is no offence that leads to a [ban](crate::Policy::ban). A
+    /// client keeps its own key until it has sent nothing for a minute or two.
+    #[must_use]
+    pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
+        self.ipv6_caps.set(0, max);
+        self
+    }
+
+    /// The same of one IPv6 /32 network, as a provider has. Default: 16,384; 0 is for any number. Beyond that, further clients
+    /// share a sixteenth as many keys.
+    ///
+    /// A mobile network may have all its phones in one /32, each in a /64 of its own. Make it greater if one process serves
+    /// more than 16,384 of them within a minute.
+    #[must_use]
+    pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
+        self.ipv6_caps.set(1, max);
+        self
     }
 
     /// Whether no header is ever read.
@@ -139,6 +170,11 @@ impl ClientAddress {
     /// How many leading bits of an IPv6 address are one client.
     pub(crate) fn ipv6_bits(&self) -> u8 {
         self.ipv6_prefix
+    }
+
+    /// How many clients of wide IPv6 networks have keys of their own.
+    pub(crate) fn ipv6_caps(&self) -> NetworkCaps {
+        self.ipv6_caps
     }
 
     /// The address of the client of a request from this peer (`None` over a Unix socket), with these lines of the header

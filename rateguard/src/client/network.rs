@@ -10,8 +10,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{
     embedded::{canonical, is_of_translators, tunnel_endpoint},
     error::{ClientAddressError, Problem, refuse},
+    network_keys::SharedKey,
 };
-use crate::Key;
+use crate::{Key, bucket::KeyNetwork};
 
 /// An IPv4 address, or the network of an IPv6 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Network {
         first: Ipv6Addr,
         bits: u8,
     },
+    /// A key that an IPv6 client shares with others of a wide network.
+    SharedV6(SharedKey),
     /// The connection has no address, as on a Unix socket.
     None,
 }
@@ -42,9 +45,21 @@ impl Network {
     /// The key of this network, among the keys with this tag.
     pub(crate) fn key(self, tag: &'static str) -> Key {
         match self {
-            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()]),
+            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()])
+                .in_network(KeyNetwork::of(v4.into())),
             Self::V6 { first, bits } => {
                 Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
+                    .in_network(KeyNetwork::of(first.into()))
+            }
+            Self::SharedV6(shared) => {
+                let SharedKey { first, bits, client_bits, number, .. } = shared;
+                let parts = [
+                    b"6 shared".as_slice(),
+                    &[bits, client_bits],
+                    &first.octets(),
+                    &number.to_be_bytes(),
+                ];
+                Key::tagged(tag, parts).in_network(KeyNetwork::of(first.into()))
             }
             Self::None => Key::tagged(tag, [b"none"]),
         }
@@ -56,6 +71,9 @@ impl fmt::Display for Network {
         match self {
             Self::V4(v4) => v4.fmt(f),
             Self::V6 { first, bits } => write!(f, "{first}/{bits}"),
+            Self::SharedV6(SharedKey { first, bits, number, of, .. }) => {
+                write!(f, "{first}/{bits}, shared key {} of {of}", number + 1)
+            }
             Self::None => f.write_str("none"),
         }
     }

@@ -43,7 +43,8 @@ pub struct AddressWalk {
     /// Whether that is a trusted proxy, as no client was found behind it. An [`AccessList`](crate::AccessList) does not allow
     /// such a request by its address.
     pub is_proxy: bool,
-    /// What is counted as one client by the key `"ip"`: the address, or `2001:db8::/64`.
+    /// What is counted as one client by the key `"ip"`: the address, or `2001:db8::/64`; or `2001:db8::/48, shared key 17 of
+    /// 256` if that network has more clients than have [keys of their own](crate::ClientAddress::max_ipv6_keys_per_48).
     pub network: String,
 }
 

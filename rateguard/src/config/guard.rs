@@ -165,8 +165,12 @@ struct WrittenAddress {
     behind: Vec<String>,
     header: Option<String>,
     ipv6_prefix: Option<u8>,
+    max_ipv6_keys_per_48: Option<u32>,
+    max_ipv6_keys_per_32: Option<u32>,
     trust_unix_sockets: bool,
 }
+
+const MAX_KEYS: &str = "legal here are whole numbers up to 4294967295, or 0 for no limit";
 
 const ADDRESS_FIELDS: &[(&str, Reader<WrittenAddress>)] = &[
     ("behind", |to, it, wrong| {
@@ -189,6 +193,12 @@ const ADDRESS_FIELDS: &[(&str, Reader<WrittenAddress>)] = &[
         let bits = whole_32(it, legal, "legal here are 32 to 128 bits", wrong);
         to.ipv6_prefix = bits.and_then(|it| it.value.try_into().ok());
     }),
+    ("max_ipv6_keys_per_48", |to, it, wrong| {
+        to.max_ipv6_keys_per_48 = whole_32(it, 0..=u32::MAX, MAX_KEYS, wrong).map(|it| it.value);
+    }),
+    ("max_ipv6_keys_per_32", |to, it, wrong| {
+        to.max_ipv6_keys_per_32 = whole_32(it, 0..=u32::MAX, MAX_KEYS, wrong).map(|it| it.value);
+    }),
     ("trust_unix_sockets", |to, it, wrong| {
         to.trust_unix_sockets = boolean(it, wrong).is_some_and(|it| it.value);
     }),
@@ -210,6 +220,12 @@ fn client_address(value: &Value<'_>, mistakes: &mut Mistakes<'_>) -> Option<At<C
     }
     if let Some(bits) = written.ipv6_prefix {
         rule = rule.ipv6_prefix(bits).ok()?;
+    }
+    if let Some(max) = written.max_ipv6_keys_per_48 {
+        rule = rule.max_ipv6_keys_per_48(max);
+    }
+    if let Some(max) = written.max_ipv6_keys_per_32 {
+        rule = rule.max_ipv6_keys_per_32(max);
     }
     if written.trust_unix_sockets {
         rule = rule.trust_unix_sockets();

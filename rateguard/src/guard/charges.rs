@@ -31,7 +31,9 @@ impl Request<'_> {
         let standings = quotas.into_iter().map(|(of_limit, level)| {
             Standing::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)
         });
-        let decision = Decision::new(verdict.is_allowed(), standings.collect()).by(verdict.mode());
+        let decision = Decision::new(verdict.is_allowed(), standings.collect())
+            .by(verdict.mode())
+            .denied_for_others(verdict.is_denied_for_others());
         gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
             Some(ban) if of_limit.charge.is_gate && !ban.is_zero() => {
                 decision.banned(policy(of_limit), ban).denied()

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{RateGuard, request::Request};
 use crate::{
     Algorithm, Decision, Key, Policy, Quota, StoreError,
+    bucket::BanRecord,
     store::{Bucket, Charge, Level, Operation},
 };
 
@@ -33,9 +34,10 @@ pub(crate) struct Escalation {
 
 impl Escalation {
     pub(crate) fn new(ban: Ban, policy: &str) -> Self {
-        // No name of a policy has braces.
-        let name = |what| format!("{policy}{{{what}}}");
-        Self { ban, offences: name("offences"), bans: name("bans"), banned: name("banned") }
+        let [offences, bans, banned] =
+            [BanRecord::Offences, BanRecord::PastBans, BanRecord::Active]
+                .map(|record| record.bucket_name(policy));
+        Self { ban, offences, bans, banned }
     }
 
     pub(crate) fn ban(&self) -> Ban {
@@ -118,10 +120,11 @@ const TOKEN_A_SECOND: Quota = match Quota::new(1, Duration::from_secs(1)) {
 impl Request<'_> {
     /// Counts a denial as an offence against the policies whose quotas had no room, and bans who has committed too many.
     ///
-    /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; such
-    /// denials are no offences.
+    /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; and in a
+    /// full store in memory, one may be for what other keys took of a count that they share. Such denials are no offences.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
+            || decision.is_denied_for_others()
             || decision.banned_for().is_some()
             || self.limits.iter().all(|asked| asked.policy.escalation().is_none())
             || self.may_be_denied_in_error()
@@ -234,8 +237,8 @@ impl RateGuard {
             [escalation.banned(key, seconds)].into_iter().collect();
         begun.extend(escalation.bans(key, 1).filter(|_| left > 0));
         let is_mine = ask(Operation::Check, &begun).await.map(|verdict| verdict.is_allowed());
-        // Without its answer, it may have begun nevertheless. And a full store has room for it only together with others,
-        // whom it would ban as well: there it is no ban, and the gate is open.
+        // Without its answer, it may have begun nevertheless. And where a store in memory has no room for more bans, it is
+        // no ban, and the gate is open.
         let gate = ask(Operation::Peek, &[escalation.gate(key)]).await;
         let ban = match gate.map(|verdict| verdict.levels().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),

@@ -195,6 +195,7 @@ impl RateGuard {
 
     fn new(settings: Settings) -> Self {
         let Settings { store, deadline, secret, policies, http, .. } = settings;
+        let http = http.with_secret(secret.as_ref());
         let shared = Shared {
             store,
             deadline,

@@ -16,6 +16,8 @@ pub(super) struct Asked<'a> {
     pub(super) policy: Cow<'a, Policy>,
     /// Once it is enforced, as it stands in the store.
     pub(super) key: Key,
+    /// Other clients of its network are counted under it, too, so nobody is banned for what happens to it.
+    pub(super) is_shared: bool,
     pub(super) cost: u32,
     pub(super) count: Count,
     pub(super) on_denied: Option<OnDeniedBy<'a>>,
@@ -34,7 +36,7 @@ fn request<'a>(guard: &'a RateGuard, in_force: &InForce, limits: &'a [Asked<'_>]
     limits.iter().fold(none, |all, it| {
         let all = all.and_stored(&it.policy, it.key, it.cost);
         // It may be denied for places that are given back; there its answer may be an offence.
-        if it.counts_always() { all } else { all.forgiven() }
+        if it.counts_always() && !it.is_shared { all } else { all.forgiven() }
     })
 }
 
@@ -182,6 +184,7 @@ impl<'a> Passed<'a> {
         }
         for (place, limit) in self.limits.iter().enumerate() {
             if !limit.counts_always()
+                && !limit.is_shared
                 && counts(place)
                 && let Some(ban) = self.guard.offence_against(&limit.policy, &limit.key).await
             {

@@ -29,6 +29,8 @@ mod user;
 
 use std::fmt;
 
+#[cfg(feature = "operator")]
+pub(crate) use client::counted_as;
 pub use cost::{BodyCost, RequestCost};
 pub use explain::{
     CountedBy, Exemption, ExplainedLimit, Explanation, Outcome, RefusedBy, WhyUnknown,

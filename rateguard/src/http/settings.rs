@@ -5,8 +5,14 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, HttpResponse};
 use rateguard_headers::{HeaderDialect, RETRY_AFTER};
 
-use super::{client::ProxyWarning, inventory::Middlewares, terms::OnDenied};
-use crate::{AccessList, BuildError, ClientAddress, Decision, RateGuard, RateGuardBuilder};
+use super::{
+    client::{ClientNetworks, ProxyWarning},
+    inventory::Middlewares,
+    terms::OnDenied,
+};
+use crate::{
+    AccessList, BuildError, ClientAddress, Decision, RateGuard, RateGuardBuilder, bucket::KeySecret,
+};
 
 /// Read by `http` alone; the guard keeps it.
 pub(crate) struct HttpSettings {
@@ -17,6 +23,8 @@ pub(crate) struct HttpSettings {
     pub(super) body: RefusalBody,
     pub(super) on_denied: Option<OnDenied>,
     pub(super) proxy_warning: ProxyWarning,
+    /// Which IPv6 clients have keys of their own.
+    pub(super) client_networks: Arc<ClientNetworks>,
     /// What has been started, for the inventory.
     pub(super) middlewares: Middlewares,
     /// Whether attributes without a guard of their own find this one.
@@ -33,6 +41,7 @@ impl Default for HttpSettings {
             body: RefusalBody::default(),
             on_denied: None,
             proxy_warning: ProxyWarning::new(),
+            client_networks: Arc::new(ClientNetworks::new(None)),
             middlewares: Middlewares::default(),
             is_for_attributes: true,
         }
@@ -43,6 +52,11 @@ impl HttpSettings {
     #[cfg(feature = "operator")]
     pub(crate) fn ipv6_bits(&self) -> u8 {
         self.client_address.ipv6_bits()
+    }
+
+    /// The same, of a guard with this secret, if it has one.
+    pub(crate) fn with_secret(self, secret: Option<&KeySecret>) -> Self {
+        Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {

@@ -61,11 +61,12 @@ impl Terms {
         &'a self,
         said: &Said,
         policy: Cow<'a, Policy>,
-        key: Key,
+        CountedKey { key, is_shared }: CountedKey,
         cost: u32,
     ) -> Asked<'a> {
         let on_denied = self.on_denied.as_ref().map(OnDeniedBy::Shared);
-        Asked { policy, key, cost, count: said.count.unwrap_or(self.count), on_denied }
+        let count = said.count.unwrap_or(self.count);
+        Asked { policy, key, is_shared, cost, count, on_denied }
     }
 
     /// What is counted, or `None` if nothing is.
@@ -75,17 +76,28 @@ impl Terms {
         caller: Caller,
         lists: &[&AccessList],
         request: &HttpRequest,
-    ) -> Result<Option<Key>, Refusal> {
+    ) -> Result<Option<CountedKey>, Refusal> {
         let key = match (caller, said.missing.unwrap_or(self.missing)) {
             (Caller::Known(key), _) => key,
             (Caller::Exempt, _) | (Caller::Unknown, MissingKey::Skip) => return Ok(None),
             (Caller::Unknown, MissingKey::Deny) => return Err(Refusal::Forbidden),
-            (Caller::Unknown, _) => return Ok(Some(client::network(request, None).key("no key"))),
+            (Caller::Unknown, _) => client::key(request, None, "no key"),
         };
-        let is_unreliable = || client::resolved(request).is_unreliable_key(&key);
-        let is_allowed = admitted(lists, |list| list.of_key(&key, is_unreliable))?;
-        Ok((!is_allowed).then_some(key))
+        // Lists name clients by the keys that they have alone.
+        let own = client::own_key(request, &key);
+        let named = own.as_ref().unwrap_or(&key);
+        let is_unreliable = || client::resolved(request).is_unreliable_key(named);
+        let is_allowed = admitted(lists, |list| list.of_key(named, is_unreliable))?;
+        Ok((!is_allowed).then_some(CountedKey { key, is_shared: own.is_some() }))
     }
+}
+
+/// What a request is counted under.
+#[derive(Clone, Copy)]
+pub(super) struct CountedKey {
+    pub(super) key: Key,
+    /// Other clients of its network are counted under it, too.
+    pub(super) is_shared: bool,
 }
 
 /// Whether the lists free from limits: the first that says something decides.

@@ -1,6 +1,6 @@
 //! What operators write: bodies, and whose key they mean.
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr};
 
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use super::{counted_by::counted_by, described::Described, problem::Problem};
 use crate::{
     Key, Policy, RateGuard,
-    http::key::{ByHand, key_by_hand},
+    client::Network,
+    http::{
+        self,
+        key::{ByHand, key_by_hand},
+    },
 };
 
 /// A body has so many bytes at the most.
@@ -75,6 +79,8 @@ impl Part {
 pub(super) struct Found {
     pub(super) policy: Policy,
     pub(super) key: Key,
+    /// Other clients of its network are counted under it, too.
+    pub(super) is_shared: bool,
     pub(super) address: Option<IpAddr>,
     /// What the operator said, to be said again.
     pub(super) said: Value,
@@ -139,9 +145,15 @@ impl Somebody {
         };
         let by = counted_by(guard, &name, by)?;
         let by_hand = ByHand { by: &by, values: &values, address: address.as_deref() };
-        let key = key_by_hand(&by_hand, guard.ipv6_bits()).map_err(Problem::bad)?;
+        let is_shared = Cell::new(false);
+        let counted_as = |address, bits| {
+            let network = http::counted_as(guard, Some(address), bits);
+            is_shared.set(is_shared.get() || matches!(network, Network::SharedV6(_)));
+            network
+        };
+        let key = key_by_hand(&by_hand, &counted_as).map_err(Problem::bad)?;
         let client = address.as_ref().and_then(|address| address.parse().ok());
         let said = json!({ "policy": name, "by": by, "key": values, "address": address });
-        Ok(Found { policy, key, address: client, said })
+        Ok(Found { policy, key, is_shared: is_shared.get(), address: client, said })
     }
 }

@@ -163,7 +163,7 @@ impl Endpoints {
                 "how much this limit admits is chosen for each request; explain a `request`",
             ));
         }
-        let Found { policy, key, address, said } = somebody.find(&self.guard)?;
+        let Found { policy, key, address, said, .. } = somebody.find(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = with(said, json::outcome(&outcome));
         let body = with(body, json::tried(&self.guard, &policy, &key));
@@ -179,7 +179,12 @@ impl Endpoints {
     }
 
     async fn ban(&self, found: Found, length: Duration) -> Answered {
-        let Found { policy, key, said, .. } = found;
+        let Found { policy, key, is_shared, said, .. } = found;
+        if is_shared {
+            return Err(Problem::conflict(
+                "the network of this address has more clients than have keys of their own, and this one shares its key with others, which a ban would hold for as well; deny its address instead",
+            ));
+        }
         match self.guard.ban(&policy, &key, length).await {
             Ok(left) => Ok(with(said, json::ban(left))),
             Err(error) => Err(not_banned(error, said)),

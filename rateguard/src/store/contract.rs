@@ -221,6 +221,7 @@ pub struct Verdict {
     /// The places of the levels that mean nothing, as who keeps those buckets did not answer.
     unknown: Vec<usize>,
     mode: Mode,
+    denied_for_others: bool,
 }
 
 impl Verdict {
@@ -228,7 +229,7 @@ impl Verdict {
     /// needs to give back what it took there.
     pub fn new(allowed: bool, levels: impl IntoIterator<Item = (Level, Receipt)>) -> Self {
         let levels = levels.into_iter().collect();
-        Self { allowed, levels, unknown: Vec::new(), mode: Mode::Store }
+        Self { allowed, levels, unknown: Vec::new(), mode: Mode::Store, denied_for_others: false }
     }
 
     /// The same, decided in this way.
@@ -238,6 +239,16 @@ impl Verdict {
 
     pub(crate) fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The same, that a bucket had no room only because other keys share its count, or not.
+    pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
+        Self { denied_for_others, ..self }
+    }
+
+    /// Whether a bucket had no room only because other keys share its count.
+    pub(crate) fn is_denied_for_others(&self) -> bool {
+        self.denied_for_others
     }
 
     /// The same, with nothing known of the buckets of these places.

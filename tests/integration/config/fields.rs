@@ -125,6 +125,8 @@ const ADDRESS: &[(&str, Where)] = &[
     ("header", In(&["guard.client_address.header"])),
     ("trust_unix_sockets", In(&["guard.client_address.trust_unix_sockets"])),
     ("ipv6_prefix", In(&["guard.client_address.ipv6_prefix"])),
+    ("max_ipv6_keys_per_48", In(&["guard.client_address.max_ipv6_keys_per_48"])),
+    ("max_ipv6_keys_per_32", In(&["guard.client_address.max_ipv6_keys_per_32"])),
     ("address", Code("it is no setting")),
 ];
 

@@ -161,6 +161,10 @@ pub(super) const BAD: &[(&str, &[Told])] = &[
     ("[guard.client_address]\nheader = \"X Real\"\n", &[(2, 10, "is not the name of a header")]),
     ("[guard.client_address]\nipv6_prefix = 16\n", &[(2, 15, "legal here are 32 to 128 bits")]),
     (
+        "[guard.client_address]\nmax_ipv6_keys_per_48 = -1\nmax_ipv6_keys_per_32 = 4294967296\n",
+        &[(2, 24, "or 0 for no limit"), (3, 24, "or 0 for no limit")],
+    ),
+    (
         "[guard.client_address]\ntrust_unix_sockets = \"yes\"\n",
         &[(2, 22, "legal here are true and false")],
     ),

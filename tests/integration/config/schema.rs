@@ -73,6 +73,8 @@ const GOOD: &[&str] = &[
         behind = ["10.0.0.0/8", "fd00::/8", "::ffff:10.1.2.3"]
         header = "CF-Connecting-IP"
         ipv6_prefix = 56
+        max_ipv6_keys_per_48 = 0
+        max_ipv6_keys_per_32 = 4_294_967_295
         trust_unix_sockets = false
     "#,
     r#"

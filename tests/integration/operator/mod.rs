@@ -11,6 +11,7 @@ mod hostile;
 mod inventory;
 mod outage;
 mod routes;
+mod shared_keys;
 mod takes_nothing;
 mod tried;
 mod verbs;

@@ -152,7 +152,7 @@ impl Asking<'_> {
         let caller = answers.caller.map_err(failed)?;
         let is_known = matches!(caller, Caller::Known(_));
         let key = match terms.key(said, caller, lists, request) {
-            Ok(Some(key)) => key,
+            Ok(Some(counted)) => counted.key,
             Ok(None) => {
                 let missing = said.missing.unwrap_or(terms.missing);
                 return Err(Outcome::Exempt(match (caller, missing) {

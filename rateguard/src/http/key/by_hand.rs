@@ -22,8 +22,11 @@ pub(crate) const PARTS: &str = "parts";
 /// What requests without a key are counted by: the address.
 pub(crate) const NO_KEY: &str = "no_key";
 
+/// What a client at an address is counted as, by an IPv6 network of so many bits, or as many as the guard says.
+pub(crate) type CountedAs<'a> = dyn Fn(IpAddr, Option<u8>) -> Network + 'a;
+
 /// The key, or why it cannot be one.
-pub(crate) fn key_by_hand(said: &ByHand<'_>, ipv6_bits: u8) -> Result<Key, String> {
+pub(crate) fn key_by_hand(said: &ByHand<'_>, counted_as: &CountedAs<'_>) -> Result<Key, String> {
     let address = said.address.map(parse).transpose()?;
     match said.by {
         VALUE | FUNCTION => of_values(said.values, address),
@@ -32,10 +35,10 @@ pub(crate) fn key_by_hand(said: &ByHand<'_>, ipv6_bits: u8) -> Result<Key, Strin
             (parts, None) => Ok(Key::from_parts(parts)),
         },
         NO_KEY => match (said.values, address) {
-            ([], Some(address)) => Ok(Network::of(Some(address), ipv6_bits).key("no key")),
+            ([], Some(address)) => Ok(counted_as(address, None).key("no key")),
             _ => Err("requests without a key are counted by `address` alone".to_owned()),
         },
-        notation => of_notation(notation, said.values, address, ipv6_bits),
+        notation => of_notation(notation, said.values, address, counted_as),
     }
 }
 
@@ -62,7 +65,7 @@ fn of_notation(
     notation: &str,
     values: &[String],
     address: Option<IpAddr>,
-    ipv6_bits: u8,
+    counted_as: &CountedAs<'_>,
 ) -> Result<Key, String> {
     let notation: KeyNotation = notation.parse().map_err(|_| {
         format!(
@@ -87,7 +90,7 @@ fn of_notation(
     let (mut values, address) = (values.iter(), address.map(|it| it.to_string()));
     let keys = sources.iter().map(|source| {
         let value = address.as_ref().filter(|_| is_address(source)).or_else(|| values.next());
-        value.and_then(|value| source.key_of(value, ipv6_bits)).ok_or_else(|| match source {
+        value.and_then(|value| source.key_of(value, counted_as)).ok_or_else(|| match source {
             Source::Ip(_) => {
                 format!(
                     "of `{notation}`, `{}` is an IPv4 or IPv6 address, and this is none",

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 use super::{Caller, source::Source};
 use crate::{
     Key,
+    client::Network,
     http::{
-        legal,
+        client, legal,
         per_request::{Chooser, PerRequest},
     },
 };
@@ -199,11 +200,12 @@ impl ReadyMade {
     /// # assert!(user.is_some() && client.is_some());
     /// ```
     ///
-    /// Of [`ip`], the network is that of 64 bits; where the guard says otherwise, say so with [`ip_network`].
+    /// Of [`ip`], the network is that of 64 bits; where the guard says otherwise, say so with [`ip_network`]. It is the key that
+    /// the client has alone, also while it [shares one](crate::ClientAddress::max_ipv6_keys_per_48) with others of its network.
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
-        source.key_of(value, 64)
+        source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
     }
 
     /// The notation of it.
@@ -218,7 +220,7 @@ impl ReadyMade {
             sources => {
                 let parts: Option<SmallVec<[Key; 4]>> =
                     sources.iter().map(|source| source.read(request)).collect();
-                parts.map(|parts| Key::combined(&parts))
+                parts.map(|parts| client::combined_key(request, &parts))
             }
         };
         key.map_or(Caller::Unknown, Caller::Known)

@@ -96,13 +96,14 @@ impl Source {
         }
     }
 
-    /// The key of a value that somebody wrote; of an IPv6 address by a network of so many bits, unless it is said.
-    pub(super) fn key_of(&self, value: &str, ipv6_bits: u8) -> Option<Key> {
+    /// The key of a value that somebody wrote; of an address by what it is counted as.
+    pub(super) fn key_of(
+        &self,
+        value: &str,
+        counted_as: impl FnOnce(IpAddr, Option<u8>) -> Network,
+    ) -> Option<Key> {
         match self {
-            Self::Ip(bits) => {
-                let address: IpAddr = value.parse().ok()?;
-                Some(Network::of(Some(address), bits.unwrap_or(ipv6_bits)).key("ip"))
-            }
+            Self::Ip(bits) => Some(counted_as(value.parse().ok()?, *bits).key("ip")),
             Self::Global => None,
             #[cfg(feature = "actix-session")]
             // As sessions keep text.
@@ -116,7 +117,7 @@ impl Source {
     /// The key of a request, if it has one.
     pub(super) fn read(&self, request: &HttpRequest) -> Option<Key> {
         match self {
-            Self::Ip(bits) => Some(client::network(request, *bits).key("ip")),
+            Self::Ip(bits) => Some(client::key(request, *bits, "ip")),
             Self::Global => Some(Key::global()),
             Self::User => Some(self.key(request.extensions().get::<UserId>()?.as_str().as_bytes())),
             #[cfg(feature = "actix-identity")]

@@ -1,10 +1,11 @@
 //! Which bucket, in this process: a number in place of its names.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
 use crate::{
     Key,
     bucket::{Bucket, KEY_BYTES},
+    keyed_hash::random_u128s,
 };
 
 /// The number of a bucket.
@@ -16,24 +17,6 @@ impl Hash for BucketId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The other half says which shard it is in.
         state.write_u64(self.0[1]);
-    }
-}
-
-/// Takes a number that is random already as it is.
-#[derive(Clone, Copy, Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
@@ -62,13 +45,7 @@ pub(super) struct Numbering {
 
 impl Numbering {
     pub(super) fn new() -> Self {
-        // SipHash with a random key, of another number each time.
-        let (hasher, mut number) = (RandomState::new(), 0_u64);
-        let mut random = || {
-            number += 2;
-            let [high, low] = [number, number + 1].map(|it| u128::from(hasher.hash_one(it)));
-            (high << 64) | low
-        };
+        let mut random = random_u128s();
         let mut two = || [random(), random()];
         Self { start: two(), factors: std::array::from_fn(|_| two()) }
     }

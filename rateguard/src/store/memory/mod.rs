@@ -3,6 +3,7 @@
 mod id;
 mod overflow;
 mod shard;
+mod table;
 
 use std::{
     fmt,
@@ -29,12 +30,21 @@ const MAX_SHARDS: usize = 64;
 /// Keeps the counts of one process in its memory.
 ///
 /// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, no timer and no thread:
-/// what has expired is dropped by later checks, a little each. It takes up to 390 bytes for each key and quota, and
+/// what has expired is dropped by later checks, a little each. It takes up to 420 bytes for each key and quota, and
 /// 16 more for each request in a log beyond the fourth.
 ///
 /// It holds counts of a bounded number of keys. While it is full, the counts that it has stay exact, and keys that
 /// are new share a number of logs between them, chosen by their hash: together they are held to the limit that each
 /// of them has. So a flood of invented keys neither frees a key that was denied nor shuts out all others.
+///
+/// Room is shared out by network, where a key tells its client's address: one network (an IPv4 /16, an IPv6 /29), or all keys
+/// without an address together, have [`max_keys`](Self::max_keys) at the most, and a quarter as much more is there for
+/// others. The more room is taken, the less of it a single network may have.
+///
+/// Bans have room of their own: for an eighth as many offenders as keys, earlier bans, and bans that are under way, each
+/// apart. So bans begin also while the store is full, and none is forgotten before it is over. An offence for which there is
+/// no room is not counted, and a ban for which there is none does not begin until there is. A denial for what other keys
+/// took of a shared log is no offence.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     numbering: Numbering,
@@ -52,8 +62,8 @@ impl MemoryStore {
         }
     }
 
-    /// For how many keys counts are kept, about; a key under two policies is two. Default: 100,000, which is some
-    /// 40 MB. At least 1.
+    /// For how many keys of one network counts are kept, about, and for a quarter more of several; a key under two policies is
+    /// two. Default: 100,000, which is some 40 MB, or 50 with those of other networks. At least 1.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.shards = shards(max_keys);
@@ -83,7 +93,7 @@ impl MemoryStore {
         let mut shard = lock(&self.shards[seat.shard]);
         let now = self.clock.now().as_micros() as Micros;
         shard.drop_expired(now);
-        shard.act(seat, charge.quota, now, |slot| {
+        shard.act(seat, charge, now, |slot| {
             let allowed = operation == Operation::Charge || slot.has_room(now, charge);
             if allowed {
                 slot.add(now, charge.taken());
@@ -117,22 +127,24 @@ impl MemoryStore {
         match operation {
             Operation::Check | Operation::Charge => {
                 let is_forced = operation == Operation::Charge;
-                let (mut allowed, mut mode) = (true, Mode::Store);
+                let (mut allowed, mut mode, mut for_others) = (true, Mode::Store, false);
                 for (seat, charge) in each() {
-                    allowed &= locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                    allowed &= locked.shard(seat).act(*seat, charge, now, |slot| {
                         if slot.mode() != Mode::Store && !charge.is_gate {
                             mode = slot.mode();
                         }
-                        is_forced || slot.has_room(now, charge)
+                        let has_room = is_forced || slot.has_room(now, charge);
+                        for_others |= !has_room && slot.is_full_of_others(charge);
+                        has_room
                     });
                 }
                 let levels = each().map(|(seat, charge)| {
-                    locked.shard(seat).act(*seat, charge.quota, now, |slot| {
+                    locked.shard(seat).act(*seat, charge, now, |slot| {
                         slot.add(now, if allowed { charge.taken() } else { 0 });
                         (slot.level(now, charge), receipt)
                     })
                 });
-                Verdict::new(allowed, levels).by(mode)
+                Verdict::new(allowed, levels).by(mode).denied_for_others(for_others)
             }
             Operation::Peek => {
                 let levels: SmallVec<[(Level, Receipt); 1]> =
@@ -145,10 +157,10 @@ impl MemoryStore {
                 for (seat, charge) in each() {
                     let shard = locked.shard(seat);
                     if operation == Operation::Reset {
-                        shard.reset(*seat, charge.quota, now);
+                        shard.reset(*seat, charge, now);
                     } else {
                         let [_, _, taken_at] = charge.receipt.words();
-                        shard.give_back(*seat, charge.quota, now, charge.cost, taken_at);
+                        shard.give_back(*seat, charge, now, taken_at);
                     }
                 }
                 Verdict::new(true, each().map(|it| (locked.peek(it, now), Receipt::default())))

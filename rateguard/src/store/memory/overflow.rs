@@ -1,11 +1,12 @@
 //! Shared logs for the keys that found no room for a state of their own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 use super::id::{BucketId, Seat};
 use crate::{
     Algorithm, Quota,
     algorithm::{Micros, State, Step, sliding_window::Log},
+    keyed_hash::HashedMap,
     store::Level,
 };
 
@@ -26,6 +27,8 @@ struct SharedLog {
     log: State,
     /// Whose the entries of the log are, the oldest first.
     shares: VecDeque<Share>,
+    /// How many units of the shares each owner has.
+    units: HashedMap<BucketId, u32>,
 }
 
 struct Share {
@@ -42,8 +45,10 @@ impl Overflow {
         let shared = self.logs.entry(place(seat.id, shared_quota)).or_insert_with(|| SharedLog {
             log: State::empty(Algorithm::SlidingWindow),
             shares: VecDeque::new(),
+            units: HashedMap::default(),
         });
         shared.log.settle(shared_quota, now);
+        shared.drop_expired(shared_quota, now);
         Part { shared, owner: seat.id, quota: shared_quota, asked: quota }
     }
 
@@ -73,9 +78,37 @@ impl Overflow {
 }
 
 impl SharedLog {
+    /// Drops the shares that no longer count.
+    fn drop_expired(&mut self, quota: Quota, now: Micros) {
+        let window = quota.window_micros();
+        while let Some(&Share { owner, at, units }) = self.shares.front()
+            && at + window <= now
+        {
+            self.shares.pop_front();
+            self.take_units(owner, units);
+        }
+    }
+
+    fn units_of(&self, owner: BucketId) -> u32 {
+        self.units.get(&owner).copied().unwrap_or(0)
+    }
+
+    /// Counts so many units less as this owner's.
+    fn take_units(&mut self, owner: BucketId, units: u32) {
+        if let Entry::Occupied(mut left) = self.units.entry(owner) {
+            *left.get_mut() = left.get().saturating_sub(units);
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
+    }
+
     /// Takes out all that is this owner's.
     fn leave(&mut self, owner: BucketId, quota: Quota, now: Micros, mut each: impl FnMut(&Share)) {
-        let Self { log, shares } = self;
+        let Self { log, shares, units } = self;
+        if units.remove(&owner).is_none() {
+            return;
+        }
         shares.retain(|share| {
             if share.owner != owner {
                 return true;
@@ -102,16 +135,19 @@ impl Part<'_> {
         self.shared.log.until_room(self.quota, now, units).or_else(|| self.not_here(units))
     }
 
+    /// Whether there would be room for so many units if they were the owner's log alone.
+    pub(super) fn has_room_alone(&self, units: u32) -> bool {
+        self.shared.units_of(self.owner).saturating_add(units) <= self.quota.capacity()
+    }
+
     pub(super) fn add(&mut self, now: Micros, units: u32) {
         if units == 0 {
             return;
         }
         self.shared.log.add(self.quota, now, units);
-        let window = self.quota.window_micros();
-        while self.shared.shares.front().is_some_and(|share| share.at + window <= now) {
-            self.shared.shares.pop_front();
-        }
         let units = units.min(self.quota.capacity());
+        let owned = self.shared.units.entry(self.owner).or_default();
+        *owned = owned.saturating_add(units);
         self.shared.shares.push_back(Share { owner: self.owner, at: now, units });
     }
 
@@ -132,6 +168,7 @@ impl Part<'_> {
                 left -= back;
             }
         }
+        self.shared.take_units(self.owner, units - left);
         self.shared.shares.retain(|share| share.units > 0);
         self.shared.log.give_back(self.quota, now, units - left, taken_at);
     }

@@ -1,48 +1,42 @@
 //! One part of the keys, under one lock.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
-    hash::BuildHasherDefault,
-};
-
 use super::{
-    id::{AsItIs, BucketId, Seat},
+    id::Seat,
     overflow::{Overflow, Part},
+    table::Table,
 };
 use crate::{
-    Quota, Quotas,
+    Quota,
     algorithm::{Micros, State},
+    bucket::{BanRecord, Bucket},
     mode::Mode,
     store::{Charge, Level},
 };
 
-/// How many expired buckets a check drops at most: more than the quotas of a policy, each of which may add one.
-const DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
-
-/// How long an expired bucket is kept while there is room: of a fast token bucket each request would else make a new one.
-const LINGERS: Micros = 1_000_000;
+/// Of each [`BanRecord`] there may be a bucket for every so many keys, and [`MIN_BAN_RECORDS`] of them at least.
+const KEYS_PER_BAN_RECORD: usize = 8;
+const MIN_BAN_RECORDS: usize = 16;
 
 /// It begins a line of the processor's cache, so that who works in one shard does not slow down who works in the next.
 #[repr(align(64))]
 pub(super) struct Shard {
-    max_keys: usize,
-    buckets: HashMap<BucketId, Own, BuildHasherDefault<AsItIs>>,
-    /// One entry for each bucket, at a time when it may have expired and not before.
-    expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
+    buckets: Table,
     /// For the keys that found no room.
     overflow: Overflow,
+    /// The buckets of bans, by their [`BanRecord`]. None of them takes room of another, or of what the quotas count, so fresh
+    /// offences make no store forget a ban, and a flood of keys prevents none.
+    bans: [Table; BanRecord::ALL.len()],
 }
 
-struct Own {
-    state: State,
-    expires_at: Micros,
-}
-
-/// A settled state, own or shared.
+/// A settled state, own or shared, or none.
 pub(super) enum Slot<'a> {
-    Own { state: &'a mut State, quota: Quota },
+    Own {
+        state: &'a mut State,
+        quota: Quota,
+    },
     Shared(Part<'a>),
+    /// A bucket of a ban, for which there is no room.
+    NoBanRoom(BanRecord),
 }
 
 impl Slot<'_> {
@@ -58,150 +52,172 @@ impl Slot<'_> {
             // What somebody else has emptied closes the way to nobody else.
             Self::Shared(_) if charge.is_gate => Some(0),
             Self::Shared(part) => part.until_room(now, charge.cost),
+            // A ban that cannot be kept does not begin. What only leads to bans is not counted.
+            Self::NoBanRoom(record) => return charge.is_gate || *record != BanRecord::Active,
         };
         until_room == Some(0)
+    }
+
+    /// Whether a charge that has no room here would have it if the key shared its count with no other.
+    pub(super) fn is_full_of_others(&self, charge: &Charge<'_>) -> bool {
+        match self {
+            Self::Shared(part) => !charge.is_gate && part.has_room_alone(charge.cost),
+            Self::Own { .. } | Self::NoBanRoom(_) => false,
+        }
     }
 
     pub(super) fn add(&mut self, now: Micros, units: u32) {
         match self {
             Self::Own { state, quota } => state.add(*quota, now, units),
             Self::Shared(part) => part.add(now, units),
+            Self::NoBanRoom(_) => {}
         }
     }
 
     pub(super) fn level(&self, now: Micros, charge: &Charge<'_>) -> Level {
         match self {
             Self::Own { state, quota } => state.level(*quota, now, charge.cost),
-            Self::Shared(_) if charge.is_gate => {
+            Self::Shared(part) if !charge.is_gate => part.level(now, charge.cost),
+            Self::Shared(_) | Self::NoBanRoom(_) => {
                 State::empty(charge.quota.algorithm()).level(charge.quota, now, charge.cost)
             }
-            Self::Shared(part) => part.level(now, charge.cost),
         }
     }
 }
 
 impl Shard {
     pub(super) fn new(max_keys: usize) -> Self {
+        let max_records = (max_keys / KEYS_PER_BAN_RECORD).max(MIN_BAN_RECORDS);
         Self {
-            max_keys,
-            buckets: HashMap::default(),
-            expiries: BinaryHeap::new(),
+            buckets: Table::new(max_keys),
             overflow: Overflow::default(),
+            bans: BanRecord::ALL.map(|_| Table::new(max_records)),
         }
     }
 
     #[cfg(feature = "metrics")]
     pub(super) fn keys(&self) -> usize {
-        self.buckets.len()
+        self.buckets.len() + self.bans.iter().map(Table::len).sum::<usize>()
     }
 
-    /// Settles what is kept for this seat, lets `act` decide and count, and keeps what comes of it.
+    pub(super) fn drop_expired(&mut self, now: Micros) {
+        self.buckets.drop_expired(now);
+    }
+
+    /// The table of a bucket.
+    fn table(&mut self, bucket: Bucket<'_>, now: Micros) -> (&mut Table, Kind<'_>) {
+        match BanRecord::of_name(bucket.name()) {
+            None => (&mut self.buckets, Kind::OfQuota(&mut self.overflow)),
+            Some(record) => {
+                let table = &mut self.bans[record as usize];
+                table.drop_expired(now);
+                (table, Kind::OfBan(record))
+            }
+        }
+    }
+
+    /// Settles what is kept for this charge, lets `act` decide and count, and keeps what comes of it.
     pub(super) fn act<R>(
         &mut self,
         seat: Seat,
-        quota: Quota,
+        charge: &Charge<'_>,
         now: Micros,
         act: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> R {
-        if let Some(own) = self.buckets.get_mut(&seat.id) {
+        let (bucket, quota) = (charge.bucket, charge.quota);
+        let (table, mut kind) = self.table(bucket, now);
+        if let Some(own) = table.get_mut(seat.id) {
             own.state.settle(quota, now);
             let result = act(&mut Slot::Own { state: &mut own.state, quota });
-            own.expires_at = own.state.expires_at(quota);
+            own.changed(quota);
             return result;
         }
-        if self.buckets.len() >= self.max_keys {
-            return act(&mut Slot::Shared(self.overflow.part(seat, quota, now)));
+        let network = bucket.key().network();
+        if !table.has_room_for(network) {
+            return act(&mut kind.without_room(seat, quota, now));
         }
-        let mut state = self.newcomer(seat, quota, now);
+        let mut state = kind.new_state(seat, quota, now);
         state.settle(quota, now);
         let result = act(&mut Slot::Own { state: &mut state, quota });
-        self.keep(seat, state, quota);
+        table.insert(seat.id, network, state, quota);
         result
     }
 
     /// How this seat stands, to somebody who asks for this.
     pub(super) fn peek(&mut self, seat: Seat, charge: &Charge<'_>, now: Micros) -> Level {
-        let quota = charge.quota;
-        if let Some(own) = self.buckets.get_mut(&seat.id) {
+        let (bucket, quota) = (charge.bucket, charge.quota);
+        let (table, mut kind) = self.table(bucket, now);
+        if let Some(own) = table.get_mut(seat.id) {
             return own.state.peek(quota, now, charge.cost);
         }
-        if self.buckets.len() >= self.max_keys {
-            return Slot::Shared(self.overflow.part(seat, quota, now)).level(now, charge);
+        let network = bucket.key().network();
+        if !table.has_room_for(network) {
+            return kind.without_room(seat, quota, now).level(now, charge);
         }
-        let mut state = self.newcomer(seat, quota, now);
+        let mut state = kind.new_state(seat, quota, now);
         let level = state.peek(quota, now, charge.cost);
-        self.keep(seat, state, quota);
+        table.insert(seat.id, network, state, quota);
         level
     }
 
     pub(super) fn give_back(
         &mut self,
         seat: Seat,
-        quota: Quota,
+        charge: &Charge<'_>,
         now: Micros,
-        units: u32,
         taken_at: Micros,
     ) {
+        let (quota, units) = (charge.quota, charge.cost);
+        let (table, kind) = self.table(charge.bucket, now);
         // What is counted in a shared log stays there until its key finds room.
-        if let Some(own) = self.buckets.get_mut(&seat.id) {
+        if let Some(own) = table.get_mut(seat.id) {
             own.state.give_back(quota, now, units, taken_at);
-        } else {
-            self.overflow.part(seat, quota, now).give_back(now, units, taken_at);
+        } else if let Kind::OfQuota(overflow) = kind {
+            overflow.part(seat, quota, now).give_back(now, units, taken_at);
         }
     }
 
-    pub(super) fn reset(&mut self, seat: Seat, quota: Quota, now: Micros) {
-        if let Some(own) = self.buckets.get_mut(&seat.id) {
+    pub(super) fn reset(&mut self, seat: Seat, charge: &Charge<'_>, now: Micros) {
+        let (table, kind) = self.table(charge.bucket, now);
+        if let Some(own) = table.get_mut(seat.id) {
             // It leaves when it would have, as its entry among the expiries says.
             own.state.reset(now);
-        } else {
-            self.overflow.part(seat, quota, now).reset(now);
+        } else if let Kind::OfQuota(overflow) = kind {
+            overflow.part(seat, charge.quota, now).reset(now);
+        }
+    }
+}
+
+/// What a bucket is of, which says what happens without room for it.
+enum Kind<'a> {
+    OfQuota(&'a mut Overflow),
+    OfBan(BanRecord),
+}
+
+impl Kind<'_> {
+    fn without_room(&mut self, seat: Seat, quota: Quota, now: Micros) -> Slot<'_> {
+        match self {
+            Self::OfQuota(overflow) => Slot::Shared(overflow.part(seat, quota, now)),
+            Self::OfBan(record) => Slot::NoBanRoom(*record),
         }
     }
 
-    /// A state for a key that finds room. What was admitted while there was none still counts.
-    fn newcomer(&mut self, seat: Seat, quota: Quota, now: Micros) -> State {
-        match self.overflow.take(seat, quota, now) {
-            Some(log) => State::SlidingWindow(log),
-            None => State::empty(quota.algorithm()),
-        }
-    }
-
-    /// Keeps a newcomer's state, if there is anything in it.
-    fn keep(&mut self, seat: Seat, state: State, quota: Quota) {
-        if !state.is_empty(quota) {
-            let expires_at = state.expires_at(quota);
-            self.buckets.insert(seat.id, Own { state, expires_at });
-            self.expiries.push(Reverse((expires_at, seat.id)));
-        }
-    }
-
-    pub(super) fn drop_expired(&mut self, now: Micros) {
-        for _ in 0..DROPPED_PER_CHECK {
-            let has_room = self.buckets.len() + DROPPED_PER_CHECK < self.max_keys;
-            let lingers = if has_room { LINGERS } else { 0 };
-            match self.expiries.peek() {
-                Some(Reverse((at, _))) if at.saturating_add(lingers) <= now => {}
-                _ => return,
-            }
-            let Some(mut first) = self.expiries.peek_mut() else { return };
-            let Reverse((_, id)) = *first;
-            match self.buckets.get(&id) {
-                // Admitted again since: it moves to its new place when `first` is dropped.
-                Some(own) if own.expires_at > now => *first = Reverse((own.expires_at, id)),
-                _ => {
-                    PeekMut::pop(first);
-                    self.buckets.remove(&id);
-                }
-            }
-        }
+    /// A state for a bucket that finds room. What was admitted while there was none still counts.
+    fn new_state(&mut self, seat: Seat, quota: Quota, now: Micros) -> State {
+        let taken = match self {
+            Self::OfQuota(overflow) => overflow.take(seat, quota, now),
+            Self::OfBan(_) => None,
+        };
+        taken.map_or_else(|| State::empty(quota.algorithm()), State::SlidingWindow)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Key, bucket::Bucket};
+    use crate::{Key, algorithm::Micros};
+
+    use super::super::id::BucketId;
 
     const SECOND: Micros = 1_000_000;
 
@@ -215,7 +231,7 @@ mod tests {
         shard.drop_expired(now);
         let any = Key::global();
         let charge = Charge::new(Bucket::new("p", 0, &any), quota, 1);
-        shard.act(seat(key), quota, now, |slot| {
+        shard.act(seat(key), &charge, now, |slot| {
             slot.has_room(now, &charge).then(|| {
                 slot.add(now, 1);
                 slot.level(now, &charge).remaining
@@ -238,7 +254,6 @@ mod tests {
             check(&mut shard, 5_000, quota("1/10s"), 20 * SECOND + later);
         }
         assert_eq!(shard.buckets.len(), 1);
-        assert_eq!(shard.expiries.len(), 1);
     }
 
     #[test]
@@ -249,7 +264,7 @@ mod tests {
             let live = second.min(9) as u32 + 1;
             assert_eq!(check(&mut shard, 1, quota, second * SECOND), Some(100 - live));
         }
-        assert_eq!(shard.expiries.len(), 1);
+        assert_eq!(shard.buckets.len(), 1);
     }
 
     #[test]
@@ -276,7 +291,7 @@ mod tests {
         assert_eq!(check(&mut shard, 2, quota, 5 * SECOND), Some(1));
         // Room: the shared request still counts.
         assert_eq!(check(&mut shard, 2, quota, 11 * SECOND), Some(0));
-        assert!(shard.buckets.contains_key(&seat(2).id));
+        assert!(shard.buckets.get_mut(seat(2).id).is_some());
         assert_eq!(check(&mut shard, 2, quota, 14 * SECOND), None);
         assert_eq!(check(&mut shard, 2, quota, 15 * SECOND), Some(0));
     }
