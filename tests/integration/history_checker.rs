@@ -98,16 +98,18 @@ impl Replay {
         Ok(())
     }
 
-    /// Does these, which were done in the same microsecond, in an order in which all is as it was said to be.
-    fn step_in_some_order(&mut self, events: &[&Event]) -> Result<(), Found> {
-        if let [event] = events {
-            return self.step(event);
+    /// Does these, which were done in the same microsecond, in an order in which all is as it was said to be. The events of
+    /// one process are in one batch, which decides them in the order of their numbers.
+    fn step_in_some_order(&mut self, processes: &[&[&Event]]) -> Result<(), Found> {
+        if let [events] = processes {
+            return events.iter().try_for_each(|event| self.step(event));
         }
         let mut first_found = None;
-        for (place, event) in events.iter().enumerate() {
+        for (place, events) in processes.iter().enumerate() {
             let mut replay = self.clone();
-            let others = [&events[..place], &events[place + 1..]].concat();
-            match replay.step(event).and_then(|()| replay.step_in_some_order(&others)) {
+            let others = [&processes[..place], &processes[place + 1..]].concat();
+            let stepped = events.iter().try_for_each(|event| replay.step(event));
+            match stepped.and_then(|()| replay.step_in_some_order(&others)) {
                 Ok(()) => {
                     *self = replay;
                     return Ok(());
@@ -122,9 +124,12 @@ impl Replay {
 /// Whether a history, in the order of its times, is one that the model has as well.
 pub fn replay(history: &[Event]) -> Result<(), Found> {
     let mut replay = Replay::default();
-    let together: Vec<&Event> = history.iter().collect();
-    for together in together.chunk_by(|one, other| one.at == other.at) {
-        replay.step_in_some_order(together)?;
+    let mut events: Vec<&Event> = history.iter().collect();
+    events.sort_by_key(|event| (event.at, event.call.process, event.call.number));
+    for together in events.chunk_by(|one, other| one.at == other.at) {
+        let of_one_process = |one: &&Event, other: &&Event| one.call.process == other.call.process;
+        let processes: Vec<_> = together.chunk_by(of_one_process).collect();
+        replay.step_in_some_order(&processes)?;
     }
     Ok(())
 }

@@ -235,7 +235,7 @@ mistakes! {
     long_log_that_loses_count_of_void_slots:
         found_by_traces("    call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + back, 0))\n", "");
     long_log_that_miscounts_what_it_gave_back:
-        found_by_traces("moved .. pack(FORMAT, newest, live - back, class)", "moved .. pack(FORMAT, newest, live, class)");
+        found_by_traces("moved .. pack(FORMAT, newest, live - back, class)", "moved .. pack(FORMAT, newest, math.max(1, live - back - 1), class)");
     long_log_that_gives_back_the_wrong_units:
         found_by_traces("length - ENTRY * (slots + bucket.void), moved", "length - ENTRY * (slots - back + bucket.void), moved");
     log_that_loses_a_lengthened_key:

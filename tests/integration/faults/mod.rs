@@ -74,7 +74,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
         "more wait than there is room for, or the application's pool has no connection left",
         &[
             "faults::hung::no_more_wait_for_a_hung_redis_than_the_bound_says",
-            "calm::no_more_checks_wait_than_the_bound_says",
+            "calm::checks_beyond_the_bound_are_decided_locally",
             "deployments::the_pool_of_an_application_says_how_to_connect_and_keeps_its_connections",
         ],
     ),

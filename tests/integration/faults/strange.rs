@@ -157,8 +157,11 @@ async fn a_server_that_finds_everything_late_is_asked_no_third_time() {
     let guard = RateGuard::redis(url).deadline(AT_MOST).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let answered = Instant::now();
-    let cause = guard.check(&policy, &key).await.unwrap_err().cause();
-    assert!([StoreError::Timeout, StoreError::Unreachable].contains(&cause));
+    // The server is there, so this is no reason to let the request pass unchecked.
+    match guard.check(&policy, &key).await {
+        Ok(decision) => assert!(decision.is_local()),
+        Err(unavailable) => assert_eq!(unavailable.cause(), StoreError::Unreachable),
+    }
     assert!(answered.elapsed() < 2 * AT_MOST);
 }
 

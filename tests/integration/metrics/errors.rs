@@ -41,8 +41,12 @@ fn each_reason_has_a_name_of_its_own() {
                 // Clients can cause these by load, so the check is decided in memory.
                 Ok(decision) => {
                     assert!(decision.is_local(), "{cause:?}");
-                    let causes =
-                        [StoreError::Busy, StoreError::OutOfMemory, StoreError::Overloaded];
+                    let causes = [
+                        StoreError::Busy,
+                        StoreError::OutOfMemory,
+                        StoreError::Overloaded,
+                        StoreError::Throttled,
+                    ];
                     assert!(causes.contains(&cause), "{cause:?}");
                 }
             }
