@@ -5,6 +5,7 @@ mod header;
 mod network;
 mod network_caps;
 mod network_keys;
+mod tracked_clients;
 mod walk;
 
 use std::net::IpAddr;
