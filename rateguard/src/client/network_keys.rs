@@ -261,7 +261,9 @@ mod tests {
         assert_eq!((shared.bits, shared.of), (32, 1_024));
         // What has expired makes room, in whichever shard it is: these are all in one, and more than that one had.
         let is_there = |client: &Network| match client {
-            Network::V6 { first, .. } => keys.hash.of(*first, 32, 64) as usize % SHARDS == 0,
+            Network::V6 { first, .. } => {
+                (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)
+            }
             _ => false,
         };
         let mut later = (max..).map(of_provider).filter(is_there).take(max / SHARDS * 5 / 4);
