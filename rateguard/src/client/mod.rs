@@ -7,6 +7,7 @@ mod network;
 mod network_caps;
 mod network_keys;
 mod resolved;
+mod tracked_clients;
 mod walk;
 
 use std::net::IpAddr;

@@ -12,12 +12,9 @@ use std::{
 use super::{
     Network,
     network_caps::{CappedTier, NetworkCaps},
+    tracked_clients::TrackedClients,
 };
-use crate::{
-    Key,
-    bucket::KeySecret,
-    keyed_hash::{HashedMap, random_u128s},
-};
+use crate::{Key, bucket::KeySecret, keyed_hash::random_u128s};
 
 /// A client keeps its own key until it has sent nothing for one to two of these.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -36,7 +33,7 @@ pub(crate) struct NetworkKeys {
     start: Instant,
     hash: NetworkHash,
     /// By the /32 of a client.
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<TrackedClients>; SHARDS],
     /// How many clients are tracked in all shards.
     tracked: AtomicUsize,
     /// The last period in which all shards were cleaned up for want of room.
@@ -117,10 +114,10 @@ impl NetworkKeys {
         // All counts of a client are in the shard of its /32.
         let place = self.hash.of(first, 32, bits) as usize % SHARDS;
         let mut shard = self.shard(place, period);
-        if shard.current.clients.contains_key(&client) {
+        if shard.is_current(client) {
             return None;
         }
-        let known = shard.previous.clients.contains_key(&client);
+        let known = shard.is_previous(client);
         if !known {
             let is_full = |tier: &CappedTier| shard.held(wide(*tier)) >= tier.max_own;
             if let Some(tier) = caps.tiers(bits).find(is_full) {
@@ -136,18 +133,14 @@ impl NetworkKeys {
         }
         if assign {
             let wides = caps.tiers(bits).map(wide);
-            if known {
-                shard.previous.remove(client, wides.clone());
-            } else {
-                self.tracked.fetch_add(1, Relaxed);
-            }
-            shard.current.add(client, wides);
+            shard.add(client, wides);
+            self.tracked.fetch_add(usize::from(!known), Relaxed);
         }
         None
     }
 
     /// A shard as it is in this period.
-    fn shard(&self, place: usize, period: u64) -> MutexGuard<'_, Shard> {
+    fn shard(&self, place: usize, period: u64) -> MutexGuard<'_, TrackedClients> {
         // Each change of a shard is whole.
         let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
         self.tracked.fetch_sub(shard.come_to(period), Relaxed);
@@ -171,65 +164,6 @@ impl NetworkKeys {
         let number = ((random * u128::from(shared)) >> 64) as u32;
         let first = Ipv6Addr::from_bits(prefix(first, wide_bits));
         SharedKey { first, bits: wide_bits, client_bits: bits, number, of: shared, max_own }
-    }
-}
-
-/// The clients of some /32 networks.
-#[derive(Default)]
-struct Shard {
-    period: u64,
-    /// Those that have sent something in this period.
-    current: Generation,
-    /// Those that have in the one before, and not yet in this.
-    previous: Generation,
-}
-
-impl Shard {
-    /// Comes to this period. How many clients are no longer tracked.
-    fn come_to(&mut self, period: u64) -> usize {
-        let passed = period.saturating_sub(self.period);
-        if passed == 0 {
-            return 0;
-        }
-        self.period = period;
-        let current = std::mem::take(&mut self.current);
-        let mut dropped = std::mem::take(&mut self.previous).clients.len();
-        if passed == 1 {
-            self.previous = current;
-        } else {
-            dropped += current.clients.len();
-        }
-        dropped
-    }
-
-    /// How many clients of a wide network have keys of their own.
-    fn held(&self, wide: u64) -> u32 {
-        let of = |generation: &Generation| generation.held.get(&wide).copied().unwrap_or(0);
-        of(&self.current) + of(&self.previous)
-    }
-}
-
-/// Clients that were last heard of in one period.
-#[derive(Default)]
-struct Generation {
-    clients: HashedMap<u64, ()>,
-    /// How many of them each wide network has.
-    held: HashedMap<u64, u32>,
-}
-
-impl Generation {
-    fn add(&mut self, client: u64, wides: impl Iterator<Item = u64>) {
-        self.clients.insert(client, ());
-        wides.for_each(|wide| *self.held.entry(wide).or_default() += 1);
-    }
-
-    fn remove(&mut self, client: u64, wides: impl Iterator<Item = u64>) {
-        self.clients.remove(&client);
-        for wide in wides {
-            if let Some(held) = self.held.get_mut(&wide) {
-                *held = held.saturating_sub(1);
-            }
-        }
     }
 }
 
@@ -325,9 +259,16 @@ mod tests {
             panic!("there is no room")
         };
         assert_eq!((shared.bits, shared.of), (32, 1_024));
-        // What has expired makes room, in whichever shard it is.
-        assert!(has_own_key(&keys, of_provider(max), 2 * PERIOD));
-        assert_eq!(keys.tracked.load(Relaxed), 1);
+        // What has expired makes room, in whichever shard it is: these are all in one, and more than that one had.
+        let is_there = |client: &Network| match client {
+            Network::V6 { first, .. } => {
+                (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)
+            }
+            _ => false,
+        };
+        let mut later = (max..).map(of_provider).filter(is_there).take(max / SHARDS * 5 / 4);
+        assert!(later.all(|client| has_own_key(&keys, client, 2 * PERIOD)));
+        assert_eq!(keys.tracked.load(Relaxed), max / SHARDS * 5 / 4);
     }
 
     #[test]
