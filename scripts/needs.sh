@@ -44,6 +44,12 @@ need_rust() {
   fi
 }
 
+# build_programs NAME...: these programs, with the dependencies that scripts/test has built. They have the same features only
+# if an example is selected as well: without one, cargo leaves out those of development dependencies, and builds most anew.
+build_programs() {
+  cargo build --workspace --locked --example quickstart "${@/#/--bin=}"
+}
+
 on_path() { command -v redis-server || command -v valkey-server; }
 
 # The machine's own server, into the variable `server`; installed if there is none.
