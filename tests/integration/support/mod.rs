@@ -2,6 +2,7 @@
 
 #[macro_use]
 pub mod app;
+pub mod artifacts;
 pub mod certificates;
 pub mod cluster_node;
 pub mod fake_redis;

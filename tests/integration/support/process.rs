@@ -1,18 +1,15 @@
 //! Other processes: the hammer, the historian, and the quickstart example as its users run it.
 
 use std::{
-    env,
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
-    sync::OnceLock,
 };
 
 use rateguard_tests::{Tally, history::Event};
 
-use super::eventually;
+use super::{artifacts::example, eventually};
 
 /// A process that says that it is ready, and does its work when it is told to.
 struct Worker {
@@ -131,7 +128,7 @@ impl Quickstart {
 
     /// The same, run by another program.
     pub fn start_within(within: &[String], redis_url: Option<&str>) -> Self {
-        let mut command = command(within, quickstart().as_ref());
+        let mut command = command(within, example("quickstart").as_ref());
         command
             .env("PORT", "0")
             .env("RUST_LOG", "info")
@@ -191,24 +188,4 @@ fn listening_on(stderr: &mut ChildStderr) -> String {
             return address.to_owned();
         }
     }
-}
-
-/// The example's program, built once.
-fn quickstart() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "rateguard-examples",
-                "--example",
-                "quickstart",
-            ])
-            .status()
-            .unwrap();
-        assert!(built.success());
-        Path::new(env!("CARGO_BIN_EXE_hammer")).with_file_name("examples").join("quickstart")
-    })
 }
