@@ -177,3 +177,8 @@ pub mod __private {
         plan(request).choice().await
     }
 }
+
+/// The code of the documents compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/under-attack.md")]
+mod under_attack {}
