@@ -13,8 +13,9 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -43,11 +44,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [url, prefix, mode, deadline, history] = <[String; 5]>::try_from(args)
         .map_err(|_| "usage: storm_server URL PREFIX MODE DEADLINE HISTORY")?;
     let deadline = Duration::from_millis(deadline.parse()?);
-    let notes = Arc::new(Notes {
-        file: Mutex::new(BufWriter::new(File::create(history)?)),
-        requests: AtomicU64::new(1),
-        answers: AtomicU64::new(0),
+    let mut file = BufWriter::new(File::create(history)?);
+    let (lines, written) = mpsc::channel::<Option<Line>>();
+    // A thread of its own, so that no request waits for the disk.
+    let writer = thread::spawn(move || {
+        for line in written.iter().map_while(|line| line) {
+            writeln!(file, "{line}")?;
+        }
+        file.flush()
     });
+    let notes = Arc::new(Notes { lines, requests: AtomicU64::new(1), answers: AtomicU64::new(0) });
 
     let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline).build()?;
     let mut guard = RateGuard::builder()
@@ -104,8 +110,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         drop(handle.stop(true));
     });
     running.await?;
-    notes.file.lock().unwrap_or_else(PoisonError::into_inner).flush()?;
-    Ok(())
+    notes.lines.send(None)?;
+    Ok(writer.join().map_err(|_| "the writer of the history panicked")??)
 }
 
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
@@ -169,7 +175,8 @@ tokio::task_local! {
 
 /// Where all is written down.
 struct Notes {
-    file: Mutex<BufWriter<File>>,
+    /// Lines for the file, and nothing after the last one.
+    lines: mpsc::Sender<Option<Line>>,
     /// The number of the next request.
     requests: AtomicU64,
     /// How often the store has answered.
@@ -178,9 +185,8 @@ struct Notes {
 
 impl Notes {
     fn write(&self, line: Line) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without its history a server is found out by who reads it.
-        let _ = writeln!(file, "{line}");
+        // If the writer is gone, the server ends with its error.
+        let _ = self.lines.send(Some(line));
     }
 
     /// A request for one of the pages, before its answer.
@@ -250,8 +256,8 @@ impl Recorder {
         answer: Answer<'a>,
     ) -> Answer<'a> {
         Answer::Later(Box::pin(async move {
-            // What counts offences and begins bans is not judged by itself.
-            if charges.iter().any(|charge| !charge.is_gate && policy(charge).is_none()) {
+            // What counts offences, and begins and ends bans, is not judged by itself.
+            if !charges.iter().any(|charge| policy(charge).is_some()) {
                 return answer.get().await;
             }
             let mut asking = Asking::begin(self, operation, charges);
