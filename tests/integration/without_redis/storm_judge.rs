@@ -1,4 +1,4 @@
-//! What a storm leaves is judged by what nobody can say who tells the truth: each lie is found, and no truth is.
+//! What a storm leaves is judged by what nobody can say who tells the truth: each violation is found, and nothing else.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rateguard_tests::storm::{
     history::{Asked, Bucket, Decided, Line, Part, Request, Said},
     limits::{LIMITS, PAGES, number, quota},
     schedule::{Fault, steps},
-    verdict::{Happened, History, Lie, Verdict, judge},
+    verdict::{Happened, History, Verdict, Violation, judge},
 };
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -34,7 +34,8 @@ fn check(policy: &str, cost: u32, at: u64, is_allowed: bool) -> Asked {
         operation: Operation::Check,
         began: at - MILLI,
         ended: at + MILLI,
-        said: Some(Said { is_allowed, at, call: (1, at) }),
+        said: Some(Said { is_allowed, at, call: (1, at), banned_for: 0 }),
+        cause: String::new(),
         parts: parts(policy, cost),
     }
 }
@@ -50,7 +51,8 @@ fn denied(policy: &str, at: u64) -> Asked {
 /// A check that was given up after the deadline.
 fn unanswered(policy: &str, at: u64) -> Asked {
     let asked = check(policy, 1, at, true);
-    Asked { said: None, ended: asked.began + 100 * MILLI, ..asked }
+    let cause = "Timeout".to_owned();
+    Asked { said: None, cause, ended: asked.began + 100 * MILLI, ..asked }
 }
 
 /// Gives back what this check took.
@@ -75,9 +77,9 @@ fn ending(mut asked: Vec<Asked>, end: u64) -> Vec<Asked> {
 }
 
 fn judged(asked: Vec<Vec<Asked>>, losses: &[u64]) -> Verdict {
-    let history = |asked| History { mode: "open", asked, requests: Vec::new() };
+    let history = |asked| History { mode: "open", asked, ..History::default() };
     let losses = losses.iter().map(|loss| START + loss).collect();
-    let happened = Happened { losses, settings: Vec::new() };
+    let happened = Happened { losses, ..Happened::default() };
     judge(asked.into_iter().map(history).collect(), DEADLINE, &happened)
 }
 
@@ -89,36 +91,36 @@ fn believe(asked: Vec<Asked>) -> Verdict {
 }
 
 #[track_caller]
-fn find(lie: Lie, asked: Vec<Asked>) {
+fn find(violation: Violation, asked: Vec<Asked>) {
     let found = judged(vec![asked], &[]).found;
-    assert_eq!(found.keys().collect::<Vec<_>>(), [&lie]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&violation]);
 }
 
 #[test]
 fn a_log_admits_its_limit_and_again_when_the_first_has_left() {
     let second = 1_000 * MILLI;
     believe([burst("log", 8, 0), burst("log", 8, second)].concat());
-    find(Lie::OverAdmission, burst("log", 9, 0));
-    find(Lie::OverAdmission, [burst("log", 8, 0), burst("log", 1, second - 1)].concat());
+    find(Violation::OverAdmission, burst("log", 9, 0));
+    find(Violation::OverAdmission, [burst("log", 8, 0), burst("log", 1, second - 1)].concat());
     // Also if servers have told each a part of it.
     let found = judged(vec![burst("log", 5, 0), burst("log", 4, 100)], &[]).found;
-    assert!(found.contains_key(&Lie::OverAdmission));
+    assert!(found.contains_key(&Violation::OverAdmission));
 }
 
 #[test]
 fn units_count_and_not_requests() {
     let costly = |cost, at| check("costs", cost, at, true);
     believe(vec![costly(10, 0), costly(10, 1)]);
-    find(Lie::OverAdmission, vec![costly(10, 0), costly(10, 1), costly(1, 2)]);
+    find(Violation::OverAdmission, vec![costly(10, 0), costly(10, 1), costly(1, 2)]);
 }
 
 #[test]
 fn of_several_quotas_each_is_held_against_what_was_admitted() {
     let burst = |count, at| burst("several", count, at);
     believe([burst(5, 0), burst(5, 600 * MILLI)].concat());
-    find(Lie::OverAdmission, burst(6, 0));
+    find(Violation::OverAdmission, burst(6, 0));
     let third = burst(3, 1_200 * MILLI);
-    find(Lie::OverAdmission, [burst(5, 0), burst(5, 600 * MILLI), third].concat());
+    find(Violation::OverAdmission, [burst(5, 0), burst(5, 600 * MILLI), third].concat());
 }
 
 #[test]
@@ -126,19 +128,19 @@ fn fixed_windows_admit_their_limit_and_do_not_overlap() {
     let burst = |count, at| burst("fixed", count, at);
     let (end, next) = (1_000 * MILLI, 2_500 * MILLI);
     believe([ending(burst(6, 0), end), ending(burst(6, 1_500 * MILLI), next)].concat());
-    find(Lie::OverAdmission, ending(burst(7, 0), end));
+    find(Violation::OverAdmission, ending(burst(7, 0), end));
     let overlapping = ending(burst(6, 900 * MILLI), 1_900 * MILLI);
-    find(Lie::OverAdmission, [ending(burst(6, 0), end), overlapping].concat());
+    find(Violation::OverAdmission, [ending(burst(6, 0), end), overlapping].concat());
     // It was over when this came.
-    find(Lie::OverAdmission, ending(burst(1, 1_000 * MILLI), end));
+    find(Violation::OverAdmission, ending(burst(1, 1_000 * MILLI), end));
 }
 
 #[test]
 fn a_token_bucket_admits_its_burst_and_what_came_back() {
     let burst = |count, at| burst("bucket", count, at);
     believe([burst(5, 0), burst(1, 100 * MILLI), burst(1, 200 * MILLI)].concat());
-    find(Lie::OverAdmission, burst(6, 0));
-    find(Lie::OverAdmission, [burst(5, 0), burst(1, 100 * MILLI - 1)].concat());
+    find(Violation::OverAdmission, burst(6, 0));
+    find(Violation::OverAdmission, [burst(5, 0), burst(1, 100 * MILLI - 1)].concat());
 }
 
 #[test]
@@ -146,8 +148,8 @@ fn a_counter_admits_its_limit_less_what_counts_of_the_window_before() {
     let burst = |count, at| burst("counter", count, at);
     let window = 800 * MILLI;
     believe([burst(9, 0), burst(4, window * 3 / 2)].concat());
-    find(Lie::OverAdmission, burst(10, 0));
-    find(Lie::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
+    find(Violation::OverAdmission, burst(10, 0));
+    find(Violation::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
     // Two windows later nothing of it counts.
     believe([burst(9, 0), burst(9, 2 * window)].concat());
 }
@@ -157,17 +159,17 @@ fn what_was_given_back_is_free_again_and_what_may_have_been_may_be() {
     let taken = burst("refund", 6, 0);
     let back = refund(&taken[2], 100);
     let again = admitted("refund", 200);
-    find(Lie::OverAdmission, [taken.clone(), vec![again.clone()]].concat());
+    find(Violation::OverAdmission, [taken.clone(), vec![again.clone()]].concat());
     believe([taken.clone(), vec![back.clone(), again.clone()]].concat());
     // Given back later, it was not free yet.
     let late = refund(&taken[2], 300);
-    find(Lie::OverAdmission, [taken.clone(), vec![late, again.clone()]].concat());
+    find(Violation::OverAdmission, [taken.clone(), vec![late, again.clone()]].concat());
     // Nobody knows about this one, so either is believed.
     let unknown = Asked { said: None, began: START + 100, ..back.clone() };
     believe([taken.clone(), vec![unknown.clone(), again]].concat());
     let denied = denied("refund", 200);
     believe([taken.clone(), vec![unknown, denied.clone()]].concat());
-    find(Lie::FalseDenial, [taken, vec![back, denied]].concat());
+    find(Violation::FalseDenial, [taken, vec![back, denied]].concat());
 }
 
 #[test]
@@ -176,14 +178,14 @@ fn after_a_loss_there_is_one_more_limit_and_no_two() {
     let verdict = judged(asked.clone(), &[100]);
     assert!(verdict.found.is_empty(), "{verdict:?}");
     assert_eq!(verdict.by_losses, (8, 8));
-    assert!(judged(asked.clone(), &[]).found.contains_key(&Lie::OverAdmission));
-    assert!(judged(asked, &[300]).found.contains_key(&Lie::OverAdmission));
+    assert!(judged(asked.clone(), &[]).found.contains_key(&Violation::OverAdmission));
+    assert!(judged(asked, &[300]).found.contains_key(&Violation::OverAdmission));
     let more = vec![[burst("log", 8, 0), burst("log", 9, 200)].concat()];
-    assert!(judged(more, &[100]).found.contains_key(&Lie::OverAdmission));
+    assert!(judged(more, &[100]).found.contains_key(&Violation::OverAdmission));
     // What was lost is no reason to deny.
     let denial = vec![[burst("log", 8, 0), vec![denied("log", 200)]].concat()];
     assert!(judged(denial.clone(), &[]).found.is_empty());
-    assert!(judged(denial, &[100]).found.contains_key(&Lie::FalseDenial));
+    assert!(judged(denial, &[100]).found.contains_key(&Violation::FalseDenial));
 }
 
 /// Judged where the clock was ahead by so much from a time on.
@@ -194,8 +196,9 @@ fn judged_by_clock(mut asked: Vec<Asked>, since: u64, ahead: i64) -> Verdict {
         said.at = said.at.saturating_add_signed(ahead);
     }
     let settings = vec![Setting { at: START + since, ahead }];
-    let happened = Happened { losses: Vec::new(), settings };
-    judge(vec![History { mode: "open", asked, requests: Vec::new() }], DEADLINE, &happened)
+    let happened = Happened { settings, ..Happened::default() };
+    let history = History { mode: "open", asked, ..History::default() };
+    judge(vec![history], DEADLINE, &happened)
 }
 
 #[test]
@@ -208,11 +211,11 @@ fn a_clock_that_is_set_is_told_from_one_that_is_not() {
     }
     // Set back it does not make more of the limit, and set forward once as much.
     let back = judged_by_clock(twice(900 * MILLI), 500 * MILLI, -700_000);
-    assert!(back.found.contains_key(&Lie::OverAdmission));
+    assert!(back.found.contains_key(&Violation::OverAdmission));
     assert!(judged_by_clock(twice(900 * MILLI), 500 * MILLI, 700_000).found.is_empty());
     let more = [twice(900 * MILLI), burst("log", 1, 950 * MILLI)].concat();
     let forward = judged_by_clock(more, 500 * MILLI, 700_000);
-    assert!(forward.found.contains_key(&Lie::OverAdmission));
+    assert!(forward.found.contains_key(&Violation::OverAdmission));
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn after_a_clock_was_set_back_a_bucket_is_locked_for_one_window_since_it_was_loo
     };
     let judged = |denials| judged_by_clock(history(denials), 500 * MILLI, -3_000_000).found;
     assert!(judged(&[600 * MILLI, 1_599 * MILLI]).is_empty());
-    assert!(judged(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Lie::FalseDenial));
+    assert!(judged(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Violation::FalseDenial));
     assert!(judged(&[2_600 * MILLI, 3_599 * MILLI]).is_empty());
     // Tokens begin to come back then, and are as many less from then on.
     let tokens = |at| {
@@ -251,9 +254,9 @@ fn after_a_clock_was_set_back_a_bucket_is_locked_for_one_window_since_it_was_loo
     };
     let judged = |at| judged_by_clock(tokens(at), 500 * MILLI, -3_000_000).found;
     assert!(judged(1_099 * MILLI).is_empty());
-    assert!(judged(1_101 * MILLI).contains_key(&Lie::FalseDenial));
+    assert!(judged(1_101 * MILLI).contains_key(&Violation::FalseDenial));
     let forward = judged_by_clock(history(&[600 * MILLI, 1_599 * MILLI]), 500 * MILLI, 3_000_000);
-    assert!(forward.found.contains_key(&Lie::FalseDenial));
+    assert!(forward.found.contains_key(&Violation::FalseDenial));
 }
 
 #[test]
@@ -268,18 +271,21 @@ fn a_denial_has_a_reason_under_every_algorithm() {
             }
         };
         believe([taken(limit), vec![denied(policy, 100)]].concat());
-        find(Lie::FalseDenial, [taken(limit - 1), vec![denied(policy, 100)]].concat());
+        find(Violation::FalseDenial, [taken(limit - 1), vec![denied(policy, 100)]].concat());
         // When all of it is over.
         let over = denied(policy, 70_000 * MILLI);
-        find(Lie::FalseDenial, [taken(limit), vec![over]].concat());
+        find(Violation::FalseDenial, [taken(limit), vec![over]].concat());
     }
     // A token has come back.
     let back = |after| [burst("bucket", 5, 0), vec![denied("bucket", after)]].concat();
     believe(back(100 * MILLI - 1));
-    find(Lie::FalseDenial, back(100 * MILLI + 4));
+    find(Violation::FalseDenial, back(100 * MILLI + 4));
     // Of several quotas one is reason enough.
     believe([burst("several", 5, 0), vec![denied("several", 100)]].concat());
-    find(Lie::FalseDenial, [burst("several", 5, 0), vec![denied("several", 600 * MILLI)]].concat());
+    find(
+        Violation::FalseDenial,
+        [burst("several", 5, 0), vec![denied("several", 600 * MILLI)]].concat(),
+    );
 }
 
 #[test]
@@ -297,10 +303,10 @@ fn what_had_no_answer_may_be_the_reason_of_a_denial_for_as_long_as_it_may_count(
         assert_eq!(verdict.undecidable, 1);
         // Asked for later, it cannot have been the reason.
         let later = at + 5 * MILLI;
-        find(Lie::FalseDenial, together(later, denied(policy, at + 20)));
+        find(Violation::FalseDenial, together(later, denied(policy, at + 20)));
         // It was too late for it to be done when it could still count.
         let long_ago = at - (window + 500) * MILLI;
-        find(Lie::FalseDenial, together(long_ago, denied(policy, at + 20)));
+        find(Violation::FalseDenial, together(long_ago, denied(policy, at + 20)));
         // But a server that had never heard of the store could not say until when it would wait.
         let asked = [taken.clone(), vec![unanswered(policy, long_ago), denied(policy, at + 20)]];
         believe(asked.concat());
@@ -342,9 +348,10 @@ fn what_becomes_of_a_request_follows_from_what_the_store_said() {
     ];
     for (mode, checks, decided, status, is_true) in cases {
         let asked = checks.iter().map(|&asked| Asked { request: 3, ..asked.clone() }).collect();
-        let history = History { mode, asked, requests: vec![request(0, decided, status)] };
+        let requests = vec![request(0, decided, status)];
+        let history = History { mode, asked, requests, ..History::default() };
         let mut verdict = judge(vec![history], DEADLINE, &Happened::default());
-        verdict.found.remove(&Lie::FalseDenial);
+        verdict.found.remove(&Violation::FalseDenial);
         assert_eq!(verdict.found.is_empty(), is_true, "{mode} {checks:?} {decided:?} {status}");
     }
 }
@@ -360,13 +367,13 @@ fn a_server_on_its_own_admits_its_share() {
     let judged = |times: &[u64]| {
         let request = |at: &u64| request(*at, Decided::Locally, 200);
         let requests = times.iter().map(request).collect();
-        let history = History { mode: "local", asked: Vec::new(), requests };
+        let history = History { mode: "local", requests, ..History::default() };
         judge(vec![history], DEADLINE, &Happened::default()).found
     };
     assert_eq!(PAGES[0].policies, ["log"]);
     // A quarter of eight, each second.
     assert!(judged(&[0, 1, 1_000 * MILLI, 1_001 * MILLI]).is_empty());
-    assert!(judged(&[0, 1, 998 * MILLI]).contains_key(&Lie::Local));
+    assert!(judged(&[0, 1, 998 * MILLI]).contains_key(&Violation::Local));
     // The first may have been decided on when it came, and the last when it had its answer.
     assert!(judged(&[0, 1, 999 * MILLI]).is_empty());
 }

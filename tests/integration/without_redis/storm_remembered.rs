@@ -6,7 +6,7 @@ use rateguard::store::Operation;
 use rateguard_tests::storm::{
     history::{Asked, Bucket, Decided, Part, Request, Said},
     limits::number,
-    verdict::{Happened, History, Lie, judge},
+    verdict::{Happened, History, Violation, judge},
 };
 
 const MILLI: u64 = 1_000;
@@ -22,7 +22,8 @@ fn asked(request: u64, operation: Operation, at: u64, is_allowed: bool) -> Asked
         operation,
         began: at,
         ended: at + 2 * MILLI,
-        said: Some(Said { is_allowed, at: at + MILLI, call: (1, at) }),
+        said: Some(Said { is_allowed, at: at + MILLI, call: (1, at), banned_for: 0 }),
+        cause: String::new(),
         parts: vec![Part { bucket, cost: 1, reset_after, taken_by: (0, 0) }],
     }
 }
@@ -45,9 +46,9 @@ fn is_believed(others: Option<(Request, Vec<Asked>)>, last: Request, reset_after
         all.extend(asked);
     }
     requests.push(last);
-    let history = History { mode: "open", asked: all, requests };
+    let history = History { mode: "open", asked: all, requests, ..History::default() };
     let verdict = judge(vec![history], Duration::from_millis(100), &Happened::default());
-    !verdict.found.contains_key(&Lie::Request)
+    !verdict.found.contains_key(&Violation::Request)
 }
 
 #[test]

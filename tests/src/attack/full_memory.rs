@@ -69,7 +69,7 @@ pub fn measure() -> Outcome<Report> {
     let mut load = Load {
         servers: vec![server.http1()],
         connections: CONNECTIONS,
-        request: Request::new(Addresses::OneNetwork, ""),
+        requests: vec![Request::new(Addresses::OneNetwork, "")],
         lasts: FILLED_WITHIN,
         first_address: 0,
         max_requests: INVENTED,

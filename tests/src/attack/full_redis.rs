@@ -55,7 +55,7 @@ pub fn measure() -> Outcome<Report> {
         let load = Load {
             servers: vec![server.http1()],
             connections: CONNECTIONS,
-            request: Request::new(Addresses::ManyNetworks, ""),
+            requests: vec![Request::new(Addresses::ManyNetworks, "")],
             lasts: LASTS,
             first_address: 0,
             max_requests: INVENTED,

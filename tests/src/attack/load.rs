@@ -26,8 +26,8 @@ pub struct Load {
     pub servers: Vec<SocketAddr>,
     /// How many connections there are.
     pub connections: usize,
-    /// The requests, each with the next address.
-    pub request: Request,
+    /// The requests, each with the next address. Each connection sends one of them again and again.
+    pub requests: Vec<Request>,
     /// How long requests are sent.
     pub lasts: Duration,
     /// The number of the first address.
@@ -115,10 +115,14 @@ pub fn run(load: &Load, opened: &Sender<()>) -> Outcome<Tally> {
             max_requests: load.max_requests,
             pause: load.pause,
         }));
+        // The connections to each server have all requests in turn.
+        let requests =
+            load.requests.iter().flat_map(|it| std::iter::repeat_n(it, load.servers.len()));
         let tasks: Vec<_> = connections
             .into_iter()
-            .map(|connection| {
-                let task = attack(connection, load.request.clone(), Rc::clone(&shared));
+            .zip(requests.cycle())
+            .map(|(connection, request)| {
+                let task = attack(connection, request.clone(), Rc::clone(&shared));
                 tokio::task::spawn_local(task)
             })
             .collect();

@@ -74,7 +74,7 @@ pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
     let load = Load {
         servers: addresses,
         connections: row.connections,
-        request: Request::new(forwarded, ""),
+        requests: vec![Request::new(forwarded, "")],
         lasts,
         first_address: 0,
         max_requests: u64::MAX,

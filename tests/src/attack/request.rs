@@ -11,7 +11,7 @@ pub enum Addresses {
     OneNetwork,
 }
 
-/// A `GET /` in one buffer, whose forwarded address is overwritten in place.
+/// A `GET` in one buffer, whose forwarded address is overwritten in place.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
@@ -27,7 +27,13 @@ impl Request {
     /// A request with these further header lines.
     #[must_use]
     pub fn new(addresses: Addresses, lines: &str) -> Self {
-        let mut head = format!("GET / HTTP/1.1\r\nHost: attack\r\n{lines}");
+        Self::for_path("/", addresses, lines)
+    }
+
+    /// A request for this path, with these further header lines.
+    #[must_use]
+    pub fn for_path(path: &str, addresses: Addresses, lines: &str) -> Self {
+        let mut head = format!("GET {path} HTTP/1.1\r\nHost: attack\r\n{lines}");
         let mut digits_at = 0;
         if addresses != Addresses::Peer {
             head += "X-Forwarded-For: 2001:db8:";

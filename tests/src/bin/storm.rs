@@ -13,7 +13,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     path::Path,
     process::{self, ExitCode},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -25,6 +25,7 @@ use rateguard_tests::storm::{
     limits::MODES,
     load::load,
     now,
+    probes::{probe, stalls},
     proxy::Proxy,
     redis_process::RedisProcess,
     report::Report,
@@ -53,7 +54,10 @@ struct Wanted {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let wanted = wanted(env::args().skip(1))?;
     println!("seed {}", wanted.seed);
-    let folder = env::temp_dir().join(format!("rateguard-storm-{}", process::id()));
+    // In memory if possible: a disk that is slow for others makes Redis silent.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
+    let folder = folder.join(format!("rateguard-storm-{}", process::id()));
     fs::create_dir_all(&folder)?;
     let report = rage(&wanted, &folder).inspect_err(|_| kept(&folder))?;
     print!("{report}");
@@ -93,14 +97,21 @@ fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
         Site::start(&program, ports[server], mode, DEADLINE, history)
     };
     let sites: Vec<Site> = MODES.iter().enumerate().map(start).collect::<Result<_, _>>()?;
-    let mut world = World::new(redis, proxies.to_vec());
+    let targets = sites.iter().map(Site::port).collect();
+    let redis_id = AtomicU32::new(redis.id());
+    let mut world = World::new(redis, proxies.to_vec(), targets);
     let mut report = Report::default();
 
     let stop = AtomicBool::new(false);
     // When the faults of which step were over.
     let mut ends = Vec::new();
     let mut schedule = format!("seed {}\n", wanted.seed);
+    let mut stalled = [Vec::new(), Vec::new()];
     let raged = thread::scope(|scope| -> Result<(), Box<dyn Error>> {
+        let probing = [ports[0], ports[3]].map(|port| {
+            let (redis, stop) = (&redis_id, &stop);
+            scope.spawn(move || probe(port, redis, stop))
+        });
         let asking: Vec<_> = (0..CONNECTIONS * sites.len() as u64)
             .map(|number| {
                 let (stop, port) = (&stop, sites[number as usize % sites.len()].port());
@@ -116,7 +127,9 @@ fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
                     break;
                 }
                 writeln!(schedule, "{} begins {}", now(), step.words())?;
-                world.suffer(&step)?;
+                let suffered = world.suffer(&step);
+                redis_id.store(world.redis.id(), Relaxed);
+                suffered?;
                 ends.push((step.words(), now()));
                 writeln!(schedule, "{} ends {}", now(), step.words())?;
                 if until_answered(&sites).is_err() {
@@ -136,16 +149,21 @@ fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
         for asking in asking {
             report.answers.add(asking.join().map_err(|_| "a client has panicked")?);
         }
+        for (probing, stalled) in probing.into_iter().zip(&mut stalled) {
+            *stalled = stalls(&probing.join().map_err(|_| "a probe has panicked")?);
+        }
         raged
     });
-    writeln!(schedule, "{:#?}", world.happened)?;
+    writeln!(schedule, "{:#?}\nstalls {stalled:?}", world.happened)?;
     fs::write(folder.join("schedule"), schedule)?;
     raged?;
 
     let mut histories = Vec::new();
-    for (site, mode) in sites.into_iter().zip(MODES) {
+    for ((site, mode), port) in sites.into_iter().zip(MODES).zip(ports) {
         let (asked, requests) = site.history()?;
-        histories.push(History { mode, asked, requests });
+        let is_proxied = port != world.redis.port();
+        let stalls = stalled[usize::from(is_proxied)].clone();
+        histories.push(History { mode, is_proxied, stalls, asked, requests });
     }
     for (faults, end) in ends {
         let answered = histories.iter().filter_map(|history| {
@@ -155,6 +173,8 @@ fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
         let last = answered.max().unwrap_or(0);
         report.recoveries.entry(faults).or_default().push(Duration::from_micros(last));
     }
+    report.stalls = (stalled[0].len(), stalled[1].len());
+    report.attacks = std::mem::take(&mut world.attacks);
     report.happened = (world.happened.losses.len(), world.happened.settings.len());
     report.verdict = judge(histories, DEADLINE, &world.happened);
     Ok(report)

@@ -13,8 +13,9 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -32,7 +33,7 @@ use rateguard::{
 use rateguard_tests::storm::{
     PATIENCE,
     history::{Asked, Bucket, Decided, Line, Part, Request, Said},
-    limits::{CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
+    limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
     now,
     remembered::REMEMBERED,
 };
@@ -43,11 +44,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [url, prefix, mode, deadline, history] = <[String; 5]>::try_from(args)
         .map_err(|_| "usage: storm_server URL PREFIX MODE DEADLINE HISTORY")?;
     let deadline = Duration::from_millis(deadline.parse()?);
-    let notes = Arc::new(Notes {
-        file: Mutex::new(BufWriter::new(File::create(history)?)),
-        requests: AtomicU64::new(1),
-        answers: AtomicU64::new(0),
+    let mut file = BufWriter::new(File::create(history)?);
+    let (lines, written) = mpsc::channel::<Option<Line>>();
+    // A thread of its own, so that no request waits for the disk.
+    let writer = thread::spawn(move || {
+        for line in written.iter().map_while(|line| line) {
+            writeln!(file, "{line}")?;
+        }
+        file.flush()
     });
+    let notes = Arc::new(Notes { lines, requests: AtomicU64::new(1), answers: AtomicU64::new(0) });
 
     let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline).build()?;
     let mut guard = RateGuard::builder()
@@ -62,7 +68,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err("the mode is open, closed or local".into()),
         });
     for (name, rates) in LIMITS {
-        guard = guard.policy(Policy::new(name, rates)?);
+        let mut policy = Policy::new(name, rates)?;
+        if let Some((_, ban)) = BANS.iter().find(|(banned, _)| *banned == name) {
+            policy = policy.ban(*ban)?;
+        }
+        guard = guard.policy(policy);
     }
     let guard = guard.build()?;
 
@@ -100,18 +110,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         drop(handle.stop(true));
     });
     running.await?;
-    notes.file.lock().unwrap_or_else(PoisonError::into_inner).flush()?;
-    Ok(())
+    notes.lines.send(None)?;
+    Ok(writer.join().map_err(|_| "the writer of the history panicked")??)
 }
 
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
     let by = |name| RateLimit::policy(guard, name).by(key::header(CLIENT));
-    for path in ["log", "fixed", "counter", "long"] {
+    for path in ["log", "fixed", "counter", "long", "banned"] {
         config.service(web::resource(format!("/{path}")).to(page).wrap(by(path)));
     }
+    let both = by("each").and_policy("all").by(key::global());
     let refund = by("refund").cost(cost).count(Count::Status(200));
     config
         .service(web::resource("/refund").to(page).wrap(refund))
+        .service(web::resource("/both").to(page).wrap(both))
         .route("/costs", web::get().to(costs))
         .route("/several", web::get().to(several))
         .route("/mixed", web::get().to(mixed))
@@ -163,7 +175,8 @@ tokio::task_local! {
 
 /// Where all is written down.
 struct Notes {
-    file: Mutex<BufWriter<File>>,
+    /// Lines for the file, and nothing after the last one.
+    lines: mpsc::Sender<Option<Line>>,
     /// The number of the next request.
     requests: AtomicU64,
     /// How often the store has answered.
@@ -172,9 +185,8 @@ struct Notes {
 
 impl Notes {
     fn write(&self, line: Line) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without its history a server is found out by who reads it.
-        let _ = writeln!(file, "{line}");
+        // If the writer is gone, the server ends with its error.
+        let _ = self.lines.send(Some(line));
     }
 
     /// A request for one of the pages, before its answer.
@@ -214,15 +226,21 @@ struct Recorder {
 
 impl Store for Recorder {
     fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        let answer = self.redis.store().apply(operation, charges);
-        Answer::Later(Box::pin(async move {
-            let mut asking = Asking::begin(&self.notes, operation, charges);
-            let answer = answer.get().await;
-            if let Ok(verdict) = &answer {
-                asking.answered(verdict);
-            }
-            answer
-        }))
+        self.record(operation, charges, self.redis.store().apply(operation, charges))
+    }
+
+    fn apply_within<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+    ) -> Answer<'a> {
+        let answer = self.redis.store().apply_within(deadline, operation, charges);
+        self.record(operation, charges, answer)
+    }
+
+    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
+        self.redis.store().timeout_cause(charges)
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -230,17 +248,42 @@ impl Store for Recorder {
     }
 }
 
+impl Recorder {
+    fn record<'a>(
+        &'a self,
+        operation: Operation,
+        charges: &'a [Charge<'a>],
+        answer: Answer<'a>,
+    ) -> Answer<'a> {
+        Answer::Later(Box::pin(async move {
+            // What counts offences, and begins and ends bans, is not judged by itself.
+            if !charges.iter().any(|charge| policy(charge).is_some()) {
+                return answer.get().await;
+            }
+            let mut asking = Asking::begin(self, operation, charges);
+            let answer = answer.get().await;
+            match &answer {
+                Ok(verdict) => asking.answered(verdict),
+                Err(error) => asking.cause = Some(*error),
+            }
+            answer
+        }))
+    }
+}
+
 /// An operation that is under way. It is written down also if nobody waits for its end.
 struct Asking<'a> {
-    notes: &'a Notes,
+    recorder: &'a Recorder,
+    charges: &'a [Charge<'a>],
+    cause: Option<StoreError>,
     asked: Asked,
 }
 
 impl<'a> Asking<'a> {
-    fn begin(notes: &'a Notes, operation: Operation, charges: &[Charge<'_>]) -> Self {
+    fn begin(recorder: &'a Recorder, operation: Operation, charges: &'a [Charge<'a>]) -> Self {
         let part = |charge: &Charge<'_>| Part {
             bucket: Bucket {
-                policy: number(charge.bucket.name()).unwrap_or(LIMITS.len()),
+                policy: policy(charge).unwrap_or(LIMITS.len()),
                 place: charge.bucket.place(),
                 key: u128::from_be_bytes(charge.bucket.digest()),
             },
@@ -254,28 +297,43 @@ impl<'a> Asking<'a> {
             began: now(),
             ended: 0,
             said: None,
-            parts: charges.iter().map(part).collect(),
+            cause: String::new(),
+            parts: charges.iter().filter(|charge| !charge.is_gate).map(part).collect(),
         };
-        Self { notes, asked }
+        Self { recorder, charges, cause: None, asked }
     }
 
     fn answered(&mut self, verdict: &Verdict) {
-        self.notes.answers.fetch_add(1, Relaxed);
+        self.recorder.notes.answers.fetch_add(1, Relaxed);
         let words = verdict.receipts().next().map(|receipt| receipt.words()).unwrap_or_default();
         let [.., at] = words;
         let is_allowed = verdict.is_allowed();
-        self.asked.said = Some(Said { is_allowed, at, call: call(words) });
-        for (part, level) in self.asked.parts.iter_mut().zip(verdict.levels()) {
-            part.reset_after = level.reset_after.as_micros() as u64;
+        let mut banned_for = 0;
+        let mut parts = self.asked.parts.iter_mut();
+        for (charge, level) in self.charges.iter().zip(verdict.levels()) {
+            if charge.is_gate {
+                banned_for = level.retry_after.unwrap_or_default().as_micros() as u64;
+            } else if let Some(part) = parts.next() {
+                part.reset_after = level.reset_after.as_micros() as u64;
+            }
         }
+        self.asked.said = Some(Said { is_allowed, at, call: call(words), banned_for });
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.asked.ended = now();
-        self.notes.write(Line::Asked(self.asked.clone()));
+        if self.asked.said.is_none() {
+            let cause = self.cause.unwrap_or_else(|| self.recorder.timeout_cause(self.charges));
+            self.asked.cause = format!("{cause:?}");
+        }
+        self.recorder.notes.write(Line::Asked(self.asked.clone()));
     }
+}
+
+fn policy(charge: &Charge<'_>) -> Option<usize> {
+    number(charge.bucket.name())
 }
 
 fn call([process, number, _]: [u64; 3]) -> (u64, u64) {

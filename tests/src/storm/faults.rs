@@ -10,14 +10,17 @@ use redis::{RedisResult, Value};
 
 use super::{
     PATIENCE,
+    attack::Attack,
     clock::Setting,
     now,
+    outages::FaultPeriod,
     proxy::{Proxy, Way},
     redis_process::{RedisProcess, order},
     schedule::{Fault, Step},
     verdict::Happened,
     within,
 };
+use crate::attack::load::Tally;
 
 /// How long there is between two strokes of a fault that comes again and again.
 const STROKE: Duration = Duration::from_millis(10);
@@ -40,6 +43,11 @@ pub struct World {
     pub proxies: Vec<Proxy>,
     /// What has happened to it that servers cannot know.
     pub happened: Happened,
+    /// What the attackers counted.
+    pub attacks: Vec<Tally>,
+    /// The ports of the servers.
+    targets: Vec<u16>,
+    attack: Option<Attack>,
     orders: Option<Orders>,
 }
 
@@ -52,10 +60,11 @@ impl std::fmt::Debug for Orders {
 }
 
 impl World {
-    /// A world in which all is well.
+    /// A world without faults, and with servers at these ports.
     #[must_use]
-    pub fn new(redis: RedisProcess, proxies: Vec<Proxy>) -> Self {
-        Self { redis, proxies, happened: Happened::default(), orders: None }
+    pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, targets: Vec<u16>) -> Self {
+        let (happened, attacks) = (Happened::default(), Vec::new());
+        Self { redis, proxies, happened, attacks, targets, attack: None, orders: None }
     }
 
     /// Lets the faults of a step come, and go in the end.
@@ -64,11 +73,12 @@ impl World {
     ///
     /// If Redis does not come back.
     pub fn suffer(&mut self, step: &Step) -> Result<()> {
-        let end = Instant::now() + step.lasts;
         let mut busy = None;
+        let from = now();
         for fault in &step.faults {
             busy = self.begin(*fault, step)?.or(busy);
         }
+        let end = Instant::now() + step.lasts;
         for fault in &step.faults {
             self.go_on(*fault, end);
         }
@@ -79,6 +89,9 @@ impl World {
         if let Some(busy) = busy {
             let _ = busy.join();
         }
+        let until = now();
+        let periods = step.faults.iter().map(|fault| FaultPeriod { fault: *fault, from, until });
+        self.happened.faults.extend(periods);
         Ok(())
     }
 
@@ -110,8 +123,8 @@ impl World {
             }
             Fault::Memory => self.insist(&["CONFIG", "SET", "maxmemory", "1"])?,
             Fault::Busy => {
-                // The older of its two names, which all servers know.
-                self.insist(&["CONFIG", "SET", "lua-time-limit", "100"])?;
+                // The older of its two names, which all servers know. So soon it says that it is busy, and is not silent.
+                self.insist(&["CONFIG", "SET", "lua-time-limit", "20"])?;
                 let connection = self.redis.connect().map_err(Error::other)?;
                 let seconds = step.lasts.as_secs_f64().to_string();
                 let mut connection = Orders(connection);
@@ -129,6 +142,10 @@ impl World {
             Fault::Closed => self.set_ways(Way::Closed),
             Fault::ClockBack => self.set_clock(-by)?,
             Fault::ClockForward => self.set_clock(by)?,
+            Fault::Attack => {
+                let attack = Attack::begin(&self.targets, step.lasts).map_err(Error::other)?;
+                self.attack = Some(attack);
+            }
         }
         Ok(None)
     }
@@ -162,6 +179,10 @@ impl World {
             Fault::Memory => self.insist(&["CONFIG", "SET", "maxmemory", "0"])?,
             Fault::Replica => self.insist(&["REPLICAOF", "NO", "ONE"])?,
             Fault::Slow | Fault::Still | Fault::Cut | Fault::Closed => self.set_ways(Way::Clear),
+            Fault::Attack => {
+                let tallies = self.attack.take().map(|attack| attack.end().map_err(Error::other));
+                self.attacks.extend(tallies.transpose()?);
+            }
             // These end by themselves, or not at all.
             Fault::PauseWrites
             | Fault::PauseAll

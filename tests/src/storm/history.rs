@@ -17,6 +17,8 @@ pub struct Asked {
     pub ended: u64,
     /// What the store said, if it did.
     pub said: Option<Said>,
+    /// If not, the name of the error.
+    pub cause: String,
     /// What was asked of each bucket.
     pub parts: Vec<Part>,
 }
@@ -30,6 +32,8 @@ pub struct Said {
     pub at: u64,
     /// The call, which no other has.
     pub call: (u64, u64),
+    /// Microseconds for which the key is banned yet; 0 if it is not.
+    pub banned_for: u64,
 }
 
 /// One bucket's part of an operation.
@@ -104,14 +108,15 @@ const DECIDED: [(Decided, &str); 3] =
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked(Asked { request, operation, began, ended, said, parts }) => {
+            Self::Asked(Asked { request, operation, began, ended, said, cause, parts }) => {
                 let word = if *operation == Operation::Refund { "refund" } else { "check" };
                 write!(f, "{word} {request} {began} {ended} ")?;
                 match said {
-                    Some(Said { is_allowed, at, call: (process, number) }) => {
-                        write!(f, "{} {at} {process} {number}", u8::from(*is_allowed))?;
+                    Some(Said { is_allowed, at, call: (process, number), banned_for }) => {
+                        let is_allowed = u8::from(*is_allowed);
+                        write!(f, "{is_allowed} {at} {process} {number} {banned_for}")?;
                     }
-                    None => f.write_str("- - - -")?,
+                    None => write!(f, "- {cause} - - -")?,
                 }
                 for Part { bucket, cost, reset_after, taken_by: (process, number) } in parts {
                     let Bucket { policy, place, key } = bucket;
@@ -160,6 +165,7 @@ impl FromStr for Line {
                 at,
                 process,
                 number,
+                banned_for,
                 parts @ ..,
             ] => {
                 let said = match *is_allowed {
@@ -168,8 +174,10 @@ impl FromStr for Line {
                         is_allowed: is_allowed == "1",
                         at: read(at)?,
                         call: (read(process)?, read(number)?),
+                        banned_for: read(banned_for)?,
                     }),
                 };
+                let cause = if said.is_some() { String::new() } else { (*at).to_owned() };
                 let (parts, []) = parts.as_chunks::<7>() else { return Err(NoLine) };
                 let refunds = *word == "refund";
                 Ok(Self::Asked(Asked {
@@ -178,6 +186,7 @@ impl FromStr for Line {
                     began: read(began)?,
                     ended: read(ended)?,
                     said,
+                    cause,
                     parts: parts.iter().map(read_part).collect::<Result<_, _>>()?,
                 }))
             }

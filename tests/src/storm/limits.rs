@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rateguard::{Quota, Quotas};
 
 /// The policies: every algorithm alone, several quotas in one, and one that hardly anything ever leaves.
-pub const LIMITS: [(&str, &str); 10] = [
+pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
     ("several", "5/500ms; 12/2s"),
@@ -16,9 +16,15 @@ pub const LIMITS: [(&str, &str); 10] = [
     ("refund", "6/1s"),
     ("long", "40/60s"),
     ("outer", "12/1s"),
+    ("banned", "8/1s"),
+    ("each", "10/1s"),
+    ("all", "25/1s"),
 ];
 
-/// A page, and the policies that a request for it passes, the outermost first.
+/// The policies with a ban.
+pub const BANS: [(&str, &str); 1] = [("banned", "20/5s for 1s")];
+
+/// A page, and the policies that apply to a request for it, the outermost first.
 #[derive(Debug)]
 pub struct Page {
     /// Its path.
@@ -27,14 +33,16 @@ pub struct Page {
     pub policies: &'static [&'static str],
     /// A request costs from 1 to so much.
     pub max_cost: u32,
+    /// How many checks they are: each policy is one, unless all of them are in one check.
+    pub checks: usize,
 }
 
 const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u32) -> Page {
-    Page { path, policies, max_cost }
+    Page { path, policies, max_cost, checks: policies.len() }
 }
 
-/// Of each policy a page, and one behind two of them.
-pub const PAGES: [Page; 10] = [
+/// A page for each policy, one with two checks, and one with two policies in one check: one for each client and one for all.
+pub const PAGES: [Page; 12] = [
     page("/log", &["log"], 1),
     page("/costs", &["costs"], 4),
     page("/several", &["several"], 1),
@@ -45,7 +53,12 @@ pub const PAGES: [Page; 10] = [
     page("/refund", &["refund"], 2),
     page("/long", &["long"], 1),
     page("/nested", &["outer", "log"], 1),
+    page("/banned", &["banned"], 1),
+    Page { path: "/both", policies: &["each", "all"], max_cost: 1, checks: 1 },
 ];
+
+/// The pages that are attacked: two quotas, a counter, a ban, and two policies in one check.
+pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 
 /// Who asks.
 pub const CLIENT: &str = "X-Client";

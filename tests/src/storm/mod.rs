@@ -2,6 +2,8 @@
 //! they have written down of it can be true.
 
 pub mod admissions;
+pub mod attack;
+pub mod bans;
 pub mod buckets;
 pub mod clock;
 pub mod denials;
@@ -11,6 +13,8 @@ pub mod history;
 pub mod limits;
 pub mod load;
 pub mod local;
+pub mod outages;
+pub mod probes;
 pub mod proxy;
 pub mod redis_process;
 pub mod remembered;

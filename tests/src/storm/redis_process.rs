@@ -50,6 +50,12 @@ impl RedisProcess {
         self.port
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its clock, if it has one of its own.
     #[must_use]
     pub fn clock(&self) -> Option<&Clock> {

@@ -35,7 +35,16 @@ impl<'a> Memory<'a> {
                 continue;
             };
             let bucket = part.bucket;
-            if asked.operation == Operation::Check && is_denial(asked) {
+            let is_check = asked.operation == Operation::Check;
+            if is_check && asked.said.is_none() {
+                // What it may have taken makes no room, so denials stay.
+                continue;
+            }
+            if is_check && is_denial(asked) {
+                // Of several keys another request may give back what it has taken, so these are not remembered.
+                if asked.parts.iter().any(|part| part.bucket.key != bucket.key) {
+                    continue;
+                }
                 let question = (bucket.policy, &*request.client, request.cost);
                 memory.denials.entry(question).or_default().push(asked);
             } else {
@@ -47,12 +56,13 @@ impl<'a> Memory<'a> {
         memory
     }
 
-    /// Whether it may have denied this request by itself, under a policy about which it did not ask for it.
+    /// Whether it may have denied this request by itself, under a policy about which it did not ask for it, or got no answer.
     #[must_use]
     pub fn may_deny(&self, request: &Request, checks: &[&Asked]) -> bool {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
         let is_asked = |policy: &usize| {
-            checks.iter().flat_map(|check| &check.parts).any(|it| it.bucket.policy == *policy)
+            let answered = checks.iter().filter(|check| check.said.is_some());
+            answered.flat_map(|check| &check.parts).any(|it| it.bucket.policy == *policy)
         };
         let mut policies = policies.iter().filter_map(|name| number(name));
         policies.any(|policy| !is_asked(&policy) && self.has_denial(policy, request))

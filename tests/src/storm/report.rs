@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{load::Answers, verdict::Verdict, vitals::Vitals};
+use super::{
+    load::Answers,
+    verdict::{Verdict, Violation},
+    vitals::Vitals,
+};
+use crate::attack::load::Tally;
 
 /// No request took longer: fifty deadlines, for slow machines.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -32,6 +37,10 @@ pub struct Report {
     pub vitals: Vec<(Vitals, Vitals)>,
     /// How often data was lost, and the clock set.
     pub happened: (usize, usize),
+    /// Of each attack, what the attacker counted.
+    pub attacks: Vec<Tally>,
+    /// How often Redis was silent because the machine had no processor for it, as seen directly and through a proxy.
+    pub stalls: (usize, usize),
 }
 
 impl Report {
@@ -39,8 +48,8 @@ impl Report {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        for (lie, found) in &self.verdict.found {
-            complaints.push(format!("{lie:?}: {}", found.len()));
+        for (violation, found) in &self.verdict.found {
+            complaints.push(format!("{violation:?}: {}", found.len()));
             complaints.extend(found.iter().take(SHOWN).map(|found| format!("  {found}")));
         }
         let broken = &self.answers.broken;
@@ -111,11 +120,17 @@ impl fmt::Display for Report {
         for (outcome, count) in &self.verdict.outcomes {
             writeln!(f, "requests {outcome:<24} {count}")?;
         }
-        for lie in ["OverAdmission", "FalseDenial", "Request", "Local"] {
-            let count = found.iter().find(|(known, _)| format!("{known:?}") == lie);
-            let count = count.map_or(0, |(_, found)| found.len());
-            writeln!(f, "found {lie:<18} {count}")?;
+        for violation in Violation::ALL {
+            let count = found.get(&violation).map_or(0, Vec::len);
+            writeln!(f, "found {:<18} {count}", format!("{violation:?}"))?;
         }
+        for Tally { sent, passed, denied, unavailable, lasted, .. } in &self.attacks {
+            writeln!(
+                f,
+                "attack of {lasted:.1?}           {sent} requests: {passed} passed, {denied} denied, {unavailable} unavailable"
+            )?;
+        }
+        writeln!(f, "stalls of the machine    {}, {} proxied", self.stalls.0, self.stalls.1)?;
         writeln!(f, "denials that what was unanswered may explain: {}", self.verdict.undecidable)?;
         let ((losses, settings), (all, most)) = (self.happened, self.verdict.by_losses);
         writeln!(

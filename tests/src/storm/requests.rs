@@ -10,16 +10,16 @@ use super::{
     remembered::Memory,
 };
 
-/// Why what became of this request cannot be, if so. The mode is that of its server, and these are the checks that were
+/// Why this result of a request is impossible, or `None` if it is not. The mode is that of its server, and these are the checks that were
 /// asked of the store for it; it may also be that the server [remembered](Memory) a denial.
 #[must_use]
-pub fn lie(
+pub fn violation(
     mode: &str,
     request: &Request,
     checks: &[&Asked],
     memory: &Memory<'_>,
 ) -> Option<&'static str> {
-    let limits = PAGES.get(request.page).map_or(0, |page| page.policies.len());
+    let limits = PAGES.get(request.page).map_or(0, |page| page.checks);
     if checks.len() > limits {
         return Some("a limit was asked about twice");
     }
@@ -36,13 +36,20 @@ pub fn lie(
         Decided::Together if admitted + denied == 0 => {
             return Some("the store is said to have decided, and has not");
         }
-        Decided::Locally if mode != "local" => return Some("decided in memory"),
+        // The store leaves checks unanswered also because of load, so this is legal for every mode.
+        Decided::Locally if admitted + denied >= limits => {
+            return Some("decided in memory though there was an answer");
+        }
         Decided::Nobody if admitted + denied > 0 => return Some("a decision was not told"),
         _ => {}
     }
     match request.status {
         200 | 204 if denied > 0 => Some("denied, and passed"),
-        200 | 204 if mode == "closed" && admitted < limits => Some("passed, undecided"),
+        200 | 204
+            if mode == "closed" && admitted < limits && request.decided != Decided::Locally =>
+        {
+            Some("passed, undecided")
+        }
         200 | 204 if mode == "local" && request.decided == Decided::Nobody => {
             Some("passed, undecided")
         }
@@ -52,6 +59,12 @@ pub fn lie(
         200 | 204 | 429 | 503 => None,
         _ => Some("answered with another status"),
     }
+}
+
+/// Whether no limit decided on a request.
+#[must_use]
+pub fn is_undecided(request: &Request) -> bool {
+    request.decided == Decided::Nobody || request.status == 503
 }
 
 /// Whether a denial is said to be the store's, and it was not asked for it.

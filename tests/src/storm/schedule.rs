@@ -45,11 +45,13 @@ pub enum Fault {
     ClockBack,
     /// Its clock is set forward.
     ClockForward,
+    /// One client sends as fast as it gets responses, on many connections to all servers.
+    Attack,
 }
 
 impl Fault {
     /// All of them, with the word for each.
-    pub const ALL: [(&'static str, Self); 19] = [
+    pub const ALL: [(&'static str, Self); 20] = [
         ("freeze", Self::Freeze),
         ("kill-kept", Self::KillKept),
         ("kill-empty", Self::KillEmpty),
@@ -69,6 +71,7 @@ impl Fault {
         ("closed", Self::Closed),
         ("clock-back", Self::ClockBack),
         ("clock-forward", Self::ClockForward),
+        ("attack", Self::Attack),
     ];
 
     /// Its word.
@@ -83,12 +86,22 @@ impl Fault {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
+    /// Whether it keeps servers from answers of Redis. Load does not, nor does a server that rejects writes because it has no
+    /// memory or is busy: then servers decide in memory.
+    #[must_use]
+    pub fn is_outage(self) -> bool {
+        !matches!(self, Self::Attack | Self::Memory | Self::Busy | Self::ScriptFlush)
+    }
+
     /// Whether it is one of the way to Redis, so that it may come at once with one of Redis itself.
     #[must_use]
     pub fn is_of_the_way(self) -> bool {
         matches!(self, Self::Slow | Self::Still | Self::Cut | Self::Closed)
     }
 }
+
+/// An attack lasts at least this long, so that there is one after its connections are open.
+const SHORTEST_ATTACK: Duration = Duration::from_millis(1_000);
 
 /// One or two faults at once, for a while, and the calm after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,13 +145,17 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         if !is_alone && !of_the_way.is_empty() && random.random_range(0..4) == 0 {
             together.push(of_the_way[random.random_range(0..of_the_way.len())]);
         }
+        let mut lasts = Duration::from_millis(match random.random_range(0..6) {
+            // Until everybody has given up, and tried anew.
+            0 => 3_000,
+            _ => random.random_range(50..1_500),
+        });
+        if first == Fault::Attack {
+            lasts = lasts.max(SHORTEST_ATTACK);
+        }
         Some(Step {
             faults: together,
-            lasts: Duration::from_millis(match random.random_range(0..6) {
-                // Until everybody has given up, and tried anew.
-                0 => 3_000,
-                _ => random.random_range(50..1_500),
-            }),
+            lasts,
             calm: Duration::from_millis(random.random_range(300..1_500)),
             choice: random.random_range(0..1_000),
         })

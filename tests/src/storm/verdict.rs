@@ -6,6 +6,7 @@ use rateguard::{Algorithm, Quota, store::Operation};
 
 use super::{
     admissions::excess,
+    bans::{admission_during_ban, ban_without_offences},
     buckets::{Story, stories},
     clock::{Setting, correct},
     denials::Most,
@@ -13,8 +14,9 @@ use super::{
     history::{Asked, Bucket, Decided, Part, Request},
     limits::{LIMITS, quota},
     local::beyond_the_share,
+    outages::{FaultPeriod, Outages},
     remembered::Memory,
-    requests::{checks, is_remembered, lie},
+    requests::{checks, is_remembered, is_undecided, violation},
 };
 
 /// What one server has written down.
@@ -22,6 +24,10 @@ use super::{
 pub struct History {
     /// What happens to its requests without an answer.
     pub mode: &'static str,
+    /// Whether its connection to Redis is proxied.
+    pub is_proxied: bool,
+    /// When its connection to Redis stalled because the machine had no processor for it, by time.
+    pub stalls: Vec<(u64, u64)>,
     /// What it asked its store.
     pub asked: Vec<Asked>,
     /// What became of its requests.
@@ -30,7 +36,7 @@ pub struct History {
 
 /// What cannot be, or must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lie {
+pub enum Violation {
     /// More was admitted than the limit.
     OverAdmission,
     /// What was denied certainly had room.
@@ -39,6 +45,22 @@ pub enum Lie {
     Request,
     /// In memory more was admitted than the share.
     Local,
+    /// A request passed or was rejected undecided though Redis was there.
+    Undecided,
+    /// A key was admitted during a ban, or banned without a reason.
+    Ban,
+}
+
+impl Violation {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::OverAdmission,
+        Self::FalseDenial,
+        Self::Request,
+        Self::Local,
+        Self::Undecided,
+        Self::Ban,
+    ];
 }
 
 /// What happened to the store that servers cannot know.
@@ -48,6 +70,8 @@ pub struct Happened {
     pub losses: Vec<u64>,
     /// When its clock was set.
     pub settings: Vec<Setting>,
+    /// All faults, also those of which servers know.
+    pub faults: Vec<FaultPeriod>,
 }
 
 impl Happened {
@@ -82,7 +106,7 @@ impl Happened {
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// What was found, of each kind the first ones.
-    pub found: BTreeMap<Lie, Vec<String>>,
+    pub found: BTreeMap<Violation, Vec<String>>,
     /// Requests.
     pub requests: usize,
     /// Checks that the store admitted, denied, and left unanswered; and what was given back.
@@ -104,8 +128,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn find(&mut self, lie: Lie, what: impl fmt::Display) {
-        self.found.entry(lie).or_default().push(what.to_string());
+    fn find_all(&mut self, violation: Violation, all: Vec<String>) {
+        all.into_iter().for_each(|what| self.find(violation, what));
+    }
+
+    fn find(&mut self, violation: Violation, what: impl fmt::Display) {
+        self.found.entry(violation).or_default().push(what.to_string());
     }
 }
 
@@ -114,12 +142,15 @@ impl Verdict {
 pub fn judge(histories: Vec<History>, deadline: Duration, happened: &Happened) -> Verdict {
     let mut verdict = Verdict::default();
     for history in &histories {
-        judge_requests(history, &mut verdict);
+        judge_requests(history, happened, &mut verdict);
     }
+    let banned = ban_without_offences(&histories, happened);
+    verdict.find_all(Violation::Ban, banned);
     let mut asked: Vec<Vec<Asked>> = histories.into_iter().map(|history| history.asked).collect();
     for asked in asked.iter_mut().flatten() {
         correct(asked, &happened.settings);
     }
+    verdict.find_all(Violation::Ban, admission_during_ban(&asked, happened));
     let stories = stories(&asked, deadline);
     for (bucket, story) in &stories {
         judge_admissions(*bucket, story, happened, &mut verdict);
@@ -139,14 +170,20 @@ pub fn judge(histories: Vec<History>, deadline: Duration, happened: &Happened) -
     verdict
 }
 
-fn judge_requests(history: &History, verdict: &mut Verdict) {
+fn judge_requests(history: &History, happened: &Happened, verdict: &mut Verdict) {
+    let outages = Outages::of(history, happened);
     let checks = checks(&history.asked);
     let memory = Memory::of(&history.asked, &history.requests);
     for request in &history.requests {
         let none = Vec::new();
         let checks = checks.get(&request.number).unwrap_or(&none);
-        if let Some(lie) = lie(history.mode, request, checks, &memory) {
-            verdict.find(Lie::Request, format!("{lie} ({}): {request:?} {checks:?}", history.mode));
+        if let Some(found) = violation(history.mode, request, checks, &memory) {
+            let what = format!("{found} ({}): {request:?} {checks:?}", history.mode);
+            verdict.find(Violation::Request, what);
+        }
+        if is_undecided(request) && !outages.overlap(request.came, request.went) {
+            let what = format!("({}) {request:?} {checks:?}", history.mode);
+            verdict.find(Violation::Undecided, what);
         }
         let outcome = match (request.decided, request.status) {
             (Decided::Locally, _) => Some("decided in memory"),
@@ -161,10 +198,8 @@ fn judge_requests(history: &History, verdict: &mut Verdict) {
         }
     }
     verdict.requests += history.requests.len();
-    if history.mode == "local"
-        && let Some(request) = beyond_the_share(&history.requests)
-    {
-        verdict.find(Lie::Local, format!("{request:?}"));
+    for request in beyond_the_share(history) {
+        verdict.find(Violation::Local, format!("({}) {request:?}", history.mode));
     }
 }
 
@@ -182,7 +217,10 @@ fn judge_admissions(bucket: Bucket, story: &Story, happened: &Happened, verdict:
     for takings in &epochs {
         let excess = excess(quota, takings);
         if excess.units > 0 {
-            verdict.find(Lie::OverAdmission, format!("{name}, {quota}: {excess:?} of {bucket:?}"));
+            verdict.find(
+                Violation::OverAdmission,
+                format!("{name}, {quota}: {excess:?} of {bucket:?}"),
+            );
         }
     }
     if quota.algorithm() != Algorithm::SlidingWindow {
@@ -221,14 +259,16 @@ fn judge_denials(
                 used + u64::from(part.cost) <= quota.map_or(0, |quota| quota.capacity().into())
             })
         };
-        if asked.parts.iter().any(|part| excuses.excuse(part.bucket, said.at)) {
+        let is_excused = asked.parts.iter().any(|part| excuses.excuse(part.bucket, said.at));
+        // The quotas of a banned key may have room.
+        if is_excused || said.banned_for > 0 {
             continue;
         }
         let used_at_most = used(&most);
         if has_room(&used_at_most) {
             let (name, _) = LIMITS[asked.parts[0].bucket.policy];
             let what = format!("{name}, of which at most {used_at_most:?} are used: {asked:?}");
-            verdict.find(Lie::FalseDenial, what);
+            verdict.find(Violation::FalseDenial, what);
         } else if has_room(&used(&least)) {
             verdict.undecidable += 1;
         }

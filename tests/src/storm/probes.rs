@@ -1,0 +1,98 @@
+//! How long Redis takes for a `PING` of a connection that carries nothing else: on a machine with too few processors it may be
+//! silent though nothing is wrong with it or with its clients.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Result, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use super::now;
+
+/// The pause between two probes.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A reply that takes longer than this, or a probe that comes later, is a stall: two thirds of what a server takes for silence.
+const STALL: u64 = 60_000;
+/// No probe waits longer than this for a reply.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// A `PING`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// When it was sent, in microseconds since 1970.
+    pub sent: u64,
+    /// When it was answered.
+    pub answered: u64,
+    /// For how many microseconds between the two Redis had a processor, if the system says so.
+    pub redis_ran: Option<u64>,
+}
+
+/// Sends probes to the Redis at this port, of which this is the process, until it is told to stop.
+#[must_use]
+pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut connection = None;
+    while !stop.load(Relaxed) {
+        if connection.is_none() {
+            connection = connect(port).ok();
+        }
+        if let Some(open) = &mut connection {
+            let process = redis.load(Relaxed);
+            let (sent, ran) = (now(), processor_time(process));
+            match ping(open) {
+                Ok(()) => {
+                    let ran = processor_time(process).zip(ran);
+                    let redis_ran = ran.map(|(after, before)| after.saturating_sub(before));
+                    probes.push(Probe { sent, answered: now(), redis_ran });
+                }
+                Err(_) => connection = None,
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    probes
+}
+
+/// When a server could not have had an answer in time because the machine had no processor for Redis or for the probe: the
+/// stalls that these probes show, by time. Redis that ran for half of a stall or more was busy with what it was sent, which is
+/// no fault of the machine.
+#[must_use]
+pub fn stalls(probes: &[Probe]) -> Vec<(u64, u64)> {
+    let is_starved = |probe: &&Probe| {
+        let took = probe.answered.saturating_sub(probe.sent);
+        took > STALL && probe.redis_ran.is_none_or(|ran| ran < took / 2)
+    };
+    let slow = probes.iter().filter(is_starved).map(|probe| (probe.sent, probe.answered));
+    let pairs = probes.iter().zip(probes.iter().skip(1));
+    let gaps = pairs.map(|(one, next)| (one.answered, next.sent));
+    let late = gaps.filter(|(from, until)| until.saturating_sub(*from) > STALL);
+    let mut stalls: Vec<_> = slow.chain(late).collect();
+    stalls.sort_unstable();
+    stalls
+}
+
+fn connect(port: u16) -> Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(MAX_WAIT))?;
+    Ok(BufReader::new(stream))
+}
+
+/// Any reply will do, also an error.
+fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
+    connection.get_mut().write_all(b"PING\r\n")?;
+    match connection.read_line(&mut String::new())? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Microseconds for which the first thread of a process has had a processor.
+fn processor_time(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
+    let nanos: u64 = stat.split_whitespace().next()?.parse().ok()?;
+    Some(nanos / 1_000)
+}
