@@ -14,19 +14,20 @@ use tokio::sync::{Notify, oneshot};
 use super::{StoreError, fair_queue::FairQueue, herald::wake_soon};
 use crate::store::script::{Outcome, ScriptRequest};
 
-/// A batch has no more requests than this. A server does nothing else while it runs a script, and the callers go on only
-/// when it has ended: of several batches, some are answered while others are decided.
+/// A batch has no more requests than this. Redis runs nothing else during a script call; with small batches, clients read the reply
+/// of one batch while Redis runs the next.
 const MAX_BATCH: usize = 32;
-/// A batch of low priority adds no more entries to logs than this, which takes a server about a millisecond.
+/// No further request joins a batch of low priority that adds this many entries to logs, which takes a server about a
+/// millisecond. The last request may exceed it.
 const MAX_LOW_PRIORITY_ENTRIES: u32 = 500;
 
 #[derive(Default)]
 pub(super) struct BatchQueue {
     lanes: Mutex<Lanes>,
-    /// A request has come.
+    /// Notified when a request is added.
     pub(super) wake: Notify,
-    /// The dispatcher looks at the queue soon, even if it is not woken.
-    is_polled: AtomicBool,
+    /// A wake-up may be delayed and shared by the requests of a thread, as the dispatcher reads the queue soon in any case.
+    shares_wakes: AtomicBool,
 }
 
 #[derive(Default)]
@@ -39,14 +40,14 @@ struct Lanes {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Enforced,
-    /// Nobody waits for the answer, as with shadow checks.
+    /// Shadow traffic: no enforced check waits for it.
     Low,
 }
 
-/// A request whose caller waits.
+/// A request that waits for its outcome.
 pub(super) struct PendingRequest {
     pub(super) request: Arc<ScriptRequest>,
-    /// It gets a batch of its own: in a batch with others something failed that may concern only one of them.
+    /// It is sent alone: its batch failed, and the error may concern only one of the requests.
     pub(super) no_batching: bool,
     pub(super) asked_at: Instant,
     pub(super) deadline: Instant,
@@ -56,9 +57,9 @@ pub(super) struct PendingRequest {
 /// Why a request failed.
 #[derive(Clone)]
 pub(super) enum RequestError {
-    /// On the connection of this generation.
+    /// The connection of this generation returned an error.
     OnConnection(u64, RedisError),
-    /// There is no connection any more.
+    /// The request was dropped because the connection was lost.
     NoConnection(StoreError),
 }
 
@@ -94,17 +95,16 @@ impl BatchQueue {
     pub(super) fn push(self: &Arc<Self>, request: PendingRequest) {
         let priority = priority_of(&request.request);
         self.lock().of(priority).push(request);
-        if self.is_polled.load(SeqCst) {
+        if self.shares_wakes.load(SeqCst) {
             wake_soon(self);
         } else {
             self.wake.notify_one();
         }
     }
 
-    /// Says whether the dispatcher looks at the queue soon, even if it is not woken. When that ends, the dispatcher has to
-    /// look once more.
-    pub(super) fn set_polled(&self, is_polled: bool) {
-        self.is_polled.store(is_polled, SeqCst);
+    /// Sets whether wake-ups may be delayed and shared. After clearing it, the dispatcher has to read the queue once more.
+    pub(super) fn share_wakes(&self, shares_wakes: bool) {
+        self.shares_wakes.store(shares_wakes, SeqCst);
     }
 
     /// How many requests wait, those that have been given up included.
@@ -127,7 +127,7 @@ impl BatchQueue {
         taken
     }
 
-    /// Puts requests back that could not be decided in a batch, before later ones for the same keys.
+    /// Puts requests back whose batch failed, before later ones for the same keys.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut lanes = self.lock();
         let mut is_any = false;
@@ -141,7 +141,7 @@ impl BatchQueue {
         }
     }
 
-    /// Gives the denial of a check to all who wait for the same check and asked before this moment.
+    /// Completes every request for the same check that was made at or before this moment, with the denial.
     pub(super) fn deny_same_checks(
         &self,
         check: &ScriptRequest,
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_and_has_no_request_that_was_given_up() {
         let queue = Arc::<BatchQueue>::default();
-        for given_up in [0, 1, 100, 5_000] {
-            (0..given_up).for_each(|_| drop(push(&queue, 10_000, Priority::Enforced)));
+        for abandoned in [0, 1, 100, 5_000] {
+            (0..abandoned).for_each(|_| drop(push(&queue, 10_000, Priority::Enforced)));
             let waiting: Vec<_> =
                 (0..40).map(|_| push(&queue, 10_000, Priority::Enforced)).collect();
             assert_eq!(queue.take(Priority::Enforced).len(), MAX_BATCH);

@@ -29,25 +29,25 @@ use super::{
 };
 use crate::store::script::{Batch, Outcome, ScriptRequest};
 
-/// So many batches are in flight at once to a server that answers soon.
+/// Max batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
-/// Within this time after a batch, a smaller one waits to fill up or for a reply, whichever is first: a batch costs either
-/// side as much as several requests.
+/// Within this time after a batch, a smaller one is not sent while others are in flight: a batch costs client and server as much as
+/// several requests. It is sent when the dispatcher wakes next, at the latest after [`SLOW_SERVER_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
-/// A server that has not answered within this time is far away, and gets further batches meanwhile.
+/// If a batch is unanswered this long after the last one was sent, the server counts as slow, and gets one more batch.
 const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
-/// So many batches are in flight at once to a server that is far away.
+/// Max batches in flight to a slow server.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
-/// For this long after a batch of several requests, the requests of a worker wake the dispatcher together. Then it looks at
-/// the queue in any case.
-const POLL_WINDOW: Duration = Duration::from_millis(5);
+/// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window ends, the
+/// dispatcher reads the queue without a wake-up.
+const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
     pub(super) queue: Arc<BatchQueue>,
     pub(super) script: Arc<ScriptRunner>,
     pub(super) state: watch::Receiver<State>,
     pub(super) progress: Arc<Progress>,
-    /// A batch has keys of one slot only. If we do not know that the server is in a cluster, its first `CROSSSLOT` says so.
+    /// True after the first `CROSSSLOT` error. From then on, each batch has the keys of one slot.
     pub(super) is_cluster: AtomicBool,
 }
 
@@ -58,7 +58,7 @@ struct LastBatch {
 }
 
 impl LastBatch {
-    /// Whether a batch of so many requests may be sent now, while so many batches are in flight.
+    /// Whether to send a batch of `waiting` requests while `in_flight` batches are unanswered.
     fn should_flush(&self, in_flight: usize, waiting: usize) -> bool {
         self.should_flush_after(self.at.elapsed(), in_flight, waiting)
     }
@@ -77,7 +77,7 @@ impl LastBatch {
 struct Sent<'a> {
     live: &'a Live,
     at: Instant,
-    /// No batch has keys of several slots.
+    /// The requests were grouped by slot.
     by_slot: bool,
 }
 
@@ -102,8 +102,8 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until there is another connection, or none. The requests of batches in flight get no answer then, which means to
-    /// their callers that the connection was lost.
+    /// Runs until there is another connection, or none. Requests in flight are dropped then, and fail with
+    /// [`StoreError::Disconnected`].
     async fn run_on(&self, live: &Live) {
         let mut state = self.state.clone();
         let mut changed = pin!(state.changed());
@@ -113,7 +113,7 @@ impl Dispatcher {
         let mut last = LastBatch { at: Instant::now(), requests: 0 };
         let mut is_any_in_flight = false;
         loop {
-            self.progress.ran(is_any_in_flight);
+            self.progress.record_run(is_any_in_flight);
             let may_send = |in_flight| in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged();
             while last.should_flush(batches.len(), self.queue.len(Priority::Enforced))
                 && may_send(batches.len())
@@ -126,43 +126,45 @@ impl Dispatcher {
                 batches.push(self.send(live, requests));
             }
             // Requests of low priority have batches of their own, one at a time, and only while no other request waits: a
-            // server that is busy with them answers nobody.
+            // server that runs them cannot serve enforced requests.
             if low_priority.is_empty() && self.queue.len(Priority::Enforced) == 0 {
                 let requests = self.queue.take(Priority::Low);
                 if !requests.is_empty() {
                     low_priority.push(self.send(live, requests));
                 }
             }
-            let is_polled = last.requests > 1 && last.at.elapsed() < POLL_WINDOW;
-            self.queue.set_polled(is_polled);
-            let is_any_held = self.queue.len(Priority::Enforced) > 0;
+            let shares_wakes = last.requests > 1 && last.at.elapsed() < SHARED_WAKE_WINDOW;
+            self.queue.share_wakes(shares_wakes);
+            let is_any_waiting = self.queue.len(Priority::Enforced) > 0;
             let is_backlogged = batches.len() >= MAX_IN_FLIGHT && self.progress.is_backlogged();
             is_any_in_flight = !batches.is_empty() || !low_priority.is_empty();
             let mut is_slow = pin!(sleep_until((last.at + SLOW_SERVER_AFTER).into()));
-            let mut poll_end = pin!(sleep_until((last.at + POLL_WINDOW).into()));
+            let mut window_end = pin!(sleep_until((last.at + SHARED_WAKE_WINDOW).into()));
             let mut tick = pin!(sleep(TICK));
             let mut woken = pin!(self.queue.wake.notified());
-            let is_over = poll_fn(|context| {
+            let connection_changed = poll_fn(|context| {
                 if changed.as_mut().poll(context).is_ready() {
                     return Poll::Ready(true);
                 }
-                let mut goes_on = matches!(batches.poll_next_unpin(context), Poll::Ready(Some(())));
-                goes_on |= matches!(low_priority.poll_next_unpin(context), Poll::Ready(Some(())));
-                if batches.len() < MAX_IN_FLIGHT || !is_any_held {
-                    goes_on |= woken.as_mut().poll(context).is_ready();
+                let mut is_woken =
+                    matches!(batches.poll_next_unpin(context), Poll::Ready(Some(())));
+                is_woken |= matches!(low_priority.poll_next_unpin(context), Poll::Ready(Some(())));
+                if batches.len() < MAX_IN_FLIGHT || !is_any_waiting {
+                    is_woken |= woken.as_mut().poll(context).is_ready();
                 }
-                if is_any_held && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_backlogged {
-                    goes_on |= is_slow.as_mut().poll(context).is_ready();
+                if is_any_waiting && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_backlogged
+                {
+                    is_woken |= is_slow.as_mut().poll(context).is_ready();
                 }
-                if is_polled {
-                    goes_on |= poll_end.as_mut().poll(context).is_ready();
+                if shares_wakes {
+                    is_woken |= window_end.as_mut().poll(context).is_ready();
                 }
                 if is_any_in_flight {
-                    goes_on |= tick.as_mut().poll(context).is_ready();
+                    is_woken |= tick.as_mut().poll(context).is_ready();
                 }
-                if goes_on { Poll::Ready(false) } else { Poll::Pending }
+                if is_woken { Poll::Ready(false) } else { Poll::Pending }
             });
-            if is_over.await {
+            if connection_changed.await {
                 return;
             }
         }
@@ -188,7 +190,7 @@ impl Dispatcher {
         match replies {
             Ok(replies) => {
                 for ((batch, positions), reply) in batches.iter().zip(positions).zip(replies) {
-                    self.answer(&sent, batch, of_batch(positions), reply);
+                    self.dispatch_reply(&sent, batch, of_batch(positions), reply);
                 }
             }
             Err(error) => {
@@ -230,7 +232,7 @@ impl Dispatcher {
         (batches, groups.into_iter().map(|(_, positions)| positions).collect())
     }
 
-    fn answer(
+    fn dispatch_reply(
         &self,
         sent: &Sent<'_>,
         batch: &Batch<'_>,
@@ -245,13 +247,13 @@ impl Dispatcher {
                     self.complete(sent, it, outcome);
                 }
             }
-            // Nothing was done. Perhaps none of the requests has keys of several slots.
+            // The script did not run. Each request alone may be in one slot, so they are sent again, grouped by slot.
             Err(error) if is_cross_slot(&error) && !sent.by_slot => {
                 self.is_cluster.store(true, Relaxed);
                 self.queue.requeue(pending.into_iter());
             }
-            // Nothing was done.
-            Err(error) if batch.is_shared() && may_concern_one_key(&error) => {
+            // The script did not run, so sending its requests again counts nothing twice.
+            Err(error) if batch.has_several_requests() && may_concern_one_key(&error) => {
                 let alone = |it| PendingRequest { no_batching: true, ..it };
                 self.queue.requeue(pending.into_iter().map(alone));
             }
@@ -262,8 +264,8 @@ impl Dispatcher {
         }
     }
 
-    /// Answers a request. A denial answers all that wait for the same check, so that many requests for a key that is used up
-    /// do not need a decision each.
+    /// Completes a request. A denial also completes the same checks that were in the queue before the batch was sent, so that many
+    /// requests for a key that is used up do not need a decision each.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: Outcome) {
         let is_denial = matches!(&outcome, Outcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
@@ -273,12 +275,11 @@ impl Dispatcher {
     }
 }
 
-/// Whether the same batch might succeed without some of its keys: the user may not access one of them, or in a cluster, one
-/// is in a slot that is being moved.
+/// Whether the error may concern one key only: the user may not access it, or in a cluster, its slot is being moved.
 fn may_concern_one_key(error: &RedisError) -> bool {
     let moves = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
     let causes = [StoreError::Unintelligible, StoreError::OutOfMemory, StoreError::Permission];
-    // An error without a code is not the server's, which may have done what it was asked.
+    // An error without a code comes from the client library: the server may have run the script.
     moves.contains(&error.kind()) || error.code().is_some() && causes.contains(&classify(error))
 }
 
@@ -296,11 +297,11 @@ mod tests {
         let micros = Duration::from_micros;
         // Nothing is in flight.
         assert!(last.should_flush_after(micros(0), 0, 1));
-        // So soon, only a batch as large as the last one.
+        // Before the delay has passed, only a batch as large as the last one.
         assert!(!last.should_flush_after(micros(199), 1, 9));
         assert!(last.should_flush_after(micros(0), 3, 10));
         assert!(last.should_flush_after(micros(200), 3, 1));
-        // A server that has had time and has not answered so many is far away.
+        // After a millisecond with unanswered batches, the server counts as slow.
         assert!(!last.should_flush_after(micros(999), 4, 100));
         assert!(last.should_flush_after(micros(1_000), 4, 1));
         assert!(last.should_flush_after(micros(1_000), 255, 1));

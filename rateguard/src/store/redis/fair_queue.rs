@@ -9,26 +9,26 @@ use std::{
 use super::batch_queue::PendingRequest;
 use crate::store::script::ScriptRequest;
 
-/// With so many requests, those that have been given up are removed.
+/// At this length or above, `push` removes abandoned requests now and then.
 const COMPACT_THRESHOLD: usize = 1_024;
 
 /// Requests in flows, one for each key or group of keys. Flows are served round robin, and the requests of a flow in the
 /// order in which they came.
 pub(super) struct FairQueue {
     flows: HashMap<u64, Flow, BuildHasherDefault<FlowHasher>>,
-    /// The flows in their turn.
+    /// The flows in the order in which they are served.
     turns: VecDeque<u64>,
     len: usize,
     compact_at: usize,
 }
 
-/// The requests of a flow, of which there is at least one. Most flows have no more, and need no memory of their own.
+/// The requests of a flow, of which there is at least one. Most flows have exactly one, which needs no allocation.
 struct Flow {
     first: PendingRequest,
     others: VecDeque<PendingRequest>,
 }
 
-/// Flow numbers are parts of digests, so they need no further hashing.
+/// Flow numbers come from key digests, so they are uniform already.
 #[derive(Default)]
 struct FlowHasher(u64);
 
@@ -65,7 +65,7 @@ impl FairQueue {
         self.len
     }
 
-    /// Adds a request behind those of its flow. A new flow has its turn after all others.
+    /// Adds a request behind those of its flow. A new flow is served last.
     pub(super) fn push(&mut self, request: PendingRequest) {
         let number = request.request.flow;
         match self.flows.get_mut(&number) {
@@ -82,7 +82,7 @@ impl FairQueue {
         }
     }
 
-    /// Adds a request again that came before the others of its flow. The flow keeps its turn, or gets one after all others.
+    /// Puts a request back at the front of its flow. An existing flow keeps its turn; a new flow is served last.
     pub(super) fn requeue(&mut self, request: PendingRequest) {
         match self.flows.get_mut(&request.request.flow) {
             Some(flow) => {
@@ -113,7 +113,7 @@ impl FairQueue {
         None
     }
 
-    /// Takes the requests for the same check that were made before this moment.
+    /// Takes the requests for the same check that were made at or before this moment.
     pub(super) fn take_same_checks(
         &mut self,
         check: &ScriptRequest,
@@ -123,11 +123,11 @@ impl FairQueue {
         let is_same =
             |it: &PendingRequest| it.asked_at <= before && it.request.is_same_check(check);
         let mut taken = Vec::new();
-        let mut kept = VecDeque::new();
+        let mut others = VecDeque::new();
         for request in flow.others.drain(..) {
-            if is_same(&request) { taken.push(request) } else { kept.push_back(request) }
+            if is_same(&request) { taken.push(request) } else { others.push_back(request) }
         }
-        flow.others = kept;
+        flow.others = others;
         if is_same(&flow.first) {
             match flow.others.pop_front() {
                 Some(next) => taken.push(std::mem::replace(&mut flow.first, next)),

@@ -1,4 +1,4 @@
-//! Whether a server is silent, or late because of what we send it ourselves.
+//! Tells a silent server from one that is late because of our own load.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// While batches are in flight, the dispatcher notes this often that it runs.
+/// While batches are in flight, the dispatcher runs at least this often.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// A backlog makes the oldest batch wait for this much longer than twice the shortest round trip.
+/// What an unanswered batch may take beyond two round trips before it counts as a backlog.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
-/// When batches were sent that are not answered yet, and when the dispatcher ran.
+/// The times of unanswered batches, and of the last runs of the dispatcher.
 pub(super) struct Progress {
     start: Instant,
     /// A server that has left a batch unanswered for this long is silent.
     silent_after: Duration,
-    /// A batch that is unanswered for less than this is no sign of a backlog, however near the server is.
+    /// The least age of the oldest batch that counts as a backlog.
     backlog_after: Duration,
-    /// A dispatcher that has not run for this long was kept from it, as on a machine with too few processors.
+    /// A dispatcher that has not run for this long is stalled, for example because the machine lacks CPU.
     stalled_after: Duration,
     in_flight: Mutex<InFlight>,
-    /// Microseconds after `start`.
+    /// When the dispatcher last ran, in microseconds after `start`.
     last_run: AtomicU64,
-    /// Microseconds after `start`, when a stall of the dispatcher ended.
+    /// When a stall of the dispatcher last ended, in microseconds after `start`.
     stall_ended: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// A batch is sent now.
+    /// Records that a batch is sent now.
     pub(super) fn send(&self) -> BatchInFlight<'_> {
         let mut in_flight = self.lock();
         let number = in_flight.next;
@@ -65,13 +65,13 @@ impl Progress {
         BatchInFlight { progress: self, number }
     }
 
-    /// There is another connection, perhaps to another server.
+    /// Forgets the round trip: there is another connection, perhaps to another server.
     pub(super) fn connected(&self) {
         self.lock().shortest_round_trip = None;
     }
 
-    /// Whether the server has a backlog of our batches. Further ones would wait there, where no denial answers them and no
-    /// other key overtakes them, and in the end it would look as if the server were silent.
+    /// Whether the server has a backlog of our batches. In our own queue, a denial completes requests and keys are served in turn;
+    /// in the server's backlog neither is possible, and in the end the server would look silent.
     pub(super) fn is_backlogged(&self) -> bool {
         self.is_backlogged_at(Instant::now())
     }
@@ -79,26 +79,26 @@ impl Progress {
     fn is_backlogged_at(&self, now: Instant) -> bool {
         let in_flight = self.lock();
         let Some(oldest) = in_flight.sent_at.values().next() else { return false };
-        let usual = in_flight.shortest_round_trip.unwrap_or_default();
-        let limit = (2 * usual + BACKLOG_SLACK).max(self.backlog_after);
+        let round_trip = in_flight.shortest_round_trip.unwrap_or_default();
+        let limit = (2 * round_trip + BACKLOG_SLACK).max(self.backlog_after);
         now.saturating_duration_since(*oldest) > limit
     }
 
-    /// The dispatcher runs now. `is_due` if it should have run within a [`TICK`] of the last time.
-    pub(super) fn ran(&self, is_due: bool) {
-        self.ran_at(Instant::now(), is_due);
+    /// Records that the dispatcher runs now. `was_due` if it should have run within a [`TICK`] of the last time.
+    pub(super) fn record_run(&self, was_due: bool) {
+        self.record_run_at(Instant::now(), was_due);
     }
 
-    fn ran_at(&self, now: Instant, is_due: bool) {
+    fn record_run_at(&self, now: Instant, was_due: bool) {
         let now = self.micros(now);
         let last = self.last_run.swap(now, Relaxed);
-        if is_due && Duration::from_micros(now.saturating_sub(last)) > self.stalled_after {
+        if was_due && Duration::from_micros(now.saturating_sub(last)) > self.stalled_after {
             self.stall_ended.store(now, Relaxed);
         }
     }
 
-    /// Whether the server has left a batch unanswered for almost the deadline, though we were there to read its reply. If not, a
-    /// request that is late waits in our own queue, or for a batch that was sent only lately.
+    /// Whether the oldest batch is unanswered for nine tenths of the deadline, not counting time in which the dispatcher was
+    /// stalled. If not, a late request waits in our own queue, or in a batch that was sent only recently.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent_at(Instant::now())
     }
@@ -144,7 +144,7 @@ mod tests {
 
     fn runs_until(progress: &Progress, from: u64, until: u64) {
         for millis in (from..=until).step_by(10) {
-            progress.ran_at(progress.start + Duration::from_millis(millis), true);
+            progress.record_run_at(progress.start + Duration::from_millis(millis), true);
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
         drop(progress.send());
         assert!(!progress.is_backlogged_at(at(24)));
         assert!(progress.is_backlogged_at(at(26)));
-        // A server that is 30 ms away has none after 60 ms.
+        // A server that is 30 ms away has no backlog after 60 ms.
         progress.lock().shortest_round_trip = Some(Duration::from_millis(30));
         assert!(!progress.is_backlogged_at(at(60)));
         assert!(progress.is_backlogged_at(at(70)));

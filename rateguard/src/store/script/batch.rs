@@ -12,10 +12,11 @@ use smallvec::SmallVec;
 use super::{Operation, ScriptRequest, request::BucketParams};
 use crate::Quota;
 
-/// Requests whose deadlines differ by fewer microseconds share the earliest of them.
+/// A request joins a shape if its deadline differs by less than this from that of the shape's first request, in microseconds. The
+/// shape has the earliest deadline of its requests.
 const DEADLINE_SLACK: i64 = 10_000;
 
-/// One call of the script, for one request or several. Each bucket is in it once, however many requests name it.
+/// One call of the script, for one request or several. Each bucket is listed once, even if several requests use it.
 pub(in crate::store) struct Batch<'a> {
     pub(super) ids: RequestIdRange,
     keys: Vec<&'a str>,
@@ -26,9 +27,10 @@ pub(in crate::store) struct Batch<'a> {
 
 /// What requests have in common: operation, quotas, costs, and about the same deadline.
 struct Shape<'a> {
-    like: &'a ScriptRequest,
-    /// On the server's clock, of the request that came first and of the most impatient one; 0 if that is not known.
+    example: &'a ScriptRequest,
+    /// The deadline of the first request, by the server's clock; 0 if that is not known.
     first_deadline: i64,
+    /// The earliest deadline of all requests.
     deadline: i64,
 }
 
@@ -98,7 +100,7 @@ impl<'a> Batch<'a> {
         }
         let known = self.shapes.iter().position(|shape| shape.fits(request, deadline));
         let shape = known.unwrap_or_else(|| {
-            self.shapes.push(Shape { like: request, first_deadline: deadline, deadline });
+            self.shapes.push(Shape { example: request, first_deadline: deadline, deadline });
             self.shapes.len() - 1
         });
         let earliest = &mut self.shapes[shape].deadline;
@@ -106,13 +108,12 @@ impl<'a> Batch<'a> {
         self.requests.push(BatchRequest { request, shape, keys });
     }
 
-    /// Whether there is more than one request in it.
     #[cfg(feature = "redis")]
-    pub(in crate::store) fn is_shared(&self) -> bool {
+    pub(in crate::store) fn has_several_requests(&self) -> bool {
         self.requests.len() > 1
     }
 
-    /// Passes on what follows the script in `EVALSHA` and `EVAL`, in its order. `prelude.lua` says what it means.
+    /// Emits the arguments after the script, in order. `prelude.lua` documents them.
     pub(in crate::store) fn write(
         &self,
         encoding: ReplyEncoding,
@@ -128,7 +129,7 @@ impl<'a> Batch<'a> {
         for (quota, algorithm) in &self.quotas {
             let (units, refill) = quota.token();
             argument(Argument::Text(algorithm));
-            // All that is counted is below 2^53.
+            // Every value is below 2^53, so it is exact in Lua.
             argument(Argument::Number(quota.window().as_micros() as i64));
             argument(Argument::Number(quota.capacity().into()));
             argument(Argument::Number(units as i64));
@@ -136,10 +137,10 @@ impl<'a> Batch<'a> {
         }
         argument(count(self.shapes.len()));
         for shape in &self.shapes {
-            argument(Argument::Text(operation_name(shape.like.operation)));
+            argument(Argument::Text(operation_name(shape.example.operation)));
             argument(Argument::Number(shape.deadline));
-            argument(count(shape.like.parts.len()));
-            for part in &shape.like.parts {
+            argument(count(shape.example.parts.len()));
+            for part in &shape.example.parts {
                 let is_its = |known: &ScriptQuota| *known == part.params.quota();
                 let position = self.quotas.iter().position(is_its).unwrap_or_default();
                 argument(count(position + 1));
@@ -156,10 +157,10 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The shapes and buckets of the requests, or nothing where that is one request of the only shape for each key.
+    /// The shape and the buckets of every request. Empty if there is one shape, and request `n` has bucket `n` alone.
     fn request_list(&self) -> String {
-        let is_usual = |(position, it): (usize, &BatchRequest<'_>)| *it.keys == [position];
-        if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_usual) {
+        let is_default = |(position, it): (usize, &BatchRequest<'_>)| *it.keys == [position];
+        if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_default) {
             return String::new();
         }
         let mut list = String::with_capacity(8 * self.requests.len());
@@ -177,7 +178,7 @@ impl<'a> Batch<'a> {
 impl Shape<'_> {
     fn fits(&self, request: &ScriptRequest, deadline: i64) -> bool {
         self.first_deadline.abs_diff(deadline) < DEADLINE_SLACK.unsigned_abs()
-            && self.like.has_shape_of(request)
+            && self.example.has_shape_of(request)
     }
 }
 
@@ -208,7 +209,7 @@ fn operation_name(operation: Operation) -> &'static str {
     }
 }
 
-/// Ids of requests, of which no other process and no other request has one.
+/// Unique request ids: a random id of the process, and a counter.
 pub(in crate::store) struct RequestIds {
     process: u64,
     next: AtomicU64,
@@ -223,7 +224,7 @@ pub(super) struct RequestIdRange {
 
 impl RequestIds {
     pub(in crate::store) fn new() -> Self {
-        // Two hashers of the standard library have different random seeds. Lua's numbers have 53 bits.
+        // Every `RandomState` has a random seed.
         let process = RandomState::new().hash_one("process");
         Self { process, next: AtomicU64::new(1) }
     }

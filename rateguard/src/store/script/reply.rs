@@ -1,4 +1,4 @@
-//! What a reply of the script means.
+//! Decodes and validates replies of the script.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::{
     store::{Level, Verdict},
 };
 
-/// What came of a request.
+/// The outcome of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Outcome {
     Decided(Verdict),
-    /// The server ran the script after the deadline, and did nothing.
+    /// The script ran after the deadline, and changed nothing.
     DeadlineExceeded,
-    /// The server could not do it, and did nothing.
+    /// An error for one of the buckets. The script changed nothing for this request.
     Failed(StoreError),
 }
 
 /// What the script replied to a batch.
 pub(in crate::store) struct BatchReply {
-    /// When, in microseconds since 1970 by the server's clock.
+    /// The server's time of the script call, in microseconds since 1970.
     pub(in crate::store) now: i64,
-    /// For each request, in their order.
+    /// In the order of the requests.
     pub(in crate::store) outcomes: Vec<Outcome>,
 }
 
@@ -46,8 +46,7 @@ impl<'a> Numbers<'a> {
 }
 
 impl Batch<'_> {
-    /// Reads the script's reply, with the causes that its error texts stand for. `None` if it is not a reply of the script,
-    /// as when a proxy has changed it.
+    /// Decodes a reply, with the causes of its error texts. `None` if it is malformed, as when a proxy has changed it.
     pub(in crate::store) fn read(
         &self,
         numbers: &[i64],
@@ -60,13 +59,13 @@ impl Batch<'_> {
         for (id, it) in (self.ids.first..).zip(&self.requests) {
             let receipt = Receipt::new([self.ids.process, id, at]);
             outcomes.push(match numbers.next()? {
-                status @ (0 | 1) => {
+                code @ (0 | 1) => {
                     let statuses = numbers.triples(it.request.parts.len())?;
-                    Outcome::Decided(it.request.verdict(status == 1, statuses, receipt)?)
+                    Outcome::Decided(it.request.verdict(code == 1, statuses, receipt)?)
                 }
                 -1 => Outcome::DeadlineExceeded,
-                status => {
-                    let error = usize::try_from(status.checked_neg()?.checked_sub(2)?).ok()?;
+                code => {
+                    let error = usize::try_from(code.checked_neg()?.checked_sub(2)?).ok()?;
                     Outcome::Failed(*errors.get(error)?)
                 }
             });
@@ -91,7 +90,7 @@ impl ScriptRequest {
     fn is_consistent(&self, is_admitted: bool, levels: &[(Level, Receipt)]) -> bool {
         let has_room = |(level, _): &(Level, Receipt)| level.retry_after == Some(Duration::ZERO);
         match self.operation {
-            // What was just taken may leave no room for as much once more.
+            // After an admitted check, the same cost may not fit again, so any wait is valid.
             Operation::Check if is_admitted => {
                 levels.iter().all(|(level, _)| level.retry_after.is_some())
             }
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_decision_is_taken_for_one() {
+    fn invalid_replies_are_not_decisions() {
         let of = |operation| request(operation, &["5/minute"], 1, 1);
         let check = of(Operation::Check);
         for reply in [

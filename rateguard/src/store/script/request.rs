@@ -5,20 +5,20 @@ use smallvec::SmallVec;
 use super::{Charge, Operation, Receipt, RedisLog};
 use crate::{Algorithm, Quota};
 
-/// An operation on one bucket or several: on all of them or on none.
+/// One operation on one or more buckets: on all of them or on none.
 #[derive(Debug)]
 pub(in crate::store) struct ScriptRequest {
     pub(super) operation: Operation,
     pub(super) parts: SmallVec<[Part; 1]>,
-    /// The keys that the request is for, whatever the policies: a fair queue serves one flow after the other.
+    /// The flow of a fair queue, by the keys of the request and not by its policies.
     #[cfg(feature = "redis")]
     pub(in crate::store) flow: u64,
-    /// Other requests go first.
+    /// Shadow traffic, which is sent only while no enforced request waits.
     #[cfg(feature = "redis")]
     pub(in crate::store) is_low_priority: bool,
 }
 
-/// A bucket, and what is asked of it.
+/// One bucket, with the parameters of the operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The name of the bucket in Redis.
@@ -27,7 +27,7 @@ pub(super) struct Part {
     pub(super) receipt: Receipt,
 }
 
-/// What is asked of a bucket.
+/// Quota, algorithm and cost. Requests whose parts have equal parameters share a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BucketParams {
     pub(super) quota: Quota,
@@ -64,7 +64,7 @@ impl ScriptRequest {
         }
     }
 
-    /// The part of the keys that decides their slot in a cluster, unless they are in several slots.
+    /// The hash tag that all keys have in common, which decides their slot in a cluster; `None` if they differ.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn hash_tag(&self) -> Option<&str> {
         let mut tags = self.parts.iter().map(Part::hash_tag);
@@ -80,15 +80,15 @@ impl ScriptRequest {
         costs.fold(0, u32::saturating_add)
     }
 
-    /// Whether the denial of one request denies the other as well: a denial takes nothing, so right after it the same check
-    /// of the same buckets is denied with the same numbers.
+    /// Whether a denial of one request also denies the other: a denial takes nothing, so right after it the same check of the
+    /// same buckets has the same result.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
         is_check && self.operation == other.operation && self.parts == other.parts
     }
 
-    /// Whether the script can be told both requests as one shape.
+    /// Whether both requests have the same operation, quotas and costs.
     pub(super) fn has_shape_of(&self, other: &Self) -> bool {
         self.operation == other.operation
             && self.parts.len() == other.parts.len()
@@ -104,17 +104,19 @@ impl Part {
     }
 }
 
-/// A number for the keys of these charges. Keys are digests, so different keys have different numbers but for chance.
+/// The flow of these charges: the sum of the digests of their distinct keys, in part. Digests cannot be predicted to collide, so
+/// different keys are different flows but for chance.
 #[cfg(feature = "redis")]
 fn flow_of(charges: &[Charge<'_>]) -> u64 {
-    let (mut flow, mut last) = (0, None);
-    for charge in charges {
+    let mut flow = 0_u64;
+    for (position, charge) in charges.iter().enumerate() {
         let key = charge.bucket.key();
-        if last != Some(key) {
+        // A key may be there several times, in any order: for each quota, and again for a ban.
+        if charges[..position].iter().all(|earlier| earlier.bucket.key() != key) {
             let digest = charge.bucket.digest();
             let (first, _) = digest.as_chunks::<8>();
-            flow ^= first.first().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-            last = Some(key);
+            let part = first.first().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+            flow = flow.wrapping_add(part);
         }
     }
     flow
@@ -125,5 +127,32 @@ fn algorithm(algorithm: Algorithm, log: RedisLog) -> &'static str {
     match (algorithm, log) {
         (Algorithm::SlidingWindow, RedisLog::SortedSet) => "sliding_window_sorted_set",
         _ => algorithm.name(),
+    }
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::*;
+    use crate::{Key, store::Bucket};
+
+    #[test]
+    fn the_flow_of_a_request_depends_on_its_keys_alone() {
+        let quota = "5/minute".parse().unwrap();
+        let [one, other] = [Key::from("one"), Key::from("other")].map(|key| key.digested());
+        let flow = |buckets: &[(&str, usize, &Key)]| {
+            let charge = |(name, place, key): &(&str, usize, _)| {
+                Charge::new(Bucket::new(name, *place, key), quota, 1)
+            };
+            flow_of(&buckets.iter().map(|bucket| charge(bucket)).collect::<Vec<_>>())
+        };
+        let of_one = flow(&[("p", 0, &one)]);
+        assert_eq!(flow(&[("p", 0, &one), ("p", 1, &one), ("q", 0, &one)]), of_one);
+        assert_ne!(flow(&[("p", 0, &other)]), of_one);
+        // As with two keys that both have a ban.
+        let of_both = flow(&[("p", 0, &one), ("q", 0, &other)]);
+        let bans =
+            [("p", 0, &one), ("q", 0, &other), ("p{banned}", 0, &one), ("q{banned}", 0, &other)];
+        assert_eq!(flow(&bans), of_both);
+        assert!(of_both != 0 && of_both != of_one && of_both != flow(&[("p", 0, &other)]));
     }
 }
