@@ -169,9 +169,9 @@ mistakes! {
     only_the_last_quota_decides:
         found_by_traces("      is_admitted = false\n    end", "      is_admitted = false\n    else\n      is_admitted = true\n    end");
     a_cost_above_the_capacity_waits:
-        found_by_traces("is_too_much = cost > quota.capacity or", "is_too_much = cost > quota.capacity + 1 or");
+        found_by_traces("exceeds_max_cost = cost > quota.capacity or", "exceeds_max_cost = cost > quota.capacity + 1 or");
     a_cost_of_the_capacity_is_too_much:
-        found_by_traces("is_too_much = cost > quota.capacity or", "is_too_much = cost >= quota.capacity or");
+        found_by_traces("exceeds_max_cost = cost > quota.capacity or", "exceeds_max_cost = cost >= quota.capacity or");
     a_peek_that_takes:
         found_by_traces("if operation == 'check' or operation == 'charge' then", "if operation ~= 'refund' and operation ~= 'reset' then");
     a_reset_that_forgets_nothing:

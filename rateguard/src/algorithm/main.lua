@@ -10,7 +10,7 @@ local function operations_of(algorithm)
   return known
 end
 
--- The algorithm that the key is a count of, if it is one of ours.
+-- The algorithm that wrote this key, or nil for a key of another application.
 local function algorithm_of(key)
   local kind = call('TYPE', key).ok
   if kind == 'string' then
@@ -23,17 +23,17 @@ local function algorithm_of(key)
   end
 end
 
--- What the buckets that another algorithm counted are converted for: no request has this id.
+-- The request id of converted units. The ids of requests start at 1.
 local CONVERSION = 0
 
--- Reads the state as it is now; false if the key is no count of ours.
+-- Reads the state at `now`; false if the key belongs to another application.
 local function load(bucket)
   local quota = bucket.quota
   local algorithm_operations = quota.operations
   if algorithm_operations.load(bucket) then
     return true
   end
-  -- Another algorithm counted it. What counts of it counts on, as if it came now.
+  -- Another algorithm wrote this key. Its units in use are carried over as if they were taken now.
   local algorithm = algorithm_of(bucket.key)
   local other_operations = algorithm and operations_of(algorithm)
   local other = algorithm and other_operations.new(bucket.key, quota)
@@ -84,13 +84,13 @@ for place = 1, tonumber(argument()) do
       cost = cost,
       is_check_only = is_check_only,
       -- It never has room.
-      is_too_much = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
+      exceeds_max_cost = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
     }
   end
   shapes[place] = {
     operation = operation,
     is_check = operation == 'check' or operation == 'peek',
-    -- The request has been given up, so it must not be counted.
+    -- The client stopped waiting at the deadline, so the request must not take units.
     is_late = deadline > 0 and now > deadline,
     parts = parts,
   }
@@ -99,13 +99,13 @@ end
 local requests = argument()
 local first_receipt = position
 
--- By the position of the key: the buckets that are loaded, and why a bucket cannot be used.
+-- The loaded buckets, and the error codes of buckets that cannot be used, by the positions of their keys.
 local buckets, failures = {}, {}
 -- The position of the key that a command is about to touch.
 local current
--- The buckets to which something was added that is written already.
+-- The buckets whose additions are written already.
 local saved
--- By their ids, the refunds that are done. They are not repeated if the batch is decided once more.
+-- The refunds that are applied already, by request id. If the batch is decided once more, they are skipped.
 local refunded = {}
 local error_texts = {}
 local reply, replied
@@ -115,13 +115,13 @@ local function put(number)
   reply[replied] = number
 end
 
--- Writes what the requests so far have changed in a bucket. It has to be loaded again before it is used again.
+-- Writes the pending changes of a bucket, and unloads it.
 local function save(index)
   local bucket = buckets[index]
   local algorithm_operations = bucket.quota.operations
   current = index
   if bucket.is_converted then
-    -- Also for a denial, or its wait would begin anew with each.
+    -- Also for a denial: else each denial would convert the key again with the current time, and the wait would never end.
     if bucket.is_checked then
       call('DEL', bucket.key)
       if algorithm_operations.used(bucket) > 0 then
@@ -152,7 +152,7 @@ local function use(index, quota)
   current = index
   bucket = quota.operations.new(KEYS[index], quota)
   if not load(bucket) then
-    error(redis.error_reply('WRONGTYPE this key is no count of ours'))
+    error(redis.error_reply('WRONGTYPE this key was not written by RateGuard'))
   end
   buckets[index] = bucket
   return bucket
@@ -161,7 +161,7 @@ end
 local function add(bucket, units, id)
   local quota, additions = bucket.quota, bucket.additions
   if quota.is_log then
-    -- Units beyond the capacity make no difference to a log: all of them leave at the same moment.
+    -- A log needs no more entries than its capacity for one request: all of them leave at the same moment.
     units = min(units, quota.capacity)
   end
   if not additions then
@@ -173,7 +173,7 @@ local function add(bucket, units, id)
   quota.operations.add(bucket, units, id)
 end
 
--- Gives back what the batch has added to buckets so far.
+-- Gives back what this attempt has added to buckets and saved.
 local function undo()
   for _, it in ipairs(saved) do
     local bucket = it.quota.operations.new(it.key, it.quota)
@@ -187,21 +187,21 @@ local function undo()
   end
 end
 
--- Puts into the reply how the bucket stands for somebody who asks for this.
+-- Appends the remaining units and both waits of this part to the reply.
 local function put_status(bucket, part)
   local quota, cost = part.quota, part.cost
   local algorithm_operations = quota.operations
   local used = algorithm_operations.used(bucket)
   local remaining = max(0, quota.capacity - used)
   local wait = 0
-  if part.is_too_much then
+  if part.exceeds_max_cost then
     wait = -1
   elseif remaining < cost then
     wait = algorithm_operations.until_room(bucket, cost)
   end
   local reset = 0
   if remaining + 1 == cost and wait > 0 then
-    -- Both wait for the same unit.
+    -- Both wait for the same unit, so one look is enough.
     reset = wait
   elseif used > 0 then
     reset = algorithm_operations.until_room(bucket, remaining + 1)
@@ -210,7 +210,7 @@ local function put_status(bucket, part)
   replied = replied + 3
 end
 
--- Does what a reset or a refund does to a bucket. Both act on the key itself, so what is not saved yet is saved before.
+-- Applies a reset or a refund. Both change the key itself, so pending changes are saved before. Converted units cannot be refunded.
 local function change_key(index, operation, part, by, at)
   local bucket = buckets[index]
   local is_converted = bucket.is_converted
@@ -231,7 +231,7 @@ end
 -- The positions of the buckets of the request that is being decided.
 local indices = {}
 
--- The request that is decided next, and the position before its receipts, which only refunds have.
+-- The id of the next request, and the position in ARGV before its receipts, which only refunds have.
 local id, receipt
 
 -- Decides the request of this shape for the buckets at `indices`.
@@ -254,7 +254,7 @@ local function decide(shape)
     local part = parts[place]
     local bucket = use(indices[place], part.quota)
     if shape.is_check and part.cost > 0 and part.quota.capacity - part.quota.operations.used(bucket) < part.cost
-      or shape.is_check and part.is_too_much then
+      or shape.is_check and part.exceeds_max_cost then
       is_admitted = false
     end
   end
@@ -326,7 +326,7 @@ local function decide_all()
   end
 end
 
--- Marks the bucket that failed, so that only the requests for it fail.
+-- Marks the bucket that failed, so that only the requests that use it fail.
 local function mark_failed(text)
   local number = 0
   for place, known in ipairs(error_texts) do
@@ -340,7 +340,7 @@ local function mark_failed(text)
   end
   failures[current] = -1 - number
   if string.find(text, 'OOM', 1, true) then
-    -- No other bucket can grow either.
+    -- Without memory, no other bucket with unsaved additions can be written either.
     for index, bucket in pairs(buckets) do
       if bucket.additions then
         failures[index] = -1 - number
@@ -349,8 +349,8 @@ local function mark_failed(text)
   end
 end
 
--- The error as a reply. It is a table, or a text; servers before Redis 7 put a place in the script before that text, which
--- they recognise when it is raised again.
+-- The error as a reply. Servers before Redis 7 raise texts that begin with a place in the script (`@user_script: 7:`), and parse
+-- them when they are raised again.
 local function as_reply(failure)
   if type(failure) == 'table' then
     return failure
@@ -365,7 +365,7 @@ local function encode_reply()
     return reply
   end
   local packed = {}
-  -- Lua cannot pass many more values at once.
+  -- The number of values that `unpack` returns is limited.
   for first = 1, replied, 1000 do
     local last = min(first + 999, replied)
     packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
@@ -377,6 +377,7 @@ local function encode_reply()
   return { bytes, unpack(error_texts) }
 end
 
+-- Decides the batch again without the bucket that failed, until all others are decided.
 while true do
   local is_done, failure = pcall(decide_all)
   if is_done then

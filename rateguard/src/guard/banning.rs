@@ -79,7 +79,7 @@ impl RateGuard {
         answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
         if self.has_remote_store() {
             let on_error = self.on_error_of(Some(policy));
-            self.shared.local.undo(Operation::Reset, &records, on_error);
+            self.shared.local.mirror_undo(Operation::Reset, &records, on_error);
         }
         Ok(())
     }

@@ -96,9 +96,9 @@ impl Escalation {
 /// Where an offence is counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OffenceStore {
-    /// In the guard's store, in steps that all end by then.
+    /// In the guard's store; every step ends by then.
     Shared { until: Instant },
-    /// In this process, which also decided.
+    /// In this process: it has decided the check, or the store is overloaded.
     Local,
 }
 
@@ -184,7 +184,7 @@ impl RateGuard {
             Ok(Some(ban)) => {
                 log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned, ban.as_secs());
                 if is_local {
-                    // For the other servers. If the store does not answer, the ban holds on this one.
+                    // For other processes. If this fails, the ban holds for local decisions of this process alone.
                     let charge = [escalation.ban_for(key, ban)];
                     let _ = self.ask(Operation::Check, &charge, self.shared.deadline).await;
                 } else {
@@ -194,14 +194,14 @@ impl RateGuard {
             }
             Ok(None) => None,
             Err(cause) => {
-                // It may not have been counted; the next one may.
+                // The offence may be lost. The next denial counts again.
                 self.unescalated(cause);
                 None
             }
         }
     }
 
-    /// Counts an offence, in steps.
+    /// Counts an offence, and begins a ban if there were too many.
     async fn count_offence(
         &self,
         escalation: &Escalation,

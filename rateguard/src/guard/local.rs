@@ -1,4 +1,4 @@
-//! Decisions in memory while the store does not answer, or is late by our own congestion.
+//! Decisions in memory while the store is silent and the failure mode is `local`, or while it is overloaded, busy or full.
 
 use smallvec::SmallVec;
 
@@ -7,11 +7,11 @@ use crate::{
     store::{Charge, Operation, Receipt, Verdict},
 };
 
-/// Larger logs are kept as two counters unless the failure mode is [`OnError::Local`]: every check of the store is counted
-/// here as well, and a log of this size takes a kilobyte.
-const MAX_LOG: u32 = 64;
+/// A share with more units than this is counted by the approximate `sliding_window_counter`, unless the failure mode is
+/// [`OnError::Local`]: every admission of the store is mirrored, and an exact log of 64 units takes a kilobyte.
+const MAX_EXACT_LOG: u32 = 64;
 
-/// This process's share of the limits, and what the store has admitted of late.
+/// This process's share of each quota, with a mirror of what the store has admitted of late.
 pub(super) struct Local {
     store: MemoryStore,
     replicas: u32,
@@ -22,14 +22,14 @@ impl Local {
         Self { store: MemoryStore::new(), replicas: replicas.max(1) }
     }
 
-    /// The charge under this process's share of its quota, of which no more is asked than it ever has.
+    /// The charge under this process's share of its quota. Its cost is reduced to the maximum of the share.
     pub(super) fn share<'a>(&self, charge: &Charge<'a>, on_error: OnError) -> Charge<'a> {
-        // A ban is no quota to be shared.
+        // A ban holds in full in every process.
         let quota =
             if charge.is_gate { charge.quota } else { self.share_of(charge.quota, on_error) };
         let mut share = *charge;
         share.quota = quota;
-        // What never has room has none here, either.
+        // A cost above the maximum of the quota stays above that of the share.
         share.cost = if charge.cost <= charge.quota.max_cost() {
             charge.cost.min(quota.max_cost())
         } else {
@@ -47,8 +47,8 @@ impl Local {
         self.store.keys()
     }
 
-    /// How much of so many units are asked of this process's share of the quota.
-    pub(super) fn cut(&self, quota: Quota, units: u32, on_error: OnError) -> u32 {
+    /// The units, reduced to the maximum cost of this process's share of the quota.
+    pub(super) fn clamp_to_share(&self, quota: Quota, units: u32, on_error: OnError) -> u32 {
         units.min(self.share_of(quota, on_error).max_cost())
     }
 
@@ -56,16 +56,16 @@ impl Local {
         let share = share(quota, self.replicas);
         let is_exact = on_error == OnError::Local
             || share.algorithm() != Algorithm::SlidingWindow
-            || share.capacity() <= MAX_LOG;
+            || share.capacity() <= MAX_EXACT_LOG;
         if is_exact {
             return share;
         }
         share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
-    /// Takes what the store has admitted, as far as there is room for it here, so that nobody begins anew when it goes. Says
-    /// what is needed to give it back.
-    pub(super) fn follow(&self, charges: &[Charge<'_>], on_error: OnError) -> Followed {
+    /// Takes what the store has admitted from the share, where it has room, so that local decisions do not start from nothing. Returns
+    /// a receipt for each charge that was mirrored.
+    pub(super) fn mirror(&self, charges: &[Charge<'_>], on_error: OnError) -> MirroredReceipts {
         let take = |charge: &Charge<'_>| {
             if charge.taken() == 0 {
                 return None;
@@ -76,8 +76,13 @@ impl Local {
         charges.iter().map(take).collect()
     }
 
-    /// Gives back here what the store has given back, or forgets what it has forgotten.
-    pub(super) fn undo(&self, operation: Operation, charges: &[Charge<'_>], on_error: OnError) {
+    /// Mirrors a refund or a reset.
+    pub(super) fn mirror_undo(
+        &self,
+        operation: Operation,
+        charges: &[Charge<'_>],
+        on_error: OnError,
+    ) {
         let shares: SmallVec<[Charge<'_>; 1]> = charges
             .iter()
             .map(|charge| {
@@ -92,10 +97,10 @@ impl Local {
     }
 }
 
-/// Of each charge, what is needed to give back what was taken here, if anything was.
-pub(super) type Followed = SmallVec<[Option<Receipt>; 1]>;
+/// For each charge, the receipt of what was mirrored, if it was.
+pub(super) type MirroredReceipts = SmallVec<[Option<Receipt>; 1]>;
 
-/// A part of the quota, rounded down, but at least one at once.
+/// Limit and burst divided by `replicas`, rounded down, but at least 1.
 fn share(quota: Quota, replicas: u32) -> Quota {
     if replicas == 1 {
         return quota;
@@ -110,7 +115,7 @@ fn share(quota: Quota, replicas: u32) -> Quota {
                 share.with_burst(part(quota.capacity()))
             }
         });
-    // What a token bucket cannot count exactly is counted as it is.
+    // A share that a token bucket cannot count exactly is replaced by the whole quota.
     share.unwrap_or(quota)
 }
 

@@ -5,8 +5,8 @@ use std::slice;
 use smallvec::SmallVec;
 
 use super::{
-    RateGuard, Reservation, Unavailable, at_once::say_if_denied, charges::OfLimit, local::Followed,
-    shadow::Side,
+    RateGuard, Reservation, Unavailable, at_once::say_if_denied, charges::OfLimit,
+    local::MirroredReceipts, shadow::Side,
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -209,11 +209,11 @@ impl<'a> Request<'a> {
     /// The same for one who waits: being denied meanwhile is no offence.
     pub(super) async fn try_to_reserve(&self) -> Result<Reservation, Unavailable> {
         let charges = self.charges(Operation::Check);
-        let Applied { decision, verdict, shares, followed } =
+        let Applied { decision, verdict, shares, mirrored } =
             self.apply_to(&charges, Operation::Check).await?;
         let charges = shares.unwrap_or(charges);
-        let followed = followed.into_iter().chain(std::iter::repeat(None));
-        let receipts = verdict.receipts().zip(followed);
+        let mirrored = mirrored.into_iter().chain(std::iter::repeat(None));
+        let receipts = verdict.receipts().zip(mirrored);
         let on_error = self.on_error();
         Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
     }
@@ -233,17 +233,17 @@ impl<'a> Request<'a> {
             Ok(verdict) => {
                 let decision = self.decision(charges, &verdict);
                 // Local decisions begin with what the store has decided, also under congestion, whatever the failure mode.
-                let followed = if self.guard.has_remote_store() && verdict.mode() == Mode::Store {
-                    self.follow(operation, charges, &verdict)
+                let mirrored = if self.guard.has_remote_store() && verdict.mode() == Mode::Store {
+                    self.mirror(operation, charges, &verdict)
                 } else {
-                    Followed::new()
+                    MirroredReceipts::new()
                 };
-                Applied { decision, verdict, shares: None, followed }
+                Applied { decision, verdict, shares: None, mirrored }
             }
             // What is to be forgotten or charged cannot be so for other processes.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Charge) => {
                 if operation == Operation::Charge && unavailable.cause().is_caused_by_load() {
-                    let _ = local.follow(&charge_list, self.on_error());
+                    let _ = local.mirror(&charge_list, self.on_error());
                 }
                 return Err(unavailable);
             }
@@ -255,7 +255,12 @@ impl<'a> Request<'a> {
                 let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
                 let verdict = local.apply(operation, &list);
                 let decision = self.decision(&shares, &verdict).locally();
-                Applied { decision, verdict, shares: Some(shares), followed: Followed::new() }
+                Applied {
+                    decision,
+                    verdict,
+                    shares: Some(shares),
+                    mirrored: MirroredReceipts::new(),
+                }
             }
             Err(unavailable) => return Err(unavailable),
         };
@@ -266,7 +271,12 @@ impl<'a> Request<'a> {
     }
 
     /// Does for local decisions what the store has done.
-    fn follow(&self, operation: Operation, charges: &[OfLimit<'_>], verdict: &Verdict) -> Followed {
+    fn mirror(
+        &self,
+        operation: Operation,
+        charges: &[OfLimit<'_>],
+        verdict: &Verdict,
+    ) -> MirroredReceipts {
         let local = &self.guard.shared.local;
         for (of_limit, level) in charges.iter().zip(verdict.levels()) {
             if of_limit.charge.is_gate
@@ -278,17 +288,17 @@ impl<'a> Request<'a> {
             }
         }
         if operation == Operation::Check && !verdict.is_allowed() {
-            return Followed::new();
+            return MirroredReceipts::new();
         }
         let on_error = self.on_error();
         let list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         match operation {
-            Operation::Check | Operation::Charge => local.follow(&list, on_error),
+            Operation::Check | Operation::Charge => local.mirror(&list, on_error),
             Operation::Reset => {
-                local.undo(Operation::Reset, &list, on_error);
-                Followed::new()
+                local.mirror_undo(Operation::Reset, &list, on_error);
+                MirroredReceipts::new()
             }
-            Operation::Peek | Operation::Refund => Followed::new(),
+            Operation::Peek | Operation::Refund => MirroredReceipts::new(),
         }
     }
 
@@ -324,5 +334,5 @@ struct Applied<'a> {
     /// What was asked for instead in memory, if the store did not answer.
     shares: Option<SmallVec<[OfLimit<'a>; 1]>>,
     /// What was taken in memory after the store, to be given back there, too.
-    followed: Followed,
+    mirrored: MirroredReceipts,
 }

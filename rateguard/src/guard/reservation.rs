@@ -61,7 +61,7 @@ struct Taken {
     cost: u32,
     receipt: Receipt,
     /// Of what was taken in memory after the store.
-    followed: Option<Receipt>,
+    mirrored: Option<Receipt>,
 }
 
 impl Taken {
@@ -86,7 +86,7 @@ impl Reservation {
             .iter()
             .zip(receipts)
             .filter(|(of_limit, _)| of_limit.is_of_quota)
-            .map(|(&OfLimit { limit, charge, .. }, (receipt, followed))| Taken {
+            .map(|(&OfLimit { limit, charge, .. }, (receipt, mirrored))| Taken {
                 limit,
                 policy: limits[limit].policy.shared_name().clone(),
                 name: limits[limit].policy.on_side(limits[limit].side).0.clone(),
@@ -96,7 +96,7 @@ impl Reservation {
                 // A denial has taken nothing.
                 cost: if decision.is_allowed() { charge.cost } else { 0 },
                 receipt,
-                followed,
+                mirrored,
             })
             .collect();
         let asked_last = limits.last().map_or(0, |asked| asked.cost);
@@ -225,18 +225,18 @@ impl Reservation {
                 let mut given_back: SmallVec<[Charge<'_>; 1]> = SmallVec::new();
                 for (place, charge) in places.iter().zip(&charges) {
                     let taken = &self.taken[*place];
-                    let Some(receipt) = taken.followed else { continue };
+                    let Some(receipt) = taken.mirrored else { continue };
                     let kept = taken.cost.saturating_sub(charge.cost);
-                    let cut = |units| local.cut(charge.quota, units, on_error);
+                    let clamp = |units| local.clamp_to_share(charge.quota, units, on_error);
                     let mut less = *charge;
-                    less.cost = cut(taken.cost).saturating_sub(cut(kept));
+                    less.cost = clamp(taken.cost).saturating_sub(clamp(kept));
                     less.receipt = receipt;
                     given_back.push(less);
                 }
-                local.undo(operation, &given_back, on_error);
+                local.mirror_undo(operation, &given_back, on_error);
             }
             if operation == Operation::Charge && self.guard.has_remote_store() {
-                let _ = self.guard.shared.local.follow(&charges, on_error);
+                let _ = self.guard.shared.local.mirror(&charges, on_error);
             }
             verdict
         };

@@ -61,7 +61,7 @@ mod tests {
                 "@user_script: 36: -OOM command not allowed when used memory > 'maxmemory'.",
                 StoreError::OutOfMemory,
             ),
-            ("WRONGTYPE this key is no count of ours", StoreError::Unintelligible),
+            ("WRONGTYPE this key was not written by RateGuard", StoreError::Unintelligible),
             (
                 "ERR ACL failure in script: User limiter has no permissions to run the 'zadd' command",
                 StoreError::Permission,
