@@ -68,6 +68,7 @@ mod shadow;
 mod shared_calls;
 mod spellings;
 mod spoofing;
+mod storm_attack;
 mod storm_judge;
 mod storm_remembered;
 mod storms;
