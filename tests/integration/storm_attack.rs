@@ -6,7 +6,7 @@ use rateguard_tests::storm::{
     limits::{PAGES, number},
     outages::FaultPeriod,
     probes::{Probe, stalls},
-    schedule::Fault,
+    schedule::{Fault, Step},
     verdict::{Happened, History, Verdict, Violation, judge},
 };
 
@@ -43,7 +43,13 @@ fn check(request: u64, policy: &str, at: u64, is_allowed: bool) -> Asked {
 }
 
 fn period(fault: Fault, from: u64, until: u64) -> FaultPeriod {
-    FaultPeriod { fault, from: START + from, until: START + until }
+    let is_outage = step(fault, 0).is_outage(fault);
+    FaultPeriod { fault, is_outage, from: START + from, until: START + until }
+}
+
+fn step(fault: Fault, choice: usize) -> Step {
+    let (lasts, calm) = (DEADLINE, DEADLINE);
+    Step { faults: vec![fault], lasts, calm, choice }
 }
 
 fn judged(history: History, faults: Vec<FaultPeriod>) -> Verdict {
@@ -100,6 +106,16 @@ fn a_fault_of_the_network_excuses_proxied_servers_alone() {
     assert!(!is_excused(direct, &[still]));
     let proxied = History { is_proxied: true, ..undecided("open", 2 * SECOND) };
     assert!(is_excused(proxied, &[still]));
+}
+
+#[test]
+fn a_slow_network_is_an_outage_if_its_delay_uses_up_the_deadline() {
+    let is_outage = |choice| {
+        let step = step(Fault::Slow, choice);
+        assert_eq!(step.is_outage(Fault::Slow), 4 * step.delay() > DEADLINE / 2, "{step:?}");
+        step.is_outage(Fault::Slow)
+    };
+    assert_eq!([0, 1, 2, 3, 4].map(is_outage), [false, false, true, true, true]);
 }
 
 #[test]
