@@ -29,6 +29,7 @@ mod refusals;
 mod sessions;
 mod spellings;
 mod spoofing;
+mod storm_attack;
 mod storm_judge;
 mod storm_remembered;
 mod traces_in_memory;

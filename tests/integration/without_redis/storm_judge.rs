@@ -318,7 +318,7 @@ fn what_becomes_of_a_request_follows_from_what_the_store_said() {
     let (admitted, denied) = (admitted("log", 0), denied("log", 0));
     let unanswered = unanswered("log", 0);
     use Decided::{Locally, Nobody, Together};
-    let cases: [(&str, &[&Asked], Decided, u16, bool); 24] = [
+    let cases: [(&str, &[&Asked], Decided, u16, bool); 28] = [
         ("open", &[&admitted], Together, 200, true),
         ("open", &[&admitted], Together, 204, true),
         ("open", &[&denied], Together, 429, true),
@@ -328,6 +328,12 @@ fn what_becomes_of_a_request_follows_from_what_the_store_said() {
         ("closed", &[], Nobody, 503, true),
         ("local", &[&unanswered], Locally, 200, true),
         ("local", &[], Locally, 429, true),
+        // Under load, every mode decides in memory.
+        ("open", &[], Locally, 200, true),
+        ("open", &[&unanswered], Locally, 429, true),
+        ("closed", &[&unanswered], Locally, 200, true),
+        ("open", &[&admitted], Locally, 200, false),
+        ("closed", &[&denied], Locally, 429, false),
         ("open", &[&denied], Together, 200, false),
         ("open", &[&admitted], Together, 429, false),
         ("open", &[&admitted], Nobody, 200, false),
@@ -337,7 +343,6 @@ fn what_becomes_of_a_request_follows_from_what_the_store_said() {
         ("open", &[&unanswered], Nobody, 503, false),
         ("open", &[&unanswered], Nobody, 429, false),
         ("open", &[&unanswered], Nobody, 500, false),
-        ("open", &[], Locally, 200, false),
         ("closed", &[&unanswered], Nobody, 200, false),
         ("closed", &[&unanswered], Nobody, 429, false),
         ("closed", &[&admitted], Together, 503, false),
@@ -423,4 +428,6 @@ fn a_seed_has_the_same_faults_always_and_all_of_them() {
     let together = steps(4, &all).take(200).filter(|step| step.faults.len() == 2).count();
     assert!((10..100).contains(&together), "{together}");
     assert_eq!(steps(1, &[]).count(), 0);
+    let attacks = steps(5, &[Fault::Attack]).take(50);
+    assert!(attacks.into_iter().all(|step| step.lasts >= Duration::from_secs(1)));
 }

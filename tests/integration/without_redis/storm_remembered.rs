@@ -85,6 +85,12 @@ fn what_the_server_has_changed_itself_it_has_not_forgotten() {
         Some((request(3, 10 * MILLI, status), vec![asked]))
     };
     assert!(is_believed(check(false, 429), last(20 * MILLI), 600 * MILLI));
+    let unanswered = check(true, 200).map(|(request, mut asked)| {
+        asked[0].said = None;
+        (Request { decided: Decided::Locally, ..request }, asked)
+    });
+    // What it may have taken makes no room.
+    assert!(is_believed(unanswered, last(20 * MILLI), 600 * MILLI));
     assert!(!is_believed(check(true, 200), last(20 * MILLI), 600 * MILLI));
     // It was under way.
     assert!(is_believed(check(true, 200), last(12 * MILLI), 600 * MILLI));
@@ -99,4 +105,31 @@ fn what_the_server_has_changed_itself_it_has_not_forgotten() {
     };
     assert!(!is_believed(refund(), last(20 * MILLI), 600 * MILLI));
     assert!(is_believed(refund(), last(12 * MILLI), 600 * MILLI));
+}
+
+#[test]
+fn an_unanswered_check_may_be_denied_by_a_denial_that_arrived_meanwhile() {
+    let denied_late = |asked_at, request_at| {
+        let mut check = asked(2, Operation::Check, request_at, true);
+        check.said = None;
+        let denial = asked(1, Operation::Check, asked_at, false);
+        let requests = vec![request(1, asked_at, 429), request(2, request_at, 429)];
+        let asked = vec![denial, check];
+        let history = History { mode: "open", asked, requests, ..History::default() };
+        let verdict = judge(vec![history], Duration::from_millis(100), &Happened::default());
+        !verdict.found.contains_key(&Violation::Request)
+    };
+    assert!(denied_late(MILLI, 0));
+    assert!(!denied_late(2 * MILLI, 0));
+}
+
+#[test]
+fn no_denial_of_several_keys_is_remembered() {
+    let mut denial = asked(1, Operation::Check, 0, false);
+    let other = Part { bucket: Bucket { key: 8, ..denial.parts[0].bucket }, ..denial.parts[0] };
+    denial.parts.push(other);
+    let requests = vec![request(1, 0, 429), request(2, MILLI, 429)];
+    let history = History { mode: "open", asked: vec![denial], requests, ..History::default() };
+    let verdict = judge(vec![history], Duration::from_millis(100), &Happened::default());
+    assert!(verdict.found.contains_key(&Violation::Request));
 }

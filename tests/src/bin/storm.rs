@@ -173,6 +173,8 @@ fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
         let last = answered.max().unwrap_or(0);
         report.recoveries.entry(faults).or_default().push(Duration::from_micros(last));
     }
+    let stalled_for = stalled[0].iter().map(|(from, until)| until.saturating_sub(*from));
+    report.stalled = Duration::from_micros(stalled_for.sum());
     report.stalls = (stalled[0].len(), stalled[1].len());
     report.attacks = std::mem::take(&mut world.attacks);
     report.happened = (world.happened.losses.len(), world.happened.settings.len());

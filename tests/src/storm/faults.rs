@@ -90,7 +90,10 @@ impl World {
             let _ = busy.join();
         }
         let until = now();
-        let periods = step.faults.iter().map(|fault| FaultPeriod { fault: *fault, from, until });
+        let periods = step.faults.iter().map(|fault| {
+            let is_outage = step.is_outage(*fault);
+            FaultPeriod { fault: *fault, is_outage, from, until }
+        });
         self.happened.faults.extend(periods);
         Ok(())
     }
@@ -135,8 +138,7 @@ impl World {
             Fault::Replica => self.insist(&["REPLICAOF", "127.0.0.1", "1"])?,
             Fault::ScriptFlush | Fault::ClientKill | Fault::Cut => {}
             Fault::Slow => {
-                // From what nobody notices to more than anybody waits for.
-                self.set_ways(Way::Slow(Duration::from_millis([2, 20, 45, 120][step.choice % 4])));
+                self.set_ways(Way::Slow(step.delay()));
             }
             Fault::Still => self.set_ways(Way::Still),
             Fault::Closed => self.set_ways(Way::Closed),

@@ -10,6 +10,8 @@ use super::{
 pub struct FaultPeriod {
     /// Which one.
     pub fault: Fault,
+    /// Whether it keeps servers from answers of Redis.
+    pub is_outage: bool,
     /// When it began, in microseconds since 1970.
     pub from: u64,
     /// When it was over.
@@ -29,7 +31,7 @@ impl Outages {
     pub fn of(history: &History, happened: &Happened) -> Self {
         let answers = Answers::of(history);
         let faults = happened.faults.iter().filter(|period| {
-            period.fault.is_outage() && (history.is_proxied || !period.fault.is_of_the_way())
+            period.is_outage && (history.is_proxied || !period.fault.is_of_the_way())
         });
         let faults = faults.map(|period| (period.from, period.until));
         // It begins without a connection.

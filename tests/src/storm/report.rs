@@ -13,7 +13,7 @@ use super::{
 };
 use crate::attack::load::Tally;
 
-/// No request took longer: fifty deadlines, for slow machines.
+/// No request took longer, stalls of the machine apart: fifty deadlines, for slow machines.
 const LONGEST: Duration = Duration::from_secs(5);
 /// After no fault was any server without answers for longer.
 const LONGEST_RECOVERY: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct Report {
     pub attacks: Vec<Tally>,
     /// How often Redis was silent because the machine had no processor for it, as seen directly and through a proxy.
     pub stalls: (usize, usize),
+    /// How long the direct ones lasted, all together.
+    pub stalled: Duration,
 }
 
 impl Report {
@@ -63,8 +65,9 @@ impl Report {
             }
         }
         let longest = self.answers.took.iter().max().copied().unwrap_or(0);
-        if Duration::from_micros(longest.into()) > LONGEST {
-            complaints.push(format!("a request took {longest} µs"));
+        if Duration::from_micros(longest.into()) > LONGEST + self.stalled {
+            let stalled = self.stalled;
+            complaints.push(format!("a request took {longest} µs, with stalls of {stalled:?}"));
         }
         for faults in &self.lost {
             complaints.push(format!("a server had no answers again after {faults}"));
@@ -130,7 +133,8 @@ impl fmt::Display for Report {
                 "attack of {lasted:.1?}           {sent} requests: {passed} passed, {denied} denied, {unavailable} unavailable"
             )?;
         }
-        writeln!(f, "stalls of the machine    {}, {} proxied", self.stalls.0, self.stalls.1)?;
+        let ((direct, proxied), stalled) = (self.stalls, self.stalled);
+        writeln!(f, "stalls of the machine    {direct} of {stalled:.1?}, {proxied} proxied")?;
         writeln!(f, "denials that what was unanswered may explain: {}", self.verdict.undecidable)?;
         let ((losses, settings), (all, most)) = (self.happened, self.verdict.by_losses);
         writeln!(
