@@ -47,7 +47,7 @@ pub(super) enum Priority {
 /// A request that waits for its outcome.
 pub(super) struct PendingRequest {
     pub(super) request: Arc<ScriptRequest>,
-    /// It is sent alone: its batch failed, and the error may concern only one of the requests.
+    /// It is sent alone, as a reset is, or as its batch failed with an error that may concern only one of the requests.
     pub(super) no_batching: bool,
     pub(super) asked_at: Instant,
     pub(super) deadline: Instant,

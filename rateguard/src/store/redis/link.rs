@@ -114,7 +114,9 @@ impl Link {
         deadline: Instant,
     ) -> Result<Outcome, RequestError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.push(PendingRequest { request, no_batching: false, asked_at, deadline, answer });
+        // In one microsecond, units that were taken before a reset cannot be told from those that were taken after it.
+        let no_batching = request.is_reset();
+        self.queue.push(PendingRequest { request, no_batching, asked_at, deadline, answer });
         // Without an answer, the connection of its batch is lost.
         answered.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected)))
     }

@@ -97,22 +97,27 @@ impl Progress {
         }
     }
 
-    /// Whether the oldest batch is unanswered for nine tenths of the deadline, not counting time in which the dispatcher was
-    /// stalled. If not, a late request waits in our own queue, or in a batch that was sent only recently.
+    /// Whether the oldest batch is unanswered for nine tenths of the deadline, although the dispatcher runs and has had time to read
+    /// replies. If not, a late request waits in our own queue, or in a batch that was sent only recently.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent_at(Instant::now())
     }
 
     fn is_silent_at(&self, now: Instant) -> bool {
-        let Some(oldest) = self.lock().sent_at.values().next().copied() else { return false };
-        let now = self.micros(now);
-        let since_run = now.saturating_sub(self.last_run.load(Relaxed));
-        if Duration::from_micros(since_run) > self.stalled_after {
-            return false;
-        }
-        // What happened before the end of a stall says nothing about the server.
-        let since = self.micros(oldest).max(self.stall_ended.load(Relaxed));
-        Duration::from_micros(now.saturating_sub(since)) >= self.silent_after
+        let (oldest, round_trip) = {
+            let in_flight = self.lock();
+            let Some(oldest) = in_flight.sent_at.values().next().copied() else { return false };
+            (oldest, in_flight.shortest_round_trip.unwrap_or_default())
+        };
+        let since = |micros: &AtomicU64| {
+            Duration::from_micros(self.micros(now).saturating_sub(micros.load(Relaxed)))
+        };
+        // After a stall, the dispatcher needs a moment to send what it has queued and to read replies.
+        let stall_is_over = self.stall_ended.load(Relaxed) == 0
+            || since(&self.stall_ended) >= 2 * TICK + 2 * round_trip;
+        since(&self.last_run) <= self.stalled_after
+            && stall_is_over
+            && now.saturating_duration_since(oldest) >= self.silent_after
     }
 
     fn micros(&self, time: Instant) -> u64 {
@@ -189,8 +194,8 @@ mod tests {
         // It runs again, and has had no time to read replies.
         runs_until(&progress, 200, 210);
         assert!(!progress.is_silent_at(at(210)));
-        // The replies should be there by now.
-        runs_until(&progress, 220, 300);
-        assert!(progress.is_silent_at(at(300)));
+        // It has had time, and there are none.
+        runs_until(&progress, 220, 230);
+        assert!(progress.is_silent_at(at(230)));
     }
 }

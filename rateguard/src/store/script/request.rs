@@ -64,6 +64,11 @@ impl ScriptRequest {
         }
     }
 
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn is_reset(&self) -> bool {
+        self.operation == Operation::Reset
+    }
+
     /// The hash tag that all keys have in common, which decides their slot in a cluster; `None` if they differ.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn hash_tag(&self) -> Option<&str> {
