@@ -176,6 +176,25 @@ async fn in_memory_costs_are_cut_to_the_share_and_given_back_there() {
 }
 
 #[tokio::test]
+async fn a_settlement_under_load_counts_for_local_decisions_as_a_charge_does() {
+    let (store, guard) = local(1);
+    let policy = Policy::new("p", "60/day fixed_window").unwrap();
+    for name in ["charge", "settle"] {
+        let key = Key::from(name);
+        store.work();
+        let reservation = guard.request(&policy, &key).reserve().await.unwrap();
+        store.fail(StoreError::Overloaded);
+        if name == "charge" {
+            assert!(guard.request(&policy, &key).cost(49).charge().await.is_err());
+        } else {
+            assert!(reservation.settle(50).await.is_err());
+        }
+        let peek = guard.request(&policy, &key).peek().await.unwrap();
+        assert_eq!((peek.is_local(), peek.remaining()), (true, 10), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn in_memory_a_settlement_is_of_what_was_taken_there() {
     let (store, guard) = local(4);
     for algorithm in ["", " fixed_window", " sliding_window_counter", " token_bucket"] {

@@ -16,6 +16,7 @@ mod support;
 mod algorithms;
 mod apart;
 mod bans;
+mod batch_failures;
 mod batches;
 mod calm;
 mod changes;
