@@ -50,7 +50,7 @@ local function load(bucket)
 end
 
 -- The arguments, one after the other.
-local position = 3
+local position = 4
 
 local function argument()
   position = position + 1
@@ -173,16 +173,13 @@ local function add(bucket, units, id)
   quota.operations.add(bucket, units, id)
 end
 
--- Gives back what this attempt has added to buckets and saved.
-local function undo()
-  for _, it in ipairs(saved) do
+-- Gives back what this attempt has added to a bucket and saved.
+local function undo(it)
+  for place = 1, #it.additions, 2 do
     local bucket = it.quota.operations.new(it.key, it.quota)
-    for place = 1, #it.additions, 2 do
-      if load(bucket) then
-        local by = ARGV[1] .. '-' .. whole(it.additions[place])
-        it.quota.operations.give_back(bucket, it.additions[place + 1], by, now)
-      end
-      bucket = it.quota.operations.new(it.key, it.quota)
+    if load(bucket) then
+      local by = ARGV[1] .. '-' .. whole(it.additions[place])
+      it.quota.operations.give_back(bucket, it.additions[place + 1], by, now)
     end
   end
 end
@@ -285,6 +282,34 @@ local function decide(shape)
   end
 end
 
+-- Calls `act` with the shape of each request, and the positions of its buckets in `indices`.
+local function each_request(act)
+  if requests == '' then
+    for index = 1, #KEYS do
+      indices[1] = index
+      act(shapes[1])
+    end
+    return
+  end
+  local next_number = string.gmatch(requests, '%d+')
+  for number in next_number do
+    local shape = shapes[tonumber(number)]
+    for place = 1, #shape.parts do
+      indices[place] = tonumber(next_number())
+    end
+    act(shape)
+  end
+end
+
+local function load_buckets(shape)
+  for place, part in ipairs(shape.parts) do
+    local index = indices[place]
+    if not shape.is_late and not buckets[index] and not failures[index] then
+      use(index, part.quota)
+    end
+  end
+end
+
 local function decide_next(shape)
   decide(shape)
   id = id + 1
@@ -295,24 +320,15 @@ end
 
 -- Decides all requests, and saves what they have changed.
 local function decide_all()
-  buckets, saved, expiries = {}, {}, {}
+  -- Expiries stay, for keys that an earlier attempt has written.
+  buckets, saved = {}, {}
   reply, replied = { now }, 1
   id, receipt = tonumber(ARGV[2]), first_receipt
-  if requests == '' then
-    for index = 1, #KEYS do
-      indices[1] = index
-      decide_next(shapes[1])
-    end
-  else
-    local next_number = string.gmatch(requests, '%d+')
-    for number in next_number do
-      local shape = shapes[tonumber(number)]
-      for place = 1, #shape.parts do
-        indices[place] = tonumber(next_number())
-      end
-      decide_next(shape)
-    end
+  if ARGV[4] == 'mixed' then
+    -- Keys are written before all requests are decided, so keys that cannot be used have to be known before that.
+    each_request(load_buckets)
   end
+  each_request(decide_next)
 
   for index = 1, #KEYS do
     if buckets[index] then
@@ -384,7 +400,9 @@ while true do
     return encode_reply()
   end
   local failed = current
-  pcall(undo)
+  for _, bucket in ipairs(saved) do
+    pcall(undo, bucket)
+  end
   current = failed
   if ARGV[3] == 'numbers' or not current or failures[current] then
     return as_reply(failure)

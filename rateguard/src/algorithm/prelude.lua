@@ -10,7 +10,8 @@
 -- ARGV[1]  the id of the process that sends the batch
 -- ARGV[2]  the id of the first request; the ids of the others follow it one by one
 -- ARGV[3]  the encoding of the reply: `bytes`, eight for each number in big-endian order, or `numbers`
--- ARGV[4]  the number of quotas, and for each of them
+-- ARGV[4]  `mixed` if requests have different quotas for one key, or there are refunds or resets; else empty
+-- ARGV[5]  the number of quotas, and for each of them
 --            the algorithm
 --            the window in microseconds
 --            the capacity in units

@@ -78,8 +78,7 @@ impl RateGuard {
         let answer = self.ask(Operation::Reset, &records, self.shared.deadline).await;
         answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
         if self.has_remote_store() {
-            let on_error = self.on_error_of(Some(policy));
-            self.shared.local.mirror_undo(Operation::Reset, &records, on_error);
+            self.shared.local.mirror_undo(Operation::Reset, &records);
         }
         Ok(())
     }

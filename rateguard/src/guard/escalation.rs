@@ -144,8 +144,11 @@ impl Request<'_> {
         };
         for (limit, asked) in self.limits.iter().enumerate() {
             let Some(escalation) = asked.policy.escalation() else { continue };
-            let has_denied = charges.iter().zip(decision.standings()).any(|(charge, standing)| {
-                charge.limit == limit && standing.retry_after() != Some(Duration::ZERO)
+            let has_denied = charges.iter().zip(decision.standings()).any(|(it, standing)| {
+                // A denial by a share of the quota says nothing about the quota.
+                it.limit == limit
+                    && standing.retry_after() != Some(Duration::ZERO)
+                    && standing.quota() == it.charge.quota
             });
             if asked.is_forgiven || !has_denied {
                 continue;

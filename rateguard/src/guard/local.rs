@@ -3,30 +3,31 @@
 use smallvec::SmallVec;
 
 use crate::{
-    Algorithm, MemoryStore, OnError, Quota,
+    Algorithm, MemoryStore, Quota,
     store::{Charge, Operation, Receipt, Verdict},
 };
 
-/// A share with more units than this is counted by the approximate `sliding_window_counter`, unless the failure mode is
-/// [`OnError::Local`]: every admission of the store is mirrored, and an exact log of 64 units takes a kilobyte.
+/// A share with more units than this is counted by the approximate `sliding_window_counter`, unless the guard's failure mode is
+/// [`OnError::Local`](crate::OnError::Local): every admission of the store is mirrored, and a log of 64 units takes a kilobyte.
 const MAX_EXACT_LOG: u32 = 64;
 
 /// This process's share of each quota, with a mirror of what the store has admitted of late.
 pub(super) struct Local {
     store: MemoryStore,
     replicas: u32,
+    /// Logs are kept as logs, however large they are. The same for all requests, so that a bucket has one algorithm.
+    is_exact: bool,
 }
 
 impl Local {
-    pub(super) fn new(replicas: u32) -> Self {
-        Self { store: MemoryStore::new(), replicas: replicas.max(1) }
+    pub(super) fn new(replicas: u32, is_exact: bool) -> Self {
+        Self { store: MemoryStore::new(), replicas: replicas.max(1), is_exact }
     }
 
     /// The charge under this process's share of its quota. Its cost is reduced to the maximum of the share.
-    pub(super) fn share<'a>(&self, charge: &Charge<'a>, on_error: OnError) -> Charge<'a> {
+    pub(super) fn share<'a>(&self, charge: &Charge<'a>) -> Charge<'a> {
         // A ban holds in full in every process.
-        let quota =
-            if charge.is_gate { charge.quota } else { self.share_of(charge.quota, on_error) };
+        let quota = if charge.is_gate { charge.quota } else { self.share_of(charge.quota) };
         let mut share = *charge;
         share.quota = quota;
         // A cost above the maximum of the quota stays above that of the share.
@@ -48,13 +49,13 @@ impl Local {
     }
 
     /// The units, reduced to the maximum cost of this process's share of the quota.
-    pub(super) fn clamp_to_share(&self, quota: Quota, units: u32, on_error: OnError) -> u32 {
-        units.min(self.share_of(quota, on_error).max_cost())
+    pub(super) fn clamp_to_share(&self, quota: Quota, units: u32) -> u32 {
+        units.min(self.share_of(quota).max_cost())
     }
 
-    fn share_of(&self, quota: Quota, on_error: OnError) -> Quota {
+    fn share_of(&self, quota: Quota) -> Quota {
         let share = share(quota, self.replicas);
-        let is_exact = on_error == OnError::Local
+        let is_exact = self.is_exact
             || share.algorithm() != Algorithm::SlidingWindow
             || share.capacity() <= MAX_EXACT_LOG;
         if is_exact {
@@ -65,28 +66,30 @@ impl Local {
 
     /// Takes what the store has admitted from the share, where it has room, so that local decisions do not start from nothing. Returns
     /// a receipt for each charge that was mirrored.
-    pub(super) fn mirror(&self, charges: &[Charge<'_>], on_error: OnError) -> MirroredReceipts {
+    pub(super) fn mirror(&self, charges: &[Charge<'_>]) -> MirroredReceipts {
         let take = |charge: &Charge<'_>| {
             if charge.taken() == 0 {
                 return None;
             }
-            let verdict = self.apply(Operation::Check, &[self.share(charge, on_error)]);
+            let mut share = self.share(charge);
+            let mut verdict = self.apply(Operation::Check, &[share]);
+            let left = verdict.levels().next().map_or(0, |level| level.remaining);
+            if !verdict.is_allowed() && left > 0 {
+                // What is left of the share is used up.
+                share.cost = left.min(share.cost);
+                verdict = self.apply(Operation::Check, &[share]);
+            }
             verdict.receipts().next().filter(|_| verdict.is_allowed())
         };
         charges.iter().map(take).collect()
     }
 
     /// Mirrors a refund or a reset.
-    pub(super) fn mirror_undo(
-        &self,
-        operation: Operation,
-        charges: &[Charge<'_>],
-        on_error: OnError,
-    ) {
+    pub(super) fn mirror_undo(&self, operation: Operation, charges: &[Charge<'_>]) {
         let shares: SmallVec<[Charge<'_>; 1]> = charges
             .iter()
             .map(|charge| {
-                let mut share = self.share(charge, on_error);
+                let mut share = self.share(charge);
                 share.cost = charge.cost;
                 share
             })

@@ -204,7 +204,7 @@ impl RateGuard {
             in_flight: InFlight::new(settings.max_in_flight),
             shadow: ShadowAsking::new(settings.max_in_flight),
             remembered: Remembered::new(settings.remember_denials),
-            local: Local::new(settings.replicas),
+            local: Local::new(settings.replicas, settings.mirrors_exactly),
             secret,
             policies,
             http,

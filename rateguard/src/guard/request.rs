@@ -243,14 +243,14 @@ impl<'a> Request<'a> {
             // What is to be forgotten or charged cannot be so for other processes.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Charge) => {
                 if operation == Operation::Charge && unavailable.cause().is_caused_by_load() {
-                    let _ = local.mirror(&charge_list, self.on_error());
+                    let _ = local.mirror(&charge_list);
                 }
                 return Err(unavailable);
             }
             Err(unavailable) if unavailable.is_local() => {
                 let shares: SmallVec<[OfLimit<'b>; 1]> = charges
                     .iter()
-                    .map(|it| OfLimit { charge: local.share(&it.charge, self.on_error()), ..*it })
+                    .map(|it| OfLimit { charge: local.share(&it.charge), ..*it })
                     .collect();
                 let list: SmallVec<[Charge<'_>; 1]> = shares.iter().map(|it| it.charge).collect();
                 let verdict = local.apply(operation, &list);
@@ -290,12 +290,11 @@ impl<'a> Request<'a> {
         if operation == Operation::Check && !verdict.is_allowed() {
             return MirroredReceipts::new();
         }
-        let on_error = self.on_error();
         let list: SmallVec<[Charge<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
         match operation {
-            Operation::Check | Operation::Charge => local.mirror(&list, on_error),
+            Operation::Check | Operation::Charge => local.mirror(&list),
             Operation::Reset => {
-                local.mirror_undo(Operation::Reset, &list, on_error);
+                local.mirror_undo(Operation::Reset, &list);
                 MirroredReceipts::new()
             }
             Operation::Peek | Operation::Refund => MirroredReceipts::new(),

@@ -218,7 +218,15 @@ impl Reservation {
         let verdict = if is_local {
             self.guard.shared.local.apply(operation, &charges)
         } else {
-            let verdict = self.guard.apply(operation, &charges, || on_error).await?;
+            let answer = self.guard.apply(operation, &charges, || on_error).await;
+            let is_lost_charge = |unavailable: &Unavailable| {
+                operation == Operation::Charge && unavailable.cause().is_caused_by_load()
+            };
+            if answer.as_ref().is_err_and(is_lost_charge) {
+                // At least this process knows of it.
+                let _ = self.guard.shared.local.mirror(&charges);
+            }
+            let verdict = answer?;
             if operation == Operation::Refund {
                 // As much less as the store has counted less.
                 let local = &self.guard.shared.local;
@@ -227,16 +235,16 @@ impl Reservation {
                     let taken = &self.taken[*place];
                     let Some(receipt) = taken.mirrored else { continue };
                     let kept = taken.cost.saturating_sub(charge.cost);
-                    let clamp = |units| local.clamp_to_share(charge.quota, units, on_error);
+                    let clamp = |units| local.clamp_to_share(charge.quota, units);
                     let mut less = *charge;
                     less.cost = clamp(taken.cost).saturating_sub(clamp(kept));
                     less.receipt = receipt;
                     given_back.push(less);
                 }
-                local.mirror_undo(operation, &given_back, on_error);
+                local.mirror_undo(operation, &given_back);
             }
             if operation == Operation::Charge && self.guard.has_remote_store() {
-                let _ = self.guard.shared.local.mirror(&charges, on_error);
+                let _ = self.guard.shared.local.mirror(&charges);
             }
             verdict
         };

@@ -93,7 +93,8 @@ impl<'a> Script<'a> {
 
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len()).arg(&keys);
-        command.arg("process").arg(first).arg("numbers").arg(quotas.len());
+        // It is no harm if nothing is mixed.
+        command.arg("process").arg(first).arg("numbers").arg("mixed").arg(quotas.len());
         for quota in &quotas {
             let (units, refill) = quota.token();
             let is_log = quota.algorithm() == Algorithm::SlidingWindow;

@@ -17,9 +17,8 @@ use crate::store::script::{Outcome, ScriptRequest};
 /// A batch has no more requests than this. Redis runs nothing else during a script call; with small batches, clients read the reply
 /// of one batch while Redis runs the next.
 const MAX_BATCH: usize = 32;
-/// No further request joins a batch of low priority that adds this many entries to logs, which takes a server about a
-/// millisecond. The last request may exceed it.
-const MAX_LOW_PRIORITY_ENTRIES: u32 = 500;
+/// A batch of several requests adds no more entries to logs than this, which takes a server a millisecond or less; as sorted sets, two.
+pub(super) const MAX_BATCH_ENTRIES: u32 = 500;
 
 #[derive(Default)]
 pub(super) struct BatchQueue {
@@ -118,10 +117,13 @@ impl BatchQueue {
         let queue = lanes.of(priority);
         let (mut taken, mut entries) = (Vec::with_capacity(queue.len().min(MAX_BATCH)), 0_u32);
         while taken.len() < MAX_BATCH
-            && !(priority == Priority::Low && entries >= MAX_LOW_PRIORITY_ENTRIES)
             && let Some(request) = queue.pop()
         {
             entries = entries.saturating_add(request.request.entries());
+            if entries > MAX_BATCH_ENTRIES && !taken.is_empty() {
+                queue.requeue(request);
+                break;
+            }
             taken.push(request);
         }
         taken
@@ -206,8 +208,7 @@ mod tests {
         let queue = Arc::<BatchQueue>::default();
         for abandoned in [0, 1, 100, 5_000] {
             (0..abandoned).for_each(|_| drop(push(&queue, 10_000, Priority::Enforced)));
-            let waiting: Vec<_> =
-                (0..40).map(|_| push(&queue, 10_000, Priority::Enforced)).collect();
+            let waiting: Vec<_> = (0..40).map(|_| push(&queue, 1, Priority::Enforced)).collect();
             assert_eq!(queue.take(Priority::Enforced).len(), MAX_BATCH);
             assert_eq!(queue.take(Priority::Enforced).len(), 40 - MAX_BATCH);
             assert!(queue.take(Priority::Enforced).is_empty() && waiting.len() == 40);
@@ -216,16 +217,26 @@ mod tests {
     }
 
     #[test]
-    fn a_low_priority_batch_is_bounded_by_the_entries_that_it_adds() {
+    fn a_batch_is_bounded_by_the_entries_that_it_adds() {
         let queue = Arc::<BatchQueue>::default();
         drop(push(&queue, 10_000, Priority::Low));
         let _wait: Vec<_> =
             [1, 499, 1, 10_000, 2].map(|cost| push(&queue, cost, Priority::Low)).into();
         let _enforced = push(&queue, 1, Priority::Enforced);
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 6));
-        for expected in [2, 2, 1, 0] {
+        // 1 and 499, then 1, then 10,000, then 2.
+        for expected in [2, 1, 1, 1, 0] {
             assert_eq!(queue.take(Priority::Low).len(), expected);
         }
+        let _costly: Vec<_> =
+            [10_000, 1, 600, 400, 101].map(|cost| push(&queue, cost, Priority::Enforced)).into();
+        let costs = |batch: Vec<PendingRequest>| -> Vec<u32> {
+            batch.iter().map(|it| it.request.entries()).collect()
+        };
+        for expected in [&[1][..], &[10_000], &[1], &[600], &[400], &[101]] {
+            assert_eq!(costs(queue.take(Priority::Enforced)), expected);
+        }
+        let _enforced = push(&queue, 1, Priority::Enforced);
         let taken = queue.take(Priority::Enforced);
         assert_eq!(taken.len(), 1);
         // It goes back into its own lane.

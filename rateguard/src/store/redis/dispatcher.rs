@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::Poll,
     time::{Duration, Instant},
@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     StoreError,
-    batch_queue::{BatchQueue, PendingRequest, Priority, RequestError},
+    batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, PendingRequest, Priority, RequestError},
     cluster::slot,
     error::classify,
     link::{Live, State},
@@ -38,6 +38,9 @@ const BATCH_DELAY: Duration = Duration::from_micros(200);
 const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
 /// Max batches in flight to a slow server.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
+/// While the batches in flight add more entries to logs than this, no further batch is sent: one costly request after the other
+/// would keep the server from answering.
+const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
 /// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window ends, the
 /// dispatcher reads the queue without a wake-up.
 const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
@@ -107,6 +110,8 @@ impl Dispatcher {
     async fn run_on(&self, live: &Live) {
         let mut state = self.state.clone();
         let mut changed = pin!(state.changed());
+        // Entries that the batches in flight add to logs.
+        let entries_in_flight = AtomicU32::new(0);
         let mut batches = FuturesUnordered::new();
         let mut low_priority = FuturesUnordered::new();
         self.progress.connected();
@@ -114,7 +119,10 @@ impl Dispatcher {
         let mut is_any_in_flight = false;
         loop {
             self.progress.record_run(is_any_in_flight);
-            let may_send = |in_flight| in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged();
+            let may_send = |in_flight| {
+                entries_in_flight.load(Relaxed) <= MAX_ENTRIES_IN_FLIGHT
+                    && (in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged())
+            };
             while last.should_flush(batches.len(), self.queue.len(Priority::Enforced))
                 && may_send(batches.len())
             {
@@ -123,7 +131,14 @@ impl Dispatcher {
                     break;
                 }
                 last = LastBatch { at: Instant::now(), requests: requests.len() };
-                batches.push(self.send(live, requests));
+                let entries = requests.iter().map(|it| it.request.entries());
+                let entries = entries.fold(0, u32::saturating_add);
+                entries_in_flight.fetch_add(entries, Relaxed);
+                let (send, entries_in_flight) = (self.send(live, requests), &entries_in_flight);
+                batches.push(async move {
+                    send.await;
+                    entries_in_flight.fetch_sub(entries, Relaxed);
+                });
             }
             // Requests of low priority have batches of their own, one at a time, and only while no other request waits: a
             // server that runs them cannot serve enforced requests.
@@ -136,7 +151,7 @@ impl Dispatcher {
             let shares_wakes = last.requests > 1 && last.at.elapsed() < SHARED_WAKE_WINDOW;
             self.queue.share_wakes(shares_wakes);
             let is_any_waiting = self.queue.len(Priority::Enforced) > 0;
-            let is_backlogged = batches.len() >= MAX_IN_FLIGHT && self.progress.is_backlogged();
+            let is_held_back = !may_send(batches.len());
             is_any_in_flight = !batches.is_empty() || !low_priority.is_empty();
             let mut is_slow = pin!(sleep_until((last.at + SLOW_SERVER_AFTER).into()));
             let mut window_end = pin!(sleep_until((last.at + SHARED_WAKE_WINDOW).into()));

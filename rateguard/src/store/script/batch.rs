@@ -20,6 +20,10 @@ const DEADLINE_SLACK: i64 = 10_000;
 pub(in crate::store) struct Batch<'a> {
     pub(super) ids: RequestIdRange,
     keys: Vec<&'a str>,
+    /// The quota under which each key was first used.
+    key_quotas: Vec<usize>,
+    /// Requests have different quotas for one key, or there are refunds or resets.
+    is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
     pub(super) requests: Vec<BatchRequest<'a>>,
@@ -68,6 +72,8 @@ impl<'a> Batch<'a> {
         let mut batch = Self {
             ids: ids.take(requests.len()),
             keys: Vec::with_capacity(requests.len()),
+            key_quotas: Vec::with_capacity(requests.len()),
+            is_mixed: false,
             quotas: SmallVec::new(),
             shapes: SmallVec::new(),
             requests: Vec::with_capacity(requests.len()),
@@ -85,18 +91,17 @@ impl<'a> Batch<'a> {
         request: &'a ScriptRequest,
         deadline: i64,
     ) {
-        let position = |part: &'a super::request::Part| {
-            *index.entry(&part.key).or_insert_with(|| {
-                self.keys.push(&part.key);
-                self.keys.len() - 1
-            })
-        };
-        let keys = request.parts.iter().map(position).collect();
+        self.is_mixed |= matches!(request.operation, Operation::Refund | Operation::Reset);
+        let mut keys = SmallVec::with_capacity(request.parts.len());
         for part in &request.parts {
-            let quota = part.params.quota();
-            if !self.quotas.contains(&quota) {
-                self.quotas.push(quota);
-            }
+            let quota = self.quota_position(part.params.quota());
+            let key = *index.entry(&part.key).or_insert_with(|| {
+                self.keys.push(&part.key);
+                self.key_quotas.push(quota);
+                self.keys.len() - 1
+            });
+            self.is_mixed |= self.key_quotas[key] != quota;
+            keys.push(key);
         }
         let known = self.shapes.iter().position(|shape| shape.fits(request, deadline));
         let shape = known.unwrap_or_else(|| {
@@ -106,6 +111,14 @@ impl<'a> Batch<'a> {
         let earliest = &mut self.shapes[shape].deadline;
         *earliest = deadline.min(*earliest);
         self.requests.push(BatchRequest { request, shape, keys });
+    }
+
+    /// The position of the quota, which is added if it is not there.
+    fn quota_position(&mut self, quota: ScriptQuota) -> usize {
+        self.quotas.iter().position(|known| *known == quota).unwrap_or_else(|| {
+            self.quotas.push(quota);
+            self.quotas.len() - 1
+        })
     }
 
     #[cfg(feature = "redis")]
@@ -125,6 +138,7 @@ impl<'a> Batch<'a> {
         argument(Argument::Text(&format!("{:016x}", self.ids.process)));
         argument(Argument::Number(self.ids.first as i64));
         argument(Argument::Text(encoding.as_str()));
+        argument(Argument::Text(if self.is_mixed { "mixed" } else { "" }));
         argument(count(self.quotas.len()));
         for (quota, algorithm) in &self.quotas {
             let (units, refill) = quota.token();
@@ -270,12 +284,16 @@ mod tests {
         assert_eq!(batch.quotas.len(), 2);
         assert_eq!(batch.shapes.len(), 4);
         assert_eq!(batch.request_list(), "1 1 2 1 3 1 2 1 1 4 1 ");
+        assert!(batch.is_mixed);
     }
 
     #[test]
     fn requests_of_one_shape_for_different_keys_need_no_list() {
         let requests = [1, 2, 3].map(|key| request(Operation::Check, &["5/minute"], key, 1));
         assert_eq!(batch(&requests.each_ref(), &[]).request_list(), "");
+        assert!(!batch(&requests.each_ref(), &[]).is_mixed);
+        let raised = request(Operation::Check, &["6/minute"], 1, 1);
+        assert!(batch(&[&requests[0], &raised], &[]).is_mixed);
         assert_eq!(batch(&[&requests[0], &requests[0]], &[]).request_list(), "1 1 1 1 ");
     }
 

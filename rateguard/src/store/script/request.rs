@@ -80,9 +80,12 @@ impl ScriptRequest {
     /// How many entries the request may add to logs.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn entries(&self) -> u32 {
-        let of_logs = |part: &&Part| part.params.quota.algorithm() == Algorithm::SlidingWindow;
-        let costs = self.parts.iter().filter(of_logs).map(|part| part.params.cost);
-        costs.fold(0, u32::saturating_add)
+        let adds = |BucketParams { quota, cost, is_check_only, .. }: BucketParams| {
+            // A cost above the maximum is denied.
+            let is_taken = !is_check_only && cost <= quota.max_cost();
+            if is_taken && quota.algorithm() == Algorithm::SlidingWindow { cost } else { 0 }
+        };
+        self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
 
     /// Whether a denial of one request also denies the other: a denial takes nothing, so right after it the same check of the
@@ -145,10 +148,10 @@ mod tests {
         let quota = "5/minute".parse().unwrap();
         let [one, other] = [Key::from("one"), Key::from("other")].map(|key| key.digested());
         let flow = |buckets: &[(&str, usize, &Key)]| {
-            let charge = |(name, place, key): &(&str, usize, _)| {
-                Charge::new(Bucket::new(name, *place, key), quota, 1)
-            };
-            flow_of(&buckets.iter().map(|bucket| charge(bucket)).collect::<Vec<_>>())
+            let charges = buckets
+                .iter()
+                .map(|(name, place, key)| Charge::new(Bucket::new(name, *place, key), quota, 1));
+            flow_of(&charges.collect::<Vec<_>>())
         };
         let of_one = flow(&[("p", 0, &one)]);
         assert_eq!(flow(&[("p", 0, &one), ("p", 1, &one), ("q", 0, &one)]), of_one);
