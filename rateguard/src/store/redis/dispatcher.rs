@@ -167,8 +167,7 @@ impl Dispatcher {
                 if batches.len() < MAX_IN_FLIGHT || !is_any_waiting {
                     is_woken |= woken.as_mut().poll(context).is_ready();
                 }
-                if is_any_waiting && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_backlogged
-                {
+                if is_any_waiting && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_held_back {
                     is_woken |= is_slow.as_mut().poll(context).is_ready();
                 }
                 if shares_wakes {
