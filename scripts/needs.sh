@@ -44,6 +44,11 @@ need_rust() {
   fi
 }
 
+# Many tests wait most of the time, so more of them than there are cores run at once, unless RUST_TEST_THREADS says otherwise.
+more_test_threads() {
+  export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((3 * $(getconf _NPROCESSORS_ONLN)))}
+}
+
 # build_programs NAME...: these programs, with the dependencies that scripts/test has built. They have the same features only
 # if an example is selected as well: without one, cargo leaves out those of development dependencies, and builds most anew.
 build_programs() {
