@@ -1,7 +1,6 @@
 //! Redis over TLS: a real server with certificates of the test's own.
 
 use std::{
-    env,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use crate::support::{
     PATIENCE,
     certificates::{Authority, authority, signed_by},
     folder::Folder,
-    redis_server::{RedisServer, free_port},
+    redis_server::{RedisServer, free_port, program},
     skipped,
 };
 
@@ -74,9 +73,8 @@ impl Secure {
 }
 
 fn has_tls() -> bool {
-    let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     // None goes on without a certificate, but only those that have TLS ask for one.
-    let output = Command::new(program)
+    let output = Command::new(program())
         .args(["--port", "0", "--tls-port", &free_port().to_string()])
         .stdin(Stdio::null())
         .output()

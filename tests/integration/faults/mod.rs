@@ -255,7 +255,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
     ),
     (
         "clients that were refused come back at one moment",
-        &["refusals::jitter_makes_nobody_come_too_early"],
+        &["without_redis::refusals::jitter_makes_nobody_come_too_early"],
     ),
     (
         "the machine has no files left, or its resolver fails or hangs",

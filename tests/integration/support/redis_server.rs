@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -197,11 +198,20 @@ pub fn end_connections(client: &mut Connection) {
     let _: u64 = run(client, "CLIENT KILL TYPE normal SKIPME yes");
 }
 
+/// Returns the server's program: `scripts/test` says which one, and installs one if there is none.
+///
+/// It panics in a test of `without_redis`, which `scripts/matrix` would not run on this program. The test runner names the
+/// thread of a test after it.
+pub fn program() -> OsString {
+    let thread = thread::current();
+    let skipped = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
+    assert!(!skipped, "a test in `without_redis/` starts no Redis server; move it out of there");
+    env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 /// A server at this port, unless the port is taken.
 fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
-    // `scripts/test` says which server, and installs one if there is none.
-    let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
-    let mut command = place.within.iter().map(OsString::from).chain([program]);
+    let mut command = place.within.iter().map(OsString::from).chain([program()]);
     // A file comes before all that overrules it.
     let (files, args): (Vec<&String>, Vec<_>) = args.iter().partition(|arg| arg.ends_with(".conf"));
     let mut child = Command::new(command.next().unwrap())

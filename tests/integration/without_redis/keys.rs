@@ -33,7 +33,7 @@ handlers! {
     by_path "/path/{tenant}" "path:tenant";
     by_nobody "/global" "global";
     by_function "/function" tenant_of;
-    by_path_of_function "/function-path" crate::keys::tenant_of;
+    by_path_of_function "/function-path" crate::without_redis::keys::tenant_of;
     by_closure "/closure" |req: &HttpRequest| tenant_of(req);
     by_borrowing_closure "/borrowing" |req| req.headers().get("X-Tenant").and_then(|it| it.to_str().ok());
     by_number "/number" |_| 7_u64;
