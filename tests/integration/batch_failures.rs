@@ -14,7 +14,15 @@ fn call(
     requests: &str,
 ) -> redis::Value {
     let mut command = redis::cmd("EVAL");
-    command.arg(SOURCE).arg(2).arg("count").arg("broken").arg("process").arg(1).arg("bytes");
+    command
+        .arg(SOURCE)
+        .arg(2)
+        .arg("count")
+        .arg("broken")
+        .arg("process")
+        .arg(1)
+        .arg("bytes")
+        .arg("mixed");
     for list in [quotas, shapes] {
         command.arg(list.len());
         for argument in list.iter().flat_map(|it| it.split(' ')) {

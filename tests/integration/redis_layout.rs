@@ -116,8 +116,8 @@ async fn a_check_is_one_round_trip() {
     assert_eq!(after["evalsha"], 100);
     // What the script itself calls, and this test.
     let script = ["time", "getrange", "set"];
-    // The test itself asks for `INFO`, and the connection is tested once a second.
-    let others = ["info", "ping"];
+    // The test itself asks for `INFO`, and the connection is tested once a second, which a busy machine may take for this.
+    let others = ["info", "role"];
     after.retain(|name, calls| {
         *calls > 0 && !script.contains(&&**name) && !others.contains(&&**name)
     });

@@ -2,6 +2,7 @@
 
 use std::{
     pin::pin,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -75,13 +76,19 @@ async fn who_comes_before_a_task_that_blocks_is_called_for_nevertheless() {
         burst(&guard).await;
         let before = script_calls(&server);
         let mut check = pin!(guard.check(&policy, &key));
-        assert!(poll!(check.as_mut()).is_pending());
-        let begun = Instant::now();
-        while script_calls(&server) == before {
-            assert!(begun.elapsed() < PATIENCE, "nobody is called for");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(check.await.unwrap().is_allowed());
+        let answer = match poll!(check.as_mut()) {
+            // The machine has left this thread alone for so long that it is answered.
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                let begun = Instant::now();
+                while script_calls(&server) == before {
+                    assert!(begun.elapsed() < PATIENCE, "nobody is called for");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                check.await
+            }
+        };
+        assert!(answer.unwrap().is_allowed());
     }
 }
 

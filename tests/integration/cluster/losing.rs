@@ -97,6 +97,7 @@ impl Load {
 async fn under_load(prefix: &str) -> (RedisCluster, RateGuard, Load) {
     // Else the other masters refuse as well, for as long as some slots have none.
     let cluster = RedisCluster::start_with(&["--cluster-require-full-coverage", "no"]);
+    cluster.fail_over_soon();
     let places = placed(&cluster, &guard(&cluster, prefix), prefix, 24).await;
     let guard = RateGuard::redis(cluster.url()).prefix(prefix).deadline(DEADLINE).build().unwrap();
     eventually("connections to all", || guard.health().is_good().then_some(()));

@@ -7,8 +7,11 @@ use super::{eventually, redis_server::RedisServer};
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
 
-/// Nodes that say nothing for so long are given up by the others, in milliseconds.
-const NODE_TIMEOUT: &str = "1000";
+/// After how many milliseconds of silence the other nodes give up a node: nodes that find each other soon.
+const SHORT_NODE_TIMEOUT: &str = "1000";
+
+/// The same for a cluster that is complete: a busy machine may keep a node silent for a while.
+const LONG_NODE_TIMEOUT: &str = "60000";
 
 pub struct RedisCluster {
     /// First the masters, in the order of their slots, then the replica of each.
@@ -26,7 +29,7 @@ impl RedisCluster {
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            NODE_TIMEOUT,
+            SHORT_NODE_TIMEOUT,
             // A replica takes over whatever it has.
             "--cluster-replica-validity-factor",
             "0",
@@ -55,7 +58,21 @@ impl RedisCluster {
             });
         }
         cluster.until_well();
+        cluster.set_node_timeout(LONG_NODE_TIMEOUT);
         cluster
+    }
+
+    /// Lets a replica take over soon from a master that is silent.
+    pub fn fail_over_soon(&self) {
+        self.set_node_timeout(SHORT_NODE_TIMEOUT);
+    }
+
+    fn set_node_timeout(&self, milliseconds: &str) {
+        for node in &self.nodes {
+            let mut set = redis::cmd("CONFIG");
+            set.arg("SET").arg("cluster-node-timeout").arg(milliseconds);
+            set.exec(&mut node.client()).unwrap();
+        }
     }
 
     /// `CLUSTER` and these words.
