@@ -1,8 +1,6 @@
 //! Several processes do all kinds of things on one Redis at once, and what they are told is what the model would tell one
 //! who does the same alone: nothing is admitted beyond a limit, and nothing denied that has room.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::OnceLock, time::Duration};
-
 use rateguard::{
     Algorithm,
     store::{Level, Operation},
@@ -40,9 +38,8 @@ fn recorded() -> &'static Recorded {
         let mut historians: Vec<Historian> = (0..PROCESSES).map(start).collect();
         historians.iter_mut().for_each(Historian::go);
         let mut history: Vec<Event> = historians.into_iter().flat_map(Historian::history).collect();
-        // Of several who ask for one bucket at one time, each finds it as the one before has left it.
-        let left = |event: &Event| Reverse(event.parts[0].level.remaining);
-        history.sort_by_key(|event| (event.at, !event.is_allowed, left(event)));
+        // A batch decides its requests at one time, in the order of their numbers.
+        history.sort_by_key(|event| (event.at, event.call.process, event.call.number));
         let mut client = server.client();
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
         let lives = |key: &String| redis::cmd("PTTL").arg(key).query(&mut client).unwrap();
