@@ -1,6 +1,8 @@
 //! Several processes do all kinds of things on one Redis at once, and what they are told is what the model would tell one
 //! who does the same alone: nothing is admitted beyond a limit, and nothing denied that has room.
 
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+
 use rateguard::{
     Algorithm,
     store::{Level, Operation},
