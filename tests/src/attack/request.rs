@@ -5,7 +5,7 @@
 pub enum Addresses {
     /// No forwarded address: the client is the TCP peer.
     Peer,
-    /// An IPv6 address in another /48 network for each number.
+    /// An IPv6 address in another /32 network for each number, as of so many clients of different providers.
     ManyNetworks,
     /// An IPv6 address in another /64 network of one /48 for each number.
     OneNetwork,
@@ -16,12 +16,12 @@ pub enum Addresses {
 pub struct Request {
     bytes: Vec<u8>,
     addresses: Addresses,
-    /// Where the eight hexadecimal digits of the address are, in two groups.
+    /// Where the address is, which begins with four groups of four hexadecimal digits.
     digits_at: usize,
 }
 
 /// The network of [`Addresses::OneNetwork`].
-const NETWORK: u16 = 0xa77a;
+const NETWORK: u32 = 0xa77a;
 
 impl Request {
     /// A request with these further header lines.
@@ -36,9 +36,9 @@ impl Request {
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: attack\r\n{lines}");
         let mut digits_at = 0;
         if addresses != Addresses::Peer {
-            head += "X-Forwarded-For: 2001:db8:";
+            head += "X-Forwarded-For: ";
             digits_at = head.len();
-            head += "0000:0000::1\r\n";
+            head += "0000:0000:0000:0000::1\r\n";
         }
         head += "\r\n";
         let mut request = Self { bytes: head.into_bytes(), addresses, digits_at };
@@ -48,17 +48,16 @@ impl Request {
 
     /// Takes the address of this number.
     pub fn set_address(&mut self, number: u32) {
-        let low = (number & 0xffff) as u16;
-        let high = (number >> 16) as u16;
         let groups = match self.addresses {
             Addresses::Peer => return,
-            Addresses::ManyNetworks => [low, high],
-            Addresses::OneNetwork => [NETWORK, low],
+            // 3000::/4 has none of the networks in which IPv4 addresses are embedded.
+            Addresses::ManyNetworks => [0x3000 | number & 0xfff, number >> 12 & 0xffff, 0, 0],
+            Addresses::OneNetwork => [0x2001, 0x0db8, NETWORK, number & 0xffff],
         };
-        for (group, at) in groups.into_iter().zip([self.digits_at, self.digits_at + 5]) {
+        for (group, at) in groups.into_iter().zip((self.digits_at..).step_by(5)) {
             for (place, digit) in self.bytes[at..at + 4].iter_mut().enumerate() {
                 let value = group >> (12 - 4 * place) & 0xf;
-                *digit = b"0123456789abcdef"[usize::from(value)];
+                *digit = b"0123456789abcdef"[value as usize];
             }
         }
     }
