@@ -174,17 +174,18 @@ async fn explanation_names_the_shared_key_and_assigns_none() {
         let network = explain(client).await.client().network.clone();
         assert_eq!(network, format!("2001:db8:1:{client:x}::/64").replace(":0::", "::"));
     }
-    for client in 0..2_000 {
+    // So many that by chance no shared key is without several of them.
+    for client in 0..8_000 {
         assert_eq!(send(&app, from_network(site(1) + client, "/")).await.status, 200);
     }
-    let explanation = explain(3_000).await;
+    let explanation = explain(9_000).await;
     let network = &explanation.client().network;
     assert!(network.starts_with("2001:db8:1::/48, shared key "), "{network}");
     assert!(network.ends_with(" of 256"), "{network}");
     let Outcome::Decided(decision) = &explanation.limits()[0].outcome else {
         panic!("{explanation:?}")
     };
-    let answer = send(&app, from_network(site(1) + 3_000, "/")).await;
+    let answer = send(&app, from_network(site(1) + 9_000, "/")).await;
     let remaining = answer.numbers().unwrap()[1];
     assert_eq!(u64::from(decision.remaining()), remaining + 1);
     assert!(remaining < 99, "others use it, too");
