@@ -57,8 +57,13 @@ impl RedisCluster {
                 cluster_command(&["REPLICATE", &master]).query::<()>(&mut replica.client()).ok()
             });
         }
-        cluster.until_well();
-        cluster.set_node_timeout(LONG_NODE_TIMEOUT);
+        // A master that the others have just given up is back only after two of these timeouts.
+        eventually("all masters are there to stay", || {
+            cluster.set_node_timeout(SHORT_NODE_TIMEOUT);
+            cluster.until_well();
+            cluster.set_node_timeout(LONG_NODE_TIMEOUT);
+            cluster.is_well().then_some(())
+        });
         cluster
     }
 
@@ -82,22 +87,26 @@ impl RedisCluster {
 
     /// Waits until all nodes that live know all of the slots' masters, and each replica has its master's data.
     pub fn until_well(&self) {
-        eventually("the cluster is well", || {
-            let is_well = |node: &RedisServer| -> RedisResult<bool> {
-                let mut client = node.client();
-                let info: String = cluster_command(&["INFO"]).query(&mut client)?;
-                let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
-                let replication: String =
-                    redis::cmd("INFO").arg("replication").query(&mut client)?;
-                let is_whole = info.contains("cluster_state:ok")
-                    && info.contains("cluster_known_nodes:6")
-                    && slots.len() >= usize::from(MASTERS);
-                let is_linked = !replication.contains("role:slave")
-                    || replication.contains("master_link_status:up");
-                Ok(is_whole && is_linked)
-            };
-            self.nodes.iter().all(|node| is_well(node).unwrap_or(false)).then_some(())
-        });
+        eventually("the cluster is well", || self.is_well().then_some(()));
+    }
+
+    fn is_well(&self) -> bool {
+        let is_well = |node: &RedisServer| -> RedisResult<bool> {
+            let mut client = node.client();
+            let info: String = cluster_command(&["INFO"]).query(&mut client)?;
+            let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
+            let replication: String = redis::cmd("INFO").arg("replication").query(&mut client)?;
+            // Without full coverage, the state alone does not say whether a master was given up.
+            let is_whole = info.contains("cluster_state:ok")
+                && info.contains("cluster_slots_pfail:0")
+                && info.contains("cluster_slots_fail:0")
+                && info.contains("cluster_known_nodes:6")
+                && slots.len() >= usize::from(MASTERS);
+            let is_linked = !replication.contains("role:slave")
+                || replication.contains("master_link_status:up");
+            Ok(is_whole && is_linked)
+        };
+        self.nodes.iter().all(|node| is_well(node).unwrap_or(false))
     }
 
     /// The URL, with the masters in it.
