@@ -42,6 +42,10 @@ impl RateGuard {
             question.answered(verdict);
         }
         answer.map_err(|cause| {
+            if operation == Operation::Charge && cause.is_caused_by_load() {
+                // At least this process knows of it.
+                let _ = self.shared.local.mirror(charges);
+            }
             let unavailable = self.unavailable(cause, on_error(), charges);
             // By the others, no request passes or is refused.
             if operation == Operation::Check {

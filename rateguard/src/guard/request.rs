@@ -242,9 +242,6 @@ impl<'a> Request<'a> {
             }
             // What is to be forgotten or charged cannot be so for other processes.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Charge) => {
-                if operation == Operation::Charge && unavailable.cause().is_caused_by_load() {
-                    let _ = local.mirror(&charge_list);
-                }
                 return Err(unavailable);
             }
             Err(unavailable) if unavailable.is_local() => {

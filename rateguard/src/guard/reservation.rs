@@ -218,15 +218,7 @@ impl Reservation {
         let verdict = if is_local {
             self.guard.shared.local.apply(operation, &charges)
         } else {
-            let answer = self.guard.apply(operation, &charges, || on_error).await;
-            let is_lost_charge = |unavailable: &Unavailable| {
-                operation == Operation::Charge && unavailable.cause().is_caused_by_load()
-            };
-            if answer.as_ref().is_err_and(is_lost_charge) {
-                // At least this process knows of it.
-                let _ = self.guard.shared.local.mirror(&charges);
-            }
-            let verdict = answer?;
+            let verdict = self.guard.apply(operation, &charges, || on_error).await?;
             if operation == Operation::Refund {
                 // As much less as the store has counted less.
                 let local = &self.guard.shared.local;
