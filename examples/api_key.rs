@@ -1,15 +1,15 @@
-//! A limit for each API key, and one for each address around it, since whoever invents keys would have a fresh limit
-//! with each.
+//! A limit for each API key, and one for each address. Without the limit by address, a client that invents keys would
+//! have a new limit with each key.
 //!
 //! ```sh
 //! cargo run --example api_key
 //! curl -i -H 'X-Api-Key: one' 127.0.0.1:8080/quote   # 3 in 10 seconds for this key
-//! curl -i -H 'X-Api-Key: two' 127.0.0.1:8080/quote   # 3 for this one, but no more than 5 for you
+//! curl -i -H 'X-Api-Key: two' 127.0.0.1:8080/quote   # 3 for this key, but at most 5 for your address
 //! ```
 
+use actix_rateguard::{RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpServer, Responder, get};
 use env_logger::Env;
-use rateguard::{RateGuard, RateLimit, rate_limit};
 
 #[get("/quote")]
 #[rate_limit(rate = "3/10s", key = "header:X-Api-Key")]

@@ -1,14 +1,15 @@
-//! Only failed logins count: five within a minute, however many are tried at once, and then even the right password waits.
+//! Only failed logins count: at most five per minute, also of concurrent requests. After five failures, the right
+//! password is rejected, too.
 //!
 //! ```sh
 //! cargo run --example failed_logins
-//! curl -i -d 'name=ann&password=right' 127.0.0.1:8080/login  # 200, and nothing is taken
-//! curl -i -d 'name=ann&password=wrong' 127.0.0.1:8080/login  # 401; the sixth is a 429
+//! curl -i -d 'name=ann&password=right' 127.0.0.1:8080/login  # 200, not counted
+//! curl -i -d 'name=ann&password=wrong' 127.0.0.1:8080/login  # 401; the sixth request is a 429
 //! ```
 
+use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{App, HttpResponse, HttpServer, Responder, post, web};
 use env_logger::Env;
-use rateguard::{RateGuard, rate_limit};
 
 #[derive(serde::Deserialize)]
 struct Login {

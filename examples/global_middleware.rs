@@ -1,14 +1,14 @@
-//! One middleware for the whole application, a stricter one for a part of it.
+//! A middleware for the whole application, and a stricter one for a scope.
 //!
 //! ```sh
 //! cargo run --example global_middleware
-//! curl -i 127.0.0.1:8080/            # 100 a minute
-//! curl -i 127.0.0.1:8080/api/report  # 3 in 10 seconds, and each counts among the 100
+//! curl -i 127.0.0.1:8080/            # 100 per minute
+//! curl -i 127.0.0.1:8080/api/report  # 3 in 10 seconds; these also count towards the 100
 //! ```
 
+use actix_rateguard::{RateGuard, RateLimit};
 use actix_web::{App, HttpServer, web};
 use env_logger::Env;
-use rateguard::{RateGuard, RateLimit};
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {

@@ -1,16 +1,17 @@
-//! Who asks, and how much it may, stands in the claims of a JSON Web Token: a key and a quota for each request.
+//! Limits by a JSON Web Token: its claims determine the key and the quota of each request.
 //!
 //! ```sh
-//! cargo run --example jwt   # prints a token for ann, who pays nothing, and one for bob, who does
+//! cargo run --example jwt   # prints a token for ann with the free plan, and one for bob with the paid plan
 //! curl -i -H "Authorization: Bearer $TOKEN" 127.0.0.1:8080/search  # 2 in 10 seconds for ann, 6 for bob
-//! curl -i -H 'Authorization: Bearer forged' 127.0.0.1:8080/search  # 401, and nothing is taken
-//! curl -i 127.0.0.1:8080/search                                    # 403: this limit wants to know who asks
+//! curl -i -H 'Authorization: Bearer forged' 127.0.0.1:8080/search  # 401, not counted
+//! curl -i 127.0.0.1:8080/search                                    # 403: this limit needs a key
 //! ```
 
-#![allow(clippy::print_stdout, reason = "it shows its tokens")]
+#![allow(clippy::print_stdout, reason = "it prints tokens")]
 
 use std::sync::LazyLock;
 
+use actix_rateguard::{Plan, RateGuard, rate_limit};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, HttpServer, Responder, error::ErrorUnauthorized, get,
     http::header::AUTHORIZATION,
@@ -21,7 +22,6 @@ use jwt_compact::{
     AlgorithmExt, Claims, Header, TimeOptions, UntrustedToken, ValidationError,
     alg::{Hs256, Hs256Key},
 };
-use rateguard::{Plan, RateGuard, rate_limit};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -31,15 +31,15 @@ struct User {
     pays: bool,
 }
 
-/// An application has its own from where it keeps its secrets.
+/// A real application reads this from its secret store.
 static SECRET: LazyLock<Hs256Key> = LazyLock::new(|| Hs256Key::new(b"only for this example"));
 
 static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/10s; 100/day"));
 static PAID: LazyLock<Plan> = LazyLock::new(|| Plan::of("6/10s"));
 
-/// The verified claims of a request, if it has a token. A forged one, or one that is over, is answered with 401.
+/// The verified claims of a request, if it has a token. An invalid or expired token is a 401.
 fn user(request: &HttpRequest) -> Result<Option<User>, Error> {
-    // Once for each request.
+    // The key and the quota both need the user, so the result is cached in the request.
     if let Some(user) = request.extensions().get::<User>() {
         return Ok(Some(user.clone()));
     }

@@ -1,33 +1,33 @@
-//! Who is limited by which limit, and why: what Prometheus is told under `/metrics`.
+//! Metrics for Prometheus under `/metrics`.
 //!
 //! ```sh
 //! cargo run --example metrics
 //! for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{http_code}\n' 127.0.0.1:8080/search; done
-//! curl -s 127.0.0.1:8080/metrics | grep decisions   # five allowed by `search`, and one denied
-//! curl -s 127.0.0.1:8080/metrics                    # and all the rest
+//! curl -s 127.0.0.1:8080/metrics | grep decisions   # five allowed by `search`, one denied
+//! curl -s 127.0.0.1:8080/metrics                    # all metrics
 //! ```
 //!
-//! With `REDIS_URL=redis://127.0.0.1:6379` there is also how long Redis takes; stop it, and see why it does not answer.
-//! `dashboards/rateguard.json` is a dashboard of all this for Grafana.
+//! With `REDIS_URL=redis://127.0.0.1:6379`, there are also metrics of Redis: its latency, and its errors when you stop
+//! it. `dashboards/rateguard.json` is a Grafana dashboard of these metrics.
 
 use std::{env, error::Error, time::Duration};
 
-use actix_web::{App, HttpServer, Responder, get, rt, web};
-use env_logger::Env;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use rateguard::{
+use actix_rateguard::{
     RateGuard, RateLimit,
     metrics::{STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS},
     rate_limit,
 };
+use actix_web::{App, HttpServer, Responder, get, rt, web};
+use env_logger::Env;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 #[get("/search")]
 #[rate_limit(rate = "5/10s", key = "ip", name = "search")]
 async fn search() -> impl Responder {
-    "Nothing found, but you may ask.\n"
+    "Nothing found.\n"
 }
 
-/// It is no business of the world's: in earnest it belongs on a port of its own.
+/// In production, serve this on a port that is not public.
 #[get("/metrics")]
 async fn metrics(
     guard: web::Data<RateGuard>,
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => RateGuard::in_memory(),
     };
 
-    // What was measured is sorted into its buckets, also if nobody asks for it.
+    // Without this, the recorder stores all samples of histograms until the next request for `/metrics`.
     let upkeep = recorder.clone();
     rt::spawn(async move {
         loop {

@@ -1,12 +1,13 @@
-//! A limit for each user, by a closure of your own, and one for those who have not logged in.
+//! A limit for each user, by a function of your own. Requests without a user are limited by address.
 //!
 //! ```sh
 //! cargo run --example per_user
-//! curl -i -H 'Authorization: Bearer alice-token' 127.0.0.1:8080/orders  # 3 a minute for alice
-//! curl -i -H 'Authorization: Bearer bob-token' 127.0.0.1:8080/orders    # and 3 for bob
-//! curl -i 127.0.0.1:8080/orders                                         # nobody: 401, by address
+//! curl -i -H 'Authorization: Bearer alice-token' 127.0.0.1:8080/orders  # 3 per minute for alice
+//! curl -i -H 'Authorization: Bearer bob-token' 127.0.0.1:8080/orders    # 3 per minute for bob
+//! curl -i 127.0.0.1:8080/orders                                         # no user: 401, counted by address
 //! ```
 
+use actix_rateguard::{CheckResult, RateGuard, rate_limit};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, Responder,
     body::MessageBody,
@@ -15,16 +16,15 @@ use actix_web::{
     middleware::{Next, from_fn},
 };
 use env_logger::Env;
-use rateguard::{Decision, RateGuard, rate_limit};
 
-/// Whom the application's authentication has recognised.
+/// The authenticated user.
 #[derive(Clone)]
 struct User {
     id: u64,
     name: &'static str,
 }
 
-/// Stands for your authentication: it looks the token up and keeps the user with the request.
+/// A placeholder for your authentication: it finds the user of the token and inserts it into the request's extensions.
 async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -41,22 +41,29 @@ async fn authenticate(
     next.call(request).await
 }
 
-/// The key: who it is. A request of nobody has none and is counted by its address.
+/// The key. A request without a user has no key and is counted by its address.
 fn user_id(request: &HttpRequest) -> Option<u64> {
     request.extensions().get::<User>().map(|user| user.id)
 }
 
 #[get("/orders")]
 #[rate_limit(rate = "3/minute", key = user_id)]
-async fn orders(request: HttpRequest, decision: Decision) -> impl Responder {
-    match request.extensions().get::<User>() {
-        Some(user) => HttpResponse::Ok().body(format!(
-            "No orders, {}. You may ask {} times more.\n",
-            user.name,
-            decision.remaining()
-        )),
-        None => HttpResponse::Unauthorized().body("Who are you?\n"),
-    }
+async fn orders(request: HttpRequest, result: CheckResult) -> impl Responder {
+    let extensions = request.extensions();
+    let Some(user) = extensions.get::<User>() else {
+        return HttpResponse::Unauthorized().body("Log in first.\n");
+    };
+    HttpResponse::Ok().body(match result.decision() {
+        Some(decision) => {
+            format!(
+                "No orders, {}. You may send {} more requests.\n",
+                user.name,
+                decision.remaining()
+            )
+        }
+        // The limit is in shadow mode, or the store did not reply and the limit fails open.
+        None => format!("No orders, {}.\n", user.name),
+    })
 }
 
 #[actix_web::main]

@@ -1,4 +1,4 @@
-//! Every endpoint 100 times a minute for each client, by one middleware; `/search` 5 times a minute, by one attribute.
+//! A middleware limits all requests of a client to 100 per minute. An attribute limits `/search` to 5 per minute.
 //!
 //! ```sh
 //! cargo run --example quickstart
@@ -11,13 +11,13 @@
 //! REDIS_URL=redis://127.0.0.1:6379 PORT=8081 cargo run --example quickstart
 //! ```
 
-#![allow(clippy::print_stdout, reason = "it talks to whoever tries it")]
+#![allow(clippy::print_stdout, reason = "it prints what to do next")]
 
 use std::{env, error::Error};
 
+use actix_rateguard::{RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpRequest, HttpServer, Responder, get, web};
 use env_logger::Env;
-use rateguard::{RateGuard, RateLimit, rate_limit};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -28,18 +28,18 @@ struct Search {
 #[get("/search")]
 #[rate_limit(limit = 5, window = 60, key = "ip")]
 async fn search(query: web::Query<Search>) -> impl Responder {
-    format!("Nothing found for {:?}, but you may ask.\n", query.q)
+    format!("Nothing found for {:?}.\n", query.q)
 }
 
 #[get("/")]
 async fn index(request: HttpRequest) -> impl Responder {
     let address = request.app_config().local_addr();
     format!(
-        "Try this six times and watch the headers:
+        "Run this six times and compare the headers:
 
     curl -i 'http://{address}/search?q=rust'
 
-/search may be called 5 times a minute by each client, every page 100 times.\n"
+Each client may send 5 requests per minute to /search, and 100 to all pages.\n"
     )
 }
 
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .service(search)
     })
     .bind(("127.0.0.1", port))
-    .map_err(|error| format!("port {port}: {error}; PORT=8081 takes another"))?;
+    .map_err(|error| format!("port {port}: {error}; set PORT=8081 for another port"))?;
     println!("Try: curl -i 'http://127.0.0.1:{port}/search?q=rust'");
     Ok(server.run().await?)
 }

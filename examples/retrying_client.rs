@@ -1,14 +1,14 @@
-//! A client that behaves: when it is refused it waits as long as it is told, in whatever dialect, and then tries again.
+//! A client that retries: after a rejection it waits as long as the response headers say, in any of their dialects.
 //!
 //! ```sh
-//! cargo run --example retrying_client                            # on a server of its own, 4 requests in 2 seconds
-//! cargo run --example retrying_client http://127.0.0.1:8080/     # on another one
+//! cargo run --example retrying_client                            # its own server: 4 requests in 2 seconds
+//! cargo run --example retrying_client http://127.0.0.1:8080/     # another server
 //! ```
 //!
-//! `rateguard::headers` is the crate `actix-rateguard-headers`. It knows neither actix nor any HTTP client, and a program
-//! that is a client alone depends on that crate only.
+//! `actix_rateguard::headers` is the crate `actix-rateguard-headers`. It depends neither on actix nor on an HTTP
+//! client, so a client needs only that crate.
 
-#![allow(clippy::print_stdout, reason = "it talks to whoever tries it")]
+#![allow(clippy::print_stdout, reason = "it prints its requests")]
 
 use std::{
     env,
@@ -18,44 +18,44 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use actix_web::{App, HttpServer, rt::System, web};
-use rateguard::{
+use actix_rateguard::{
     RateGuard, RateLimit,
     headers::{HeaderDialect, RateLimits},
 };
+use actix_web::{App, HttpServer, rt::System, web};
 use ureq::{Agent, Body, http::Response};
 
-/// How often one request is sent at the most.
-const TRIES: u32 = 4;
+/// The maximum number of attempts of a request.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// Who is told to wait for longer gives up, and leaves it to its caller to come back.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// If the server requires a longer wait, the client returns an error.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// How long it waits after the first refusal that tells no wait; twice as long after each further one.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The minimum wait after the first rejection. It doubles after each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(500);
 
-/// Sends until it is not refused any more, or there is no use in it.
-fn get_with_patience(agent: &Agent, url: &str) -> Result<Response<Body>, Box<dyn Error>> {
-    let mut pause = PAUSE;
-    for tries_left in (0..TRIES).rev() {
+/// Sends a GET until it is not rejected, the wait is too long, or the attempts are used up.
+fn get_with_retries(agent: &Agent, url: &str) -> Result<Response<Body>, Box<dyn Error>> {
+    let mut backoff = INITIAL_BACKOFF;
+    for attempts_left in (0..MAX_ATTEMPTS).rev() {
         let response = agent.get(url).call()?;
         let status = response.status().as_u16();
         if !matches!(status, 429 | 503) {
             return Ok(response);
         }
-        let told = RateLimits::read(response.headers(), SystemTime::now()).wait();
-        // Zero would be to call again at once.
-        let wait = told.unwrap_or_default().max(pause);
-        pause *= 2;
-        if wait > LONGEST_WAIT {
-            return Err(format!("{status}, and the wait is {wait:?}: not now").into());
+        let server_wait = RateLimits::read(response.headers(), SystemTime::now()).wait();
+        // The backoff is the minimum, because the server's wait may be missing or zero.
+        let wait = server_wait.unwrap_or_default().max(backoff);
+        backoff *= 2;
+        if wait > MAX_WAIT {
+            return Err(format!("{status}: a wait of {wait:?} is too long").into());
         }
-        if tries_left > 0 {
-            println!("  {status}: waiting {wait:?}, {tries_left} tries left");
+        if attempts_left > 0 {
+            println!("  {status}: waiting {wait:?}, {attempts_left} attempts left");
             thread::sleep(wait);
         }
     }
-    Err(format!("refused {TRIES} times").into())
+    Err(format!("rejected {MAX_ATTEMPTS} times").into())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,11 +63,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(url) => url,
         None => format!("http://{}/", own_server()?),
     };
-    // A refusal is an answer, and its header fields are what matters.
+    // The client needs the headers of responses with an error status.
     let agent: Agent = Agent::config_builder().http_status_as_error(false).build().into();
     let start = Instant::now();
     for number in 1..=10 {
-        let response = get_with_patience(&agent, &url)?;
+        let response = get_with_retries(&agent, &url)?;
         let after = start.elapsed().as_millis();
         println!("request {number:2} after {after:4} ms: {}", response.status());
         for limit in RateLimits::read(response.headers(), SystemTime::now()).limits() {
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A server that admits 4 requests in 2 seconds, on a port that the system chooses.
+/// Starts a server that admits 4 requests in 2 seconds, on a port that the system chooses.
 fn own_server() -> Result<SocketAddr, Box<dyn Error>> {
     let guard = RateGuard::builder().headers([HeaderDialect::Draft]).build()?;
     let listener = TcpListener::bind(("127.0.0.1", 0))?;

@@ -1,37 +1,38 @@
-//! A tighter limit that is tried before anybody is refused by it, and then enforced for a part of the callers.
+//! A stricter limit in shadow mode, which counts but denies nothing, and a rollout that enforces it for a part of the
+//! keys.
 //!
 //! ```sh
 //! cargo run --example shadow
-//! for i in 1 2 3 4 5; do curl -i 127.0.0.1:8080/search; done                  # 5 of 10 in a minute: all pass
+//! for i in 1 2 3 4 5; do curl -i 127.0.0.1:8080/search; done                  # 5 of 10 per minute: all pass
 //! curl 127.0.0.1:8080/report                                                  # search: 3 allowed, 2 would be denied
-//! for i in 1 2 3 4 5; do curl -i -X POST 127.0.0.1:8080/upload; done          # no limit yet, and no header tells of one
+//! for i in 1 2 3 4 5; do curl -i -X POST 127.0.0.1:8080/upload; done          # not limited, and without headers
 //! curl 127.0.0.1:8080/report                                                  # upload: 2 allowed, 3 would be denied
 //! for i in $(seq 40); do curl -si -H "X-Api-Key: $i" 127.0.0.1:8080/items | grep x-ratelimit-limit; done | sort | uniq -c
-//! # about half of the keys have 3 a minute already, the others 10; the same ones each time
+//! # about half of the keys have 3 per minute, always the same ones; the others have 10
 //! ```
 
+use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
 use actix_web::{App, HttpServer, Responder, get, post, web};
 use env_logger::Env;
-use rateguard::{RateGuard, RateLimit, key, rate_limit};
 
-/// `3/minute` is tried beside `10/minute`.
+/// `10/minute` is enforced, and `3/minute` is in shadow mode.
 #[get("/search")]
 #[rate_limit(rate = "10/minute", shadow = "3/minute", name = "search")]
 async fn search() -> impl Responder {
-    "Nothing found, but you may ask.\n"
+    "Nothing found.\n"
 }
 
-/// All of the limit is tried.
+/// The whole limit is in shadow mode.
 #[post("/upload")]
 #[rate_limit(rate = "2/minute", shadow = true, name = "upload")]
 async fn upload() -> impl Responder {
     "Thank you.\n"
 }
 
-/// What it would have done, for whoever decides whether it shall.
+/// The decisions of all limits in shadow mode.
 #[get("/report")]
 async fn report(guard: web::Data<RateGuard>) -> String {
-    let line = |counts: rateguard::ShadowCounts| {
+    let line = |counts: actix_rateguard::ShadowCounts| {
         format!(
             "{}: {} allowed, {} would be denied\n",
             counts.policy, counts.allowed, counts.would_deny

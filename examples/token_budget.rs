@@ -1,24 +1,25 @@
-//! A budget of tokens for each tenant, where an answer's cost is known only when it is there: reserve, then settle.
+//! A token budget for each tenant. The cost of an answer is only determined when it is complete, so the handler
+//! reserves the maximum and then settles.
 //!
 //! ```sh
 //! cargo run --example token_budget
 //! curl -i -H 'X-Tenant: acme' -d 'Tell me a story' 127.0.0.1:8080/generate
 //! ```
 
+use actix_rateguard::{Key, Policy, RateGuard};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, error::ErrorServiceUnavailable, post, web,
 };
 use env_logger::Env;
-use rateguard::{Key, Policy, RateGuard};
 
-/// The most that one answer may cost.
-const MOST: u32 = 1_000;
+/// The maximum number of tokens of an answer.
+const MAX_TOKENS: u32 = 1_000;
 
-/// Stands for a language model: it says how many tokens it used.
+/// A placeholder for a language model. Returns the answer and the number of tokens.
 async fn model(prompt: &str) -> (String, u32) {
-    let answer = format!("Once upon a time somebody asked: {prompt}");
+    let answer = format!("This is an answer to: {prompt}");
     let tokens = answer.split_whitespace().count();
-    (answer, u32::try_from(tokens).unwrap_or(MOST))
+    (answer, u32::try_from(tokens).unwrap_or(MAX_TOKENS))
 }
 
 #[post("/generate")]
@@ -28,9 +29,9 @@ async fn generate(
     guard: web::Data<RateGuard>,
     budget: web::Data<Policy>,
 ) -> actix_web::Result<HttpResponse> {
-    let tenant = request.headers().get("X-Tenant").map_or(&b"nobody"[..], |it| it.as_bytes());
+    let tenant = request.headers().get("X-Tenant").map_or(&b"anonymous"[..], |it| it.as_bytes());
     let tenant = Key::from(tenant);
-    let reservation = guard.request(&budget, &tenant).cost(MOST).reserve().await;
+    let reservation = guard.request(&budget, &tenant).cost(MAX_TOKENS).reserve().await;
     let reservation = reservation.map_err(ErrorServiceUnavailable)?;
     if !reservation.decision().is_allowed() {
         return Ok(HttpResponse::TooManyRequests().body("The budget is used up.\n"));
@@ -38,7 +39,7 @@ async fn generate(
     let (answer, used) = model(&prompt).await;
     let decision = reservation.settle(used).await.map_err(ErrorServiceUnavailable)?;
     Ok(HttpResponse::Ok()
-        .body(format!("{answer}\nThat was {used} tokens; {} are left.\n", decision.remaining())))
+        .body(format!("{answer}\n{used} tokens used, {} left.\n", decision.remaining())))
 }
 
 #[actix_web::main]

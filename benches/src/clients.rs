@@ -1,35 +1,35 @@
-//! The ways to ask Redis that are compared.
+//! The Redis clients that are compared.
 
 use std::{rc::Rc, time::Duration};
 
+use actix_rateguard::{Key, Policy, Quota, RateGuard, RedisLog};
 use deadpool_redis::Pool;
-use rateguard::{Key, Policy, Quota, RateGuard, RedisLog};
 use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
 
 use crate::{
-    Outcome, PATIENCE,
-    plain::{self, Plain},
+    BenchResult, TIMEOUT,
+    plain::{self, PlainLimiter},
 };
 
-/// A way to ask.
+/// A kind of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// `RateGuard::check`.
+pub enum ClientKind {
+    /// [`RateGuard::check`].
     RateGuard,
-    /// The same on logs that are sorted sets.
+    /// [`RateGuard::check`] with logs as sorted sets.
     SortedSet,
-    /// A connection out of a pool for each check, and the plain script.
+    /// The plain script, with a connection from a pool for each check.
     Pool,
-    /// One connection for all checks, and the plain script.
+    /// The plain script, with one connection for all checks.
     Shared,
-    /// One connection for all, and a script that does nothing.
-    Nothing,
-    /// One connection for all, and `PING`.
+    /// An empty script, with one connection for all checks.
+    EmptyScript,
+    /// `PING`, with one connection for all checks.
     Ping,
 }
 
-impl Way {
-    /// What the tables call it.
+impl ClientKind {
+    /// The label in the tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,49 +37,55 @@ impl Way {
             Self::SortedSet => "**RateGuard**, `RedisLog::SortedSet`",
             Self::Pool => "plain script, deadpool checkout (16)",
             Self::Shared => "plain script, one multiplexed connection",
-            Self::Nothing => "bare: `EVALSHA` of an empty script",
+            Self::EmptyScript => "bare: `EVALSHA` of an empty script",
             Self::Ping => "bare: `PING`",
         }
     }
 }
 
-/// Somebody who asks so.
-pub enum Asker {
-    /// See [`Way`].
+/// A client.
+pub enum CheckClient {
+    /// See [`ClientKind`].
     RateGuard(RateGuard, Policy),
-    /// See [`Way`].
-    Pool(Pool, Plain),
-    /// See [`Way`].
-    Shared(MultiplexedConnection, Plain),
-    /// See [`Way`].
-    Nothing(MultiplexedConnection, Script),
-    /// See [`Way`].
+    /// See [`ClientKind`].
+    Pool(Pool, PlainLimiter),
+    /// See [`ClientKind`].
+    Shared(MultiplexedConnection, PlainLimiter),
+    /// See [`ClientKind`].
+    EmptyScript(MultiplexedConnection, Script),
+    /// See [`ClientKind`].
     Ping(MultiplexedConnection),
 }
 
-impl Asker {
-    /// For this limit at this server.
+impl CheckClient {
+    /// Connects a client with this limit to the Redis at this URL.
     ///
     /// # Errors
     ///
-    /// If it cannot be reached.
-    pub async fn open(way: Way, url: &str, limit: (u32, Duration)) -> Outcome<Rc<Self>> {
-        Ok(Rc::new(match way {
-            Way::RateGuard => rate_guard(url, limit, RedisLog::Packed)?,
-            Way::SortedSet => rate_guard(url, limit, RedisLog::SortedSet)?,
-            Way::Pool => Self::Pool(plain::pool(url)?, Plain::new(limit)),
-            Way::Shared => Self::Shared(connect(url).await?, Plain::new(limit)),
-            Way::Nothing => Self::Nothing(connect(url).await?, Script::new("return 1")),
-            Way::Ping => Self::Ping(connect(url).await?),
+    /// If Redis cannot be reached.
+    pub async fn open(
+        kind: ClientKind,
+        url: &str,
+        limit: (u32, Duration),
+    ) -> BenchResult<Rc<Self>> {
+        Ok(Rc::new(match kind {
+            ClientKind::RateGuard => rate_guard(url, limit, RedisLog::Packed)?,
+            ClientKind::SortedSet => rate_guard(url, limit, RedisLog::SortedSet)?,
+            ClientKind::Pool => Self::Pool(plain::pool(url)?, PlainLimiter::new(limit)),
+            ClientKind::Shared => Self::Shared(connect(url).await?, PlainLimiter::new(limit)),
+            ClientKind::EmptyScript => {
+                Self::EmptyScript(connect(url).await?, Script::new("return 1"))
+            }
+            ClientKind::Ping => Self::Ping(connect(url).await?),
         }))
     }
 
-    /// Whether one more of this key is admitted. Only RateGuard knows costs; to all others it is one.
+    /// Checks a key, and returns whether it is admitted. Only RateGuard supports a cost; for all others it is 1.
     ///
     /// # Errors
     ///
     /// If there is no decision.
-    pub async fn ask(&self, key: &str, cost: u32) -> Outcome<bool> {
+    pub async fn check(&self, key: &str, cost: u32) -> BenchResult<bool> {
         Ok(match self {
             Self::RateGuard(guard, policy) => {
                 let decision = guard.request(policy, &Key::from(key)).cost(cost).check().await;
@@ -92,7 +98,7 @@ impl Asker {
             Self::Shared(connection, plain) => {
                 plain.check(&mut connection.clone(), key).await?.is_allowed
             }
-            Self::Nothing(connection, script) => {
+            Self::EmptyScript(connection, script) => {
                 let one: u8 = script.key(key).invoke_async(&mut connection.clone()).await?;
                 one == 1
             }
@@ -104,20 +110,24 @@ impl Asker {
     }
 }
 
-fn rate_guard(url: &str, (limit, window): (u32, Duration), log: RedisLog) -> Outcome<Asker> {
-    let settings = RateGuard::redis(url).redis_log(log).deadline(PATIENCE);
-    // Denials are to be those of Redis.
-    let guard = settings.remember_denials(Duration::ZERO).build()?;
-    Ok(Asker::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))
+fn rate_guard(
+    url: &str,
+    (limit, window): (u32, Duration),
+    log: RedisLog,
+) -> BenchResult<CheckClient> {
+    let settings = RateGuard::redis(url).redis_log(log).deadline(TIMEOUT);
+    // Without the denial cache, Redis decides every check.
+    let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
+    Ok(CheckClient::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))
 }
 
-async fn connect(url: &str) -> Outcome<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+async fn connect(url: &str) -> BenchResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
     let client = Client::open(url)?;
     Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
-/// So many keys.
+/// The names of this many keys.
 #[must_use]
 pub fn keys(count: u64) -> Rc<[String]> {
     (0..count).map(|number| format!("key-{number:06}")).collect()

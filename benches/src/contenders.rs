@@ -1,41 +1,40 @@
-//! The servers that are compared, and what each of them is asked.
+//! The HTTP servers that are compared, and their scenarios.
 
-/// A server, what it does to the requests, and how many keys they have.
+/// A limiter and a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Contender {
-    /// Its limiter, by the name that the server knows.
+    /// The name of the limiter on the command line.
     pub limiter: &'static str,
-    /// What the table calls it.
-    pub called: &'static str,
-    /// Whether it works on Redis.
-    pub on_redis: bool,
-    /// What is asked of it.
-    pub asked: Asked,
+    /// The label in the tables.
+    pub label: &'static str,
+    /// Whether the limiter uses Redis.
+    pub uses_redis: bool,
+    /// The scenario.
+    pub scenario: Scenario,
 }
 
 impl Contender {
-    /// Whether it has this word in its name or in what it is asked, or counts there: in `memory`, or on `redis`. A name and
-    /// what is asked may stand together, with a comma between them.
+    /// Whether `word` is `memory` or `redis` and this is the store of the limiter, or `LIMITER,SCENARIO` contains it.
     #[must_use]
-    pub fn is_called(&self, word: &str) -> bool {
-        let place = if self.on_redis { "redis" } else { "memory" };
-        place == word || format!("{},{}", self.limiter, self.asked.word()).contains(word)
+    pub fn matches(&self, word: &str) -> bool {
+        let store = if self.uses_redis { "redis" } else { "memory" };
+        store == word || format!("{},{}", self.limiter, self.scenario.as_str()).contains(word)
     }
 }
 
-/// What requests a limiter gets, and what it is to answer.
+/// The keys of the requests, and the expected result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// All of one key, and admitted.
+pub enum Scenario {
+    /// All requests have one key and are admitted.
     OneKey,
-    /// Of a hundred thousand keys, and admitted.
+    /// The requests have 100,000 keys and are admitted.
     ManyKeys,
-    /// All of one key, and denied.
+    /// All requests have one key and are denied.
     Denied,
 }
 
-impl Asked {
-    /// How the table and the command line call it.
+impl Scenario {
+    /// The label in the tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,21 +44,21 @@ impl Asked {
         }
     }
 
-    /// How many keys the requests have.
+    /// The number of keys.
     #[must_use]
     pub fn keys(self) -> u32 {
         if self == Self::ManyKeys { 100_000 } else { 1 }
     }
 
-    /// What every answer has to be.
+    /// The expected status of all responses.
     #[must_use]
     pub fn status(self) -> u16 {
         if self == Self::Denied { 429 } else { 200 }
     }
 
-    /// As the server is told it.
+    /// The name on the command line.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::OneKey => "one-key",
             Self::ManyKeys => "many-keys",
@@ -67,17 +66,17 @@ impl Asked {
         }
     }
 
-    /// From such a word.
+    /// The scenario with this name on the command line.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::OneKey, Self::ManyKeys, Self::Denied].into_iter().find(|it| it.word() == word)
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::OneKey, Self::ManyKeys, Self::Denied].into_iter().find(|it| it.as_str() == name)
     }
 }
 
-/// Each limiter with what is asked of it; the first is what all others are compared with.
+/// All limiters with all of their scenarios. The first one is the baseline of all others.
 #[must_use]
 pub fn all() -> Vec<Contender> {
-    use Asked::{Denied, ManyKeys, OneKey};
+    use Scenario::{Denied, ManyKeys, OneKey};
     let memory = [
         ("bare", "bare handler", &[OneKey][..]),
         ("headers", "no-op `Transform`, three headers", &[OneKey]),
@@ -87,46 +86,50 @@ pub fn all() -> Vec<Contender> {
     ];
     let redis = [
         ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied][..]),
-        ("rateguard-redis-asking", "**RateGuard**, Redis, nothing remembered", &[Denied]),
+        ("rateguard-redis-no-cache", "**RateGuard**, Redis, no denial cache", &[Denied]),
         ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
         ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
         ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),
     ];
-    let on_redis = redis.map(|of| (true, of));
-    let seen = if cfg!(feature = "seeing") { &SEEN[..] } else { &[] };
+    let telemetry = if cfg!(feature = "telemetry") { &TELEMETRY[..] } else { &[] };
     memory
         .map(|of| (false, of))
         .into_iter()
-        .chain(seen.iter().map(|of| (false, *of)))
-        .chain(on_redis)
-        .flat_map(|(on_redis, (limiter, called, asked))| {
-            asked.iter().map(move |asked| Contender { limiter, called, on_redis, asked: *asked })
+        .chain(telemetry.iter().map(|of| (false, *of)))
+        .chain(redis.map(|of| (true, of)))
+        .flat_map(|(uses_redis, (limiter, label, scenarios))| {
+            scenarios.iter().map(move |scenario| Contender {
+                limiter,
+                label,
+                uses_redis,
+                scenario: *scenario,
+            })
         })
         .collect()
 }
 
-/// Those of which the checks are seen.
-const SEEN: [(&str, &str, &[Asked]); 2] = [
+/// RateGuard with telemetry.
+const TELEMETRY: [(&str, &str, &[Scenario]); 2] = [
     (
-        "rateguard-seen-metrics",
+        "rateguard-metrics",
         "**RateGuard**, memory, Prometheus",
-        &[Asked::OneKey, Asked::Denied],
+        &[Scenario::OneKey, Scenario::Denied],
     ),
     (
-        "rateguard-seen-spans",
+        "rateguard-spans",
         "**RateGuard**, memory, spans dropped",
-        &[Asked::OneKey, Asked::Denied],
+        &[Scenario::OneKey, Scenario::Denied],
     ),
 ];
 
-/// Which are compared with each other: the limiters, and what is asked of both.
-pub const PAIRS: [(&str, &str, Asked); 8] = [
-    ("rateguard", "headers", Asked::OneKey),
-    ("rateguard", "governor", Asked::OneKey),
-    ("rateguard", "governor", Asked::Denied),
-    ("rateguard-redis", "extensible-redis", Asked::OneKey),
-    ("rateguard-redis", "extensible-redis", Asked::ManyKeys),
-    ("rateguard-redis", "extensible-redis", Asked::Denied),
-    ("rateguard-redis", "plain-redis", Asked::OneKey),
-    ("rateguard-redis", "plain-redis", Asked::ManyKeys),
+/// The pairs of limiters that are compared, with their common scenario.
+pub const PAIRS: [(&str, &str, Scenario); 8] = [
+    ("rateguard", "headers", Scenario::OneKey),
+    ("rateguard", "governor", Scenario::OneKey),
+    ("rateguard", "governor", Scenario::Denied),
+    ("rateguard-redis", "extensible-redis", Scenario::OneKey),
+    ("rateguard-redis", "extensible-redis", Scenario::ManyKeys),
+    ("rateguard-redis", "extensible-redis", Scenario::Denied),
+    ("rateguard-redis", "plain-redis", Scenario::OneKey),
+    ("rateguard-redis", "plain-redis", Scenario::ManyKeys),
 ];

@@ -1,4 +1,4 @@
-//! How much of a core a process has used, and which machine it is.
+//! The CPU time of processes, and a description of the machine.
 
 use std::{
     fs,
@@ -8,45 +8,46 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Outcome;
+use crate::BenchResult;
 
-/// What `/proc` counts in, on every Linux that there is.
+/// The unit of CPU times in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What all threads of a process have used so far: `self`, or its number. Linux alone tells.
+/// The CPU time of all threads of a process so far. `process` is a process id or `self`. Linux only.
 ///
 /// # Errors
 ///
-/// If the system does not tell.
-pub fn used(process: &str) -> Outcome<Duration> {
+/// If the system does not report it.
+pub fn used(process: &str) -> BenchResult<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name before it may hold blanks. After it the state is the first field, user time the 12th, system time the 13th.
-    let (_, fields) = stat.rsplit_once(") ").ok_or("no process")?;
+    // The process name may contain spaces. After it, the state is the first field, user time the 12th, system time the
+    // 13th.
+    let (_, fields) = stat.rsplit_once(") ").ok_or("no CPU time")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<f64>);
-    let mut next = || times.next().ok_or("no times");
+    let mut next = || times.next().ok_or("no CPU time");
     Ok(Duration::from_secs_f64((next()?? + next()??) / TICKS_PER_SECOND))
 }
 
-/// A line about the machine.
+/// A description of the machine in one line.
 #[must_use]
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("unknown", |(_, model)| model);
-    let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let busy = busy.split(' ').next().unwrap_or("unknown");
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
     let rust = version("rustc");
-    format!("{} cores, {model}; {rust}; load at the start {busy}", cores())
+    format!("{} cores, {model}; {rust}; load at the start {load}", cores())
 }
 
-/// How many cores this process may use, before it has kept itself to one of them.
+/// The number of cores that this process could use before it was pinned to one.
 #[must_use]
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// What a program says that it is.
+/// The output of a program with `--version`.
 #[must_use]
 pub fn version(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
@@ -54,7 +55,7 @@ pub fn version(program: &str) -> String {
     text.unwrap_or_else(|_| "unknown".to_owned())
 }
 
-/// Time and CPU time of a process since a moment.
+/// Measures time and CPU time of a process.
 pub struct Stopwatch {
     process: String,
     started: Instant,
@@ -62,21 +63,21 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Begins now.
+    /// Starts the measurement.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
-    pub fn start(process: &str) -> Outcome<Self> {
+    /// If the system does not report the CPU time.
+    pub fn start(process: &str) -> BenchResult<Self> {
         Ok(Self { process: process.to_owned(), started: Instant::now(), used: used(process)? })
     }
 
-    /// Time and CPU time since.
+    /// The time and the CPU time since the start.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
-    pub fn read(&self) -> Outcome<(Duration, Duration)> {
+    /// If the system does not report the CPU time.
+    pub fn read(&self) -> BenchResult<(Duration, Duration)> {
         Ok((self.started.elapsed(), used(&self.process)?.saturating_sub(self.used)))
     }
 }

@@ -1,42 +1,42 @@
-//! Checks in memory: limiters, and nanoseconds of CPU time for each check.
+//! Checks in memory: measures the CPU time of a limiter per check.
 
 use std::{hint::black_box, thread, time::Duration};
 
-use cpu_time::ThreadTime;
-use rateguard::{
+use actix_rateguard::{
     Algorithm, Key, MemoryStore, Quota,
-    store::{Answer, Bucket, Charge, Operation, Store},
+    store::{Bucket, BucketRequest, Operation, Store, StoreFuture},
 };
+use cpu_time::ThreadTime;
 
-use crate::Outcome;
+use crate::BenchResult;
 
-/// Keys are first seen in this order, and then asked for in that of their numbers, so that what was made one after the
-/// other is not read so. It has no factor in common with powers of ten.
+/// Keys are first used in steps of this, and then in the order of their numbers, so that their buckets are not in the
+/// order of their allocation. The step has no common factor with powers of ten.
 const STRIDE: u64 = 61_813;
-/// The least room of a store: its keys spread over shards, of which each has a bound of its own.
-const ROOM: u32 = 200_000;
+/// The minimum capacity of a store. The keys are distributed over shards, each of which has its own maximum.
+const MIN_CAPACITY: u32 = 200_000;
 
-/// A limiter, made anew for each measurement. It is told the number of a key, and says whether it is admitted.
+/// A limiter. Its argument is the number of a key, and its result is whether the check is admitted.
 pub type Limiter = Box<dyn Fn(u32) -> bool + Sync>;
 
-/// What is asked of a limiter, and what comes of it.
+/// The parameters of a measurement.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// How many keys.
+pub struct MemoryLoad {
+    /// The number of keys.
     pub keys: u32,
-    /// At most so many of a key in a window so long.
+    /// The limit of each key, and its window.
     pub limit: (u32, Duration),
-    /// Whether they are admitted.
+    /// Whether the checks are expected to be admitted.
     pub is_allowed: bool,
 }
 
-impl Load {
-    /// Nanoseconds of CPU time for each of so many checks by each of so many threads. All keys were seen before.
+impl MemoryLoad {
+    /// The CPU time in nanoseconds per check, of `checks` checks in each thread. All keys are used once before.
     ///
     /// # Errors
     ///
-    /// If an answer was not as expected.
-    pub fn measure(self, limiter: &Limiter, threads: u32, checks: u32) -> Outcome<f64> {
+    /// If a result was not as expected.
+    pub fn measure(self, limiter: &Limiter, threads: u32, checks: u32) -> BenchResult<f64> {
         for number in 0..self.keys {
             limiter((u64::from(number) * STRIDE % u64::from(self.keys)) as u32);
         }
@@ -44,7 +44,7 @@ impl Load {
             let (start, first) = (ThreadTime::now(), thread * (self.keys / threads));
             for number in 0..checks {
                 if limiter(black_box((first + number) % self.keys)) != self.is_allowed {
-                    return Err(format!("check {number} of {self:?} had another answer"));
+                    return Err(format!("check {number} of {self:?} had an unexpected result"));
                 }
             }
             Ok(start.elapsed())
@@ -61,39 +61,40 @@ impl Load {
         Ok(all.as_nanos() as f64 / f64::from(checks) / f64::from(threads))
     }
 
-    /// The limit, by this algorithm.
+    /// The quota with this algorithm.
     ///
     /// # Errors
     ///
-    /// If the algorithm cannot keep it.
-    pub fn quota(self, algorithm: Algorithm) -> Outcome<Quota> {
+    /// If the algorithm does not support the limit.
+    pub fn quota(self, algorithm: Algorithm) -> BenchResult<Quota> {
         let (limit, window) = self.limit;
         Ok(Quota::new(limit, window)?.with_algorithm(algorithm)?)
     }
 
-    /// The keys, made beforehand.
+    /// The keys.
     #[must_use]
-    pub fn ready(self) -> Vec<Key> {
+    pub fn keys(self) -> Vec<Key> {
         (0..self.keys).map(|key| Key::from(u64::from(key))).collect()
     }
 
-    /// A store with room for all keys.
+    /// A store with capacity for all keys.
     #[must_use]
     pub fn memory(self) -> MemoryStore {
-        MemoryStore::new().max_keys(self.keys.saturating_mul(2).max(ROOM) as usize)
+        MemoryStore::new().max_keys(self.keys.saturating_mul(2).max(MIN_CAPACITY) as usize)
     }
 
-    /// RateGuard's store, with keys at hand and no guard before it.
+    /// A limiter that calls RateGuard's memory store directly, without a guard. The keys are created before the
+    /// measurement.
     ///
     /// # Errors
     ///
-    /// If the algorithm cannot keep the limit.
-    pub fn store(self, algorithm: Algorithm) -> Outcome<Limiter> {
-        let (store, quota, keys) = (self.memory(), self.quota(algorithm)?, self.ready());
+    /// If the algorithm does not support the limit.
+    pub fn store(self, algorithm: Algorithm) -> BenchResult<Limiter> {
+        let (store, quota, keys) = (self.memory(), self.quota(algorithm)?, self.keys());
         Ok(Box::new(move |key| {
             let bucket = Bucket::new("bench", 0, &keys[key as usize]);
-            match store.apply(Operation::Check, &[Charge::new(bucket, quota, 1)]) {
-                Answer::Now(Ok(verdict)) => verdict.is_allowed(),
+            match store.apply(Operation::Check, &[BucketRequest::new(bucket, quota, 1)]) {
+                StoreFuture::Ready(Ok(verdict)) => verdict.is_allowed(),
                 _ => false,
             }
         }))

@@ -1,49 +1,49 @@
-//! What the programs that measure share; they are in `bin/`.
+//! The library of the benchmark programs in `bin/`.
 
 pub mod clients;
 pub mod contenders;
 pub mod cpu;
+pub mod cpu_pinning;
 pub mod figures;
 pub mod in_memory;
 pub mod load;
-pub mod on_redis;
-pub mod pinned;
 pub mod plain;
 pub mod plot;
+pub mod redis_bench;
 pub mod redis_process;
-#[cfg(feature = "seeing")]
-pub mod seen;
 pub mod settings;
 pub mod tasks;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 use std::{error::Error, net::SocketAddr, time::Duration};
 
-/// Whoever measures gives up at the first thing that is not as it should be.
-pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+/// A value, or the first error, which ends the measurement.
+pub type BenchResult<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Which core runs what is measured.
+/// The core of the measured process.
 pub const MEASURED_CORE: usize = 0;
-/// Which core runs what it works with.
+/// The core of the processes that it works with.
 pub const OTHER_CORE: usize = 1;
 
-/// How long whoever asks Redis waits for it: a busy machine is no failure here.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of calls to Redis, long enough for a loaded machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many connections the usual pool has, and the plain port's.
+/// The number of connections in the deadpool pool and in the pool of the plain port.
 pub const POOL_SIZE: usize = 16;
 
-/// At most so much in a window so long, which nothing here exceeds: as many entries are in a log as come in the window.
+/// A limit that no measurement exceeds: 100,000 units in 100 ms. A log has as many entries as units per window.
 pub const GENEROUS: (u32, Duration) = (100_000, Duration::from_millis(100));
-/// The same for a hundred thousand keys, of which each comes seldom.
+/// A limit that no measurement with 100,000 keys exceeds.
 pub const GENEROUS_TO_MANY: (u32, Duration) = (10_000, Duration::from_secs(60));
-/// What is exceeded at once.
+/// A limit that the second request exceeds.
 pub const STRICT: (u32, Duration) = (1, Duration::from_secs(3600));
 
-/// The address that a server says it has.
+/// Parses the address that a server prints.
 ///
 /// # Errors
 ///
-/// If it says something else.
-pub fn address(line: &str) -> Outcome<SocketAddr> {
-    Ok(line.trim().parse().map_err(|_| format!("no address: {line:?}"))?)
+/// If the line is not an address.
+pub fn address(line: &str) -> BenchResult<SocketAddr> {
+    Ok(line.trim().parse().map_err(|_| format!("expected an address, found {line:?}"))?)
 }

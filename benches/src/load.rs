@@ -1,4 +1,5 @@
-//! Load on a server: connections that each send a request as soon as the one before is answered, all by one thread.
+//! Load on an HTTP server: on each connection, a request is sent as soon as the previous response arrives. All
+//! connections share a thread.
 
 use std::{
     io::{self, Read, Write},
@@ -8,15 +9,15 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use crate::Outcome;
+use crate::BenchResult;
 
 const CONNECTIONS: usize = 64;
-/// No answer takes longer, unless the server hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Where in a request the digits of the key are.
+/// A response that takes longer than this means that the server hangs.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// A request. The digits of the key are overwritten.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Key: key-000000\r\n\r\n";
 const KEY_AT: usize = REQUEST.len() - 10;
-/// Odd and no multiple of five, so that all of a hundred thousand keys come equally often, in no order.
+/// Odd and not a multiple of five, so that all of 100,000 keys are used equally often, but not in order.
 const STRIDE: u32 = 61_813;
 
 /// Connections to a server.
@@ -27,18 +28,18 @@ pub struct Load {
     next_key: u32,
 }
 
-/// What came back.
+/// The counts of the responses.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many answers.
-    pub answers: u64,
-    /// How many of them had another status than expected, and the last such.
+    /// The number of responses.
+    pub responses: u64,
+    /// The number of responses with an unexpected status.
     pub unexpected: u64,
-    /// The last status that was not expected.
+    /// The last unexpected status.
     pub last_unexpected: u16,
-    /// Their bytes.
+    /// The total size of the responses in bytes.
     pub bytes: u64,
-    /// How long each took, in microseconds; sorted.
+    /// The latency of each response in microseconds, sorted.
     pub micros: Vec<u32>,
 }
 
@@ -49,49 +50,49 @@ struct Connection {
 }
 
 impl Load {
-    /// Connects to this server, to ask for so many keys.
+    /// Connects to this server. The requests will use this many keys.
     ///
     /// # Errors
     ///
-    /// If that fails.
-    pub fn connect(address: SocketAddr, keys: u32) -> Outcome<Self> {
+    /// If the server does not accept a connection.
+    pub fn connect(address: SocketAddr, keys: u32) -> BenchResult<Self> {
         let poll = Poll::new()?;
-        let connect = |place| -> Outcome<Connection> {
+        let connect = |index| -> BenchResult<Connection> {
             let stream = std::net::TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
-            poll.registry().register(&mut stream, Token(place), Interest::READABLE)?;
+            poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
             Ok(Connection { stream, sent: Instant::now(), received: Vec::with_capacity(4096) })
         };
-        let connections = (0..CONNECTIONS).map(connect).collect::<Outcome<_>>()?;
+        let connections = (0..CONNECTIONS).map(connect).collect::<BenchResult<_>>()?;
         Ok(Self { poll, connections, keys, next_key: 0 })
     }
 
-    /// Asks for so long, and waits for the last answers.
+    /// Sends requests for this duration, and waits for the last responses.
     ///
     /// # Errors
     ///
-    /// If a connection ends, an answer is none, or there is none.
-    pub fn run(&mut self, lasts: Duration, expected: u16) -> Outcome<Tally> {
+    /// If a connection ends, or a response is invalid or missing.
+    pub fn run(&mut self, duration: Duration, expected: u16) -> BenchResult<Tally> {
         let (mut tally, mut events) = (Tally::default(), Events::with_capacity(CONNECTIONS));
-        let end = Instant::now() + lasts;
-        for place in 0..self.connections.len() {
-            self.send(place)?;
+        let end = Instant::now() + duration;
+        for index in 0..self.connections.len() {
+            self.send(index)?;
         }
         let mut waiting = self.connections.len();
         while waiting > 0 {
-            self.poll.poll(&mut events, Some(PATIENCE))?;
+            self.poll.poll(&mut events, Some(TIMEOUT))?;
             if events.is_empty() {
-                return Err("the server does not answer".into());
+                return Err("the server does not respond".into());
             }
             for event in &events {
-                let place = event.token().0;
-                let Some(answer) = self.connections[place].receive()? else { continue };
+                let index = event.token().0;
+                let Some(response) = self.connections[index].receive()? else { continue };
                 let now = Instant::now();
-                tally.add(&answer, expected, now - self.connections[place].sent);
+                tally.add(&response, expected, now - self.connections[index].sent);
                 if now < end {
-                    self.send(place)?;
+                    self.send(index)?;
                 } else {
                     waiting -= 1;
                 }
@@ -101,7 +102,7 @@ impl Load {
         Ok(tally)
     }
 
-    fn send(&mut self, place: usize) -> Outcome {
+    fn send(&mut self, index: usize) -> BenchResult {
         self.next_key = (self.next_key + STRIDE) % self.keys;
         let mut request: [u8; REQUEST.len()] = REQUEST.try_into()?;
         let mut rest = self.next_key;
@@ -109,40 +110,40 @@ impl Load {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        let connection = &mut self.connections[place];
+        let connection = &mut self.connections[index];
         connection.sent = Instant::now();
-        // So few bytes always have room where nothing else is under way.
+        // The send buffer has room for a request, because each connection has only one at a time.
         connection.stream.write_all(&request)?;
         Ok(())
     }
 }
 
-/// An answer: its status and its length.
-struct Answer {
+/// The relevant parts of a response.
+struct Response {
     status: u16,
     bytes: usize,
 }
 
 impl Connection {
-    /// The answer, if it is there in full.
-    fn receive(&mut self) -> Outcome<Option<Answer>> {
+    /// Returns the response if it is complete.
+    fn receive(&mut self) -> BenchResult<Option<Response>> {
         let mut part = [0; 4096];
         match self.stream.read(&mut part) {
-            Ok(0) => return Err("the server has closed a connection".into()),
+            Ok(0) => return Err("the server closed a connection".into()),
             Ok(read) => self.received.extend_from_slice(&part[..read]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let answer = read_answer(&self.received)?;
-        if answer.is_some() {
+        let response = read_response(&self.received)?;
+        if response.is_some() {
             self.received.clear();
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// The answer that these bytes are, `None` if more of it is to come.
-fn read_answer(bytes: &[u8]) -> Outcome<Option<Answer>> {
+/// Parses a response. Returns `None` if it is incomplete.
+fn read_response(bytes: &[u8]) -> BenchResult<Option<Response>> {
     let (mut rest, mut length, mut status) = (bytes, None, None);
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let line = rest[..end].trim_ascii_end();
@@ -152,27 +153,27 @@ fn read_answer(bytes: &[u8]) -> Outcome<Option<Answer>> {
         } else if line.len() > 15 && line[..15].eq_ignore_ascii_case(b"content-length:") {
             length = Some(number(line[15..].trim_ascii_start())?);
         } else if line.is_empty() {
-            let length: usize = length.ok_or("an answer without a length")?;
+            let length: usize = length.ok_or("a response without a length")?;
             let status = status.map_or(0, |status: usize| status as u16);
-            let is_whole = rest.len() == length;
-            return Ok(is_whole.then_some(Answer { status, bytes: bytes.len() }));
+            let is_complete = rest.len() == length;
+            return Ok(is_complete.then_some(Response { status, bytes: bytes.len() }));
         }
     }
     Ok(None)
 }
 
-fn number(digits: &[u8]) -> Outcome<usize> {
+fn number(digits: &[u8]) -> BenchResult<usize> {
     Ok(str::from_utf8(digits)?.parse()?)
 }
 
 impl Tally {
-    fn add(&mut self, answer: &Answer, expected: u16, took: Duration) {
-        self.answers += 1;
-        self.bytes += answer.bytes as u64;
+    fn add(&mut self, response: &Response, expected: u16, took: Duration) {
+        self.responses += 1;
+        self.bytes += response.bytes as u64;
         self.micros.push(took.as_micros() as u32);
-        if answer.status != expected {
+        if response.status != expected {
             self.unexpected += 1;
-            self.last_unexpected = answer.status;
+            self.last_unexpected = response.status;
         }
     }
 }

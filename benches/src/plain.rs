@@ -1,4 +1,4 @@
-//! The plain port of a sliding window to Rust: a script on a sorted set, and a connection of a pool for each check.
+//! A plain port of the sliding window to Rust: a script on a sorted set, and a pooled connection for each check.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -12,32 +12,32 @@ use std::{
 use deadpool_redis::{Manager, Pool, Runtime};
 use redis::{AsyncConnectionConfig, Script, aio::ConnectionLike};
 
-use crate::{Outcome, PATIENCE, POOL_SIZE};
+use crate::{BenchResult, POOL_SIZE, TIMEOUT};
 
-/// A limit that is kept so.
+/// A limit that the plain script enforces.
 #[derive(Clone)]
-pub struct Plain {
+pub struct PlainLimiter {
     script: Arc<Script>,
     limit: u32,
     window: Duration,
-    /// What the requests of no other process are called.
+    /// A random id of this process, so that request ids are unique.
     process: u64,
     next: Arc<AtomicU64>,
 }
 
-/// What came of it.
+/// The decision of the script.
 #[derive(Clone, Copy, Debug)]
-pub struct Decided {
-    /// Whether it is admitted.
+pub struct Decision {
+    /// Whether the request is admitted.
     pub is_allowed: bool,
-    /// How many more are.
+    /// How many more requests would be admitted.
     pub remaining: u64,
-    /// Seconds until there is more, rounded up.
+    /// Seconds until more is available, rounded up.
     pub reset_after: u64,
 }
 
-impl Plain {
-    /// At most so many in a window so long.
+impl PlainLimiter {
+    /// A limit of this many requests per window.
     #[must_use]
     pub fn new((limit, window): (u32, Duration)) -> Self {
         let script = Arc::new(Script::new(include_str!("plain.lua")));
@@ -45,16 +45,16 @@ impl Plain {
         Self { script, limit, window, process, next: Arc::default() }
     }
 
-    /// Decides on one request.
+    /// Checks one request.
     ///
     /// # Errors
     ///
-    /// What Redis says.
+    /// The error of Redis or of the connection.
     pub async fn check(
         &self,
         connection: &mut impl ConnectionLike,
         key: &str,
-    ) -> redis::RedisResult<Decided> {
+    ) -> redis::RedisResult<Decision> {
         let (admitted, remaining, micros): (u8, u64, u64) = self
             .script
             .key(key)
@@ -64,17 +64,17 @@ impl Plain {
             .invoke_async(connection)
             .await?;
         let reset_after = micros.div_ceil(1_000_000);
-        Ok(Decided { is_allowed: admitted == 1, remaining, reset_after })
+        Ok(Decision { is_allowed: admitted == 1, remaining, reset_after })
     }
 }
 
-/// A pool as it is usually made, but for its patience.
+/// A deadpool pool with the usual settings, except for the timeout.
 ///
 /// # Errors
 ///
-/// If the URL is none.
-pub fn pool(url: &str) -> Outcome<Pool> {
-    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+/// If the URL is invalid.
+pub fn pool(url: &str) -> BenchResult<Pool> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
     let manager = Manager::new_with_config(url, config)?;
     Ok(Pool::builder(manager).max_size(POOL_SIZE).runtime(Runtime::Tokio1).build()?)
 }

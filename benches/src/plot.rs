@@ -1,4 +1,4 @@
-//! Curves over a logarithmic axis: as tables in Markdown, and as a picture in SVG.
+//! Curves over a logarithmic axis, as tables in Markdown and as a picture in SVG.
 
 use std::fmt::{self, Write};
 
@@ -6,67 +6,67 @@ use crate::figures::{Figures, table};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 300.0;
-/// Where the axes are, in a chart.
+/// The positions of the axes in a chart.
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 630.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 244.0;
-/// Those of text and of lines are read on white and on black.
+/// Colours of text and lines that are readable on white and on black.
 const TEXT: &str = "#7f858c";
 const LINES: [&str; 4] = ["#1f83e0", "#e07a10", "#2a9d62", "#d0508f"];
 const FONT: &str = "ui-sans-serif, system-ui, sans-serif";
 
-/// Some curves over one axis.
+/// A chart of several curves.
 pub struct Chart {
-    /// What it shows.
+    /// The title.
     pub title: &'static str,
-    /// What is counted along the axis.
+    /// The label of the x axis.
     pub x: &'static str,
-    /// What was measured, with its unit.
+    /// The label of the y axis, with the unit.
     pub y: &'static str,
-    /// How many digits after the point are worth printing.
+    /// The number of decimal places in the table.
     pub digits: usize,
-    /// At most four.
+    /// The curves, at most four.
     pub curves: Vec<Curve>,
 }
 
-/// What was measured in several places.
+/// The figures of one subject for each value on the x axis.
 pub struct Curve {
-    /// What of.
+    /// The name of the subject.
     pub name: &'static str,
-    /// Where, and what in each round.
+    /// Each x value with its figures.
     pub points: Vec<(u32, Figures)>,
 }
 
 impl Chart {
-    /// A row for each place, and a column for each curve.
+    /// The table of the chart: a row for each x value, and a column for each curve.
     #[must_use]
     pub fn table(&self) -> String {
         let head = format!("{}: {}", self.y, self.x);
         let heads: Vec<&str> =
             [&*head].into_iter().chain(self.curves.iter().map(|it| it.name)).collect();
-        let row = |(number, place): (usize, u32)| {
+        let row = |(number, x_value): (usize, u32)| {
             let figures = self.curves.iter().map(|it| it.points[number].1.show(self.digits));
-            [with_commas(place)].into_iter().chain(figures).collect()
+            [with_commas(x_value)].into_iter().chain(figures).collect()
         };
-        let rows: Vec<_> = self.places().enumerate().map(row).collect();
+        let rows: Vec<_> = self.x_values().enumerate().map(row).collect();
         table(&heads, &rows)
     }
 
-    fn places(&self) -> impl Iterator<Item = u32> {
-        self.curves.iter().take(1).flat_map(|it| it.points.iter().map(|(place, _)| *place))
+    fn x_values(&self) -> impl Iterator<Item = u32> {
+        self.curves.iter().take(1).flat_map(|it| it.points.iter().map(|(x_value, _)| *x_value))
     }
 
-    /// The median of each round, and a bar from the least to the greatest.
+    /// Draws the medians of the rounds, and bars from the minimum to the maximum.
     fn draw(&self, to: &mut String) -> fmt::Result {
         let all = || self.curves.iter().flat_map(|it| &it.points);
         let highest = all().map(|(_, it)| it.range().1).fold(0.0, f64::max);
         let step = step(highest);
         let steps = (highest / step).ceil().max(1.0);
-        let most = self.places().max().map_or(1.0, f64::from).log10();
-        let least = self.places().min().map_or(0.0, f64::from).log10();
-        let x = |place: f64| {
-            LEFT + 12.0 + (place.log10() - least) / (most - least) * (RIGHT - LEFT - 24.0)
+        let max = self.x_values().max().map_or(1.0, f64::from).log10();
+        let min = self.x_values().min().map_or(0.0, f64::from).log10();
+        let x = |x_value: f64| {
+            LEFT + 12.0 + (x_value.log10() - min) / (max - min) * (RIGHT - LEFT - 24.0)
         };
         let y = |figure: f64| BOTTOM - figure / (step * steps) * (BOTTOM - TOP);
 
@@ -83,16 +83,16 @@ impl Chart {
             )?;
             label(to, (LEFT - 8.0, at + 4.0), "end", &figure.to_string())?;
         }
-        for place in self.places() {
-            let at = x(f64::from(place));
+        for x_value in self.x_values() {
+            let at = x(f64::from(x_value));
             writeln!(to, r#"<path d="M{at:.1} {BOTTOM}v5" stroke="{TEXT}"/>"#)?;
-            label(to, (at, BOTTOM + 20.0), "middle", &with_commas(place))?;
+            label(to, (at, BOTTOM + 20.0), "middle", &with_commas(x_value))?;
         }
         label(to, (f64::midpoint(LEFT, RIGHT), BOTTOM + 40.0), "middle", self.x)?;
         for (number, (curve, colour)) in self.curves.iter().zip(LINES).enumerate() {
             let (mut line, mut marks) = (String::new(), String::new());
-            for (place, figures) in &curve.points {
-                let (at, (low, high)) = (x(f64::from(*place)), figures.range());
+            for (x_value, figures) in &curve.points {
+                let (at, (low, high)) = (x(f64::from(*x_value)), figures.range());
                 let median = y(figures.median());
                 write!(line, "{at:.1},{median:.1} ")?;
                 write!(marks, r#"<path d="M{at:.1} {:.1}V{:.1}"/>"#, y(low), y(high))?;
@@ -108,7 +108,7 @@ impl Chart {
     }
 }
 
-/// All charts, one below the other.
+/// The picture of all charts, one below the other.
 #[must_use]
 pub fn svg(charts: &[Chart]) -> String {
     let height = HEIGHT * charts.len() as f64;
@@ -129,7 +129,7 @@ fn label(to: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) -> fmt::
     writeln!(to, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#)
 }
 
-/// The distance of lines such that there are at most five up to here: 1, 2 or 5, and noughts.
+/// The distance of grid lines, so that there are at most five: 1, 2 or 5 times a power of ten.
 fn step(highest: f64) -> f64 {
     let rough = (highest / 5.0).max(f64::MIN_POSITIVE);
     let unit = 10_f64.powf(rough.log10().floor());

@@ -1,4 +1,4 @@
-//! A Redis of one measurement's own, so that nothing is left of the one before.
+//! The Redis process of a measurement. Each measurement starts an empty one.
 
 use std::{
     env,
@@ -10,40 +10,40 @@ use std::{
 
 use redis::{Client, Connection, FromRedisValue};
 
-use crate::{Outcome, pinned};
+use crate::{BenchResult, cpu_pinning};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server that ends with this value.
+/// A server that ends when this value is dropped.
 pub struct RedisProcess {
     child: Child,
     port: u16,
 }
 
-/// What a server tells about itself.
+/// The resources that a server has used.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// CPU time, in microseconds.
+    /// The CPU time in microseconds.
     pub cpu_us: f64,
-    /// Commands, those of scripts and transactions among them.
+    /// The number of commands, including those in scripts and transactions.
     pub commands: f64,
 }
 
-/// The program: what `REDIS_SERVER` says, as for the tests.
+/// The server program: the value of `REDIS_SERVER`, or `redis-server`.
 #[must_use]
 pub fn program() -> String {
     env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 impl RedisProcess {
-    /// A server on a free port, on this core.
+    /// Starts a server on a free port, pinned to this core.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start(core: usize) -> Outcome<Self> {
+    /// If the server does not start.
+    pub fn start(core: usize) -> BenchResult<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = pinned::command(core, &program())
+        let child = cpu_pinning::pinned_command(core, &program())
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
             .stdout(Stdio::null())
@@ -51,7 +51,7 @@ impl RedisProcess {
         let server = Self { child, port };
         let started = Instant::now();
         while !server.is_up() {
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIMEOUT {
                 return Err("redis-server does not start".into());
             }
             thread::sleep(Duration::from_millis(10));
@@ -59,33 +59,33 @@ impl RedisProcess {
         Ok(server)
     }
 
-    /// Whether the server at the port is this one, and nobody who was faster.
+    /// Whether the server at the port is this process. Another process may have taken the port first.
     fn is_up(&self) -> bool {
         let id = self.client().and_then(|mut client| field(&mut client, "server", "process_id"));
         id.is_ok_and(|id| id == f64::from(self.child.id()))
     }
 
-    /// Where it is.
+    /// The URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// A connection for looking at it.
+    /// Opens a connection.
     ///
     /// # Errors
     ///
-    /// If there is none.
-    pub fn client(&self) -> Outcome<Connection> {
+    /// If the server does not accept the connection.
+    pub fn client(&self) -> BenchResult<Connection> {
         Ok(Client::open(self.url())?.get_connection()?)
     }
 
-    /// What it has used so far.
+    /// The resources used so far.
     ///
     /// # Errors
     ///
-    /// If it does not tell.
-    pub fn usage(&self) -> Outcome<Usage> {
+    /// If the server does not report them.
+    pub fn usage(&self) -> BenchResult<Usage> {
         let client = &mut self.client()?;
         let seconds =
             field(client, "cpu", "used_cpu_user")? + field(client, "cpu", "used_cpu_sys")?;
@@ -93,12 +93,12 @@ impl RedisProcess {
         Ok(Usage { cpu_us: seconds * 1e6, commands })
     }
 
-    /// What it answers to these words.
+    /// Runs a command and returns its reply.
     ///
     /// # Errors
     ///
-    /// If that is an error, or of another type.
-    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Outcome<T> {
+    /// If the reply is an error or has another type.
+    pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> BenchResult<T> {
         let mut command = redis::Cmd::new();
         words.iter().for_each(|word| {
             command.arg(*word);
@@ -114,7 +114,7 @@ impl Drop for RedisProcess {
     }
 }
 
-fn field(client: &mut Connection, section: &str, name: &str) -> Outcome<f64> {
+fn field(client: &mut Connection, section: &str, name: &str) -> BenchResult<f64> {
     let info: String = redis::cmd("INFO").arg(section).query(client)?;
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     Ok(line.ok_or_else(|| format!("no {name}"))?.parse()?)

@@ -1,45 +1,45 @@
-//! What is asked for on the command line.
+//! The command line options.
 
 use std::{env, time::Duration};
 
-use crate::Outcome;
+use crate::BenchResult;
 
-/// How often and how long is measured.
+/// The extent of a measurement.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// So many times everything.
+    /// The number of rounds.
     pub rounds: usize,
-    /// So long each time.
-    pub lasts: Duration,
-    /// Only what has this word in its name.
+    /// The duration of each measurement.
+    pub duration: Duration,
+    /// Only measurements whose name contains this word.
     pub only: String,
 }
 
 impl Settings {
-    /// From `--rounds N`, `--seconds S` and `--only WORD`; there are 5 rounds by default.
+    /// Parses `--rounds N`, `--seconds S` and `--only WORD`. The default is 5 rounds.
     ///
     /// # Errors
     ///
-    /// If there is something else.
-    pub fn read() -> Outcome<Self> {
+    /// If an argument is unknown or invalid.
+    pub fn read() -> BenchResult<Self> {
         Self::read_or(5)
     }
 
-    /// The same, with so many rounds by default.
+    /// The same with another default number of rounds.
     ///
     /// # Errors
     ///
-    /// If there is something else.
-    pub fn read_or(rounds: usize) -> Outcome<Self> {
-        let mut settings = Self { rounds, lasts: Duration::from_secs(3), only: String::new() };
+    /// If an argument is unknown or invalid.
+    pub fn read_or(rounds: usize) -> BenchResult<Self> {
+        let mut settings = Self { rounds, duration: Duration::from_secs(3), only: String::new() };
         let mut args = env::args().skip(1);
         while let Some(name) = args.next() {
-            let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+            let value = args.next().ok_or_else(|| format!("expected a value after {name}"))?;
             match name.as_str() {
                 "--rounds" => settings.rounds = value.parse()?,
-                "--seconds" => settings.lasts = Duration::try_from_secs_f64(value.parse()?)?,
+                "--seconds" => settings.duration = Duration::try_from_secs_f64(value.parse()?)?,
                 "--only" => settings.only = value,
-                _ => return Err("there are --rounds N, --seconds S and --only WORD".into()),
+                _ => return Err("expected --rounds N, --seconds S or --only WORD".into()),
             }
         }
         Ok(settings)

@@ -1,4 +1,4 @@
-//! Checks by several tasks of one thread, as an actix worker has them.
+//! Checks by several tasks on one thread, like in an actix worker.
 
 use std::{
     cell::Cell,
@@ -8,41 +8,41 @@ use std::{
 
 use tokio::{runtime::Runtime, task::LocalSet};
 
-use crate::Outcome;
+use crate::BenchResult;
 
-/// What they did.
-pub struct Done {
-    /// How many checks.
+/// The statistics of a run.
+pub struct TaskStats {
+    /// The number of checks.
     pub checks: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
-    /// How long each took, in microseconds; sorted.
+    /// The latency of each check in microseconds, sorted.
     pub micros: Vec<u32>,
 }
 
-/// When they have done enough.
+/// When a run ends.
 #[derive(Clone, Copy)]
 pub enum Until {
-    /// After so long.
+    /// After this duration.
     Elapsed(Duration),
-    /// After so many checks.
+    /// After this many checks.
     Checks(u64),
 }
 
-/// Has so many tasks check, each again as soon as it knows. A check is told which it is, counted from 0, and says whether
-/// its answer was as expected.
+/// Runs checks in concurrent tasks. Each task starts the next check when its previous one has ended. The argument of
+/// `check` is the number of the check, from 0. Its result is whether the decision was as expected.
 ///
 /// # Errors
 ///
-/// If one was not, or failed.
+/// If a check failed or its result was not as expected.
 pub fn run<F>(
     runtime: &Runtime,
     tasks: usize,
     until: Until,
     check: impl Fn(u64) -> F + Clone + 'static,
-) -> Outcome<Done>
+) -> BenchResult<TaskStats>
 where
-    F: Future<Output = Outcome<bool>> + 'static,
+    F: Future<Output = BenchResult<bool>> + 'static,
 {
     let started = Instant::now();
     let next = Rc::new(Cell::new(0));
@@ -59,7 +59,7 @@ where
             }
             next.set(number + 1);
             if !check(number).await.map_err(|error| error.to_string())? {
-                return Err(format!("check {number} had another answer than expected"));
+                return Err(format!("check {number} had an unexpected result"));
             }
             micros.push(now.elapsed().as_micros() as u32);
         }
@@ -73,8 +73,8 @@ where
         for task in tasks {
             all.append(&mut task.await??);
         }
-        Outcome::Ok(all)
+        BenchResult::Ok(all)
     })?;
     micros.sort_unstable();
-    Ok(Done { checks: micros.len() as u64, took: started.elapsed(), micros })
+    Ok(TaskStats { checks: micros.len() as u64, took: started.elapsed(), micros })
 }

@@ -1,1 +1,1 @@
-//! The examples are beside this folder, one runnable file each: `cargo run --example quickstart`.
+//! The examples are in the parent folder. Each is one file: `cargo run --example quickstart`.

@@ -1,33 +1,35 @@
-//! How requests are counted.
+//! The algorithms that count requests.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
+use crate::escape::escape_for_display;
 
-/// How requests are counted.
+/// The algorithm that counts requests.
 ///
-/// | | admits | memory for a key | a check costs |
+/// | | admits | memory per key | cost of a check |
 /// |---|---|---|---|
-/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a time stamp for each request in the window | O(log n) for each unit |
-/// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than two limits | two counters | O(1) |
-/// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to two limits across the end of one | one counter | O(1) |
-/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at once and `burst + rate × t` in any time `t` | a level and a time stamp | O(1) |
+/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a timestamp for each request in the window | O(log n) for each unit |
+/// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than twice `limit` | two counters | O(1) |
+/// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to twice `limit` across a window boundary | one counter | O(1) |
+/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` immediately, and `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// The exact sliding window, as a log of the admitted requests. The default: it does what a limit says.
+    /// An exact sliding window: a log of the admitted requests. The default, because it enforces the limit exactly.
     #[default]
     SlidingWindow,
-    /// Two counters, of this window and the one before, the older weighted by how much of it still counts (as
-    /// Cloudflare described it in 2017). It takes the requests of the older window to be spread evenly.
+    /// An approximate sliding window: one counter for the current window and one for the previous window. The previous
+    /// counter is weighted by its overlap with the sliding window, as Cloudflare described in 2017. The algorithm
+    /// assumes that the requests of the previous window were spread evenly.
     SlidingWindowCounter,
-    /// A counter that starts at the first request and is forgotten a window later.
+    /// A counter that starts at the first request and is reset one window later.
     FixedWindow,
-    /// A bucket that holds `burst` tokens and is refilled at the rate of the quota, steadily; a request takes a token.
+    /// A bucket of at most `burst` tokens that refills steadily at the rate of the quota. Each unit of cost takes a
+    /// token.
     TokenBucket,
 }
 
 impl Algorithm {
-    /// All of them, with their names in attributes, files and keys.
+    /// All algorithms with their names in attributes, policies files and store keys.
     pub const NAMES: [(Self, &str); 4] = [
         (Self::SlidingWindow, "sliding_window"),
         (Self::SlidingWindowCounter, "sliding_window_counter"),
@@ -35,11 +37,11 @@ impl Algorithm {
         (Self::TokenBucket, "token_bucket"),
     ];
 
-    /// Its name in attributes, files and keys.
+    /// The name in attributes, policies files and store keys.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let known = Self::NAMES.iter().find(|(algorithm, _)| *algorithm == self);
-        known.map_or("", |(_, name)| name)
+        let entry = Self::NAMES.iter().find(|(algorithm, _)| *algorithm == self);
+        entry.map_or("", |(_, name)| name)
     }
 }
 
@@ -47,8 +49,10 @@ impl FromStr for Algorithm {
     type Err = AlgorithmError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::NAMES.iter().find(|(_, name)| *name == text);
-        known.map(|(algorithm, _)| *algorithm).ok_or_else(|| AlgorithmError { text: shown(text) })
+        let entry = Self::NAMES.iter().find(|(_, name)| *name == text);
+        entry
+            .map(|(algorithm, _)| *algorithm)
+            .ok_or_else(|| AlgorithmError { text: escape_for_display(text) })
     }
 }
 
@@ -58,7 +62,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A word that names no algorithm.
+/// An unknown algorithm name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlgorithmError {
     text: String,
@@ -66,9 +70,9 @@ pub struct AlgorithmError {
 
 impl fmt::Display for AlgorithmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let legal: Vec<_> =
+        let names: Vec<_> =
             Algorithm::NAMES.iter().map(|(_, name)| format!("\"{name}\"")).collect();
-        write!(f, "`{}` is not an algorithm; legal are {}", self.text, legal.join(", "))
+        write!(f, "unknown algorithm `{}`; expected one of {}", self.text, names.join(", "))
     }
 }
 
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_algorithm_is_read_as_it_is_written() {
+    fn every_name_round_trips_and_unknown_names_are_rejected() {
         for (algorithm, name) in Algorithm::NAMES {
             assert_eq!(name.parse(), Ok(algorithm));
             assert_eq!(algorithm.to_string(), name);

@@ -1,113 +1,116 @@
-//! `"10/hour for 15m up to 1d"`: who is denied so often is refused everything for a while.
+//! Escalating bans: `"10/hour for 15m up to 1d"`.
 
 use std::{error::Error, fmt, str::FromStr, time::Duration};
 
-use crate::shown::shown;
+use crate::{
+    Algorithm, Quota, RateError, escape::escape_for_display, parse_window, window::write_window,
+};
 
-use crate::{Algorithm, Quota, RateError, parse_window, window::write_window};
-
-/// When somebody who does not heed denials is banned, and for how long.
+/// An escalating ban for key owners that keep sending requests after a denial.
 ///
-/// Who is denied as often as this says is banned: until the ban is over, every request is denied at once, and none of
-/// them counts. Each ban is twice as long as the one before, up to the longest. A ban is remembered for twice the longest
-/// ban, from its beginning.
+/// A ban starts when the number of denials in a window reaches a threshold. During a ban, every request is denied, and
+/// no request counts. Each ban is twice as long as the previous one, up to a maximum length. The guard remembers a ban
+/// for twice the maximum length, from the start of the ban.
 ///
-/// Where only some answers make a request count, such as failed logins, those answers are what leads to a ban, instead of
-/// denials: a request may be denied for the places of others that are being handled and will not count.
+/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, those responses count
+/// towards the ban instead of denials. A denial would be unfair there: it can be caused by requests that are still in
+/// progress and whose units are refunded later.
 ///
 /// ```
-/// # use rateguard_grammar::Ban;
+/// # use actix_rateguard_grammar::Ban;
 /// let ban: Ban = "10/hour for 15m up to 1d".parse()?;
 /// assert_eq!(ban.lengths().take(3).map(|it| it.as_secs() / 60).collect::<Vec<_>>(), [15, 30, 60]);
 /// assert_eq!(ban.to_string(), "10/hour for 15 minutes up to 1 day");
-/// # Ok::<(), rateguard_grammar::BanError>(())
+/// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// The idea is that of fail2ban.
+/// The design follows fail2ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,
     first: Duration,
-    longest: Duration,
+    max: Duration,
 }
 
 impl Ban {
-    const SHORTEST: Duration = Duration::from_secs(1);
-    /// The longest that a ban may last: 90 days.
-    pub const LONGEST: Duration = Duration::from_secs(90 * 86_400);
+    const MIN_LENGTH: Duration = Duration::from_secs(1);
+    /// The maximum length of a ban: 90 days.
+    pub const MAX_LENGTH: Duration = Duration::from_secs(90 * 86_400);
     const MAX_DENIALS: u32 = 10_000;
 
-    /// A ban that begins with the last of so many denials, each as long as the first.
+    /// Creates a ban of constant length `first` that starts with the last denial of the quota `denials`.
     ///
     /// # Errors
     ///
-    /// [`BanError`] unless it is from 1 second to 90 days long, in whole seconds, after 1 to 10,000 denials that are
-    /// counted in the exact window.
-    pub fn new(denials: Quota, first: Duration) -> Result<Self, BanError> {
-        let is_counted = denials.algorithm() == Algorithm::SlidingWindow;
-        if !is_counted || denials.limit() > Self::MAX_DENIALS {
-            return Err(BanError::Denials { quota: denials });
+    /// [`BanSpecError`] unless `first` is a whole number of seconds from 1 second to 90 days, and `denials` has a limit
+    /// from 1 to 10,000 and the algorithm [`Algorithm::SlidingWindow`].
+    pub fn new(denials: Quota, first: Duration) -> Result<Self, BanSpecError> {
+        let is_exact = denials.algorithm() == Algorithm::SlidingWindow;
+        if !is_exact || denials.limit() > Self::MAX_DENIALS {
+            return Err(BanSpecError::Denials { quota: denials });
         }
-        Self::check(first, Self::SHORTEST)?;
-        Ok(Self { offences: denials, first, longest: first })
+        Self::validate_length(first, Self::MIN_LENGTH)?;
+        Ok(Self { offences: denials, first, max: first })
     }
 
-    fn check(length: Duration, shortest: Duration) -> Result<(), BanError> {
-        let is_legal = (shortest..=Self::LONGEST).contains(&length) && length.subsec_nanos() == 0;
-        if is_legal { Ok(()) } else { Err(BanError::Length) }
+    fn validate_length(length: Duration, min: Duration) -> Result<(), BanSpecError> {
+        let is_valid = (min..=Self::MAX_LENGTH).contains(&length) && length.subsec_nanos() == 0;
+        if is_valid { Ok(()) } else { Err(BanSpecError::Length) }
     }
 
-    /// How long a ban is at the most, when each is twice as long as the one before.
+    /// Sets the maximum length. Each ban is then twice as long as the previous one, up to `max`.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if it is shorter than the first, longer than 90 days, or not in whole seconds.
-    pub fn up_to(mut self, longest: Duration) -> Result<Self, BanError> {
-        Self::check(longest, self.first)?;
-        self.longest = longest;
+    /// [`BanSpecError`] if `max` is shorter than the first ban, longer than 90 days, or not a whole number of seconds.
+    pub fn up_to(mut self, max: Duration) -> Result<Self, BanSpecError> {
+        Self::validate_length(max, self.first)?;
+        self.max = max;
         Ok(self)
     }
 
-    /// How many denials, or answers that count, in which window lead to a ban.
+    /// The number of denials, or of responses that count, and the window in which they start a ban.
     #[must_use]
     pub fn offences(&self) -> Quota {
         self.offences
     }
 
-    /// How long the first ban is, the second, and so on.
+    /// The lengths of the first ban, the second ban, and so on, without end.
     pub fn lengths(&self) -> impl Iterator<Item = Duration> + use<> {
-        let longest = self.longest;
+        let max = self.max;
         std::iter::successors(Some(self.first), move |length| {
-            Some(length.saturating_mul(2).min(longest))
+            Some(length.saturating_mul(2).min(max))
         })
     }
 
-    /// For how long a ban is remembered, from its beginning. `None` if all are of one length, so that none has to be.
+    /// The time from the start of a ban for which the guard remembers it. `None` if all bans have the same length,
+    /// because the guard then needs no record of earlier bans.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
-        (self.longest > self.first).then_some(2 * self.longest)
+        (self.max > self.first).then_some(2 * self.max)
     }
 }
 
 impl FromStr for Ban {
-    type Err = BanError;
+    type Err = BanSpecError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (denials, lengths) =
-            text.split_once(" for ").ok_or_else(|| BanError::Notation { text: shown(text) })?;
-        let (first, longest) = match lengths.split_once(" up to ") {
-            Some((first, longest)) => (first, Some(longest)),
+        let (denials, lengths) = text
+            .split_once(" for ")
+            .ok_or_else(|| BanSpecError::Notation { text: escape_for_display(text) })?;
+        let (first, max) = match lengths.split_once(" up to ") {
+            Some((first, max)) => (first, Some(max)),
             None => (lengths, None),
         };
         let length =
-            |text| parse_window(text).map_err(|error| BanError::Rate(RateError::Window(error)));
-        let ban = Self::new(denials.parse().map_err(BanError::Rate)?, length(first)?)?;
-        longest.map_or(Ok(ban), |longest| ban.up_to(length(longest)?))
+            |text| parse_window(text).map_err(|error| BanSpecError::Rate(RateError::Window(error)));
+        let ban = Self::new(denials.parse().map_err(BanSpecError::Rate)?, length(first)?)?;
+        max.map_or(Ok(ban), |max| ban.up_to(length(max)?))
     }
 }
 
 impl TryFrom<&str> for Ban {
-    type Error = BanError;
+    type Error = BanSpecError;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
         text.parse()
@@ -117,14 +120,14 @@ impl TryFrom<&str> for Ban {
 impl fmt::Display for Ban {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} for {}", self.offences, Length(self.first))?;
-        if self.longest != self.first {
-            write!(f, " up to {}", Length(self.longest))?;
+        if self.max != self.first {
+            write!(f, " up to {}", Length(self.max))?;
         }
         Ok(())
     }
 }
 
-/// A length of time with its number, also if it is 1.
+/// Writes a duration with its number, even if the number is 1.
 struct Length(Duration);
 
 impl fmt::Display for Length {
@@ -136,50 +139,51 @@ impl fmt::Display for Length {
     }
 }
 
-/// Why a ban cannot be.
+/// An invalid ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BanError {
-    /// It is not a number of denials and a length.
+pub enum BanSpecError {
+    /// The text is not a rate of denials, `for` and a length.
     Notation {
-        /// What was written.
+        /// The text.
         text: String,
     },
-    /// Its denials are no rate, or its length is no length of time.
+    /// The denials are not a rate, or a length is not a duration.
     Rate(RateError),
-    /// Its denials are not from 1 to 10,000 in an exact window.
+    /// The number of denials is not from 1 to 10,000, or the algorithm is not [`Algorithm::SlidingWindow`].
     Denials {
-        /// The quota.
+        /// The quota of the denials.
         quota: Quota,
     },
-    /// It is not from 1 second to 90 days long, not in whole seconds, or the longest is shorter than the first.
+    /// A length is not a whole number of seconds from 1 second to 90 days, or the maximum length is shorter than the
+    /// first ban.
     Length,
 }
 
-impl fmt::Display for BanError {
+impl fmt::Display for BanSpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Notation { text } => write!(
                 f,
-                "`{text}` is not a ban; write how many denials lead to it and how long it is, such as \"10/hour for 15m\" or \"10/hour for 15m up to 1d\""
+                "expected a ban such as \"10/hour for 15m\" or \"10/hour for 15m up to 1d\", found `{text}`"
             ),
             Self::Rate(error) => error.fmt(f),
             Self::Denials { quota } => write!(
                 f,
-                "{quota} denials cannot be counted; from 1 to {} are, in a sliding window",
+                "expected 1 to {} denials with algorithm \"sliding_window\", found `{quota}`",
                 Ban::MAX_DENIALS
             ),
             Self::Length => f.write_str(
-                "a ban is from 1 second to 90 days long, in whole seconds, and the longest not shorter than the first",
+                "expected a ban of 1 second to 90 days, in whole seconds, with a maximum not shorter than the first ban",
             ),
         }
     }
 }
 
-impl Error for BanError {}
+impl Error for BanSpecError {}
 
-/// So that a [`Ban`] can stand where text that is read as one can.
-impl From<std::convert::Infallible> for BanError {
+/// Lets an API accept a [`Ban`] wherever it accepts the notation of a ban.
+impl From<std::convert::Infallible> for BanSpecError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }
@@ -190,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ban_is_written_as_it_is_read_and_grows_up_to_the_longest() {
+    fn notation_round_trips_and_lengths_double_up_to_the_maximum() {
         for text in ["10/hour for 15 minutes", "1/minute for 1 second up to 90 days"] {
             assert_eq!(text.parse::<Ban>().unwrap().to_string(), text);
         }
@@ -204,21 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ban_is_refused_with_the_reason() {
+    fn invalid_bans_are_rejected_with_the_reason() {
         for (text, reason) in [
-            ("", "is not a ban"),
-            ("10/hour", "is not a ban"),
-            ("ten for 5m", "is not a rate"),
-            ("10/hour for", "is not a ban"),
-            ("10/hour for x", "is not a window"),
-            ("10/hour for 5m up to", "is not a window"),
+            ("", "expected a ban such as"),
+            ("10/hour", "expected a ban such as"),
+            ("ten for 5m", "expected a rate such as"),
+            ("10/hour for", "expected a ban such as"),
+            ("10/hour for x", "expected a window such as"),
+            ("10/hour for 5m up to", "expected a window such as"),
             ("10/hour for 5m up to 1m", "not shorter than the first"),
-            ("10/hour for 500ms", "from 1 second to 90 days"),
+            ("10/hour for 500ms", "1 second to 90 days"),
             ("10/hour for 1500ms", "in whole seconds"),
             ("10/hour for 2s up to 2500ms", "in whole seconds"),
-            ("10/hour for 91d", "from 1 second to 90 days"),
-            ("10001/hour for 5m", "cannot be counted"),
-            ("10/hour token_bucket for 5m", "cannot be counted"),
+            ("10/hour for 91d", "1 second to 90 days"),
+            ("10001/hour for 5m", "expected 1 to 10000 denials"),
+            ("10/hour token_bucket for 5m", "expected 1 to 10000 denials"),
         ] {
             let error = text.parse::<Ban>().expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -1,34 +1,34 @@
-//! `"failure"`, `"status:401"`: which answers make a request count.
+//! The responses that make a request count: `"failure"`, `"status:401"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
+use crate::escape::escape_for_display;
 
-/// Which answers make a request count.
+/// The responses that make a request count.
 ///
-/// Where not all do, a request takes its place before it is handled and gives it back when its answer is one that does
-/// not count. So no more of those that count get through than the limit, however many come at once.
+/// Except with [`All`](Self::All), a request takes its units before the handler runs, and the units are refunded if the
+/// response does not count. Therefore concurrent requests never exceed the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Count {
-    /// `"all"`: every request, whatever its answer.
+    /// `"all"`: every response.
     #[default]
     All,
-    /// `"success"`: those with a status below 400.
+    /// `"success"`: responses with a status below 400.
     Success,
-    /// `"failure"`: those with a status from 400 on, such as failed logins.
+    /// `"failure"`: responses with a status of at least 400, such as failed logins.
     Failure,
-    /// `"status:401"`: those with this status, from 100 to 599.
+    /// `"status:401"`: responses with this status, from 100 to 599.
     Status(u16),
-    /// `"status:4xx"`: those with a status of this class, from 1 to 5.
+    /// `"status:4xx"`: responses with a status of this class, from 1 to 5.
     Class(u8),
 }
 
 impl Count {
-    /// The legal forms, for messages.
+    /// The valid forms, for messages.
     pub const FORMS: &str = r#""all", "success", "failure", "status:401", "status:4xx""#;
 
-    /// Whether an answer with this status makes a request count.
+    /// Whether a response with this status makes a request count.
     #[must_use]
     pub fn counts(self, status: u16) -> bool {
         match self {
@@ -45,20 +45,20 @@ impl FromStr for Count {
     type Err = CountError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || CountError { text: shown(text) };
+        let invalid = || CountError { text: escape_for_display(text) };
         match text {
             "all" => return Ok(Self::All),
             "success" => return Ok(Self::Success),
             "failure" => return Ok(Self::Failure),
             _ => {}
         }
-        let status = text.strip_prefix("status:").ok_or_else(refuse)?;
+        let status = text.strip_prefix("status:").ok_or_else(invalid)?;
         match *status.as_bytes() {
             [class @ b'1'..=b'5', b'x', b'x'] => Ok(Self::Class(class - b'0')),
             [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
-                status.parse().map(Self::Status).map_err(|_| refuse())
+                status.parse().map(Self::Status).map_err(|_| invalid())
             }
-            _ => Err(refuse()),
+            _ => Err(invalid()),
         }
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A text that names no answers.
+/// A text that is none of the [valid forms](Count::FORMS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountError {
     text: String,
@@ -83,7 +83,7 @@ pub struct CountError {
 
 impl fmt::Display for CountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` does not say which answers count; legal are {}", self.text, Count::FORMS)
+        write!(f, "expected one of {}, found `{}`", Count::FORMS, self.text)
     }
 }
 
@@ -94,24 +94,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_is_written_as_it_is_read() {
+    fn every_form_round_trips() {
         for text in ["all", "success", "failure", "status:401", "status:100", "status:4xx"] {
             assert_eq!(text.parse::<Count>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn what_names_no_answers_is_refused_with_the_legal_forms() {
+    fn invalid_texts_are_rejected_with_the_valid_forms() {
         for text in
             ["", "failures", "401", "status", "status:", "status:600", "status:41", "status:0xx"]
         {
             let error = text.parse::<Count>().expect_err(text).to_string();
-            assert!(error.contains("legal are \"all\", \"success\""), "{error}");
+            assert!(error.contains("expected one of \"all\", \"success\""), "{error}");
         }
     }
 
     #[test]
-    fn each_form_counts_its_answers() {
+    fn each_form_counts_its_statuses() {
         for (text, counted) in [
             ("all", vec![101, 200, 302, 401, 404, 503]),
             ("success", vec![101, 200, 302]),

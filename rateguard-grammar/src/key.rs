@@ -1,35 +1,36 @@
-//! `"ip"`, `"header:X-Api-Key"`, `"user+path:tenant"`: what a limit tells callers apart by.
+//! The notation of built-in keys: `"ip"`, `"header:X-Api-Key"`, `"user+path:tenant"`.
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
-use crate::shown::shown;
+use crate::escape::escape_for_display;
 
-/// How many leading bits of an IPv6 address may be one client: from what a provider has to what a machine has.
+/// The valid lengths of an IPv6 prefix that counts as one client, in bits: from the network of a provider (32) to a
+/// single address (128).
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
-/// A ready-made key, as it is written in an attribute: one part, or several joined by `+`, all of which tell callers
-/// apart.
+/// A built-in key in its notation: one part, or several parts joined by `+`. Requests with equal values for all parts
+/// count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyNotation {
     parts: Vec<KeyPart>,
 }
 
-/// A part of a ready-made key.
+/// A part of a built-in key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyPart {
     /// `"ip"`: the client's address.
     Ip,
-    /// `"ip/48"`: the client's address, IPv6 ones by the network of so many bits.
+    /// `"ip/48"`: the client's address; an IPv6 address counts by its network prefix of this length.
     IpNetwork(u8),
     /// `"user"`: the authenticated user.
     User,
-    /// `"identity"`: the user of actix-identity.
+    /// `"identity"`: the user that actix-identity has authenticated.
     Identity,
-    /// `"session:NAME"`: a value in the session of actix-session.
+    /// `"session:NAME"`: a value in the actix-session session.
     Session(String),
     /// `"bearer"`: the credential in the `Authorization` header.
     Bearer,
-    /// `"global"`: everybody together.
+    /// `"global"`: one key for all requests.
     Global,
     /// `"header:NAME"`: the value of a request header.
     Header(String),
@@ -40,8 +41,8 @@ pub enum KeyPart {
 }
 
 impl KeyNotation {
-    /// The legal forms, for messages.
-    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", several of them joined by `+`"#;
+    /// The valid forms, for messages.
+    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", several of these joined by `+`"#;
 
     /// The client's address.
     #[must_use]
@@ -64,12 +65,12 @@ impl FromStr for KeyNotation {
         for part in text.split('+') {
             let part = part.parse()?;
             if parts.contains(&part) {
-                return Err(KeyNotationError::new(text, Problem::Twice));
+                return Err(KeyNotationError::new(text, Problem::DuplicatePart));
             }
             parts.push(part);
         }
         if parts.len() > 1 && parts.contains(&KeyPart::Global) {
-            return Err(KeyNotationError::new(text, Problem::Global));
+            return Err(KeyNotationError::new(text, Problem::CombinedGlobal));
         }
         Ok(Self { parts })
     }
@@ -77,8 +78,8 @@ impl FromStr for KeyNotation {
 
 impl fmt::Display for KeyNotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, part) in self.parts.iter().enumerate() {
-            if place > 0 {
+        for (index, part) in self.parts.iter().enumerate() {
+            if index > 0 {
                 f.write_str("+")?;
             }
             part.fmt(f)?;
@@ -108,10 +109,10 @@ impl FromStr for KeyPart {
     type Err = KeyNotationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = |problem| KeyNotationError::new(text, problem);
+        let invalid = |problem| KeyNotationError::new(text, problem);
         if let Some(bits) = text.strip_prefix("ip/") {
             let bits = bits.parse().ok().filter(|bits| IPV6_PREFIXES.contains(bits));
-            return bits.map(Self::IpNetwork).ok_or_else(|| refuse(Problem::Prefix));
+            return bits.map(Self::IpNetwork).ok_or_else(|| invalid(Problem::Prefix));
         }
         let (kind, name) =
             text.split_once(':').map_or((text, None), |(kind, name)| (kind, Some(name)));
@@ -125,28 +126,28 @@ impl FromStr for KeyPart {
             ("header", Some(name)) if is_token(name) => Ok(Self::Header(name.to_owned())),
             ("cookie", Some(name)) if is_token(name) => Ok(Self::Cookie(name.to_owned())),
             ("path", Some(name)) if is_parameter(name) => Ok(Self::Path(name.to_owned())),
-            ("session", _) => Err(refuse(Problem::SessionName)),
-            ("header", _) => Err(refuse(Problem::HeaderName)),
-            ("cookie", _) => Err(refuse(Problem::CookieName)),
-            ("path", _) => Err(refuse(Problem::PathName)),
-            _ => Err(refuse(Problem::Unknown)),
+            ("session", _) => Err(invalid(Problem::SessionName)),
+            ("header", _) => Err(invalid(Problem::HeaderName)),
+            ("cookie", _) => Err(invalid(Problem::CookieName)),
+            ("path", _) => Err(invalid(Problem::PathName)),
+            _ => Err(invalid(Problem::Unknown)),
         }
     }
 }
 
-/// Whether `name` is a `token` of RFC 9110, section 5.6.2, as header and cookie names are.
+/// Whether `name` is a `token` of RFC 9110, section 5.6.2, such as the name of a header or a cookie.
 #[must_use]
 pub fn is_token(name: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_tchar)
 }
 
-/// Whether a route pattern could hold `{name}`.
+/// Whether a route pattern can contain `{name}`.
 fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
-/// A key that is not one of the ready-made ones, or names something that cannot exist.
+/// A text that is not the notation of a built-in key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNotationError {
     text: String,
@@ -161,16 +162,17 @@ enum Problem {
     HeaderName,
     CookieName,
     PathName,
-    Twice,
-    Global,
+    DuplicatePart,
+    CombinedGlobal,
 }
 
 impl KeyNotationError {
     fn new(text: &str, problem: Problem) -> Self {
-        Self { text: shown(text), problem }
+        Self { text: escape_for_display(text), problem }
     }
 
-    /// Whether the text is none of the legal forms, rather than one of them with a wrong name.
+    /// Whether the text has none of the [valid forms](KeyNotation::FORMS). `false` if it has a valid form with an
+    /// invalid name.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.problem == Problem::Unknown
@@ -181,35 +183,34 @@ impl fmt::Display for KeyNotationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
         match self.problem {
-            Problem::Unknown => write!(f, "unknown key `{text}`; legal are {}", KeyNotation::FORMS),
+            Problem::Unknown => {
+                write!(f, "unknown key `{text}`; expected one of {}", KeyNotation::FORMS)
+            }
             Problem::Prefix => write!(
                 f,
-                "`{text}` does not say how many bits of an IPv6 address are one client; legal are \"ip/{}\" to \"ip/{}\"",
+                "expected an IPv6 prefix length from \"ip/{}\" to \"ip/{}\", found `{text}`",
                 IPV6_PREFIXES.start(),
                 IPV6_PREFIXES.end()
             ),
             Problem::SessionName => write!(
                 f,
-                "`{text}` does not name a value of the session; after `session:` comes its name, such as \"session:user_id\""
+                "expected the name of a session value, such as \"session:user_id\", found `{text}`"
             ),
             Problem::HeaderName => write!(
                 f,
-                "`{text}` does not name a header; after `header:` comes a header's name, such as \"header:X-Api-Key\""
+                "expected the name of a header, such as \"header:X-Api-Key\", found `{text}`"
             ),
             Problem::CookieName => write!(
                 f,
-                "`{text}` does not name a cookie; after `cookie:` comes a cookie's name, such as \"cookie:session\""
+                "expected the name of a cookie, such as \"cookie:session\", found `{text}`"
             ),
             Problem::PathName => write!(
                 f,
-                "`{text}` does not name a route parameter; after `path:` comes its name without braces, such as \"path:tenant\""
+                "expected the name of a route parameter without braces, such as \"path:tenant\", found `{text}`"
             ),
-            Problem::Twice => write!(f, "`{text}` has one part twice; once is enough"),
-            Problem::Global => {
-                write!(
-                    f,
-                    "`{text}` has \"global\" in it, which is everybody together; leave it out"
-                )
+            Problem::DuplicatePart => write!(f, "duplicate part in key `{text}`"),
+            Problem::CombinedGlobal => {
+                write!(f, "expected \"global\" alone, found it in key `{text}`")
             }
         }
     }
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read() {
+    fn every_form_round_trips() {
         for (text, part) in [
             ("ip", KeyPart::Ip),
             ("ip/48", KeyPart::IpNetwork(48)),
@@ -245,25 +246,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_the_legal_forms() {
+    fn invalid_keys_are_rejected_with_the_reason() {
         for (text, reason) in [
-            ("", "unknown key ``; legal are \"ip\""),
+            ("", "unknown key ``; expected one of \"ip\""),
             ("IP", "unknown key `IP`"),
             ("ip:4", "unknown key `ip:4`"),
             ("user+", "unknown key ``"),
             ("user +ip", "unknown key `user `"),
-            ("ip/31", "legal are \"ip/32\" to \"ip/128\""),
-            ("ip/129", "legal are \"ip/32\""),
-            ("ip/x", "legal are \"ip/32\""),
-            ("header", "does not name a header"),
-            ("header:", "does not name a header"),
-            ("header:X Api", "does not name a header"),
-            ("cookie:a=b", "does not name a cookie"),
-            ("path:{id}", "does not name a route parameter"),
-            ("session:", "does not name a value of the session"),
-            ("user+path:{id}", "does not name a route parameter"),
-            ("user+ip+user", "has one part twice"),
-            ("global+user", "everybody together"),
+            ("ip/31", "from \"ip/32\" to \"ip/128\""),
+            ("ip/129", "from \"ip/32\""),
+            ("ip/x", "from \"ip/32\""),
+            ("header", "the name of a header"),
+            ("header:", "the name of a header"),
+            ("header:X Api", "the name of a header"),
+            ("cookie:a=b", "the name of a cookie"),
+            ("path:{id}", "the name of a route parameter"),
+            ("session:", "the name of a session value"),
+            ("user+path:{id}", "the name of a route parameter"),
+            ("user+ip+user", "duplicate part"),
+            ("global+user", "\"global\" alone"),
         ] {
             let error = text.parse::<KeyNotation>().expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -1,12 +1,13 @@
-//! The notation of RateGuard: what a user may write for a limit, a window, a key or a name, and what it means.
+//! The notation of RateGuard for limits, windows, keys, bans and names.
 //!
-//! The attribute reads it at compile time and the library at run time. Both use this crate, so that the two accept
-//! the same words and refuse the others with the same sentence. Applications use it through `rateguard`, which
-//! re-exports [`Quota`].
+//! The attribute parses the notation at compile time, and the library parses it at run time. Both use this crate, so
+//! they accept the same texts and reject others with the same messages. Applications use the types through
+//! `actix-rateguard`, which re-exports them.
 
 mod algorithm;
 mod ban;
 mod count;
+mod escape;
 mod key;
 mod methods;
 mod missing_key;
@@ -15,12 +16,12 @@ mod on_error;
 mod quota;
 mod quotas;
 mod rate;
-mod shown;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use ban::{Ban, BanError};
+pub use ban::{Ban, BanSpecError};
 pub use count::{Count, CountError};
+pub use escape::escape_for_display;
 pub use key::{IPV6_PREFIXES, KeyNotation, KeyNotationError, KeyPart, is_token};
 pub use methods::{Methods, MethodsError};
 pub use missing_key::{MissingKey, MissingKeyError};
@@ -29,5 +30,4 @@ pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};
 pub use quotas::Quotas;
 pub use rate::RateError;
-pub use shown::shown;
 pub use window::{WindowError, parse_window};

@@ -1,19 +1,17 @@
-//! `"POST, PUT"`: the request methods that a limit is for.
+//! The request methods that a limit applies to: `"POST, PUT"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
+use crate::{escape::escape_for_display, is_token};
 
-use crate::is_token;
-
-/// Request methods, as they are written in an attribute.
+/// A list of request methods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Methods {
     names: Vec<String>,
 }
 
 impl Methods {
-    /// Their names; at least one.
+    /// The names of the methods; at least one.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
@@ -25,16 +23,16 @@ impl FromStr for Methods {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        // Methods are told apart by case (RFC 9110, section 9.1), and all that are registered are in capitals.
+        // Method names are case-sensitive (RFC 9110, section 9.1), and all registered methods are in capital letters.
         let is_method = |name: &String| is_token(name) && !name.contains(char::is_lowercase);
         if !names.iter().all(is_method) {
-            return Err(MethodsError { text: shown(text) });
+            return Err(MethodsError { text: escape_for_display(text) });
         }
         Ok(Self { names })
     }
 }
 
-/// A text that names no methods.
+/// A text that is not a list of request methods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodsError {
     text: String,
@@ -44,7 +42,7 @@ impl fmt::Display for MethodsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` does not name request methods; write them in capitals with commas between, such as \"POST\" or \"POST, PUT\"",
+            "expected methods in capital letters, separated by commas, such as \"POST, PUT\", found `{}`",
             self.text
         )
     }
@@ -57,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_are_listed_in_capitals() {
+    fn only_capital_letters_and_commas_are_accepted() {
         for text in ["POST", "POST,PUT", " POST , M-SEARCH "] {
             assert!(text.parse::<Methods>().is_ok(), "{text}");
         }

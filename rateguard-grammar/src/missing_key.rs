@@ -1,21 +1,22 @@
-//! What happens to a request that does not have what its limit tells callers apart by.
+//! The treatment of requests without a key.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
+use crate::escape::escape_for_display;
 
-/// What happens to a request that has no key: without the header, cookie, parameter, user or value that the limit asks
-/// for.
+/// The treatment of requests without a key, because they lack the header, cookie, route parameter, user or session
+/// value that the key is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {
-    /// `"ip"`: it is counted by its client's address, apart from the requests that have a key. The default, because then
-    /// a missing value neither lifts the limit nor puts strangers together.
+    /// `"ip"`: the request counts by the client's address, separately from requests with a key. The default, because a
+    /// missing value then neither avoids the limit nor makes unrelated clients share one bucket.
     #[default]
     Ip,
-    /// `"deny"`: it is refused with 403. For what nobody may do without the key.
+    /// `"deny"`: the request is rejected with 403. For routes that require the key.
     Deny,
-    /// `"skip"`: this limit does not apply to it. Only where another limit does, or none has to.
+    /// `"skip"`: the limit does not apply to the request. Use it only if another limit applies, or no limit is
+    /// required.
     Skip,
 }
 
@@ -27,12 +28,12 @@ impl FromStr for MissingKey {
             "ip" => Ok(Self::Ip),
             "deny" => Ok(Self::Deny),
             "skip" => Ok(Self::Skip),
-            _ => Err(MissingKeyError { text: shown(text) }),
+            _ => Err(MissingKeyError { text: escape_for_display(text) }),
         }
     }
 }
 
-/// A word that is none of `ip`, `deny` and `skip`.
+/// A text that is not `ip`, `deny` or `skip`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingKeyError {
     text: String,
@@ -42,7 +43,7 @@ impl fmt::Display for MissingKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is not legal here; legal are \"ip\" (count by address), \"deny\" (answer 403) and \"skip\" (do not limit)",
+            "expected \"ip\" (count by address), \"deny\" (respond with 403) or \"skip\" (do not limit), found `{}`",
             self.text
         )
     }

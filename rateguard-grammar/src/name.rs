@@ -1,25 +1,26 @@
-//! Names of limits and prefixes of keys: readable, and safe inside a Redis key and a log line.
+//! Names of limits and prefixes of store keys, which are safe in a Redis key and in a log line.
 
 use std::{error::Error, fmt};
 
 const MAX_BYTES: usize = 200;
 
-/// Checks the name of a policy or the prefix of a guard's keys.
+/// Validates the name of a policy or the prefix of a guard's store keys.
 ///
 /// # Errors
 ///
-/// [`NameError`] unless it has 1 to 200 bytes, and only letters, digits and ASCII punctuation without braces (braces
-/// choose the slot of a key in Redis Cluster). So nothing in it is invisible or turns a line of a log around.
+/// [`NameError`] unless the name has 1 to 200 bytes and consists of letters, digits and ASCII punctuation without
+/// braces. Braces select the slot of a key in Redis Cluster. Invisible characters, and characters that reverse the
+/// direction of text in a log line, are invalid.
 pub fn check_name(name: &str) -> Result<(), NameError> {
-    let illegal =
+    let is_invalid =
         |c: char| !(c.is_alphanumeric() || c.is_ascii_punctuation()) || c == '{' || c == '}';
-    if name.is_empty() || name.len() > MAX_BYTES || name.contains(illegal) {
+    if name.is_empty() || name.len() > MAX_BYTES || name.contains(is_invalid) {
         return Err(NameError { name: name.to_owned() });
     }
     Ok(())
 }
 
-/// A name that cannot stand in a key.
+/// An invalid name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError {
     name: String,
@@ -27,10 +28,10 @@ pub struct NameError {
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self.name.chars().take(40).collect();
+        let start: String = self.name.chars().take(40).collect();
         write!(
             f,
-            "{shown:?} is not a legal name; a name has 1 to {MAX_BYTES} bytes of letters, digits and ASCII punctuation, without braces"
+            "expected a name of 1 to {MAX_BYTES} bytes of letters, digits and ASCII punctuation without braces, found {start:?}"
         )
     }
 }
@@ -42,14 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readable_names_are_legal() {
+    fn readable_names_are_valid() {
         for name in ["login", "shop::cart::add#2", "api/v1", "größe", &"a".repeat(200)] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
     }
 
     #[test]
-    fn names_that_would_break_a_key_or_a_log_line_are_refused() {
+    fn names_unsafe_in_keys_or_logs_are_rejected() {
         for name in [
             "",
             "a b",

@@ -1,21 +1,21 @@
-//! What happens to a request when the store does not answer.
+//! The failure mode for requests that the store does not decide.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
+use crate::escape::escape_for_display;
 
-/// What happens to a request when the store does not answer in time.
+/// The failure mode: the treatment of a request when the store does not reply in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnError {
-    /// Fail open: the request passes, without numbers. The default, because a limiter should not be the reason why
-    /// an application is away.
+    /// Fail open: the request is admitted, and the response has no rate limit headers. The default, because a failure
+    /// of the limiter must not make the application unavailable.
     #[default]
     Open,
-    /// Fail closed: the request is refused with 503. For what must never run unlimited, such as a login.
+    /// Fail closed: the request is rejected with 503. For routes that must never be unlimited, such as a login.
     Closed,
-    /// Decide in this process's memory, by what it has seen of late, with its share of the limits
-    /// (`RateGuardBuilder::replicas`). For what should neither stop nor run unlimited.
+    /// Decide in the memory of this process, from the requests that it has recently counted, with its share of the
+    /// limit (`RateGuardBuilder::replicas`). For routes that should neither be unavailable nor unlimited.
     Local,
 }
 
@@ -27,12 +27,12 @@ impl FromStr for OnError {
             "open" => Ok(Self::Open),
             "closed" => Ok(Self::Closed),
             "local" => Ok(Self::Local),
-            _ => Err(OnErrorError { text: shown(text) }),
+            _ => Err(OnErrorError { text: escape_for_display(text) }),
         }
     }
 }
 
-/// A word that is none of `open`, `closed` and `local`.
+/// A text that is not `open`, `closed` or `local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnErrorError {
     text: String,
@@ -42,7 +42,7 @@ impl fmt::Display for OnErrorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is not legal here; legal are \"open\" (let pass), \"closed\" (answer 503) and \"local\" (decide in memory)",
+            "expected \"open\" (admit), \"closed\" (respond with 503) or \"local\" (decide in memory), found `{}`",
             self.text
         )
     }

@@ -1,23 +1,21 @@
-//! `"5/second; 100/minute; 1000/day"`: several quotas that all have to have room.
+//! Lists of quotas that are enforced together: `"5/second; 100/minute; 1000/day"`.
 
 use std::{fmt, slice, str::FromStr};
 
-use crate::shown::shown;
+use crate::{Quota, RateError, escape::escape_for_display};
 
-use crate::{Quota, RateError};
-
-/// One quota or several, all of which a request has to find room in.
+/// One or more quotas. A request is admitted if all of them admit it.
 ///
-/// It is read from the notations of [`Quota`] with semicolons between them, and written the same way. A quota is known
-/// by its place in the list: what was counted goes on counting when numbers change. A new quota belongs at the end; one
-/// that is removed, or put before others, makes those behind it begin anew.
+/// A list is parsed from the notations of [`Quota`], separated by semicolons, and `Display` writes the same notation.
+/// Stores identify a quota by its position in the list, so a quota retains its count when its numbers change. Add a new
+/// quota at the end: inserting or removing a quota resets the counts of all quotas after it.
 ///
 /// ```
-/// # use rateguard_grammar::{Quota, Quotas};
+/// # use actix_rateguard_grammar::{Quota, Quotas};
 /// let quotas: Quotas = "5/second; 100/minute; 1000/day".parse()?;
 /// assert_eq!(quotas.iter().map(Quota::limit).collect::<Vec<_>>(), [5, 100, 1000]);
 /// assert_eq!(quotas.to_string(), "5/second; 100/minute; 1000/day");
-/// # Ok::<(), rateguard_grammar::RateError>(())
+/// # Ok::<(), actix_rateguard_grammar::RateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Quotas {
@@ -25,14 +23,14 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// The most quotas in a list.
+    /// The maximum number of quotas in a list.
     pub const MAX: usize = 8;
 
-    /// These quotas, all together.
+    /// Creates a list of quotas that are enforced together.
     ///
     /// # Errors
     ///
-    /// [`RateError::Number`] unless there are from 1 to [`MAX`](Self::MAX), [`RateError::Twice`] if two are equal.
+    /// [`RateError::Number`] unless there are 1 to [`MAX`](Self::MAX) quotas, [`RateError::Twice`] if two are equal.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Result<Self, RateError> {
         let mut list = Vec::new();
         for quota in quotas {
@@ -47,18 +45,18 @@ impl Quotas {
         Ok(Self { list })
     }
 
-    /// The quotas as they were listed; at least one.
+    /// The quotas in their order; at least one.
     #[must_use]
     pub fn as_slice(&self) -> &[Quota] {
         &self.list
     }
 
-    /// The quotas as they were listed; at least one.
+    /// The quotas in their order; at least one.
     pub fn iter(&self) -> slice::Iter<'_, Quota> {
         self.list.iter()
     }
 
-    /// The most that one request may cost: the lowest of theirs.
+    /// The maximum cost of one request in units: the lowest [`Quota::max_cost`] of the list.
     #[must_use]
     pub fn max_cost(&self) -> u32 {
         self.list.iter().map(Quota::max_cost).min().unwrap_or(0)
@@ -87,10 +85,10 @@ impl FromStr for Quotas {
         if !text.contains(';') {
             return text.parse().map(|quota: Quota| quota.into());
         }
-        let quotas = text.split(';').enumerate().map(|(place, text)| {
+        let quotas = text.split(';').enumerate().map(|(index, text)| {
             text.parse().map_err(|error| RateError::Listed {
-                place: place + 1,
-                text: shown(text.trim()),
+                position: index + 1,
+                text: escape_for_display(text.trim()),
                 error: Box::new(error),
             })
         });
@@ -116,8 +114,8 @@ impl TryFrom<String> for Quotas {
 
 impl fmt::Display for Quotas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, quota) in self.list.iter().enumerate() {
-            if place > 0 {
+        for (index, quota) in self.list.iter().enumerate() {
+            if index > 0 {
                 f.write_str("; ")?;
             }
             quota.fmt(f)?;
@@ -131,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_written_as_it_is_read() {
+    fn notation_of_a_list_round_trips() {
         for text in [
             "5/minute",
             "5/second; 100/minute; 1000/day",
@@ -146,15 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_list_is_told_with_its_place() {
+    fn invalid_lists_are_rejected_with_the_position() {
         for (text, reason) in [
-            ("5/minut", "`minut` is not a window"),
-            ("5/second; 100/minut", "quota 2, `100/minut`: `minut` is not a window"),
-            ("5/second;", "quota 2, ``: `` is not a rate"),
-            ("; 5/second", "quota 1, ``: `` is not a rate"),
-            ("0/second; 5/minute", "quota 1, `0/second`: a limit is a whole number"),
-            ("5/minute; 5/60s", "the quota 5/minute is there twice"),
-            ("1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s;9/s", "from 1 to 8 quotas"),
+            ("5/minut", "found `minut`"),
+            ("5/second; 100/minut", "quota 2, `100/minut`: expected a window"),
+            ("5/second;", "quota 2, ``: expected a rate"),
+            ("; 5/second", "quota 1, ``: expected a rate"),
+            ("0/second; 5/minute", "quota 1, `0/second`: expected a limit"),
+            ("5/minute; 5/60s", "duplicate quota `5/minute`"),
+            ("1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s;9/s", "expected 1 to 8 quotas"),
         ] {
             let error = text.parse::<Quotas>().expect_err(text).to_string();
             assert!(error.starts_with(reason) || error.contains(reason), "{text:?}: {error}");
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_cost_what_the_smallest_quota_has_room_for() {
+    fn maximum_cost_is_that_of_the_smallest_quota() {
         let quotas: Quotas = "5/second; 100/minute; 1/second token_bucket burst 3".parse().unwrap();
         assert_eq!(quotas.max_cost(), 3);
         assert_eq!("20000/second".parse::<Quotas>().unwrap().max_cost(), 10_000);

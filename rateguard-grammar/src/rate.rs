@@ -1,11 +1,10 @@
-//! `"5/minute"`, `"100/second token_bucket burst 20"`: a quota in words.
+//! The notation of a quota: `"5/minute"`, `"100/second token_bucket burst 20"`.
 
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
-use crate::shown::shown;
-
 use crate::{
     Algorithm, Quota, QuotaError, Quotas,
+    escape::escape_for_display,
     window::{WindowError, parse_window, write_window},
 };
 
@@ -13,37 +12,38 @@ impl FromStr for Quota {
     type Err = RateError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || RateError::Notation { text: shown(text) };
+        let invalid = || RateError::Notation { text: escape_for_display(text) };
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
-            rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(refuse)?;
+            rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(invalid)?;
         let quota = Self::new(
-            number(limit).ok_or_else(refuse)??,
+            number(limit).ok_or_else(invalid)??,
             parse_window(window).map_err(RateError::Window)?,
         )?;
 
         let mut words = algorithm.split_whitespace();
         let Some(name) = words.next() else { return Ok(quota) };
-        let quota = quota.with_algorithm(name.parse().map_err(|_| refuse())?)?;
+        let quota = quota.with_algorithm(name.parse().map_err(|_| invalid())?)?;
         match (words.next(), words.next(), words.next()) {
             (None, ..) => Ok(quota),
             (Some("burst"), Some(burst), None) => {
-                let burst = number(burst).ok_or_else(refuse)?.map_err(|_| QuotaError::Burst)?;
+                let burst = number(burst).ok_or_else(invalid)?.map_err(|_| QuotaError::Burst)?;
                 Ok(quota.with_burst(burst)?)
             }
-            _ => Err(refuse()),
+            _ => Err(invalid()),
         }
     }
 }
 
-/// The rate, and the name of an algorithm with what follows it.
+/// Splits a text into the rate, and the name of an algorithm with its arguments.
 fn split_at_algorithm(text: &str) -> (&str, &str) {
-    let place =
+    let offset =
         Algorithm::NAMES.iter().filter_map(|(_, name)| text.find(&format!(" {name}"))).min();
-    place.map_or((text, ""), |place| text.split_at(place))
+    offset.map_or((text, ""), |offset| text.split_at(offset))
 }
 
-/// A whole number, if these are digits. Those that do not fit are above the highest limit.
+/// Parses a whole number. `None` if the text has other characters than digits. A number that does not fit into 32 bits
+/// is above the maximum limit.
 fn number(text: &str) -> Option<Result<u32, QuotaError>> {
     let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -64,31 +64,31 @@ impl fmt::Display for Quota {
     }
 }
 
-/// A text that is no quota.
+/// A text that is not a quota or a list of quotas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateError {
-    /// It is not a limit, a slash and a window.
+    /// The text is not a limit, a slash and a window.
     Notation {
-        /// What was written.
+        /// The text.
         text: String,
     },
-    /// Its window is no length of time.
+    /// The window is not a duration.
     Window(WindowError),
-    /// Its limit or its window is out of range.
+    /// The limit, the window or the burst is out of range.
     Quota(QuotaError),
-    /// A quota of a list is wrong.
+    /// A quota of a list is invalid.
     Listed {
-        /// Which one, from 1 on.
-        place: usize,
-        /// What was written there.
+        /// The position of the quota in the list, from 1.
+        position: usize,
+        /// The text of the quota.
         text: String,
-        /// What is wrong with it.
+        /// The error of the quota.
         error: Box<RateError>,
     },
-    /// A list has from 1 to 8 quotas.
+    /// A list does not have 1 to 8 quotas.
     Number,
-    /// A quota is there twice in a list.
+    /// A list contains two equal quotas.
     Twice {
         /// The quota.
         quota: Quota,
@@ -100,13 +100,15 @@ impl fmt::Display for RateError {
         match self {
             Self::Notation { text } => write!(
                 f,
-                "`{text}` is not a rate; write a limit and a window, such as \"5/minute\", \"100/10s\" or \"20 per 5 minutes\""
+                "expected a rate such as \"5/minute\", \"100/10s\" or \"20 per 5 minutes\", found `{text}`"
             ),
             Self::Window(error) => error.fmt(f),
             Self::Quota(error) => error.fmt(f),
-            Self::Listed { place, text, error } => write!(f, "quota {place}, `{text}`: {error}"),
-            Self::Number => write!(f, "a list has from 1 to {} quotas", Quotas::MAX),
-            Self::Twice { quota } => write!(f, "the quota {quota} is there twice"),
+            Self::Listed { position, text, error } => {
+                write!(f, "quota {position}, `{text}`: {error}")
+            }
+            Self::Number => write!(f, "expected 1 to {} quotas", Quotas::MAX),
+            Self::Twice { quota } => write!(f, "duplicate quota `{quota}`"),
         }
     }
 }
@@ -119,7 +121,7 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// So that [`Quotas`] and a [`Quota`] can stand where text that is read as quotas can.
+/// Lets an API accept [`Quotas`] or a [`Quota`] wherever it accepts the notation of quotas.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -137,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn one_quota_has_many_spellings() {
+    fn equal_quotas_have_several_spellings() {
         for text in ["5/minute", "5/m", "5 / 60s", " 5 per minute ", "5 per 60 seconds", "5/1min"] {
             assert_eq!(quota(text), Quota::new(5, Duration::from_secs(60)).unwrap(), "{text}");
         }
     }
 
     #[test]
-    fn a_quota_is_written_as_it_is_read() {
+    fn notation_of_a_quota_round_trips() {
         for text in
             ["5/minute", "100/10 seconds", "1/day", "2147483648/365 days", "7/1500 microseconds"]
         {
@@ -153,27 +155,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused_with_the_reason() {
+    fn invalid_rates_are_rejected_with_the_reason() {
         for (text, reason) in [
-            ("", "is not a rate"),
-            ("5", "is not a rate"),
-            ("/minute", "is not a rate"),
-            ("five/minute", "is not a rate"),
-            ("-5/minute", "is not a rate"),
-            ("5/", "is not a window"),
-            ("5/minut", "`minut` is not a window"),
-            ("5/minute leaky_bucket", "is not a window"),
-            ("5/minute token_bucket 20", "is not a rate"),
-            ("5/minute token_bucket burst", "is not a rate"),
-            ("5/minute token_bucket burst 20 30", "is not a rate"),
-            ("5/minute token_bucket burst 0", "a burst is a whole number from 1"),
-            ("5/minute token_bucket burst 99999999999", "a burst is a whole number from 1"),
-            ("5/minute fixed_window burst 20", "for the algorithm \"token_bucket\""),
-            ("2147483647/365d token_bucket", "cannot count this exactly"),
-            ("0/minute", "a limit is a whole number from 1"),
-            ("5/0s", "a window is from 1 millisecond"),
-            ("5/366d", "a window is from 1 millisecond"),
-            ("99999999999999999999/s", "a limit is a whole number from 1"),
+            ("", "expected a rate such as"),
+            ("5", "expected a rate such as"),
+            ("/minute", "expected a rate such as"),
+            ("five/minute", "expected a rate such as"),
+            ("-5/minute", "expected a rate such as"),
+            ("5/", "expected a window such as"),
+            ("5/minut", "found `minut`"),
+            ("5/minute leaky_bucket", "expected a window such as"),
+            ("5/minute token_bucket 20", "expected a rate such as"),
+            ("5/minute token_bucket burst", "expected a rate such as"),
+            ("5/minute token_bucket burst 20 30", "expected a rate such as"),
+            ("5/minute token_bucket burst 0", "expected a burst from 1 to 2147483648"),
+            ("5/minute token_bucket burst 99999999999", "expected a burst from 1 to 2147483648"),
+            ("5/minute fixed_window burst 20", "with algorithm \"token_bucket\""),
+            ("2147483647/365d token_bucket", "cannot count this quota exactly"),
+            ("0/minute", "expected a limit that is a whole number from 1"),
+            ("5/0s", "expected a window from 1 millisecond"),
+            ("5/366d", "expected a window from 1 millisecond"),
+            ("99999999999999999999/s", "expected a limit that is a whole number from 1"),
         ] {
             let error = text.parse::<Quota>().expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -1,27 +1,53 @@
-//! In which fields a server tells its limits.
+//! The dialects in which a server reports its limits.
 
-use crate::names::{
-    RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
+use std::time::Duration;
+
+use crate::{
+    DialectInput, FieldValue, MAX_REPORTED_TIME,
+    names::{
+        RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
+    },
+    write::{ceil_secs, rate_limit_policy_value, rate_limit_value, unix_ceil_secs},
 };
 
-/// In which fields a server tells its limits. `Retry-After` goes with all of them.
+/// The maximum number of fields of a dialect.
+const MAX_FIELDS: usize = 3;
+
+/// A dialect of header fields in which a server reports its limits. Every dialect is combined with `Retry-After`.
+///
+/// To add a dialect, add a variant here. The compiler then reports every `match` in this file that needs an arm;
+/// [`ALL`](Self::ALL) and the tests need the variant, too. Nothing else in the workspace depends on the list of
+/// dialects, except the JSON schema of the policies file and the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
-    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, which is in seconds from now. They tell
-    /// one limit. No standard describes them.
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, with the reset in seconds from now. The
+    /// fields report one limit. No standard describes them.
     XRateLimit,
-    /// The same fields, as GitHub writes them: `X-RateLimit-Reset` is a Unix time in seconds. Clients understand it
-    /// only if their clock is right, or if they look at `Date`.
+    /// The same fields in the form of GitHub: `X-RateLimit-Reset` is a Unix time in seconds. A client must have a
+    /// correct clock, or compare the time with the `Date` field.
     XRateLimitEpoch,
-    /// `RateLimit` and `RateLimit-Policy`, which tell any number of limits by their names, as Structured Fields
-    /// (RFC 9651). They follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. That is a draft and
-    /// not a standard; a later revision may change it.
+    /// `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as Structured Fields (RFC 9651).
+    /// They follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. It is a draft and not a standard,
+    /// and a later revision can change it.
     Draft,
 }
 
 impl HeaderDialect {
-    /// The names of its fields, in lower case.
+    /// All dialects.
+    pub const ALL: [Self; 3] = [Self::XRateLimit, Self::XRateLimitEpoch, Self::Draft];
+
+    /// The name of the dialect in policies files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XRateLimit => "x-ratelimit",
+            Self::XRateLimitEpoch => "x-ratelimit-epoch",
+            Self::Draft => "draft",
+        }
+    }
+
+    /// The names of the fields that the dialect writes, in lower case.
     #[must_use]
     pub fn field_names(self) -> &'static [&'static str] {
         match self {
@@ -31,20 +57,179 @@ impl HeaderDialect {
             Self::Draft => &[RATELIMIT_POLICY, RATELIMIT],
         }
     }
+
+    /// Returns the fields of a response: their names in lower case, and their values.
+    ///
+    /// A dialect with numbers only does not allocate. A field without limits is omitted, because Structured Fields have
+    /// no empty lists. Resets of the `X-RateLimit` dialects are at most [`MAX_REPORTED_TIME`] from now.
+    pub fn fields<I: DialectInput>(
+        self,
+        input: &I,
+    ) -> impl Iterator<Item = (&'static str, FieldValue)> + use<I> {
+        let fields: [Option<(&'static str, FieldValue)>; MAX_FIELDS] = match self {
+            Self::XRateLimit => x_ratelimit_fields(input, ceil_secs(reported_reset(input))),
+            Self::XRateLimitEpoch => {
+                let now = input.now();
+                let reset = now.checked_add(reported_reset(input)).unwrap_or(now);
+                x_ratelimit_fields(input, unix_ceil_secs(reset))
+            }
+            Self::Draft => {
+                let text = |name, value: Option<String>| Some((name, FieldValue::Text(value?)));
+                [
+                    text(RATELIMIT_POLICY, rate_limit_policy_value(input.limits())),
+                    text(RATELIMIT, rate_limit_value(input.reported_limits())),
+                    None,
+                ]
+            }
+        };
+        fields.into_iter().flatten()
+    }
+}
+
+fn reported_reset(input: &impl DialectInput) -> Duration {
+    input.reset_after().min(MAX_REPORTED_TIME)
+}
+
+fn x_ratelimit_fields(
+    input: &impl DialectInput,
+    reset: u64,
+) -> [Option<(&'static str, FieldValue)>; MAX_FIELDS] {
+    [
+        (X_RATELIMIT_LIMIT, input.limit()),
+        (X_RATELIMIT_REMAINING, input.remaining()),
+        (X_RATELIMIT_RESET, reset),
+    ]
+    .map(|(name, number)| Some((name, FieldValue::Number(number))))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use super::*;
+    use crate::Limit;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A decision on two limits, of which the first is the tightest. The response reports the first `reported` limits.
+    struct Decision {
+        limits: Vec<Limit<'static>>,
+        reported: usize,
+    }
+
+    impl DialectInput for Decision {
+        fn limit(&self) -> u64 {
+            self.limits[0].quota
+        }
+
+        fn remaining(&self) -> u64 {
+            self.limits[0].remaining
+        }
+
+        fn reset_after(&self) -> Duration {
+            self.limits[0].reset_after
+        }
+
+        fn now(&self) -> SystemTime {
+            UNIX_EPOCH + 1_700_000_000 * SECOND
+        }
+
+        fn limits(&self) -> impl Iterator<Item = Limit<'_>> {
+            self.limits.iter().copied()
+        }
+
+        fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
+            self.limits().take(self.reported)
+        }
+    }
+
+    fn decision(reset_after: Duration, reported: usize) -> Decision {
+        let burst =
+            Limit { policy: "burst", quota: 100, window: 60 * SECOND, remaining: 50, reset_after };
+        let daily = Limit {
+            policy: "daily",
+            quota: 1000,
+            window: 86_400 * SECOND,
+            remaining: 700,
+            reset_after: 3_600 * SECOND,
+        };
+        Decision { limits: vec![burst, daily], reported }
+    }
+
+    /// The fields that a dialect writes, one a line.
+    fn fields(dialect: HeaderDialect, decision: &Decision) -> Vec<String> {
+        dialect.fields(decision).map(|(name, value)| format!("{name}: {value}")).collect()
+    }
 
     #[test]
-    fn names_of_fields_are_in_lower_case() {
-        for dialect in
-            [HeaderDialect::XRateLimit, HeaderDialect::XRateLimitEpoch, HeaderDialect::Draft]
-        {
-            for name in dialect.field_names() {
-                assert_eq!(http::HeaderName::from_static(name).as_str(), *name);
+    fn field_names_are_lowercase_and_match_the_written_fields() {
+        for dialect in HeaderDialect::ALL {
+            let written: Vec<_> = dialect.fields(&decision(SECOND, 2)).map(|it| it.0).collect();
+            assert_eq!(written, dialect.field_names(), "{dialect:?}");
+            for name in written {
+                assert_eq!(http::HeaderName::from_static(name).as_str(), name);
             }
         }
+    }
+
+    #[test]
+    fn dialect_names_are_unique() {
+        for (index, dialect) in HeaderDialect::ALL.into_iter().enumerate() {
+            let position = HeaderDialect::ALL.iter().position(|it| it.name() == dialect.name());
+            assert_eq!(position, Some(index));
+        }
+    }
+
+    #[test]
+    fn x_ratelimit_reports_the_reset_in_seconds_rounded_up() {
+        let decision = decision(Duration::from_millis(29_001), 2);
+        assert_eq!(
+            fields(HeaderDialect::XRateLimit, &decision),
+            ["x-ratelimit-limit: 100", "x-ratelimit-remaining: 50", "x-ratelimit-reset: 30"]
+        );
+    }
+
+    #[test]
+    fn x_ratelimit_epoch_reports_the_reset_as_unix_time() {
+        let decision = decision(Duration::from_millis(29_001), 2);
+        assert_eq!(
+            fields(HeaderDialect::XRateLimitEpoch, &decision),
+            [
+                "x-ratelimit-limit: 100",
+                "x-ratelimit-remaining: 50",
+                "x-ratelimit-reset: 1700000030"
+            ]
+        );
+    }
+
+    #[test]
+    fn x_ratelimit_resets_are_at_most_the_maximum() {
+        let max = ceil_secs(MAX_REPORTED_TIME);
+        for (dialect, reset) in
+            [(HeaderDialect::XRateLimit, max), (HeaderDialect::XRateLimitEpoch, 1_700_000_000 + max)]
+        {
+            let fields = fields(dialect, &decision(Duration::MAX, 2));
+            assert_eq!(fields[2], format!("x-ratelimit-reset: {reset}"));
+        }
+    }
+
+    #[test]
+    fn draft_lists_all_policies_and_the_reported_limits() {
+        let policies = r#"ratelimit-policy: "burst";q=100;w=60, "daily";q=1000;w=86400"#;
+        for (reported, status) in [
+            (2, r#"ratelimit: "burst";r=50;t=30, "daily";r=700;t=3600"#),
+            (1, r#"ratelimit: "burst";r=50;t=30"#),
+        ] {
+            let decision = decision(30 * SECOND, reported);
+            assert_eq!(fields(HeaderDialect::Draft, &decision), [policies, status]);
+        }
+    }
+
+    #[test]
+    fn draft_omits_fields_without_limits() {
+        let policies = r#"ratelimit-policy: "burst";q=100;w=60, "daily";q=1000;w=86400"#;
+        assert_eq!(fields(HeaderDialect::Draft, &decision(SECOND, 0)), [policies]);
+        let no_limits = Decision { limits: Vec::new(), reported: 0 };
+        assert_eq!(fields(HeaderDialect::Draft, &no_limits), [""; 0]);
     }
 }

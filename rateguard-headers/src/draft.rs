@@ -1,51 +1,51 @@
-//! The fields of draft-ietf-httpapi-ratelimit-headers since its revision 07.
+//! Parsers of the fields of draft-ietf-httpapi-ratelimit-headers since revision 07.
 
 use crate::{
-    ToldLimit,
+    ParsedLimit, retry,
     structured::{Item, Subject, decoded, dictionary, items, window_of},
-    waits,
 };
 
-/// `RateLimit` and `RateLimit-Policy` since revision 08: lists of names, which say what belongs together.
+/// Parses `RateLimit` and `RateLimit-Policy` since revision 08: two lists, whose items are matched by the policy name.
 ///
-/// An item that lacks what it has to have is ignored.
-pub(crate) fn in_two_lists(standings: &str, policies: &[Item]) -> Vec<ToldLimit> {
-    let standings: Vec<Item> =
-        items(standings).into_iter().filter(|item| item.r.is_some()).collect();
+/// An item without its required parameter (`r` or `q`) is ignored.
+pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
+    let statuses: Vec<Item> = items(statuses).into_iter().filter(|item| item.r.is_some()).collect();
     let policies: Vec<&Item> = policies.iter().filter(|item| item.q.is_some()).collect();
-    let of_one_policy = |one: &Item, other: &Item| one.subject == other.subject;
+    let same_subject = |one: &Item, other: &Item| one.subject == other.subject;
 
-    let told = standings.iter().filter_map(|standing| {
-        told_limit(Some(standing), policies.iter().copied().find(|it| of_one_policy(it, standing)))
+    let with_status = statuses.iter().filter_map(|status| {
+        parsed_limit(Some(status), policies.iter().copied().find(|it| same_subject(it, status)))
     });
-    let left_out =
-        policies.iter().filter(|policy| !standings.iter().any(|it| of_one_policy(it, policy)));
-    told.chain(left_out.filter_map(|policy| told_limit(None, Some(policy)))).collect()
+    let without_status =
+        policies.iter().filter(|policy| !statuses.iter().any(|it| same_subject(it, policy)));
+    with_status
+        .chain(without_status.filter_map(|policy| parsed_limit(None, Some(policy))))
+        .collect()
 }
 
-/// What both lists tell about one policy, if it has a name.
-fn told_limit(standing: Option<&Item>, policy: Option<&Item>) -> Option<ToldLimit> {
-    let Subject::Policy(name) = &standing.or(policy)?.subject else { return None };
-    Some(ToldLimit {
+/// Combines the items of both lists for one policy. `None` if the policy has no name.
+fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLimit> {
+    let Subject::Policy(name) = &status.or(policy)?.subject else { return None };
+    Some(ParsedLimit {
         policy: Some(decoded(name)),
         quota: policy.and_then(|item| item.q),
         window: policy.and_then(Item::window),
-        remaining: standing.and_then(|item| item.r),
-        reset_after: standing.and_then(|item| item.t).map(waits::seconds),
+        remaining: status.and_then(|item| item.r),
+        reset_after: status.and_then(|item| item.t).map(retry::seconds),
     })
 }
 
-/// `RateLimit` in revision 07 of the draft: `limit=100, remaining=50, reset=5`.
-pub(crate) fn in_a_dictionary(text: &str, policies: &[Item]) -> Option<ToldLimit> {
-    let told = dictionary(text);
-    let limit = ToldLimit {
+/// Parses `RateLimit` in revision 07 of the draft: `limit=100, remaining=50, reset=5`.
+pub(crate) fn parse_rev07(text: &str, policies: &[Item]) -> Option<ParsedLimit> {
+    let dictionary = dictionary(text);
+    let limit = ParsedLimit {
         policy: None,
-        quota: told.limit,
-        window: told.limit.and_then(|quota| window_of(quota, policies)),
-        remaining: told.remaining,
-        reset_after: told.reset.map(waits::seconds),
+        quota: dictionary.limit,
+        window: dictionary.limit.and_then(|quota| window_of(quota, policies)),
+        remaining: dictionary.remaining,
+        reset_after: dictionary.reset.map(retry::seconds),
     };
-    (limit != ToldLimit::default()).then_some(limit)
+    (limit != ParsedLimit::default()).then_some(limit)
 }
 
 #[cfg(test)]
@@ -54,26 +54,26 @@ mod tests {
 
     use super::*;
 
-    /// Name, quota, window, remaining and reset of a limit, in seconds.
-    type Told<'a> = (Option<&'a str>, [Option<u64>; 4]);
+    /// The name, and the quota, window, remaining units and reset of a limit, with durations in seconds.
+    type Numbers<'a> = (Option<&'a str>, [Option<u64>; 4]);
 
-    fn told(limit: &ToldLimit) -> Told<'_> {
+    fn numbers(limit: &ParsedLimit) -> Numbers<'_> {
         let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
-        let ToldLimit { policy, quota, window, remaining, reset_after } = limit;
+        let ParsedLimit { policy, quota, window, remaining, reset_after } = limit;
         (policy.as_deref(), [*quota, seconds(*window), *remaining, seconds(*reset_after)])
     }
 
-    fn check(policies: &str, standings: &str, expected: &[Told<'_>]) {
+    fn check(policies: &str, statuses: &str, expected: &[Numbers<'_>]) {
         let policies = items(policies);
-        let limits = in_two_lists(standings, &policies);
-        let limits = limits.iter().map(told).collect::<Vec<_>>();
-        assert_eq!(limits, expected, "{standings}");
-        assert_eq!(in_a_dictionary(standings, &policies), None, "{standings}");
+        let limits = parse_lists(statuses, &policies);
+        let limits = limits.iter().map(numbers).collect::<Vec<_>>();
+        assert_eq!(limits, expected, "{statuses}");
+        assert_eq!(parse_rev07(statuses, &policies), None, "{statuses}");
     }
 
     #[test]
-    fn what_belongs_together_is_found_by_its_name() {
-        // Cloudflare's. Its two names differ, so nothing belongs together.
+    fn items_of_both_lists_are_matched_by_name() {
+        // The example of Cloudflare, whose two names differ, so the items do not match.
         check(
             r#""burst";q=100;w=60"#,
             r#""default";r=50;t=30"#,
@@ -82,7 +82,7 @@ mod tests {
                 (Some("burst"), [Some(100), Some(60), None, None]),
             ],
         );
-        // The draft's.
+        // Examples of the draft.
         check(
             r#""hour";q=1000;w=3600, "day";q=5000;w=86400"#,
             r#""day";r=100;t=36000"#,
@@ -109,13 +109,13 @@ mod tests {
             "",
             &[(Some("peruser"), [Some(65_535), Some(10), None, None])],
         );
-        // express-rate-limit's, with the start of a digest of the client's address.
+        // express-rate-limit, whose partition key is the start of a digest of the client's address.
         check(
             r#""100-in-15min"; q=100; w=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             &[(Some("100-in-15min"), [Some(100), Some(900), Some(99), Some(900)])],
         );
-        // As a proposal has it: names without quotation marks.
+        // A proposal with names without quotation marks.
         check(
             "default;q=100;w=60",
             "default;r=50;t=30",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_policy_may_stand_differently_for_several_partitions() {
+    fn each_partition_of_a_policy_is_a_limit() {
         check(
             "a;q=9;w=1",
             "a;r=1;pk=:YQ==:, a;r=2;pk=:Yg==:",
@@ -136,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_what_it_has_to_have_is_ignored() {
-        let standings = "a;t=5, b;r=-1;t=5, c;r=1;t=-5, 7;r=1, d;r=1.5";
+    fn items_without_required_parameters_are_ignored() {
+        let statuses = "a;t=5, b;r=-1;t=5, c;r=1;t=-5, 7;r=1, d;r=1.5";
         check(
             "a;q=9;w=0, b;w=60, 9;w=60",
-            standings,
+            statuses,
             &[(Some("c"), [None, None, Some(1), None]), (Some("a"), [Some(9), None, None, None])],
         );
         check("a;q=9;w=1,", "a;r=5;t=1", &[(Some("a"), [None, None, Some(5), Some(1)])]);
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn revision_07_is_a_dictionary() {
-        for (standings, expected) in [
+    fn revision_07_is_parsed_as_a_dictionary() {
+        for (statuses, expected) in [
             ("limit=100, remaining=50, reset=5", Some([Some(100), Some(60), Some(50), Some(5)])),
             ("limit=7,remaining=0", Some([Some(7), None, Some(0), None])),
             ("limit=(1 2), remaining=-1, reset=1, reset=x", None),
@@ -157,9 +157,9 @@ mod tests {
             ("limit=100, remaining=50, reset=", None),
             ("limit=1, remaining=2, limit=3", Some([Some(3), None, Some(2), None])),
         ] {
-            let limit = in_a_dictionary(standings, &items("10;w=1, 100;w=60, 100;w=3600"));
-            assert_eq!(limit.as_ref().map(told), expected.map(|it| (None, it)), "{standings}");
-            assert_eq!(in_two_lists(standings, &[]), [], "{standings}");
+            let limit = parse_rev07(statuses, &items("10;w=1, 100;w=60, 100;w=3600"));
+            assert_eq!(limit.as_ref().map(numbers), expected.map(|it| (None, it)), "{statuses}");
+            assert_eq!(parse_lists(statuses, &[]), [], "{statuses}");
         }
     }
 }

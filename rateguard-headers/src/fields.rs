@@ -1,17 +1,17 @@
-//! The fields of a response that matter here, out of all of its fields.
+//! Selects the rate limit fields of a response.
 
 use crate::names::{
     AGE, DATE, RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET,
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 
-/// Fields that are longer are ignored, so that no server makes a client work for long.
+/// The maximum length of a field in bytes. Longer fields are ignored, to bound the work of a client.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Fields that have one value. If there are several lines, the first counts.
+/// The fields with a single value. The first field line applies.
 const SINGLE: [&str; 3] = [AGE, DATE, RETRY_AFTER];
 
-/// Fields whose lines are one list together.
+/// The fields whose lines form one list.
 const LISTS: [&str; 8] = [
     RATELIMIT,
     RATELIMIT_POLICY,
@@ -23,7 +23,7 @@ const LISTS: [&str; 8] = [
     X_RATELIMIT_RESET,
 ];
 
-/// The fields of a response that matter here.
+/// The rate limit fields of a response.
 #[derive(Default)]
 pub(crate) struct Fields {
     found: Vec<Field>,
@@ -31,27 +31,27 @@ pub(crate) struct Fields {
 
 struct Field {
     name: &'static str,
-    /// Its lines, or `None` if it is to be ignored: it is too long or no text.
+    /// The joined lines; `None` if the field is too long or is not UTF-8.
     value: Option<String>,
 }
 
 impl Fields {
-    /// Finds them among all.
+    /// Selects the rate limit fields among all fields of a response.
     pub(crate) fn find<N, V>(fields: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<str>,
         V: AsRef<[u8]>,
     {
-        let mut known = Self::default();
+        let mut selected = Self::default();
         for (name, value) in fields {
-            known.add(name.as_ref(), value.as_ref());
+            selected.add(name.as_ref(), value.as_ref());
         }
-        known
+        selected
     }
 
     fn add(&mut self, name: &str, line: &[u8]) {
         let mut names = SINGLE.into_iter().chain(LISTS);
-        let Some(name) = names.find(|known| known.eq_ignore_ascii_case(name)) else { return };
+        let Some(name) = names.find(|it| it.eq_ignore_ascii_case(name)) else { return };
         match self.found.iter_mut().find(|field| field.name == name) {
             None => self.found.push(Field { name, value: joined(String::new(), line) }),
             Some(_) if SINGLE.contains(&name) => {}
@@ -59,13 +59,14 @@ impl Fields {
         }
     }
 
-    /// The value of a field, its lines joined by commas.
+    /// Returns the value of a field, with its lines joined by commas.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.found.iter().find(|field| field.name == name)?.value.as_deref()
     }
 }
 
-/// The value with one more line, or `None` if that makes it illegal. A line with nothing in it adds nothing.
+/// Appends a field line to a value. `None` if the value becomes too long or the line is not UTF-8. An empty line adds
+/// nothing.
 fn joined(mut value: String, line: &[u8]) -> Option<String> {
     if value.len() + line.len() > MAX_BYTES {
         return None;
@@ -91,19 +92,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_one_list_in_their_order() {
+    fn lines_of_a_list_field_are_joined_in_order() {
         let lines = ["a ", "", " b, c", "d"].map(|line| (RATELIMIT, line));
         assert_eq!(Fields::find(lines).get(RATELIMIT), Some("a, b, c, d"));
     }
 
     #[test]
-    fn of_fields_that_have_one_value_the_first_line_counts() {
+    fn first_line_of_a_single_value_field_applies() {
         let lines = ["7", "8"].map(|line| (RETRY_AFTER, line));
         assert_eq!(Fields::find(lines).get(RETRY_AFTER), Some("7"));
     }
 
     #[test]
-    fn fields_that_are_too_long_or_no_text_are_ignored() {
+    fn too_long_and_non_utf8_fields_are_ignored() {
         let long = "a".repeat(MAX_BYTES);
         assert_eq!(Fields::find([(RATELIMIT, &long)]).get(RATELIMIT), Some(&*long));
         assert_eq!(Fields::find([(RATELIMIT, &*long), (RATELIMIT, "b")]).get(RATELIMIT), None);

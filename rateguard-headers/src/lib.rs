@@ -1,45 +1,44 @@
-//! The header fields in which a server tells its rate limits: their names, how they are written, and how a client reads
-//! them.
+//! The HTTP header fields of rate limits: their names, how a server writes them, and how a client reads them.
 //!
-//! There is no standard for them but `Retry-After`, and so there are many dialects. A server chooses one
-//! ([`HeaderDialect`]) and writes it; a client does not know what it will meet, and reads all of them ([`RateLimits`]).
-//! This crate knows no web framework and no HTTP client: fields go in and out as names and text.
+//! `Retry-After` is the only standard field, so there are many dialects. A server chooses a dialect ([`HeaderDialect`])
+//! and writes it. A client does not know the dialect in advance, and reads all of them ([`RateLimits`]). This crate
+//! does not depend on a web framework or an HTTP client: fields are pairs of names and texts.
 //!
-//! # How a client waits as long as it is told
+//! # A client that waits between retries
 //!
-//! [`RateLimits::read`] takes what the headers of a response iterate over, in `reqwest`, `ureq`, `awc` and everything
-//! else that uses the crate `http` or pairs of strings and bytes.
+//! [`RateLimits::read`] accepts the headers of a response in `reqwest`, `ureq`, `awc` and every other library that uses
+//! the crate `http`, or pairs of strings and bytes.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
 //!
 //! use http::Response;
-//! use rateguard_headers::RateLimits;
+//! use actix_rateguard_headers::RateLimits;
 //!
-//! /// Sends until the server does not refuse any more. `sleep` is `std::thread::sleep`, or its like.
-//! fn send_with_patience<B>(
+//! /// Sends a request, and repeats it up to 4 times after a rejection. `sleep` is `std::thread::sleep` or similar.
+//! fn send_with_retries<B>(
 //!     mut send: impl FnMut() -> Response<B>,
 //!     mut sleep: impl FnMut(Duration),
 //! ) -> Response<B> {
-//!     let mut pause = Duration::from_millis(500);
+//!     let mut backoff = Duration::from_millis(500);
 //!     for _ in 0..4 {
 //!         let response = send();
 //!         if !matches!(response.status().as_u16(), 429 | 503) {
 //!             return response;
 //!         }
 //!         let limits = RateLimits::read(response.headers(), SystemTime::now());
-//!         // A refusal that tells no wait, or none at all, is answered with longer and longer pauses.
-//!         let wait = limits.wait().unwrap_or_default().max(pause);
+//!         // The backoff applies if the response has no wait, or a shorter one.
+//!         let wait = limits.wait().unwrap_or_default().max(backoff);
 //!         if wait > Duration::from_secs(120) {
 //!             return response;
 //!         }
 //!         sleep(wait);
-//!         pause *= 2;
+//!         backoff *= 2;
 //!     }
 //!     send()
 //! }
 //!
-//! # let mut answers = vec![
+//! # let mut responses = vec![
 //! #     Response::builder().status(200).body(()).unwrap(),
 //! #     Response::builder().status(503).body(()).unwrap(),
 //! #     Response::builder()
@@ -49,17 +48,20 @@
 //! #         .unwrap(),
 //! # ];
 //! # let mut slept = Vec::new();
-//! # let response = send_with_patience(|| answers.pop().unwrap(), |wait| slept.push(wait));
+//! # let response = send_with_retries(|| responses.pop().unwrap(), |wait| slept.push(wait));
 //! # assert_eq!(response.status(), 200);
 //! # assert_eq!(slept, [Duration::from_secs(31), Duration::from_secs(1)]);
 //! ```
 //!
-//! # How a server tells its limits
+//! # A server that reports its limits
+//!
+//! An adapter for a limiter implements [`DialectInput`], and [`HeaderDialect::fields`] returns the fields of a
+//! response. There are also functions for single values:
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use rateguard_headers::{Limit, rate_limit_policy_value, rate_limit_value, retry_after_seconds};
+//! use actix_rateguard_headers::{Limit, rate_limit_policy_value, rate_limit_value, retry_after_seconds};
 //!
 //! let burst = Limit {
 //!     policy: "burst",
@@ -74,27 +76,30 @@
 //! ```
 
 mod dialect;
+mod dialect_input;
 mod draft;
 mod fields;
 mod limit;
 mod names;
 mod numbers;
+mod parsed_limit;
 mod rate_limits;
+mod retry;
 mod structured;
-mod three_fields;
-mod told_limit;
-mod waits;
 mod write;
+mod x_ratelimit;
 
 pub use dialect::HeaderDialect;
+pub use dialect_input::{DialectInput, FieldValue};
 pub use limit::Limit;
 pub use names::{
     RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET,
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
+pub use parsed_limit::ParsedLimit;
 pub use rate_limits::RateLimits;
-pub use told_limit::ToldLimit;
-pub use waits::MAX_WAIT;
+pub use retry::MAX_WAIT;
 pub use write::{
-    rate_limit_policy_value, rate_limit_value, retry_after_seconds, seconds_up, unix_seconds_up,
+    MAX_REPORTED_TIME, ceil_secs, rate_limit_policy_value, rate_limit_value, retry_after_seconds,
+    unix_ceil_secs,
 };

@@ -1,18 +1,18 @@
-//! What a server tells about one limit.
+//! A limit that a server reports.
 
 use std::time::Duration;
 
-/// What a server tells about one limit. It knows all of it; what a client is told is a [`ToldLimit`](crate::ToldLimit).
+/// A limit that a server reports. A client reads a [`ParsedLimit`](crate::ParsedLimit), which can be incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<'a> {
-    /// The name of the policy. Control characters in it are not read back as such.
+    /// The name of the policy. Control characters are percent-encoded, and a client does not decode them.
     pub policy: &'a str,
-    /// How many units a window admits; requests, if nothing else is said elsewhere.
+    /// The number of units in a window; usually requests.
     pub quota: u64,
     /// The length of the window.
     pub window: Duration,
-    /// How many more units are admitted at this moment.
+    /// The number of units that are still admitted.
     pub remaining: u64,
-    /// How long it is until more are admitted.
+    /// The time until more units are admitted.
     pub reset_after: Duration,
 }

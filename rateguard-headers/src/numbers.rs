@@ -1,18 +1,18 @@
-//! Numbers in fields that no grammar describes.
+//! Parsers of numbers in fields without a formal grammar.
 
-/// The first number of a list: 100 in `100, 100;w=60`. One that does not fit is the highest that does.
+/// Parses the first whole number of a list: 100 in `100, 100;w=60`. A number above [`u64::MAX`] becomes [`u64::MAX`].
 pub(crate) fn first_whole(text: &str) -> Option<u64> {
     digits(first(text))
 }
 
-/// The same, with a fraction rounded up: some servers tell seconds as `59.5`.
+/// Parses the first number of a list and rounds a fraction up, because some servers write seconds as `59.5`.
 pub(crate) fn first_rounded_up(text: &str) -> Option<u64> {
     let text = first(text);
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     Some(digits(whole)?.saturating_add(u64::from(digits(fraction)? > 0)))
 }
 
-/// The first member of a list, without its parameters.
+/// Returns the first member of a list, without its parameters.
 fn first(text: &str) -> &str {
     text.split([',', ';']).next().unwrap_or(text).trim()
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_number_counts() {
+    fn first_number_of_a_list_is_parsed() {
         for (text, whole, rounded_up) in [
             ("100", Some(100), Some(100)),
             ("0", Some(0), Some(0)),
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_ignored() {
+    fn other_texts_are_ignored() {
         for text in [
             "",
             ",",

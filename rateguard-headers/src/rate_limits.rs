@@ -1,48 +1,52 @@
-//! What a response tells about limits, in whatever dialect.
+//! Reads the limits of a response in any dialect.
 
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    ToldLimit, draft,
+    ParsedLimit, draft,
     fields::Fields,
     names::{
         AGE, DATE, RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING,
         RATELIMIT_RESET, RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
     },
     numbers::first_rounded_up,
+    retry,
     structured::items,
-    three_fields, waits,
+    x_ratelimit,
 };
 
-/// What a response tells about limits.
+/// The limits that a client reads from a response.
 ///
-/// It reads `Retry-After` in both forms, `X-RateLimit-*` with its reset as seconds or as a Unix time, and `RateLimit-*`
-/// or `RateLimit` with `RateLimit-Policy` of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11.
+/// The parser supports `Retry-After` in both forms, `X-RateLimit-*` with a reset in seconds or as a Unix time, and
+/// `RateLimit-*` or `RateLimit` with `RateLimit-Policy` of all revisions of draft-ietf-httpapi-ratelimit-headers up to
+/// 11.
 ///
-/// What is malformed is as if it were not there; nothing that a server sends is an error. The default is what a
-/// response tells that says nothing.
+/// Malformed fields are ignored, so there are no errors. The default value is that of a response without such fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
-    limits: Vec<ToldLimit>,
+    limits: Vec<ParsedLimit>,
     retry_after: Option<Duration>,
 }
 
 impl RateLimits {
-    /// Reads the fields of a response, in any order, names in any case.
+    /// Reads the fields of a response, in any order. The case of names does not matter.
     ///
-    /// Where the server tells a point in time, it is compared with the server's clock in `Date`. Only if the response
-    /// has none it is compared with `now`, the client's clock.
+    /// A point in time is compared with the server's clock in `Date`, or with `now`, the client's clock, if the
+    /// response has no `Date`.
     ///
-    /// A response that comes from a cache (`Age` is above 0) tells how things once were, maybe for somebody else. So it
-    /// tells nothing.
+    /// A response from a cache (`Age` above 0) has no limits, because its fields are outdated and can be those of
+    /// another client.
     ///
-    /// - Several lines of one field are one list in their order; of `Retry-After`, `Date` and `Age` the first counts.
-    /// - In lists such as `X-RateLimit-Limit: 100, 100;w=60` the first number counts, and the window of one like it.
-    /// - Seconds such as `59.5` are rounded up in `Retry-After` and in resets; all other fractions, negative numbers
-    ///   and points in time as in ISO 8601 are malformed.
-    /// - A reset from 1 000 000 000 on is a Unix time in seconds, from 10¹² on in milliseconds.
-    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT), a field at most 16 KiB, a list at most 64 items long. Longer
-    ///   fields are ignored, and so are further items.
+    /// - Several lines of a field form one list in their order. Of `Retry-After`, `Date` and `Age`, the first line
+    ///   applies.
+    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number, and the window is that of
+    ///   the first item with this number and a window.
+    /// - Seconds such as `59.5` are rounded up in `Retry-After` and in resets. Other fractions, negative numbers and
+    ///   ISO 8601 times are malformed.
+    /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is one in
+    ///   milliseconds.
+    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB, and items of a list after the
+    ///   first 64, are ignored.
     pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, now: SystemTime) -> Self
     where
         N: AsRef<str>,
@@ -56,52 +60,53 @@ impl RateLimits {
         let now = date.unwrap_or(now);
 
         let policies = fields.get(RATELIMIT_POLICY).map(items).unwrap_or_default();
-        let older = [RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET];
-        let customary = [X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET];
+        let draft_names = [RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET];
+        let x_names = [X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET];
         let single = [
-            fields.get(RATELIMIT).and_then(|text| draft::in_a_dictionary(text, &policies)),
-            three_fields::read(&fields, older, &policies, now),
-            three_fields::read(&fields, customary, &[], now),
+            fields.get(RATELIMIT).and_then(|text| draft::parse_rev07(text, &policies)),
+            x_ratelimit::read(&fields, draft_names, &policies, now),
+            x_ratelimit::read(&fields, x_names, &[], now),
         ];
-        let mut limits = draft::in_two_lists(fields.get(RATELIMIT).unwrap_or_default(), &policies);
+        let mut limits = draft::parse_lists(fields.get(RATELIMIT).unwrap_or_default(), &policies);
         limits.extend(single.into_iter().flatten());
-        let retry_after = fields.get(RETRY_AFTER).and_then(|text| waits::retry_after(text, now));
+        let retry_after = fields.get(RETRY_AFTER).and_then(|text| retry::retry_after(text, now));
         Self { limits, retry_after }
     }
 
-    /// All limits that were told. A server that uses several dialects at once tells them in each.
+    /// All limits of the response. If a server uses several dialects, the limits of each dialect are in the list.
     ///
-    /// The first are those of `RateLimit` in their order, then those that are in `RateLimit-Policy` alone, and then
-    /// those of older dialects, which have no names.
+    /// The limits of `RateLimit` are first, in their order. Then follow those that only `RateLimit-Policy` contains,
+    /// and then those of the dialects without names.
     #[must_use]
-    pub fn limits(&self) -> &[ToldLimit] {
+    pub fn limits(&self) -> &[ParsedLimit] {
         &self.limits
     }
 
-    /// What `Retry-After` told; zero for a date that is over.
+    /// The wait of `Retry-After`; zero for a date in the past. `None` if the response has no valid `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// How long to wait before the next request, from the moment of the response on.
+    /// The time to wait before the next request, from the time of the response.
     ///
-    /// - What `Retry-After` told, if it told something.
-    /// - Else, if limits have nothing remaining, the longest of their resets; `None` if none of them tells one.
-    /// - Else zero, if something remains of the limits that were told; `None` if the response told nothing.
+    /// - The wait of `Retry-After`, if the response has it.
+    /// - Otherwise, if a limit has no remaining units, the longest reset of such limits; `None` if none of them has a
+    ///   reset.
+    /// - Otherwise zero, if a limit reports its remaining units; `None` if no limit does.
     ///
-    /// Zero is no promise: a request may cost more than what remains, and others may be faster. Who has just been
-    /// refused should wait a little in any case.
+    /// Zero does not guarantee that the next request is admitted: it can cost more than what remains, and other clients
+    /// can be faster. After a rejection, a client should wait a short time in any case.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         if self.retry_after.is_some() {
             return self.retry_after;
         }
-        let told = || self.limits.iter().filter(|limit| limit.remaining.is_some());
-        let exhausted = || told().filter(|limit| limit.remaining == Some(0));
-        match (told().next(), exhausted().next()) {
-            (_, Some(_)) => exhausted().filter_map(ToldLimit::reset_after).max(),
-            (told, None) => told.map(|_| Duration::ZERO),
+        let with_remaining = || self.limits.iter().filter(|limit| limit.remaining.is_some());
+        let exhausted = || with_remaining().filter(|limit| limit.remaining == Some(0));
+        match (with_remaining().next(), exhausted().next()) {
+            (_, Some(_)) => exhausted().filter_map(ParsedLimit::reset_after).max(),
+            (limit, None) => limit.map(|_| Duration::ZERO),
         }
     }
 }
@@ -112,14 +117,14 @@ mod tests {
 
     use super::*;
 
-    /// What lines say, to a client whose clock is at 1 700 000 000.
+    /// Reads field lines with a client's clock at the Unix time 1,700,000,000.
     fn read(lines: &str) -> RateLimits {
         let fields = lines.lines().filter_map(|line| line.trim().split_once(':'));
         RateLimits::read(fields, UNIX_EPOCH + Duration::from_secs(1_700_000_000))
     }
 
     #[test]
-    fn the_wait_is_until_the_next_request_has_a_chance() {
+    fn wait_prefers_retry_after_and_then_the_longest_exhausted_reset() {
         for (lines, wait) in [
             ("", None),
             ("Retry-After: 7", Some(7)),
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_the_servers_if_it_tells_its_time() {
+    fn date_field_replaces_the_clients_clock() {
         let reset = "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 1700000060";
         assert_eq!(read(reset).wait(), Some(Duration::from_secs(60)));
         let dated = format!("{reset}\nDate: Tue, 14 Nov 2023 22:14:00 GMT");
@@ -155,48 +160,48 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_response_tells_nothing() {
-        let told = "Retry-After: 7\nRateLimit: a;r=0;t=60";
+    fn cached_response_has_no_limits() {
+        let lines = "Retry-After: 7\nRateLimit: a;r=0;t=60";
         for age in ["1", "99999999999999999999", "0.5", "7, 0"] {
-            assert_eq!(read(&format!("{told}\nAge: {age}")), RateLimits::default(), "{age}");
+            assert_eq!(read(&format!("{lines}\nAge: {age}")), RateLimits::default(), "{age}");
         }
         for age in ["0", "-1", "old", ""] {
-            assert_eq!(read(&format!("{told}\nAge: {age}")), read(told), "{age}");
+            assert_eq!(read(&format!("{lines}\nAge: {age}")), read(lines), "{age}");
         }
     }
 
     #[test]
-    fn several_dialects_tell_their_limits_in_each() {
+    fn limits_of_all_dialects_are_listed_in_order() {
         let limits = read(
             "X-RateLimit-Limit: 3
             RateLimit-Limit: 2
             RateLimit: a;r=1",
         );
-        let told: Vec<_> =
+        let limits: Vec<_> =
             limits.limits().iter().map(|limit| (limit.policy(), limit.quota())).collect();
-        assert_eq!(told, [(Some("a"), None), (None, Some(2)), (None, Some(3))]);
+        assert_eq!(limits, [(Some("a"), None), (None, Some(2)), (None, Some(3))]);
     }
 
     #[test]
-    fn older_revisions_have_policies_too() {
-        for standing in [
+    fn policies_of_older_revisions_are_read() {
+        for status in [
             "RateLimit: limit=100, remaining=99, reset=900",
             "RateLimit-Limit: 100\nRateLimit-Remaining: 99\nRateLimit-Reset: 900",
         ] {
-            let told = read(&format!("RateLimit-Policy: 100;w=900\n{standing}"));
-            let expected = ToldLimit {
+            let limits = read(&format!("RateLimit-Policy: 100;w=900\n{status}"));
+            let expected = ParsedLimit {
                 policy: None,
                 quota: Some(100),
                 window: Some(Duration::from_secs(900)),
                 remaining: Some(99),
                 reset_after: Some(Duration::from_secs(900)),
             };
-            assert_eq!(told.limits(), [expected], "{standing}");
+            assert_eq!(limits.limits(), [expected], "{status}");
         }
     }
 
     #[test]
-    fn headers_of_the_crate_http_are_read_as_they_are() {
+    fn header_map_of_the_http_crate_is_accepted() {
         let mut headers = http::HeaderMap::new();
         headers.append("RateLimit", http::HeaderValue::from_static("a;r=1"));
         headers.append("RateLimit", http::HeaderValue::from_static("b;r=0;t=5"));

@@ -1,4 +1,4 @@
-//! Lists and dictionaries of Structured Fields (RFC 9651), and what of them tells about limits.
+//! Parsers of rate limits in lists and dictionaries of Structured Fields (RFC 9651).
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,10 +11,10 @@ use sfv::{
     },
 };
 
-/// The items behind the first so many are ignored.
+/// The maximum number of items of a list. Further items are ignored.
 const MAX_ITEMS: usize = 64;
 
-/// An item of a list with the parameters that are known here.
+/// An item of a list with the parameters of the draft.
 pub(crate) struct Item {
     pub(crate) subject: Subject,
     pub(crate) q: Option<u64>,
@@ -24,22 +24,22 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// The window of a policy, which has a length.
+    /// Returns the window of a policy; `None` if it is missing or 0.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 }
 
-/// What an item is about.
+/// The subject of an item.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// A policy, by its name as it was written.
+    /// The name of a policy, not decoded yet.
     Policy(String),
-    /// A quota, as the drafts up to 07 had it.
+    /// A quota, in the drafts up to revision 07.
     Quota(u64),
 }
 
-/// What revision 07 of the draft told in a dictionary.
+/// The dictionary of revision 07 of the draft.
 #[derive(Default)]
 pub(crate) struct Dictionary {
     pub(crate) limit: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct Dictionary {
     pub(crate) reset: Option<u64>,
 }
 
-/// The items of a list that tell something; none if it is malformed.
+/// Parses the items of a list that have a subject. A malformed list has no items.
 pub(crate) fn items(text: &str) -> Vec<Item> {
     let mut list = Items(Vec::new());
     match Parser::new(text).parse_list_with_visitor(&mut list) {
@@ -56,7 +56,7 @@ pub(crate) fn items(text: &str) -> Vec<Item> {
     }
 }
 
-/// What a dictionary tells; nothing if it is malformed.
+/// Parses a dictionary. A malformed dictionary has no values.
 pub(crate) fn dictionary(text: &str) -> Dictionary {
     let mut dictionary = Dictionary::default();
     match Parser::new(text).parse_dictionary_with_visitor(&mut dictionary) {
@@ -65,13 +65,14 @@ pub(crate) fn dictionary(text: &str) -> Dictionary {
     }
 }
 
-/// The window of the first policy with this quota that tells one, as the drafts up to 07 had them: `100;w=60`.
+/// Returns the window of the first policy with this quota and a window, in the syntax of the drafts up to revision 07:
+/// `100;w=60`.
 pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
     policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
 }
 
-/// The name that was meant by what was written. What is not encoded as RateGuard does it is left as it is; so are
-/// control characters, which nobody should meet in a name.
+/// Decodes the percent-encoding of a policy name. A name that is not valid UTF-8 after decoding, or that would contain
+/// control characters, is returned without decoding.
 pub(crate) fn decoded(name: &str) -> String {
     match percent_decode_str(name).decode_utf8() {
         Ok(decoded) if !decoded.contains(char::is_control) => decoded.into_owned(),
@@ -79,7 +80,7 @@ pub(crate) fn decoded(name: &str) -> String {
     }
 }
 
-/// A whole number that is not negative.
+/// Returns a whole number that is not negative.
 fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok()
 }
@@ -109,7 +110,7 @@ impl<'de> ItemVisitor<'de> for &mut Items {
     ) -> Result<impl ParameterVisitor<'de>, Infallible> {
         let subject = match &bare_item {
             BareItemFromInput::String(name) => Some(Subject::Policy(name.as_str().to_owned())),
-            // Some would like names without quotation marks, and the draft has examples of it.
+            // Some servers write names without quotation marks, as do examples of the draft.
             BareItemFromInput::Token(name) => Some(Subject::Policy(name.as_str().to_owned())),
             _ => whole(&bare_item).map(Subject::Quota),
         };
@@ -128,7 +129,7 @@ impl<'de> ParameterVisitor<'de> for &mut Item {
         key: &'de KeyRef,
         value: BareItemFromInput<'de>,
     ) -> Result<(), Infallible> {
-        // Of several under one key the last counts, also if it is wrong.
+        // The last parameter with a key applies, even if its value is invalid (RFC 9651, section 4.2.3.2).
         match key.as_str() {
             "q" => self.q = whole(&value),
             "w" => self.w = whole(&value),
@@ -153,7 +154,7 @@ impl<'de> DictionaryVisitor<'de> for Dictionary {
     }
 }
 
-/// The place of a number that is being read.
+/// The destination of a number.
 struct Number<'a>(&'a mut Option<u64>);
 
 impl<'de> EntryVisitor<'de> for Number<'_> {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_found_among_others() {
+    fn parameters_are_selected_by_key() {
         for (text, subject, numbers) in [
             (r#""a";q=1;w=2"#, r#"Policy("a")"#, [Some(1), Some(2), None, None]),
             (
@@ -205,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_item_with_a_subject_is_ignored() {
+    fn items_without_a_subject_are_ignored() {
         let text = r#"1.5;r=1, -1;r=1, ("a" "b");r=1, ?1;r=1, :YQ==:;r=1, "c";r=1"#;
         assert_eq!(read(text), [(r#"Policy("c")"#.to_owned(), [None, None, Some(1), None])]);
     }
 
     #[test]
-    fn a_malformed_list_tells_nothing() {
+    fn malformed_list_has_no_items() {
         for text in [
             "",
             r#""a"#,
@@ -228,21 +229,21 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_items_are_read() {
+    fn items_after_the_maximum_are_ignored() {
         let text = vec!["a;r=1"; MAX_ITEMS + 1].join(", ");
         assert_eq!(items(&text).len(), MAX_ITEMS);
     }
 
     #[test]
-    fn names_are_decoded_if_they_are_encoded() {
-        for (written, meant) in [
+    fn valid_percent_encoding_is_decoded() {
+        for (encoded, name) in [
             ("gr%C3%B6%C3%9Fe", "größe"),
             ("50%25", "50%"),
             ("50%", "50%"),
             ("%FF", "%FF"),
             ("a%0Ab", "a%0Ab"),
         ] {
-            assert_eq!(decoded(written), meant);
+            assert_eq!(decoded(encoded), name);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! How the values of fields are written.
+//! Writers of field values.
 //!
-//! This runs on every response, so it goes straight into one string. A serializer of Structured Fields would want
-//! names that are checked and encoded into strings of their own before.
+//! They run for every response, so they write directly into one string. A general serializer of Structured Fields would
+//! need a separate string for each validated and encoded name.
 
 use std::{
     fmt::Write as _,
@@ -10,59 +10,62 @@ use std::{
 
 use crate::Limit;
 
-/// Integers of Structured Fields have at most 15 digits (RFC 9651, section 3.3.1).
+/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time is an error of the store.
+pub const MAX_REPORTED_TIME: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// The maximum integer of Structured Fields, which have at most 15 digits (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
-/// What most limits need: a name of 20 characters, two parameters, and the comma.
-const BYTES_OF_A_LIMIT: usize = 48;
+/// The length of a typical limit in bytes: a name of 20 characters, two parameters and a comma.
+const TYPICAL_LIMIT_BYTES: usize = 48;
 
-/// The value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`; `None` without a limit, as
-/// the list must not be empty.
+/// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. `None` without
+/// limits, because Structured Fields have no empty lists.
 ///
-/// Windows are in whole seconds, rounded up, and at least 1. Numbers of more than 15 digits are written as the
-/// highest that have 15. In names, what is not printable ASCII is percent-encoded as UTF-8, and so is `%` itself: two
-/// names never look the same.
+/// Windows are whole seconds, rounded up, and at least 1. A number of more than 15 digits is written as
+/// 999,999,999,999,999. In names, `%` and all bytes that are not printable ASCII are percent-encoded, so that different
+/// names have different values.
 #[must_use]
 pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
-    let numbers = |limit: &Limit<'_>| (limit.quota, seconds_up(limit.window).max(1));
+    let numbers = |limit: &Limit<'_>| (limit.quota, ceil_secs(limit.window).max(1));
     list(limits, ["q", "w"], numbers)
 }
 
-/// The value of `RateLimit`, such as `"burst";r=50;t=30`; `None` without a limit.
+/// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. `None` without limits.
 ///
-/// `t` is in whole seconds, rounded up. Names and numbers are as in [`rate_limit_policy_value`].
+/// `t` is in whole seconds, rounded up. Names and numbers are written as in [`rate_limit_policy_value`].
 #[must_use]
 pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
-    list(limits, ["r", "t"], |limit| (limit.remaining, seconds_up(limit.reset_after)))
+    list(limits, ["r", "t"], |limit| (limit.remaining, ceil_secs(limit.reset_after)))
 }
 
-/// The value of `Retry-After` in seconds: rounded up, so that nobody comes too early, and at least 1, as 0 would call
-/// back at once who has just been refused.
+/// Returns the value of `Retry-After` in seconds. It is rounded up, so that no client retries too early. It is at least
+/// 1, because 0 would invite a rejected client to retry immediately.
 #[must_use]
 pub fn retry_after_seconds(wait: Duration) -> u64 {
-    seconds_up(wait).max(1)
+    ceil_secs(wait).max(1)
 }
 
-/// Whole seconds, rounded up: never sooner than the truth.
+/// Returns a duration in whole seconds, rounded up.
 #[must_use]
-pub fn seconds_up(duration: Duration) -> u64 {
+pub fn ceil_secs(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-/// A point in time as Unix time in whole seconds, rounded up; 0 if it is before 1970.
+/// Returns a Unix time in whole seconds, rounded up; 0 for a time before 1970.
 #[must_use]
-pub fn unix_seconds_up(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, seconds_up)
+pub fn unix_ceil_secs(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, ceil_secs)
 }
 
-/// A list of names with two numbers each.
+/// Writes a list of names with two numeric parameters each.
 fn list<'a>(
     limits: impl IntoIterator<Item = Limit<'a>>,
     [first, second]: [&str; 2],
     numbers: impl Fn(&Limit<'a>) -> (u64, u64),
 ) -> Option<String> {
     let limits = limits.into_iter();
-    let mut text = String::with_capacity(BYTES_OF_A_LIMIT.saturating_mul(limits.size_hint().0));
+    let mut text = String::with_capacity(TYPICAL_LIMIT_BYTES.saturating_mul(limits.size_hint().0));
     for limit in limits {
         if !text.is_empty() {
             text.push_str(", ");
@@ -70,13 +73,13 @@ fn list<'a>(
         write_name(limit.policy, &mut text);
         let (one, other) = numbers(&limit);
         let (one, other) = (one.min(MAX_INTEGER), other.min(MAX_INTEGER));
-        // A string takes all that is written.
+        // Writing to a string never fails.
         let _ = write!(text, ";{first}={one};{second}={other}");
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// A String (RFC 9651, section 3.3.3), which has printable ASCII only.
+/// Writes a String of Structured Fields (RFC 9651, section 3.3.3), which contains printable ASCII only.
 fn write_name(name: &str, to: &mut String) {
     to.push('"');
     for byte in name.bytes() {
@@ -104,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_written_as_in_the_draft() {
+    fn lists_have_the_syntax_of_the_draft() {
         let day = Duration::from_secs(86_400);
         let daily = Limit { quota: 1000, window: day, remaining: 7, ..limit("daily") };
-        for (limits, policy, standing) in [
+        for (limits, policies, statuses) in [
             (vec![], None, None),
             (
                 vec![limit("default")],
@@ -120,8 +123,8 @@ mod tests {
                 Some(r#""burst";r=50;t=30, "daily";r=7;t=30"#),
             ),
         ] {
-            assert_eq!(rate_limit_policy_value(limits.iter().copied()).as_deref(), policy);
-            assert_eq!(rate_limit_value(limits).as_deref(), standing);
+            assert_eq!(rate_limit_policy_value(limits.iter().copied()).as_deref(), policies);
+            assert_eq!(rate_limit_value(limits).as_deref(), statuses);
         }
     }
 
@@ -131,23 +134,23 @@ mod tests {
             [(0, 0, 1), (1, 1, 1), (999, 1, 1), (1000, 1, 1), (1001, 2, 2), (59_500, 60, 60)]
         {
             let duration = Duration::from_millis(millis);
-            assert_eq!(seconds_up(duration), seconds);
+            assert_eq!(ceil_secs(duration), seconds);
             assert_eq!(retry_after_seconds(duration), wait);
-            assert_eq!(unix_seconds_up(UNIX_EPOCH + duration), seconds);
+            assert_eq!(unix_ceil_secs(UNIX_EPOCH + duration), seconds);
 
             let limit = Limit { window: duration, reset_after: duration, ..limit("a") };
             let policy = format!("\"a\";q=100;w={wait}");
-            let standing = format!("\"a\";r=50;t={seconds}");
+            let status = format!("\"a\";r=50;t={seconds}");
             assert_eq!(rate_limit_policy_value([limit]), Some(policy));
-            assert_eq!(rate_limit_value([limit]), Some(standing));
+            assert_eq!(rate_limit_value([limit]), Some(status));
         }
-        assert_eq!(seconds_up(Duration::MAX), u64::MAX);
-        assert_eq!(unix_seconds_up(UNIX_EPOCH - Duration::from_secs(1)), 0);
+        assert_eq!(ceil_secs(Duration::MAX), u64::MAX);
+        assert_eq!(unix_ceil_secs(UNIX_EPOCH - Duration::from_secs(1)), 0);
     }
 
     #[test]
     fn numbers_have_at_most_15_digits() {
-        let most = Limit {
+        let max = Limit {
             policy: "a",
             quota: u64::MAX,
             window: Duration::MAX,
@@ -155,9 +158,9 @@ mod tests {
             reset_after: Duration::MAX,
         };
         let policy = r#""a";q=999999999999999;w=999999999999999"#;
-        assert_eq!(rate_limit_policy_value([most]).as_deref(), Some(policy));
-        let standing = r#""a";r=999999999999999;t=999999999999999"#;
-        assert_eq!(rate_limit_value([most]).as_deref(), Some(standing));
+        assert_eq!(rate_limit_policy_value([max]).as_deref(), Some(policy));
+        let status = r#""a";r=999999999999999;t=999999999999999"#;
+        assert_eq!(rate_limit_value([max]).as_deref(), Some(status));
     }
 
     #[test]
@@ -179,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_a_serializer_would_write(
+        fn lists_equal_those_of_a_general_serializer(
             limits in vec((any::<String>(), any::<[u64; 2]>(), any::<[Duration; 2]>()), 1..9),
         ) {
             let limits = limits.iter().map(|(policy, [quota, remaining], [window, reset_after])| {

@@ -1,23 +1,23 @@
-//! What holds for all limits and all responses.
+//! Properties of all limits and all responses.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use actix_rateguard_headers::{
+    HeaderDialect, Limit, MAX_WAIT, RateLimits, ceil_secs, rate_limit_policy_value,
+    rate_limit_value, retry_after_seconds, unix_ceil_secs,
+};
 use proptest::{
     collection::{btree_map, vec},
     prelude::*,
     sample::select,
 };
-use rateguard_headers::{
-    HeaderDialect, Limit, MAX_WAIT, RateLimits, rate_limit_policy_value, rate_limit_value,
-    retry_after_seconds, seconds_up, unix_seconds_up,
-};
 
-/// The highest number that Structured Fields have.
-const MOST: u64 = 999_999_999_999_999;
+/// The maximum integer of Structured Fields.
+const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 type Numbers = (u64, Duration, u64, Duration);
 
-/// Some limits under different names.
+/// Limits with unique names.
 fn limits() -> impl Strategy<Value = Vec<(String, Numbers)>> {
     let count = || prop_oneof![0..10_000_u64, any::<u64>()];
     let duration =
@@ -27,7 +27,7 @@ fn limits() -> impl Strategy<Value = Vec<(String, Numbers)>> {
     btree_map(name, numbers, 1..9).prop_map(|limits| limits.into_iter().collect())
 }
 
-/// Text and bytes, some of which come near to what is legal.
+/// Field values: random bytes, and texts that resemble valid values.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..100),
@@ -60,7 +60,7 @@ fn name() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     #[test]
-    fn the_draft_is_read_as_it_is_written(limits in limits()) {
+    fn draft_fields_round_trip(limits in limits()) {
         let written: Vec<_> = limits
             .iter()
             .map(|(policy, (quota, window, remaining, reset_after))| Limit {
@@ -78,27 +78,27 @@ proptest! {
         prop_assert_eq!(read.limits().len(), written.len());
         for (read, written) in read.limits().iter().zip(written) {
             prop_assert_eq!(read.policy(), Some(written.policy));
-            prop_assert_eq!(read.quota(), Some(written.quota.min(MOST)));
-            let window = seconds_up(written.window).clamp(1, MOST);
+            prop_assert_eq!(read.quota(), Some(written.quota.min(MAX_INTEGER)));
+            let window = ceil_secs(written.window).clamp(1, MAX_INTEGER);
             prop_assert_eq!(read.window(), Some(Duration::from_secs(window)));
-            prop_assert_eq!(read.remaining(), Some(written.remaining.min(MOST)));
-            let reset = Duration::from_secs(seconds_up(written.reset_after)).min(MAX_WAIT);
+            prop_assert_eq!(read.remaining(), Some(written.remaining.min(MAX_INTEGER)));
+            let reset = Duration::from_secs(ceil_secs(written.reset_after)).min(MAX_WAIT);
             prop_assert_eq!(read.reset_after(), Some(reset));
         }
     }
 
     #[test]
-    fn nobody_is_told_to_come_too_early(
+    fn reported_waits_are_never_too_short(
         wait in (0..366 * 86_400_000_u64).prop_map(Duration::from_millis),
         now in (1_000_000_000_000..4_000_000_000_000_u64).prop_map(Duration::from_millis),
     ) {
         let now = UNIX_EPOCH + now;
         let second = Duration::from_secs(1);
-        let told = |name, value: u64| RateLimits::read([(name, value.to_string())], now);
-        let after = told("retry-after", retry_after_seconds(wait)).retry_after().unwrap();
+        let read = |name, value: u64| RateLimits::read([(name, value.to_string())], now);
+        let after = read("retry-after", retry_after_seconds(wait)).retry_after().unwrap();
         prop_assert!(wait <= after && after <= (wait + second).max(second));
 
-        let limits = told("x-ratelimit-reset", unix_seconds_up(now + wait));
+        let limits = read("x-ratelimit-reset", unix_ceil_secs(now + wait));
         let reset = limits.limits()[0].reset_after().unwrap();
         prop_assert!(wait.min(MAX_WAIT) <= reset && reset < wait + second);
     }

@@ -1,11 +1,11 @@
-//! The attribute's arguments: `name = value`, each at most once.
+//! The arguments of the attribute: `name = value`, each at most once.
 
 use std::time::Duration;
 
-use proc_macro2::Span;
-use rateguard_grammar::{
+use actix_rateguard_grammar::{
     Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quota, QuotaError, Quotas,
 };
+use proc_macro2::Span;
 use syn::{
     Expr, Ident, LitStr, Token,
     parse::{Parse, ParseStream},
@@ -13,12 +13,12 @@ use syn::{
 };
 
 use crate::{
-    refuse::refuse,
-    trial::{self, Shadow, Trial, trial},
+    error::error_at,
+    shadow::{self, ShadowSpec, ShadowValue},
     values::{self, Cost, Key},
 };
 
-/// What the attribute says, checked.
+/// The validated arguments.
 pub(crate) struct Args {
     pub(crate) allowance: Allowance,
     pub(crate) key: Key,
@@ -28,56 +28,56 @@ pub(crate) struct Args {
     pub(crate) methods: Option<Methods>,
     pub(crate) skip: Option<Expr>,
     pub(crate) ban: Option<Ban>,
-    pub(crate) trial: Option<Trial>,
+    pub(crate) shadow: Option<ShadowSpec>,
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_denied: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
 }
 
-/// How much is admitted.
+/// The source of the quotas.
 pub(crate) enum Allowance {
     Fixed(Quotas),
-    /// What a function says for each request.
+    /// A function that chooses the quotas for each request.
     PerRequest(Expr),
-    /// What the guard's policy of this name says.
+    /// The guard's policy of this name.
     Named(LitStr),
 }
 
-/// A value together with the place where it was written.
-struct At<T> {
+/// A value with its location in the source.
+struct Located<T> {
     value: T,
     span: Span,
 }
 
-/// What has been read so far.
+/// The arguments that are parsed so far.
 #[derive(Default)]
-struct Written {
-    limit: Option<At<u32>>,
-    window: Option<At<Duration>>,
-    rate: Option<At<Quotas>>,
-    quota: Option<At<Expr>>,
-    policy: Option<At<LitStr>>,
-    algorithm: Option<At<Algorithm>>,
-    burst: Option<At<u32>>,
-    key: Option<At<Key>>,
-    missing: Option<At<MissingKey>>,
-    cost: Option<At<Cost>>,
-    count: Option<At<Count>>,
-    methods: Option<At<Methods>>,
-    skip: Option<At<Expr>>,
-    ban: Option<At<Ban>>,
-    shadow: Option<At<Shadow>>,
-    rollout: Option<At<u8>>,
-    name: Option<At<LitStr>>,
-    on_error: Option<At<OnError>>,
-    on_denied: Option<At<Expr>>,
-    limiter: Option<At<Expr>>,
+struct ParsedArgs {
+    limit: Option<Located<u32>>,
+    window: Option<Located<Duration>>,
+    rate: Option<Located<Quotas>>,
+    quota: Option<Located<Expr>>,
+    policy: Option<Located<LitStr>>,
+    algorithm: Option<Located<Algorithm>>,
+    burst: Option<Located<u32>>,
+    key: Option<Located<Key>>,
+    missing: Option<Located<MissingKey>>,
+    cost: Option<Located<Cost>>,
+    count: Option<Located<Count>>,
+    methods: Option<Located<Methods>>,
+    skip: Option<Located<Expr>>,
+    ban: Option<Located<Ban>>,
+    shadow: Option<Located<ShadowValue>>,
+    rollout: Option<Located<u8>>,
+    name: Option<Located<LitStr>>,
+    on_error: Option<Located<OnError>>,
+    on_denied: Option<Located<Expr>>,
+    limiter: Option<Located<Expr>>,
 }
 
-type Reader = fn(&mut Written, &Ident, ParseStream<'_>) -> syn::Result<()>;
+type Reader = fn(&mut ParsedArgs, &Ident, ParseStream<'_>) -> syn::Result<()>;
 
-/// Every argument and how it is read; the list of legal names in messages comes from here.
+/// All arguments with their parsers. The list of valid names in messages is generated from this table.
 const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.limit, name, input, values::limit)),
     ("window", |to, name, input| set_once(&mut to.window, name, input, values::window)),
@@ -93,8 +93,8 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
     ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
-    ("shadow", |to, name, input| set_once(&mut to.shadow, name, input, trial::shadow)),
-    ("rollout", |to, name, input| set_once(&mut to.rollout, name, input, trial::rollout)),
+    ("shadow", |to, name, input| set_once(&mut to.shadow, name, input, shadow::shadow)),
+    ("rollout", |to, name, input| set_once(&mut to.rollout, name, input, shadow::rollout)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
@@ -103,59 +103,59 @@ const ARGUMENTS: &[(&str, Reader)] = &[
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut written = Written::default();
+        let mut args = ParsedArgs::default();
         while !input.is_empty() {
             let name: Ident = input.parse().map_err(|error| {
-                let legal = legal_names();
-                refuse(
+                let names = argument_names();
+                error_at(
                     error.span(),
-                    format!("here comes an argument, `name = value`; legal are {legal}"),
+                    format!("expected `name = value`, where the name is one of {names}"),
                 )
             })?;
-            let Some((_, read)) = ARGUMENTS.iter().find(|(legal, _)| name == legal) else {
-                let legal = legal_names();
-                return Err(refuse(
+            let Some((_, read)) = ARGUMENTS.iter().find(|(argument, _)| name == argument) else {
+                let names = argument_names();
+                return Err(error_at(
                     name.span(),
-                    format!("unknown argument `{name}`; legal are {legal}"),
+                    format!("unknown argument `{name}`; expected one of {names}"),
                 ));
             };
             if !input.peek(Token![=]) {
-                return Err(refuse(name.span(), format!("`{name}` needs a value: `{name} = …`")));
+                return Err(error_at(name.span(), format!("expected `{name} = …`, found `{name}`")));
             }
             input.parse::<Token![=]>()?;
-            read(&mut written, &name, input)?;
+            read(&mut args, &name, input)?;
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
         }
-        written.check()
+        args.validate()
     }
 }
 
-fn legal_names() -> String {
+fn argument_names() -> String {
     ARGUMENTS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-impl Written {
-    fn check(self) -> syn::Result<Args> {
+impl ParsedArgs {
+    fn validate(self) -> syn::Result<Args> {
         let allowance = self.allowance()?;
         let rollout = self.rollout.map(|it| (it.value, it.span));
-        let trial = trial(self.shadow.map(|it| it.value), rollout)?;
-        let own = match &allowance {
+        let shadow = shadow::spec(self.shadow.map(|it| it.value), rollout)?;
+        let enforced = match &allowance {
             Allowance::Fixed(quotas) => Some(quotas),
             Allowance::PerRequest(_) | Allowance::Named(_) => None,
         };
-        let tried = match &trial {
-            Some(Trial::Candidate(quotas, _)) => Some(quotas),
-            Some(Trial::Whole) | None => None,
+        let candidate = match &shadow {
+            Some(ShadowSpec::Candidate(quotas, _)) => Some(quotas),
+            Some(ShadowSpec::Whole) | None => None,
         };
-        if let Some(At { value: Cost { number: Some(cost), .. }, span }) = &self.cost
-            && let Some(most) = own.into_iter().chain(tried).map(Quotas::max_cost).min()
-            && *cost > most
+        if let Some(Located { value: Cost { number: Some(cost), .. }, span }) = &self.cost
+            && let Some(max) = enforced.into_iter().chain(candidate).map(Quotas::max_cost).min()
+            && *cost > max
         {
-            return Err(refuse(
+            return Err(error_at(
                 *span,
-                format!("no more than {most} are admitted at once, so nothing would ever pass"),
+                format!("expected a cost of at most {max}, the maximum of the quotas, found {cost}"),
             ));
         }
         Ok(Args {
@@ -167,7 +167,7 @@ impl Written {
             methods: self.methods.map(|methods| methods.value),
             skip: self.skip.map(|skip| skip.value),
             ban: self.ban.map(|ban| ban.value),
-            trial,
+            shadow,
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
             on_denied: self.on_denied.map(|on_denied| on_denied.value),
@@ -175,9 +175,9 @@ impl Written {
         })
     }
 
-    /// How much is admitted, of which there is one way to say it.
+    /// Returns the source of the quotas. Conflicting sources are an error.
     fn allowance(&self) -> syn::Result<Allowance> {
-        let written = [
+        let of_quotas = [
             ("limit", self.limit.as_ref().map(|it| it.span)),
             ("window", self.window.as_ref().map(|it| it.span)),
             ("rate", self.rate.as_ref().map(|it| it.span)),
@@ -192,77 +192,77 @@ impl Written {
             ("name", self.name.as_ref().map(|it| it.span)),
             ("on_error", self.on_error.as_ref().map(|it| it.span)),
         ];
-        let refuse_beside = |what: &str, others: &[(&str, Option<Span>)]| {
+        let reject_conflicts = |argument: &str, others: &[(&str, Option<Span>)]| {
             let other = others.iter().find_map(|(name, span)| Some((name, (*span)?)));
             other.map_or(Ok(()), |(name, span)| {
-                Err(refuse(span, format!("`{what}` already says this; leave `{name}` out")))
+                Err(error_at(span, format!("`{name}` conflicts with `{argument}`; remove `{name}`")))
             })
         };
         if let Some(policy) = &self.policy {
-            refuse_beside("policy", &written)?;
-            refuse_beside("policy", &of_policy)?;
+            reject_conflicts("policy", &of_quotas)?;
+            reject_conflicts("policy", &of_policy)?;
             return Ok(Allowance::Named(policy.value.clone()));
         }
         if let Some(quota) = &self.quota {
-            refuse_beside("quota", &written[..5])?;
+            reject_conflicts("quota", &of_quotas[..5])?;
             return Ok(Allowance::PerRequest(quota.value.clone()));
         }
         let quotas = quotas(&self.rate, &self.limit, &self.window)?;
-        counted(quotas, &self.algorithm, &self.burst).map(Allowance::Fixed)
+        with_algorithm_and_burst(quotas, &self.algorithm, &self.burst).map(Allowance::Fixed)
     }
 }
 
 fn quotas(
-    rate: &Option<At<Quotas>>,
-    limit: &Option<At<u32>>,
-    window: &Option<At<Duration>>,
+    rate: &Option<Located<Quotas>>,
+    limit: &Option<Located<u32>>,
+    window: &Option<Located<Duration>>,
 ) -> syn::Result<Quotas> {
     match (rate, limit, window) {
         (Some(rate), None, None) => Ok(rate.value.clone()),
         (None, Some(limit), Some(window)) => {
             Quota::new(limit.value, window.value).map(Quotas::from).map_err(|error| {
-                let wrong = if error == QuotaError::Limit { limit.span } else { window.span };
-                refuse(wrong, error)
+                let span = if error == QuotaError::Limit { limit.span } else { window.span };
+                error_at(span, error)
             })
         }
-        (Some(rate), ..) => Err(refuse(
+        (Some(rate), ..) => Err(error_at(
             rate.span,
-            "`rate` already says limit and window; write either `rate` or `limit` and `window`",
+            "expected either `rate`, or `limit` and `window`, found both",
         )),
         (None, Some(limit), None) => {
-            Err(refuse(limit.span, "`limit` needs a `window`, such as `window = 60` (seconds)"))
+            Err(error_at(limit.span, "`limit` requires `window`, such as `window = 60` (seconds)"))
         }
         (None, None, Some(window)) => {
-            Err(refuse(window.span, "`window` needs a `limit`, such as `limit = 5`"))
+            Err(error_at(window.span, "`window` requires `limit`, such as `limit = 5`"))
         }
-        (None, None, None) => Err(refuse(
+        (None, None, None) => Err(error_at(
             Span::call_site(),
-            "a limit is missing; write `limit = 5, window = 60`, `rate = \"5/minute\"`, `quota = a_function` or `policy = \"search\"`",
+            "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `quota = a_function`, `policy = \"search\"`",
         )),
     }
 }
 
-/// The quotas with the algorithm and the burst that are written beside them.
-fn counted(
+/// Returns the quotas with the algorithm and the burst of separate arguments.
+fn with_algorithm_and_burst(
     quotas: Quotas,
-    algorithm: &Option<At<Algorithm>>,
-    burst: &Option<At<u32>>,
+    algorithm: &Option<Located<Algorithm>>,
+    burst: &Option<Located<u32>>,
 ) -> syn::Result<Quotas> {
     let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
     if let Some(algorithm) = algorithm {
         for quota in &mut quotas {
             match quota.algorithm() {
-                // Not written, as this is what stands for nothing.
+                // The default. A quota does not store whether its notation named the algorithm.
                 Algorithm::SlidingWindow => {
                     *quota = quota
                         .with_algorithm(algorithm.value)
-                        .map_err(|error| refuse(algorithm.span, error))?;
+                        .map_err(|error| error_at(algorithm.span, error))?;
                 }
-                written if written == algorithm.value => {}
-                written => {
-                    return Err(refuse(
+                of_rate if of_rate == algorithm.value => {}
+                of_rate => {
+                    return Err(error_at(
                         algorithm.span,
-                        format!("`rate` already says {written}; write the algorithm once"),
+                        format!("`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"),
                     ));
                 }
             }
@@ -270,32 +270,32 @@ fn counted(
     }
     if let Some(burst) = burst {
         let [quota] = &mut quotas[..] else {
-            return Err(refuse(
+            return Err(error_at(
                 burst.span,
-                "`burst` is of one quota; in a list, write it behind its quota: \"5/second token_bucket burst 20; 100/minute\"",
+                "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"",
             ));
         };
-        *quota = quota.with_burst(burst.value).map_err(|error| refuse(burst.span, error))?;
+        *quota = quota.with_burst(burst.value).map_err(|error| error_at(burst.span, error))?;
     }
-    Quotas::new(quotas).map_err(|error| refuse(Span::call_site(), error))
+    Quotas::new(quotas).map_err(|error| error_at(Span::call_site(), error))
 }
 
-/// Reads the value of `name` into `to`, unless there is one already.
+/// Parses the value of the argument `name` into `to`. A second value is an error.
 fn set_once<T>(
-    to: &mut Option<At<T>>,
+    to: &mut Option<Located<T>>,
     name: &Ident,
     input: ParseStream<'_>,
     read: fn(Expr) -> syn::Result<T>,
 ) -> syn::Result<()> {
     let mut expr: Expr = input.parse()?;
-    // A value that a `macro_rules!` macro passed on comes in an invisible group.
+    // A value from a `macro_rules!` macro is in an invisible group.
     while let Expr::Group(group) = expr {
         expr = *group.expr;
     }
     if to.is_some() {
-        return Err(refuse(name.span(), format!("`{name}` is given twice")));
+        return Err(error_at(name.span(), format!("duplicate argument `{name}`")));
     }
     let span = expr.span();
-    *to = Some(At { value: read(expr)?, span });
+    *to = Some(Located { value: read(expr)?, span });
     Ok(())
 }

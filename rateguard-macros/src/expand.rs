@@ -1,20 +1,20 @@
-//! What the attribute turns a handler into.
+//! The expansion of the attribute.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
-    annotated::stands_alone,
     args::{Allowance, Args},
     generics,
     handler::{is_inner, is_limit, is_outer},
     limit::{limit, option},
-    refuse::refuse,
+    error::error_at,
+    registration::can_hoist,
     values::Key,
 };
 
-/// Puts the limit around the handler. This function:
+/// Generates the limited function around the handler. This function:
 ///
 /// ```text
 /// #[get("/search")]
@@ -22,7 +22,7 @@ use crate::{
 /// pub async fn search(query: web::Query<Search>) -> impl Responder { … }
 /// ```
 ///
-/// becomes this one, which answers actix-web with whatever `limited` makes of it:
+/// becomes this one, which returns the response of `limited`:
 ///
 /// ```text
 /// #[get("/search")]
@@ -30,124 +30,125 @@ use crate::{
 ///     #[instrument]
 ///     async fn search(query: web::Query<Search>) -> impl Responder { … }
 ///
-///     async fn limits(in_force: &InForce, request: &HttpRequest) -> [AskedBy; 1] {
+///     async fn inputs(policy_set: &PolicySet, request: &HttpRequest) -> [LimitInputs; 1] {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
-///             if limit.applies_to(in_force, request) && !skip(request) {
-///                 AskedBy::new(limit, caller, plan, cost, on_denied)
+///             if limit.applies_to(policy_set, request) && !skip(request) {
+///                 LimitInputs::new(limit, caller, plan, cost, on_denied)
 ///             } else {
-///                 AskedBy::exempt(limit)
+///                 LimitInputs::exempt(limit)
 ///             }
 ///         }]
 ///     }
-///     ::rateguard::__private::limited(None, limits, search, request, payload).await
+///     ::actix_rateguard::__private::limited(None, inputs, search, request, payload).await
 /// }
 /// ```
 ///
-/// The limits are a function of their own so that they can be explained without the handler. Where the user's expressions
-/// may speak of type parameters, which such a function does not know, they are a closure.
+/// `inputs` is a separate function so that the limits can be explained without calling the handler. It is a closure
+/// instead if an expression of the user can contain a type parameter, because a nested function cannot use the
+/// parameters of the outer function.
 ///
-/// Further limits below this one go into the same list, if they have the same guard: they are one decision.
+/// Limits below this one join the same array if they have the same guard, so that they are one decision.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
-    let (limits, function) = with_limits_below(args, function.clone());
-    refuse_shared_names(&limits)?;
+    let (limits, function) = collect_stacked(args, function.clone());
+    reject_duplicate_names(&limits)?;
 
     let outer = function.attrs.iter().filter(|attribute| is_outer(attribute));
-    let mut written = function.clone();
-    written.attrs.retain(is_inner);
-    written.vis = Visibility::Inherited;
+    let mut user_function = function.clone();
+    user_function.attrs.retain(is_inner);
+    user_function.vis = Visibility::Inherited;
 
     let visibility = &function.vis;
     let ident = &function.sig.ident;
-    let (parameters, conditions) = generics::of_limited(&function.sig);
+    let (parameters, where_clause) = generics::limited_generics(&function.sig);
     let handler = handler(&function);
-    // Not seen from the user's expressions, nor like any name of the user's.
+    // Hygiene hides these identifiers from the user's expressions.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
-    let in_force = Ident::new("__rateguard_in_force", Span::mixed_site());
-    let known = Ident::new("__rateguard_limit", Span::mixed_site());
-    let is_apart = limits.iter().all(|args| stands_alone(args, &function.sig.generics));
-    let asked = limits.iter().enumerate().map(|(place, args)| {
-        let limit = limit(args, place + 1, is_apart);
+    let policy_set = Ident::new("__rateguard_policy_set", Span::mixed_site());
+    let limit_ident = Ident::new("__rateguard_limit", Span::mixed_site());
+    let is_hoisted = limits.iter().all(|args| can_hoist(args, &function.sig.generics));
+    let inputs = limits.iter().enumerate().map(|(index, args)| {
+        let limit = limit(args, index + 1, is_hoisted);
         let mut caller = caller(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
-                ::rateguard::__private::plan(#request, #plan).await
+                ::actix_rateguard::__private::plan(#request, #plan).await
             }),
             Allowance::Fixed(_) | Allowance::Named(_) => None,
         });
         let mut cost = cost(args.cost.as_ref(), &request);
         if matches!(args.allowance, Allowance::Named(_)) {
-            // What the policy says of them goes before.
-            caller = quote!(match #known.caller(#in_force, #request) {
+            // The policies file can override the key and the cost.
+            caller = quote!(match #limit_ident.caller(#policy_set, #request) {
                 ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
                 ::core::option::Option::None => #caller,
             });
-            cost = quote!(match #known.cost(#in_force) {
+            cost = quote!(match #limit_ident.cost(#policy_set) {
                 ::core::option::Option::Some(cost) => cost,
                 ::core::option::Option::None => #cost,
             });
         }
         let skips = args.skip.as_ref().map(
-            |skip| quote_spanned!(skip.span()=> && !::rateguard::__private::skips(#request, #skip)),
+            |skip| quote_spanned!(skip.span()=> && !::actix_rateguard::__private::skips(#request, #skip)),
         );
         let on_denied = option(args.on_denied.as_ref().map(|on_denied| {
-            quote_spanned!(on_denied.span()=> ::rateguard::__private::on_denied(#on_denied))
+            quote_spanned!(on_denied.span()=> ::actix_rateguard::__private::on_denied(#on_denied))
         }));
         quote!({
-            let #known = #limit;
-            if #known.applies_to(#in_force, #request) #skips {
-                ::rateguard::__private::AskedBy::new(#known, #caller, #plan, #cost, #on_denied)
+            let #limit_ident = #limit;
+            if #limit_ident.applies_to(#policy_set, #request) #skips {
+                ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost, #on_denied)
             } else {
-                ::rateguard::__private::AskedBy::exempt(#known)
+                ::actix_rateguard::__private::LimitInputs::exempt(#limit_ident)
             }
         })
     });
     let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
-        // An argument of a function, so that what dereferences to a guard is taken for one.
+        // The type annotation makes the compiler dereference the user's value to a guard.
         Some(limiter) => quote_spanned! {limiter.span()=>
-            ::core::option::Option::<&::rateguard::RateGuard>::Some(&#limiter)
+            ::core::option::Option::<&::actix_rateguard::RateGuard>::Some(&#limiter)
         },
     };
 
     let number = limits.len();
-    let asked = quote!([#(#asked),*]);
-    let (asked_apart, asked) = if is_apart {
-        let asked = quote! {
-            async fn __rateguard_asked(
-                #in_force: &::rateguard::__private::InForce,
-                #request: &::rateguard::__private::HttpRequest,
-            ) -> [::rateguard::__private::AskedBy; #number] {
-                #asked
+    let inputs = quote!([#(#inputs),*]);
+    let (inputs_function, inputs) = if is_hoisted {
+        let function = quote! {
+            async fn __rateguard_limit_inputs(
+                #policy_set: &::actix_rateguard::__private::PolicySet,
+                #request: &::actix_rateguard::__private::HttpRequest,
+            ) -> [::actix_rateguard::__private::LimitInputs; #number] {
+                #inputs
             }
         };
-        (asked, quote!(__rateguard_asked))
+        (function, quote!(__rateguard_limit_inputs))
     } else {
-        let asked = quote! {
+        let closure = quote! {
             async |
-                #in_force: &::rateguard::__private::InForce,
-                #request: &::rateguard::__private::HttpRequest,
-            | #asked
+                #policy_set: &::actix_rateguard::__private::PolicySet,
+                #request: &::actix_rateguard::__private::HttpRequest,
+            | #inputs
         };
-        (TokenStream::new(), asked)
+        (TokenStream::new(), closure)
     };
 
     Ok(quote! {
         #(#outer)*
         #visibility async fn #ident #parameters (
-            #request: ::rateguard::__private::HttpRequest,
-            #payload: ::rateguard::__private::Payload,
-        ) -> ::rateguard::__private::HttpResponse
-        #conditions
+            #request: ::actix_rateguard::__private::HttpRequest,
+            #payload: ::actix_rateguard::__private::Payload,
+        ) -> ::actix_rateguard::__private::HttpResponse
+        #where_clause
         {
-            #written
+            #user_function
 
-            #asked_apart
+            #inputs_function
 
-            ::rateguard::__private::limited(
+            ::actix_rateguard::__private::limited(
                 #guard,
-                #asked,
+                #inputs,
                 #handler,
                 #request,
                 #payload,
@@ -156,10 +157,10 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     })
 }
 
-/// The limits of the handler that one decision is made of, the upper first, and the function without those below.
+/// Removes the limits below this one from the function, and returns all limits of the decision, the top one first.
 ///
-/// A limit that cannot be read, or that has another guard, stays where it is and is expanded by itself.
-fn with_limits_below(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
+/// A limit with invalid arguments or with another guard remains on the function and is expanded separately.
+fn collect_stacked(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
     let guard = |args: &Args| args.limiter.to_token_stream().to_string();
     let mut limits = vec![args];
     function.attrs.retain(|attribute| {
@@ -175,8 +176,8 @@ fn with_limits_below(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
     (limits, function)
 }
 
-/// Two limits of one handler with one name would count in one place, under two rules.
-fn refuse_shared_names(limits: &[Args]) -> syn::Result<()> {
+/// Rejects two limits of one handler with the same name, because they would share their buckets.
+fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
     let names: Vec<_> = limits
         .iter()
         .filter_map(|args| match &args.allowance {
@@ -184,18 +185,18 @@ fn refuse_shared_names(limits: &[Args]) -> syn::Result<()> {
             _ => args.name.as_ref(),
         })
         .collect();
-    for (place, name) in names.iter().enumerate() {
-        if names[..place].iter().any(|other| other.value() == name.value()) {
-            return Err(refuse(
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].iter().any(|other| other.value() == name.value()) {
+            return Err(error_at(
                 name.span(),
-                "two limits of one handler have this name; give each its own",
+                "duplicate limit name; each limit of a handler needs its own name",
             ));
         }
     }
     Ok(())
 }
 
-/// The handler as a value, with its type parameters.
+/// Generates the path of the user's function, with its type parameters.
 fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let parameters: Vec<_> = function
@@ -212,7 +213,7 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// What a request costs.
+/// Generates the cost of a request.
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
         None => quote!(1_u32),
@@ -220,27 +221,27 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
             quote!({ const __RATEGUARD_COST: u32 = #number; __RATEGUARD_COST })
         }
         Some(cost @ Expr::Closure(_)) => quote_spanned! {cost.span()=>
-            ::rateguard::__private::cost_by(#request, #cost)
+            ::actix_rateguard::__private::cost_by(#request, #cost)
         },
         Some(cost) => quote_spanned! {cost.span()=>
-            ::rateguard::__private::cost(#cost, #request)
+            ::actix_rateguard::__private::cost(#cost, #request)
         },
     }
 }
 
-/// Who makes the request.
+/// Generates the key of a request.
 fn caller(key: &Key, request: &Ident) -> TokenStream {
     match key {
         Key::Notation(notation) => {
             let notation = notation.to_string();
             quote!(::core::result::Result::Ok({
-                static __RATEGUARD_KEY: ::std::sync::LazyLock<::rateguard::key::ReadyMade> =
-                    ::std::sync::LazyLock::new(|| ::rateguard::key::notation(#notation));
-                ::rateguard::__private::ready_made(&__RATEGUARD_KEY, #request)
+                static __RATEGUARD_KEY: ::std::sync::LazyLock<::actix_rateguard::key::ReadyMade> =
+                    ::std::sync::LazyLock::new(|| ::actix_rateguard::key::notation(#notation));
+                ::actix_rateguard::__private::builtin_key(&__RATEGUARD_KEY, #request)
             }))
         }
         Key::Function(function) => quote_spanned! {function.span()=>
-            ::rateguard::__private::caller(#request, #function).await
+            ::actix_rateguard::__private::caller(#request, #function).await
         },
     }
 }

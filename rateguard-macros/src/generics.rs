@@ -1,4 +1,4 @@
-//! The generics of the limited function: those of the handler, and what being a handler asks of them.
+//! The generics of the limited function: those of the handler, and the bounds that actix-web requires.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -7,11 +7,11 @@ use syn::{
     parse_quote,
 };
 
-/// The parameters and conditions of the function around a handler.
+/// Returns the type parameters and the `where` clause of the limited function.
 ///
-/// A handler need not say that its arguments can be extracted and its result be answered: actix-web asks that of each
-/// use. The function around it uses it for all parameters at once, so it has to be said here.
-pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
+/// A generic handler does not need the bounds `FromRequest` and `Responder`, because actix-web checks them where the
+/// handler is registered. The limited function calls the handler generically, so it must declare these bounds.
+pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
     let mut generics = signature.generics.clone();
     let parameters: Vec<Ident> = generics
         .params
@@ -23,7 +23,7 @@ pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereCla
         })
         .collect();
     if generics.params.iter().all(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
-        // Nothing of the limited function borrows.
+        // The signature of the limited function has no references.
         generics = Generics::default();
     }
 
@@ -32,17 +32,17 @@ pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereCla
         _ => None,
     });
     let result = match &signature.output {
-        // What is `impl` something, wholly or in part, cannot be said in a condition, nor need be.
+        // A `where` clause cannot name an `impl` type, and need not: such a type declares its bounds itself.
         ReturnType::Type(_, ty)
-            if !any(ty.to_token_stream(), &|ident| ident == "impl")
+            if !any_ident(ty.to_token_stream(), &|ident| ident == "impl")
                 && mentions(ty, &parameters) =>
         {
             Some(ty)
         }
         _ => None,
     };
-    // Each parameter is bounded in one place, as Clippy likes it.
-    let bounded: Vec<WherePredicate> = generics
+    // Clippy requires that the bounds of a parameter are in one location, so all of them move to the `where` clause.
+    let parameter_bounds: Vec<WherePredicate> = generics
         .type_params_mut()
         .map(|parameter| {
             let (ty, mut bounds) = (&parameter.ident, std::mem::take(&mut parameter.bounds));
@@ -51,29 +51,36 @@ pub(crate) fn of_limited(signature: &Signature) -> (TokenStream, Option<WhereCla
             parse_quote!(#ty: #bounds)
         })
         .collect();
-    let conditions = bounded
+    let predicates = parameter_bounds
         .into_iter()
-        .chain(arguments.map(|ty| parse_quote!(#ty: ::rateguard::__private::FromRequest + 'static)))
-        .chain(result.map(|ty| parse_quote!(#ty: ::rateguard::__private::Responder<Body: 'static>)))
+        .chain(
+            arguments
+                .map(|ty| parse_quote!(#ty: ::actix_rateguard::__private::FromRequest + 'static)),
+        )
+        .chain(
+            result.map(
+                |ty| parse_quote!(#ty: ::actix_rateguard::__private::Responder<Body: 'static>),
+            ),
+        )
         .collect::<Vec<WherePredicate>>();
-    if !conditions.is_empty() {
-        generics.make_where_clause().predicates.extend(conditions);
+    if !predicates.is_empty() {
+        generics.make_where_clause().predicates.extend(predicates);
     }
 
-    let conditions = generics.where_clause.take();
-    (quote!(#generics), conditions)
+    let where_clause = generics.where_clause.take();
+    (quote!(#generics), where_clause)
 }
 
-/// Whether one of these parameters is named in a type.
+/// Whether a type mentions one of these parameters.
 fn mentions(ty: &Type, parameters: &[Ident]) -> bool {
-    any(ty.to_token_stream(), &|ident| parameters.contains(ident))
+    any_ident(ty.to_token_stream(), &|ident| parameters.contains(ident))
 }
 
-/// Whether this holds for any word.
-fn any(tokens: TokenStream, holds: &impl Fn(&Ident) -> bool) -> bool {
+/// Whether an identifier in `tokens` satisfies `predicate`.
+fn any_ident(tokens: TokenStream, predicate: &impl Fn(&Ident) -> bool) -> bool {
     tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => holds(&ident),
-        TokenTree::Group(group) => any(group.stream(), holds),
+        TokenTree::Ident(ident) => predicate(&ident),
+        TokenTree::Group(group) => any_ident(group.stream(), predicate),
         _ => false,
     })
 }

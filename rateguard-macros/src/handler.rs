@@ -1,86 +1,91 @@
-//! The function under the attribute: what it must be, and which of its attributes go where.
+//! The function below the attribute: its validation, and the classification of its other attributes.
 
 use proc_macro2::{Span, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
-use crate::refuse::refuse;
+use crate::error::error_at;
 
-/// actix-web's `Handler` is implemented for functions of up to so many arguments.
+/// actix-web implements `Handler` for functions of up to 16 arguments.
 const MAX_ARGUMENTS: usize = 16;
 
-/// actix-web's attributes that turn a function into a route, by their last word.
+/// The attributes of actix-web that make a function a route, by the last segment of their path.
 const ROUTES: &[&str] = &[
     "get", "post", "put", "delete", "head", "connect", "options", "trace", "patch", "route",
     "routes",
 ];
 
-/// Attributes that describe the function to its users.
+/// The attributes that describe a function to its users.
 const DESCRIPTIONS: &[&str] = &["doc", "cfg", "deprecated"];
 
-/// Attributes that say how strict the compiler is with the function.
-const LEVELS: &[&str] = &["allow", "warn", "deny", "forbid"];
+/// The attributes that set lint levels.
+const LINT_LEVELS: &[&str] = &["allow", "warn", "deny", "forbid"];
 
-/// Reads a function that actix-web would take as a handler.
+/// Parses a function that actix-web accepts as a handler.
 pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     let Ok(function) = syn::parse2::<ItemFn>(item) else {
-        return Err(refuse(Span::call_site(), "`#[rate_limit]` goes above an `async fn`"));
+        return Err(error_at(Span::call_site(), "expected an `async fn` below `#[rate_limit]`"));
     };
     let signature = &function.sig;
     if let Some(receiver) = signature.receiver() {
-        return Err(refuse(
+        return Err(error_at(
             receiver.span(),
-            "a rate-limited handler has no `self`; actix-web calls it with what it extracts from the request",
+            "expected a handler without `self`; actix-web only passes arguments that it extracts from the request",
         ));
     }
     if signature.asyncness.is_none() {
-        return Err(refuse(
+        return Err(error_at(
             signature.fn_token.span,
-            "`#[rate_limit]` goes above an `async fn`; make this one `async`",
+            "expected an `async fn` below `#[rate_limit]`, found `fn`; add `async`",
         ));
     }
     if let Some(argument) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
-        return Err(refuse(argument.span(), "an actix-web handler has at most 16 arguments"));
+        return Err(error_at(
+            argument.span(),
+            "expected at most 16 arguments, the maximum of an actix-web handler",
+        ));
     }
     for argument in &signature.inputs {
         if let FnArg::Typed(argument) = argument
             && let Type::ImplTrait(ty) = &*argument.ty
         {
-            return Err(refuse(
+            return Err(error_at(
                 ty.span(),
-                "actix-web cannot choose the type of an `impl Trait` argument; name the type or make it a type parameter",
+                "expected a named type or a type parameter, found `impl Trait`; actix-web cannot infer the type to extract",
             ));
         }
     }
     Ok(function)
 }
 
-/// Whether this attribute belongs to the limited function.
+/// Whether the expansion moves this attribute to the limited function.
 pub(crate) fn is_outer(attribute: &Attribute) -> bool {
-    is_route(attribute) || is_one_of(attribute, DESCRIPTIONS) || is_one_of(attribute, LEVELS)
+    is_route(attribute) || is_one_of(attribute, DESCRIPTIONS) || is_one_of(attribute, LINT_LEVELS)
 }
 
-/// Whether this attribute belongs to the function as it was written.
+/// Whether this attribute stays on the user's function.
 pub(crate) fn is_inner(attribute: &Attribute) -> bool {
-    !is_outer(attribute) || is_one_of(attribute, LEVELS)
+    !is_outer(attribute) || is_one_of(attribute, LINT_LEVELS)
 }
 
-/// Whether this is another limit on the same function.
+/// Whether this attribute is another limit of the same handler.
 pub(crate) fn is_limit(attribute: &Attribute) -> bool {
-    let mut words = attribute.path().segments.iter().map(|segment| &segment.ident);
-    match (words.next(), words.next(), words.next()) {
+    let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
+    match (segments.next(), segments.next(), segments.next()) {
         (Some(limit), None, None) => limit == "rate_limit",
-        (Some(package), Some(limit), None) => package == "rateguard" && limit == "rate_limit",
+        (Some(library), Some(limit), None) => {
+            library == "actix_rateguard" && limit == "rate_limit"
+        }
         _ => false,
     }
 }
 
-/// `get`, `actix_web::get` and so on, and no attribute of another crate that has such a name.
+/// Whether this attribute is a route of actix-web, such as `get` or `actix_web::get`, and not one of another crate.
 fn is_route(attribute: &Attribute) -> bool {
-    let mut words = attribute.path().segments.iter().map(|segment| &segment.ident);
-    match (words.next(), words.next(), words.next()) {
+    let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
+    match (segments.next(), segments.next(), segments.next()) {
         (Some(route), None, None) => ROUTES.iter().any(|name| route == name),
-        (Some(package), Some(route), None) => {
-            package == "actix_web" && ROUTES.iter().any(|name| route == name)
+        (Some(library), Some(route), None) => {
+            library == "actix_web" && ROUTES.iter().any(|name| route == name)
         }
         _ => false,
     }

@@ -1,18 +1,18 @@
-//! The `#[rate_limit]` attribute of `rateguard`, which re-exports it: use it from there.
+//! The `#[rate_limit]` attribute of `actix-rateguard`. Applications use it through that crate, which re-exports it.
 
-mod annotated;
 mod args;
 mod expand;
 mod generics;
 mod handler;
 mod limit;
-mod refuse;
-mod trial;
+mod error;
+mod registration;
+mod shadow;
 mod values;
 
 use proc_macro::TokenStream;
 
-/// Limits how often an actix-web handler may be called.
+/// Limits the rate of requests to an actix-web handler.
 ///
 /// # Syntax
 ///
@@ -23,95 +23,103 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// How much, in one of these ways; one is required:
+/// The quotas. One of these forms is required:
 ///
-/// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds or
-///   text: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. Limits are from 1 to 2^31, windows from 1 ms to 365 days.
-/// - `rate = "5/minute"`: the same in one word. Also `"100/10s"` and `"20 per 5 minutes"`. Several quotas, all of which
-///   have to have room, are a list: `"5/second; 100/minute; 1000/day"`.
+/// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
+///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
+///   365 days.
+/// - `rate = "5/minute"`: the same in one string. Other forms are `"100/10s"` and `"20 per 5 minutes"`. A list has up
+///   to 8 quotas, all of which must admit a request: `"5/second; 100/minute; 1000/day"`.
+/// - `quota = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request. It
+///   returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them, and may be async. `None` is
+///   unlimited.
+/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file, with
+///   its name, quotas, ban, shadow mode and `on_error`. In the file, a policy can also have the fields `key`, `cost`,
+///   `count`, `methods` and `missing`, which override the arguments of the attribute. If the guard has no policy of
+///   this name, `build` returns an error.
 ///
-/// - `quota = plan_of`: a function's path, or a closure over `&HttpRequest`, that chooses it for each request. It returns
-///   a `Quota`, `Quotas`, a `Plan`, or an `Option` (`None` is unlimited) or `Result` of one of them, and may be async.
-/// - `policy = "search"`: a policy that the guard was given with `RateGuardBuilder::policy`, or that its file has, with its
-///   name, quotas, ban and `on_error`. What a file says of the key, `cost`, `count`, `methods` and `missing` goes before what
-///   is said here. A name that the guard does not have is an error of `build`.
-///
-/// How it is counted (default `"sliding_window"`):
+/// The algorithm:
 ///
 /// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
-/// - `burst = 20`: how many tokens a token bucket holds. By default as many as the limit.
+///   Default: `"sliding_window"`.
+/// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit.
 ///
-/// What a request costs, and which requests count:
+/// The cost of a request, and the responses that count:
 ///
-/// - `cost = 5`: how many units a request takes (default 1); or a function's path, or a closure: `|req: &HttpRequest|
-///   size_of(req)`, which returns a `u32`. What costs more than the limit never passes; what costs 0 always does.
-/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: which answers make a request count (default
-///   `"all"`). A request takes its place before it is handled, and gives it back if its answer does not count.
+/// - `cost = 5`: the units that a request takes, or a function path, or a closure that returns a `u32`: `|req:
+///   &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is always denied. A request that
+///   costs 0 is always admitted.
+/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses that make a request count.
+///   Default: `"all"`. A request takes its units before the handler runs, and they are refunded if its response does
+///   not count.
 ///
-/// `key`, who is counted together (default `"ip"`). A request without the header, cookie, parameter, user or value
-/// that the key asks for is counted by its client's address, apart from those that have one, unless `missing` says
-/// otherwise:
+/// The key. Requests with equal keys count together. Default: `"ip"`. A request without a key counts by the client's
+/// address, separately from requests with a key, unless `missing` changes that. A key is one of:
 ///
-/// - `"ip"`: the TCP peer's address, or what a trusted proxy says (`ClientAddress`); IPv6 addresses by their /64 network,
-///   IPv4-mapped ones as the IPv4 they carry.
-/// - `"ip/48"`: the same, IPv6 addresses by their /48 network; from 32 to 128.
-/// - `"user"`: the `UserId` that the application's authentication put into the request's extensions.
-/// - `"identity"`, `"session:user_id"`: the user of actix-identity, a value in the session of actix-session. They need the
-///   features of these names.
+/// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
+///   address counts by its /64 network, and an IPv4-mapped address counts as the IPv4 address.
+/// - `"ip/48"`: the same, with another IPv6 prefix length, from 32 to 128.
+/// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
+/// - `"identity"`: the user of actix-identity. Requires the feature `actix-identity`.
+/// - `"session:user_id"`: a value in the actix-session session. Requires the feature `actix-session`.
 /// - `"bearer"`: the credential of `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
-/// - `"global"`: everybody together.
-/// - several of these, joined by `+`: `"user+path:tenant"`. Who lacks one of them has no key.
-/// - a function's path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, a tuple of
-///   them, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
+/// - `"global"`: one key for all requests.
+/// - several of these, joined by `+`: `"user+path:tenant"`. A request without one of the parts has no key.
+/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, a tuple
+///   of these, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
 ///
-/// To whom it applies:
+/// The requests that the limit applies to:
 ///
-/// - `missing = "ip" | "deny" | "skip"`: what happens to a request without a key. It is counted by address (default), is
-///   refused with 403, or passes.
-/// - `methods = "POST, PUT"`: requests with other methods pass. By default all methods share one count.
-/// - `skip = is_health_check`: a function's path, or a closure over `&HttpRequest`; requests for which it returns `true`
-///   pass.
-/// - `ban = "10/hour for 15m up to 1d"`: who was denied so often is denied everything for that long, and each time for
-///   twice as long, up to the longest.
+/// - `missing = "ip" | "deny" | "skip"`: the treatment of requests without a key. They count by address (default), are
+///   rejected with 403, or are not limited.
+/// - `methods = "POST, PUT"`: the methods that the limit applies to. Default: all methods, which share their buckets.
+/// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests
+///   for which it returns `true`.
 ///
-/// Further:
+/// Other arguments:
 ///
-/// - `name = "login"`: the name of the limit in keys and logs. By default the module, the type if it is in an `impl`,
-///   and the function. Limits of one name and one guard share their counts and have to have the same quota.
-/// - `on_error = "open" | "closed" | "local"`: what happens when the store does not answer: let pass, answer 503, or decide
-///   in this process's memory. By default what the guard says.
-/// - `shadow = true`: the limit decides and counts, and refuses nobody. `shadow = "3/minute"`: this rate is tried beside the
-///   enforced one, in buckets of its own; `RateGuard::shadow_report` says what it would have denied.
-/// - `rollout = 10`: the rate that is tried is enforced for so many percent of the keys, from 0 (default) to 100, the same
-///   keys on every server.
-/// - `on_denied = my_answer`: a function's path, or a closure over `&HttpRequest` and `&Decision`, that answers denied
-///   requests with an `HttpResponse`. The numbers are written over it.
-/// - `limiter = EXPR`: the guard, when it is not in the application's data: anything that dereferences to a
-///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
+/// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
+///   denied for 15 minutes. Each further ban is twice as long, up to 1 day.
+/// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, which contains
+///   the module, the type if the handler is in an `impl`, and the function. Limits of one guard with equal names share
+///   their buckets and must have equal quotas.
+/// - `on_error = "open" | "closed" | "local"`: the failure mode when the store does not reply: admit, respond with 503,
+///   or decide in the memory of this process. Default: the failure mode of the guard.
+/// - `shadow = true`: the limit decides and counts, but never rejects a request. `shadow = "3/minute"`: a candidate
+///   rate, which is evaluated in addition to the enforced rate, in separate buckets. `RateGuard::shadow_report` counts
+///   its decisions.
+/// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100, the same keys on
+///   every server. Default: 0.
+/// - `on_denied = my_response`: a function path, or a closure over `&HttpRequest` and `&Decision`, that returns the
+///   `HttpResponse` of a denied request. The rate limit headers overwrite those of that response.
+/// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression dereferences to a `RateGuard`,
+///   such as a `static` `LazyLock<RateGuard>`.
 ///
 /// # Notes
 ///
-/// - The attribute goes above or below `#[get(…)]` and its kin, and on plain handlers for `web::get().to(…)`.
+/// - The attribute goes above or below `#[get(…)]` and the other route attributes, and above plain handlers for
+///   `web::get().to(…)`.
 /// - The check runs before the body is read and before any extractor, so malformed requests count too.
-/// - Several attributes on one handler are one decision: a request passes if all of them have room, and otherwise takes
-///   nothing of any. The headers report the tightest. If they have different `limiter`s, or one is called by another
-///   name than `rate_limit`, they are decided one after the other, the upper first.
-/// - Attributes above this one see the function as it was written. Of those below, actix-web's routes and the
-///   documentation move to the limited function, lint levels apply to both, and all others stay on the function as it
-///   was written.
-/// - The limited function takes the request and its payload in place of the arguments, as actix-web calls it. To test
-///   a handler, send a request to the application; to call it from elsewhere, put its body into a function of its own.
-/// - In an `impl`, the handler names types in full: as an item in another function it knows neither `Self` nor the
-///   parameters of the `impl`.
-/// - A handler whose guard is missing answers 500 and logs why; it is never unlimited. So does one that was given the
-///   name of another limit with another quota.
+/// - Several attributes on one handler are one decision: a request is admitted if all limits admit it, and a denied
+///   request takes no units of any limit. The headers report the tightest limit. If the attributes have different
+///   `limiter`s, or one of them is imported under another name than `rate_limit`, they are separate decisions, the top
+///   one first.
+/// - Attributes above this one apply to the function as the user wrote it. Of the attributes below, the routes of
+///   actix-web and the documentation move to the limited function, lint levels apply to both functions, and all others
+///   remain on the user's function.
+/// - The limited function has the request and its payload as arguments instead of the handler's arguments. To test a
+///   handler, send a request to the application. To call its code elsewhere, move the body into a separate function.
+/// - In an `impl`, the handler must name types in full, because it becomes a nested function, which can use neither
+///   `Self` nor the type parameters of the `impl`.
+/// - If the application has no guard, the handler responds with 500 and logs the reason; it is never unlimited. It also
+///   responds with 500 if another limit has the same name and different quotas.
 ///
 /// # Examples
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, Responder, get, post, web};
-/// use rateguard::rate_limit;
+/// use actix_rateguard::rate_limit;
 ///
 /// #[get("/search/{words}")]
 /// #[rate_limit(limit = 5, window = 60, key = "ip")]
@@ -136,7 +144,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     let handler = handler::parse(item.into());
     match both(args, handler).and_then(|(args, handler)| expand::expand(args, &handler)) {
         Ok(expanded) => expanded.into(),
-        // The original item stays, so that the only errors shown are those of the attribute.
+        // The expansion contains the original item, so that the compiler reports only the errors of the attribute.
         Err(error) => {
             let error = error.into_compile_error();
             quote::quote!(#error #original).into()
@@ -144,7 +152,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Both values, or all that is wrong with either.
+/// Returns both values, or all their errors.
 fn both<A, B>(a: syn::Result<A>, b: syn::Result<B>) -> syn::Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),

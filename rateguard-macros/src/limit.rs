@@ -1,115 +1,119 @@
-//! What of a limit is the same for all requests: a `static` beside the handler.
+//! The part of a limit that is the same for all requests: a `static` in the limited function.
 
+use actix_rateguard_grammar::{Methods, Quotas};
 use proc_macro2::TokenStream;
 use quote::quote;
-use rateguard_grammar::{Methods, Quotas};
 use syn::Expr;
 
 use crate::{
-    annotated::annotated,
     args::{Allowance, Args},
-    trial::Trial,
+    registration::attribute_limit,
+    shadow::ShadowSpec,
 };
 
-/// A reference to the limit, the first of the handler's or a further one. It lives as long as the program.
+/// Generates a `'static` reference to the limit. `number` is its number among the limits of the handler, from 1.
 ///
-/// Items have no hygiene, so those that are written here have names that nobody else gives; and nothing of the user's is
-/// written among them, where it would know neither `Self` nor type parameters.
-pub(crate) fn limit(args: &Args, number: usize, is_apart: bool) -> TokenStream {
+/// Items have no hygiene, so the generated items have names with the prefix `__rateguard`. They contain no expression
+/// of the user, because an expression in a nested item can use neither `Self` nor type parameters.
+pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
-    let asked_policy = asked_policy(args);
+    let policy_use = policy_use(args);
     let ban = option(args.ban.map(|ban| {
         let ban = ban.to_string();
-        quote!(::rateguard::__private::ban(#ban))
+        quote!(::actix_rateguard::__private::ban(#ban))
     }));
-    let tried = option(args.trial.as_ref().map(tried));
+    let shadow = option(args.shadow.as_ref().map(shadow_spec));
     let on_error = option(args.on_error.map(|on_error| {
         let on_error = variant(on_error);
-        quote!(::rateguard::OnError::#on_error)
+        quote!(::actix_rateguard::OnError::#on_error)
     }));
     let count = variant(args.count);
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
-    let annotated = annotated(args, number, is_apart);
+    let attribute_limit = attribute_limit(args, number, is_hoisted);
     quote!({
-        #asked_policy
-        #annotated
-        // Its path is the handler's, which names the limit if nothing else does.
-        fn __rateguard_here() {}
-        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::rateguard::__private::Limit> =
+        #policy_use
+        #attribute_limit
+        // The path of this function contains the path of the handler, which is the default name of the limit.
+        fn __rateguard_path() {}
+        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::actix_rateguard::__private::Limit> =
             ::std::sync::LazyLock::new(|| {
-                let __rateguard_settings = ::rateguard::__private::Settings {
+                let __rateguard_settings = ::actix_rateguard::__private::Settings {
                     name: #name,
                     number: #number,
                     allowance: #allowance,
                     ban: #ban,
-                    tried: #tried,
+                    shadow: #shadow,
                     on_error: #on_error,
-                    count: ::rateguard::Count::#count,
-                    missing: ::rateguard::MissingKey::#missing,
+                    count: ::actix_rateguard::Count::#count,
+                    missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
                 };
-                ::rateguard::__private::Limit::new(__rateguard_settings, __rateguard_here)
+                ::actix_rateguard::__private::Limit::new(__rateguard_settings, __rateguard_path)
             });
         &*__RATEGUARD_LIMIT
     })
 }
 
-/// How much the limit admits.
+/// Generates the source of the quotas.
 fn allowance(args: &Args) -> TokenStream {
     let quotas = match &args.allowance {
         Allowance::Fixed(quotas) => quotas,
-        Allowance::PerRequest(_) => return quote!(::rateguard::__private::Allowance::PerRequest),
-        Allowance::Named(name) => return quote!(::rateguard::__private::Allowance::Named(#name)),
+        Allowance::PerRequest(_) => {
+            return quote!(::actix_rateguard::__private::Allowance::PerRequest);
+        }
+        Allowance::Named(name) => {
+            return quote!(::actix_rateguard::__private::Allowance::Named(#name));
+        }
     };
-    let quotas = written_out(quotas);
-    quote!(::rateguard::__private::Allowance::Fixed(#quotas))
+    let quotas = quotas_expr(quotas);
+    quote!(::actix_rateguard::__private::Allowance::Fixed(#quotas))
 }
 
-/// What of the limit is tried.
-fn tried(trial: &Trial) -> TokenStream {
-    match trial {
-        Trial::Whole => quote!(::rateguard::__private::Tried::Whole),
-        Trial::Candidate(quotas, percent) => {
-            let quotas = written_out(quotas);
-            quote!(::rateguard::__private::Tried::Candidate(#quotas, #percent))
+/// Generates the part of the limit that is in shadow mode.
+fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
+    match spec {
+        ShadowSpec::Whole => quote!(::actix_rateguard::__private::ShadowSpec::Whole),
+        ShadowSpec::Candidate(quotas, percent) => {
+            let quotas = quotas_expr(quotas);
+            quote!(::actix_rateguard::__private::ShadowSpec::Candidate(#quotas, #percent))
         }
     }
 }
 
-fn written_out(quotas: &Quotas) -> TokenStream {
+/// Generates quotas that are validated at compile time.
+fn quotas_expr(quotas: &Quotas) -> TokenStream {
     let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
-        // A year has fewer than 2^45 microseconds.
+        // The maximum window has fewer than 2^45 microseconds.
         let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
-        // The enums derive `Debug`, which writes a variant as it is written here.
         let algorithm = variant(quota.algorithm());
         let capacity = quota.capacity();
-        quote!(::rateguard::__private::quota(
-            #limit, #window, ::rateguard::Algorithm::#algorithm, #capacity,
+        quote!(::actix_rateguard::__private::quota(
+            #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #capacity,
         ))
     });
     quote!({
-        const __RATEGUARD_QUOTAS: &[::rateguard::Quota] = &[#(#quotas),*];
-        ::rateguard::__private::quotas(__RATEGUARD_QUOTAS)
+        const __RATEGUARD_QUOTAS: &[::actix_rateguard::Quota] = &[#(#quotas),*];
+        ::actix_rateguard::__private::quotas(__RATEGUARD_QUOTAS)
     })
 }
 
-/// Tells the guard of the application, before it starts, which policy it has to have.
-fn asked_policy(args: &Args) -> TokenStream {
+/// Generates the registration of a named policy, so that a guard without this policy is an error at start.
+fn policy_use(args: &Args) -> TokenStream {
     match (&args.allowance, &args.limiter) {
         (Allowance::Named(name), None) => {
-            // It was checked when it was read.
+            // A literal is a valid cost, because the parser has validated it.
             let cost = match &args.cost {
                 Some(Expr::Lit(number)) => quote!(#number),
                 _ => quote!(1),
             };
             quote! {
-            ::rateguard::__private::inventory::submit! {
-                ::rateguard::__private::AskedPolicy {
+            ::actix_rateguard::__private::inventory::submit! {
+                ::actix_rateguard::__private::PolicyUse {
                     name: #name,
-                    place: ::core::concat!(::core::file!(), ":", ::core::line!()),
+                    location: ::core::concat!(::core::file!(), ":", ::core::line!()),
                     cost: #cost,
                 }
             }
@@ -119,12 +123,12 @@ fn asked_policy(args: &Args) -> TokenStream {
     }
 }
 
+/// Generates the variant of an enum. The derived `Debug` of a variant without fields, or with a number, is valid Rust.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
-    // What `Debug` writes of a variant without fields, or with a number in it, is Rust.
     format!("{value:?}").parse().unwrap_or_default()
 }
 
-/// An `Option`, in full.
+/// Generates an `Option` with its full path.
 pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         None => quote!(::core::option::Option::None),

@@ -1,184 +1,83 @@
 #![doc = include_str!("../README.md")]
 
-// So that what the attribute writes is right in this crate, too.
-extern crate self as rateguard;
+// The macro expansion uses the path `::actix_rateguard`. The tests and doctests of this crate need that name, too.
+extern crate self as actix_rateguard;
 
-mod access;
-mod algorithm;
-mod bucket;
+mod applicability;
+#[cfg(feature = "macros")]
+mod attribute;
+mod bounds;
+mod builder;
 mod client;
-mod clock;
-#[cfg(feature = "config")]
-mod config;
-mod decision;
+mod cost;
+mod enforce;
+mod expect_valid;
+mod explain;
+mod extract;
 mod guard;
-mod http;
-mod jitter;
-mod keyed_hash;
-mod level;
-#[cfg(feature = "metrics")]
-pub mod metrics;
-mod mode;
+mod inventory;
+pub mod key;
+mod middleware;
 #[cfg(feature = "operator")]
 pub mod operator;
-mod policy;
-mod standing;
-pub mod store;
+mod penalty;
+mod per_request;
+mod request_policies;
+mod request_state;
+mod response;
+#[cfg(feature = "test-util")]
+mod route_probe;
+mod settings;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-mod words;
+mod user;
 
-pub use rateguard_grammar::{
-    Algorithm, Ban, BanError, Count, CountError, MissingKey, NameError, OnError, Quota, QuotaError,
-    Quotas, RateError,
-};
-pub use rateguard_headers as headers;
-#[cfg(feature = "macros")]
-pub use rateguard_macros::rate_limit;
-
-pub use access::{AccessList, AccessListError};
-pub use bucket::Key;
-pub use client::{AddressWalk, ClientAddress, ClientAddressError, Hop, WalkEnd};
-pub use clock::Clock;
-#[cfg(feature = "config")]
-pub use config::{Mistake, PoliciesFileError, PoliciesFileStatus, Reloaded};
-pub use decision::Decision;
-pub use guard::{
-    BanningError, BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation,
-    ShadowCounts, Unavailable,
-};
-pub use http::{
-    BodyCost, Caller, CountedBy, Exemption, ExplainedLimit, Explanation, IntoChoice, Inventory,
-    KnownLimit, LimitKind, NoDecision, Outcome, Penalty, PerRequest, Plan, RateLimit, RefusalBody,
-    RefusedBy, RequestCost, UserId, WhyUnknown, key,
-};
-pub use policy::{Policy, PolicyError};
-pub use standing::Standing;
-#[cfg(feature = "redis")]
-pub use store::redis::RedisUrlError;
 #[cfg(any(feature = "redis", feature = "upstash"))]
-pub use store::redis_log::RedisLog;
+pub use actix_rateguard_core::RedisLog;
 #[cfg(any(feature = "tls", feature = "upstash"))]
-pub use store::tls::RedisTls;
+pub use actix_rateguard_core::RedisTls;
+#[cfg(feature = "redis")]
+pub use actix_rateguard_core::RedisUrlError;
 #[cfg(feature = "upstash")]
-pub use store::upstash::UpstashError;
-pub use store::{error::StoreError, memory::MemoryStore};
+pub use actix_rateguard_core::UpstashError;
+#[cfg(feature = "metrics")]
+pub use actix_rateguard_core::metrics;
+pub use actix_rateguard_core::{
+    AccessList, AccessListError, AddressTrace, Algorithm, Ban, BanError, BanSpecError, BuildError,
+    ClientAddress, ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, Hop,
+    Key, MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError,
+    QuotaStatus, Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StopReason,
+    StoreError, Unavailable, store,
+};
+#[cfg(feature = "config")]
+pub use actix_rateguard_core::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
+pub use actix_rateguard_headers as headers;
+#[cfg(feature = "macros")]
+pub use actix_rateguard_macros::rate_limit;
 
-/// What the attribute's expansion names. Not for use by hand: it changes without notice.
+pub use self::{
+    builder::RateGuardBuilder,
+    cost::{BodyCost, RequestCost},
+    explain::{
+        Exemption, ExplainedLimit, Explanation, KeySource, Outcome, RejectReason, UnknownReason,
+    },
+    extract::{CheckResult, UndecidedReason},
+    guard::RateGuard,
+    inventory::{Inventory, LimitInfo, LimitKind},
+    key::Caller,
+    middleware::RateLimit,
+    penalty::Penalty,
+    per_request::{IntoResolved, PerRequest},
+    user::UserId,
+};
+
+/// The items that the expansion of `#[rate_limit]` names. Not public API: it changes without notice.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
-pub mod __private {
-    use std::time::Duration;
+#[path = "expansion.rs"]
+pub mod __private;
 
-    pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
-    pub use inventory;
-
-    use crate::{
-        Algorithm, Caller, Plan, Quota, Quotas, RequestCost, http::per_request::Choice,
-        key::ReadyMade,
-    };
-    pub use crate::{
-        guard::{AskedPolicy, InForce, Tried},
-        http::attribute::{Allowance, AskedBy, Limit, OnDenied, Settings, limited},
-        http::inventory::Annotated,
-    };
-
-    /// A quota that the attribute has checked.
-    ///
-    /// # Panics
-    ///
-    /// At compile time, if it has not.
-    #[allow(clippy::panic, reason = "it runs at compile time")]
-    pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32) -> Quota {
-        let Ok(quota) = Quota::new(limit, Duration::from_micros(window)) else {
-            panic!("the attribute checks its limit and window")
-        };
-        let Ok(quota) = quota.with_algorithm(algorithm) else {
-            panic!("the attribute checks its algorithm")
-        };
-        if capacity == quota.capacity() {
-            return quota;
-        }
-        match quota.with_burst(capacity) {
-            Ok(quota) => quota,
-            Err(_) => panic!("the attribute checks its burst"),
-        }
-    }
-
-    /// Quotas that the attribute has checked.
-    ///
-    /// # Panics
-    ///
-    /// When the limit is used for the first time, if it has not.
-    #[must_use]
-    #[allow(clippy::expect_used, reason = "the attribute checks it")]
-    pub fn quotas(quotas: &[Quota]) -> Quotas {
-        Quotas::new(quotas.iter().copied()).expect("the attribute checks its quotas")
-    }
-
-    /// A ban that the attribute has checked.
-    ///
-    /// # Panics
-    ///
-    /// When the limit is used for the first time, if it has not.
-    #[must_use]
-    #[allow(clippy::expect_used, reason = "the attribute checks it")]
-    pub fn ban(text: &str) -> crate::Ban {
-        text.parse().expect("the attribute checks its ban")
-    }
-
-    /// Whether a limit is not for this request. A parameter of this type tells the compiler what a closure takes.
-    pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
-        skip(request)
-    }
-
-    /// An answer to denied requests. A parameter of this type tells the compiler what a closure takes.
-    #[must_use]
-    pub fn on_denied(answer: OnDenied) -> OnDenied {
-        answer
-    }
-
-    /// The cost of a request.
-    pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
-        cost.cost(request)
-    }
-
-    /// The cost of a request, by a closure. A parameter of this type tells the compiler what it takes.
-    pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
-        cost(request)
-    }
-
-    /// Who makes a request, by a ready-made key.
-    #[must_use]
-    pub fn ready_made(by: &ReadyMade, request: &HttpRequest) -> Caller {
-        by.caller(request)
-    }
-
-    /// Who makes a request, by a function, whose value may borrow from the request.
-    pub async fn caller<'a, V, Kind>(
-        request: &'a HttpRequest,
-        by: impl FnOnce(&'a HttpRequest) -> V,
-    ) -> Result<Caller, Error>
-    where
-        V: Choice<Caller, Kind>,
-    {
-        by(request).choice().await
-    }
-
-    /// How much is admitted, by a function.
-    pub async fn plan<'a, V, Kind>(
-        request: &'a HttpRequest,
-        plan: impl FnOnce(&'a HttpRequest) -> V,
-    ) -> Result<Plan, Error>
-    where
-        V: Choice<Plan, Kind>,
-    {
-        plan(request).choice().await
-    }
-}
-
-/// The code of the documents compiles.
+/// Compiles the code blocks of the document as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/under-attack.md")]
 mod under_attack {}

@@ -76,7 +76,7 @@ def with_browser(program, site, server, check):
     check("fetch, preflighted", lambda: fetched(seen["preflighted"], "/both"))
     check("fetch, preflights", counted, preflights)
     check("fetch, problem details", lambda: fetched_problem(seen["simple"][2], "both"))
-    check("fetch, 503", lambda: fetched(seen["unavailable"], "/back"))
+    check("fetch, 503", lambda: fetched(seen["unavailable"], "/recovering"))
 
 
 def fetched(seen, path):

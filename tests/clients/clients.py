@@ -58,7 +58,7 @@ def with_python(server, check):
         ("/several", 2, "quota-exceeded", ["several"]),
         ("/costly", 0, "quota-exceeded", ["costly"]),
         ("/ban", 2, "abnormal-usage-detected", ["ban"]),
-        ("/away", 0, "temporary-reduced-capacity", None),
+        ("/unavailable", 0, "temporary-reduced-capacity", None),
     ]:
         check(f"problem details of {path}", problem, server, path, before, kind, violated)
 
@@ -68,7 +68,7 @@ def with_python(server, check):
         ("/several", [200, 200], [429, 200]),
         ("/bucket", [200, 200], [429, 200]),
         ("/ban", [200, 429], [429, 200]),
-        ("/back", [], [503, 503, 200]),
+        ("/recovering", [], [503, 503, 200]),
     ]:
         retries = urllib3.Retry(total=5, status_forcelist=[429, 503], respect_retry_after_header=True)
         check(f"urllib3.Retry on {path}", patient, server, path, before, expected, retries)

@@ -1,4 +1,4 @@
-"""What is known of the pages of the server, which is `tests/src/bin/answering.rs`."""
+"""What is known of the pages of the server, which is `tests/src/bin/header_fixture_server.rs`."""
 
 import typing
 
@@ -14,7 +14,7 @@ class Page(typing.NamedTuple):
 NAMED = 'größe"\\%41'
 BOTH = "customary draft"
 TWO = [200, 200, 429, 200]
-AWAY_AND_BACK = [503, 503, 200]
+UNAVAILABLE_TWICE = [503, 503, 200]
 PAGES = {
     "/customary": Page("customary", {"customary": (2, 2)}, TWO),
     "/epoch": Page("epoch", {"epoch": (2, 2)}, TWO),
@@ -27,8 +27,8 @@ PAGES = {
     # The second denial is a ban.
     "/ban": Page(BOTH, {"ban": (1, 2)}, [200, 429, 429, 200]),
     "/costly": Page(BOTH, {"costly": (5, 2)}, [429, 429]),
-    "/away": Page(BOTH, {"away": (2, 2)}, [503, 503]),
-    "/back": Page(BOTH, {"back": (2, 2)}, AWAY_AND_BACK),
+    "/unavailable": Page(BOTH, {"unavailable": (2, 2)}, [503, 503]),
+    "/recovering": Page(BOTH, {"recovering": (2, 2)}, UNAVAILABLE_TWICE),
 }
 
 

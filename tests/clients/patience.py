@@ -5,7 +5,7 @@ import time
 import urllib3
 from urllib3.connection import HTTPConnection
 
-from server import Answer
+from server import StoreFuture
 
 # A machine may be slow, but not by more than this; none may be early.
 SLOWNESS = 5
@@ -26,7 +26,7 @@ class Pool(urllib3.HTTPConnectionPool):
 
             def getresponse(self):
                 response = super().getresponse()
-                answers.append(Answer(response.status, response.headers, b"", time.monotonic()))
+                answers.append(StoreFuture(response.status, response.headers, b"", time.monotonic()))
                 look(answers[-1])
                 return response
 

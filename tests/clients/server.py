@@ -8,7 +8,7 @@ import time
 
 
 @dataclasses.dataclass
-class Answer:
+class StoreFuture:
     status: int
     headers: object  # a mapping that knows names in any case
     body: bytes
@@ -43,7 +43,7 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
-        answer = Answer(response.status, response.headers, response.read(), time.monotonic())
+        answer = StoreFuture(response.status, response.headers, response.read(), time.monotonic())
         connection.close()
         return answer
 

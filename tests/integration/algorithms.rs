@@ -1,21 +1,21 @@
-//! The algorithms, through the guard and over HTTP; what each admits on random traces is in `traces.rs`.
+//! The algorithms, through the guard and over HTTP. Random traces of them are in `traces.rs`.
 
 use std::time::Duration;
 
-use actix_web::{App, get, test::init_service, web};
-use futures_util::FutureExt;
-use rateguard::{
+use actix_rateguard::{
     Algorithm, Key, Policy, Quota, RateGuard, RateLimit, RedisLog, rate_limit,
     test_util::{self, ManualClock},
 };
+use actix_web::{App, get, test::init_service, web};
+use futures_util::FutureExt;
 
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     app::{get, statuses},
     redis_server::RedisServer,
 };
 
-/// Which of the requests at these seconds are admitted in memory.
+/// Returns for each second whether a memory guard admits a request at that time.
 fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", rate).unwrap();
@@ -27,43 +27,48 @@ fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
 }
 
 #[test]
-fn each_algorithm_has_its_own_contract() {
+fn each_algorithm_admits_requests_by_its_definition() {
     const YES: bool = true;
     const NO: bool = false;
-    // A window that begins with the first request, and both of its requests at its end.
+    // The first request starts a window from 100 to 110. Two requests come exactly at its end.
     let times = [100, 109, 110, 110, 118, 119, 120];
     assert_eq!(admitted("2/10s", &times), [YES, YES, YES, NO, NO, YES, YES]);
     assert_eq!(admitted("2/10s fixed_window", &times), [YES, YES, YES, YES, NO, NO, YES]);
-    // Windows from 100 to 110 and from 110 to 120.
+    // The counter's windows are 100 to 110 and 110 to 120.
     assert_eq!(admitted("2/10s sliding_window_counter", &times), [YES, YES, NO, NO, YES, NO, YES]);
-    // A token every 5 seconds.
+    // One token is refilled every 5 seconds.
     assert_eq!(admitted("2/10s token_bucket", &times), [YES, YES, YES, NO, YES, YES, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 1", &times), [YES, YES, NO, NO, YES, NO, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 3", &times), [YES, YES, YES, YES, YES, YES, NO]);
 }
 
-fn under(algorithm: Algorithm) -> Policy {
+fn policy_with(algorithm: Algorithm) -> Policy {
     let quota: Quota = "3/hour".parse().unwrap();
     Policy::new("p", quota.with_algorithm(algorithm).unwrap()).unwrap()
 }
 
-/// Exhausts a quota under one algorithm, then asks under another and under the first again.
-async fn change(guard: &RateGuard, from: Algorithm, to: Algorithm, key: &Key) {
+/// Uses up a quota under one algorithm, then checks under the other, the first, and the other again.
+async fn assert_change_preserves_counts(
+    guard: &RateGuard,
+    from: Algorithm,
+    to: Algorithm,
+    key: &Key,
+) {
     for remaining in [2, 1] {
-        let decision = guard.check(&under(from), key).await.unwrap();
+        let decision = guard.check(&policy_with(from), key).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.remaining()), (true, remaining), "{from}");
     }
-    let decision = guard.check(&under(to), key).await.unwrap();
+    let decision = guard.check(&policy_with(to), key).await.unwrap();
     assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0), "{from} to {to}");
     for algorithm in [to, from, to] {
-        let decision = guard.check(&under(algorithm), key).await.unwrap();
-        assert!(!decision.is_allowed(), "{from} to {to}, asked under {algorithm}");
+        let decision = guard.check(&policy_with(algorithm), key).await.unwrap();
+        assert!(!decision.is_allowed(), "{from} to {to}, checked under {algorithm}");
         assert!(decision.retry_after().unwrap() > Duration::ZERO);
     }
 }
 
 #[tokio::test]
-async fn another_algorithm_applies_at_once_and_forgets_nothing() {
+async fn algorithm_change_applies_immediately_and_preserves_counts() {
     let server = RedisServer::start();
     let on_redis = server.guard("change");
     for (from, from_name) in Algorithm::NAMES {
@@ -71,11 +76,11 @@ async fn another_algorithm_applies_at_once_and_forgets_nothing() {
             let (in_memory, clock) = test_util::guard();
             clock.set(Duration::from_micros(1_800_000_000_000_000));
             let key = Key::from_parts([from_name, to_name]);
-            change(&in_memory, from, to, &key).await;
-            change(&on_redis, from, to, &key).await;
+            assert_change_preserves_counts(&in_memory, from, to, &key).await;
+            assert_change_preserves_counts(&on_redis, from, to, &key).await;
         }
     }
-    // And none of it stays for ever.
+    // Every key expires.
     let mut client = server.client();
     let names: Vec<String> = redis::cmd("KEYS").arg("change:*").query(&mut client).unwrap();
     assert_eq!(names.len(), 16);
@@ -86,37 +91,37 @@ async fn another_algorithm_applies_at_once_and_forgets_nothing() {
 }
 
 #[tokio::test]
-async fn a_changed_quota_applies_at_once_and_is_no_refill() {
+async fn quota_change_applies_immediately_without_refill() {
     let server = RedisServer::start();
     let on_redis = server.guard("changed");
     for (algorithm, name) in Algorithm::NAMES {
         let (in_memory, clock) = test_util::guard();
         clock.set(Duration::from_micros(1_800_000_000_000_000));
         for guard in [&in_memory, &on_redis] {
-            let ask = async |rate: &str| {
+            let check = async |rate: &str| {
                 let quota: Quota = rate.parse().unwrap();
                 let policy = Policy::new(name, quota.with_algorithm(algorithm).unwrap()).unwrap();
                 guard.check(&policy, &Key::global()).await.unwrap()
             };
             for _ in 0..3 {
-                assert!(ask("3/hour").await.is_allowed(), "{name}");
+                assert!(check("3/hour").await.is_allowed(), "{name}");
             }
             for rate in ["3/hour", "2/hour", "3/day", "3/2 hours", "1/minute"] {
-                assert!(!ask(rate).await.is_allowed(), "{name} {rate}");
+                assert!(!check(rate).await.is_allowed(), "{name} {rate}");
             }
-            // A higher limit has room for the difference.
-            assert!(ask("4/hour").await.is_allowed(), "{name}");
-            assert!(!ask("4/hour").await.is_allowed(), "{name}");
+            // A higher limit admits only the difference.
+            assert!(check("4/hour").await.is_allowed(), "{name}");
+            assert!(!check("4/hour").await.is_allowed(), "{name}");
         }
     }
 }
 
-/// What is beyond a lower limit counts on, however it is counted, and is not free when the limit is what it was.
+/// Units beyond a lower limit are still counted, and still count after the limit is raised again.
 #[tokio::test]
-async fn a_lower_limit_with_another_algorithm_is_no_refill() {
+async fn lower_limit_with_new_algorithm_does_not_refill() {
     let server = RedisServer::start();
     let sets = RateGuard::redis(server.url()).prefix("sets").redis_log(RedisLog::SortedSet);
-    let sets = sets.deadline(PATIENCE).build().unwrap();
+    let sets = sets.deadline(TEST_TIMEOUT).build().unwrap();
     let (in_memory, clock) = test_util::guard();
     clock.set(Duration::from_micros(1_800_000_000_000_000));
     for guard in [&in_memory, &server.guard("lowered"), &sets] {
@@ -124,67 +129,67 @@ async fn a_lower_limit_with_another_algorithm_is_no_refill() {
             Algorithm::NAMES.iter().flat_map(|it| Algorithm::NAMES.map(|other| (it, other)))
         {
             let key = Key::from_parts([*one, other]);
-            let ask = async |limit: u32, algorithm: &str| {
+            let check = async |limit: u32, algorithm: &str| {
                 let policy = Policy::new("p", format!("{limit}/365d {algorithm}")).unwrap();
                 let decision = guard.check(&policy, &key).await.unwrap();
                 (decision.is_allowed(), decision.remaining())
             };
             for left in (0..40).rev() {
-                assert_eq!(ask(40, one).await, (true, left), "{one}");
+                assert_eq!(check(40, one).await, (true, left), "{one}");
             }
-            assert_eq!(ask(3, other).await, (false, 0), "{one} to {other}");
-            assert_eq!(ask(40, one).await, (false, 0), "{one} to {other} and back");
-            assert_eq!(ask(42, other).await, (true, 1), "{one} to {other}");
+            assert_eq!(check(3, other).await, (false, 0), "{one} to {other}");
+            assert_eq!(check(40, one).await, (false, 0), "{one} to {other} and back");
+            assert_eq!(check(42, other).await, (true, 1), "{one} to {other}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_changed_list_of_quotas_counts_on_by_place() {
+async fn quota_list_change_preserves_counts_by_index() {
     let server = RedisServer::start();
     for guard in [RateGuard::in_memory(), server.guard("lists")] {
-        let ask = async |quotas: &str| {
+        let check = async |quotas: &str| {
             let policy = Policy::new("list", quotas).unwrap();
             let decision = guard.check(&policy, &Key::global()).await.unwrap();
             let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
             (decision.is_allowed(), left)
         };
-        assert_eq!(ask("5/hour; 9/day").await, (true, vec![4, 8]));
-        // One more at the end, one fewer, and other numbers.
-        assert_eq!(ask("5/hour; 9/day; 20/365d").await, (true, vec![3, 7, 19]));
-        assert_eq!(ask("5/hour").await, (true, vec![2]));
-        assert_eq!(ask("4/hour; 9/2 days; 20/365d").await, (true, vec![0, 6, 18]));
-        assert_eq!(ask("4/hour fixed_window; 9/day").await, (false, vec![0, 6]));
+        assert_eq!(check("5/hour; 9/day").await, (true, vec![4, 8]));
+        // One quota more at the end, one fewer, and changed limits.
+        assert_eq!(check("5/hour; 9/day; 20/365d").await, (true, vec![3, 7, 19]));
+        assert_eq!(check("5/hour").await, (true, vec![2]));
+        assert_eq!(check("4/hour; 9/2 days; 20/365d").await, (true, vec![0, 6, 18]));
+        assert_eq!(check("4/hour fixed_window; 9/day").await, (false, vec![0, 6]));
     }
 }
 
 #[tokio::test]
-async fn a_bucket_owes_the_same_tokens_after_a_change_of_its_rate() {
+async fn token_bucket_rate_change_preserves_missing_tokens() {
     let server = RedisServer::start();
     let on_redis = server.guard("rate");
     let (in_memory, clock) = test_util::guard();
     clock.set(Duration::from_micros(1_800_000_000_000_000));
     for guard in [&in_memory, &on_redis] {
-        let ask = async |rate: &str| {
+        let check = async |rate: &str| {
             let policy = Policy::new("p", rate).unwrap();
             guard.check(&policy, &Key::global()).await.unwrap()
         };
-        while ask("1000/day token_bucket").await.is_allowed() {}
+        while check("1000/day token_bucket").await.is_allowed() {}
         for (rate, wait) in [
-            // All but 4 of the 1000 have to come back, 5 a day.
+            // 996 of the 1000 tokens have to be refilled, at 5 a day.
             ("5/day token_bucket", 996 * 86_400 / 5),
-            // As much as can be counted.
+            // The missing tokens are capped at the largest debt that can be stored.
             ("1/365d token_bucket", (1_u64 << 52) / 1_000_000),
         ] {
-            let told = ask(rate).await.retry_after().expect("no refill").as_secs();
-            assert!(told.abs_diff(wait) < wait / 100, "{rate}: {told} s");
+            let retry_after = check(rate).await.retry_after().expect("no refill").as_secs();
+            assert!(retry_after.abs_diff(wait) < wait / 100, "{rate}: {retry_after} s");
         }
     }
 }
 
-/// The clock of a Redis cannot be set, but what it has stored can be moved to its future.
+/// The test cannot set the clock of Redis, so it moves the stored time stamps to the future.
 #[tokio::test]
-async fn a_clock_that_was_set_back_locks_nobody_out_for_ever() {
+async fn redis_clock_step_back_does_not_deny_keys_permanently() {
     let server = RedisServer::start();
     let guard = server.guard("back");
     let mut client = server.client();
@@ -200,12 +205,12 @@ async fn a_clock_that_was_set_back_locks_nobody_out_for_ever() {
         let names: Vec<String> =
             redis::cmd("KEYS").arg(format!("back:*:{algorithm}")).query(&mut client).unwrap();
         let at: u64 = redis::cmd("HGET").arg(&names[0]).arg(field).query(&mut client).unwrap();
-        // An hour; a whole number of windows.
-        let ahead = at + 3_600_000_000;
+        // One hour, a whole number of windows.
+        let future = at + 3_600_000_000;
         let _: u64 =
-            redis::cmd("HSET").arg(&names[0]).arg(field).arg(ahead).query(&mut client).unwrap();
+            redis::cmd("HSET").arg(&names[0]).arg(field).arg(future).query(&mut client).unwrap();
         let _: u64 = redis::cmd("PERSIST").arg(&names[0]).query(&mut client).unwrap();
-        // What waits as long as it is told gets in after a few times, though it asks again and again.
+        // A client that waits for half of `retry_after` each time is admitted after a few checks.
         let start = std::time::Instant::now();
         while let Some(wait) = guard.check(&policy, &Key::global()).await.unwrap().retry_after() {
             assert!(wait <= Duration::from_millis(600), "{algorithm}: {wait:?}");
@@ -223,9 +228,9 @@ async fn bucket() -> &'static str {
     "ok"
 }
 
-#[get("/written")]
+#[get("/algorithm-in-rate")]
 #[rate_limit(rate = "1/minute token_bucket burst 20; 1000/day", algorithm = "token_bucket")]
-async fn written_in_the_rate() -> &'static str {
+async fn algorithm_in_rate() -> &'static str {
     "ok"
 }
 
@@ -236,7 +241,7 @@ async fn fixed() -> &'static str {
 }
 
 #[actix_web::test]
-async fn attribute_and_middleware_take_the_same_algorithms() {
+async fn attribute_and_middleware_accept_the_same_algorithms() {
     let (guard, clock): (RateGuard, ManualClock) = test_util::guard();
     let app = init_service(
         App::new().app_data(guard.clone()).service(bucket).service(fixed).service(
@@ -246,8 +251,8 @@ async fn attribute_and_middleware_take_the_same_algorithms() {
         ),
     )
     .await;
-    let other = app!(guard, written_in_the_rate);
-    assert_eq!(get(&other, 1, "/written").await.numbers().unwrap()[..2], [20, 19]);
+    let other = app!(guard, algorithm_in_rate);
+    assert_eq!(get(&other, 1, "/algorithm-in-rate").await.numbers().unwrap()[..2], [20, 19]);
     clock.set(Duration::from_micros(1_000_000_000));
     for path in ["/bucket", "/middleware"] {
         assert_eq!(get(&app, 1, path).await.numbers(), Some([3, 2, 1]), "{path}");

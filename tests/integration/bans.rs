@@ -1,10 +1,16 @@
-//! Those who do not heed denials, and requests that count for more.
+//! Escalating bans of clients that continue after denials, and penalties that add units to a request.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
+use actix_rateguard::{
+    Ban, BanSpecError, Decision, Key, MemoryStore, Penalty, Policy, PolicyError, RateGuard,
+    RateLimit, StoreError, rate_limit,
+    store::{BucketRequest, Operation, Store, StoreFuture},
+    test_util::{self, ManualClock, TokioClock},
+};
 use actix_web::{
     App, HttpRequest, HttpResponse, Responder,
     dev::{Service, ServiceResponse},
@@ -14,12 +20,6 @@ use actix_web::{
     web,
 };
 use futures_util::future::join_all;
-use rateguard::{
-    Ban, BanError, Decision, Key, MemoryStore, Penalty, Policy, PolicyError, RateGuard, RateLimit,
-    StoreError, rate_limit,
-    store::{Answer, Charge, Operation, Store},
-    test_util::{self, ManualClock, TokioClock},
-};
 
 use crate::support::{
     app::{from_client, get, send, statuses},
@@ -37,7 +37,7 @@ async fn check(guard: &RateGuard, policy: &Policy, key: &Key) -> Decision {
 }
 
 #[actix_web::test]
-async fn the_last_denial_of_many_is_a_ban_and_the_next_ban_is_longer() {
+async fn repeated_denials_start_a_ban_and_next_ban_is_longer() {
     let (guard, clock) = test_util::guard();
     let (policy, key) = (login(), Key::from("ann"));
     for expected in [30, 60, 120, 120] {
@@ -55,7 +55,7 @@ async fn the_last_denial_of_many_is_a_ban_and_the_next_ban_is_longer() {
         assert_eq!((banned.policy(), banned.limit(), banned.remaining()), ("login", 2, 0));
         assert_eq!((banned.retry_after(), banned.reset_after()), (Some(length), length));
 
-        // It is denied whatever its quota says, and is not banned for longer for asking.
+        // While banned, the key is denied whatever its quota says, and checks do not extend the ban.
         clock.advance(20 * SECOND);
         for _ in 0..10 {
             let banned = check(&guard, &policy, &key).await;
@@ -73,14 +73,14 @@ async fn the_last_denial_of_many_is_a_ban_and_the_next_ban_is_longer() {
 }
 
 #[actix_web::test]
-async fn who_heeds_denials_is_never_banned_and_bans_are_forgotten_in_time() {
+async fn waiting_client_is_never_banned_and_offences_expire() {
     let (guard, clock) = test_util::guard();
     let (policy, key) = (login(), Key::from("ann"));
     for _ in 0..100 {
         let decision = check(&guard, &policy, &key).await;
         assert_eq!(decision.banned_for(), None);
         clock.advance(decision.retry_after().unwrap_or(Duration::ZERO));
-        // Two denials a minute at the most.
+        // At most two denials come in a minute, and the ban needs three.
         clock.advance(10 * SECOND);
     }
     let ban = async || loop {
@@ -96,7 +96,7 @@ async fn who_heeds_denials_is_never_banned_and_bans_are_forgotten_in_time() {
 }
 
 #[actix_web::test]
-async fn a_reset_lifts_a_ban() {
+async fn reset_lifts_a_ban() {
     let (guard, clock) = test_util::guard();
     let (policy, key) = (login(), Key::from("ann"));
     for _ in 0..2 {
@@ -111,7 +111,7 @@ async fn a_reset_lifts_a_ban() {
 }
 
 #[actix_web::test]
-async fn two_policies_in_one_decision_ban_each_for_itself() {
+async fn policies_in_one_decision_ban_independently() {
     let (guard, _clock) = test_util::guard();
     let tight = Policy::new("tight", "1/10s").unwrap().ban("2/minute for 30s").unwrap();
     let loose = Policy::new("loose", "100/10s").unwrap().ban("2/minute for 90s").unwrap();
@@ -121,13 +121,13 @@ async fn two_policies_in_one_decision_ban_each_for_itself() {
     assert_eq!(both.check().await.unwrap().banned_for(), None);
     let banned = both.check().await.unwrap();
     assert_eq!((banned.policy(), banned.banned_for()), ("tight", Some(30 * SECOND)));
-    // The tenant's other users are not.
+    // Other users of the tenant are not banned.
     assert!(check(&guard, &loose, &tenant).await.is_allowed());
     assert_eq!(both.peek().await.unwrap().standings().len(), 2);
 }
 
 #[actix_web::test]
-async fn every_server_knows_of_a_ban_which_begins_once() {
+async fn ban_starts_once_and_applies_on_every_server() {
     let redis = RedisServer::start();
     let guard = || redis.settings("bans").deadline(10 * SECOND).build().unwrap();
     let guards = [guard(), guard(), guard()];
@@ -139,55 +139,62 @@ async fn every_server_knows_of_a_ban_which_begins_once() {
     let hour = 3_600 * SECOND;
     for guard in &guards {
         let ban = check(guard, &policy, &key).await.banned_for().unwrap();
-        assert!((hour - 60 * SECOND..=hour).contains(&ban), "{ban:?}: it was one ban");
+        assert!((hour - 60 * SECOND..=hour).contains(&ban), "{ban:?}: expected one ban");
     }
     guards[0].reset(&policy, &key).await.unwrap();
     assert!(check(&guards[1], &policy, &key).await.is_allowed());
 }
 
-/// A store that fails at, or takes its time for, what the test says.
-struct Hindered<F> {
+/// A memory store that injects a fault into the operations that `fault_for` selects.
+struct FaultyStore<F> {
     store: MemoryStore,
-    hinder: F,
+    fault_for: F,
 }
 
-impl<F> Store for Hindered<F>
+impl<F> Store for FaultyStore<F>
 where
-    F: Fn(Operation, &[Charge<'_>]) -> Option<Hindrance> + Send + Sync,
+    F: Fn(Operation, &[BucketRequest<'_>]) -> Option<Fault> + Send + Sync,
 {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        match (self.hinder)(operation, charges) {
-            None => self.store.apply(operation, charges),
-            Some(Hindrance::Fails) => Answer::Now(Err(StoreError::Unreachable)),
-            Some(Hindrance::DoneAndFails) => {
-                let _ = self.store.apply(operation, charges);
-                Answer::Now(Err(StoreError::Disconnected))
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        match (self.fault_for)(operation, requests) {
+            None => self.store.apply(operation, requests),
+            Some(Fault::FailBeforeApply) => StoreFuture::Ready(Err(StoreError::Unreachable)),
+            Some(Fault::FailAfterApply) => {
+                let _ = self.store.apply(operation, requests);
+                StoreFuture::Ready(Err(StoreError::Disconnected))
             }
-            Some(Hindrance::Takes(time)) => Answer::Later(Box::pin(async move {
-                tokio::time::sleep(time).await;
-                self.store.apply(operation, charges).get().await
+            Some(Fault::Delay(delay)) => StoreFuture::Pending(Box::pin(async move {
+                tokio::time::sleep(delay).await;
+                self.store.apply(operation, requests).get().await
             })),
         }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Hindrance {
-    Fails,
-    DoneAndFails,
-    Takes(Duration),
+enum Fault {
+    /// The operation is not applied, and the store reports an error.
+    FailBeforeApply,
+    /// The operation is applied, and the store reports an error.
+    FailAfterApply,
+    /// The operation is applied after this delay.
+    Delay(Duration),
 }
 
-fn hindered(
-    clock: impl rateguard::Clock,
-    hinder: impl Fn(Operation, &[Charge<'_>]) -> Option<Hindrance> + Send + Sync + 'static,
+fn faulty_guard(
+    clock: impl actix_rateguard::Clock,
+    fault_for: impl Fn(Operation, &[BucketRequest<'_>]) -> Option<Fault> + Send + Sync + 'static,
 ) -> RateGuard {
     let store = MemoryStore::new().clock(clock);
-    RateGuard::builder().store(Hindered { store, hinder }).build().unwrap()
+    RateGuard::builder().store(FaultyStore { store, fault_for }).build().unwrap()
 }
 
 #[actix_web::test]
-async fn a_ban_whose_steps_fail_begins_with_the_next_denial() {
+async fn ban_starts_at_next_denial_after_store_failure() {
     use Operation::{Check, Peek, Reset};
     for (name, at) in [
         ("login{offences}", Check),
@@ -195,36 +202,36 @@ async fn a_ban_whose_steps_fail_begins_with_the_next_denial() {
         ("login{banned}", Peek),
         ("login{offences}", Reset),
     ] {
-        for hindrance in [Hindrance::Fails, Hindrance::DoneAndFails] {
+        for fault in [Fault::FailBeforeApply, Fault::FailAfterApply] {
             let clock = ManualClock::new();
             let fails = AtomicBool::new(true);
-            // The third denial would be the ban's.
+            // The third denial starts the ban.
             let denials = AtomicU32::new(0);
-            let guard = hindered(clock.clone(), move |operation, charges| {
-                let is_it = operation == at && charges[0].bucket.name() == name;
+            let guard = faulty_guard(clock.clone(), move |operation, requests| {
+                let is_target = operation == at && requests[0].bucket.name() == name;
                 let is_last = name != "login{offences}"
                     || at == Reset
-                    || (is_it && denials.fetch_add(1, Relaxed) == 2);
-                (is_it && is_last && fails.swap(false, Relaxed)).then_some(hindrance)
+                    || (is_target && denials.fetch_add(1, Relaxed) == 2);
+                (is_target && is_last && fails.swap(false, Relaxed)).then_some(fault)
             });
             let (policy, key) = (login(), Key::from("ann"));
             for _ in 0..5 {
                 let decision = check(&guard, &policy, &key).await;
-                // Whatever is told is no sooner than the truth.
+                // A check that leaves the key banned reports the whole ban as `retry_after`.
                 if let Some(ban) = guard.peek(&policy, &key).await.unwrap().banned_for() {
-                    assert_eq!(decision.retry_after(), Some(ban), "{name} {at:?} {hindrance:?}");
+                    assert_eq!(decision.retry_after(), Some(ban), "{name} {at:?} {fault:?}");
                 }
             }
             let denied = check(&guard, &policy, &key).await;
-            assert_eq!(denied.banned_for(), Some(30 * SECOND), "{name} {at:?} {hindrance:?}");
+            assert_eq!(denied.banned_for(), Some(30 * SECOND), "{name} {at:?} {fault:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_far_away_bans_as_well() {
+async fn slow_store_still_bans() {
     let guard =
-        hindered(TokioClock::new(), |_, _| Some(Hindrance::Takes(Duration::from_millis(40))));
+        faulty_guard(TokioClock::new(), |_, _| Some(Fault::Delay(Duration::from_millis(40))));
     let (policy, key) = (login(), Key::from("ann"));
     let mut bans = Vec::new();
     for _ in 0..6 {
@@ -234,34 +241,34 @@ async fn a_store_that_is_far_away_bans_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_escapes_a_ban_by_going_away() {
+async fn cancelled_check_still_starts_a_ban() {
     let step = Duration::from_millis(20);
-    for given_up_after in (1..140).step_by(3).map(Duration::from_millis) {
-        let guard = hindered(TokioClock::new(), move |_, _| Some(Hindrance::Takes(step)));
+    for cancelled_after in (1..140).step_by(3).map(Duration::from_millis) {
+        let guard = faulty_guard(TokioClock::new(), move |_, _| Some(Fault::Delay(step)));
         let (policy, key) = (login(), Key::from("ann"));
         for _ in 0..4 {
             assert_eq!(check(&guard, &policy, &key).await.banned_for(), None);
         }
-        // The denial that begins the ban.
-        let _ = tokio::time::timeout(given_up_after, guard.check(&policy, &key)).await;
+        // This denial starts the ban.
+        let _ = tokio::time::timeout(cancelled_after, guard.check(&policy, &key)).await;
         let mut banned = check(&guard, &policy, &key).await.banned_for();
         if banned.is_none() {
-            // It was given up before it was counted.
-            assert!(given_up_after <= 2 * step, "{given_up_after:?}");
+            // The check was cancelled before the denial was counted.
+            assert!(cancelled_after <= 2 * step, "{cancelled_after:?}");
             banned = check(&guard, &policy, &key).await.banned_for();
         }
-        assert!(banned.is_some_and(|ban| ban <= 30 * SECOND), "{given_up_after:?} {banned:?}");
+        assert!(banned.is_some_and(|ban| ban <= 30 * SECOND), "{cancelled_after:?} {banned:?}");
     }
 }
 
 #[actix_web::test]
-async fn a_full_store_bans_nobody_for_others() {
+async fn full_store_does_not_ban_keys_that_share_counts() {
     let clock = ManualClock::new();
     let store = MemoryStore::new().clock(clock.clone()).max_keys(10);
     let guard = RateGuard::builder().store(store).build().unwrap();
     let policy = Policy::new("p", "1/minute").unwrap().ban("1/minute for 1h").unwrap();
     for number in 0..2_000 {
-        // Each is denied once, in its own count or in one that it shares.
+        // Each key is denied once, by its own count or by a count that it shares.
         check(&guard, &policy, &Key::from(number)).await;
         check(&guard, &policy, &Key::from(number)).await;
     }
@@ -272,11 +279,11 @@ async fn a_full_store_bans_nobody_for_others() {
         assert_eq!(decision.banned_for(), None);
         denied += u32::from(!decision.is_allowed());
     }
-    assert!(denied > 0, "they share their counts");
+    assert!(denied > 0, "no key shares a count");
 }
 
 #[actix_web::test]
-async fn a_nearly_full_store_bans_nobody_for_others() {
+async fn nearly_full_store_does_not_ban_other_keys() {
     for filled in [3_600, 3_900, 4_096] {
         let store = MemoryStore::new().clock(ManualClock::new()).max_keys(4_096);
         let guard = RateGuard::builder().store(store).build().unwrap();
@@ -300,10 +307,10 @@ async fn a_nearly_full_store_bans_nobody_for_others() {
 }
 
 #[test]
-fn what_is_no_ban_is_refused_where_it_is_made() {
+fn invalid_ban_specification_is_an_error() {
     let policy = Policy::new("p", "1/minute").unwrap();
     let error = policy.clone().ban("often for long").unwrap_err();
-    assert!(matches!(error, PolicyError::Ban(BanError::Rate(_))), "{error}");
+    assert!(matches!(error, PolicyError::Ban(BanSpecError::Rate(_))), "{error}");
     let ban: Ban = "3/minute for 1h".parse().unwrap();
     assert!(policy.ban(ban).is_ok());
 }
@@ -315,7 +322,7 @@ async fn banning_handler() -> impl Responder {
 }
 
 #[actix_web::test]
-async fn a_banned_client_is_told_when_it_is_over() {
+async fn banned_client_receives_remaining_ban_in_retry_after() {
     let (guard, clock) = test_util::guard();
     let limit = RateLimit::new(&guard, "1/10s").ban("2/minute for 30s");
     let app = init_service(
@@ -328,9 +335,9 @@ async fn a_banned_client_is_told_when_it_is_over() {
     for path in ["/banned", "/middleware"] {
         assert_eq!(statuses(&app, 1, path, 2).await, [200, 429]);
         for _ in 0..3 {
-            let answer = get(&app, 1, path).await;
-            assert_eq!((answer.status, answer.numbers()), (429, Some([1, 0, 30])));
-            assert_eq!(answer.header("retry-after"), Some("30"));
+            let response = get(&app, 1, path).await;
+            assert_eq!((response.status, response.numbers()), (429, Some([1, 0, 30])));
+            assert_eq!(response.header("retry-after"), Some("30"));
         }
         assert_eq!(get(&app, 2, path).await.status, 200);
         clock.advance(30 * SECOND);
@@ -361,7 +368,7 @@ async fn penalise(request: HttpRequest, penalty: Penalty) -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn a_handler_makes_its_request_count_for_more() {
+async fn penalty_adds_units_to_the_current_request() {
     let (guard, _clock) = test_util::guard();
     let app = init_service(
         App::new().app_data(guard.clone()).service((attribute, failures)).service(
@@ -372,40 +379,40 @@ async fn a_handler_makes_its_request_count_for_more() {
         ),
     )
     .await;
-    let ask = async |path: &str, penalty: u32, status: u16| {
+    let send_post = async |path: &str, penalty: u32, status: u16| {
         let request = TestRequest::post().uri(path);
         let request = request.insert_header(("X-Penalty", penalty.to_string()));
-        let answer =
+        let response =
             send(&app, from_client(1, request.insert_header(("X-Status", status.to_string()))))
                 .await;
-        (answer.status, answer.numbers().unwrap()[1])
+        (response.status, response.numbers().unwrap()[1])
     };
     for path in ["/attribute", "/middleware"] {
-        // The headers tell what is left after it.
-        assert_eq!(ask(path, 0, 200).await, (200, 9), "{path}");
-        assert_eq!(ask(path, 4, 401).await, (401, 4), "{path}");
-        // Beyond the limit if need be.
-        assert_eq!(ask(path, 100, 401).await, (401, 0), "{path}");
-        assert_eq!(ask(path, 0, 200).await.0, 429, "{path}");
+        // The headers report the remaining units after the penalty.
+        assert_eq!(send_post(path, 0, 200).await, (200, 9), "{path}");
+        assert_eq!(send_post(path, 4, 401).await, (401, 4), "{path}");
+        // A penalty may exceed the limit.
+        assert_eq!(send_post(path, 100, 401).await, (401, 0), "{path}");
+        assert_eq!(send_post(path, 0, 200).await.0, 429, "{path}");
     }
-    // The outer limit was not charged.
+    // The outer limit counts the four requests and no penalty.
     let outer = Policy::new("outer", "500/minute").unwrap();
-    let client = rateguard::key::ip().key_of("192.0.2.1").unwrap();
+    let client = actix_rateguard::key::ip().key_of("192.0.2.1").unwrap();
     assert_eq!(guard.peek(&outer, &client).await.unwrap().remaining(), 500 - 4);
-    // Where only failures count, a penalty counts by itself.
-    assert_eq!(ask("/failures", 0, 200).await, (200, 10));
-    assert_eq!(ask("/failures", 3, 200).await, (200, 7));
-    assert_eq!(ask("/failures", 3, 401).await, (401, 3));
+    // Under a limit that counts only failures, a penalty counts even if the request succeeds.
+    assert_eq!(send_post("/failures", 0, 200).await, (200, 10));
+    assert_eq!(send_post("/failures", 3, 200).await, (200, 7));
+    assert_eq!(send_post("/failures", 3, 401).await, (401, 3));
 }
 
-#[rate_limit(rate = "1/minute", key = "user", missing = "skip", name = "of-nobody")]
+#[rate_limit(rate = "1/minute", key = "user", missing = "skip", name = "optional-user")]
 #[post("/inner-skips")]
 async fn inner_skips(request: HttpRequest, penalty: Penalty) -> HttpResponse {
     penalise(request, penalty).await
 }
 
 #[actix_web::test]
-async fn a_penalty_is_charged_by_the_innermost_limit_that_applies() {
+async fn penalty_counts_in_the_innermost_applicable_limit() {
     let (guard, _clock) = test_util::guard();
     let app = init_service(
         App::new()
@@ -414,9 +421,9 @@ async fn a_penalty_is_charged_by_the_innermost_limit_that_applies() {
             .service(
                 web::resource("/inner-fails")
                     .wrap_fn(|request, service| {
-                        let answer = service.call(request);
+                        let response = service.call(request);
                         async {
-                            let _answer: ServiceResponse = answer.await?;
+                            let _replaced: ServiceResponse = response.await?;
                             Err::<ServiceResponse, _>(ErrorBadGateway("instead"))
                         }
                     })
@@ -425,48 +432,49 @@ async fn a_penalty_is_charged_by_the_innermost_limit_that_applies() {
             .wrap(RateLimit::new(&guard, "20/minute")),
     )
     .await;
-    let ask = async |path: &str| {
+    let send_post = async |path: &str| {
         let request = TestRequest::post().uri(path).insert_header(("X-Penalty", "9"));
         send(&app, from_client(1, request)).await.numbers().unwrap()[1]
     };
-    assert_eq!(ask("/inner-skips").await, 10);
-    // Also if its answer is replaced on its way.
-    assert_eq!(ask("/inner-fails").await, 0);
+    assert_eq!(send_post("/inner-skips").await, 10);
+    // The penalty also counts if an inner middleware replaces the response.
+    assert_eq!(send_post("/inner-fails").await, 0);
 }
 
-#[rate_limit(rate = "20/hour", count = "failure", ban = "3/hour for 15m", name = "tries")]
-#[post("/tries")]
-async fn tries(request: HttpRequest, penalty: Penalty) -> HttpResponse {
+#[rate_limit(rate = "20/hour", count = "failure", ban = "3/hour for 15m", name = "login-attempts")]
+#[post("/login-attempts")]
+async fn login_attempts(request: HttpRequest, penalty: Penalty) -> HttpResponse {
     actix_web::rt::task::yield_now().await;
     penalise(request, penalty).await
 }
 
 #[actix_web::test]
-async fn where_only_failures_count_failures_lead_to_the_ban_and_no_number_of_successes_does() {
+async fn failure_limit_bans_for_failures_and_never_for_successes() {
     let (guard, clock) = test_util::guard();
-    let app = init_service(App::new().app_data(guard).service(tries)).await;
-    let ask = async |client, status: &str| {
-        let request = TestRequest::post().uri("/tries").insert_header(("X-Status", status));
+    let app = init_service(App::new().app_data(guard).service(login_attempts)).await;
+    let send_post = async |client, status: &str| {
+        let request =
+            TestRequest::post().uri("/login-attempts").insert_header(("X-Status", status));
         send(&app, from_client(client, request)).await
     };
-    // Most of them find all places taken by the others.
-    let answers = join_all((0..100).map(|_| ask(1, "200"))).await;
-    assert!(answers.iter().any(|it| it.status == 429));
+    // Pending requests use up the quota until they finish, so some of these are denied.
+    let responses = join_all((0..100).map(|_| send_post(1, "200"))).await;
+    assert!(responses.iter().any(|it| it.status == 429));
     for number in 0..2 {
-        assert_eq!(ask(1, "200").await.status, 200, "{number}");
-        assert_eq!(ask(1, "401").await.status, 401, "{number}");
+        assert_eq!(send_post(1, "200").await.status, 200, "{number}");
+        assert_eq!(send_post(1, "401").await.status, 401, "{number}");
     }
-    let last = ask(1, "401").await;
+    let last = send_post(1, "401").await;
     assert_eq!((last.status, last.numbers()), (401, Some([20, 0, 900])));
-    let banned = ask(1, "200").await;
+    let banned = send_post(1, "200").await;
     assert_eq!((banned.status, banned.header("retry-after")), (429, Some("900")));
-    assert_eq!(ask(2, "401").await.status, 401);
+    assert_eq!(send_post(2, "401").await.status, 401);
     clock.advance(900 * SECOND);
-    assert_eq!(ask(1, "200").await.status, 200);
+    assert_eq!(send_post(1, "200").await.status, 200);
 }
 
 #[actix_web::test]
-async fn a_penalty_where_nothing_was_decided_is_no_mistake() {
+async fn penalty_without_a_limit_is_ignored() {
     let app = init_service(App::new().route("/", web::post().to(penalise))).await;
     let request = TestRequest::post().uri("/").insert_header(("X-Penalty", "5"));
     assert_eq!(send(&app, request).await.status, 200);

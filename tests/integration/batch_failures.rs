@@ -1,13 +1,14 @@
-//! A batch in which a bucket cannot be used decides the other requests as if that one had not been in it.
+//! If a bucket of a batch cannot be used, the script decides the batch again without that bucket.
 
 use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
 const FIXED: &str = "fixed_window 60000000 5 12000000 1";
 const TOKENS: &str = "token_bucket 60000000 5 12000000 1";
 
-/// Calls the script for the buckets `count` and `broken`, the second of which is a list. The quotas and the shapes are the
-/// script's arguments, and so is the list of requests.
-fn call(
+/// Calls the script for the buckets `count` and `broken`. The key of `broken` is a list, which the script cannot use.
+///
+/// `quotas`, `shapes` and `requests` are arguments of the script.
+fn call_script(
     connection: &mut redis::Connection,
     quotas: &[&str],
     shapes: &[&str],
@@ -38,15 +39,15 @@ fn with_broken_bucket(server: &RedisServer) -> redis::Connection {
     connection
 }
 
-/// Of a reply with an error text, the numbers.
-fn numbers(reply: redis::Value) -> Vec<i64> {
+/// Reads the numbers of a reply that also has an error text.
+fn reply_numbers(reply: redis::Value) -> Vec<i64> {
     let (bytes, texts): (Vec<u8>, Vec<String>) = match reply {
         redis::Value::Array(values) => {
             let mut values = values.into_iter();
             let bytes = redis::from_redis_value(values.next().unwrap()).unwrap();
             (bytes, values.map(|text| redis::from_redis_value(text).unwrap()).collect())
         }
-        other => panic!("no bucket failed: {other:?}"),
+        other => panic!("expected a reply with an error text, found {other:?}"),
     };
     assert!(texts.len() == 1 && texts[0].contains("WRONGTYPE"), "{texts:?}");
     let (numbers, _) = bytes.as_chunks::<8>();
@@ -54,43 +55,43 @@ fn numbers(reply: redis::Value) -> Vec<i64> {
 }
 
 #[test]
-fn a_key_keeps_its_expiry_if_its_batch_is_decided_again() {
+fn key_expiry_is_preserved_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
-    call_alone(&mut connection);
-    // A denial that converts the count, another quota for it, and a bucket that cannot be used.
+    use_up_count(&mut connection);
+    // A denial that converts the count to tokens, a peek under another quota, and a check of the unusable bucket.
     let higher = FIXED.replace(" 5 ", " 6 ");
     let shapes = ["check 0 1 1 1", "peek 0 1 2 1", "check 0 1 3 1"];
-    let reply = call(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
-    assert_eq!(numbers(reply).last(), Some(&-2));
+    let reply = call_script(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
+    assert_eq!(reply_numbers(reply).last(), Some(&-2));
     let left: i64 = redis::cmd("PTTL").arg("count").query(&mut connection).unwrap();
     assert!(left > 0, "{left}");
 }
 
-/// Uses up the count under a fixed window.
-fn call_alone(connection: &mut redis::Connection) {
-    let reply = call(connection, &[FIXED], &["charge 0 1 1 5"], "1 1");
+/// Uses up the quota of `count` under a fixed window.
+fn use_up_count(connection: &mut redis::Connection) {
+    let reply = call_script(connection, &[FIXED], &["debit 0 1 1 5"], "1 1");
     assert!(matches!(reply, redis::Value::BulkString(_)), "{reply:?}");
 }
 
 #[test]
-fn a_unit_counts_once_if_its_batch_is_decided_again() {
+fn units_count_once_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     let shapes = ["check 0 1 1 1", "check 0 1 2 1"];
-    // Two quotas for one key by turns, as while a limit is being changed.
-    let reply = call(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
-    let numbers = numbers(reply);
+    // Two quotas of one key alternate, as during a change of the limit.
+    let reply = call_script(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
+    let numbers = reply_numbers(reply);
     let remaining: Vec<_> = numbers[1..13].chunks(4).map(|it| it[1]).collect();
     assert_eq!(remaining, [4, 3, 2]);
 }
 
 #[test]
-fn a_check_before_a_reset_is_denied_if_its_batch_is_decided_again() {
+fn check_before_reset_is_denied_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
-    call_alone(&mut connection);
+    use_up_count(&mut connection);
     let shapes = ["check 0 1 1 1", "reset 0 1 1 1"];
-    let numbers = numbers(call(&mut connection, &[FIXED], &shapes, "1 1 2 1 1 2"));
-    assert_eq!(numbers[1], 0, "the first check finds no room");
+    let numbers = reply_numbers(call_script(&mut connection, &[FIXED], &shapes, "1 1 2 1 1 2"));
+    assert_eq!(numbers[1], 0, "expected a denial of the first check");
 }

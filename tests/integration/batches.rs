@@ -1,28 +1,28 @@
-//! One batch of the script decides exactly as the same requests one by one.
+//! A batch of requests and the same requests one by one get equal decisions from the script.
 
 use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
+use actix_rateguard::{
+    Key, Quota,
+    store::{Bucket, BucketRequest, Operation, Receipt, Verdict},
+};
 use proptest::{
     collection::vec,
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use rateguard::{
-    Key, Quota,
-    store::{Bucket, Charge, Operation, Receipt, Verdict},
-};
 
 use crate::{
     model::Rule,
-    play::START,
     support::{
-        lua::{SOURCE, Script, with_time_of_the_test},
+        lua::{SOURCE, Script, with_test_clock},
         redis_server::RedisServer,
     },
+    trace_runner::START,
     traces::{Logs, rules},
 };
 
-/// A bucket of a request.
+/// One bucket of a request.
 #[derive(Clone, Debug)]
 struct Part {
     key: u8,
@@ -32,26 +32,26 @@ struct Part {
 
 #[derive(Clone, Debug)]
 enum Request {
-    Ask {
+    Apply {
         operation: Operation,
         parts: Vec<Part>,
         cost: u32,
-        /// Under twice the limit, as while a limit is being raised.
+        /// The quotas have twice their limit, as while a limit is being raised.
         is_raised: bool,
     },
-    /// Gives back a unit of what a request of an earlier batch took.
-    GiveBack,
+    /// Refunds one unit that a request of an earlier batch took.
+    Refund,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Batch(Vec<Request>),
-    /// A fraction of the first quota's window, in thousandths.
+    /// Advances the clock by a part of the first quota's window, in thousandths.
     Advance(u64),
 }
 
-/// What a request took, under the receipts of either side.
-struct Held {
+/// Units that a request took, with the receipts from both scripts.
+struct Hold {
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
     one_by_one: Vec<Receipt>,
@@ -62,27 +62,27 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let operations = prop_oneof![
         12 => Just(Operation::Check),
         1 => Just(Operation::Peek),
-        1 => Just(Operation::Charge),
+        1 => Just(Operation::Debit),
         1 => Just(Operation::Reset),
     ];
-    let gates = prop_oneof![4 => Just(false), 1 => Just(true)];
-    let part = (0..3_u8, any::<prop::sample::Index>(), gates)
+    let check_only = prop_oneof![4 => Just(false), 1 => Just(true)];
+    let part = (0..3_u8, any::<prop::sample::Index>(), check_only)
         .prop_map(|(key, rule, is_check_only)| Part { key, rule, is_check_only });
     let costs = prop_oneof![4 => Just(1), 2 => 0_u32..8, 1 => 0_u32..60];
     let raised = prop_oneof![9 => Just(false), 1 => Just(true)];
-    let ask = (operations, vec(part, 1..4), costs, raised).prop_map(
-        |(operation, parts, cost, is_raised)| Request::Ask { operation, parts, cost, is_raised },
+    let apply = (operations, vec(part, 1..4), costs, raised).prop_map(
+        |(operation, parts, cost, is_raised)| Request::Apply { operation, parts, cost, is_raised },
     );
-    let request = prop_oneof![12 => ask, 2 => Just(Request::GiveBack)];
-    let alike = (ask_of_one_key(), 1..12_usize).prop_map(|(ask, many)| vec![ask; many]);
-    let batch = prop_oneof![4 => vec(request, 1..12), 1 => alike];
+    let request = prop_oneof![12 => apply, 2 => Just(Request::Refund)];
+    let identical = (single_check(), 1..12_usize).prop_map(|(request, count)| vec![request; count]);
+    let batch = prop_oneof![4 => vec(request, 1..12), 1 => identical];
     let advance = prop_oneof![4 => 0..400_u64, 1 => Just(1_000)];
     vec(prop_oneof![3 => batch.prop_map(Step::Batch), 1 => advance.prop_map(Step::Advance)], 1..12)
 }
 
-fn ask_of_one_key() -> impl Strategy<Value = Request> {
+fn single_check() -> impl Strategy<Value = Request> {
     let part = (0..3_u8, any::<prop::sample::Index>());
-    part.prop_map(|(key, rule)| Request::Ask {
+    part.prop_map(|(key, rule)| Request::Apply {
         operation: Operation::Check,
         parts: vec![Part { key, rule, is_check_only: false }],
         cost: 1,
@@ -98,83 +98,84 @@ fn raised(rule: &Rule) -> Quota {
 fn quota(rule: &Rule, is_raised: bool) -> Quota {
     match rule.algorithm {
         _ if !is_raised => rule.quota(),
-        rateguard::Algorithm::TokenBucket => raised(rule),
+        actix_rateguard::Algorithm::TokenBucket => raised(rule),
         _ => Rule { limit: 2 * rule.limit, capacity: 2 * rule.capacity, ..*rule }.quota(),
     }
 }
 
-/// One request as both sides are asked it.
-struct Asked {
+/// A request with its buckets and quotas, ready to be sent to both scripts.
+struct PreparedRequest {
     operation: Operation,
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
     costs: Vec<(u32, bool)>,
-    /// For a refund.
-    held: Option<Held>,
+    /// The units to refund, if this is a refund.
+    hold: Option<Hold>,
 }
 
-impl Asked {
-    fn new(request: &Request, rules: &[Rule], held: &mut VecDeque<Held>) -> Option<Self> {
+impl PreparedRequest {
+    fn new(request: &Request, rules: &[Rule], holds: &mut VecDeque<Hold>) -> Option<Self> {
         match request {
-            Request::Ask { operation, parts, cost, is_raised } => {
-                let mut asked = Self {
+            Request::Apply { operation, parts, cost, is_raised } => {
+                let mut prepared = Self {
                     operation: *operation,
                     buckets: Vec::new(),
                     quotas: Vec::new(),
                     costs: Vec::new(),
-                    held: None,
+                    hold: None,
                 };
                 for part in parts {
                     let bucket = (part.key, part.rule.index(rules.len()));
-                    // No two parts of a request have one bucket.
-                    if !asked.buckets.contains(&bucket) {
-                        asked.buckets.push(bucket);
-                        asked.quotas.push(quota(&rules[bucket.1], *is_raised));
+                    // A request has each bucket only once.
+                    if !prepared.buckets.contains(&bucket) {
+                        prepared.buckets.push(bucket);
+                        prepared.quotas.push(quota(&rules[bucket.1], *is_raised));
                         let may_check_only =
                             matches!(operation, Operation::Check | Operation::Peek);
-                        asked.costs.push((*cost, part.is_check_only && may_check_only));
+                        prepared.costs.push((*cost, part.is_check_only && may_check_only));
                     }
                 }
-                Some(asked)
+                Some(prepared)
             }
-            Request::GiveBack => {
-                let held = held.pop_front()?;
+            Request::Refund => {
+                let hold = holds.pop_front()?;
                 Some(Self {
                     operation: Operation::Refund,
-                    buckets: held.buckets.clone(),
-                    quotas: held.quotas.clone(),
-                    costs: held.buckets.iter().map(|_| (1, false)).collect(),
-                    held: Some(held),
+                    buckets: hold.buckets.clone(),
+                    quotas: hold.quotas.clone(),
+                    costs: hold.buckets.iter().map(|_| (1, false)).collect(),
+                    hold: Some(hold),
                 })
             }
         }
     }
 
-    fn charges<'a>(
+    fn bucket_requests<'a>(
         &self,
         keys: &'a [Key],
-        receipts: impl Fn(&Held) -> &[Receipt],
-    ) -> Vec<Charge<'a>> {
+        receipts: impl Fn(&Hold) -> &[Receipt],
+    ) -> Vec<BucketRequest<'a>> {
         let parts = self.buckets.iter().zip(&self.quotas).zip(&self.costs).enumerate();
         parts
             .map(|(number, ((bucket, quota), cost))| {
                 let key = &keys[usize::from(bucket.0)];
-                let mut charge = Charge::new(Bucket::new("p", bucket.1, key), *quota, cost.0);
-                charge.is_gate = cost.1;
-                if let Some(held) = &self.held {
-                    charge.receipt = receipts(held)[number];
+                let mut request =
+                    BucketRequest::new(Bucket::new("p", bucket.1, key), *quota, cost.0);
+                request.check_only = cost.1;
+                if let Some(hold) = &self.hold {
+                    request.receipt = receipts(hold)[number];
                 }
-                charge
+                request
             })
             .collect()
     }
 
-    /// What it took, if it can be given back.
-    fn held(self, one: &Verdict, batched: &Verdict) -> Option<Held> {
+    /// Returns the units that the request took, if all of them can be refunded.
+    fn hold(self, one: &Verdict, batched: &Verdict) -> Option<Hold> {
         let took = self.operation == Operation::Check
             && one.is_allowed()
             && self.costs.iter().all(|(cost, is_check_only)| *cost > 0 && !is_check_only);
-        took.then(|| Held {
+        took.then(|| Hold {
             buckets: self.buckets,
             quotas: self.quotas,
             one_by_one: one.receipts().collect(),
@@ -183,18 +184,18 @@ impl Asked {
     }
 }
 
-fn told(verdict: &Verdict) -> (bool, Vec<rateguard::store::Level>) {
+fn outcome(verdict: &Verdict) -> (bool, Vec<actix_rateguard::store::BucketStatus>) {
     (verdict.is_allowed(), verdict.levels().collect())
 }
 
-fn play(
+fn run_steps(
     rules: &[Rule],
     steps: &[Step],
     one_by_one: &mut Script<'_>,
     batched: &mut Script<'_>,
 ) -> Result<(), TestCaseError> {
     let keys: Vec<Key> = (0..3_u8).map(|key| Key::from_parts([[key]])).collect();
-    let (mut now, mut held) = (START, VecDeque::new());
+    let (mut now, mut holds) = (START, VecDeque::new());
     for step in steps {
         let requests = match step {
             Step::Advance(thousandths) => {
@@ -204,34 +205,44 @@ fn play(
             Step::Batch(requests) => requests,
         };
         let at = Some(Duration::from_micros(now));
-        let asked: Vec<_> =
-            requests.iter().filter_map(|it| Asked::new(it, rules, &mut held)).collect();
-        if asked.is_empty() {
+        let prepared: Vec<_> =
+            requests.iter().filter_map(|it| PreparedRequest::new(it, rules, &mut holds)).collect();
+        if prepared.is_empty() {
             continue;
         }
         let mut expected = Vec::new();
-        for it in &asked {
-            let charges = it.charges(&keys, |held| &held.one_by_one);
-            expected.push(one_by_one.call(it.operation, &charges, at).unwrap());
+        for it in &prepared {
+            let bucket_requests = it.bucket_requests(&keys, |hold| &hold.one_by_one);
+            expected.push(one_by_one.call(it.operation, &bucket_requests, at).unwrap());
         }
-        let charges: Vec<_> =
-            asked.iter().map(|it| it.charges(&keys, |held| &held.batched)).collect();
-        let batch: Vec<_> =
-            asked.iter().zip(&charges).map(|(it, charges)| (it.operation, &**charges)).collect();
+        let bucket_requests: Vec<_> =
+            prepared.iter().map(|it| it.bucket_requests(&keys, |hold| &hold.batched)).collect();
+        let batch: Vec<_> = prepared
+            .iter()
+            .zip(&bucket_requests)
+            .map(|(it, bucket_requests)| (it.operation, &**bucket_requests))
+            .collect();
         let verdicts = batched.batch(&batch, at).unwrap();
         for (number, (one, other)) in expected.iter().zip(&verdicts).enumerate() {
-            prop_assert_eq!(told(one), told(other), "request {} of {:?} at {}", number, step, now);
+            prop_assert_eq!(
+                outcome(one),
+                outcome(other),
+                "request {} of {:?} at {}",
+                number,
+                step,
+                now
+            );
         }
-        for ((it, one), other) in asked.into_iter().zip(&expected).zip(&verdicts) {
-            held.extend(it.held(one, other));
+        for ((it, one), other) in prepared.into_iter().zip(&expected).zip(&verdicts) {
+            holds.extend(it.hold(one, other));
         }
     }
     Ok(())
 }
 
-/// What differs between a batch and its requests one by one, with such a script.
+/// Compares batches with single requests under this script, and describes the first difference.
 pub fn difference(source: &str, logs: Logs, cases: u32) -> Option<String> {
-    let (server, source) = (RedisServer::start(), with_time_of_the_test(source));
+    let (server, source) = (RedisServer::start(), with_test_clock(source));
     let connections = RefCell::new((server.client(), server.client(), 0));
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&(rules(), steps()), |(rules, steps)| {
@@ -243,13 +254,13 @@ pub fn difference(source: &str, logs: Logs, cases: u32) -> Option<String> {
             one_by_one = one_by_one.with_sorted_sets();
             batched = batched.with_sorted_sets();
         }
-        play(&rules, &steps, &mut one_by_one, &mut batched)
+        run_steps(&rules, &steps, &mut one_by_one, &mut batched)
     });
     result.err().map(|failure| failure.to_string())
 }
 
 #[test]
-fn a_batch_decides_as_its_requests_one_by_one() {
+fn batch_decides_like_single_requests() {
     for logs in [Logs::Packed, Logs::Sorted] {
         assert_eq!(difference(SOURCE, logs, 1_500), None);
     }

@@ -1,4 +1,4 @@
-//! The public suite for stores: ours pass it, so does one that a user might write, and ones with a mistake do not.
+//! The public conformance suite for stores: built-in stores and a custom store pass it, and defective stores fail it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{
+use actix_rateguard::{
     Algorithm, Clock, MemoryStore, StoreError,
-    store::{Answer, Charge, Level, Operation, Receipt, Store, Verdict},
+    store::{BucketRequest, BucketStatus, Operation, Receipt, Store, StoreFuture, Verdict},
     test_util::{ManualClock, Time, conformance},
 };
 
 use crate::support::redis_server::RedisServer;
 
-const ALL: [Algorithm; 4] = [
+const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::SlidingWindow,
     Algorithm::SlidingWindowCounter,
     Algorithm::FixedWindow,
@@ -27,35 +27,35 @@ fn memory() -> (MemoryStore, Time) {
 }
 
 #[tokio::test]
-async fn the_store_in_memory_keeps_the_contract() {
+async fn memory_store_conforms_with_manual_clock() {
     let (store, time) = memory();
-    conformance(&store, time, &ALL).await;
+    conformance(&store, time, &ALGORITHMS).await;
 }
 
 #[tokio::test]
-async fn the_store_in_memory_keeps_the_contract_by_its_own_clock() {
-    conformance(&MemoryStore::new(), Time::Real, &ALL).await;
+async fn memory_store_conforms_with_system_clock() {
+    conformance(&MemoryStore::new(), Time::Real, &ALGORITHMS).await;
 }
 
 #[tokio::test]
-async fn the_store_on_redis_keeps_the_contract() {
+async fn redis_store_conforms() {
     let server = RedisServer::start();
     let guard = server.guard("conformance");
-    conformance(guard.store(), Time::Real, &ALL).await;
+    conformance(guard.store(), Time::Real, &ALGORITHMS).await;
 }
 
-/// Units by the time and the number of the call that took them.
-type Admitted = BTreeMap<(Duration, u64), u32>;
+/// The admitted units, by the time and the number of the call that took them.
+type AdmittedUnits = BTreeMap<(Duration, u64), u32>;
 
-/// A store as a user might write it: the log alone, under one lock.
-struct Logs {
+/// A simple custom store: a log of the admitted units of each bucket, under one lock.
+struct LogStore {
     clock: ManualClock,
-    admitted: Mutex<HashMap<String, Admitted>>,
+    admitted: Mutex<HashMap<String, AdmittedUnits>>,
     calls: Mutex<u64>,
 }
 
-impl Logs {
-    fn apply_now(&self, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
+impl LogStore {
+    fn apply_now(&self, operation: Operation, requests: &[BucketRequest<'_>]) -> Verdict {
         let mut logs = self.admitted.lock().unwrap();
         let now = self.clock.now();
         let call = {
@@ -63,172 +63,186 @@ impl Logs {
             *calls += 1;
             *calls
         };
-        let name = |charge: &Charge<'_>| charge.bucket.storage_key("logs");
-        for charge in charges {
-            let log = logs.entry(name(charge)).or_default();
+        let name = |request: &BucketRequest<'_>| request.bucket.storage_key("logs");
+        for request in requests {
+            let log = logs.entry(name(request)).or_default();
             if operation == Operation::Refund {
-                let [at, taken_by, _] = charge.receipt.words();
+                let [at, taken_by, _] = request.receipt.words();
                 if let Some(units) = log.get_mut(&(Duration::from_micros(at), taken_by)) {
-                    *units -= charge.cost.min(*units);
+                    *units -= request.cost.min(*units);
                 }
             }
             if operation == Operation::Reset {
                 log.clear();
             }
         }
-        let level = |logs: &HashMap<String, BTreeMap<_, u32>>, charge: &Charge<'_>| {
-            let counting: Vec<(Duration, u32)> = logs[&name(charge)]
+        let status = |logs: &HashMap<String, BTreeMap<_, u32>>, request: &BucketRequest<'_>| {
+            let live: Vec<(Duration, u32)> = logs[&name(request)]
                 .iter()
                 .map(|((at, _), units)| (*at, *units))
-                .filter(|(at, units)| *at + charge.quota.window() > now && *units > 0)
+                .filter(|(at, units)| *at + request.quota.window() > now && *units > 0)
                 .collect();
-            let used: u32 = counting.iter().map(|(_, units)| units).sum();
-            let capacity = charge.quota.capacity();
-            let until = |units: u32| {
+            let used: u32 = live.iter().map(|(_, units)| units).sum();
+            let capacity = request.quota.capacity();
+            let wait_for = |units: u32| {
                 let mut used = used;
-                let mut leaving = counting.iter();
+                let mut expiring = live.iter();
                 let mut wait = Duration::ZERO;
                 while used + units > capacity {
-                    let (at, units) = leaving.next()?;
+                    let (at, units) = expiring.next()?;
                     used -= units;
-                    wait = *at + charge.quota.window() - now;
+                    wait = *at + request.quota.window() - now;
                 }
                 Some(wait)
             };
             let remaining = capacity.saturating_sub(used);
-            Level {
+            BucketStatus {
                 remaining,
-                reset_after: until(remaining + 1).unwrap_or(Duration::ZERO),
-                retry_after: if charge.cost == 0 {
+                reset_after: wait_for(remaining + 1).unwrap_or(Duration::ZERO),
+                retry_after: if request.cost == 0 {
                     Some(Duration::ZERO)
                 } else {
-                    until(charge.cost)
+                    wait_for(request.cost)
                 },
             }
         };
-        let has_room =
-            |charge: &Charge<'_>| level(&logs, charge).retry_after == Some(Duration::ZERO);
+        let has_room = |request: &BucketRequest<'_>| {
+            status(&logs, request).retry_after == Some(Duration::ZERO)
+        };
         let allowed = match operation {
-            Operation::Check | Operation::Peek => charges.iter().all(has_room),
+            Operation::Check | Operation::Peek => requests.iter().all(has_room),
             _ => true,
         };
-        if operation == Operation::Check && allowed || operation == Operation::Charge {
-            for charge in charges {
-                let log = logs.get_mut(&name(charge)).unwrap();
-                log.insert((now, call), charge.taken());
+        if operation == Operation::Check && allowed || operation == Operation::Debit {
+            for request in requests {
+                let log = logs.get_mut(&name(request)).unwrap();
+                log.insert((now, call), request.taken());
             }
         }
         let receipt = Receipt::new([now.as_micros() as u64, call, 0]);
-        Verdict::new(allowed, charges.iter().map(|charge| (level(&logs, charge), receipt)))
+        Verdict::new(allowed, requests.iter().map(|request| (status(&logs, request), receipt)))
     }
 }
 
-impl Store for Logs {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        Answer::Now(Ok(self.apply_now(operation, charges)))
+impl Store for LogStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        StoreFuture::Ready(Ok(self.apply_now(operation, requests)))
     }
 }
 
 #[tokio::test]
-async fn a_store_of_a_users_own_keeps_the_contract() {
+async fn custom_log_store_conforms() {
     let clock = ManualClock::new();
-    let store = Logs { clock: clock.clone(), admitted: Mutex::default(), calls: Mutex::default() };
+    let store =
+        LogStore { clock: clock.clone(), admitted: Mutex::default(), calls: Mutex::default() };
     conformance(&store, Time::Manual(clock), &[Algorithm::SlidingWindow]).await;
 }
 
-/// What a store with a mistake does, on top of the store in memory.
-type Mistake = fn(&MemoryStore, Operation, &[Charge<'_>]) -> Result<Verdict, StoreError>;
+/// Applies an operation to the memory store with a defect.
+type Defect = fn(&MemoryStore, Operation, &[BucketRequest<'_>]) -> Result<Verdict, StoreError>;
 
-struct Mistaken(MemoryStore, Mistake);
+struct DefectiveStore(MemoryStore, Defect);
 
-impl Store for Mistaken {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        Answer::Now((self.1)(&self.0, operation, charges))
+impl Store for DefectiveStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        StoreFuture::Ready((self.1)(&self.0, operation, requests))
     }
 }
 
-/// What a store that is there answers at once.
-fn answer(store: &MemoryStore, operation: Operation, charges: &[Charge<'_>]) -> Verdict {
-    match store.apply(operation, charges) {
-        Answer::Now(Ok(verdict)) => verdict,
+/// Applies an operation to the memory store, which never waits.
+fn apply_to_memory(
+    store: &MemoryStore,
+    operation: Operation,
+    requests: &[BucketRequest<'_>],
+) -> Verdict {
+    match store.apply(operation, requests) {
+        StoreFuture::Ready(Ok(verdict)) => verdict,
         other => panic!("{other:?}"),
     }
 }
 
-macro_rules! mistakes {
-    ($($name:ident $message:literal: $mistake:expr;)*) => {$(
+macro_rules! defects {
+    ($($name:ident $message:literal: $defect:expr;)*) => {$(
         #[tokio::test]
         #[should_panic(expected = $message)]
         async fn $name() {
             let (store, time) = memory();
-            conformance(&Mistaken(store, $mistake), time, &ALL).await;
+            conformance(&DefectiveStore(store, $defect), time, &ALGORITHMS).await;
         }
     )*};
 }
 
-mistakes! {
-    a_store_that_always_admits_is_found "no more are admitted than the limit says":
-        |store, operation, charges| {
-            let verdict = answer(store, operation, charges);
+defects! {
+    store_that_always_admits_fails "a check is denied when the limit is used up":
+        |store, operation, requests| {
+            let verdict = apply_to_memory(store, operation, requests);
             Ok(Verdict::new(true, verdict.levels().zip(verdict.receipts())))
         };
-    a_store_whose_peek_takes_is_found "a peek takes nothing":
-        |store, operation, charges| {
+    store_whose_peek_counts_units_fails "a peek takes no units":
+        |store, operation, requests| {
             let operation = if operation == Operation::Peek { Operation::Check } else { operation };
-            Ok(answer(store, operation, charges))
+            Ok(apply_to_memory(store, operation, requests))
         };
-    a_store_that_ignores_the_cost_is_found "a peek says what a check would":
-        |store, operation, charges| {
-            let mut charges = charges.to_vec();
-            charges.iter_mut().for_each(|charge| charge.cost = charge.cost.min(1));
-            Ok(answer(store, operation, &charges))
+    store_that_ignores_cost_fails "a peek returns the decision of a check":
+        |store, operation, requests| {
+            let mut requests = requests.to_vec();
+            requests.iter_mut().for_each(|request| request.cost = request.cost.min(1));
+            Ok(apply_to_memory(store, operation, &requests))
         };
-    a_store_that_takes_some_of_several_is_found "a denial takes nothing of the buckets that have room":
-        |store, operation, charges| {
+    store_whose_denial_counts_units_fails "a denied check takes no units from buckets with room":
+        |store, operation, requests| {
             let verdicts: Vec<_> =
-                charges.iter().map(|charge| answer(store, operation, &[*charge])).collect();
+                requests.iter().map(|request| apply_to_memory(store, operation, &[*request])).collect();
             let levels = verdicts.iter().flat_map(|it| it.levels().zip(it.receipts()));
             Ok(Verdict::new(verdicts.iter().all(Verdict::is_allowed), levels))
         };
-    a_store_that_uses_gates_up_is_found "a gate is not used up":
-        |store, operation, charges| {
-            let mut charges = charges.to_vec();
-            charges.iter_mut().for_each(|charge| charge.is_gate = false);
-            Ok(answer(store, operation, &charges))
+    store_that_counts_check_only_buckets_fails "a check takes no units from a check-only bucket":
+        |store, operation, requests| {
+            let mut requests = requests.to_vec();
+            requests.iter_mut().for_each(|request| request.check_only = false);
+            Ok(apply_to_memory(store, operation, &requests))
         };
-    a_store_that_tells_too_short_a_wait_is_found "who comes a tick too early is denied":
-        |store, operation, charges| {
-            let verdict = answer(store, operation, charges);
-            let hasten = |level: Level| Level {
-                retry_after: level.retry_after.map(|wait| wait / 2),
-                ..level
+    store_with_too_short_retry_after_fails "a check 1 µs before the end of `retry_after` is denied":
+        |store, operation, requests| {
+            let verdict = apply_to_memory(store, operation, requests);
+            let halve_wait = |status: BucketStatus| BucketStatus {
+                retry_after: status.retry_after.map(|wait| wait / 2),
+                ..status
             };
-            Ok(Verdict::new(verdict.is_allowed(), verdict.levels().map(hasten).zip(verdict.receipts())))
+            Ok(Verdict::new(verdict.is_allowed(), verdict.levels().map(halve_wait).zip(verdict.receipts())))
         };
-    a_store_that_gives_nothing_back_is_found "as much is given back as was asked for":
-        |store, operation, charges| {
+    store_that_ignores_refunds_fails "a refund returns the requested units":
+        |store, operation, requests| {
             let operation = if operation == Operation::Refund { Operation::Peek } else { operation };
-            Ok(answer(store, operation, charges))
+            Ok(apply_to_memory(store, operation, requests))
         };
-    a_store_that_gives_back_what_others_took_is_found "what is over is not given back":
-        |store, operation, charges| {
-            let is_small = charges[0].quota.limit() == 2;
+    store_that_refunds_units_of_other_checks_fails "a refund returns no expired units":
+        |store, operation, requests| {
+            let is_small = requests[0].quota.limit() == 2;
             let operation = match operation {
                 Operation::Refund if is_small => Operation::Reset,
                 other => other,
             };
-            Ok(answer(store, operation, charges))
+            Ok(apply_to_memory(store, operation, requests))
         };
-    a_store_that_refuses_a_charge_is_found "a charge takes its cost without room for it":
-        |store, operation, charges| {
-            let operation = if operation == Operation::Charge { Operation::Check } else { operation };
-            Ok(answer(store, operation, charges))
+    store_that_denies_a_debit_fails "a debit takes its cost even if the bucket has no room":
+        |store, operation, requests| {
+            let operation = if operation == Operation::Debit { Operation::Check } else { operation };
+            Ok(apply_to_memory(store, operation, requests))
         };
-    a_store_that_forgets_nothing_is_found "a reset forgets what was counted":
-        |store, operation, charges| {
+    store_that_ignores_resets_fails "a reset clears the count":
+        |store, operation, requests| {
             let operation = if operation == Operation::Reset { Operation::Peek } else { operation };
-            Ok(answer(store, operation, charges))
+            Ok(apply_to_memory(store, operation, requests))
         };
-    a_store_that_does_not_answer_is_found "a store that is there answers":
+    store_that_is_unreachable_fails "expected a reply of the store":
         |_, _, _| Err(StoreError::Unreachable);
 }

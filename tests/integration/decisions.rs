@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use rateguard::{
+use actix_rateguard::{
     BuildError, Decision, Key, MemoryStore, Policy, RateGuard, Unavailable, test_util,
 };
+use futures_util::FutureExt;
 
 use crate::support::redis_server::{RedisServer, free_port, url};
 
 fn check(guard: &RateGuard, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
-    guard.check(policy, key).now_or_never().expect("memory answers at once")
+    guard.check(policy, key).now_or_never().expect("a memory store decides without waiting")
 }
 
 #[test]
-fn in_memory_it_needs_no_runtime() {
+fn memory_guard_needs_no_async_runtime() {
     let guard = RateGuard::in_memory();
     let policy = Policy::new("jobs", "2/minute").unwrap();
     let key = Key::from("worker");
@@ -25,7 +25,7 @@ fn in_memory_it_needs_no_runtime() {
 }
 
 #[test]
-fn clones_share_everything() {
+fn guard_clones_share_counts() {
     let guard = RateGuard::in_memory();
     let policy = Policy::new("jobs", "1/minute").unwrap();
     assert!(check(&guard.clone(), &policy, &Key::global()).unwrap().is_allowed());
@@ -33,7 +33,7 @@ fn clones_share_everything() {
 }
 
 #[test]
-fn a_changed_limit_applies_to_what_was_counted_before() {
+fn changed_limit_applies_to_existing_counts() {
     let (guard, clock) = test_util::guard();
     let key = Key::from("job");
     let policy = |quota| Policy::new("jobs", quota).unwrap();
@@ -47,7 +47,7 @@ fn a_changed_limit_applies_to_what_was_counted_before() {
 }
 
 #[test]
-fn the_ends_of_the_ranges_work() {
+fn smallest_and_largest_quotas_work_in_memory() {
     let (guard, clock) = test_util::guard();
     let short = Policy::new("short", "1/1ms").unwrap();
     let long = Policy::new("long", "2147483648/365d").unwrap();
@@ -62,7 +62,7 @@ fn the_ends_of_the_ranges_work() {
 }
 
 #[tokio::test]
-async fn the_ends_of_the_ranges_work_on_redis() {
+async fn smallest_and_largest_quotas_work_on_redis() {
     let server = RedisServer::start();
     let guard = server.guard("ranges");
     let long = Policy::new("long", "2147483648/365d").unwrap();
@@ -81,7 +81,7 @@ async fn the_ends_of_the_ranges_work_on_redis() {
 }
 
 #[test]
-fn a_flood_of_keys_stays_within_the_cap_and_frees_nobody() {
+fn key_flood_respects_max_keys_and_frees_no_key() {
     let guard = RateGuard::builder().store(MemoryStore::new().max_keys(1_000)).build().unwrap();
     let policy = Policy::new("flood", "1/hour").unwrap();
     let victim = Key::from("victim");
@@ -89,39 +89,45 @@ fn a_flood_of_keys_stays_within_the_cap_and_frees_nobody() {
     let admitted = (0..50_000_u32)
         .filter(|key| check(&guard, &policy, &Key::from(*key)).unwrap().is_allowed())
         .count();
-    // Those with a log of their own, and one for each log that the others share.
+    // Keys with their own log are admitted, and one key for each shared log.
     assert!((900..1_500).contains(&admitted), "{admitted}");
     assert!(!check(&guard, &policy, &victim).unwrap().is_allowed());
 }
 
 #[test]
-fn settings_that_mean_nothing_are_refused_with_the_reason() {
-    let away = || RateGuard::redis(url(free_port()));
+fn invalid_builder_settings_are_rejected_with_the_reason() {
+    let unreachable = || RateGuard::redis(url(free_port()));
     let reason = |error: BuildError| error.to_string();
-    for (refused, expected) in [
-        (away().prefix("").build(), "prefix: \"\" is not a legal name"),
-        (away().prefix("a{b}").build(), "prefix: \"a{b}\" is not a legal name"),
-        (away().deadline(Duration::ZERO).build(), "deadline: a deadline is from 1 millisecond"),
+    for (result, expected) in [
+        (unreachable().prefix("").build(), "prefix: \"\" is not a legal name"),
+        (unreachable().prefix("a{b}").build(), "prefix: \"a{b}\" is not a legal name"),
         (
-            away().deadline(Duration::from_secs(61)).build(),
+            unreachable().deadline(Duration::ZERO).build(),
+            "deadline: a deadline is from 1 millisecond",
+        ),
+        (
+            unreachable().deadline(Duration::from_secs(61)).build(),
             "deadline: a deadline is from 1 millisecond",
         ),
         (RateGuard::redis("localhost").build(), "Redis URL: the URL has to begin with redis://"),
         (RateGuard::redis("rediss://localhost/#insecure").build(), "would take any server"),
         (RateGuard::redis("redis://:secret@:port").build(), "Redis URL: the URL is not redis://"),
     ] {
-        let reason = reason(refused.unwrap_err());
+        let reason = reason(result.unwrap_err());
         assert!(reason.contains(expected), "{reason}");
         assert!(!reason.contains("secret"));
     }
 }
 
 #[test]
-fn nothing_secret_is_in_a_debug_text() {
+fn debug_output_contains_no_secrets() {
     let builder = RateGuard::redis("redis://user:sentinel@127.0.0.1:1").prefix("app");
-    let mut shown = format!("{builder:?}");
+    let mut output = format!("{builder:?}");
     let guard = builder.build().unwrap();
-    shown +=
-        &format!("{guard:?} {:?} {:?}", Key::from("sentinel"), rateguard::UserId::new("sentinel"));
-    assert!(!shown.contains("sentinel"), "{shown}");
+    output += &format!(
+        "{guard:?} {:?} {:?}",
+        Key::from("sentinel"),
+        actix_rateguard::UserId::new("sentinel")
+    );
+    assert!(!output.contains("sentinel"), "{output}");
 }

@@ -1,15 +1,15 @@
-//! Redis as it is run: over a Unix socket, and for a user who may do no more than has to be.
+//! Ways to deploy Redis: a Unix socket, an application's pool, a user with minimal permissions, and a demoted primary.
 
+use actix_rateguard::{Key, Policy, RateGuard, StoreError};
 use futures_util::future::join_all;
-use rateguard::{Key, Policy, RateGuard, StoreError};
 
 use crate::support::{
-    PATIENCE, eventually,
+    TEST_TIMEOUT, eventually,
     folder::Folder,
-    redis_server::{RedisServer, connections_so_far},
+    redis_server::{RedisServer, total_connections},
 };
 
-/// What the README says that a user needs.
+/// The Redis commands that a user needs, as listed in the README.
 pub const COMMANDS: &[&str] = &[
     "evalsha", "eval", "time", "type", "del", "pexpire", "pttl", "append", "getrange", "set",
     "setrange", "strlen", "hget", "hmget", "hset", "role",
@@ -28,8 +28,8 @@ fn policies() -> Vec<Policy> {
         .collect()
 }
 
-/// Does all that there is to do.
-pub async fn use_everything(guard: &RateGuard) {
+/// Runs every operation of the guard under every algorithm, with bans.
+pub async fn use_all_operations(guard: &RateGuard) {
     for policy in policies() {
         let key = Key::from("ann");
         let checks = join_all((0..30).map(|_| guard.check(&policy, &key))).await;
@@ -39,24 +39,24 @@ pub async fn use_everything(guard: &RateGuard) {
         guard.reset(&policy, &key).await.unwrap();
         let reservation = guard.request(&policy, &key).cost(3).reserve().await.unwrap();
         assert_eq!(reservation.refund().await.unwrap().remaining(), 5);
-        assert_eq!(guard.request(&policy, &key).cost(4).charge().await.unwrap().remaining(), 1);
+        assert_eq!(guard.request(&policy, &key).cost(4).debit().await.unwrap().remaining(), 1);
         assert!(guard.peek(&policy, &key).await.unwrap().is_allowed());
         guard.reset(&policy, &key).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_as_good_as_a_port() {
+async fn guard_works_over_a_unix_socket() {
     let folder = Folder::new();
     let path = format!("{}/redis.sock", folder.text());
     let _redis = RedisServer::start_with(&["--unixsocket", &path]);
     let url = format!("redis+unix://{path}?db=3");
-    let guard = RateGuard::redis(url).deadline(PATIENCE).build().unwrap();
-    use_everything(&guard).await;
+    let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+    use_all_operations(&guard).await;
 }
 
 #[tokio::test]
-async fn the_pool_of_an_application_says_how_to_connect_and_keeps_its_connections() {
+async fn redis_pool_supplies_settings_but_no_connections() {
     let redis = RedisServer::start();
     let pool = deadpool_redis::Config::from_url(redis.url())
         .builder()
@@ -65,15 +65,15 @@ async fn the_pool_of_an_application_says_how_to_connect_and_keeps_its_connection
         .runtime(deadpool_redis::Runtime::Tokio1)
         .build()
         .unwrap();
-    // The only one is in use.
-    let _held = pool.get().await.unwrap();
-    let guard = RateGuard::redis_pool(pool.clone()).deadline(PATIENCE).build().unwrap();
-    use_everything(&guard).await;
+    // The only connection of the pool is in use.
+    let _connection = pool.get().await.unwrap();
+    let guard = RateGuard::redis_pool(pool.clone()).deadline(TEST_TIMEOUT).build().unwrap();
+    use_all_operations(&guard).await;
     assert_eq!(pool.status().size, 1);
 }
 
 #[tokio::test]
-async fn a_user_with_the_least_rights_can_do_everything_on_one_connection() {
+async fn least_privileged_user_runs_all_operations_on_one_connection() {
     let redis = RedisServer::start();
     let mut client = redis.client();
     let mut user = redis::cmd("ACL");
@@ -82,30 +82,30 @@ async fn a_user_with_the_least_rights_can_do_everything_on_one_connection() {
         user.arg(format!("+{command}"));
     }
     user.exec(&mut client).unwrap();
-    let before = connections_so_far(&mut client);
+    let before = total_connections(&mut client);
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
-    let guard = RateGuard::redis(&url).prefix("app").deadline(PATIENCE).build().unwrap();
-    use_everything(&guard).await;
-    // Longer than it takes to test the connection.
+    let guard = RateGuard::redis(&url).prefix("app").deadline(TEST_TIMEOUT).build().unwrap();
+    use_all_operations(&guard).await;
+    // This is longer than the interval between heartbeats.
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    use_everything(&guard).await;
-    assert_eq!(connections_so_far(&mut client) - before, 1);
+    use_all_operations(&guard).await;
+    assert_eq!(total_connections(&mut client) - before, 1);
     assert!(guard.health().is_good());
 
-    // Other keys are not its business, which is no reason to connect anew.
-    let other = RateGuard::redis(&url).prefix("other").deadline(PATIENCE).build().unwrap();
+    // The user may not use keys with another prefix. This error does not cause a reconnect.
+    let other = RateGuard::redis(&url).prefix("other").deadline(TEST_TIMEOUT).build().unwrap();
     for _ in 0..10 {
-        let refused = other.check(&policies()[0], &Key::global()).await.unwrap_err();
-        assert_eq!(refused.cause(), StoreError::Permission);
+        let unavailable = other.check(&policies()[0], &Key::global()).await.unwrap_err();
+        assert_eq!(unavailable.cause(), StoreError::Permission);
     }
-    assert_eq!(connections_so_far(&mut client) - before, 2);
+    assert_eq!(total_connections(&mut client) - before, 2);
 }
 
 #[tokio::test]
-async fn a_primary_that_became_a_replica_answers_no_more_denials_from_its_copy() {
+async fn demoted_primary_is_detected_without_writes() {
     let primary = RedisServer::start();
     let demoted = RedisServer::start();
-    let guard = demoted.settings("demoted").deadline(PATIENCE).build().unwrap();
+    let guard = demoted.settings("demoted").deadline(TEST_TIMEOUT).build().unwrap();
     let (policy, key) = (Policy::new("p", "1/hour").unwrap(), Key::global());
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
@@ -114,8 +114,8 @@ async fn a_primary_that_became_a_replica_answers_no_more_denials_from_its_copy()
         redis::cmd("REPLICAOF").arg(host).arg(port).exec(&mut client).unwrap();
     };
     replicate("127.0.0.1", &primary.port().to_string());
-    // Nobody writes, so nobody is told that it is read-only.
-    eventually("it is noticed", || (!guard.health().is_good()).then_some(()));
+    // Without writes there is no read-only error, so the heartbeat has to detect the demotion.
+    eventually("the demotion is detected", || (!guard.health().is_good()).then_some(()));
     replicate("NO", "ONE");
-    eventually("it is used again", || guard.health().is_good().then_some(()));
+    eventually("the server is used again", || guard.health().is_good().then_some(()));
 }

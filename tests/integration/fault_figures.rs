@@ -1,24 +1,26 @@
-//! What faults cost and how soon they are over. `scripts/test fault_figures -- --nocapture` prints the figures that the
-//! README tells; here, they only have to be within an order of magnitude.
+//! Measures the cost of faults and the time until decisions resume.
+//!
+//! `scripts/test fault_figures -- --nocapture` prints the figures of the README. The assertions only check the order of
+//! magnitude.
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
 use std::time::{Duration, Instant};
 
+use actix_rateguard::{Key, Policy, RateGuard};
 use futures_util::future::join_all;
-use rateguard::{Key, Policy, RateGuard};
 
-use crate::support::redis_server::{RedisServer, connections_so_far};
+use crate::support::redis_server::{RedisServer, total_connections};
 
 const DEADLINE: Duration = Duration::from_millis(100);
-const TIMES: usize = 5;
+const ROUNDS: usize = 5;
 
 fn policy() -> Policy {
     Policy::new("p", "1000000000/day fixed_window").unwrap()
 }
 
-/// Until there is a decision.
-async fn decided(guard: &RateGuard) -> Duration {
+/// Waits for a decision, and returns the time that it took.
+async fn wait_for_decision(guard: &RateGuard) -> Duration {
     let start = Instant::now();
     let (policy, key) = (policy(), Key::global());
     while guard.check(&policy, &key).await.is_err() {
@@ -28,110 +30,112 @@ async fn decided(guard: &RateGuard) -> Duration {
     start.elapsed()
 }
 
-/// Until there is none.
-async fn lost(guard: &RateGuard) {
+/// Waits until 20 checks in a row fail.
+async fn wait_for_failure(guard: &RateGuard) {
     let (policy, key) = (policy(), Key::global());
     let start = Instant::now();
-    // Until also those have failed that the breaker waits for.
+    // This many failures also open the circuit breaker.
     let mut failed = 0;
     while failed < 20 {
         failed = if guard.check(&policy, &key).await.is_err() { failed + 1 } else { 0 };
-        assert!(start.elapsed() < Duration::from_secs(30), "it goes on");
+        assert!(start.elapsed() < Duration::from_secs(30), "checks still succeed");
     }
 }
 
-fn quantile(times: &mut [Duration], part: f64) -> Duration {
+fn quantile(times: &mut [Duration], fraction: f64) -> Duration {
     times.sort_unstable();
-    times[((times.len() - 1) as f64 * part) as usize]
+    times[((times.len() - 1) as f64 * fraction) as usize]
 }
 
-fn print(what: &str, mut times: Vec<Duration>) -> Duration {
-    let [median, p99, most] = [0.5, 0.99, 1.0].map(|part| quantile(&mut times, part));
-    println!("{what:<44} median {median:>12.3?}  p99 {p99:>12.3?}  most {most:>12.3?}");
-    most
+fn print(label: &str, mut times: Vec<Duration>) -> Duration {
+    let [median, p99, max] = [0.5, 0.99, 1.0].map(|fraction| quantile(&mut times, fraction));
+    println!("{label:<44} median {median:>12.3?}  p99 {p99:>12.3?}  max {max:>12.3?}");
+    max
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hangs_costs_the_deadline_once_and_then_microseconds() {
+async fn frozen_redis_costs_one_deadline_then_microseconds() {
     let redis = RedisServer::start();
     let guard = redis.settings("hang").deadline(DEADLINE).build().unwrap();
-    decided(&guard).await;
+    wait_for_decision(&guard).await;
     let timed = async || {
         let start = Instant::now();
-        let answer = guard.check(&policy(), &Key::global()).await;
-        (start.elapsed(), answer.is_ok())
+        let result = guard.check(&policy(), &Key::global()).await;
+        (start.elapsed(), result.is_ok())
     };
     redis.freeze();
     let all = join_all((0..1_000).map(|_| timed())).await;
     assert!(all.iter().all(|(_, decided)| !decided));
-    let most =
-        print("1,000 at once, as it begins to hang", all.into_iter().map(|it| it.0).collect());
-    assert!(most < 10 * DEADLINE, "{most:?}");
+    let max = print(
+        "1,000 concurrent checks, as Redis freezes",
+        all.into_iter().map(|it| it.0).collect(),
+    );
+    assert!(max < 10 * DEADLINE, "{max:?}");
 
     let mut waits = Vec::new();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(1) {
         waits.push(timed().await.0);
     }
-    // But for the probes.
+    // Only the probes of the circuit breaker wait for the deadline.
     let probes = waits.iter().filter(|wait| **wait > DEADLINE / 2).count();
-    let quick = quantile(&mut waits, 0.9);
-    print("one after the other, while it hangs", waits.clone());
-    println!("{:<44} {probes} of {}", "of them probes", waits.len());
-    assert!(quick < DEADLINE / 10 && probes < 30, "{quick:?} {probes}");
+    let p90 = quantile(&mut waits, 0.9);
+    print("checks one by one, while Redis is frozen", waits.clone());
+    println!("{:<44} {probes} of {}", "probes among them", waits.len());
+    assert!(p90 < DEADLINE / 10 && probes < 30, "{p90:?} {probes}");
     redis.thaw();
 }
 
 #[tokio::test]
-async fn every_fault_is_over_soon_after_its_end() {
+async fn decisions_resume_soon_after_every_fault() {
     let mut redis = RedisServer::start();
     let guard = redis.settings("over").deadline(DEADLINE).build().unwrap();
     let set = |redis: &RedisServer, name: &str, value: &str| {
         redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut redis.client()).unwrap();
     };
-    decided(&guard).await;
-    let mut most = Vec::new();
+    wait_for_decision(&guard).await;
+    let mut max_times = Vec::new();
 
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..ROUNDS {
         redis.freeze();
-        lost(&guard).await;
+        wait_for_failure(&guard).await;
         redis.thaw();
-        times.push(decided(&guard).await);
+        times.push(wait_for_decision(&guard).await);
     }
-    most.push(print("after a hang", times));
+    max_times.push(print("after a freeze", times));
 
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..ROUNDS {
         redis.kill();
-        lost(&guard).await;
+        wait_for_failure(&guard).await;
         redis.restart();
-        times.push(decided(&guard).await);
+        times.push(wait_for_decision(&guard).await);
     }
-    most.push(print("after it was killed and is there again", times));
+    max_times.push(print("after a kill and a restart", times));
 
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..ROUNDS {
         let mut client = redis.client();
         redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").exec(&mut client).unwrap();
-        lost(&guard).await;
+        wait_for_failure(&guard).await;
         redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut client).unwrap();
-        times.push(decided(&guard).await);
+        times.push(wait_for_decision(&guard).await);
     }
-    most.push(print("after it was a replica", times));
+    max_times.push(print("after a demotion to a replica", times));
 
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..ROUNDS {
         let mut client = redis.client();
         redis::cmd("CLIENT").arg("PAUSE").arg(1_500).arg("WRITE").exec(&mut client).unwrap();
-        lost(&guard).await;
+        wait_for_failure(&guard).await;
         redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut client).unwrap();
-        times.push(decided(&guard).await);
+        times.push(wait_for_decision(&guard).await);
     }
-    most.push(print("after a pause of writes, as in a failover", times));
+    max_times.push(print("after a pause of writes, as in a failover", times));
 
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..ROUNDS {
         let mut client = redis.client();
         set(&redis, "requirepass", "other");
         redis::cmd("AUTH").arg("other").exec(&mut client).unwrap();
@@ -143,22 +147,22 @@ async fn every_fault_is_over_soon_after_its_end() {
             .arg("yes")
             .exec(&mut client)
             .unwrap();
-        lost(&guard).await;
+        wait_for_failure(&guard).await;
         redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").exec(&mut client).unwrap();
-        times.push(decided(&guard).await);
+        times.push(wait_for_decision(&guard).await);
     }
-    most.push(print("after a password that we do not have", times));
+    max_times.push(print("after a password change", times));
 
-    // Many requests that wait for it find it by one probe, and do not connect each.
+    // Many waiting checks cause one probe, and not one connection each.
     redis.kill();
-    lost(&guard).await;
+    wait_for_failure(&guard).await;
     redis.restart();
-    join_all((0..2_000).map(|_| decided(&guard))).await;
-    let connections = connections_so_far(&mut redis.client());
-    println!("{:<44} {connections}", "connections after 2,000 have waited for it");
+    join_all((0..2_000).map(|_| wait_for_decision(&guard))).await;
+    let connections = total_connections(&mut redis.client());
+    println!("{:<44} {connections}", "connections after 2,000 waiting checks");
     assert!(connections < 20, "{connections}");
 
-    for most in most {
-        assert!(most < Duration::from_secs(10), "{most:?}");
+    for max in max_times {
+        assert!(max < Duration::from_secs(10), "{max:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Header values as keys, as long and as strange as a server takes them.
+//! Keys from header values of any bytes and any length that the server accepts.
 
 use std::{
     collections::HashSet,
@@ -7,20 +7,20 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
+use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     HttpRequest, get,
     web::{self, ServiceConfig},
 };
-use rateguard::{RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::{
     redis_server::RedisServer,
     server::Server,
-    wire::{self, Answer},
+    wire::{self, WireResponse},
 };
 
-/// How many bytes actix-web takes of a request's head.
-const MOST: usize = 128 << 10;
+/// Max bytes of a request head that actix-web accepts.
+const MAX_HEAD_BYTES: usize = 128 << 10;
 
 #[get("/attribute")]
 #[rate_limit(rate = "1/day", key = "header:X-Api-Key", name = "strange::keys")]
@@ -40,7 +40,7 @@ async fn address() -> &'static str {
     "ok"
 }
 
-/// Paths, and how long the names of their buckets are in Redis.
+/// Each path with the length of its bucket names in Redis.
 const PATHS: [(&str, usize); 3] = [
     ("/attribute", "hostile:{}:strange::keys".len() + 32),
     ("/middleware", "hostile:{}:middle".len() + 32),
@@ -61,13 +61,13 @@ fn head(path: &str, value: &[u8]) -> Vec<u8> {
     [start.as_bytes(), value, b"\r\n\r\n"].concat()
 }
 
-/// Values that a server takes.
-fn hostile() -> Vec<Vec<u8>> {
+/// Returns unusual values that the server accepts.
+fn unusual_values() -> Vec<Vec<u8>> {
     let all: Vec<u8> = (0x80..=0xff).collect();
-    let room = MOST - head("/attribute", b"").len();
-    let longest = |byte: u8, less: usize| vec![byte; room - less];
+    let max_value_bytes = MAX_HEAD_BYTES - head("/attribute", b"").len();
+    let longest = |byte: u8, less: usize| vec![byte; max_value_bytes - less];
     let mut values = vec![
-        // As long as can be, and one byte of difference at the end.
+        // Values of nearly the max length that differ only in the last byte or in their length.
         longest(b'x', 200),
         [longest(b'x', 201), b"y".to_vec()].concat(),
         longest(b'x', 1_000),
@@ -95,26 +95,26 @@ fn hostile() -> Vec<Vec<u8>> {
     values
 }
 
-/// Of a value, its end and its length: of some, there is too much.
-fn shown(value: &[u8]) -> impl Debug + use<> {
+/// Returns the length and the last 20 bytes of a value, as some values are too long to print.
+fn summary(value: &[u8]) -> impl Debug + use<> {
     let end = value[value.len().saturating_sub(20)..].escape_ascii().to_string();
     (value.len(), end)
 }
 
 #[test]
-fn a_value_of_any_bytes_and_any_length_is_one_short_key() {
+fn any_header_value_becomes_one_short_key() {
     let redis = RedisServer::start();
     let server = Server::start(serve(&redis.guard("hostile")));
-    let values = hostile();
+    let values = unusual_values();
     assert_eq!(values.iter().collect::<HashSet<_>>().len(), values.len());
     for (path, _) in PATHS {
-        // One connection, so that its worker has lived through all of it.
+        // All values go through one connection, and so through one worker.
         let mut stream = wire::connect(server.address());
         for value in &values {
             for expected in [200, 429] {
                 stream.write_all(&head(path, value)).unwrap();
-                let answer = wire::answer(&mut stream);
-                assert_eq!(answer, Answer::Status(expected), "{path} {:?}", shown(value));
+                let response = wire::read_response(&mut stream);
+                assert_eq!(response, WireResponse::Status(expected), "{path} {:?}", summary(value));
             }
         }
     }
@@ -128,7 +128,7 @@ fn a_value_of_any_bytes_and_any_length_is_one_short_key() {
 }
 
 #[test]
-fn what_is_too_much_for_the_server_is_refused_by_it_and_it_lives_on() {
+fn oversized_or_malformed_headers_are_rejected_without_crash() {
     let redis = RedisServer::start();
     let guard = redis.guard("hostile");
     static WORKERS: AtomicUsize = AtomicUsize::new(0);
@@ -137,11 +137,11 @@ fn what_is_too_much_for_the_server_is_refused_by_it_and_it_lives_on() {
         WORKERS.fetch_add(1, SeqCst);
         serve(app);
     });
-    let asked = |path: &str, value: &[u8]| wire::ask(server.address(), &head(path, value));
-    let hostile = [
-        vec![b'x'; MOST],
-        vec![0xff; MOST],
-        vec![b'x'; 4 * MOST],
+    let send = |path: &str, value: &[u8]| wire::send(server.address(), &head(path, value));
+    let invalid_values = [
+        vec![b'x'; MAX_HEAD_BYTES],
+        vec![0xff; MAX_HEAD_BYTES],
+        vec![b'x'; 4 * MAX_HEAD_BYTES],
         b"a\0b".to_vec(),
         b"\x01".to_vec(),
         b"\x7f".to_vec(),
@@ -152,23 +152,27 @@ fn what_is_too_much_for_the_server_is_refused_by_it_and_it_lives_on() {
         b"a\r\nx: y".repeat(200),
     ];
     for (path, _) in PATHS {
-        for value in &hostile {
-            let answer = asked(path, value);
-            let is_refused = match answer {
-                Answer::Status(status) => (400..500).contains(&status),
-                // There was more to read.
-                Answer::Nothing => value.len() >= MOST,
+        for value in &invalid_values {
+            let response = send(path, value);
+            let is_rejected = match response {
+                WireResponse::Status(status) => (400..500).contains(&status),
+                // The server closed the connection before it read the whole head.
+                WireResponse::Closed => value.len() >= MAX_HEAD_BYTES,
             };
-            assert!(is_refused, "{path} {:?}: {answer:?}", shown(value));
+            assert!(is_rejected, "{path} {:?}: {response:?}", summary(value));
         }
-        // Without a value there is no key but the address; to the closure nothing is a value, too.
+        // Without a value, `header:` and `key::header` use the address as the key. The closure uses the empty value.
         for (value, expected) in [("", 200), (" \t ", 429), ("", 429), ("other", 200)] {
-            assert_eq!(asked(path, value.as_bytes()), Answer::Status(expected), "{path} {value:?}");
+            assert_eq!(
+                send(path, value.as_bytes()),
+                WireResponse::Status(expected),
+                "{path} {value:?}"
+            );
         }
     }
-    // Of two workers both answer, and no other had to be started in the place of one.
+    // The two workers still reply, and no worker had to be replaced.
     for _ in 0..20 {
-        assert_eq!(asked("/address", b"x"), Answer::Status(200));
+        assert_eq!(send("/address", b"x"), WireResponse::Status(200));
     }
     assert_eq!(WORKERS.load(SeqCst), 2);
 }

@@ -1,38 +1,40 @@
-//! Whether a history of what processes did on one Redis can be true: it is done once more on the model, one operation
-//! after the other, at the times at which Redis says that it did it.
+//! Checks recorded histories of several processes on one Redis server.
+//!
+//! The checker replays a history on the sequential model, one operation after another, at the times that Redis
+//! reported. The history is valid if the model gives the same results.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use rateguard::{
+use actix_rateguard::{
     Quota, Quotas,
-    store::{Level, Operation},
+    store::{BucketStatus, Operation},
 };
-use rateguard_tests::history::{Call, Event, LIMITS, Part, ROUGH_KEY};
+use rateguard_tests::history::{Call, DEBIT_RESET_KEY, Event, LIMITS, Part};
 
-use crate::model::{self, ModelReceipt, Rule, World, is_too_much};
+use crate::model::{self, ModelReceipt, Rule, World, exceeds_quota};
 
-/// Why a history cannot be true.
+/// The kind of difference between a history and the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lie {
-    /// What was admitted had no room.
+pub enum Violation {
+    /// A request was admitted without room for it.
     OverAdmission,
-    /// What was denied had room.
+    /// A request was denied although there was room for it.
     FalseDenial,
-    /// A bucket did not stand as it was said to.
-    Level,
-    /// What was given back had not been taken, or not so much, or not there.
+    /// The reported status of a bucket differs from that of the model.
+    Status,
+    /// A refund returned units that its check did not take from the bucket.
     Receipt,
 }
 
-/// A lie, and where it is.
+/// A violation and the event that has it.
 #[derive(Debug)]
-pub struct Found {
-    pub lie: Lie,
-    /// The event, and why it cannot be.
-    pub place: String,
+pub struct ViolationReport {
+    pub violation: Violation,
+    /// The event and the reason.
+    pub details: String,
 }
 
-/// The rules of each limit, in their order.
+/// The rules of each limit, in the order of its quotas.
 static RULES: LazyLock<Vec<Vec<Rule>>> = LazyLock::new(|| {
     let rule = |quota: &Quota| Rule {
         algorithm: quota.algorithm(),
@@ -46,124 +48,143 @@ static RULES: LazyLock<Vec<Vec<Rule>>> = LazyLock::new(|| {
 });
 
 pub fn rule(part: &Part) -> Rule {
-    RULES[part.limit][part.place]
+    RULES[part.limit][part.quota_index]
 }
 
-/// The key, and the limit with the place of its quota in one number.
+/// Identifies a bucket: the key, and one number for the limit and its quota.
 pub fn bucket(part: &Part) -> (u8, usize) {
-    (part.key, part.limit * Quotas::MAX + part.place)
+    (part.key, part.limit * Quotas::MAX + part.quota_index)
 }
 
-/// What was taken by a call of each bucket, and can be given back once.
-type Taken = BTreeMap<Call, Vec<(Part, ModelReceipt)>>;
+/// The units that each call took from its buckets. They can be refunded once.
+type RefundableUnits = BTreeMap<Call, Vec<(Part, ModelReceipt)>>;
 
-/// The model, and what it needs to know to give something back.
+/// The state of a replay: the model, and the units that can be refunded.
 #[derive(Clone, Default)]
 struct Replay {
     world: World,
-    taken: Taken,
+    taken: RefundableUnits,
 }
 
 impl Replay {
-    fn step(&mut self, event: &Event) -> Result<(), Found> {
-        let found = |lie, why: String| Err(Found { lie, place: format!("{event}\n{why}") });
-        let taken = event.taken_by.and_then(|call| self.taken.remove(&call)).unwrap_or_default();
+    fn step(&mut self, event: &Event) -> Result<(), ViolationReport> {
+        let fail = |violation, reason: String| {
+            Err(ViolationReport { violation, details: format!("{event}\n{reason}") })
+        };
+        let taken = event.refund_of.and_then(|call| self.taken.remove(&call)).unwrap_or_default();
         let mut parts = Vec::new();
         for part in &event.parts {
-            let of_it = taken.iter().find(|(taken, _)| bucket(taken) == bucket(part));
-            let is_covered = of_it.is_some_and(|(taken, _)| taken.cost >= part.cost);
+            let taken_part = taken.iter().find(|(taken, _)| bucket(taken) == bucket(part));
+            let is_covered = taken_part.is_some_and(|(taken, _)| taken.cost >= part.cost);
             if event.operation == Operation::Refund && !is_covered {
-                return found(Lie::Receipt, format!("gives back what was not taken: {part:?}"));
+                return fail(
+                    Violation::Receipt,
+                    format!("refund of units that were not taken: {part:?}"),
+                );
             }
             parts.push(model::Part {
                 bucket: bucket(part),
                 rule: rule(part),
                 cost: part.cost.into(),
-                receipt: of_it.map(|(_, receipt)| *receipt),
+                receipt: taken_part.map(|(_, receipt)| *receipt),
             });
         }
-        let said = self.world.apply(event.operation, &parts, event.at);
-        match (event.is_allowed, said.allowed) {
-            (true, false) => return found(Lie::OverAdmission, format!("{:?}", said.levels)),
-            (false, true) => return found(Lie::FalseDenial, format!("{:?}", said.levels)),
+        let expected = self.world.apply(event.operation, &parts, event.at);
+        match (event.is_allowed, expected.allowed) {
+            (true, false) => {
+                return fail(Violation::OverAdmission, format!("{:?}", expected.levels));
+            }
+            (false, true) => return fail(Violation::FalseDenial, format!("{:?}", expected.levels)),
             _ => {}
         }
-        let levels: Vec<Level> = event.parts.iter().map(|part| part.level).collect();
-        if levels != said.levels {
-            return found(Lie::Level, format!("{levels:?}\nand the model says\n{:?}", said.levels));
+        let levels: Vec<BucketStatus> = event.parts.iter().map(|part| part.status).collect();
+        if levels != expected.levels {
+            return fail(
+                Violation::Status,
+                format!("found {levels:?}\nexpected {:?}", expected.levels),
+            );
         }
         if event.operation == Operation::Check && event.is_allowed {
-            self.taken.insert(event.call, event.parts.iter().copied().zip(said.receipts).collect());
+            self.taken
+                .insert(event.call, event.parts.iter().copied().zip(expected.receipts).collect());
         }
         Ok(())
     }
 
-    /// Does these, which were done in the same microsecond, in an order in which all is as it was said to be. The events of
-    /// one process are in one batch, which decides them in the order of their numbers.
-    fn step_in_some_order(&mut self, processes: &[&[&Event]]) -> Result<(), Found> {
+    /// Replays events of the same microsecond in any order of their processes that gives the recorded results.
+    ///
+    /// The events of one process are in one batch, which decides them in the order of their numbers.
+    fn step_in_any_order(&mut self, processes: &[&[&Event]]) -> Result<(), ViolationReport> {
         if let [events] = processes {
             return events.iter().try_for_each(|event| self.step(event));
         }
-        let mut first_found = None;
-        for (place, events) in processes.iter().enumerate() {
+        let mut first_failure = None;
+        for (index, events) in processes.iter().enumerate() {
             let mut replay = self.clone();
-            let others = [&processes[..place], &processes[place + 1..]].concat();
+            let others = [&processes[..index], &processes[index + 1..]].concat();
             let stepped = events.iter().try_for_each(|event| replay.step(event));
-            match stepped.and_then(|()| replay.step_in_some_order(&others)) {
+            match stepped.and_then(|()| replay.step_in_any_order(&others)) {
                 Ok(()) => {
                     *self = replay;
                     return Ok(());
                 }
-                Err(found) => first_found = first_found.or(Some(found)),
+                Err(failure) => first_failure = first_failure.or(Some(failure)),
             }
         }
-        first_found.map_or(Ok(()), Err)
+        first_failure.map_or(Ok(()), Err)
     }
 }
 
-/// Whether a history, in the order of its times, is one that the model has as well.
-pub fn replay(history: &[Event]) -> Result<(), Found> {
+/// Replays a history on the model in the order of its times, and returns the first difference as an error.
+pub fn replay(history: &[Event]) -> Result<(), ViolationReport> {
     let mut replay = Replay::default();
     let mut events: Vec<&Event> = history.iter().collect();
     events.sort_by_key(|event| (event.at, event.call.process, event.call.number));
-    for together in events.chunk_by(|one, other| one.at == other.at) {
-        let of_one_process = |one: &&Event, other: &&Event| one.call.process == other.call.process;
-        let processes: Vec<_> = together.chunk_by(of_one_process).collect();
-        replay.step_in_some_order(&processes)?;
+    for simultaneous in events.chunk_by(|one, other| one.at == other.at) {
+        let same_process = |one: &&Event, other: &&Event| one.call.process == other.call.process;
+        let processes: Vec<_> = simultaneous.chunk_by(same_process).collect();
+        replay.step_in_any_order(&processes)?;
     }
     Ok(())
 }
 
-/// Whether no bucket has ever admitted more than its quota promises: told from the history alone, of the keys of which
-/// nothing is charged beyond the limit and nothing is forgotten. How many admissions it has looked at.
-pub fn promise(history: &[Event]) -> Result<usize, Found> {
+/// Checks without the model that no bucket admitted more units than its quota allows.
+///
+/// The check skips the key with debits beyond the limit and resets. Returns the number of admissions checked.
+pub fn check_limits(history: &[Event]) -> Result<usize, ViolationReport> {
     let mut buckets: BTreeMap<_, Vec<(u64, u64, Call)>> = BTreeMap::new();
-    let mut looked_at = 0;
+    let mut admissions = 0;
     for event in history {
-        for part in event.parts.iter().filter(|part| part.key != ROUGH_KEY) {
+        for part in event.parts.iter().filter(|part| part.key != DEBIT_RESET_KEY) {
             let taken = buckets.entry(bucket(part)).or_default();
             match event.operation {
                 Operation::Check if event.is_allowed && part.cost > 0 => {
                     taken.push((event.at, part.cost.into(), event.call));
-                    looked_at += 1;
-                    let counting: Vec<_> =
+                    admissions += 1;
+                    let counted: Vec<_> =
                         taken.iter().map(|(at, units, _)| (*at, *units)).collect();
-                    if is_too_much(rule(part), &counting) {
-                        let place = format!("{event}\nis too much for {part:?}");
-                        return Err(Found { lie: Lie::OverAdmission, place });
+                    if exceeds_quota(rule(part), &counted) {
+                        let details = format!("{event}\nexceeds the quota of {part:?}");
+                        return Err(ViolationReport {
+                            violation: Violation::OverAdmission,
+                            details,
+                        });
                     }
                 }
                 Operation::Refund => {
-                    let of_it = taken.iter_mut().find(|(.., call)| Some(*call) == event.taken_by);
-                    let units = of_it.map(|(_, units, _)| units);
+                    let refunded =
+                        taken.iter_mut().find(|(.., call)| Some(*call) == event.refund_of);
+                    let units = refunded.map(|(_, units, _)| units);
                     if let Some(units) = units {
                         *units = units.saturating_sub(part.cost.into());
                     }
                 }
-                Operation::Charge | Operation::Reset => panic!("not of this key: {event}"),
+                Operation::Debit | Operation::Reset => {
+                    panic!("unexpected operation on this key: {event}")
+                }
                 _ => {}
             }
         }
     }
-    Ok(looked_at)
+    Ok(admissions)
 }

@@ -1,5 +1,6 @@
-//! RateGuard from outside. One program, so that it is linked once; a file for each behaviour, in `without_redis/` if none
-//! of its tests needs a server.
+//! Integration tests of the public API, linked as one program to save build time.
+//!
+//! Each module tests one behaviour. Tests that need no Redis server are in `without_redis/`.
 
 #![allow(
     clippy::expect_used,
@@ -14,45 +15,45 @@
 mod support;
 
 mod algorithms;
-mod apart;
 mod bans;
 mod batch_failures;
+mod batch_timing;
 mod batches;
-mod calm;
-mod changes;
-mod closing;
 mod cluster;
 mod config;
 mod conformance;
 mod decisions;
+mod denial_cache;
 mod deployments;
 mod fault_figures;
 mod faults;
 mod header_keys;
-mod histories;
 mod history_checker;
+mod linearizability;
 mod memory_figures;
 mod metrics;
 mod model;
+mod multi_key;
+mod multi_quota;
 mod mutations;
+mod operations;
 mod operator;
 mod outcomes;
-mod play;
 mod processes;
 mod quickstart;
+mod quota_changes;
 mod redis_layout;
-mod remembered;
+mod resilience;
 mod secrets;
 mod sentinel;
-mod several;
 mod shadow;
-mod shared_calls;
+mod shutdown;
 mod storms;
 mod tls;
+mod trace_runner;
 mod traces;
 mod tracing;
 mod upstash;
 mod upstash_faults;
-mod verbs;
-mod waiting;
+mod wait_queue;
 mod without_redis;

@@ -1,10 +1,10 @@
-//! What every algorithm is defined to do: a model that keeps each time stamp and searches for each answer.
+//! The reference model of every algorithm: it stores each time stamp and finds each result by search.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rateguard::{
+use actix_rateguard::{
     Algorithm, Quota,
-    store::{Level, Operation},
+    store::{BucketStatus, Operation},
 };
 
 /// A quota as plain numbers.
@@ -26,7 +26,7 @@ impl Rule {
         }
     }
 
-    /// The longest that a request may have to wait if nothing was taken beyond the limit.
+    /// Returns the longest wait of a request in microseconds, if no debit exceeded the limit.
     pub fn longest_wait(self) -> u64 {
         match self.algorithm {
             Algorithm::SlidingWindowCounter => 2 * self.window,
@@ -35,39 +35,39 @@ impl Rule {
         }
     }
 
-    /// What is missing of a token bucket at the most, whatever is charged: tokens times the window.
-    pub fn most_missing(self) -> u128 {
-        // Stores count in the smallest units of which whole numbers come back in a microsecond.
-        let (mut common, mut rest) = (self.window, self.limit);
+    /// Returns the most tokens that may be missing from a token bucket, multiplied by the window.
+    pub fn max_missing(self) -> u128 {
+        // Stores divide this number by the greatest common divisor of window and limit, and cap the quotient.
+        let (mut divisor, mut rest) = (self.window, self.limit);
         while rest > 0 {
-            (common, rest) = (rest, common % rest);
+            (divisor, rest) = (rest, divisor % rest);
         }
-        u128::from(Quota::MAX_DEBT) * u128::from(common)
+        u128::from(Quota::MAX_DEBT) * u128::from(divisor)
     }
 }
 
-/// What was taken at some time and has not been given back.
+/// Units that were taken at one time, less those that were refunded.
 #[derive(Clone, Debug)]
 struct Taken {
-    /// By a number that tells one taking from the next.
+    /// The number of the operation that took the units.
     number: u64,
     at: u64,
     units: u64,
-    /// It began a fixed window.
-    begins: bool,
+    /// Whether this started a fixed window.
+    starts_window: bool,
 }
 
-/// All that was ever taken of one bucket, but for what is known to be over.
+/// One bucket: all units ever taken, except those that have left a sliding window.
 #[derive(Clone, Default)]
 pub struct Model {
     taken: Vec<Taken>,
-    /// Of a token bucket, what is missing at a time: tokens times the window, of which `limit` come back in a
-    /// microsecond.
+    /// The missing tokens of a token bucket multiplied by the window, and the time of that number. Each microsecond
+    /// subtracts `limit` from it.
     missing: (u128, u64),
     reset_at: Option<u64>,
 }
 
-/// What a model has to know to give something back.
+/// The data that the model needs for a refund.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelReceipt {
     number: u64,
@@ -80,7 +80,7 @@ impl Model {
         missing.saturating_sub(u128::from(now.saturating_sub(at)) * u128::from(rule.limit))
     }
 
-    /// How many units count at a moment if none is taken until then: the definition of each algorithm.
+    /// Returns the units counted at `now` if no more are taken until then. This is the definition of each algorithm.
     fn used(&self, rule: Rule, now: u64) -> u64 {
         let window = rule.window;
         let sum = |counts: &dyn Fn(u64) -> bool| {
@@ -96,9 +96,9 @@ impl Model {
                     + (u128::from(previous) * u128::from(left)).div_ceil(u128::from(window)) as u64
             }
             Algorithm::FixedWindow => {
-                let begin = self.taken.iter().rev().find(|it| it.begins).map(|it| it.at);
-                match begin {
-                    Some(begin) if now - begin < window => sum(&|at| at >= begin),
+                let start = self.taken.iter().rev().find(|it| it.starts_window).map(|it| it.at);
+                match start {
+                    Some(start) if now - start < window => sum(&|at| at >= start),
                     _ => 0,
                 }
             }
@@ -108,8 +108,8 @@ impl Model {
         }
     }
 
-    /// The first moment at which there is room for so many.
-    fn until_room(&self, rule: Rule, now: u64, units: u64) -> Option<u64> {
+    /// Returns the wait in microseconds until `units` fit, or `None` if they never fit.
+    fn wait_for(&self, rule: Rule, now: u64, units: u64) -> Option<u64> {
         if units == 0 {
             return Some(0);
         }
@@ -128,8 +128,8 @@ impl Model {
         Some(enough)
     }
 
-    /// A clock that was set back: what it has not reached yet is taken for now.
-    fn come_to(&mut self, now: u64) {
+    /// Sets time stamps after `now` to `now`, as the clock may have been set back.
+    fn clamp_future(&mut self, now: u64) {
         for taken in &mut self.taken {
             taken.at = taken.at.min(now);
         }
@@ -137,36 +137,36 @@ impl Model {
     }
 
     fn take(&mut self, rule: Rule, now: u64, units: u64, number: u64) {
-        let begins = self.used(rule, now) == 0;
+        let starts_window = self.used(rule, now) == 0;
         let missing = self.missing(rule, now) + u128::from(units) * u128::from(rule.window);
-        self.missing = (missing.min(rule.most_missing()), now);
+        self.missing = (missing.min(rule.max_missing()), now);
         if rule.algorithm == Algorithm::SlidingWindow {
             self.taken.retain(|it| it.at + rule.window > now);
         }
-        self.taken.push(Taken { number, at: now, units, begins });
+        self.taken.push(Taken { number, at: now, units, starts_window });
     }
 
-    fn give_back(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
-        // What a reset has forgotten can't be given back. Of a log it is not there any more.
+    fn refund(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
+        // A refund of units from before a reset has no effect. A reset of a log removes its entries.
         if rule.algorithm != Algorithm::SlidingWindow && Some(receipt.at) <= self.reset_at {
             return;
         }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
             taken.units -= units.min(taken.units);
         }
-        // Of a bucket, what would have come back by itself since is not given back once more.
-        let come_back = u128::from(now.saturating_sub(receipt.at)) * u128::from(rule.limit);
-        let back = (u128::from(units) * u128::from(rule.window)).saturating_sub(come_back);
+        // A token bucket has refilled some of the units since. A refund must not return them again.
+        let refilled = u128::from(now.saturating_sub(receipt.at)) * u128::from(rule.limit);
+        let back = (u128::from(units) * u128::from(rule.window)).saturating_sub(refilled);
         self.missing = (self.missing(rule, now).saturating_sub(back), now);
     }
 
-    fn level(&self, rule: Rule, now: u64, units: u64) -> Level {
+    fn status(&self, rule: Rule, now: u64, units: u64) -> BucketStatus {
         let remaining = rule.capacity.saturating_sub(self.used(rule, now));
-        let reset = self.until_room(rule, now, remaining + 1).unwrap_or(0);
-        Level {
+        let reset = self.wait_for(rule, now, remaining + 1).unwrap_or(0);
+        BucketStatus {
             remaining: remaining as u32,
             reset_after: Duration::from_micros(reset),
-            retry_after: self.until_room(rule, now, units).map(Duration::from_micros),
+            retry_after: self.wait_for(rule, now, units).map(Duration::from_micros),
         }
     }
 }
@@ -174,65 +174,65 @@ impl Model {
 /// One bucket's part of an operation.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Which bucket.
+    /// Identifies the bucket.
     pub bucket: (u8, usize),
     pub rule: Rule,
     pub cost: u64,
-    /// Of a refund.
+    /// The receipt, if this is a refund.
     pub receipt: Option<ModelReceipt>,
 }
 
-/// What the model answers.
+/// The result of an operation on the model.
 #[derive(Debug)]
-pub struct Said {
+pub struct ModelOutcome {
     pub allowed: bool,
-    pub levels: Vec<Level>,
+    pub levels: Vec<BucketStatus>,
     pub receipts: Vec<ModelReceipt>,
 }
 
-/// All buckets.
+/// The state of the model: all buckets.
 #[derive(Clone, Default)]
 pub struct World {
     buckets: BTreeMap<(u8, usize), Model>,
-    takings: u64,
+    operations: u64,
 }
 
 impl World {
-    pub fn apply(&mut self, operation: Operation, parts: &[Part], now: u64) -> Said {
+    pub fn apply(&mut self, operation: Operation, parts: &[Part], now: u64) -> ModelOutcome {
         for part in parts {
-            self.buckets.entry(part.bucket).or_default().come_to(now);
+            self.buckets.entry(part.bucket).or_default().clamp_future(now);
         }
-        let until_room =
-            |part: &Part| self.buckets[&part.bucket].until_room(part.rule, now, part.cost);
+        let wait_for = |part: &Part| self.buckets[&part.bucket].wait_for(part.rule, now, part.cost);
         let allowed = match operation {
             Operation::Check | Operation::Peek => {
-                parts.iter().all(|part| until_room(part) == Some(0))
+                parts.iter().all(|part| wait_for(part) == Some(0))
             }
-            Operation::Charge | Operation::Refund | Operation::Reset => true,
+            Operation::Debit | Operation::Refund | Operation::Reset => true,
         };
-        self.takings += 1;
-        let mut said = Said { allowed, levels: Vec::new(), receipts: Vec::new() };
+        self.operations += 1;
+        let mut outcome = ModelOutcome { allowed, levels: Vec::new(), receipts: Vec::new() };
         for part in parts {
             let Part { bucket, rule, cost, receipt } = part;
             let model = self.buckets.get_mut(bucket).unwrap();
             match operation {
-                Operation::Check | Operation::Charge if allowed && *cost > 0 => {
-                    model.take(*rule, now, *cost, self.takings);
+                Operation::Check | Operation::Debit if allowed && *cost > 0 => {
+                    model.take(*rule, now, *cost, self.operations);
                 }
-                Operation::Refund => model.give_back(*rule, now, *cost, receipt.unwrap()),
+                Operation::Refund => model.refund(*rule, now, *cost, receipt.unwrap()),
                 Operation::Reset => *model = Model { reset_at: Some(now), ..Model::default() },
                 _ => {}
             }
-            said.levels.push(model.level(*rule, now, *cost));
-            said.receipts.push(ModelReceipt { number: self.takings, at: now });
+            outcome.levels.push(model.status(*rule, now, *cost));
+            outcome.receipts.push(ModelReceipt { number: self.operations, at: now });
         }
-        said
+        outcome
     }
 }
 
-/// Whether the newest of these takings, each a time and units, is too much beside those before it, by a clock that is
-/// never set back.
-pub fn is_too_much(rule: Rule, taken: &[(u64, u64)]) -> bool {
+/// Returns whether the newest of these admissions exceeds the quota.
+///
+/// Each admission is its time and its units. The clock must never be set back.
+pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     let (newest, _) = *taken.last().unwrap();
     let sum = |taken: &[(u64, u64)]| taken.iter().map(|(_, units)| units).sum::<u64>();
     let within = |span: u64| {
@@ -240,11 +240,11 @@ pub fn is_too_much(rule: Rule, taken: &[(u64, u64)]) -> bool {
     };
     match rule.algorithm {
         Algorithm::SlidingWindow => within(rule.window) > rule.limit,
-        Algorithm::TokenBucket => taken.iter().enumerate().any(|(place, (first, _))| {
-            // No more than the burst, and what came back since.
-            let back = u128::from(newest - first) * u128::from(rule.limit);
-            u128::from(sum(&taken[place..])) * u128::from(rule.window)
-                > u128::from(rule.capacity * rule.window) + back
+        Algorithm::TokenBucket => taken.iter().enumerate().any(|(index, (first, _))| {
+            // The bucket admits at most the burst and the tokens refilled since.
+            let refilled = u128::from(newest - first) * u128::from(rule.limit);
+            u128::from(sum(&taken[index..])) * u128::from(rule.window)
+                > u128::from(rule.capacity * rule.window) + refilled
         }),
         _ => within(rule.window) > 2 * rule.limit,
     }

@@ -1,4 +1,4 @@
-//! Limits that count some answers only.
+//! Limits that count only responses with certain outcomes.
 
 use std::{
     sync::{
@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard::{Count, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{
     App, HttpResponse,
     dev::{Service, ServiceResponse},
@@ -16,7 +17,6 @@ use actix_web::{
     web,
 };
 use futures_util::future::join_all;
-use rateguard::{Count, RateGuard, RateLimit, rate_limit, test_util};
 use tokio::sync::Semaphore;
 
 use crate::support::{
@@ -42,17 +42,17 @@ async fn exact(status: web::Path<u16>) -> actix_web::Result<&'static str> {
 
 #[get("/success/{status}")]
 #[rate_limit(rate = "2/minute", count = "success")]
-#[rate_limit(rate = "4/minute", name = "all-of-them")]
+#[rate_limit(rate = "4/minute", name = "all-responses")]
 async fn success(status: web::Path<u16>) -> HttpResponse {
     HttpResponse::build((*status).try_into().unwrap()).finish()
 }
 
 #[actix_web::test]
-async fn the_attribute_counts_what_it_is_told_to_count() {
+async fn attribute_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, exact, success);
     assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
-    // The numbers are those after it was given back.
+    // The headers have the numbers after the refund.
     assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
     assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
     assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
@@ -61,14 +61,14 @@ async fn the_attribute_counts_what_it_is_told_to_count() {
     assert_eq!(statuses(&app, 1, "/exact/404", 5).await, [404; 5]);
     assert_eq!(statuses(&app, 1, "/exact/401", 3).await, [401, 401, 429]);
 
-    // Each of two limits by its own rule.
+    // Each of the two limits counts by its own rule.
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404; 2]);
     assert_eq!(get(&app, 1, "/success/200").await.numbers().unwrap()[..2], [2, 1]);
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404, 429]);
 }
 
 #[actix_web::test]
-async fn the_middleware_counts_what_it_is_told_to_count() {
+async fn middleware_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "2/minute").count(Count::Failure);
     let status =
@@ -79,11 +79,11 @@ async fn the_middleware_counts_what_it_is_told_to_count() {
                 web::scope("/api")
                     .wrap(limit)
                     .route("/{status}", web::get().to(status))
-                    // An inner middleware that fails is an answer, too.
+                    // An error of an inner middleware counts like an error response.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
-                        let answer = service.call(request);
+                        let response = service.call(request);
                         async {
-                            let _ = answer.await?;
+                            let _ = response.await?;
                             Err::<ServiceResponse, _>(error::ErrorBadGateway("no"))
                         }
                     })),
@@ -99,14 +99,14 @@ async fn the_middleware_counts_what_it_is_told_to_count() {
 }
 
 #[actix_web::test]
-async fn an_error_that_passes_two_limits_tells_what_is_left_of_both() {
+async fn error_through_nested_limits_reports_the_tightest() {
     let guard = RateGuard::in_memory();
     let outer = RateLimit::new(&guard, "5/minute").count(Count::Success).name("outer");
     let inner = RateLimit::new(&guard, "100/minute").name("inner");
     let fails = web::resource("/").wrap_fn(|request, service| {
-        let answer = service.call(request);
+        let response = service.call(request);
         async {
-            let _ = answer.await?;
+            let _ = response.await?;
             Err::<ServiceResponse, _>(error::ErrorNotFound("no"))
         }
     });
@@ -118,31 +118,31 @@ async fn an_error_that_passes_two_limits_tells_what_is_left_of_both() {
     assert_eq!((failed.status, &failed.numbers().unwrap()[..2]), (404, &[5, 5][..]));
 }
 
-/// An error that says its status in its answer alone.
+/// An error that implements `error_response` but not `status_code`.
 #[derive(Debug)]
-struct Refused;
+struct ResponseOnlyError;
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for ResponseOnlyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("refused")
+        f.write_str("unauthorized")
     }
 }
 
-impl actix_web::ResponseError for Refused {
+impl actix_web::ResponseError for ResponseOnlyError {
     fn error_response(&self) -> HttpResponse {
         HttpResponse::Unauthorized().body("no")
     }
 }
 
 #[actix_web::test]
-async fn what_counts_of_an_error_is_what_the_client_sees() {
+async fn error_is_counted_by_its_response_status() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "2/hour").count("status:401".parse().unwrap());
     let fails = web::resource("/").wrap_fn(|request, service| {
-        let answer = service.call(request);
+        let response = service.call(request);
         async {
-            let _ = answer.await?;
-            Err::<ServiceResponse, _>(Refused.into())
+            let _ = response.await?;
+            Err::<ServiceResponse, _>(ResponseOnlyError.into())
         }
     });
     let app =
@@ -151,13 +151,13 @@ async fn what_counts_of_an_error_is_what_the_client_sees() {
     let first = get(&app, 1, "/").await;
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "no", 1));
     assert_eq!(statuses(&app, 1, "/", 2).await, [401, 429]);
-    // An answer that can be given once is given.
+    // An error with a response that can be taken only once still sends that response.
     let once = web::resource("/").wrap_fn(|request, service| {
-        let answer = service.call(request);
+        let response = service.call(request);
         async {
-            let _ = answer.await?;
-            let answer = HttpResponse::Unauthorized().body("once");
-            let error = error::InternalError::from_response("", answer);
+            let _ = response.await?;
+            let response = HttpResponse::Unauthorized().body("once");
+            let error = error::InternalError::from_response("", response);
             Err::<ServiceResponse, _>(error.into())
         }
     });
@@ -172,9 +172,9 @@ async fn what_counts_of_an_error_is_what_the_client_sees() {
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "once", 1));
 }
 
-/// However many come at once, no more of those that count are handled than the limit.
+/// Of 40 concurrent requests with counted responses, exactly as many reach the handler as the limit allows.
 #[actix_web::test]
-async fn it_is_exact_under_concurrency() {
+async fn outcome_limit_is_exact_under_concurrency() {
     let server = RedisServer::start();
     for guard in [RateGuard::in_memory(), server.guard("outcomes")] {
         let handled = Arc::new(AtomicUsize::new(0));
@@ -193,20 +193,20 @@ async fn it_is_exact_under_concurrency() {
             App::new().service(web::resource("/").wrap(limit).route(web::get().to(fail))),
         )
         .await;
-        let asks = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
+        let requests = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
         let open = async {
-            // All of them have asked by then, on a machine that is not very slow; on one that is, fewer are told apart.
+            // After 300 ms all requests are in flight. On a slower machine the test is weaker, but does not fail.
             tokio::time::sleep(Duration::from_millis(300)).await;
             gate.add_permits(1_000);
         };
-        let (answers, ()) = futures_util::future::join(join_all(asks), open).await;
-        let failed = answers.iter().filter(|answer| answer.status == 401).count();
+        let (responses, ()) = futures_util::future::join(join_all(requests), open).await;
+        let failed = responses.iter().filter(|response| response.status == 401).count();
         assert_eq!((failed, handled.load(SeqCst)), (5, 5));
     }
 }
 
 #[actix_web::test]
-async fn a_request_that_is_given_up_counts() {
+async fn cancelled_request_is_counted() {
     let (guard, _clock) = test_util::guard();
     let limit = RateLimit::new(&guard, "1/hour").count(Count::Failure);
     let app = init_service(App::new().service(web::resource("/").wrap(limit).route(
@@ -216,8 +216,8 @@ async fn a_request_that_is_given_up_counts() {
         }),
     )))
     .await;
-    let ask = || send(&app, from_client(1, TestRequest::get().uri("/")));
-    let given_up = tokio::time::timeout(Duration::from_millis(20), ask()).await;
-    assert!(given_up.is_err());
-    assert_eq!(ask().await.status, 429);
+    let request = || send(&app, from_client(1, TestRequest::get().uri("/")));
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), request()).await;
+    assert!(cancelled.is_err());
+    assert_eq!(request().await.status, 429);
 }

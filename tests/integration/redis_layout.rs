@@ -1,23 +1,23 @@
-//! What is in Redis, as an operator sees it.
+//! The keys, values, expiries and commands in Redis.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
+use actix_rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RedisLog};
 use futures_util::future::join_all;
-use rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RedisLog};
 
 use crate::support::{
-    PATIENCE,
-    redis_server::{RedisServer, logged, run},
+    TEST_TIMEOUT,
+    redis_server::{RedisServer, packed_log_len, run},
 };
 
 fn keys(client: &mut redis::Connection, pattern: &str) -> Vec<String> {
     redis::cmd("KEYS").arg(pattern).query(client).unwrap()
 }
 
-/// How often each command was called since the server started.
+/// The number of calls of each command since the start of the server.
 fn calls(client: &mut redis::Connection) -> HashMap<String, u64> {
     let info: String = redis::cmd("INFO").arg("commandstats").query(client).unwrap();
     info.lines()
@@ -29,7 +29,7 @@ fn calls(client: &mut redis::Connection) -> HashMap<String, u64> {
 }
 
 #[tokio::test]
-async fn a_log_has_a_readable_name_and_an_expiry() {
+async fn packed_log_has_a_readable_name_and_an_expiry() {
     let server = RedisServer::start();
     let guard = server.guard("shop");
     let policy = Policy::new("cart::add", "3/10s").unwrap();
@@ -45,18 +45,18 @@ async fn a_log_has_a_readable_name_and_an_expiry() {
     assert!(name.starts_with("shop:{") && name.ends_with("}:cart::add"), "{name}");
     assert!(!name.contains("secret"));
 
-    assert_eq!(logged(&mut client, name), 3);
+    assert_eq!(packed_log_len(&mut client, name), 3);
     let expires: i64 = redis::cmd("PTTL").arg(name).query(&mut client).unwrap();
-    // As long as the last entry counts, a twenty-fifth of that, and a second longer.
-    let passed = i64::try_from(started.elapsed().as_millis()).unwrap();
-    assert!((11_400 - passed..=11_400).contains(&expires), "{expires} after {passed} ms");
+    // The window of 10 s, a twenty-fifth of it, and 1 s.
+    let elapsed = i64::try_from(started.elapsed().as_millis()).unwrap();
+    assert!((11_400 - elapsed..=11_400).contains(&expires), "{expires} after {elapsed} ms");
 }
 
 #[tokio::test]
-async fn a_log_that_is_a_sorted_set_is_one() {
+async fn sorted_set_log_has_one_member_per_request() {
     let server = RedisServer::start();
     let settings = server.settings("sorted").redis_log(RedisLog::SortedSet);
-    let guard = settings.deadline(PATIENCE).build().unwrap();
+    let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     let policy = Policy::new("p", "3/10s").unwrap();
     for allowed in [true, true, true, false, false] {
         let decision = guard.check(&policy, &Key::global()).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_log_that_is_a_sorted_set_is_one() {
 }
 
 #[tokio::test]
-async fn a_denial_writes_nothing() {
+async fn denial_writes_nothing() {
     let server = RedisServer::start();
     let guard = server.guard("denials");
     let policy = Policy::new("p", "1/hour").unwrap();
@@ -98,11 +98,11 @@ async fn a_denial_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_check_is_one_round_trip() {
+async fn check_takes_one_round_trip() {
     let server = RedisServer::start();
     let guard = server.guard("trips");
     let policy = Policy::new("p", "10/hour").unwrap();
-    // The first check makes the script known.
+    // The first check loads the script.
     guard.check(&policy, &Key::global()).await.unwrap();
     let mut client = server.client();
     let before = calls(&mut client);
@@ -114,9 +114,9 @@ async fn a_check_is_one_round_trip() {
         *after.get_mut(name).unwrap() -= calls;
     }
     assert_eq!(after["evalsha"], 100);
-    // What the script itself calls, and this test.
+    // The commands that the script runs.
     let script = ["time", "getrange", "set"];
-    // The test itself asks for `INFO`, and the connection is tested once a second, which a busy machine may take for this.
+    // The test sends INFO, and the guard's heartbeat sends ROLE once a second.
     let others = ["info", "role"];
     after.retain(|name, calls| {
         *calls > 0 && !script.contains(&&**name) && !others.contains(&&**name)
@@ -125,7 +125,7 @@ async fn a_check_is_one_round_trip() {
 }
 
 #[tokio::test]
-async fn no_key_is_left_without_an_expiry() {
+async fn every_redis_key_has_an_expiry() {
     let server = RedisServer::start();
     let guard = server.guard("expiry");
     for (name, quota) in [
@@ -145,14 +145,14 @@ async fn no_key_is_left_without_an_expiry() {
     let names = keys(&mut client, "expiry:*");
     assert!(names.len() >= 100, "{}", names.len());
     for name in names {
-        // -1 is no expiry; -2 is gone.
+        // PTTL is -1 for a key without an expiry, and -2 for a deleted key.
         let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
         assert_ne!(expires, -1, "{name}");
     }
 }
 
 #[tokio::test]
-async fn every_key_lives_as_long_as_what_it_counts_and_a_second_longer() {
+async fn expiry_is_the_counted_time_plus_one_second() {
     const HOUR: i64 = 3_600_000;
     let server = RedisServer::start();
     let guard = server.guard("lives");
@@ -161,7 +161,7 @@ async fn every_key_lives_as_long_as_what_it_counts_and_a_second_longer() {
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut client).unwrap();
         seconds * 1_000 + micros / 1_000
     };
-    // Two seconds before a full hour is too late to see the counter's window through.
+    // The test must not run across the end of the counter's window, which is a full hour.
     while now() % HOUR > HOUR - 2_000 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -177,29 +177,29 @@ async fn every_key_lives_as_long_as_what_it_counts_and_a_second_longer() {
     for (name, counts_for) in [
         ("sliding_window", HOUR + HOUR / 25),
         ("fixed_window", HOUR),
-        // This window and the next.
+        // Until the end of the next window.
         ("sliding_window_counter", 2 * HOUR - before % HOUR),
-        // Until the one token is back.
+        // Until the token is refilled.
         ("token_bucket", HOUR / 4),
     ] {
         let names = keys(&mut client, &format!("lives:*}}:{name}"));
         let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
-        let passed = counts_for + 1_000 - expires;
-        // A little rounding, the time that counting took, and what has passed since.
-        assert!((-2..=counted + 60_000).contains(&passed), "{name}: {expires}");
+        let elapsed = counts_for + 1_000 - expires;
+        // 2 ms of rounding, the duration of the checks, and up to 60 s since then.
+        assert!((-2..=counted + 60_000).contains(&elapsed), "{name}: {expires}");
     }
 }
 
 #[tokio::test]
-async fn a_clock_of_the_server_that_was_set_back_locks_nobody_out() {
+async fn backward_server_clock_step_locks_out_no_client() {
     let server = RedisServer::start();
     let settings = server.settings("clock").redis_log(RedisLog::SortedSet);
-    let guard = settings.deadline(PATIENCE).build().unwrap();
+    let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     let policy = Policy::new("p", "2/500ms").unwrap();
     let mut client = server.client();
     guard.check(&policy, &Key::global()).await.unwrap();
     let name = keys(&mut client, "clock:*").remove(0);
-    // As if the clock had been an hour ahead when these were admitted.
+    // Entries from a time when the clock was one hour ahead.
     let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut client).unwrap();
     for member in ["x", "y"] {
         let _: u64 = redis::cmd("ZADD")
@@ -211,7 +211,7 @@ async fn a_clock_of_the_server_that_was_set_back_locks_nobody_out() {
     }
     let _: u64 = redis::cmd("PEXPIRE").arg(&name).arg(3_601_000).query(&mut client).unwrap();
 
-    // A denial shortens the expiry, too.
+    // A denial also shortens the expiry.
     let wait = guard.check(&policy, &Key::global()).await.unwrap().retry_after().expect("denied");
     assert!(wait.as_millis() <= 500, "{wait:?}");
     let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
@@ -223,7 +223,7 @@ async fn a_clock_of_the_server_that_was_set_back_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn it_logs_in_with_user_password_and_database() {
+async fn connection_uses_user_password_and_database() {
     let commands = "+evalsha +eval +time +getrange +setrange +set +append +strlen +pexpire +pttl +hmget +hset +hget +type +del";
     let users = format!(
         "--user default off --user limiter on >s3cret ~app:* -@all {commands} +ping +select"
@@ -231,16 +231,19 @@ async fn it_logs_in_with_user_password_and_database() {
     let server = RedisServer::start_with(&users.split(' ').collect::<Vec<_>>());
     let policy = Policy::new("p", "1/minute").unwrap();
     let at = |credentials: &str| format!("redis://{credentials}@127.0.0.1:{}/2", server.port());
-    let guard =
-        RateGuard::redis(at("limiter:s3cret")).prefix("app").deadline(PATIENCE).build().unwrap();
+    let guard = RateGuard::redis(at("limiter:s3cret"))
+        .prefix("app")
+        .deadline(TEST_TIMEOUT)
+        .build()
+        .unwrap();
     assert!(guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
     assert!(!guard.check(&policy, &Key::global()).await.unwrap().is_allowed());
 
     for (url, prefix, cause) in [
-        (at("limiter:wrong"), "app", rateguard::StoreError::Authentication),
-        (at("limiter:s3cret"), "elsewhere", rateguard::StoreError::Permission),
+        (at("limiter:wrong"), "app", actix_rateguard::StoreError::Authentication),
+        (at("limiter:s3cret"), "elsewhere", actix_rateguard::StoreError::Permission),
     ] {
-        let guard = RateGuard::redis(url).prefix(prefix).deadline(PATIENCE).build().unwrap();
+        let guard = RateGuard::redis(url).prefix(prefix).deadline(TEST_TIMEOUT).build().unwrap();
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
         assert_eq!(unavailable.cause(), cause);
         assert!(
@@ -250,7 +253,7 @@ async fn it_logs_in_with_user_password_and_database() {
 }
 
 #[tokio::test]
-async fn a_lengthened_window_counts_what_was_admitted_under_the_shorter_one() {
+async fn longer_window_counts_requests_of_the_shorter_window() {
     let server = RedisServer::start();
     let guard = server.guard("longer");
     let mut client = server.client();
@@ -272,9 +275,9 @@ async fn a_lengthened_window_counts_what_was_admitted_under_the_shorter_one() {
             let name =
                 keys(&mut client, &format!("longer:*}}:{before_name}-{after_name}")).remove(0);
             let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
-            // The shorter window has left it a minute at the most.
+            // Under the shorter window, the expiry was at most one minute.
             assert!(expires > 3_600_000, "{name}: {expires}");
-            // And the wait does not begin anew.
+            // The retry time does not restart with each check.
             tokio::time::sleep(Duration::from_millis(2)).await;
             let second = guard.check(&long, &Key::global()).await.unwrap().retry_after().unwrap();
             assert!(second < first, "{name}: {first:?}, then {second:?}");
@@ -283,7 +286,7 @@ async fn a_lengthened_window_counts_what_was_admitted_under_the_shorter_one() {
 }
 
 #[tokio::test]
-async fn a_server_without_memory_takes_no_more_keys_and_loses_none() {
+async fn full_server_rejects_new_keys_and_loses_none() {
     let server =
         RedisServer::start_with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
     let guard = server.guard("full");
@@ -297,22 +300,22 @@ async fn a_server_without_memory_takes_no_more_keys_and_loses_none() {
             break;
         }
     }
-    let key = full.expect("3 MB are full before that");
-    // In memory, a new key is held to its limit. By chance the server may have found memory again by now.
+    let key = full.expect("50,000 keys do not fit into 3 MB");
+    // The local fallback limits a new key. The server may have free memory again, so reduce its maximum first.
     let _: () = run(&mut server.client(), "CONFIG SET maxmemory 1");
     let new = Key::from("new");
     for is_allowed in [true, false] {
         let decision = guard.check(&policy, &new).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.is_local()), (is_allowed, true));
     }
-    // What was refused has left nothing behind, and what was admitted is still counted.
+    // A rejected key is not stored, and a stored key still has its counts.
     let mut client = server.client();
     assert_eq!(keys(&mut client, "full:*").len(), key as usize);
     assert!(!guard.check(&policy, &Key::from(0)).await.unwrap().is_allowed());
 }
 
 #[tokio::test]
-async fn who_asks_together_with_a_key_that_fails_is_answered() {
+async fn failing_key_does_not_fail_its_batch() {
     let server =
         RedisServer::start_with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
     let guard = server.guard("together");
@@ -324,57 +327,57 @@ async fn who_asks_together_with_a_key_that_fails_is_answered() {
     let name = keys(&mut client, "together:*").remove(0);
     let _: () = redis::cmd("SET").arg(&name).arg("hello, world!").query(&mut client).unwrap();
     assert!(guard.check(&policy, full).await.unwrap().is_allowed());
-    // So many at once that most of them share a call.
+    // Most of these concurrent checks share a batch.
     let together = join_all((0..60).map(|number| guard.check(&policy, &all_kinds[number % 3])));
     let mut admitted = 0;
-    for (number, answer) in together.await.into_iter().enumerate() {
+    for (number, result) in together.await.into_iter().enumerate() {
         match number % 3 {
-            0 => assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::Unintelligible),
-            1 => assert!(!answer.unwrap().is_allowed()),
-            _ => admitted += u32::from(answer.unwrap().is_allowed()),
+            0 => assert_eq!(result.unwrap_err().cause(), actix_rateguard::StoreError::InvalidReply),
+            1 => assert!(!result.unwrap().is_allowed()),
+            _ => admitted += u32::from(result.unwrap().is_allowed()),
         }
     }
     assert_eq!(admitted, 1);
     assert!(!guard.check(&policy, good).await.unwrap().is_allowed());
 
-    // Without memory, a check that needs none is decided by the store, and others in memory.
+    // Without free memory, the store decides a check that writes nothing, and the local fallback decides the others.
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).query(&mut client).unwrap();
     let new: Vec<_> = (0..60_u32).map(Key::from).collect();
     let checks = new.iter().flat_map(|new| [new, full]);
     let together = join_all(checks.map(|key| guard.check(&policy, key)));
-    for (number, answer) in together.await.into_iter().enumerate() {
-        let decision = answer.unwrap();
+    for (number, result) in together.await.into_iter().enumerate() {
+        let decision = result.unwrap();
         let is_new = number % 2 == 0;
         assert_eq!((decision.is_allowed(), decision.is_local()), (is_new, is_new));
     }
 }
 
 #[tokio::test]
-async fn of_several_quotas_nothing_is_taken_where_a_command_is_forbidden() {
+async fn forbidden_command_leaves_all_quotas_unchanged() {
     let server = RedisServer::start();
     let mut client = server.client();
     for (prefix, log) in [("packed", RedisLog::Packed), ("sorted", RedisLog::SortedSet)] {
         let settings = server.settings(prefix).redis_log(log);
-        let guard = settings.deadline(PATIENCE).build().unwrap();
+        let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
         let quotas = "6/hour; 200/day; 10/hour fixed_window; 9/hour token_bucket burst 9";
         let policy = Policy::new("p", quotas).unwrap();
         let [one, other] = [Key::from("one"), Key::from("other")];
         for key in [&one, &other] {
             assert!(guard.check(&policy, key).await.unwrap().is_allowed());
         }
-        // The logs are written before the others, and those are hashes.
+        // The script writes the logs first. The other two buckets are hashes, and HSET fails.
         let _: () = run(&mut client, "ACL SETUSER default -hset");
-        // Alone, and so many at once that most of them share a call.
+        // First one check alone, then concurrent checks of which most share a batch.
         assert!(guard.check(&policy, &one).await.is_err());
         let together = (0..60).map(|number| guard.check(&policy, [&one, &other][number % 2]));
-        for answer in join_all(together).await {
-            assert_eq!(answer.unwrap_err().cause(), rateguard::StoreError::Permission);
+        for result in join_all(together).await {
+            assert_eq!(result.unwrap_err().cause(), actix_rateguard::StoreError::Permission);
         }
         let _: () = run(&mut client, "ACL SETUSER default +hset");
         for key in [&one, &other] {
             let decision = guard.request(&policy, key).peek().await.unwrap();
-            let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
-            assert_eq!(left, [5, 199, 9, 8], "{prefix}");
+            let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            assert_eq!(remaining, [5, 199, 9, 8], "{prefix}");
         }
         for name in keys(&mut client, "*") {
             let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
@@ -383,28 +386,28 @@ async fn of_several_quotas_nothing_is_taken_where_a_command_is_forbidden() {
     }
 }
 
-/// In one call of the script, a set that can't even be read comes after one of which something was taken.
+/// In one batch, a bucket that the script cannot read follows a bucket that it has already changed.
 #[tokio::test]
-async fn what_is_taken_of_a_key_stays_taken_when_another_one_can_not_be_read() {
+async fn unreadable_key_does_not_revert_counts_in_its_batch() {
     let server = RedisServer::start();
-    let guard = server.settings("unreadable").deadline(PATIENCE).build().unwrap();
+    let guard = server.settings("unreadable").deadline(TEST_TIMEOUT).build().unwrap();
     let logs = Policy::new("logs", "500/hour; 900/day").unwrap();
     let hashes = Policy::new("hashes", "500/hour fixed_window; 900/day token_bucket").unwrap();
     let _: () = run(&mut server.client(), "ACL SETUSER default -hmget");
     let key = Key::global();
     for round in 1..=3 {
         let together = (0..60).map(|number| guard.check([&logs, &hashes][number % 2], &key));
-        for (number, answer) in join_all(together).await.into_iter().enumerate() {
-            assert_eq!(answer.is_ok(), number % 2 == 0, "{answer:?}");
+        for (number, result) in join_all(together).await.into_iter().enumerate() {
+            assert_eq!(result.is_ok(), number % 2 == 0, "{result:?}");
         }
         let decision = guard.request(&logs, &key).peek().await.unwrap();
-        let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
-        assert_eq!(left, [500 - 30 * round, 900 - 30 * round]);
+        let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+        assert_eq!(remaining, [500 - 30 * round, 900 - 30 * round]);
     }
 }
 
 #[tokio::test]
-async fn a_key_of_another_kind_is_no_decision_and_stays_as_it_is() {
+async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
     let server = RedisServer::start();
     let guard = server.guard("foreign");
     let policy = Policy::new("p", "1/minute").unwrap();
@@ -414,18 +417,18 @@ async fn a_key_of_another_kind_is_no_decision_and_stays_as_it_is() {
     let _: () = redis::cmd("SET").arg(&name).arg("not ours").query(&mut client).unwrap();
     for _ in 0..3 {
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
-        assert_eq!(unavailable.cause(), rateguard::StoreError::Unintelligible);
+        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::InvalidReply);
     }
     let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
     assert_eq!(value, "not ours");
 
-    // A hash, too, if it is not one of ours.
+    // The same for a hash of another application.
     let _: () = redis::cmd("DEL").arg(&name).query(&mut client).unwrap();
     let _: () = redis::cmd("HSET").arg(&name).arg("user").arg("bob").query(&mut client).unwrap();
     for rate in ["1/minute", "1/minute fixed_window", "1/minute token_bucket"] {
         let policy = Policy::new("p", rate).unwrap();
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
-        assert_eq!(unavailable.cause(), rateguard::StoreError::Unintelligible, "{rate}");
+        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::InvalidReply, "{rate}");
     }
     let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
     assert_eq!(expires, -1);

@@ -1,17 +1,17 @@
-//! What nobody may find out: passwords, API keys and user ids.
+//! Passwords, API keys and user ids appear in no output.
 
 use std::{error::Error, fmt::Debug, fs, time::Duration};
 
+use actix_rateguard::{
+    AccessList, Key, OnError, Policy, RateGuard, RateLimit, RejectionBody, UserId,
+    headers::HeaderDialect, key, rate_limit,
+};
 use actix_web::{
     App, HttpMessage, HttpRequest, Responder,
     dev::Service,
     get,
     test::{TestRequest, init_service},
     web,
-};
-use rateguard::{
-    AccessList, Key, OnError, Policy, RateGuard, RateLimit, RefusalBody, UserId,
-    headers::HeaderDialect, key, rate_limit,
 };
 
 use crate::support::{
@@ -20,7 +20,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// Nothing else in this program has it in it.
+/// A text that occurs nowhere else, so that the test finds each leak of it.
 const SENTINEL: &str = "Zx9-sentinel-7Qw";
 
 macro_rules! handlers {
@@ -43,7 +43,7 @@ handlers! {
     by_all "/all" (key = "user+header:X-Api-Key+bearer");
 }
 
-/// The secret in every place in which an application may have it.
+/// A request with the secret in its path, query and headers.
 fn request(path: &str) -> TestRequest {
     let path = path.replace("{secret}", SENTINEL);
     let request = TestRequest::get()
@@ -55,11 +55,12 @@ fn request(path: &str) -> TestRequest {
     from_client(1, request)
 }
 
-fn shown(what: &dyn Debug) -> String {
-    format!("{what:?} {what:#?}")
+fn debug_text(value: &dyn Debug) -> String {
+    format!("{value:?} {value:#?}")
 }
 
-fn told(error: &dyn Error) -> String {
+/// The texts of an error and of all its sources.
+fn error_text(error: &dyn Error) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = error.source();
     while let Some(error) = source {
@@ -70,7 +71,7 @@ fn told(error: &dyn Error) -> String {
 }
 
 #[actix_web::test]
-async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
+async fn secret_appears_in_no_response_log_error_or_dump() {
     log_lines::collect();
     let mut redis = RedisServer::start();
     let url = format!("redis://:{SENTINEL}@127.0.0.1:{}/0", redis.port());
@@ -81,32 +82,32 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
     set("slowlog-log-slower-than", "0");
     set("requirepass", SENTINEL);
 
-    let mut seen = Vec::new();
+    let mut outputs = Vec::new();
     let list = || AccessList::new().deny_keys(key::user().key_of(SENTINEL));
     let settings = |prefix: &str| {
         RateGuard::redis(&url)
             .prefix(prefix)
             .key_secret(SENTINEL)
             .deadline(Duration::from_secs(10))
-            // It is missed as soon as it goes.
-            .remember_denials(Duration::ZERO)
+            // Without a cache, each check reaches the store.
+            .denial_cache_ttl(Duration::ZERO)
             .headers([HeaderDialect::XRateLimit, HeaderDialect::Draft])
-            .refusal_body(RefusalBody::ProblemDetails)
+            .rejection_body(RejectionBody::ProblemDetails)
             .on_error(OnError::Closed)
     };
-    seen.push(shown(&settings("p").access(list())));
+    outputs.push(debug_text(&settings("p").access(list())));
     let guard = settings("p").build().unwrap();
-    let refusing = settings("q").access(list()).build().unwrap();
+    let denying = settings("q").access(list()).build().unwrap();
     let limit = RateLimit::new(&guard, "2/minute").by(key::header("X-Api-Key")).access(list());
-    seen.push(shown(&limit));
+    outputs.push(debug_text(&limit));
     let app = init_service(
         App::new()
             .app_data(guard.clone())
             .service((by_header, by_user, by_bearer, by_cookie, by_path, by_closure, by_all))
             .service(web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok")))
             .service(
-                web::resource("/refused")
-                    .wrap(RateLimit::new(&refusing, "2/minute").by(key::user()))
+                web::resource("/denied")
+                    .wrap(RateLimit::new(&denying, "2/minute").by(key::user()))
                     .route(web::get().to(async || "ok")),
             )
             .wrap_fn(|request, service| {
@@ -124,14 +125,14 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
         "/closure",
         "/all",
         "/middleware",
-        "/refused",
+        "/denied",
     ];
     let mut statuses = Vec::new();
     for path in PATHS {
         for _ in 0..6 {
-            let answer = send(&app, request(path)).await;
-            statuses.push(answer.status);
-            seen.push(format!("{answer:?}"));
+            let response = send(&app, request(path)).await;
+            statuses.push(response.status);
+            outputs.push(format!("{response:?}"));
         }
     }
     for status in [200, 429, 403] {
@@ -142,43 +143,52 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
     let secret = Key::from(SENTINEL);
     let decision = guard.check(&policy, &secret).await.unwrap();
     let reservation = guard.request(&policy, &secret).reserve().await.unwrap();
-    seen.extend([shown(&guard), shown(&decision), shown(&secret), shown(&reservation)]);
-    seen.extend([shown(&policy), shown(&UserId::new(SENTINEL)), shown(&key::header("X-Api-Key"))]);
+    outputs.extend([
+        debug_text(&guard),
+        debug_text(&decision),
+        debug_text(&secret),
+        debug_text(&reservation),
+    ]);
+    outputs.extend([
+        debug_text(&policy),
+        debug_text(&UserId::new(SENTINEL)),
+        debug_text(&key::header("X-Api-Key")),
+    ]);
 
-    // What is on the server's disk and in its memory.
+    // The server's RDB file and its slow log.
     redis::cmd("AUTH").arg(SENTINEL).exec(&mut client).unwrap();
     redis::cmd("SAVE").exec(&mut client).unwrap();
     let dump = fs::read(redis.folder().join("dump.rdb")).unwrap();
-    assert!(dump.len() > 1_000, "there is something in it");
-    seen.push(String::from_utf8_lossy(&dump).into_owned());
+    assert!(dump.len() > 1_000, "the dump is empty");
+    outputs.push(String::from_utf8_lossy(&dump).into_owned());
     type Entry = (i64, i64, i64, Vec<Vec<u8>>, String, String);
     let slow: Vec<Entry> = redis::cmd("SLOWLOG").arg("GET").arg(1_000).query(&mut client).unwrap();
-    let called =
+    let arguments =
         |it: &Entry| it.3.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
-    let calls: Vec<Vec<String>> = slow.iter().map(called).collect();
-    assert!(calls.iter().any(|it| it[0].starts_with("EVAL")), "it has seen the checks");
-    seen.push(format!(
+    let calls: Vec<Vec<String>> = slow.iter().map(arguments).collect();
+    assert!(calls.iter().any(|it| it[0].starts_with("EVAL")), "the slow log has no check");
+    outputs.push(format!(
         "{:?}",
         calls.iter().filter(|it| it[0].starts_with("EVAL")).collect::<Vec<_>>()
     ));
 
-    // The server goes, and comes back without knowing the password; and another refuses it.
+    // The server dies, starts again without a password, and then requires another one.
     drop(client);
     redis.kill();
     for path in PATHS {
-        let answer = send(&app, request(path)).await;
-        assert!([503, 403].contains(&answer.status), "{answer:?}");
-        seen.push(format!("{answer:?}"));
+        let response = send(&app, request(path)).await;
+        assert!([503, 403].contains(&response.status), "{response:?}");
+        outputs.push(format!("{response:?}"));
     }
-    seen.push(told(&guard.check(&policy, &secret).await.unwrap_err()));
-    seen.push(shown(&guard.failures()));
+    outputs.push(error_text(&guard.check(&policy, &secret).await.unwrap_err()));
+    outputs.push(debug_text(&guard.failures()));
     redis.restart();
     let mut client = redis.client();
     redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("other").exec(&mut client).unwrap();
     for path in PATHS {
-        seen.push(format!("{:?}", send(&app, request(path)).await));
+        outputs.push(format!("{:?}", send(&app, request(path)).await));
     }
-    eventually("the guard is refused", || {
+    eventually("the guard logs the rejected password", || {
         (!log_lines::with("no answer from the store").is_empty()).then_some(())
     });
     for url in [
@@ -186,14 +196,15 @@ async fn a_secret_is_in_no_response_log_debug_text_error_or_dump() {
         format!("http://{SENTINEL}"),
         format!("redis://{SENTINEL}/x"),
     ] {
-        seen.push(told(&RateGuard::redis(url).build().unwrap_err()));
+        outputs.push(error_text(&RateGuard::redis(url).build().unwrap_err()));
     }
-    seen.push(told(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));
+    outputs
+        .push(error_text(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));
 
-    // Fifteen bytes of it are as bad.
+    // A part of 15 bytes is a leak too.
     let part = &SENTINEL[..15];
-    for text in &seen {
+    for text in &outputs {
         assert!(!text.contains(part), "{text}");
     }
-    assert_eq!(log_lines::of_everybody_with(part), Vec::<String>::new());
+    assert_eq!(log_lines::from_all_targets_with(part), Vec::<String>::new());
 }

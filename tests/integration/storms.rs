@@ -1,42 +1,42 @@
-//! Four servers under load while one fault after the other befalls their Redis: nothing that they promise is broken.
-//! `scripts/storm` does the same for as long as one likes.
+//! Short chaos tests: four servers under load, while faults are injected into their Redis. A run fails if the recorded
+//! decisions violate a guarantee. `scripts/storm` runs the same test for any duration.
 
-#![allow(clippy::print_stdout, reason = "it prints figures")]
+#![allow(clippy::print_stdout, reason = "the test prints figures")]
 
 use std::{env, process::Command};
 
-/// For about so many seconds; faults that have begun end, and so does what they cost.
+/// The approximate duration in seconds: a started fault, and the recovery from it, are always completed.
 const SECONDS: &str = "12";
 
-/// Lets it rage with a seed and these faults, if any are named.
-fn storm(seed: Option<&str>, faults: Option<&str>) {
-    let mut storm = Command::new(env!("CARGO_BIN_EXE_storm"));
-    // The server is beside it.
+/// Runs the chaos test with this seed and these faults; the defaults are a random seed and all faults.
+fn run(seed: Option<&str>, faults: Option<&str>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_storm"));
+    // The program starts the server's executable from its own folder.
     assert!(std::path::Path::new(env!("CARGO_BIN_EXE_storm_server")).exists());
-    // The tests beside it may leave Redis without a processor for the length of a deadline.
-    storm.args(["--seconds", SECONDS, "--judge-undecided", "false"]);
+    // Parallel tests may leave Redis without a processor for longer than a deadline, so undecided checks are allowed.
+    command.args(["--seconds", SECONDS, "--judge-undecided", "false"]);
     for (name, value) in [("--seed", seed), ("--faults", faults)] {
-        storm.args(value.into_iter().flat_map(|value| [name, value]));
+        command.args(value.into_iter().flat_map(|value| [name, value]));
     }
-    let output = storm.output().unwrap();
-    let [said, complaints] =
+    let output = command.output().unwrap();
+    let [stdout, stderr] =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{complaints}\n{said}");
-    assert!(said.starts_with("seed "), "{said}");
-    println!("{said}");
+    assert!(output.status.success(), "{stderr}\n{stdout}");
+    assert!(stdout.starts_with("seed "), "{stdout}");
+    println!("{stdout}");
 }
 
 #[test]
-fn a_storm_of_a_known_seed_breaks_no_promise() {
-    storm(Some("20"), None);
+fn fixed_seed_finds_no_violation() {
+    run(Some("20"), None);
 }
 
 #[test]
-fn a_storm_of_any_seed_breaks_no_promise() {
-    storm(env::var("RATEGUARD_SEED").ok().as_deref(), None);
+fn random_seed_finds_no_violation() {
+    run(env::var("RATEGUARD_SEED").ok().as_deref(), None);
 }
 
 #[test]
-fn a_storm_in_which_the_clock_is_set_breaks_no_promise() {
-    storm(None, Some("clock-back,clock-forward,kill-kept,script-flush"));
+fn clock_steps_find_no_violation() {
+    run(None, Some("clock-back,clock-forward,kill-keep-data,script-flush"));
 }

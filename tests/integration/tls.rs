@@ -1,35 +1,35 @@
-//! Redis over TLS: a real server with certificates of the test's own.
+//! Redis over TLS, with certificates that the test signs.
 
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use rateguard::{BuildError, Key, Policy, RateGuard, RedisTls, RedisUrlError, StoreError};
+use actix_rateguard::{BuildError, Key, Policy, RateGuard, RedisTls, RedisUrlError, StoreError};
 
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     certificates::{Authority, authority, signed_by},
     folder::Folder,
     redis_server::{RedisServer, free_port, program},
     skipped,
 };
 
-/// A server that speaks TLS and wants to see a certificate.
-struct Secure {
-    server: RedisServer,
+/// A TLS server that requires client certificates.
+struct TlsServer {
+    redis: RedisServer,
     port: u16,
     authority: Authority,
     _folder: Folder,
 }
 
-impl Secure {
-    /// `None` if this build of the server has no TLS, as those from PyPI do.
+impl TlsServer {
+    /// Starts a server; `None` if its build has no TLS, such as the builds on PyPI.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// With further command-line arguments.
+    /// Starts a server with further command-line arguments.
     fn start_with(args: &[&str]) -> Option<Self> {
         if !has_tls() {
             skipped("this build of the server has no TLS");
@@ -57,15 +57,15 @@ impl Secure {
             "--tls-auth-clients",
             "yes",
         ];
-        let server = RedisServer::start_with(&[&own, args].concat());
-        Some(Self { server, port, authority, _folder: folder })
+        let redis = RedisServer::start_with(&[&own, args].concat());
+        Some(Self { redis, port, authority, _folder: folder })
     }
 
     fn url(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.port)
     }
 
-    /// What a client needs that it knows.
+    /// The TLS settings of a trusted client.
     fn tls(&self) -> RedisTls {
         let [certificate, key] = signed_by(&self.authority);
         RedisTls::new().ca_certificates(self.authority.pem()).client_certificate(certificate, key)
@@ -73,75 +73,76 @@ impl Secure {
 }
 
 fn has_tls() -> bool {
-    // None goes on without a certificate, but only those that have TLS ask for one.
+    // Without certificates no build starts, but only a build with TLS reports the missing certificate.
     let output = Command::new(program())
         .args(["--port", "0", "--tls-port", &free_port().to_string()])
         .stdin(Stdio::null())
         .output()
-        .expect("a Redis server is installed; `scripts/test` sees to that");
+        .expect("no Redis server is installed; run `scripts/test`, which installs one");
     String::from_utf8_lossy(&output.stdout).contains("No tls-cert-file configured")
 }
 
-async fn checked(guard: &RateGuard) -> Result<u32, StoreError> {
+/// Sends a check, and returns the remaining units.
+async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "9/hour").unwrap();
     guard.check(&policy, &Key::global()).await.map(|it| it.remaining()).map_err(|it| it.cause())
 }
 
 #[tokio::test]
-async fn a_server_is_used_that_our_authority_has_signed_and_that_knows_us() {
-    let Some(secure) = Secure::start() else { return };
-    let settings = RateGuard::redis(secure.url()).tls(secure.tls());
-    let guard = settings.deadline(PATIENCE).build().unwrap();
-    assert_eq!(checked(&guard).await, Ok(8));
-    assert_eq!(checked(&guard).await, Ok(7));
+async fn mutual_tls_with_trusted_certificates_connects() {
+    let Some(server) = TlsServer::start() else { return };
+    let settings = RateGuard::redis(server.url()).tls(server.tls());
+    let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
+    assert_eq!(remaining(&guard).await, Ok(8));
+    assert_eq!(remaining(&guard).await, Ok(7));
 }
 
 #[tokio::test]
-async fn the_nodes_of_a_cluster_are_used_as_the_url_says() {
+async fn cluster_nodes_are_connected_over_tls() {
     let args = ["--cluster-enabled", "yes", "--tls-cluster", "yes"];
-    let Some(secure) = Secure::start_with(&args) else { return };
+    let Some(server) = TlsServer::start_with(&args) else { return };
     let mut all = redis::cmd("CLUSTER");
     all.arg("ADDSLOTS").arg((0..16_384).collect::<Vec<u32>>());
-    all.exec(&mut secure.server.client()).unwrap();
-    let url = secure.url().replace("rediss", "rediss+cluster");
-    let guard = RateGuard::redis(url).tls(secure.tls()).deadline(PATIENCE).build().unwrap();
-    // It needs a moment to find out that it is the whole cluster.
-    let begun = Instant::now();
-    while checked(&guard).await != Ok(8) {
-        assert!(begun.elapsed() < PATIENCE);
+    all.exec(&mut server.redis.client()).unwrap();
+    let url = server.url().replace("rediss", "rediss+cluster");
+    let guard = RateGuard::redis(url).tls(server.tls()).deadline(TEST_TIMEOUT).build().unwrap();
+    // The node takes a moment to detect that it serves all slots.
+    let started = Instant::now();
+    while remaining(&guard).await != Ok(8) {
+        assert!(started.elapsed() < TEST_TIMEOUT);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(checked(&guard).await, Ok(7));
+    assert_eq!(remaining(&guard).await, Ok(7));
     let clients: String =
-        redis::cmd("CLIENT").arg("LIST").query(&mut secure.server.client()).unwrap();
-    let ours = clients.lines().filter(|line| line.contains(&format!(":{} ", secure.port)));
+        redis::cmd("CLIENT").arg("LIST").query(&mut server.redis.client()).unwrap();
+    let ours = clients.lines().filter(|line| line.contains(&format!(":{} ", server.port)));
     assert!(ours.count() > 0, "{clients}");
 }
 
 #[tokio::test]
-async fn a_server_or_a_client_that_nobody_has_signed_is_refused_without_a_panic() {
-    let Some(secure) = Secure::start() else { return };
-    let stranger = authority();
-    let [certificate, key] = signed_by(&secure.authority);
-    let [strange_certificate, strange_key] = signed_by(&stranger);
-    let ours = || RedisTls::new().ca_certificates(secure.authority.pem());
+async fn untrusted_certificates_are_rejected_without_panic() {
+    let Some(server) = TlsServer::start() else { return };
+    let untrusted = authority();
+    let [certificate, key] = signed_by(&server.authority);
+    let [untrusted_certificate, untrusted_key] = signed_by(&untrusted);
+    let trusting = || RedisTls::new().ca_certificates(server.authority.pem());
     for tls in [
-        // By the system's authorities.
+        // The system's certificate authorities do not trust the server.
         RedisTls::new().client_certificate(certificate.clone(), key.clone()),
-        RedisTls::new().ca_certificates(stranger.pem()).client_certificate(certificate, key),
-        ours(),
-        ours().client_certificate(strange_certificate, strange_key),
+        RedisTls::new().ca_certificates(untrusted.pem()).client_certificate(certificate, key),
+        trusting(),
+        trusting().client_certificate(untrusted_certificate, untrusted_key),
     ] {
-        let guard = RateGuard::redis(secure.url()).tls(tls).build().unwrap();
+        let guard = RateGuard::redis(server.url()).tls(tls).build().unwrap();
         for _ in 0..3 {
-            assert!(checked(&guard).await.is_err());
+            assert!(remaining(&guard).await.is_err());
         }
         assert!(!guard.health().is_good());
     }
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_when_the_guard_is_built() {
+fn invalid_tls_settings_are_build_errors() {
     let build = |url: &str, tls| RateGuard::redis(url).tls(tls).build().unwrap_err();
     let url = "rediss://:sentinel@127.0.0.1:1";
     for tls in [

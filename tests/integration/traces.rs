@@ -1,6 +1,7 @@
-//! Random traces of all operations, costs, several quotas and several keys, against a model that keeps every time stamp.
+//! Random traces of all operations with costs, several quotas and several keys, compared with a model that stores every
+//! timestamp.
 //!
-//! On failure the seed is printed, with which the same trace is made again, and the smallest trace that fails.
+//! A failure prints the smallest failing trace, and the seed that generates the same traces again.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,23 +11,23 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard::{
+    Algorithm,
+    store::{BucketRequest, Operation, Verdict},
+};
 use proptest::{
     collection::vec,
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use rateguard::{
-    Algorithm,
-    store::{Charge, Operation, Verdict},
-};
 
 use crate::{
     model::Rule,
-    play::{Step, Subject, play},
     support::{
-        lua::{SOURCE, Script, with_time_of_the_test},
+        lua::{SOURCE, Script, with_test_clock},
         redis_server::RedisServer,
     },
+    trace_runner::{Step, TracedStore, run_trace},
 };
 
 pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
@@ -38,7 +39,7 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let rule =
         (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
             match algorithm {
-                // More in a year cannot be counted in whole units.
+                // With a window of one year, a token bucket cannot count higher limits in whole units.
                 Algorithm::TokenBucket => {
                     Rule { algorithm, limit: limit.min(40), window, capacity: burst }
                 }
@@ -57,19 +58,19 @@ pub fn traces() -> impl Strategy<Value = Vec<Step>> {
     let operations = prop_oneof![
         12 => Just(Operation::Check),
         2 => Just(Operation::Peek),
-        1 => Just(Operation::Charge),
+        1 => Just(Operation::Debit),
     ];
     let costs = prop_oneof![4 => Just(1), 2 => 0_u64..8, 1 => 0_u64..60];
-    let ask = (operations, keys, costs).prop_map(|(operation, keys, cost)| Step::Ask {
+    let apply = (operations, keys, costs).prop_map(|(operation, keys, cost)| Step::Apply {
         operation,
         keys,
         cost,
     });
     let step = prop_oneof![
-        30 => ask,
+        30 => apply,
         4 => (0..4_usize, prop_oneof![Just(1_000), 0..1_000_u64])
-            .prop_map(|(which, thousandths)| Step::GiveBack { which, thousandths }),
-        1 => (0..3_u8).prop_map(|key| Step::Ask {
+            .prop_map(|(index, thousandths)| Step::Refund { index, thousandths }),
+        1 => (0..3_u8).prop_map(|key| Step::Apply {
             operation: Operation::Reset,
             keys: vec![key],
             cost: 0
@@ -90,38 +91,43 @@ pub fn traces_with_clock_steps() -> impl Strategy<Value = Vec<Step>> {
 /// The script with packed logs.
 struct Packed<'a>(Script<'a>);
 
-impl Subject for Packed<'_> {
-    const KEEPS_WHAT_IS_OVER: bool = false;
+impl TracedStore for Packed<'_> {
+    const RETAINS_EXPIRED: bool = false;
 
-    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
-        ask(&mut self.0, operation, charges, now)
+    fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict {
+        call(&mut self.0, operation, requests, now)
     }
 }
 
 /// The script with logs that are sorted sets.
 struct Sorted<'a>(Script<'a>);
 
-impl Subject for Sorted<'_> {
-    const KEEPS_WHAT_IS_OVER: bool = true;
+impl TracedStore for Sorted<'_> {
+    const RETAINS_EXPIRED: bool = true;
 
-    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
-        ask(&mut self.0, operation, charges, now)
+    fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict {
+        call(&mut self.0, operation, requests, now)
     }
 }
 
-fn ask(script: &mut Script<'_>, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
-    let reply = script.call(operation, charges, Some(Duration::from_micros(now)));
-    reply.expect("the script answers")
+fn call(
+    script: &mut Script<'_>,
+    operation: Operation,
+    requests: &[BucketRequest<'_>],
+    now: u64,
+) -> Verdict {
+    let reply = script.call(operation, requests, Some(Duration::from_micros(now)));
+    reply.expect("the script replies")
 }
 
-/// How the script keeps its logs.
+/// The encoding of the script's logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logs {
     Packed,
     Sorted,
 }
 
-/// The seed of this run: a new one, or that of an earlier run.
+/// The seed of this run: `RATEGUARD_SEED`, or a random one.
 pub fn seed() -> u64 {
     match env::var("RATEGUARD_SEED") {
         Ok(seed) => seed.parse().expect("RATEGUARD_SEED is a number"),
@@ -138,7 +144,7 @@ pub fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
-/// Runs a property and says how many steps it made for each algorithm.
+/// Runs a property and returns the number of its operations for each algorithm.
 pub fn run(
     config: Config,
     traces: impl Strategy<Value = Vec<Step>>,
@@ -149,26 +155,28 @@ pub fn run(
     let steps = RefCell::new(BTreeMap::new());
     TestRunner::new_with_rng(config, random)
         .run(&(rules(), traces), |(rules, trace)| {
-            let made = property(&rules, &trace)?;
+            let count = property(&rules, &trace)?;
             for rule in &rules {
-                *steps.borrow_mut().entry(rule.algorithm.name()).or_default() += made;
+                *steps.borrow_mut().entry(rule.algorithm.name()).or_default() += count;
             }
             Ok(())
         })
-        .map_err(|failure| format!("{failure}\nto see it again: RATEGUARD_SEED={seed}"))?;
+        .map_err(|failure| {
+            format!("{failure}\nto run the same traces again, set RATEGUARD_SEED={seed}")
+        })?;
     Ok(steps.into_inner())
 }
 
-/// That every algorithm made so many steps.
-pub fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, each: usize) {
+/// Asserts that the traces have at least `min` operations for every algorithm.
+pub fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, min: usize) {
     let steps = steps.unwrap_or_else(|failure| panic!("{failure}"));
     for (_, name) in Algorithm::NAMES {
-        assert!(steps[name] >= each, "{steps:?}");
+        assert!(steps[name] >= min, "{steps:?}");
     }
 }
 
-/// Plays traces on the script; the error tells what differs.
-fn on_redis(
+/// Runs traces on the script; the error describes the first difference.
+fn run_on_redis(
     source: &str,
     logs: Logs,
     config: Config,
@@ -176,39 +184,39 @@ fn on_redis(
 ) -> Result<BTreeMap<&'static str, usize>, String> {
     let server = RedisServer::start();
     let connection = RefCell::new(server.client());
-    let source = with_time_of_the_test(source);
+    let source = with_test_clock(source);
     let case = Cell::new(0_u64);
     run(config, traces, |rules, trace| {
         case.set(case.get() + 1);
         let mut connection = connection.borrow_mut();
         let prefix = format!("case-{}", case.get());
-        play_on(Script::new(&mut connection, &source, prefix), logs, rules, trace)
+        run_with_encoding(Script::new(&mut connection, &source, prefix), logs, rules, trace)
     })
 }
 
-fn play_on(
+fn run_with_encoding(
     script: Script<'_>,
     logs: Logs,
     rules: &[Rule],
     trace: &[Step],
 ) -> Result<usize, TestCaseError> {
     match logs {
-        Logs::Packed => play(rules, trace, &mut Packed(script)),
-        Logs::Sorted => play(rules, trace, &mut Sorted(script.with_sorted_sets())),
+        Logs::Packed => run_trace(rules, trace, &mut Packed(script)),
+        Logs::Sorted => run_trace(rules, trace, &mut Sorted(script.with_sorted_sets())),
     }
 }
 
-/// A log that is longer than what is read or written at once, most of which leaves again and again.
-fn long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
+/// Runs a trace with a log that is longer than one read or write, and that repeatedly loses most of its entries.
+fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let algorithm = Algorithm::SlidingWindow;
     let rules = [Rule { algorithm, limit: 300, window: 1_000_000, capacity: 300 }];
-    let ask = |operation, cost| Step::Ask { operation, keys: vec![0], cost };
+    let apply = |operation, cost| Step::Apply { operation, keys: vec![0], cost };
     let trace: Vec<Step> = (0..400_u64)
         .flat_map(|step| {
-            let mut steps = vec![ask(Operation::Check, 1 + step % 13), ask(Operation::Peek, 1)];
+            let mut steps = vec![apply(Operation::Check, 1 + step % 13), apply(Operation::Peek, 1)];
             match step % 50 {
-                20 | 30 => steps.push(Step::GiveBack { which: 2, thousandths: 700 }),
-                40 => steps.push(ask(Operation::Check, 200)),
+                20 | 30 => steps.push(Step::Refund { index: 2, thousandths: 700 }),
+                40 => steps.push(apply(Operation::Check, 200)),
                 45 => steps.push(Step::WaitForRetry),
                 49 => steps.push(Step::Advance { thousandths: 600 }),
                 _ => {}
@@ -219,46 +227,46 @@ fn long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
         .collect();
     let server = RedisServer::start();
     let mut connection = server.client();
-    let source = with_time_of_the_test(source);
+    let source = with_test_clock(source);
     let script = Script::new(&mut connection, &source, "long".to_owned());
-    // What cannot even be read is a difference, too.
-    let played = catch_unwind(AssertUnwindSafe(|| play_on(script, logs, &rules, &trace)));
-    played.map_err(|_| "it panics".to_owned())?.map_err(|failure| failure.to_string())
+    // An unreadable reply panics, which also counts as a difference.
+    let result = catch_unwind(AssertUnwindSafe(|| run_with_encoding(script, logs, &rules, &trace)));
+    result.map_err(|_| "the reply is invalid".to_owned())?.map_err(|failure| failure.to_string())
 }
 
-/// A difference between such a script and the model, if there is one.
+/// The first difference between this script and the model.
 pub fn difference(source: &str, logs: Logs) -> Option<String> {
-    // It is not looked for the smallest.
+    // The smallest failing trace is not needed.
     let config = |count| Config { max_shrink_iters: 0, ..cases(count) };
-    // Some mistakes show only when the clock is set back, most of them at once: so a few such traces come early.
-    long_log_on_redis(source, logs)
-        .and_then(|_| on_redis(source, logs, config(10), traces()))
-        .and_then(|_| on_redis(source, logs, config(20), traces_with_clock_steps()))
-        .and_then(|_| on_redis(source, logs, config(1_000), traces()))
-        .and_then(|_| on_redis(source, logs, config(1_000), traces_with_clock_steps()))
+    // Some mutations differ only after a backward clock step, mostly in the first traces, so a few of these run early.
+    run_long_log_on_redis(source, logs)
+        .and_then(|_| run_on_redis(source, logs, config(10), traces()))
+        .and_then(|_| run_on_redis(source, logs, config(20), traces_with_clock_steps()))
+        .and_then(|_| run_on_redis(source, logs, config(1_000), traces()))
+        .and_then(|_| run_on_redis(source, logs, config(1_000), traces_with_clock_steps()))
         .err()
 }
 
 #[test]
-fn the_script_says_what_the_model_says() {
-    assert_steps(on_redis(SOURCE, Logs::Packed, cases(4_500), traces()), 50_000);
+fn script_agrees_with_the_model_on_random_traces() {
+    assert_steps(run_on_redis(SOURCE, Logs::Packed, cases(4_500), traces()), 50_000);
 }
 
 #[test]
-fn the_script_says_what_the_model_says_of_a_long_log() {
+fn script_agrees_with_the_model_on_a_long_log() {
     for logs in [Logs::Packed, Logs::Sorted] {
-        assert!(long_log_on_redis(SOURCE, logs).unwrap() > 800);
+        assert!(run_long_log_on_redis(SOURCE, logs).unwrap() > 800);
     }
 }
 
 #[test]
-fn the_script_with_sorted_sets_says_what_the_model_says() {
-    assert_steps(on_redis(SOURCE, Logs::Sorted, cases(2_000), traces()), 20_000);
+fn sorted_set_script_agrees_with_the_model_on_traces() {
+    assert_steps(run_on_redis(SOURCE, Logs::Sorted, cases(2_000), traces()), 20_000);
 }
 
 #[test]
-fn the_script_says_what_the_model_says_when_the_clock_is_set_back() {
+fn script_agrees_with_the_model_after_backward_clock_steps() {
     for logs in [Logs::Packed, Logs::Sorted] {
-        assert_steps(on_redis(SOURCE, logs, cases(300), traces_with_clock_steps()), 2_000);
+        assert_steps(run_on_redis(SOURCE, logs, cases(300), traces_with_clock_steps()), 2_000);
     }
 }

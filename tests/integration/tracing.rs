@@ -1,4 +1,4 @@
-//! The span of a check, as a subscriber of the test's own hears it.
+//! The tracing span of a check, as a test subscriber records it.
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard::{Key, OnError, Policy, RateGuard};
 use futures_util::{FutureExt, poll};
-use rateguard::{Key, OnError, Policy, RateGuard};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -22,22 +22,22 @@ use tracing::{
 use tracing_core::span::Current;
 
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     redis_server::{RedisServer, free_port, url},
 };
 
-/// What was recorded of a span.
+/// The recorded fields of a span.
 type Fields = BTreeMap<&'static str, String>;
 
-/// Keeps the fields of all spans of this library, if it hears of them.
+/// A subscriber that records the fields of all spans of this library, unless it is disabled.
 #[derive(Clone, Default)]
-struct Listener {
+struct SpanRecorder {
     spans: Arc<Mutex<Vec<(&'static Metadata<'static>, Fields)>>>,
-    /// Those that are entered, one in the other.
+    /// The stack of entered spans.
     entered: Arc<Mutex<Vec<u64>>>,
-    /// How often it was asked for what it does not want.
+    /// The number of spans that were created although the subscriber is disabled.
     unwanted: Arc<AtomicU64>,
-    is_deaf: bool,
+    is_disabled: bool,
 }
 
 struct Writer<'a>(&'a mut Fields);
@@ -52,13 +52,13 @@ impl Visit for Writer<'_> {
     }
 }
 
-impl Subscriber for Listener {
+impl Subscriber for SpanRecorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "rateguard" && metadata.is_span() && !self.is_deaf
+        metadata.target() == "rateguard" && metadata.is_span() && !self.is_disabled
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if self.is_deaf {
+        if self.is_disabled {
             self.unwanted.fetch_add(1, SeqCst);
         }
         let mut fields = Fields::new();
@@ -93,22 +93,22 @@ impl Subscriber for Listener {
     }
 }
 
-impl Listener {
-    /// Does this on this thread, and says what was recorded.
-    fn hear(&self, act: impl AsyncFnOnce()) -> Vec<Fields> {
+impl SpanRecorder {
+    /// Runs an action on this thread, and returns the fields of its spans.
+    fn record_spans(&self, action: impl AsyncFnOnce()) -> Vec<Fields> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        with_default(self.clone(), || runtime.block_on(act()));
+        with_default(self.clone(), || runtime.block_on(action()));
         let spans = std::mem::take(&mut *self.spans.lock().unwrap());
-        let named = |(metadata, fields): (&Metadata<'_>, _)| {
+        let fields_of = |(metadata, fields): (&Metadata<'_>, _)| {
             assert_eq!(metadata.name(), "rateguard.check");
             fields
         };
-        spans.into_iter().map(named).collect()
+        spans.into_iter().map(fields_of).collect()
     }
 }
 
-fn hear(act: impl AsyncFnOnce()) -> Vec<Fields> {
-    Listener::default().hear(act)
+fn record_spans(action: impl AsyncFnOnce()) -> Vec<Fields> {
+    SpanRecorder::default().record_spans(action)
 }
 
 fn policy() -> Policy {
@@ -129,29 +129,29 @@ fn decided(outcome: &str, mode: &str, remaining: &str) -> Fields {
     ])
 }
 
-/// Takes out how long the store took.
-fn store_seconds(fields: &mut Fields) -> Option<f64> {
+/// Removes and returns the field `store_seconds`, which differs in each run.
+fn take_store_seconds(fields: &mut Fields) -> Option<f64> {
     fields.remove("store_seconds").map(|seconds| seconds.parse().unwrap())
 }
 
 const SENTINEL: &str = "Zx9-sentinel-7Qw";
 
 #[test]
-fn a_check_in_memory_is_a_span_also_if_it_is_done_at_once() {
-    let spans = hear(async || {
+fn memory_check_on_the_fast_path_emits_a_span() {
+    let spans = record_spans(async || {
         let (guard, key) = (RateGuard::in_memory(), Key::from(SENTINEL));
         for _ in 0..3 {
             guard.check(&policy(), &key).await.unwrap();
         }
     });
-    let all = ["1", "0"].map(|left| decided("allowed", "store", left));
+    let all = ["1", "0"].map(|remaining| decided("allowed", "store", remaining));
     assert_eq!(spans, [all.as_slice(), &[decided("denied", "store", "0")]].concat());
     assert!(!format!("{spans:?}").contains(SENTINEL));
 }
 
 #[test]
-fn each_verb_that_decides_is_a_span_and_no_other_is() {
-    let spans = hear(async || {
+fn only_deciding_operations_emit_spans() {
+    let spans = record_spans(async || {
         let (guard, key) = (RateGuard::in_memory(), Key::from(SENTINEL));
         let policy = Policy::new("app", "9/hour; 20/day").unwrap();
         let request = guard.request(&policy, &key);
@@ -160,84 +160,88 @@ fn each_verb_that_decides_is_a_span_and_no_other_is() {
         request.check_or_wait(Duration::ZERO).await.unwrap();
         reservation.settle(2).await.unwrap();
         request.peek().await.unwrap();
-        request.charge().await.unwrap();
+        request.debit().await.unwrap();
         request.reset().await.unwrap();
     });
-    let left: Vec<_> = spans.iter().map(|span| &*span["remaining"]).collect();
-    assert_eq!(left, ["8", "7", "6"]);
+    let remaining: Vec<_> = spans.iter().map(|span| &*span["remaining"]).collect();
+    assert_eq!(remaining, ["8", "7", "6"]);
     assert!(!format!("{spans:?}").contains(SENTINEL));
 }
 
 #[test]
-fn a_check_on_redis_says_how_long_redis_took() {
+fn redis_check_span_records_store_seconds() {
     let redis = RedisServer::start();
-    let mut spans = hear(async || {
+    let mut spans = record_spans(async || {
         let (guard, key) = (redis.guard("tracing"), Key::from(SENTINEL));
         guard.check(&policy(), &key).await.unwrap();
         let _ = guard.request(&policy(), &key).reserve().await.unwrap();
-        // It asks from a task of its own.
+        // A waiting check calls the store in a separate task.
         guard.check_or_wait(&policy(), &key, Duration::ZERO).await.unwrap();
     });
     for span in &mut spans {
-        let seconds = store_seconds(span).unwrap();
-        assert!(0.0 < seconds && seconds < PATIENCE.as_secs_f64(), "{seconds}");
+        let seconds = take_store_seconds(span).unwrap();
+        assert!(0.0 < seconds && seconds < TEST_TIMEOUT.as_secs_f64(), "{seconds}");
     }
     let all = [("allowed", "1"), ("allowed", "0"), ("denied", "0")];
-    assert_eq!(spans, all.map(|(outcome, left)| decided(outcome, "store", left)));
+    assert_eq!(spans, all.map(|(outcome, remaining)| decided(outcome, "store", remaining)));
     assert!(!format!("{spans:?}").contains(SENTINEL));
 }
 
 #[test]
-fn what_is_decided_without_redis_says_how_and_why() {
+fn span_without_redis_records_mode_and_error() {
     for (on_error, outcome, mode) in
         [(OnError::Open, "allowed", "open"), (OnError::Closed, "refused", "closed")]
     {
-        let mut spans = hear(async || {
-            let guard = RateGuard::redis(url(free_port())).deadline(PATIENCE);
+        let mut spans = record_spans(async || {
+            let guard = RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT);
             let guard = guard.on_error(on_error).build().unwrap();
             guard.check(&policy(), &Key::from("ann")).await.unwrap_err();
         });
-        store_seconds(&mut spans[0]);
+        take_store_seconds(&mut spans[0]);
         let fields = [("policy", "app"), ("outcome", outcome), ("mode", mode)];
         let mut expected = expected(fields);
         expected.insert("error", "unreachable".to_owned());
         assert_eq!(spans, [expected]);
     }
-    let mut spans = hear(async || {
-        let guard = RateGuard::redis(url(free_port())).deadline(PATIENCE);
+    let mut spans = record_spans(async || {
+        let guard = RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT);
         let guard = guard.on_error(OnError::Local).build().unwrap();
         guard.check(&policy(), &Key::from("ann")).await.unwrap();
     });
-    store_seconds(&mut spans[0]);
+    take_store_seconds(&mut spans[0]);
     assert_eq!(spans, [decided("allowed", "local", "1")]);
 }
 
 #[test]
-fn a_denial_that_is_remembered_takes_no_time_of_the_store() {
+fn cached_denial_span_has_no_store_seconds() {
     let redis = RedisServer::start();
-    let mut spans = hear(async || {
-        let guard = redis.as_usual("tracing").deadline(PATIENCE).remember_denials(PATIENCE);
+    let mut spans = record_spans(async || {
+        let guard = redis
+            .settings_with_denial_cache("tracing")
+            .deadline(TEST_TIMEOUT)
+            .denial_cache_ttl(TEST_TIMEOUT);
         let guard = guard.build().unwrap();
         for _ in 0..4 {
             guard.check(&policy(), &Key::from("ann")).await.unwrap();
         }
     });
-    let took: Vec<_> = spans.iter_mut().map(|span| store_seconds(span).is_some()).collect();
-    assert_eq!(took, [true, true, true, false]);
+    let is_timed: Vec<_> =
+        spans.iter_mut().map(|span| take_store_seconds(span).is_some()).collect();
+    assert_eq!(is_timed, [true, true, true, false]);
     assert_eq!(spans[2..], ["store", "remembered"].map(|mode| decided("denied", mode, "0")));
 }
 
 #[test]
-fn no_span_stays_entered_while_its_check_waits() {
+fn span_is_exited_while_its_check_waits() {
     let redis = RedisServer::start();
-    let listener = Listener::default();
-    let spans = listener.hear(async || {
+    let recorder = SpanRecorder::default();
+    let spans = recorder.record_spans(async || {
         let (guard, key, policy) = (redis.guard("tracing"), Key::from("ann"), policy());
         guard.check(&policy, &key).await.unwrap();
         redis.freeze();
         let mut check = pin!(guard.check(&policy, &key));
         assert!(poll!(check.as_mut()).is_pending());
-        assert!(listener.entered.lock().unwrap().is_empty());
+        assert!(recorder.entered.lock().unwrap().is_empty());
         redis.thaw();
         check.await.unwrap();
     });
@@ -245,14 +249,14 @@ fn no_span_stays_entered_while_its_check_waits() {
 }
 
 #[test]
-fn a_subscriber_that_does_not_want_them_is_given_none() {
-    let listener = Listener { is_deaf: true, ..Listener::default() };
-    let spans = listener.hear(async || {
+fn disabled_subscriber_receives_no_spans() {
+    let recorder = SpanRecorder { is_disabled: true, ..SpanRecorder::default() };
+    let spans = recorder.record_spans(async || {
         let guard = RateGuard::in_memory();
         let check = guard.check(&policy(), &Key::from("ann")).now_or_never();
         assert!(check.unwrap().unwrap().is_allowed());
         let _ = guard.request(&policy(), &Key::from("ann")).reserve().await.unwrap();
     });
     assert!(spans.is_empty());
-    assert_eq!(listener.unwanted.load(SeqCst), 0);
+    assert_eq!(recorder.unwanted.load(SeqCst), 0);
 }

@@ -1,12 +1,12 @@
-//! Upstash through its REST interface: as exact as Redis itself, and as quick as its connections.
+//! The Upstash store over its REST interface: exact limits, connection reuse, cancellation and TLS.
 
 use std::{sync::Arc, thread, time::Duration};
 
-use futures_util::future::join_all;
-use rateguard::{
+use actix_rateguard::{
     Algorithm, BuildError, Key, Policy, RateGuard, RedisTls, StoreError, UpstashError,
     test_util::{Time, conformance},
 };
+use futures_util::future::join_all;
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -14,9 +14,9 @@ use rustls::{
 };
 
 use crate::{
-    faults::block_a_worker,
+    faults::check_with_blocked_worker,
     support::{
-        PATIENCE,
+        TEST_TIMEOUT,
         certificates::{Authority, authority, signed_by},
         eventually,
         http_server::Fault,
@@ -31,20 +31,20 @@ async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
 }
 
 #[tokio::test]
-async fn the_store_at_upstash_keeps_the_contract() {
+async fn upstash_store_passes_conformance() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("conformance");
     let all = Algorithm::NAMES.map(|(algorithm, _)| algorithm);
     conformance(guard.store(), Time::Real, &all).await;
-    // Nothing but the script, which was brought along once.
+    // The guard sends only the script, and its source only once.
     let commands = rest.commands();
     assert_eq!(commands[..2], ["EVALSHA", "EVAL"]);
     assert!(commands[2..].iter().all(|command| command == "EVALSHA"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guard_over_rest_and_one_that_speaks_redis_are_one_limit() {
+async fn rest_and_redis_guards_share_one_limit() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guards = [rest.guard("shared"), redis.guard("shared"), rest.guard("shared")];
@@ -62,7 +62,7 @@ async fn a_guard_over_rest_and_one_that_speaks_redis_are_one_limit() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_forgotten_the_script_fails_no_check() {
+async fn script_flush_fails_no_upstash_check() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("forgotten");
@@ -74,31 +74,31 @@ async fn a_server_that_has_forgotten_the_script_fails_no_check() {
 }
 
 #[test]
-fn a_worker_that_blocks_does_not_stall_the_checks_of_others() {
+fn blocked_worker_does_not_stall_other_checks() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
-    block_a_worker(rest.guard("blocked"));
+    check_with_blocked_worker(rest.guard("blocked"));
 }
 
 #[tokio::test]
-async fn a_check_that_is_dropped_takes_its_request_back() {
+async fn dropped_check_cancels_its_http_request() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("dropped");
     remaining(&guard).await.unwrap();
-    rest.set(Fault::Hang);
+    rest.set_fault(Fault::Hang);
     for round in 1..4 {
         let check = tokio::time::timeout(Duration::from_millis(100), remaining(&guard));
         assert!(check.await.is_err());
-        // Long before its deadline.
-        eventually("it is taken back", || (rest.given_up() == round).then_some(()));
+        // The request is cancelled long before its deadline.
+        eventually("the request is cancelled", || (rest.aborted() == round).then_some(()));
     }
-    rest.set(Fault::None);
+    rest.set_fault(Fault::None);
     assert_eq!(remaining(&guard).await, Ok(998));
 }
 
 #[tokio::test]
-async fn connections_are_used_again_and_are_no_more_than_sixty_four() {
+async fn connections_are_reused_and_capped_at_sixty_four() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("many");
@@ -106,7 +106,7 @@ async fn connections_are_used_again_and_are_no_more_than_sixty_four() {
         assert_eq!(remaining(&guard).await, Ok(999 - number));
     }
     assert_eq!(rest.connections(), 1);
-    rest.set(Fault::Slow(Duration::from_millis(10)));
+    rest.set_fault(Fault::Slow(Duration::from_millis(10)));
     let checks = join_all((0..500).map(|_| remaining(&guard))).await;
     assert!(checks.iter().all(Result::is_ok));
     let connections = rest.connections();
@@ -114,17 +114,17 @@ async fn connections_are_used_again_and_are_no_more_than_sixty_four() {
 }
 
 #[test]
-fn a_dropped_guard_leaves_no_connection() {
+fn dropped_guard_closes_its_connections() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guards: Vec<_> = (0..5).map(|_| rest.guard("dropped")).collect();
-    eventually("all are connected", || (rest.open() == 5).then_some(()));
+    eventually("all guards are connected", || (rest.open() == 5).then_some(()));
     drop(guards);
-    eventually("all are gone", || (rest.open() == 0).then_some(()));
+    eventually("all connections are closed", || (rest.open() == 0).then_some(()));
 }
 
-/// A server that wants to see a certificate of the same authority as its own.
-fn secure(redis: &RedisServer, authority: &Authority) -> RestServer {
+/// Starts a TLS server that requires client certificates of the same authority as its own.
+fn start_tls_server(redis: &RedisServer, authority: &Authority) -> RestServer {
     let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(read(&authority.pem())).unwrap();
@@ -143,41 +143,42 @@ fn secure(redis: &RedisServer, authority: &Authority) -> RestServer {
 }
 
 #[tokio::test]
-async fn over_tls_a_server_is_used_that_our_authority_has_signed_and_no_other() {
+async fn upstash_tls_accepts_only_trusted_certificates() {
     let redis = RedisServer::start();
-    let (ours, stranger) = (authority(), authority());
-    let rest = secure(&redis, &ours);
+    let (trusted, untrusted) = (authority(), authority());
+    let rest = start_tls_server(&redis, &trusted);
     let url = format!("https://127.0.0.1:{}", rest.port());
-    let guard = |tls| RateGuard::upstash(&url, TOKEN).deadline(PATIENCE).tls(tls).build().unwrap();
-    let known = |authority: &Authority| {
+    let guard =
+        |tls| RateGuard::upstash(&url, TOKEN).deadline(TEST_TIMEOUT).tls(tls).build().unwrap();
+    let tls_with_certificate_of = |authority: &Authority| {
         let [certificate, key] = signed_by(authority);
         RedisTls::new().client_certificate(certificate, key)
     };
 
-    let good = guard(known(&ours).ca_certificates(ours.pem()));
+    let good = guard(tls_with_certificate_of(&trusted).ca_certificates(trusted.pem()));
     assert_eq!(remaining(&good).await, Ok(999));
     assert_eq!(remaining(&good).await, Ok(998));
     for tls in [
-        known(&ours).ca_certificates(stranger.pem()),
-        known(&stranger).ca_certificates(ours.pem()),
-        RedisTls::new().ca_certificates(ours.pem()),
+        tls_with_certificate_of(&trusted).ca_certificates(untrusted.pem()),
+        tls_with_certificate_of(&untrusted).ca_certificates(trusted.pem()),
+        RedisTls::new().ca_certificates(trusted.pem()),
     ] {
         let guard = guard(tls);
         for _ in 0..3 {
             assert!(remaining(&guard).await.is_err());
         }
-        eventually("it is told", || (!guard.health().is_good()).then_some(()));
+        eventually("the guard is unhealthy", || (!guard.health().is_good()).then_some(()));
     }
     assert_eq!(remaining(&good).await, Ok(997));
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_when_the_guard_is_built() {
+fn invalid_upstash_settings_are_build_errors() {
     let build =
         |url: &str, token: &str, tls| RateGuard::upstash(url, token).tls(tls).build().unwrap_err();
     let pem = "-----BEGIN CERTIFICATE-----\nsentinel\n-----END CERTIFICATE-----";
     let tls = RedisTls::new;
-    for (url, token, tls, cause, legal) in [
+    for (url, token, tls, cause, hint) in [
         ("http://sentinel.upstash.io", TOKEN, tls(), UpstashError::Plain, "127.0.0.1"),
         ("rediss://sentinel.upstash.io", TOKEN, tls(), UpstashError::Scheme, "https://"),
         ("https://sentinel.upstash.io/get", TOKEN, tls(), UpstashError::Malformed, "host:port"),
@@ -192,16 +193,16 @@ fn what_cannot_be_used_is_refused_when_the_guard_is_built() {
         ),
     ] {
         let error = build(url, token, tls);
-        assert!(matches!(error, BuildError::Upstash(known) if known == cause), "{error}");
-        assert!(error.to_string().contains(legal), "{error}");
+        assert!(matches!(error, BuildError::Upstash(error) if error == cause), "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
         assert!(!format!("{error} {error:?}").contains("sentinel"));
     }
 }
 
 #[test]
-fn a_guard_needs_no_runtime_to_be_built_or_dropped() {
+fn upstash_guard_builds_and_drops_without_a_runtime() {
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
-    let guard = thread::spawn(move || (rest.guard("nowhere"), rest)).join().unwrap();
+    let guard = thread::spawn(move || (rest.guard("no-runtime"), rest)).join().unwrap();
     drop(guard);
 }

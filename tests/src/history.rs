@@ -1,11 +1,11 @@
-//! What processes write down of what they did on one Redis, so that a test can tell whether all of it can be true.
+//! Histories of operations on one Redis, as text: processes record them, and tests check that they are consistent.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use rateguard::store::{Level, Operation};
+use actix_rateguard::store::{BucketStatus, Operation};
 
-/// The limits that histories are about: every algorithm alone and with others. Some are never full for long, and the
-/// last stays full.
+/// The limits of the recorded operations: each algorithm alone, and several quotas together. The buckets of `day`
+/// become full and stay full; those of the other limits empty again during a test.
 pub const LIMITS: [(&str, &str); 7] = [
     ("log", "6/200ms"),
     ("counter", "8/300ms sliding_window_counter"),
@@ -19,77 +19,78 @@ pub const LIMITS: [(&str, &str); 7] = [
     ("day", "30/day; 80/7d"),
 ];
 
-/// How many keys there are under each limit.
+/// The number of keys under each limit.
 pub const KEYS: u8 = 3;
 
-/// What is counted of the other keys is never charged beyond the limit and never reset.
-pub const ROUGH_KEY: u8 = KEYS - 1;
+/// The only key that [`Operation::Debit`] and [`Operation::Reset`] are used on. The buckets of all other keys never
+/// exceed their limit.
+pub const DEBIT_RESET_KEY: u8 = KEYS - 1;
 
-/// One call of a process, which no other has.
+/// The unique id of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// Which process.
+    /// The process.
     pub process: u64,
-    /// Its how many-th call.
+    /// The number of the call within its process.
     pub number: u64,
 }
 
-/// One operation, as the process that asked for it saw it.
+/// One operation and its result, as recorded by the process that requested it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When Redis did it, in microseconds by its own clock.
+    /// When Redis executed it, in microseconds of the clock of Redis.
     pub at: u64,
-    /// Who asked for it.
+    /// The id of this call.
     pub call: Call,
-    /// What was asked for.
+    /// The operation.
     pub operation: Operation,
-    /// Of a refund, the check that took what is given back.
-    pub taken_by: Option<Call>,
-    /// Whether it was, or would be, admitted.
+    /// The check whose units a refund returns; `None` for other operations.
+    pub refund_of: Option<Call>,
+    /// Whether Redis admitted it. For a peek: whether a check would be admitted.
     pub is_allowed: bool,
-    /// What was asked of each bucket, and answered.
+    /// The buckets of the operation.
     pub parts: Vec<Part>,
 }
 
-/// One bucket's part of an operation.
+/// One bucket of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which of the [`LIMITS`].
+    /// The index in [`LIMITS`].
     pub limit: usize,
-    /// Which of its quotas.
-    pub place: usize,
-    /// Which key.
+    /// The index of the quota in its limit.
+    pub quota_index: usize,
+    /// The number of the key, less than [`KEYS`].
     pub key: u8,
-    /// How many units.
+    /// The number of units.
     pub cost: u32,
-    /// How the bucket stands since.
-    pub level: Level,
+    /// The status of the bucket after the operation.
+    pub status: BucketStatus,
 }
 
 const OPERATIONS: [(Operation, &str); 5] = [
     (Operation::Check, "check"),
     (Operation::Peek, "peek"),
-    (Operation::Charge, "charge"),
+    (Operation::Debit, "debit"),
     (Operation::Refund, "refund"),
     (Operation::Reset, "reset"),
 ];
 
-/// As one line of words, of which `-` says that there is nothing.
+/// One line of words. `-` is a missing value.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = OPERATIONS.iter().find(|(operation, _)| *operation == self.operation);
         let operation = operation.map_or("", |(_, word)| word);
         let Call { process, number } = self.call;
         write!(f, "{} {process} {number} {operation} ", self.at)?;
-        match self.taken_by {
+        match self.refund_of {
             Some(Call { process, number }) => write!(f, "{process} {number}")?,
             None => f.write_str("- -")?,
         }
         write!(f, " {}", u8::from(self.is_allowed))?;
-        for Part { limit, place, key, cost, level } in &self.parts {
-            let reset = level.reset_after.as_micros();
-            write!(f, " {limit} {place} {key} {cost} {} {reset}", level.remaining)?;
-            match level.retry_after {
+        for Part { limit, quota_index, key, cost, status } in &self.parts {
+            let reset = status.reset_after.as_micros();
+            write!(f, " {limit} {quota_index} {key} {cost} {} {reset}", status.remaining)?;
+            match status.retry_after {
                 Some(retry) => write!(f, " {}", retry.as_micros())?,
                 None => f.write_str(" -")?,
             }
@@ -98,39 +99,40 @@ impl fmt::Display for Event {
     }
 }
 
-/// The line is not that of an event.
+/// The line is not a valid event.
 #[derive(Debug)]
-pub struct NoEvent;
+pub struct InvalidEvent;
 
 impl FromStr for Event {
-    type Err = NoEvent;
+    type Err = InvalidEvent;
 
-    fn from_str(line: &str) -> Result<Self, NoEvent> {
+    fn from_str(line: &str) -> Result<Self, InvalidEvent> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [at, process, number, operation, by_process, by_number, is_allowed, parts @ ..] =
             &words[..]
         else {
-            return Err(NoEvent);
+            return Err(InvalidEvent);
         };
-        let known = OPERATIONS.iter().find(|(_, word)| word == operation).ok_or(NoEvent)?;
-        let (parts, []) = parts.as_chunks::<7>() else { return Err(NoEvent) };
-        let taken_by = match *by_process {
+        let operation =
+            OPERATIONS.iter().find(|(_, word)| word == operation).ok_or(InvalidEvent)?;
+        let (parts, []) = parts.as_chunks::<7>() else { return Err(InvalidEvent) };
+        let refund_of = match *by_process {
             "-" => None,
             process => Some(Call { process: read(process)?, number: read(by_number)? }),
         };
         Ok(Self {
             at: read(at)?,
             call: Call { process: read(process)?, number: read(number)? },
-            operation: known.0,
-            taken_by,
+            operation: operation.0,
+            refund_of,
             is_allowed: *is_allowed == "1",
             parts: parts.iter().map(read_part).collect::<Result<_, _>>()?,
         })
     }
 }
 
-fn read_part(words: &[&str; 7]) -> Result<Part, NoEvent> {
-    let [limit, place, key, cost, remaining, reset, retry] = words;
+fn read_part(words: &[&str; 7]) -> Result<Part, InvalidEvent> {
+    let [limit, quota_index, key, cost, remaining, reset, retry] = words;
     let retry_after = match *retry {
         "-" => None,
         retry => Some(Duration::from_micros(read(retry)?)),
@@ -138,13 +140,13 @@ fn read_part(words: &[&str; 7]) -> Result<Part, NoEvent> {
     let reset_after = Duration::from_micros(read(reset)?);
     Ok(Part {
         limit: read(limit)?,
-        place: read(place)?,
+        quota_index: read(quota_index)?,
         key: read(key)?,
         cost: read(cost)?,
-        level: Level { remaining: read(remaining)?, reset_after, retry_after },
+        status: BucketStatus { remaining: read(remaining)?, reset_after, retry_after },
     })
 }
 
-fn read<N: FromStr>(word: &str) -> Result<N, NoEvent> {
-    word.parse().map_err(|_| NoEvent)
+fn read<N: FromStr>(word: &str) -> Result<N, InvalidEvent> {
+    word.parse().map_err(|_| InvalidEvent)
 }

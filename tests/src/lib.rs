@@ -1,21 +1,21 @@
-//! RateGuard's integration tests are in `integration/`; this library only holds what they and their processes share.
+//! Helpers that the integration tests in `integration/` share with the processes that they start.
 
 pub mod attack;
 pub mod fuzz;
 pub mod history;
 pub mod storm;
 
-/// What a hammering process says at its end: how many checks of each key were admitted, and how many failed.
+/// The result of a `load_generator` process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tally {
-    /// Admitted checks, by key.
+    /// The number of admitted checks of each key.
     pub admitted: Vec<u64>,
-    /// Checks without an answer.
+    /// The number of checks that returned an error.
     pub unanswered: u64,
 }
 
 impl Tally {
-    /// As one line: the unanswered, then the admitted of each key.
+    /// Formats the tally as one line: `unanswered`, then `admitted` of each key.
     #[must_use]
     pub fn to_line(&self) -> String {
         let numbers: Vec<_> =
@@ -23,7 +23,7 @@ impl Tally {
         numbers.join(" ")
     }
 
-    /// Reads such a line.
+    /// Parses a line of [`to_line`](Self::to_line).
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let mut numbers = line.split_whitespace().map(|number| number.parse().ok());

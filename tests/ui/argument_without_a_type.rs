@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(rate = "5/minute")]
 async fn handler(request: impl actix_web::FromRequest) -> &'static str {

@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(limit, window = 60)]
 async fn handler() -> &'static str {

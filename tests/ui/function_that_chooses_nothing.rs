@@ -1,6 +1,6 @@
 //! What a key function returns.
 
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 fn a_float(_: &actix_web::HttpRequest) -> f32 {
     0.5

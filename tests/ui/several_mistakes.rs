@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(limit = 0, window = 60)]
 fn handler() -> &'static str {

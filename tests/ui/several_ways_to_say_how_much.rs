@@ -1,6 +1,6 @@
 //! How much is admitted is said in one way.
 
-use rateguard::{Quota, rate_limit};
+use actix_rateguard::{Quota, rate_limit};
 
 fn quota(_: &actix_web::HttpRequest) -> Quota {
     "5/minute".parse().unwrap()

@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 use actix_web::HttpRequest as R;
 

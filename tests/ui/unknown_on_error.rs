@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(rate = "5/minute", on_error = "shut")]
 async fn handler() -> &'static str {

@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit("5/minute")]
 async fn handler() -> &'static str {

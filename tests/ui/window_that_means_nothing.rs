@@ -1,4 +1,4 @@
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(limit = 5, window = 0)]
 async fn zero() -> &'static str {

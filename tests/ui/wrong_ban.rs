@@ -1,6 +1,6 @@
 //! `ban` says how many denials lead to it and how long it is.
 
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(rate = "5/minute", ban = "often for long")]
 async fn not_a_rate() {}

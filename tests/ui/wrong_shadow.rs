@@ -1,6 +1,6 @@
 //! `shadow` is the whole limit, or a rate beside it; `rollout` is of that rate.
 
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(rate = "10/minute", shadow = "3/minut")]
 async fn not_a_rate() {}

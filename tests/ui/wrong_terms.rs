@@ -1,6 +1,6 @@
 //! To which requests a limit applies.
 
-use rateguard::rate_limit;
+use actix_rateguard::rate_limit;
 
 #[rate_limit(rate = "5/minute", missing = "allow")]
 async fn missing() {}

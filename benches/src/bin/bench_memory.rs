@@ -1,34 +1,34 @@
-//! Checks in memory, ours and governor's: nanoseconds of CPU time for each.
+//! Checks in memory by RateGuard and by governor: the CPU time in nanoseconds per check.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 use std::{hint::black_box, num::NonZeroU32, time::Duration};
 
+use actix_rateguard::{Algorithm, Key, Policy, RateGuard};
 use futures_util::FutureExt;
 use governor::{
     DefaultKeyedRateLimiter, RateLimiter, clock::MonotonicClock,
     middleware::StateInformationMiddleware,
 };
-use rateguard::{Algorithm, Key, Policy, RateGuard};
 use rateguard_benches::{
-    Outcome, cpu,
+    BenchResult, cpu,
     figures::{Figures, table},
-    in_memory::{Limiter, Load},
+    in_memory::{Limiter, MemoryLoad},
     settings::Settings,
 };
 
 const KEYS: u32 = 100_000;
 const CHECKS: u32 = 1_000_000;
 
-/// How many keys, and what comes of the checks.
+/// The number of keys, and the result of the checks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Scenario {
     Hot,
     HotDenied,
     Many,
 }
 
-impl Asked {
+impl Scenario {
     fn name(self) -> &'static str {
         match self {
             Self::Hot => "one key, allowed",
@@ -37,45 +37,46 @@ impl Asked {
         }
     }
 
-    /// Of one key there come more in a millisecond than many limits admit in an hour, so its window is short.
-    fn load(self) -> Load {
+    /// The parameters. With one key there are more checks per millisecond than most limits admit per hour, so its
+    /// window is short.
+    fn load(self) -> MemoryLoad {
         let (keys, limit) = match self {
             Self::Hot => (1, (1_000_000, Duration::from_millis(1))),
             Self::HotDenied => (1, (1, Duration::from_secs(3600))),
             Self::Many => (KEYS, (10_000, Duration::from_secs(60))),
         };
-        Load { keys, limit, is_allowed: self != Self::HotDenied }
+        MemoryLoad { keys, limit, is_allowed: self != Self::HotDenied }
     }
 }
 
-type Subject = (&'static str, fn(Asked) -> Outcome<Limiter>);
+type Subject = (&'static str, fn(Scenario) -> BenchResult<Limiter>);
 
 const SUBJECTS: [Subject; 7] = [
     ("governor 0.10, `u64` keys", governor),
-    ("the same by the system's clock, with what remains", governor_alike),
-    ("RateGuard's store, `token_bucket`", |asked| asked.load().store(Algorithm::TokenBucket)),
-    ("RateGuard's store, the log", |asked| asked.load().store(Algorithm::SlidingWindow)),
-    ("`guard.check`, `token_bucket`", |asked| guard(asked, Algorithm::TokenBucket)),
-    ("`guard.check`, the log", |asked| guard(asked, Algorithm::SlidingWindow)),
-    ("`Key::from(u64)` and `guard.check`, the log", |asked| {
-        let (guard, policy) = guard_and_policy(asked, Algorithm::SlidingWindow)?;
+    ("governor 0.10, `MonotonicClock`, remaining burst", governor_like_rateguard),
+    ("RateGuard's store, `token_bucket`", |scenario| scenario.load().store(Algorithm::TokenBucket)),
+    ("RateGuard's store, the log", |scenario| scenario.load().store(Algorithm::SlidingWindow)),
+    ("`guard.check`, `token_bucket`", |scenario| guard(scenario, Algorithm::TokenBucket)),
+    ("`guard.check`, the log", |scenario| guard(scenario, Algorithm::SlidingWindow)),
+    ("`Key::from(u64)` and `guard.check`, the log", |scenario| {
+        let (guard, policy) = guard_and_policy(scenario, Algorithm::SlidingWindow)?;
         Ok(Box::new(move |key| allows(&guard, &policy, &Key::from(u64::from(key)))))
     }),
 ];
 
-fn main() -> Outcome {
+fn main() -> BenchResult {
     let settings = Settings::read()?;
     println!("{}; {} rounds of {CHECKS} checks by each thread\n", cpu::machine(), settings.rounds);
-    for asked in [Asked::Hot, Asked::HotDenied, Asked::Many] {
+    for scenario in [Scenario::Hot, Scenario::HotDenied, Scenario::Many] {
         for threads in [1, 2] {
             let mut rounds = SUBJECTS.map(|_| Figures::default());
             for _ in 0..settings.rounds {
                 for ((name, make), rounds) in SUBJECTS.iter().zip(&mut rounds) {
-                    let measured = asked.load().measure(&make(asked)?, threads, CHECKS);
+                    let measured = scenario.load().measure(&make(scenario)?, threads, CHECKS);
                     rounds.0.push(measured.map_err(|error| format!("{name}: {error}"))?);
                 }
             }
-            print(&format!("{}, threads: {threads}", asked.name()), &rounds);
+            print(&format!("{}, threads: {threads}", scenario.name()), &rounds);
         }
     }
     Ok(())
@@ -89,14 +90,14 @@ fn print(title: &str, rounds: &[Figures]) {
     println!("{}", table(&[title, "CPU ns/check", "over governor's"], &rows));
 }
 
-fn governor(asked: Asked) -> Outcome<Limiter> {
-    let limiter: DefaultKeyedRateLimiter<u64> = RateLimiter::keyed(governor_quota(asked)?);
+fn governor(scenario: Scenario) -> BenchResult<Limiter> {
+    let limiter: DefaultKeyedRateLimiter<u64> = RateLimiter::keyed(governor_quota(scenario)?);
     Ok(Box::new(move |key| limiter.check_key(&u64::from(key)).is_ok()))
 }
 
-/// With the clock that we have, which cannot go wrong by the processor's, and an answer that says how much is left.
-fn governor_alike(asked: Asked) -> Outcome<Limiter> {
-    let quota = governor_quota(asked)?;
+/// Uses the same clock as RateGuard instead of the processor's counter, and returns the remaining burst.
+fn governor_like_rateguard(scenario: Scenario) -> BenchResult<Limiter> {
+    let quota = governor_quota(scenario)?;
     let limiter = RateLimiter::dashmap_with_clock(quota, MonotonicClock)
         .with_middleware::<StateInformationMiddleware>();
     Ok(Box::new(move |key| {
@@ -105,25 +106,26 @@ fn governor_alike(asked: Asked) -> Outcome<Limiter> {
     }))
 }
 
-fn governor_quota(asked: Asked) -> Outcome<governor::Quota> {
-    let (limit, window) = asked.load().limit;
-    // Its clock may jump by milliseconds from one core of a virtual machine to another, and it would deny.
-    let burst = if asked == Asked::Hot { u32::MAX } else { limit };
+fn governor_quota(scenario: Scenario) -> BenchResult<governor::Quota> {
+    let (limit, window) = scenario.load().limit;
+    // The processor's counter may differ by milliseconds between the cores of a virtual machine, so governor could
+    // deny.
+    let burst = if scenario == Scenario::Hot { u32::MAX } else { limit };
     let quota = governor::Quota::with_period(window / limit).ok_or("no period")?;
     Ok(quota.allow_burst(NonZeroU32::new(burst).ok_or("no limit")?))
 }
 
-fn guard_and_policy(asked: Asked, algorithm: Algorithm) -> Outcome<(RateGuard, Policy)> {
-    let guard = RateGuard::builder().store(asked.load().memory()).build()?;
-    Ok((guard, Policy::new("bench", asked.load().quota(algorithm)?)?))
+fn guard_and_policy(scenario: Scenario, algorithm: Algorithm) -> BenchResult<(RateGuard, Policy)> {
+    let guard = RateGuard::builder().store(scenario.load().memory()).build()?;
+    Ok((guard, Policy::new("bench", scenario.load().quota(algorithm)?)?))
 }
 
-fn guard(asked: Asked, algorithm: Algorithm) -> Outcome<Limiter> {
-    let ((guard, policy), keys) = (guard_and_policy(asked, algorithm)?, asked.load().ready());
+fn guard(scenario: Scenario, algorithm: Algorithm) -> BenchResult<Limiter> {
+    let ((guard, policy), keys) = (guard_and_policy(scenario, algorithm)?, scenario.load().keys());
     Ok(Box::new(move |key| allows(&guard, &policy, &keys[key as usize])))
 }
 
 fn allows(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
-    // The store in memory answers at once.
+    // The memory store decides immediately.
     guard.check(policy, key).now_or_never().is_some_and(|it| it.is_ok_and(|it| it.is_allowed()))
 }

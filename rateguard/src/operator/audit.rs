@@ -1,73 +1,76 @@
-//! A line in the log for each change that an operator makes.
+//! The audit log: one message for each change by an operator.
 
 use std::fmt;
 
+use actix_rateguard_core::adapter::ThrottledLog;
+use actix_rateguard_grammar::escape_for_display;
 use actix_web::{HttpMessage, HttpRequest};
-use rateguard_grammar::shown;
 
 use super::problem::Problem;
-use crate::{RateGuard, UserId, guard::Line};
+use crate::{RateGuard, UserId};
 
-/// Where these lines go, so that a logger can keep them apart from others.
-const TARGET: &str = "rateguard::audit";
+/// The log target, by which a logger can filter these messages.
+const TARGET: &str = "actix_rateguard::audit";
 
-/// What an operator changes, as far as the body says it by now.
-pub(super) struct Change {
+/// The audit message of a change. The fields are set while the body is processed.
+pub(super) struct AuditEntry {
     action: &'static str,
     policy: Option<String>,
     by: Option<String>,
     seconds: Option<f64>,
 }
 
-impl Change {
+impl AuditEntry {
     pub(super) fn new(action: &'static str) -> Self {
         Self { action, policy: None, by: None, seconds: None }
     }
 
     pub(super) fn set_policy(&mut self, policy: &str) {
-        self.policy = Some(shown(policy));
+        self.policy = Some(escape_for_display(policy));
     }
 
-    /// What the key consists of. The key itself is in no log, nor is its digest: that of an address is found by trying all.
+    /// Sets the type of the key. The log contains neither the key nor its hash, because the hash of an address can be
+    /// reversed by hashing all addresses.
     pub(super) fn set_by(&mut self, by: &str) {
-        self.by = Some(shown(by));
+        self.by = Some(escape_for_display(by));
     }
 
-    /// How long a ban is to be.
+    /// Sets the requested length of a ban.
     pub(super) fn set_seconds(&mut self, seconds: f64) {
         self.seconds = Some(seconds);
     }
 
-    /// Writes what became of it.
+    /// Writes the message with the result of the change.
     pub(super) fn log<T>(
         &self,
         guard: &RateGuard,
         request: &HttpRequest,
         result: &Result<T, Problem>,
     ) {
-        let who = Operator { guard, request };
+        let operator = Operator { guard, request };
         match result {
-            Ok(_) => log::info!(target: TARGET, "{self} {who} outcome=done"),
+            Ok(_) => log::info!(target: TARGET, "{self} {operator} outcome=done"),
             Err(problem) => {
-                log::warn!(target: TARGET, "{self} {who} outcome=failed status={}", problem.status());
+                let status = problem.status();
+                log::warn!(target: TARGET, "{self} {operator} outcome=failed status={status}");
             }
         }
     }
 
-    /// Writes that somebody without permission has tried to, seldom.
+    /// Writes a message about changes without permission, at most once in 10 seconds.
     pub(super) fn log_forbidden(&self, guard: &RateGuard, request: &HttpRequest) {
-        static LINE: Line = Line::new();
-        if let Some(requests) = LINE.say() {
-            let who = Operator { guard, request };
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if let Some(requests) = LOG.try_emit() {
+            let operator = Operator { guard, request };
             log::warn!(
                 target: TARGET,
-                "{self} {who} outcome=forbidden; {requests} requests since the last line like this"
+                "{self} {operator} outcome=forbidden ({requests} requests since the last message of this kind)"
             );
         }
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for AuditEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "operator: action={}", self.action)?;
         for (name, value) in [("policy", &self.policy), ("by", &self.by)] {
@@ -82,7 +85,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The operator, as far as the request says.
+/// The operator: the addresses and the user of the request.
 struct Operator<'a> {
     guard: &'a RateGuard,
     request: &'a HttpRequest,
@@ -100,7 +103,7 @@ impl fmt::Display for Operator<'_> {
             write!(f, " client={client}")?;
         }
         match self.request.extensions().get::<UserId>() {
-            Some(user) => write!(f, " user={:?}", shown(user.as_str())),
+            Some(user) => write!(f, " user={:?}", escape_for_display(user.as_str())),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The endpoints as actix-web calls them.
+//! The service of the endpoints.
 
 use std::{rc::Rc, time::Duration};
 
@@ -14,63 +14,66 @@ use actix_web::{
 use serde_json::Value;
 
 use super::{
-    answer::{answer, versioned},
-    asked::{Banned, Explained, Found, Somebody, read},
-    audit::Change,
+    audit::AuditEntry,
     json,
     problem::Problem,
+    request_body::{BanBody, ExplainBody, KeySelector, SelectedKey, read},
+    response::{json_response, with_version},
 };
 use crate::{
-    BanningError, Outcome, PerRequest, RateGuard,
-    http::{explain::Of, per_request::Chooser},
+    BanError, Outcome, PerRequest, RateGuard, explain::RequestOrigin, per_request::RequestResolver,
 };
 
-/// The endpoints of this guard, to be put into a scope of the application behind its own authentication. See the
-/// [module](crate::operator) for what they are. They answer 403 until [`allow_if`](Endpoints::allow_if) says who may use them.
+/// Returns the endpoints of this guard. See the [module](crate::operator) for their requests and responses.
+///
+/// Register them in a scope of the application behind its own authentication. They reject every request with 403 unless
+/// [`allow_if`](Endpoints::allow_if) is set.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
 }
 
-/// Made by [`endpoints`], for `App::service` and `Scope::service`.
+/// The endpoints of a guard, for `App::service` and `Scope::service`. Made by [`endpoints`].
 #[derive(Clone)]
 pub struct Endpoints {
     guard: RateGuard,
-    allowed: Option<Chooser<bool>>,
+    allowed: Option<RequestResolver<bool>>,
 }
 
 impl std::fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoints").field("has_consent", &self.allowed.is_some()).finish()
+        f.debug_struct("Endpoints").field("has_allow_if", &self.allowed.is_some()).finish()
     }
 }
 
 impl Endpoints {
-    /// Who may use them: a closure or function over `&HttpRequest`, which may be async, that returns a `bool`, or a `Result` of
-    /// one whose error answers the request. It is asked before anything of the body is read.
+    /// Sets the function that authorizes requests. It runs before the body is read.
+    ///
+    /// It is a closure or function over `&HttpRequest`, which may be async. It returns a `bool`, or a `Result` of one.
+    /// `false` rejects the request with 403. An error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {
-        self.allowed = Some(allowed.into_chooser());
+        self.allowed = Some(allowed.into_resolver());
         self
     }
 
-    async fn answer(
+    async fn respond(
         &self,
         endpoint: Endpoint,
         request: &HttpRequest,
         payload: web::Payload,
     ) -> HttpResponse {
         match &self.allowed {
-            None => return Problem::nobody_may().answer(),
-            Some(allowed) => match allowed.choose(request).await {
+            None => return Problem::not_configured().into_response(),
+            Some(allowed) => match allowed.resolve(request).await {
                 Ok(true) => {}
-                refused => {
+                rejected => {
                     if let Some(action) = endpoint.action() {
-                        Change::new(action).log_forbidden(&self.guard, request);
+                        AuditEntry::new(action).log_forbidden(&self.guard, request);
                     }
-                    return match refused {
+                    return match rejected {
                         Err(error) => HttpResponse::from_error(error),
-                        Ok(_) => Problem::forbidden().answer(),
+                        Ok(_) => Problem::forbidden().into_response(),
                     };
                 }
             },
@@ -78,129 +81,131 @@ impl Endpoints {
         let method = endpoint.method();
         let is_head = *request.method() == Method::HEAD && method == Method::GET;
         if *request.method() != method && !is_head {
-            let mut response = Problem::method(method.as_str()).answer();
+            let mut response = Problem::method(method.as_str()).into_response();
             if let Ok(method) = HeaderValue::from_str(method.as_str()) {
                 response.headers_mut().insert(ALLOW, method);
             }
             return response;
         }
-        let answered = match endpoint {
+        let result = match endpoint {
             Endpoint::Inventory => Ok(json::inventory(&self.guard.inventory())),
-            Endpoint::Policies => Ok(json::policies(&self.guard, &self.guard.policies_now())),
+            Endpoint::Policies => Ok(json::policies(&self.guard, &self.guard.current_policies())),
             Endpoint::Health => Ok(json::health(&self.guard)),
             Endpoint::Explain => self.explain(request, payload).await,
             Endpoint::Reset | Endpoint::Ban | Endpoint::Unban => {
-                let mut change = Change::new(endpoint.action().unwrap_or_default());
-                let answered = self.change(endpoint, request, payload, &mut change).await;
-                change.log(&self.guard, request, &answered);
-                answered
+                let mut entry = AuditEntry::new(endpoint.action().unwrap_or_default());
+                let result = self.change(endpoint, request, payload, &mut entry).await;
+                entry.log(&self.guard, request, &result);
+                result
             }
         };
-        answered.map_or_else(Problem::answer, answer)
+        result.map_or_else(Problem::into_response, json_response)
     }
 
-    /// Does what the endpoint is for, and notes in `change` what that is.
+    /// Performs a reset, ban or unban. Sets the fields of the audit message in `entry`.
     async fn change(
         &self,
         endpoint: Endpoint,
         request: &HttpRequest,
         payload: web::Payload,
-        change: &mut Change,
-    ) -> Answered {
-        let (somebody, seconds) = match endpoint {
+        entry: &mut AuditEntry,
+    ) -> EndpointResult {
+        let (selector, seconds) = match endpoint {
             Endpoint::Ban => {
-                let asked: Banned = read(request, payload).await?;
-                change.set_seconds(asked.for_seconds);
-                let seconds = asked.for_seconds;
-                (asked.into_somebody(), seconds)
+                let body: BanBody = read(request, payload).await?;
+                entry.set_seconds(body.for_seconds);
+                let seconds = body.for_seconds;
+                (body.into_selector(), seconds)
             }
-            _ => (read::<Somebody>(request, payload).await?, 0.0),
+            _ => (read::<KeySelector>(request, payload).await?, 0.0),
         };
-        change.set_policy(&somebody.policy);
+        entry.set_policy(&selector.policy);
         let length = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Problem::bad(BanningError::Length.to_string()))?;
-        let found = somebody.find(&self.guard)?;
-        change.set_by(found.said["by"].as_str().unwrap_or_default());
+            .map_err(|_| Problem::bad(BanError::Length.to_string()))?;
+        let selected = selector.select(&self.guard)?;
+        entry.set_by(selected.echo["by"].as_str().unwrap_or_default());
         match endpoint {
-            Endpoint::Ban => self.ban(found, length).await,
-            Endpoint::Unban => self.unban(found).await,
-            _ => self.reset(found).await,
+            Endpoint::Ban => self.ban(selected, length).await,
+            Endpoint::Unban => self.unban(selected).await,
+            _ => self.reset(selected).await,
         }
     }
 
-    async fn explain(&self, request: &HttpRequest, payload: web::Payload) -> Answered {
-        let mut asked: Explained = read(request, payload).await?;
-        let Some(described) = asked.request.take() else {
-            return self.explain_key(asked.into_somebody()?).await;
+    async fn explain(&self, request: &HttpRequest, payload: web::Payload) -> EndpointResult {
+        let mut body: ExplainBody = read(request, payload).await?;
+        let Some(described) = body.request.take() else {
+            return self.explain_key(body.into_selector()?).await;
         };
-        if asked.names_somebody() {
+        if body.has_selector() {
             return Err(Problem::bad(
-                "a `request` says by itself whose it is; leave out `policy`, `key`, `address` and `by`",
+                "a `request` determines the key; remove `policy`, `key`, `address` and `by`",
             ));
         }
-        let described = described.request()?;
-        let limits = asked.limits.unwrap_or_default();
+        let described = described.build()?;
+        let limits = body.limits.unwrap_or_default();
         let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
-        let known = self.guard.inventory();
-        if !limits.iter().all(|name| known.limits().iter().any(|limit| limit.name == *name)) {
+        let inventory = self.guard.inventory();
+        let exists = |name: &&str| inventory.limits().iter().any(|limit| limit.name == *name);
+        if !limits.iter().all(exists) {
             return Err(Problem::unknown(
-                "no limit has one of the names in `limits`; `GET inventory` has those that exist",
+                "`limits`: expected names of limits; `GET inventory` lists them",
             ));
         }
-        let explanation = self.guard.explain_for(Of::Described, &described, &limits).await;
+        let explanation =
+            self.guard.explain_for(RequestOrigin::Described, &described, &limits).await;
         let body = json::explanation(&explanation);
         let outcomes = || explanation.limits().iter().map(|limit| &limit.outcome);
-        whole(outcomes(), body)
+        require_store(outcomes(), body)
     }
 
-    async fn explain_key(&self, somebody: Somebody) -> Answered {
-        let is_chosen = |name: &str| {
-            let known = self.guard.inventory();
-            known.limits().iter().any(|limit| limit.name == name && limit.is_per_request)
+    async fn explain_key(&self, selector: KeySelector) -> EndpointResult {
+        let is_per_request = |name: &str| {
+            let inventory = self.guard.inventory();
+            inventory.limits().iter().any(|limit| limit.name == name && limit.is_per_request)
         };
-        if is_chosen(&somebody.policy) {
+        if is_per_request(&selector.policy) {
             return Err(Problem::conflict(
-                "how much this limit admits is chosen for each request; explain a `request`",
+                "the quotas of this limit are chosen for each request; explain a `request` instead",
             ));
         }
-        let Found { policy, key, address, said, .. } = somebody.find(&self.guard)?;
+        let SelectedKey { policy, key, address, echo, .. } = selector.select(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
-        let body = with(said, json::outcome(&outcome));
-        let body = with(body, json::tried(&self.guard, &policy, &key));
-        whole([&outcome], body)
+        let body = merge(echo, json::outcome(&outcome));
+        let body = merge(body, json::shadow_state(&self.guard, &policy, &key));
+        require_store([&outcome], body)
     }
 
-    async fn reset(&self, found: Found) -> Answered {
-        let Found { policy, key, said, .. } = found;
+    async fn reset(&self, selected: SelectedKey) -> EndpointResult {
+        let SelectedKey { policy, key, echo, .. } = selected;
         match self.guard.reset(&policy, &key).await {
-            Ok(()) => Ok(said),
-            Err(unavailable) => Err(Problem::unavailable(&unavailable, versioned(said))),
+            Ok(()) => Ok(echo),
+            Err(unavailable) => Err(Problem::unavailable(&unavailable, with_version(echo))),
         }
     }
 
-    async fn ban(&self, found: Found, length: Duration) -> Answered {
-        let Found { policy, key, is_shared, said, .. } = found;
+    async fn ban(&self, selected: SelectedKey, length: Duration) -> EndpointResult {
+        let SelectedKey { policy, key, is_shared, echo, .. } = selected;
         if is_shared {
             return Err(Problem::conflict(
-                "the network of this address has more clients than have keys of their own, and this one shares its key with others, which a ban would hold for as well; deny its address instead",
+                "this client shares its key with other clients of its network, so a ban would apply to them, too; deny its address in an access list instead",
             ));
         }
         match self.guard.ban(&policy, &key, length).await {
-            Ok(left) => Ok(with(said, json::ban(left))),
-            Err(error) => Err(not_banned(error, said)),
+            Ok(left) => Ok(merge(echo, json::ban(left))),
+            Err(error) => Err(ban_problem(error, echo)),
         }
     }
 
-    async fn unban(&self, found: Found) -> Answered {
-        let Found { policy, key, said, .. } = found;
+    async fn unban(&self, selected: SelectedKey) -> EndpointResult {
+        let SelectedKey { policy, key, echo, .. } = selected;
         match self.guard.unban(&policy, &key).await {
-            Ok(()) => Ok(said),
-            Err(error) => Err(not_banned(error, said)),
+            Ok(()) => Ok(echo),
+            Err(error) => Err(ban_problem(error, echo)),
         }
     }
 }
 
-type Answered = Result<Value, Problem>;
+type EndpointResult = Result<Value, Problem>;
 
 #[derive(Clone, Copy)]
 enum Endpoint {
@@ -224,7 +229,7 @@ impl Endpoint {
         ("/unban", Self::Unban),
     ];
 
-    /// What it changes, if it changes anything.
+    /// Returns the action for the audit log, if the endpoint changes anything.
     fn action(self) -> Option<&'static str> {
         match self {
             Self::Reset => Some("reset"),
@@ -249,39 +254,42 @@ impl HttpServiceFactory for Endpoints {
             let this = Rc::clone(&this);
             let handler = move |request: HttpRequest, payload: web::Payload| {
                 let this = Rc::clone(&this);
-                async move { this.answer(endpoint, &request, payload).await }
+                async move { this.respond(endpoint, &request, payload).await }
             };
             web::resource(path).to(handler).register(config);
         }
     }
 }
 
-/// What was said, if the store has answered everything that it was asked.
-fn whole<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>, body: Value) -> Answered {
+/// Returns the body, or a 503 with the body if the store did not answer for one of the outcomes.
+fn require_store<'a>(
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+    body: Value,
+) -> EndpointResult {
     let unavailable = outcomes.into_iter().find_map(|outcome| match outcome {
         Outcome::Unavailable(unavailable) => Some(unavailable),
         _ => None,
     });
     match unavailable {
         None => Ok(body),
-        Some(unavailable) => Err(Problem::unavailable(unavailable, versioned(body))),
+        Some(unavailable) => Err(Problem::unavailable(unavailable, with_version(body))),
     }
 }
 
-fn not_banned(error: BanningError, said: Value) -> Problem {
+fn ban_problem(error: BanError, echo: Value) -> Problem {
     match error {
-        BanningError::Unavailable(unavailable) => {
-            Problem::unavailable(&unavailable, versioned(said))
+        BanError::Unavailable(unavailable) => {
+            Problem::unavailable(&unavailable, with_version(echo))
         }
-        BanningError::Length => Problem::bad(error.to_string()),
+        BanError::Length => Problem::bad(error.to_string()),
         _ => Problem::conflict(error.to_string()),
     }
 }
 
-/// Both, in one object.
-fn with(mut one: Value, other: Value) -> Value {
-    if let (Value::Object(fields), Value::Object(others)) = (&mut one, other) {
-        fields.extend(others);
+/// Adds the fields of one object to another.
+fn merge(mut target: Value, source: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(added)) = (&mut target, source) {
+        fields.extend(added);
     }
-    one
+    target
 }

@@ -1,37 +1,37 @@
-//! What is told, field by field. Its names are documented in README and module, and do not change within a version.
+//! The JSON of the responses. The module documentation describes the fields, which are stable within a version.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::answer::versioned;
+use super::response::with_version;
 use crate::{
-    AddressWalk, ExplainedLimit, Explanation, Inventory, Key, KnownLimit, Outcome, Policy, Quotas,
-    RateGuard, ShadowCounts, StoreError, WhyUnknown,
-    http::inventory::{missing_word, on_error_word},
+    AddressTrace, ExplainedLimit, Explanation, Inventory, Key, LimitInfo, Outcome, Policy, Quotas,
+    RateGuard, ShadowCounts, StoreError, UnknownReason,
+    inventory::{missing_key_name, on_error_name},
 };
 
 pub(super) fn inventory(inventory: &Inventory) -> Value {
     let limits: Vec<Value> = inventory.limits().iter().map(limit).collect();
-    json!({ "limits": limits, "left_out": inventory.left_out() })
+    json!({ "limits": limits, "omitted": inventory.omitted() })
 }
 
 impl Serialize for Inventory {
-    /// As the endpoint of [`operator`](crate::operator) writes it.
+    /// Serializes the same JSON as the endpoint of [`operator`](crate::operator).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        versioned(inventory(self)).serialize(serializer)
+        with_version(inventory(self)).serialize(serializer)
     }
 }
 
 impl Serialize for Explanation {
-    /// As the endpoint of [`operator`](crate::operator) writes it.
+    /// Serializes the same JSON as the endpoint of [`operator`](crate::operator).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        versioned(explanation(self)).serialize(serializer)
+        with_version(explanation(self)).serialize(serializer)
     }
 }
 
-fn limit(limit: &KnownLimit) -> Value {
+fn limit(limit: &LimitInfo) -> Value {
     json!({
         "kind": limit.kind.to_string(),
         "name": limit.name,
@@ -42,20 +42,20 @@ fn limit(limit: &KnownLimit) -> Value {
         "rollout_percent": limit.rollout_percent,
         "is_per_request": limit.is_per_request,
         "key": limit.key,
-        "missing_key": missing_word(limit.missing_key),
+        "missing_key": missing_key_name(limit.missing_key),
         "cost": limit.cost,
-        "count": limit.counted(),
+        "count": limit.count_text(),
         "methods": limit.methods,
         "has_skip": limit.has_skip,
         "ban": limit.ban.map(|ban| ban.to_string()),
-        "on_error": on_error_word(limit.on_error),
+        "on_error": on_error_name(limit.on_error),
         "file": limit.file,
         "line": limit.line,
     })
 }
 
 fn quotas(quotas: &Quotas) -> Vec<Value> {
-    let one = |quota: &crate::Quota| {
+    let to_json = |quota: &crate::Quota| {
         json!({
             "text": quota.to_string(),
             "limit": quota.limit(),
@@ -64,22 +64,22 @@ fn quotas(quotas: &Quotas) -> Vec<Value> {
             "burst": quota.capacity(),
         })
     };
-    quotas.iter().map(one).collect()
+    quotas.iter().map(to_json).collect()
 }
 
 pub(super) fn policies(guard: &RateGuard, policies: &[Policy]) -> Value {
     let policies: Vec<Value> = policies
         .iter()
         .map(|policy| {
-            let tried = policy.tried_beside();
+            let candidate = policy.candidate_quotas();
             json!({
                 "name": policy.name(),
                 "quotas": quotas(policy.quotas()),
                 "is_in_shadow": policy.is_in_shadow(),
-                "candidate": tried.map(|(candidate, _)| quotas(candidate)),
-                "rollout_percent": tried.map(|(_, percent)| percent),
+                "candidate": candidate.map(|(candidate, _)| quotas(candidate)),
+                "rollout_percent": candidate.map(|(_, percent)| percent),
                 "ban": policy.own_ban().map(|ban| ban.to_string()),
-                "on_error": on_error_word(guard.on_error_of(Some(policy))),
+                "on_error": on_error_name(guard.on_error_of(Some(policy))),
             })
         })
         .collect();
@@ -90,7 +90,7 @@ pub(super) fn health(guard: &RateGuard) -> Value {
     let (health, failures) = (guard.health(), guard.failures());
     json!({
         "is_good": health.is_good(),
-        "cause": health.cause().map(cause_word),
+        "cause": health.cause().map(cause_name),
         "cause_text": health.cause().map(|cause| cause.to_string()),
         "lasts_seconds": seconds(health.lasts()),
         "is_breaker_open": guard.has_open_breaker(),
@@ -100,13 +100,13 @@ pub(super) fn health(guard: &RateGuard) -> Value {
             "local": failures.local,
         },
         "deadline_seconds": guard.deadline().as_secs_f64(),
-        "remember_denials_seconds": guard.remembers_for().as_secs_f64(),
-        "shadow": guard.shadow_report().iter().map(in_shadow).collect::<Vec<_>>(),
+        "remember_denials_seconds": guard.denial_cache_ttl().as_secs_f64(),
+        "shadow": guard.shadow_report().iter().map(shadow_counts).collect::<Vec<_>>(),
         "policies_file": policies_file(guard),
     })
 }
 
-fn in_shadow(counts: &ShadowCounts) -> Value {
+fn shadow_counts(counts: &ShadowCounts) -> Value {
     json!({
         "policy": counts.policy,
         "allowed": counts.allowed,
@@ -117,7 +117,7 @@ fn in_shadow(counts: &ShadowCounts) -> Value {
 
 #[cfg(feature = "config")]
 fn policies_file(guard: &RateGuard) -> Option<Value> {
-    let crate::PoliciesFileStatus { path, generation, since, error } = guard.policies_file()?;
+    let crate::PoliciesFileStatus { path, generation, since, error, .. } = guard.policies_file()?;
     Some(json!({
         "path": path.display().to_string(),
         "generation": generation,
@@ -141,7 +141,7 @@ pub(super) fn explanation(explanation: &Explanation) -> Value {
     })
 }
 
-fn client(client: &AddressWalk) -> Value {
+fn client(client: &AddressTrace) -> Value {
     let hops: Vec<Value> = client
         .hops
         .iter()
@@ -153,7 +153,7 @@ fn client(client: &AddressWalk) -> Value {
         "header": client.header,
         "hops": hops,
         "hops_left_out": client.hops_left_out,
-        "end": client.end.word(),
+        "end": client.end.as_str(),
         "end_text": client.end.to_string(),
         "address": client.address.map(|address| address.to_string()),
         "is_proxy": client.is_proxy,
@@ -164,46 +164,46 @@ fn client(client: &AddressWalk) -> Value {
 fn explained(explained: &ExplainedLimit) -> Value {
     let mut body = outcome(&explained.outcome);
     body["limit"] = limit(&explained.limit);
-    body["counted_by"] = explained.counted_by.map(|by| by.word()).into();
+    body["counted_by"] = explained.counted_by.map(|by| by.as_str()).into();
     body["cost"] = explained.cost.into();
     body["is_in_shadow"] = explained.limit.is_in_shadow.into();
     body["is_rolled_out"] = explained.is_rolled_out.into();
-    body["is_guess"] = explained.is_guess.into();
+    body["is_best_effort"] = explained.is_best_effort.into();
     body
 }
 
-/// What comes of somebody under one limit.
+/// The outcome of a request or key under one limit.
 pub(super) fn outcome(outcome: &Outcome) -> Value {
-    let (word, because, text) = match outcome {
+    let (name, because, text) = match outcome {
         Outcome::Decided(_) => ("decided", None, None),
-        Outcome::Exempt(why) => ("exempt", Some(why.word().to_owned()), Some(why.to_string())),
-        Outcome::Refused(why) => ("refused", Some(why.word().to_owned()), Some(why.to_string())),
-        Outcome::Unknown(why) => ("unknown", Some(why.word().to_owned()), Some(why.to_string())),
+        Outcome::Exempt(it) => ("exempt", Some(it.as_str().to_owned()), Some(it.to_string())),
+        Outcome::Refused(it) => ("refused", Some(it.as_str().to_owned()), Some(it.to_string())),
+        Outcome::Unknown(it) => ("unknown", Some(it.as_str().to_owned()), Some(it.to_string())),
         Outcome::Unavailable(unavailable) => {
             let cause = unavailable.cause();
-            ("unavailable", Some(cause_word(cause)), Some(cause.to_string()))
+            ("unavailable", Some(cause_name(cause)), Some(cause.to_string()))
         }
     };
     let unknown_parts = match outcome {
-        Outcome::Unknown(WhyUnknown::KeyParts(parts)) => Some(parts),
+        Outcome::Unknown(UnknownReason::KeyParts(parts)) => Some(parts),
         _ => None,
     };
     let decision = outcome.decision();
     let banned_for = decision.and_then(|decision| decision.banned_for());
     let standings = decision.map(|decision| {
-        let one = |standing: &crate::Standing| {
+        let to_json = |status: &crate::QuotaStatus| {
             json!({
-                "quota": standing.quota().to_string(),
-                "limit": standing.limit(),
-                "remaining": standing.remaining(),
-                "reset_after_seconds": standing.reset_after().as_secs_f64(),
-                "retry_after_seconds": seconds(standing.retry_after()),
+                "quota": status.quota().to_string(),
+                "limit": status.limit(),
+                "remaining": status.remaining(),
+                "reset_after_seconds": status.reset_after().as_secs_f64(),
+                "retry_after_seconds": seconds(status.retry_after()),
             })
         };
-        decision.standings().iter().map(one).collect::<Vec<_>>()
+        decision.standings().iter().map(to_json).collect::<Vec<_>>()
     });
     json!({
-        "outcome": word,
+        "outcome": name,
         "because": because,
         "because_text": text,
         "unknown_parts": unknown_parts,
@@ -218,8 +218,8 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
-/// What of a policy is tried, as far as it matters to this key.
-pub(super) fn tried(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
+/// The shadow mode of a policy, and whether its candidate is enforced for this key.
+pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),
         "is_rolled_out": guard.is_rolled_out(policy, key),
@@ -237,7 +237,7 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
 
-/// When so much time is over, by this machine's clock.
+/// The end of a duration by the clock of this server, as a Unix time in seconds.
 fn until(left: Duration) -> Option<f64> {
     unix_seconds(SystemTime::now() + left)
 }
@@ -246,14 +246,14 @@ fn unix_seconds(time: SystemTime) -> Option<f64> {
     time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
 }
 
-/// The name of the variant, as JSON writes names.
-fn cause_word(cause: StoreError) -> String {
-    let mut word = String::new();
-    for letter in format!("{cause:?}").chars() {
-        if letter.is_ascii_uppercase() && !word.is_empty() {
-            word.push('_');
+/// The name of the variant in snake case.
+fn cause_name(cause: StoreError) -> String {
+    let mut name = String::new();
+    for character in format!("{cause:?}").chars() {
+        if character.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
         }
-        word.push(letter.to_ascii_lowercase());
+        name.push(character.to_ascii_lowercase());
     }
-    word
+    name
 }

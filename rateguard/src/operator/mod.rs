@@ -1,8 +1,8 @@
-//! Endpoints for operators: who is limited, by which limit and why, as JSON.
+//! Endpoints for operators: which client is limited, by which limit and why, as JSON.
 //!
 //! ```
 //! # use actix_web::{App, HttpRequest, web};
-//! # use rateguard::{RateGuard, operator};
+//! # use actix_rateguard::{RateGuard, operator};
 //! # fn is_operator(_: &HttpRequest) -> bool { true }
 //! let guard = RateGuard::in_memory();
 //! let app = App::new().app_data(guard.clone()).service(
@@ -12,34 +12,44 @@
 //! );
 //! ```
 //!
-//! Until [`Endpoints::allow_if`] says who may use them, every request is answered with 403. Where a secret says so, compare it with
-//! [`token_matches`]: `==` takes as much longer as more of the secret is right.
+//! Without [`Endpoints::allow_if`], every request is rejected with 403. To compare a secret, use [`token_matches`]: the
+//! duration of `==` reveals how much of the secret is correct.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
-//! | `GET inventory` | all limits: [`RateGuard::inventory`](crate::RateGuard::inventory) |
-//! | `GET policies` | the policies that the guard was given |
-//! | `GET health` | how the store is, and what it has left unanswered |
-//! | `POST explain` | what would come of a request or key, and why; takes nothing |
-//! | `POST reset` | forgets what was counted of a key, and its bans |
-//! | `POST ban`, `POST unban` | begins and ends a ban of a key |
+//! | `GET inventory` | lists all limits: [`RateGuard::inventory`](crate::RateGuard::inventory) |
+//! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
+//! | `GET health` | reports the state of the store, and the number of failed checks |
+//! | `POST explain` | explains the outcome of a request or key; counts nothing |
+//! | `POST reset` | deletes the counts and bans of a key |
+//! | `POST ban`, `POST unban` | starts and ends a ban of a key |
 //!
 //! # Bodies
 //!
-//! A body has `Content-Type: application/json` and up to 64 KiB. Fields that do not exist are refused, with those that do.
-//! Somebody is named by the `policy`, which is a limit's name, and one or both of
+//! A body has `Content-Type: application/json` and at most 64 KiB. An unknown field is an error, which lists the valid
+//! fields.
 //!
-//! - `key`: text or a number, or a list of them if the key has several parts;
-//! - `address`: the client's, where the limit counts by address.
+//! A body selects a key with `policy`, the name of a limit or policy, and one or both of
 //!
-//! What they mean is what the limit reads from requests, as the inventory says: of a limit by `user+ip`, `{"policy": "search",
-//! "key": "42", "address": "192.0.2.7"}`. `by` says it where limits of one name have different keys, or the policy is used without
-//! HTTP: a key as the attribute writes it, `value` (what `Key::from` makes of text, an address or a tuple), `parts`
-//! (`Key::from_parts`), or `no_key` (an address, for requests that had no key; `ip` is the same where no limit of the name counts
-//! by that). A key that no limit of the name reads is 400, unless one of them has a function for it. Of the access lists, that of
-//! the guard is looked at; those of middlewares, methods and `skip` need a request.
+//! - `key`: text or a whole number, or a list of them if the key has several parts;
+//! - `address`: the address of the client, if the limit counts by address.
 //!
-//! `ban` has `for_seconds` besides. `explain` has either that or a `request`:
+//! The values correspond to the key of the limit in the inventory. For a limit by `user+ip`: `{"policy": "search",
+//! "key": "42", "address": "192.0.2.7"}`.
+//!
+//! `by` sets the type of the key. It is required if limits of one name have different keys, and useful for a policy
+//! that is used without HTTP. It is one of
+//!
+//! - a key in the notation of the attribute, such as `user+ip`;
+//! - `value`: the key of `Key::from`, for text, an address or a tuple;
+//! - `parts`: the key of `Key::from_parts`;
+//! - `no_key`: the key of requests without a key, selected by `address`. `ip` is the same if no limit of the name
+//!   counts by address.
+//!
+//! A key type that no limit of the name reads is a 400, unless one of them has a key function. For a selected key,
+//! `explain` applies the guard's access list. The access lists of middlewares, methods and `skip` require a request.
+//!
+//! `ban` also requires `for_seconds`. `explain` takes either a selected key or a `request`:
 //!
 //! ```json
 //! {
@@ -52,61 +62,74 @@
 //! }
 //! ```
 //!
-//! Only `path` and `peer` are needed; over a Unix socket, `peer` is `"unix"`. Without `limits`, all of the inventory are
-//! explained. The request is not routed, so which limits it meets is for you to say. What only a real request has (a session, an
-//! identity, what other middlewares put into it) is not guessed: such a limit's outcome is `unknown`. Functions of your limits
-//! are called with what was described, and `is_guess` says that they may have looked for more.
+//! Only `path` and `peer` are required; over a Unix socket, `peer` is `"unix"`. Without `limits`, all limits of the
+//! inventory are explained. The request is not routed, so list the limits of its route. A description lacks a session,
+//! an identity, and everything that other middlewares insert; a limit that depends on them has the outcome `unknown`.
+//! Functions of your limits are called with the description. In this case, `is_best_effort` is `true`, because they may
+//! need other parts of a request.
 //!
-//! # Answers
+//! # Responses
 //!
-//! An object with `version`, which is 1: fields may be added to it, and none is taken away or changes its meaning. Durations are
-//! numbers of seconds and end in `_seconds`; times end in `_unix_seconds` and are by this machine's clock. What does not exist
-//! is `null`. An error is a problem (RFC 9457), as all of this crate. Where the store does not answer it is 503, with what is known
-//! nevertheless beside the problem's members.
+//! A response is an object with `version`, which is 1. Within a version, fields may be added, but none is removed or
+//! changes its meaning. Durations are numbers of seconds and end in `_seconds`. Points in time end in `_unix_seconds`
+//! and use the clock of this server. A missing value is `null`. `omitted` of `inventory` is
+//! [`Inventory::omitted`](crate::Inventory::omitted).
 //!
-//! What is reset, banned or unbanned is so on every server. A denial that another server
-//! [remembers](crate::RateGuardBuilder::remember_denials) ends within `remember_denials_seconds` of `health`.
+//! An error is a problem (RFC 9457). If the store does not answer, the status is 503, and the problem also has the
+//! fields that do not depend on the store.
 //!
-//! # What changes, and what is tried
+//! A reset, ban or unban takes effect on every server. A denial in the
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another server expires within `remember_denials_seconds` of
+//! `health`.
 //!
-//! All is told as it is in force at this moment: of a limit that takes a policy by its name, key, cost, methods and quotas are what
-//! the guard's file says now, where it says them. `policies_file` of `health` has `path`, `generation`, `since_unix_seconds` and,
-//! if what the file says now is not in force, the `error`; without a file it is `null`.
+//! # Policies files, shadow and candidates
 //!
-//! Limits and policies have `is_in_shadow`; `candidate`, the quotas that are tried beside their own, written as `quotas` are; and
-//! `rollout_percent`, for how many keys of a hundred those are enforced. What is explained has `is_in_shadow`; `would_deny`, which
-//! says of such a limit that it would deny and lets pass; and `is_rolled_out`, whether the candidate is enforced for this
-//! key. `standings` are those of the quotas that are enforced for it. `shadow` of `health` is
-//! [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) of this process. A limit in shadow refuses nobody for what it counts, and
-//! nobody is banned under it by hand; a request without a key, or with one on a list, is refused as under every other.
+//! All responses contain the current values. For a limit with a named policy, the key, cost, methods and quotas are
+//! those of the policies file, if they are set there. `policies_file` of `health` has `path`, `generation`,
+//! `since_unix_seconds`, and `error` if the current content of the file is not in effect. Without a policies file it is
+//! `null`.
+//!
+//! Limits and policies have these fields:
+//!
+//! - `is_in_shadow`: whether the limit only decides and counts.
+//! - `candidate`: the quotas that are checked in shadow, in the format of `quotas`.
+//! - `rollout_percent`: the percentage of keys for which the candidate is enforced.
+//!
+//! An explained limit has `is_in_shadow` as well; `would_deny`, which is `true` if a limit in shadow would deny; and
+//! `is_rolled_out`, whether the candidate is enforced for this key. `standings` are those of the quotas that are
+//! enforced for the key. `shadow` of `health` is
+//! [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of this process.
+//!
+//! A limit in shadow denies no request, and an operator cannot ban a key under it. It still rejects a request that
+//! lacks a required key or is denied by an access list.
 //!
 //! # The audit log
 //!
-//! `reset`, `ban` and `unban` write a line each with the target `rateguard::audit`: at level `info` if it is done, at `warn` if it
-//! is not, with the status that was answered.
+//! `reset`, `ban` and `unban` each write a message with the target `actix_rateguard::audit`. Its level is `info` on
+//! success, and `warn` on failure, with the status of the response.
 //!
 //! ```text
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
 //! ```
 //!
-//! `peer` is the address that connected, `client` that of the client if it is another, and `user` the
-//! [`UserId`](crate::UserId) in the request's extensions, where an `allow_if` that knows whose the token is may put it. Neither the
-//! key nor its digest is there, nor anything of the request's headers. Requests that `allow_if` turns down are one line in 10
-//! seconds, with their number.
+//! `peer` is the address that connected. `client` is the address of the client, if it differs. `user` is the
+//! [`UserId`](crate::UserId) in the request's extensions, which an `allow_if` function can insert. The message contains
+//! neither the key nor its hash nor headers of the request. Requests that `allow_if` rejects produce at most one
+//! message in 10 seconds, with the number of requests.
 //!
-//! # Limits before them
+//! # Limits around the endpoints
 //!
-//! They are a part of the application, so a limit around all of it is around them, too, and an operator who is denied cannot look
-//! why. Free them of it: `.skip(|request| request.path().starts_with("/operator/"))`.
+//! A limit around the whole application also applies to the endpoints, so it could deny the operator who investigates
+//! it. Exempt the endpoints: `.skip(|request| request.path().starts_with("/operator/"))`.
 
-mod answer;
-mod asked;
 mod audit;
-mod counted_by;
-mod described;
+mod described_request;
 mod endpoints;
 mod json;
+mod key_type;
 mod problem;
+mod request_body;
+mod response;
 mod token;
 
 pub use endpoints::{Endpoints, endpoints};

@@ -1,16 +1,16 @@
-//! A secret that a request brings.
+//! Compares the secret of a request in constant time.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Whether a request has brought the right token, for [`Endpoints::allow_if`](super::Endpoints::allow_if).
+/// Returns whether a request has the correct token, for [`Endpoints::allow_if`](super::Endpoints::allow_if).
 ///
-/// It takes as long however much of the token is right, so that nobody finds it out letter by letter. An empty token is matched
-/// by nothing: a setting that was forgotten lets nobody in.
+/// The duration does not depend on how much of the token is correct, so a client cannot guess it character by
+/// character. An empty `token` matches nothing, so a missing setting rejects every request.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
-/// # use rateguard::{RateGuard, operator};
+/// # use actix_rateguard::{RateGuard, operator};
 /// # fn app(guard: &RateGuard, token: String) -> operator::Endpoints {
 /// operator::endpoints(guard).allow_if(move |request: &HttpRequest| {
 ///     let given = request.headers().get("X-Operator-Token");
@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 #[must_use]
 pub fn token_matches(given: impl AsRef<[u8]>, token: impl AsRef<[u8]>) -> bool {
     let (given, token) = (given.as_ref(), token.as_ref());
-    // Slices of different lengths are told apart at once; digests have one length.
+    // The comparison of slices returns early if the lengths differ. Hashes always have the same length.
     let is_equal: bool = Sha256::digest(given).ct_eq(&Sha256::digest(token)[..]).into();
     is_equal && !token.is_empty()
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_matches_the_same_token_alone() {
+    fn token_matches_only_the_same_token() {
         assert!(token_matches("a-long-secret", "a-long-secret"));
         for given in ["", "a", "a-long-secret ", "a-long-secreT", "A-long-secret"] {
             assert!(!token_matches(given, "a-long-secret"), "{given:?}");

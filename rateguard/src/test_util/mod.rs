@@ -1,10 +1,10 @@
-//! For tests: limits without Redis and without sleeping, stores that fail on demand, the suite that every store has to
-//! pass, and which [routes](Routes) have no limit.
+//! Utilities for tests: limits without Redis and without sleeping, stores that fail on demand, the conformance suite
+//! for stores, and a probe for [routes](Routes) without a limit.
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
 //! use std::time::Duration;
-//! use rateguard::{Key, Policy, test_util};
+//! use actix_rateguard::{Key, Policy, test_util};
 //!
 //! let (guard, clock) = test_util::guard();
 //! let policy = Policy::new("login", "1/minute")?;
@@ -18,11 +18,11 @@
 //! # }).unwrap().unwrap();
 //! ```
 //!
-//! A guard with a [`FaultyStore`] shows what an application does when its store is away:
+//! A guard with a [`FaultyStore`] tests an application whose store does not answer:
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
-//! use rateguard::{Key, MemoryStore, Policy, RateGuard, StoreError, test_util::FaultyStore};
+//! use actix_rateguard::{Key, MemoryStore, Policy, RateGuard, StoreError, test_util::FaultyStore};
 //!
 //! let store = FaultyStore::new(MemoryStore::new());
 //! let guard = RateGuard::builder().store(store.clone()).build()?;
@@ -32,19 +32,16 @@
 //! # }).unwrap().unwrap();
 //! ```
 
-mod clock;
-mod conformance;
-mod faulty;
 mod routes;
 
-pub use clock::{ManualClock, TokioClock};
-pub use conformance::{Time, conformance};
-pub use faulty::FaultyStore;
-pub use routes::{RouteReportError, Routes};
+pub use actix_rateguard_core::test_util::{
+    FaultyStore, ManualClock, Time, TokioClock, conformance, decision,
+};
 
+pub use self::routes::{RouteReportError, Routes};
 use crate::{MemoryStore, RateGuard};
 
-/// A guard in memory, and the clock that its time passes by.
+/// Returns a guard in memory and the manual clock that it uses.
 #[must_use]
 pub fn guard() -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();

@@ -1,4 +1,4 @@
-//! Whether every route of an application has a limit.
+//! Detects routes of an application without a limit.
 
 use std::{error::Error, fmt};
 
@@ -11,14 +11,14 @@ use actix_web::{
 };
 use serde_json::Value;
 
-use crate::http::survey::Survey;
+use crate::route_probe::RouteProbe;
 
-/// The routes of an application, to find those without a limit.
+/// A list of routes of an application, to find those without a limit.
 ///
 /// ```
 /// # actix_web::rt::System::new().block_on(async {
 /// # use actix_web::{App, HttpResponse, Responder, get, http::Method, test, web};
-/// # use rateguard::{RateGuard, rate_limit, test_util::Routes};
+/// # use actix_rateguard::{RateGuard, rate_limit, test_util::Routes};
 /// #[get("/search/{term}")]
 /// #[rate_limit(rate = "5/minute")]
 /// async fn search() -> impl Responder {
@@ -35,16 +35,20 @@ use crate::http::survey::Survey;
 /// # });
 /// ```
 ///
-/// actix-web 4.18 and later tells its routes by itself, with its feature `experimental-introspection`:
+/// actix-web 4.18 and later reports its routes with the feature `experimental-introspection`: see
 /// [`of_report`](Self::of_report).
 ///
-/// Each route is sent a request that limits recognise. The first limit that is for it answers it; nothing is counted, and
-/// the handler is not run. A route without a limit is handled as always, with an empty body, as nothing of this crate is before it:
-/// do this with an application that is made for tests.
+/// The probe sends a marked request to each route. The first limit that applies responds to it: nothing is counted, and
+/// the handler does not run. On a route without a limit, the handler runs with an empty body, so use an application
+/// that is built for tests.
 ///
-/// It sees what a limit says of such a request alone: one that frees clients by [`skip`](crate::RateLimit::skip) or is for other
-/// methods is none for it. What answers before all limits, as an authentication around them, hides them, and so does a guard of
-/// the route (other than its method) that the request does not satisfy. It does not see routes that nobody names.
+/// The result has these restrictions:
+///
+/// - A limit that exempts the marked request with [`skip`](crate::RateLimit::skip), or applies to other methods, is not
+///   found.
+/// - A middleware that responds before all limits, such as an authentication, hides them.
+/// - So does a guard of the route, other than its method, that the request does not satisfy.
+/// - Routes that are not in the list are not checked.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Routes {
@@ -53,18 +57,18 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// These routes, each by its pattern. A parameter is sent as `1`.
+    /// Creates a list of routes by method and path pattern. The probe sends `1` for each parameter.
     pub fn of<P: Into<String>>(routes: impl IntoIterator<Item = (Method, P)>) -> Self {
         let all = routes.into_iter().map(|(method, path)| (method, path.into())).collect();
         Self { all, except: Vec::new() }
     }
 
-    /// The routes of `IntrospectionTree::report_as_json` of actix-web, which finds its way out of an application as a
-    /// `web::Data<IntrospectionTree>`. Of a resource that names no methods, GET is tried.
+    /// Reads the routes from the output of `IntrospectionTree::report_as_json` of actix-web. An application has the
+    /// tree in a `web::Data<IntrospectionTree>`. A resource without methods is probed with GET.
     ///
     /// # Errors
     ///
-    /// [`RouteReportError`] if the text is no such report.
+    /// [`RouteReportError`] if the text is not such a report.
     pub fn of_report(json: &str) -> Result<Self, RouteReportError> {
         let report: Value = serde_json::from_str(json).map_err(|_| RouteReportError)?;
         let mut all = Vec::new();
@@ -85,13 +89,14 @@ impl Routes {
         Ok(Self { all, except: Vec::new() })
     }
 
-    /// This route has no limit on purpose.
+    /// Excludes a route that has no limit on purpose.
     pub fn except(mut self, method: Method, path: impl Into<String>) -> Self {
         self.except.push((method, path.into()));
         self
     }
 
-    /// The routes without a limit, such as `GET /health`, but for those that are excepted; and excepted ones that do not exist.
+    /// Returns the routes without a limit, such as `GET /health`, except the excluded ones. Also returns excluded
+    /// routes that are not in the list, and marks routes that are not found.
     pub async fn unlimited<S, B>(&self, app: &S) -> Vec<String>
     where
         S: Service<Request, Response = ServiceResponse<B>>,
@@ -99,30 +104,31 @@ impl Routes {
         let mut unlimited = Vec::new();
         for route in self.all.iter().filter(|route| !self.except.contains(route)) {
             let (method, path) = route;
-            let survey = Survey::default();
-            let request = TestRequest::with_uri(&filled(path)).method(method.clone()).to_request();
-            request.extensions_mut().insert(survey.clone());
-            // An error is an answer, too.
+            let probe = RouteProbe::default();
+            let request =
+                TestRequest::with_uri(&fill_parameters(path)).method(method.clone()).to_request();
+            request.extensions_mut().insert(probe.clone());
+            // A service that returns an error has handled the request, too.
             let status = app.call(request).await.ok().map(|response| response.status());
-            if !survey.has_met_a_limit() {
-                let is_missed = status.is_some_and(|status| matches!(status.as_u16(), 404 | 405));
-                let doubt = if is_missed { " (not found: is it spelt so?)" } else { "" };
-                unlimited.push(format!("{method} {path}{doubt}"));
+            if !probe.found_limit() {
+                let is_missing = status.is_some_and(|status| matches!(status.as_u16(), 404 | 405));
+                let note = if is_missing { " (route not found; check the spelling)" } else { "" };
+                unlimited.push(format!("{method} {path}{note}"));
             }
         }
         let unknown = self.except.iter().filter(|route| !self.all.contains(route));
-        unlimited.extend(
-            unknown.map(|(method, path)| {
-                format!("{method} {path} (excepted, and not among the routes)")
-            }),
-        );
+        unlimited.extend(unknown.map(|(method, path)| {
+            format!("{method} {path} (excluded, but not in the list of routes)")
+        }));
         unlimited
     }
 
+    /// Asserts that every route has a limit or is excluded.
+    ///
     /// # Panics
     ///
-    /// If a route has no limit and is not excepted. It names all of them.
-    #[allow(clippy::panic, reason = "it is for tests")]
+    /// If [`unlimited`](Self::unlimited) returns routes. The message contains all of them.
+    #[allow(clippy::panic, reason = "an assertion for tests")]
     pub async fn assert_limited<S, B>(&self, app: &S)
     where
         S: Service<Request, Response = ServiceResponse<B>>,
@@ -132,8 +138,8 @@ impl Routes {
     }
 }
 
-/// The path with something in the place of each parameter.
-fn filled(pattern: &str) -> String {
+/// Replaces each parameter of a pattern with `1`.
+fn fill_parameters(pattern: &str) -> String {
     let mut path = String::new();
     let mut depth = 0;
     for letter in pattern.chars() {
@@ -152,13 +158,13 @@ fn filled(pattern: &str) -> String {
     path
 }
 
-/// The text is no report of actix-web on its routes.
+/// The text is not a route report of actix-web.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteReportError;
 
 impl fmt::Display for RouteReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the text is no report of actix-web on its routes")
+        f.write_str("the text is not a route report of actix-web")
     }
 }
 
@@ -166,17 +172,17 @@ impl Error for RouteReportError {}
 
 #[cfg(test)]
 mod tests {
-    use super::filled;
+    use super::fill_parameters;
 
     #[test]
-    fn parameters_are_filled_whatever_their_patterns_have_in_them() {
+    fn parameters_are_filled_for_all_patterns() {
         for (pattern, path) in [
             ("/", "/"),
             ("/users/{id}/posts/{post}", "/users/1/posts/1"),
             (r"/{year:\d{4}}/x", "/1/x"),
             ("/static/{tail}*", "/static/1*"),
         ] {
-            assert_eq!(filled(pattern), path);
+            assert_eq!(fill_parameters(pattern), path);
         }
     }
 }

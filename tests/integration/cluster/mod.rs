@@ -1,48 +1,53 @@
-//! Redis Cluster, with three masters and a replica each.
+//! Redis Cluster with three masters, each with one replica.
 
-mod everyday;
+mod basics;
+mod failover;
 mod gaps;
-mod losing;
-mod moving;
 mod redirects;
+mod slot_migration;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rateguard::{
+use actix_rateguard::{
     Key, RateGuard,
-    store::{Bucket, Charge, Operation},
+    store::{Bucket, BucketRequest, Operation},
 };
 use redis::Commands;
 
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     redis_cluster::{RedisCluster, cluster_command},
 };
 
-/// A guard on this cluster that answers however slow the machine is, and asks it for each check.
+/// Returns a guard on this cluster with a long deadline and without the denial cache.
 fn guard(cluster: &RedisCluster, prefix: &str) -> RateGuard {
-    let settings = RateGuard::redis(cluster.url()).prefix(prefix).deadline(PATIENCE);
-    settings.remember_denials(Duration::ZERO).build().unwrap()
+    let settings = RateGuard::redis(cluster.url()).prefix(prefix).deadline(TEST_TIMEOUT);
+    settings.denial_cache_ttl(Duration::ZERO).build().unwrap()
 }
 
-/// Which of the masters each of so many keys is on, of which a unit is taken.
-async fn placed(cluster: &RedisCluster, guard: &RateGuard, prefix: &str, keys: u32) -> Vec<usize> {
+/// Takes one unit of each of `keys` keys, and returns the index of the master that stores each key.
+async fn masters_of_keys(
+    cluster: &RedisCluster,
+    guard: &RateGuard,
+    prefix: &str,
+    keys: u32,
+) -> Vec<usize> {
     let quota = "1000000/hour".parse().unwrap();
     let keys: Vec<Key> = (0..keys).map(Key::from).collect();
     for key in &keys {
-        let charge = [Charge::new(Bucket::new("placed", 0, key), quota, 1)];
-        guard.store().apply(Operation::Check, &charge).get().await.unwrap();
+        let request = [BucketRequest::new(Bucket::new("placed", 0, key), quota, 1)];
+        guard.store().apply(Operation::Check, &request).get().await.unwrap();
     }
     let mut masters = BTreeMap::new();
     for (number, node) in cluster.nodes[..3].iter().enumerate() {
-        let held: Vec<String> = node.client().keys(format!("{prefix}:*")).unwrap();
-        masters.extend(held.into_iter().map(|name| (name, number)));
+        let stored: Vec<String> = node.client().keys(format!("{prefix}:*")).unwrap();
+        masters.extend(stored.into_iter().map(|name| (name, number)));
     }
     let name = |key: &Key| Bucket::new("placed", 0, key).storage_key(prefix);
     keys.iter().map(|key| masters[&name(key)]).collect()
 }
 
-/// The slot that a node says that a key is in.
+/// Returns the slot of a key, as a node computes it.
 fn slot(client: &mut redis::Connection, name: &str) -> u16 {
     cluster_command(&["KEYSLOT", name]).query(client).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Redirects: the password goes to nodes of the cluster alone.
+//! Redirects: the guard sends its password only to nodes of the cluster.
 
 use std::{
     net::TcpListener,
@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{Key, Policy, RateGuard};
+use actix_rateguard::{Key, Policy, RateGuard};
 
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     fake_redis::{FakeRedis, bulk},
 };
 
-/// What a node says of its cluster.
+/// The cluster as a node describes it.
 struct View {
     /// The port of the master of all slots.
     master: u16,
@@ -24,8 +24,8 @@ struct View {
     nodes: String,
 }
 
-/// The answer of a node of a cluster to all commands but scripts.
-fn everyday(command: &[String], view: &View) -> String {
+/// Returns the reply of a cluster node to any command except scripts.
+fn topology_reply(command: &[String], view: &View) -> String {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     match words[..] {
         ["ROLE"] => "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n".to_owned(),
@@ -46,14 +46,14 @@ fn is_script(command: &[String]) -> bool {
     ["EVALSHA", "EVAL"].contains(&command[0].as_str())
 }
 
-fn line(port: u16) -> String {
+fn node_line(port: u16) -> String {
     format!("id-{port} 127.0.0.1:{port}@1 master - 0 0 1 connected\n")
 }
 
 fn guard(port: u16) -> RateGuard {
     let url = format!("redis+cluster://user:hunter2@127.0.0.1:{port}");
-    let settings = RateGuard::redis(url).deadline(PATIENCE);
-    settings.remember_denials(Duration::ZERO).build().unwrap()
+    let settings = RateGuard::redis(url).deadline(TEST_TIMEOUT);
+    settings.denial_cache_ttl(Duration::ZERO).build().unwrap()
 }
 
 async fn check(guard: &RateGuard) -> bool {
@@ -63,15 +63,15 @@ async fn check(guard: &RateGuard) -> bool {
 #[tokio::test]
 async fn redirect_to_a_host_outside_the_cluster_is_not_followed() {
     for kind in ["MOVED", "ASK"] {
-        let stranger = FakeRedis::start(|_| "+OK\r\n".to_owned());
-        let strange_port = stranger.port();
+        let outsider = FakeRedis::start(|_| "+OK\r\n".to_owned());
+        let outsider_port = outsider.port();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let node = FakeRedis::listen(listener, move |command| {
             if is_script(command) {
-                return format!("-{kind} 0 127.0.0.1:{strange_port}\r\n");
+                return format!("-{kind} 0 127.0.0.1:{outsider_port}\r\n");
             }
-            everyday(command, &View { master: port, nodes: line(port) })
+            topology_reply(command, &View { master: port, nodes: node_line(port) })
         });
         let guard = guard(port);
         for _ in 0..3 {
@@ -80,38 +80,40 @@ async fn redirect_to_a_host_outside_the_cluster_is_not_followed() {
         assert!(node.has("EVALSHA") || node.has("EVAL"), "{:?}", node.commands());
         let login = node.commands().into_iter().find(|command| command[0] == "AUTH");
         assert_eq!(login.unwrap(), ["AUTH", "user", "hunter2"]);
-        assert_eq!(stranger.commands(), Vec::<Vec<String>>::new(), "{kind}");
+        assert_eq!(outsider.commands(), Vec::<Vec<String>>::new(), "{kind}");
     }
 }
 
 #[tokio::test]
-async fn redirect_to_a_new_node_is_followed_once_the_map_names_it() {
-    // By its slots, and as a master that has none yet.
+async fn redirect_to_new_node_is_followed_after_map_refresh() {
+    // The new node has slots in the map, or is a master without slots.
     for (kind, has_slots) in [("MOVED", true), ("MOVED", false), ("ASK", false)] {
         let other = FakeRedis::start(|command| {
             if is_script(command) {
-                return "-ERR no more is needed here\r\n".to_owned();
+                return "-ERR the test needs no decision\r\n".to_owned();
             }
             "+OK\r\n".to_owned()
         });
         let other_port = other.port();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let is_known = Arc::new(AtomicBool::new(false));
+        let is_in_map = Arc::new(AtomicBool::new(false));
         let _node = FakeRedis::listen(listener, move |command| {
             if is_script(command) {
-                // From now on it is in the map, which has to be asked for.
-                is_known.store(true, SeqCst);
+                // The map contains the new node from now on, but the guard has to request it.
+                is_in_map.store(true, SeqCst);
                 return format!("-{kind} 0 127.0.0.1:{other_port}\r\n");
             }
-            let view = match (is_known.load(SeqCst), has_slots) {
-                (false, _) => View { master: port, nodes: line(port) },
+            let view = match (is_in_map.load(SeqCst), has_slots) {
+                (false, _) => View { master: port, nodes: node_line(port) },
                 (true, true) => View { master: other_port, nodes: String::new() },
-                (true, false) => View { master: port, nodes: line(port) + &line(other_port) },
+                (true, false) => {
+                    View { master: port, nodes: node_line(port) + &node_line(other_port) }
+                }
             };
-            everyday(command, &view)
+            topology_reply(command, &view)
         });
-        assert!(!check(&guard(port)).await, "its answer is an error");
+        assert!(!check(&guard(port)).await, "the new node replies with an error");
         assert!(other.has("EVALSHA") || other.has("EVAL"), "{kind}: {:?}", other.commands());
         assert!(other.has("AUTH"));
     }

@@ -1,40 +1,40 @@
-//! Where in a file each setting of the program is. Who adds a setting and forgets the file is reminded of it here.
+//! The field of the policies file for each builder setting. A new setting without a field fails the test.
 
 use std::{collections::BTreeSet, fs};
 
 use super::schema::schema;
 
-/// Where a setting is.
-enum Where {
-    /// This field of the schema, or these.
+/// The location of a setting.
+enum Location {
+    /// Fields of the schema.
     In(&'static [&'static str]),
-    /// Not in a file, and why.
+    /// The reason why the setting is only in code.
     Code(&'static str),
 }
 
-use Where::{Code, In};
+use Location::{Code, In};
 
 const FUNCTION: &str = "it is a function";
-const SHAPE: &str = "it says where a limit is, not what it does";
+const SHAPE: &str = "it defines where a limit applies, not what it does";
 
-const GUARD: &[(&str, Where)] = &[
-    ("store", Code("it is an object of the program")),
-    ("tls", Code("it has secrets, and goes with the URL")),
-    ("prefix", Code("it tells applications apart, and another one begins all counts anew")),
+const GUARD: &[(&str, Location)] = &[
+    ("store", Code("it is an object of the application")),
+    ("tls", Code("it has secrets, and belongs to the URL")),
+    ("prefix", Code("it separates applications, and a change resets all counts")),
     ("deadline", In(&["guard.deadline"])),
     ("on_error", In(&["guard.on_error"])),
-    ("closed_after", In(&["guard.closed_after"])),
+    ("fail_closed_after", In(&["guard.fail_closed_after"])),
     ("max_in_flight", In(&["guard.max_in_flight"])),
-    ("remember_denials", In(&["guard.remember_denials"])),
-    ("redis_log", Code("it is about the store, which is of the program")),
+    ("denial_cache_ttl", In(&["guard.denial_cache_ttl"])),
+    ("redis_log", Code("it belongs to the store, which is an object of the application")),
     ("replicas", In(&["guard.replicas"])),
     ("key_secret", Code("it is a secret")),
     ("policy", In(&["policies"])),
     ("plan", In(&["plans"])),
     ("for_attributes", Code(SHAPE)),
     ("policies_file", Code("it is the file")),
-    ("policies_file_interval", Code("it is about the file")),
-    ("build", Code("it is no setting")),
+    ("policies_file_interval", Code("it is a setting of the file")),
+    ("build", Code("it is not a setting")),
     ("client_address", In(&["guard.client_address"])),
     (
         "access",
@@ -47,11 +47,11 @@ const GUARD: &[(&str, Where)] = &[
     ),
     ("headers", In(&["guard.headers"])),
     ("retry_jitter", In(&["guard.retry_jitter"])),
-    ("refusal_body", In(&["guard.refusal_body"])),
+    ("rejection_body", In(&["guard.rejection_body"])),
     ("on_denied", Code(FUNCTION)),
 ];
 
-const MIDDLEWARE: &[(&str, Where)] = &[
+const MIDDLEWARE: &[(&str, Location)] = &[
     ("new", In(&["policies.*.rate", "policies.*.limit", "policies.*.window"])),
     ("per_request", In(&["plans"])),
     ("policy", In(&["policies"])),
@@ -70,12 +70,12 @@ const MIDDLEWARE: &[(&str, Where)] = &[
     ("candidate", In(&["policies.*.shadow"])),
     ("rollout", In(&["policies.*.rollout"])),
     ("on_denied", Code(FUNCTION)),
-    ("access", Code("it has no name; the guard's is in the file")),
+    ("access", Code("it has no name; the guard's list is in the file")),
     ("count_preflights", Code(SHAPE)),
     ("on_error", In(&["policies.*.on_error"])),
 ];
 
-const ATTRIBUTE: &[(&str, Where)] = &[
+const ATTRIBUTE: &[(&str, Location)] = &[
     ("limit", In(&["policies.*.limit"])),
     ("window", In(&["policies.*.window"])),
     ("rate", In(&["policies.*.rate"])),
@@ -98,7 +98,7 @@ const ATTRIBUTE: &[(&str, Where)] = &[
     ("limiter", Code(SHAPE)),
 ];
 
-const POLICY: &[(&str, Where)] = &[
+const POLICY: &[(&str, Location)] = &[
     ("new", In(&["policies.*.rate"])),
     ("on_error", In(&["policies.*.on_error"])),
     ("ban", In(&["policies.*.ban"])),
@@ -110,7 +110,7 @@ const POLICY: &[(&str, Where)] = &[
     ("quotas", In(&["policies.*.rate"])),
 ];
 
-const ACCESS: &[(&str, Where)] = &[
+const ACCESS: &[(&str, Location)] = &[
     ("new", In(&["access"])),
     ("allow_addresses", In(&["access.allow_addresses"])),
     ("deny_addresses", In(&["access.deny_addresses"])),
@@ -118,7 +118,7 @@ const ACCESS: &[(&str, Where)] = &[
     ("deny_keys", In(&["access.deny_keys"])),
 ];
 
-const ADDRESS: &[(&str, Where)] = &[
+const ADDRESS: &[(&str, Location)] = &[
     ("peer", In(&["guard.client_address"])),
     ("behind", In(&["guard.client_address.behind"])),
     ("trusting_every_peer_dangerously", Code("it is dangerous")),
@@ -127,7 +127,7 @@ const ADDRESS: &[(&str, Where)] = &[
     ("ipv6_prefix", In(&["guard.client_address.ipv6_prefix"])),
     ("max_ipv6_keys_per_48", In(&["guard.client_address.max_ipv6_keys_per_48"])),
     ("max_ipv6_keys_per_32", In(&["guard.client_address.max_ipv6_keys_per_32"])),
-    ("address", Code("it is no setting")),
+    ("address", Code("it is not a setting")),
 ];
 
 fn source(path: &str) -> String {
@@ -135,24 +135,26 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The public functions of a type, in all files of the library.
+/// The public functions of a type in all source files of the libraries.
 fn functions(of: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut folders = vec![format!("{}/../rateguard/src", env!("CARGO_MANIFEST_DIR"))];
+    let mut folders: Vec<String> = ["rateguard", "rateguard-core"]
+        .map(|name| format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR")))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path().to_str().unwrap().to_owned();
             if entry.path().is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") {
-                let mut is_its = false;
+                let mut is_in_impl = false;
                 for line in fs::read_to_string(path).unwrap().lines() {
                     if line.starts_with("impl") {
-                        is_its = line == format!("impl {of} {{");
+                        is_in_impl = line == format!("impl {of} {{");
                     }
                     let name = line.strip_prefix("    pub const fn ");
                     let name = name.or_else(|| line.strip_prefix("    pub fn "));
-                    if let Some(name) = name.filter(|_| is_its) {
+                    if let Some(name) = name.filter(|_| is_in_impl) {
                         found.insert(name.split(['(', '<']).next().unwrap().to_owned());
                     }
                 }
@@ -162,7 +164,7 @@ fn functions(of: &str) -> BTreeSet<String> {
     found
 }
 
-/// The arguments of the attribute.
+/// The arguments of the attribute macro.
 fn arguments() -> BTreeSet<String> {
     let text = source("rateguard-macros/src/args.rs");
     let lines =
@@ -170,7 +172,7 @@ fn arguments() -> BTreeSet<String> {
     lines.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// All fields of the schema, with `*` for a name.
+/// The paths of all fields in the schema, with `*` for a name.
 fn fields() -> BTreeSet<String> {
     let schema = schema();
     let (mut found, mut open) = (BTreeSet::new(), vec![(String::new(), schema.clone())]);
@@ -196,10 +198,10 @@ fn fields() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_setting_of_the_program_is_in_the_file_or_has_a_reason_not_to_be() {
+fn every_builder_setting_is_in_the_file_or_justified() {
     let fields = fields();
     let mut used = BTreeSet::new();
-    for (what, table, found) in [
+    for (subject, table, found) in [
         ("RateGuardBuilder", GUARD, functions("RateGuardBuilder")),
         ("RateLimit", MIDDLEWARE, functions("RateLimit")),
         ("#[rate_limit]", ATTRIBUTE, arguments()),
@@ -208,12 +210,18 @@ fn every_setting_of_the_program_is_in_the_file_or_has_a_reason_not_to_be() {
         ("ClientAddress", ADDRESS, functions("ClientAddress")),
     ] {
         let listed: BTreeSet<_> = table.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(found, listed, "{what}: say here where in a file it is, or why it is not");
-        for (name, place) in table {
-            match place {
+        assert_eq!(
+            found, listed,
+            "{subject}: list the field of each setting, or the reason for none"
+        );
+        for (name, location) in table {
+            match location {
                 In(paths) => {
                     for path in *paths {
-                        assert!(fields.contains(*path), "{what}, {name}: the schema has no {path}");
+                        assert!(
+                            fields.contains(*path),
+                            "{subject}, {name}: the schema has no {path}"
+                        );
                         used.insert((*path).to_owned());
                     }
                 }
@@ -221,7 +229,7 @@ fn every_setting_of_the_program_is_in_the_file_or_has_a_reason_not_to_be() {
             }
         }
     }
-    // Tables are there for what is in them.
+    // `guard` is only the table of other fields.
     used.extend(["guard".to_owned()]);
-    assert_eq!(fields, used, "no setting of the program is behind these");
+    assert_eq!(fields, used, "these fields have no setting in code");
 }

@@ -1,4 +1,4 @@
-//! Changes under load: no request fails, nothing that was counted is lost, no quota begins anew.
+//! File changes under load: no request fails, no count is lost, and no quota is reset.
 
 use std::{
     fs,
@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard::{RateGuard, RateGuardBuilder, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
-use rateguard::{RateGuard, RateGuardBuilder, RateLimit, rate_limit};
 
-use super::watching;
+use super::with_polling;
 use crate::support::{
-    PATIENCE, eventually,
+    TEST_TIMEOUT, eventually,
     folder::Folder,
     redis_server::RedisServer,
     server::{Server, agent, try_get},
@@ -23,9 +23,9 @@ use crate::support::{
 
 const CLIENTS: usize = 4;
 const CHANGES: u32 = 20;
-/// The limit grows by so many with each change.
+/// The increase of the limit with each change.
 const STEP: u32 = 20;
-const HIGHEST: u32 = CHANGES * STEP;
+const MAX_LIMIT: u32 = CHANGES * STEP;
 
 const ALGORITHMS: [&str; 3] = ["", " fixed_window", " sliding_window_counter"];
 
@@ -39,40 +39,40 @@ async fn attribute() -> impl Responder {
     "ok"
 }
 
-/// Asks all the time, and counts what was admitted.
+/// Clients that send requests continuously, and count the admitted ones.
 #[derive(Default)]
 struct Clients {
-    is_over: AtomicBool,
+    is_stopped: AtomicBool,
     admitted: AtomicU32,
-    /// How many requests of each were answered.
-    answered: [AtomicU32; CLIENTS],
+    /// The number of responses to each client.
+    responses: [AtomicU32; CLIENTS],
 }
 
 impl Clients {
-    fn ask(&self, client: usize, server: &Server) {
+    fn run(&self, client: usize, server: &Server) {
         let agent = agent();
         for path in ["/attribute", "/middleware"].iter().cycle() {
-            if self.is_over.load(SeqCst) {
+            if self.is_stopped.load(SeqCst) {
                 return;
             }
-            let answer = try_get(&agent, &server.url(path)).unwrap();
-            assert!((1..=u64::from(HIGHEST)).contains(&answer.number("x-ratelimit-limit")));
-            match answer.status {
+            let response = try_get(&agent, &server.url(path)).unwrap();
+            assert!((1..=u64::from(MAX_LIMIT)).contains(&response.number("x-ratelimit-limit")));
+            match response.status {
                 200 => self.admitted.fetch_add(1, SeqCst),
                 429 => 0,
-                _ => panic!("{answer:?}"),
+                _ => panic!("{response:?}"),
             };
-            self.answered[client].fetch_add(1, SeqCst);
+            self.responses[client].fetch_add(1, SeqCst);
         }
     }
 
-    /// Until each of them has so many answers to what it has asked from now on.
-    fn wait_for_answers(&self, number: u32) {
-        let answered = || self.answered.each_ref().map(|it| it.load(SeqCst));
-        // One may be under way.
-        let enough = answered().map(|it| it + number + 1);
-        eventually("they are answered", || {
-            answered().iter().zip(enough).all(|(now, enough)| *now >= enough).then_some(())
+    /// Waits until each client has this many responses to requests that it sends from now on.
+    fn wait_for_responses(&self, number: u32) {
+        let responses = || self.responses.each_ref().map(|it| it.load(SeqCst));
+        // One earlier request of each client may be in flight.
+        let expected = responses().map(|it| it + number + 1);
+        eventually("each client has its responses", || {
+            responses().iter().zip(expected).all(|(now, expected)| *now >= expected).then_some(())
         });
     }
 }
@@ -81,9 +81,9 @@ fn limit(guard: &RateGuard) -> u32 {
     guard.policy("search").unwrap().quotas().as_slice()[0].limit()
 }
 
-/// Changes the file again and again while clients ask, and sees that as many were admitted as the highest limit says.
+/// Changes the file while clients send requests, and asserts that exactly the highest limit is admitted.
 fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
-    let guard = builder.deadline(PATIENCE).build().unwrap();
+    let guard = builder.deadline(TEST_TIMEOUT).build().unwrap();
     let server = Server::start({
         let guard = guard.clone();
         move |app| {
@@ -94,46 +94,49 @@ fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
         }
     });
     let (server, clients) = (Arc::new(server), Arc::new(Clients::default()));
-    let asking: Vec<_> = (0..CLIENTS)
+    let threads: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (server, clients) = (Arc::clone(&server), Arc::clone(&clients));
-            thread::spawn(move || clients.ask(client, &server))
+            thread::spawn(move || clients.run(client, &server))
         })
         .collect();
-    let put = |text: &str| fs::rename(folder.file("beside.toml", text), path).unwrap();
+    let replace = |text: &str| fs::rename(folder.file("temporary.toml", text), path).unwrap();
     for change in 1..=CHANGES {
-        // Down, to something that is refused, and up to more than ever, and each time it is counted otherwise.
+        // The limit falls, then the file is invalid, then the limit rises to a new maximum. Each version has another
+        // algorithm.
         let algorithm = |turn: u32| ALGORITHMS[turn as usize % 3];
-        let down = STEP * (change / 2).max(1);
-        put(&file(down, algorithm(2 * change)));
-        eventually("it is lower", || (limit(&guard) == down).then_some(()));
-        clients.wait_for_answers(1);
-        put("[policies.search]\nrate = \"many\"\n");
-        eventually("it is refused", || guard.policies_file().unwrap().error);
-        let up = STEP * change;
-        put(&file(up, algorithm(2 * change + 1)));
-        eventually("it is higher", || (limit(&guard) == up).then_some(()));
-        eventually("what is new is taken", || (clients.admitted.load(SeqCst) >= up).then_some(()));
-        clients.wait_for_answers(1);
+        let lower = STEP * (change / 2).max(1);
+        replace(&file(lower, algorithm(2 * change)));
+        eventually("the limit is lower", || (limit(&guard) == lower).then_some(()));
+        clients.wait_for_responses(1);
+        replace("[policies.search]\nrate = \"many\"\n");
+        eventually("the file is rejected", || guard.policies_file().unwrap().error);
+        let higher = STEP * change;
+        replace(&file(higher, algorithm(2 * change + 1)));
+        eventually("the limit is higher", || (limit(&guard) == higher).then_some(()));
+        eventually("the new units are used", || {
+            (clients.admitted.load(SeqCst) >= higher).then_some(())
+        });
+        clients.wait_for_responses(1);
     }
-    clients.wait_for_answers(100);
-    clients.is_over.store(true, SeqCst);
-    for client in asking {
-        client.join().expect("no request failed");
+    clients.wait_for_responses(100);
+    clients.is_stopped.store(true, SeqCst);
+    for thread in threads {
+        thread.join().expect("a request failed");
     }
-    assert_eq!(clients.admitted.load(SeqCst), HIGHEST);
+    assert_eq!(clients.admitted.load(SeqCst), MAX_LIMIT);
     assert_eq!(guard.failures(), Default::default());
 }
 
 #[test]
-fn in_memory_nothing_is_lost_and_nothing_begins_anew() {
+fn memory_limit_is_exact_during_file_changes() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", &file(1, ""));
-    change_under_load(watching(&path), &folder, &path);
+    change_under_load(with_polling(&path), &folder, &path);
 }
 
 #[test]
-fn on_redis_nothing_is_lost_and_nothing_begins_anew() {
+fn redis_limit_is_exact_during_file_changes() {
     let (folder, redis) = (Folder::new(), RedisServer::start());
     let path = folder.file("rateguard.toml", &file(1, ""));
     let builder = RateGuard::redis(redis.url())

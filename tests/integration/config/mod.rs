@@ -1,4 +1,4 @@
-//! Policies in a file.
+//! The policies file.
 
 mod editors;
 mod fields;
@@ -7,23 +7,23 @@ mod names;
 mod pipes;
 mod plans;
 mod reading;
-mod refused;
+mod rejected_files;
 mod reloading;
 mod schema;
 
 use std::{path::Path, time::Duration};
 
-use rateguard::{RateGuard, RateGuardBuilder};
+use actix_rateguard::{RateGuard, RateGuardBuilder};
 
-/// A guard whose policies are in this file, at which it looks only when it is told to.
-fn by_hand(path: impl AsRef<Path>) -> RateGuardBuilder {
+/// Settings of a guard with this policies file, which it reads again only on `reload_policies`.
+fn without_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
     RateGuard::builder()
         .policies_file(path.as_ref())
         .policies_file_interval(Duration::ZERO)
         .for_attributes(false)
 }
 
-/// One that looks at it all the time.
-fn watching(path: impl AsRef<Path>) -> RateGuardBuilder {
-    by_hand(path).policies_file_interval(Duration::from_millis(20))
+/// Settings of a guard that polls this policies file every 20 ms.
+fn with_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
+    without_polling(path).policies_file_interval(Duration::from_millis(20))
 }

@@ -1,4 +1,4 @@
-//! A path at which there may be something that is waited for.
+//! A path that may be a named pipe, which would block a reader.
 
 use std::{
     fs,
@@ -11,53 +11,53 @@ use std::{
     thread,
 };
 
-use super::{by_hand, watching};
-use crate::support::{PATIENCE, eventually, folder::Folder};
+use super::{with_polling, without_polling};
+use crate::support::{TEST_TIMEOUT, eventually, folder::Folder};
 
 fn make_pipe(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success(), "{made}");
+    let status = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
-fn a_pipe_that_takes_the_place_of_a_file_is_refused() {
+fn pipe_replacing_the_file_is_rejected() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", "[policies.a]\nrate = \"1/s\"\n");
-    let guard = watching(&path).build().unwrap();
+    let guard = with_polling(&path).build().unwrap();
     make_pipe(&folder.path().join("pipe"));
     fs::rename(folder.path().join("pipe"), &path).unwrap();
-    let error = eventually("it is noticed", || guard.policies_file().unwrap().error);
+    let error = eventually("the pipe is detected", || guard.policies_file().unwrap().error);
     assert_eq!(error.to_string(), format!("{path} cannot be read: it is not a file"));
     assert!(guard.policy("a").is_some());
 }
 
 #[test]
-fn a_path_that_is_a_file_and_a_pipe_in_turn_is_never_waited_for() {
+fn alternating_file_and_pipe_never_block_reload() {
     let folder = Folder::new();
     let text = "[policies.a]\nrate = \"1/s\"\n";
     let path = folder.file("rateguard.toml", text);
-    let guard = by_hand(&path).build().unwrap();
+    let guard = without_polling(&path).build().unwrap();
     let [file, pipe, next] = ["file", "pipe", "next"].map(|name| folder.path().join(name));
     fs::write(&file, text).unwrap();
     make_pipe(&pipe);
-    let (is_over, (done, waiting)) = (AtomicBool::new(false), mpsc::channel());
+    let (is_stopped, (sender, receiver)) = (AtomicBool::new(false), mpsc::channel());
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !is_over.load(SeqCst) {
+            while !is_stopped.load(SeqCst) {
                 for kind in [&pipe, &file] {
                     fs::hard_link(kind, &next).unwrap();
                     fs::rename(&next, &path).unwrap();
                 }
             }
         });
-        // Not of the scope, which would wait for it.
+        // This thread is outside the scope, because the scope would wait for it even if a reload blocks.
         thread::spawn(move || {
-            let tries: Vec<_> = (0..20_000).map(|_| guard.reload_policies().is_ok()).collect();
-            let _ = done.send(tries);
+            let reloads: Vec<_> = (0..20_000).map(|_| guard.reload_policies().is_ok()).collect();
+            let _ = sender.send(reloads);
         });
-        let tries = waiting.recv_timeout(PATIENCE);
-        is_over.store(true, SeqCst);
-        let tries = tries.expect("it is waiting for a pipe");
-        assert!(tries.contains(&true) && tries.contains(&false));
+        let reloads = receiver.recv_timeout(TEST_TIMEOUT);
+        is_stopped.store(true, SeqCst);
+        let reloads = reloads.expect("a reload waits for a pipe");
+        assert!(reloads.contains(&true) && reloads.contains(&false));
     });
 }

@@ -1,9 +1,9 @@
-//! Plans in a file, which the program chooses by their names.
+//! Plans in a file, which the program selects by name.
 
+use actix_rateguard::{Plan, RateLimit, key, rate_limit};
 use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
-use rateguard::{Plan, RateLimit, key, rate_limit};
 
-use super::by_hand;
+use super::without_polling;
 use crate::support::{
     app::{from_client, send},
     folder::Folder,
@@ -21,13 +21,13 @@ fn plan_of(request: &HttpRequest) -> Plan {
 }
 
 #[actix_web::test]
-async fn plans_are_taken_by_their_names() {
+async fn plans_are_selected_by_name() {
     let folder = Folder::new();
     let path = folder.file(
         "rateguard.toml",
         "[plans]\nfree = \"1/minute; 9/hour\"\nenterprise = \"unlimited\"\n",
     );
-    let guard = by_hand(path)
+    let guard = without_polling(path)
         .plan("free", Plan::of("8/minute"))
         .plan("pro", Plan::of("2/minute"))
         .build()
@@ -40,7 +40,7 @@ async fn plans_are_taken_by_their_names() {
             ("free", [200, 429, 429]),
             ("pro", [200, 200, 429]),
             ("enterprise", [200, 200, 200]),
-            // No plan stands for another.
+            // An unknown plan is an error, and no other plan replaces it.
             ("gold", [500, 500, 500]),
             ("", [500, 500, 500]),
         ] {

@@ -1,12 +1,12 @@
-//! What a file says is what limits do, whatever they say themselves.
+//! Settings of a file override the settings of limits in code.
 
-use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
-use rateguard::{
+use actix_rateguard::{
     Caller, Count, Key, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
     test_util::FaultyStore,
 };
+use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
 
-use super::by_hand;
+use super::without_polling;
 use crate::support::{
     app::{from_client, get, send, statuses},
     folder::Folder,
@@ -14,16 +14,16 @@ use crate::support::{
 
 fn guard_of(text: &str) -> RateGuard {
     let folder = Folder::new();
-    by_hand(folder.file("rateguard.toml", text)).build().unwrap()
+    without_polling(folder.file("rateguard.toml", text)).build().unwrap()
 }
 
-/// Nobody asks for a key that a file says.
-fn never(_: &HttpRequest) -> Caller {
-    panic!("the file says another key")
+/// A key function that is never called, because the file sets another key.
+fn unused_key(_: &HttpRequest) -> Caller {
+    panic!("the file sets another key")
 }
 
 #[get("/attribute")]
-#[rate_limit(policy = "search", key = never, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing = "deny")]
+#[rate_limit(policy = "search", key = unused_key, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing = "deny")]
 async fn attribute() -> impl Responder {
     "ok"
 }
@@ -34,29 +34,29 @@ async fn plain() -> impl Responder {
     "ok"
 }
 
-/// An application in which an attribute and a middleware say everything otherwise than the file.
-macro_rules! contrary {
+/// An application with an attribute and a middleware whose settings all differ from the file's.
+macro_rules! overridden_app {
     ($guard:expr) => {{
-        let contrary = RateLimit::policy(&$guard, "search")
-            .by(never)
+        let overridden = RateLimit::policy(&$guard, "search")
+            .by(unused_key)
             .cost(|_: &HttpRequest| 100)
             .count(Count::Failure)
             .methods([actix_web::http::Method::PATCH])
             .missing_key(MissingKey::Deny);
-        let of_program = RateLimit::policy(&$guard, "search").by(key::header("X-User")).cost(2);
+        let from_code = RateLimit::policy(&$guard, "search").by(key::header("X-User")).cost(2);
         let ok = || web::get().to(async || "ok");
         app!(
             $guard,
             attribute,
             plain,
-            web::resource("/middleware").wrap(contrary).route(ok()),
-            web::resource("/plain-middleware").wrap(of_program).route(ok()),
+            web::resource("/middleware").wrap(overridden).route(ok()),
+            web::resource("/plain-middleware").wrap(from_code).route(ok()),
         )
     }};
 }
 
 #[actix_web::test]
-async fn what_a_file_says_of_a_limit_goes_before_what_it_says_itself() {
+async fn file_settings_override_limit_settings() {
     let text = r#"
         [policies.search]
         limit = 6
@@ -69,12 +69,12 @@ async fn what_a_file_says_of_a_limit_goes_before_what_it_says_itself() {
     "#;
     for path in ["/attribute", "/middleware"] {
         let guard = guard_of(text);
-        let app = contrary!(guard);
+        let app = overridden_app!(guard);
         let mut remaining = Vec::new();
         for _ in 0..3 {
             let request = TestRequest::get().uri(path).insert_header(("X-Api-Key", "one"));
-            let answer = send(&app, from_client(1, request)).await;
-            remaining.push((answer.status, answer.numbers().unwrap()[1]));
+            let response = send(&app, from_client(1, request)).await;
+            remaining.push((response.status, response.numbers().unwrap()[1]));
         }
         assert_eq!(remaining, [(200, 3), (200, 0), (429, 0)], "{path}");
         // Without the header, the limit does not apply.
@@ -83,10 +83,10 @@ async fn what_a_file_says_of_a_limit_goes_before_what_it_says_itself() {
 }
 
 #[actix_web::test]
-async fn what_a_file_leaves_out_limits_say_themselves() {
+async fn settings_missing_in_the_file_come_from_the_limit() {
     for path in ["/plain", "/plain-middleware"] {
         let guard = guard_of("[policies.search]\nrate = \"6/minute; 100/hour\"\n");
-        let app = contrary!(guard);
+        let app = overridden_app!(guard);
         let mut remaining = Vec::new();
         for user in ["ann", "ann", "bob"] {
             let request = TestRequest::get().uri(path).insert_header(("X-User", user));
@@ -97,18 +97,18 @@ async fn what_a_file_leaves_out_limits_say_themselves() {
 }
 
 #[actix_web::test]
-async fn methods_that_a_file_does_not_name_are_not_limited() {
+async fn methods_not_listed_in_the_file_are_not_limited() {
     let guard = guard_of(
         "[policies.search]\nrate = \"1/minute\"\nkey = \"ip\"\ncost = 1\nmethods = \"POST\"\n",
     );
-    let app = contrary!(guard);
+    let app = overridden_app!(guard);
     for path in ["/attribute", "/middleware"] {
         assert_eq!(statuses(&app, 1, path, 3).await, [200; 3], "{path}");
     }
 }
 
 #[actix_web::test]
-async fn every_notation_of_a_quota_is_the_same_in_a_file() {
+async fn file_accepts_every_quota_notation() {
     for (text, expected) in [
         ("rate = \"5/second; 100/minute\"", "5/second; 100/minute"),
         ("limit = 5\nwindow = 60", "5/minute"),
@@ -127,7 +127,7 @@ async fn every_notation_of_a_quota_is_the_same_in_a_file() {
 }
 
 #[actix_web::test]
-async fn bans_and_failure_modes_are_those_of_the_file() {
+async fn file_sets_bans_and_failure_modes() {
     let folder = Folder::new();
     let text = r#"
         guard.on_error = "closed"
@@ -138,25 +138,26 @@ async fn bans_and_failure_modes_are_those_of_the_file() {
         rate = "1/hour"
         ban = "2/hour for 3h"
     "#;
-    let faults = FaultyStore::new(rateguard::MemoryStore::new());
+    let faults = FaultyStore::new(actix_rateguard::MemoryStore::new());
     let path = folder.file("rateguard.toml", text);
-    let guard = by_hand(path).on_error(OnError::Open).store(faults.clone()).build().unwrap();
+    let guard =
+        without_polling(path).on_error(OnError::Open).store(faults.clone()).build().unwrap();
     let key = Key::global();
-    let of = |name| guard.policy(name).unwrap();
-    let banning = of("banning");
+    let policy = |name| guard.policy(name).unwrap();
+    let banning = policy("banning");
     for _ in 0..3 {
         guard.check(&banning, &key).await.unwrap();
     }
     let ban = guard.check(&banning, &key).await.unwrap().banned_for().unwrap();
     assert!(ban.as_secs() > 3_600);
-    faults.fail(rateguard::StoreError::Unreachable);
-    assert!(!guard.allows(&of("strict"), &key).await);
-    assert!(guard.allows(&of("lenient"), &key).await);
+    faults.fail(actix_rateguard::StoreError::Unreachable);
+    assert!(!guard.allows(&policy("strict"), &key).await);
+    assert!(guard.allows(&policy("lenient"), &key).await);
     assert!(!guard.allows(&Policy::new("own", "1/minute").unwrap(), &key).await);
 }
 
 #[actix_web::test]
-async fn exemptions_of_a_file_go_before_those_of_the_program() {
+async fn file_exemptions_override_program_exemptions() {
     let text = r#"
         [access]
         allow_addresses = ["192.0.2.1", "192.0.2.128/25"]
@@ -171,12 +172,13 @@ async fn exemptions_of_a_file_go_before_those_of_the_program() {
         methods = "GET"
     "#;
     let folder = Folder::new();
-    let of_code = rateguard::AccessList::new()
+    let from_code = actix_rateguard::AccessList::new()
         .deny_addresses(["192.0.2.1"])
         .and_then(|list| list.allow_addresses(["192.0.2.2", "192.0.2.3"]))
         .unwrap();
-    let guard = by_hand(folder.file("rateguard.toml", text)).access(of_code).build().unwrap();
-    let app = contrary!(guard);
+    let guard =
+        without_polling(folder.file("rateguard.toml", text)).access(from_code).build().unwrap();
+    let app = overridden_app!(guard);
     for (client, user, expected) in [
         (1, "x", [200, 200]),
         (200, "y", [200, 200]),
@@ -196,17 +198,17 @@ async fn exemptions_of_a_file_go_before_those_of_the_program() {
 }
 
 #[actix_web::test]
-async fn settings_of_the_guard_are_those_of_the_file() {
+async fn file_sets_guard_settings() {
     let text = r#"
         [guard]
         deadline = "2s"
-        closed_after = "10m"
+        fail_closed_after = "10m"
         max_in_flight = 100
-        remember_denials = "5s"
+        denial_cache_ttl = "5s"
         replicas = 3
         headers = ["x-ratelimit", "draft"]
         retry_jitter = 0
-        refusal_body = "problem_details"
+        rejection_body = "problem_details"
 
         [guard.client_address]
         behind = ["192.0.2.0/24"]
@@ -222,37 +224,38 @@ async fn settings_of_the_guard_are_those_of_the_file() {
         methods = "GET"
     "#;
     let folder = Folder::new();
-    let faults = FaultyStore::new(rateguard::MemoryStore::new());
-    let guard = by_hand(folder.file("rateguard.toml", text)).store(faults.clone()).build().unwrap();
+    let faults = FaultyStore::new(actix_rateguard::MemoryStore::new());
+    let guard =
+        without_polling(folder.file("rateguard.toml", text)).store(faults.clone()).build().unwrap();
     assert!(format!("{guard:?}").contains("deadline: 2s"), "{guard:?}");
-    let app = contrary!(guard);
-    let ask = |client: &'static str| {
+    let app = overridden_app!(guard);
+    let request = |client: &'static str| {
         let request = TestRequest::get().uri("/attribute").insert_header(("X-Real-IP", client));
         from_client(1, request)
     };
-    let answer = send(&app, ask("2001:db8:0:ab01::1")).await;
-    assert_eq!(answer.numbers(), Some([3, 2, 60]));
-    assert_eq!(answer.header("ratelimit"), Some("\"search\";r=2;t=60"));
-    assert_eq!(send(&app, ask("2001:db8:0:abff::2")).await.numbers().unwrap()[1], 1);
-    send(&app, ask("2001:db8:0:abff::2")).await;
-    let denied = send(&app, ask("2001:db8:0:abff::2")).await;
+    let response = send(&app, request("2001:db8:0:ab01::1")).await;
+    assert_eq!(response.numbers(), Some([3, 2, 60]));
+    assert_eq!(response.header("ratelimit"), Some("\"search\";r=2;t=60"));
+    assert_eq!(send(&app, request("2001:db8:0:abff::2")).await.numbers().unwrap()[1], 1);
+    send(&app, request("2001:db8:0:abff::2")).await;
+    let denied = send(&app, request("2001:db8:0:abff::2")).await;
     assert_eq!(
         (denied.status, denied.header("content-type")),
         (429, Some("application/problem+json"))
     );
-    // A third of three.
-    faults.fail(rateguard::StoreError::Unreachable);
+    // With 3 replicas, the local share is one of the 3 units.
+    faults.fail(actix_rateguard::StoreError::Unreachable);
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
     let key = Key::global();
     assert!(guard.allows(&local, &key).await && !guard.allows(&local, &key).await);
 }
 
 #[test]
-fn a_file_that_says_nothing_changes_nothing() {
+fn file_without_settings_changes_nothing() {
     let folder = Folder::new();
     let search = Policy::new("search", "5/minute").unwrap();
     let path = folder.file("rateguard.toml", "# nothing yet\n");
-    let guard = by_hand(path).policy(search.clone()).build().unwrap();
+    let guard = without_polling(path).policy(search.clone()).build().unwrap();
     assert_eq!(guard.policy("search"), Some(search));
     assert_eq!(guard.policy("login"), None);
     assert_eq!(guard.policies_file().unwrap().generation, 1);

@@ -1,26 +1,26 @@
-//! The schema for editors says what the library says.
+//! The JSON schema for editors accepts and rejects the same files as the library.
 
 use std::fs;
 
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 
-use super::{by_hand, refused};
+use super::{rejected_files, without_polling};
 use crate::support::folder::Folder;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/rateguard.schema.json");
 
-/// What is wrong in these files is beyond a schema: it is about two values, or the sense of one.
-const BEYOND: &[&str] = &[
+/// Messages of errors that a schema cannot express, such as a conflict of two values.
+const NOT_IN_SCHEMA: &[&str] = &[
     "the file is empty",
     "nothing would ever pass",
     "no more than 3 are admitted",
     "`rate` already says fixed_window",
     "for the algorithm \"token_bucket\"",
     "`burst` is of one quota",
-    "`10.0.0` is not an address",
-    "allows everybody",
-    "trusts everybody",
+    "found `10.0.0`",
+    "allows all addresses",
+    "trusts all addresses",
     "has several parts",
     "from 1 millisecond to 60 seconds",
     "up to an hour",
@@ -30,8 +30,8 @@ pub(super) fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(PATH).unwrap()).unwrap()
 }
 
-/// Whether the schema has nothing against a text that is TOML.
-fn allows(text: &str) -> Option<bool> {
+/// Whether the schema accepts a text; `None` if the text is not TOML.
+fn accepts(text: &str) -> Option<bool> {
     let value: Value = toml::from_str(text).ok()?;
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.add_resource("rateguard.json", schema()).unwrap();
@@ -40,35 +40,35 @@ fn allows(text: &str) -> Option<bool> {
 }
 
 #[test]
-fn the_schema_has_something_against_every_file_that_is_refused_but_for_what_is_beyond_it() {
-    let mut seen = 0;
-    for (text, told) in refused::BAD {
-        let is_beyond = |part: &str| BEYOND.iter().any(|beyond| part.contains(beyond));
-        let is_beyond = told.iter().all(|(.., part)| is_beyond(part));
-        if let Some(allows) = allows(text) {
-            assert_eq!(allows, is_beyond, "{text}");
-            seen += 1;
+fn schema_rejects_every_rejected_file_it_can_express() {
+    let mut compared = 0;
+    for (text, diagnostics) in rejected_files::INVALID_FILES {
+        let is_exempt = |part: &str| NOT_IN_SCHEMA.iter().any(|message| part.contains(message));
+        let is_exempt = diagnostics.iter().all(|(.., part)| is_exempt(part));
+        if let Some(is_accepted) = accepts(text) {
+            assert_eq!(is_accepted, is_exempt, "{text}");
+            compared += 1;
         }
     }
-    assert!(seen > 50, "{seen}");
+    assert!(compared > 50, "{compared}");
 }
 
-/// Legal files with every field and every form of its values.
-const GOOD: &[&str] = &[
+/// Valid files with every field and every form of its values.
+const VALID_FILES: &[&str] = &[
     "",
     "# nothing\n",
     include_str!("../../../examples/rateguard.toml"),
     r#"
         [guard]
         on_error = "local"
-        closed_after = "10m"
+        fail_closed_after = "10m"
         deadline = 1
         max_in_flight = 100
-        remember_denials = 0
+        denial_cache_ttl = 0
         replicas = 3
         headers = ["x-ratelimit", "draft"]
         retry_jitter = "5s"
-        refusal_body = "text"
+        rejection_body = "text"
         [guard.client_address]
         behind = ["10.0.0.0/8", "fd00::/8", "::ffff:10.1.2.3"]
         header = "CF-Connecting-IP"
@@ -86,7 +86,7 @@ const GOOD: &[&str] = &[
     "[plans]\nfree = \"10/minute; 100/day\"\n\"a/b\" = \"unlimited\"\n",
 ];
 
-/// Values of one field of a policy that admits 5 in a minute, as far as the schema tells them apart.
+/// Values of one field of a policy with 5 units per minute, one for each form that the schema distinguishes.
 const VALUES: &[&str] = &[
     "key = \"ip\"",
     "key = \"ip/128\"",
@@ -138,23 +138,23 @@ const RATES: &[&str] = &[
 ];
 
 #[test]
-fn the_schema_has_nothing_against_legal_files() {
+fn schema_accepts_valid_files() {
     let folder = Folder::new();
     let policy = |field: &str| format!("[policies.\"a/b\"]\nlimit = 5\nwindow = \"1m\"\n{field}\n");
     let rate = |rate: &&str| format!("[policies]\na = {{ rate = \"{rate}\" }}\n");
-    let all = GOOD.iter().map(|text| (*text).to_owned());
+    let all = VALID_FILES.iter().map(|text| (*text).to_owned());
     let all = all.chain(VALUES.iter().map(|field| policy(field))).chain(RATES.iter().map(rate));
     for text in all {
-        assert_eq!(allows(&text), Some(true), "{text}");
+        assert_eq!(accepts(&text), Some(true), "{text}");
         if !text.trim().is_empty() {
             let path = folder.file("rateguard.toml", &text);
-            by_hand(path).build().unwrap_or_else(|error| panic!("{error}\n{text}"));
+            without_polling(path).build().unwrap_or_else(|error| panic!("{error}\n{text}"));
         }
     }
 }
 
 #[test]
-fn the_schema_has_the_fields_that_messages_name() {
+fn schema_properties_match_the_fields_in_messages() {
     let folder = Folder::new();
     for (text, pointer) in [
         ("x = 1", "/properties"),
@@ -167,14 +167,14 @@ fn the_schema_has_the_fields_that_messages_name() {
         ("access.deny_keys = [{ x = 1 }]", "/definitions/keys/items/properties"),
         ("[policies.a]\nx = 1", "/definitions/policy/properties"),
     ] {
-        let error = by_hand(folder.file("x.toml", text)).build().unwrap_err().to_string();
+        let error = without_polling(folder.file("x.toml", text)).build().unwrap_err().to_string();
         let (_, legal) = error.split_once("legal are `").unwrap_or_else(|| panic!("{error}"));
         let mut legal: Vec<_> = legal.trim_end_matches('`').split("`, `").collect();
         legal.sort_unstable();
         let schema = schema();
         let properties = schema.pointer(pointer).unwrap().as_object().unwrap();
-        let mut known: Vec<_> = properties.keys().map(String::as_str).collect();
-        known.sort_unstable();
-        assert_eq!(legal, known, "{pointer}");
+        let mut names: Vec<_> = properties.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(legal, names, "{pointer}");
     }
 }

@@ -1,29 +1,30 @@
-//! A clock that is set back and forward again and again, and a server that dies and reads under that clock what it had
-//! written, in a time that passes when the test says so.
+//! Random clock steps and crashes of the server, in simulated time that only the test advances.
+//!
+//! After a crash, the server loads its data under a changed clock.
 
 use std::time::Duration;
 
+use actix_rateguard::{Algorithm, Decision, Key, Policy, Quota, RateGuard};
 use rand::{
     RngExt, SeedableRng,
     rngs::SmallRng,
     seq::{IndexedMutRandom, IndexedRandom},
 };
-use rateguard::{Algorithm, Decision, Key, Policy, Quota, RateGuard};
 use rateguard_tests::storm::{
     admissions::{Excess, excess},
-    buckets::Taking,
+    buckets::Take,
 };
 
-use super::clocks::Clocked;
+use super::clocks::RedisWithClock;
 use crate::{support::eventually, traces::seed};
 
-/// All that happens is a multiple of this apart, as a clock that stands still may move by some microseconds.
+/// The unit of simulated time in microseconds. It is large, as a frozen clock may still move by some microseconds.
 const TICK: u64 = 10_000;
-/// Later than any machine's clock.
+/// The simulated start time in microseconds, later than the clock of any machine.
 const START: u64 = 4_000_000_000_000_000;
 const STEPS: u32 = 3_000;
-/// After so many steps the server dies.
-const DEATH: u32 = 700;
+/// The server crashes after this many steps.
+const CRASH_INTERVAL: u32 = 700;
 
 const QUOTAS: [&str; 8] = [
     "3/1s",
@@ -36,38 +37,38 @@ const QUOTAS: [&str; 8] = [
     "3/1s sliding_window_counter",
 ];
 
-/// A clock that is wrong, and a true one.
+/// The true time and the wrong clock of a server.
 struct Clocks {
-    clocked: Clocked,
+    redis: RedisWithClock,
     /// The true time, in microseconds.
     now: u64,
-    /// By how much the server's clock is ahead of it.
-    ahead: i64,
+    /// The clock of the server minus the true time, in microseconds.
+    offset: i64,
 }
 
 impl Clocks {
-    /// What the server's clock shows.
-    fn wrong(&self) -> Duration {
-        Duration::from_micros(self.now.saturating_add_signed(self.ahead))
+    /// Returns the time on the clock of the server.
+    fn server_time(&self) -> Duration {
+        Duration::from_micros(self.now.saturating_add_signed(self.offset))
     }
 
-    fn pass(&mut self, micros: u64) {
+    fn advance(&mut self, micros: u64) {
         self.now += micros;
-        stands_near(&self.clocked, self.wrong());
+        freeze_near(&self.redis, self.server_time());
     }
 
-    fn set_by(&mut self, micros: i64) {
-        self.ahead += micros;
-        stands_near(&self.clocked, self.wrong());
+    fn step(&mut self, micros: i64) {
+        self.offset += micros;
+        freeze_near(&self.redis, self.server_time());
     }
 
-    /// The server dies, and its clock is set by so much before it is back.
-    async fn die(&mut self, micros: i64, guard: &RateGuard) {
-        self.clocked.server.kill();
-        self.ahead += micros;
-        self.clocked.clock.stands_at(self.wrong());
-        self.clocked.server.revive();
-        stands_near(&self.clocked, self.wrong());
+    /// Kills the server, steps its clock by `micros`, and restarts it with its data.
+    async fn crash(&mut self, micros: i64, guard: &RateGuard) {
+        self.redis.server.kill();
+        self.offset += micros;
+        self.redis.clock.freeze_at(self.server_time());
+        self.redis.server.restart_with_data();
+        freeze_near(&self.redis, self.server_time());
         let probe = Policy::new("probe", "9/1s").unwrap();
         while guard.check(&probe, &Key::global()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -75,20 +76,20 @@ impl Clocks {
     }
 }
 
-/// It stands still, but for what some servers add that look at it only now and then.
-fn stands_near(clocked: &Clocked, time: Duration) {
-    clocked.clock.stands_at(time);
+/// Freezes the clock of the server, and waits until the server uses it. Some servers read the clock only now and then.
+fn freeze_near(redis: &RedisWithClock, time: Duration) {
+    redis.clock.freeze_at(time);
     let near = Duration::from_micros(TICK / 2);
-    eventually("the server sees its clock", || (clocked.now().abs_diff(time) < near).then_some(()));
+    eventually("the server uses its clock", || (redis.now().abs_diff(time) < near).then_some(()));
 }
 
-/// From nothing at all to far more than any window.
-fn some_time(random: &mut SmallRng) -> u64 {
-    let most = *[20, 150, 600, 10_000].choose(random).unwrap();
-    random.random_range(0..most) * TICK
+/// Returns a random duration in microseconds, from zero to more than any window.
+fn random_duration(random: &mut SmallRng) -> u64 {
+    let max = *[20, 150, 600, 10_000].choose(random).unwrap();
+    random.random_range(0..max) * TICK
 }
 
-/// The longest wait that a denial may tell, however the clock was set.
+/// Returns the longest `retry_after` that a denial may have after any clock step.
 fn longest_wait(quota: Quota) -> Duration {
     match quota.algorithm() {
         Algorithm::SlidingWindowCounter => 2 * quota.window(),
@@ -106,8 +107,8 @@ struct Bucket {
     policy: Policy,
     quota: Quota,
     key: Key,
-    /// Since the clock was last set forward.
-    takings: Vec<Taking>,
+    /// The admissions since the clock was last set forward.
+    takes: Vec<Take>,
 }
 
 impl Bucket {
@@ -117,97 +118,97 @@ impl Bucket {
                 policy: Policy::new(rate.replace(['/', ' '], "-"), *rate).unwrap(),
                 quota: rate.parse().unwrap(),
                 key: Key::from(key),
-                takings: Vec::new(),
+                takes: Vec::new(),
             })
         });
         buckets.collect()
     }
 
-    /// How long to wait, if it is denied.
+    /// Checks the key, and returns the wait if the check is denied.
     async fn check(&mut self, guard: &RateGuard, now: u64, when: &str) -> Option<Duration> {
-        let Self { policy, quota, key, takings } = self;
+        let Self { policy, quota, key, takes } = self;
         let decision = guard.check(policy, key).await.unwrap();
         match decision.retry_after() {
-            None => takings.push(taking(now, &decision)),
+            None => takes.push(take(now, &decision)),
             Some(wait) => assert!(wait <= longest_wait(*quota), "{when}, {quota}: {wait:?}"),
         }
-        // The windows of this one are the clock's.
+        // The counter's windows are aligned to the clock, so a clock step moves them.
         if quota.algorithm() != Algorithm::SlidingWindowCounter {
-            let excess = excess(*quota, takings);
-            assert_eq!(excess, Excess::default(), "{when}, {quota}: {takings:?}");
+            let excess = excess(*quota, takes);
+            assert_eq!(excess, Excess::default(), "{when}, {quota}: {takes:?}");
         }
         decision.retry_after()
     }
 }
 
-fn taking(now: u64, decision: &Decision) -> Taking {
-    // To the nearest.
+fn take(now: u64, decision: &Decision) -> Take {
+    // The time is rounded to the nearest tick.
     let free = (decision.reset_after().as_micros() as u64 + TICK / 2) / TICK * TICK;
-    // A clock that is some microseconds off was just before the end of a window still, not at it.
+    // The clock may be some microseconds slow. Then the check came just before the end of a window, not at its end.
     let at = if free == 0 { now - 1 } else { now };
-    Taking { at, units: 1, free_at: now + free, given_back: Vec::new() }
+    Take { at, units: 1, free_at: now + free, refunds: Vec::new() }
 }
 
 #[tokio::test]
-async fn however_the_clock_is_set_no_more_is_admitted_between_two_steps_forward_than_the_limit() {
+async fn clock_steps_admit_at_most_one_limit_between_forward_steps() {
     let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
-    let Some(clocked) = Clocked::start_with(&arguments) else { return };
+    let Some(redis) = RedisWithClock::start_with(&arguments) else { return };
     let seed = seed();
     let mut random = SmallRng::seed_from_u64(seed);
-    let guard = clocked.server.guard("steps");
-    let mut clocks = Clocks { clocked, now: START, ahead: 0 };
-    clocks.pass(0);
+    let guard = redis.server.guard("steps");
+    let mut clocks = Clocks { redis, now: START, offset: 0 };
+    clocks.advance(0);
     let mut buckets = Bucket::all();
     for step in 1..=STEPS {
-        let what = random.random_range(0..100);
-        let by = some_time(&mut random) as i64;
-        let set_by = match what {
-            0..4 => by,
-            4..8 => -by,
+        let action = random.random_range(0..100);
+        let duration = random_duration(&mut random) as i64;
+        let clock_step = match action {
+            0..4 => duration,
+            4..8 => -duration,
             _ => 0,
         };
-        if set_by > 0 {
-            buckets.iter_mut().for_each(|bucket| bucket.takings.clear());
+        if clock_step > 0 {
+            buckets.iter_mut().for_each(|bucket| bucket.takes.clear());
         }
-        if step % DEATH == 0 {
-            clocks.die(set_by, &guard).await;
-        } else if what < 8 {
-            clocks.set_by(set_by);
-        } else if what < 20 {
-            clocks.pass(by as u64);
+        if step % CRASH_INTERVAL == 0 {
+            clocks.crash(clock_step, &guard).await;
+        } else if action < 8 {
+            clocks.step(clock_step);
+        } else if action < 20 {
+            clocks.advance(duration as u64);
         }
         let bucket = buckets.choose_mut(&mut random).unwrap();
         let when = format!("seed {seed}, step {step}");
         let mut wait = bucket.check(&guard, clocks.now, &when).await;
-        if what >= 90 {
+        if action >= 90 {
             while wait.is_none() {
                 wait = bucket.check(&guard, clocks.now, &when).await;
             }
-            // One more, as it may stand a little earlier than when the places were taken.
-            clocks.pass(ticks(wait.unwrap()) + TICK);
+            // One tick more, as the clock may be some microseconds behind its time at the earlier checks.
+            clocks.advance(ticks(wait.unwrap()) + TICK);
             assert_eq!(bucket.check(&guard, clocks.now, &when).await, None, "{when}: {wait:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_in_the_middle_of_a_check_lets_nothing_be_forgotten() {
-    const BACK: Duration = Duration::from_secs(10);
-    let Some(clocked) = Clocked::start_with(&[]) else { return };
-    let guard = clocked.server.guard("middle");
+async fn clock_step_back_during_check_loses_no_counts() {
+    const STEP_BACK: Duration = Duration::from_secs(10);
+    let Some(redis) = RedisWithClock::start_with(&[]) else { return };
+    let guard = redis.server.guard("middle");
     let now = Duration::from_micros(START);
-    // More often than that the clock is not read for a check.
+    // A check reads the clock fewer than 40 times.
     for readings in 0..40 {
         for (rate, room) in QUOTAS.iter().flat_map(|rate| [(*rate, 0), (*rate, 1)]) {
             let policy = Policy::new(rate.replace(['/', ' '], "-"), rate).unwrap();
             let key = Key::from(format!("{readings} {room}"));
             let check = async || guard.check(&policy, &key).await.unwrap();
-            stands_near(&clocked, now);
+            freeze_near(&redis, now);
             while check().await.remaining() > room {}
-            clocked.clock.stands_until_read(now, readings, BACK);
+            redis.clock.freeze_until_read(now, readings, STEP_BACK);
             assert_eq!(check().await.is_allowed(), room == 1, "{rate}, {readings}, {room}");
-            // By then it is back, at the latest.
-            stands_near(&clocked, now - BACK);
+            // If the check read the clock less often, this sets it back.
+            freeze_near(&redis, now - STEP_BACK);
             assert!(!check().await.is_allowed(), "{rate}, {readings}, {room}");
         }
     }

@@ -1,14 +1,14 @@
-//! Clocks that are set, that differ, or that stand still.
+//! Clocks that are stepped, that differ between clients, or that are frozen.
 
 use std::time::{Duration, Instant, SystemTime};
 
+use actix_rateguard::{Algorithm, Key, Policy, RateGuard};
 use futures_util::future::join_all;
-use rateguard::{Algorithm, Key, Policy, RateGuard};
 
 use crate::support::{
     eventually,
-    process::Hammer,
-    redis_server::{Place, RedisServer, logged, run},
+    process::LoadGenerator,
+    redis_server::{Location, RedisServer, packed_log_len, run},
     shim::Clock,
     skipped,
 };
@@ -16,33 +16,33 @@ use crate::support::{
 const WINDOW: Duration = Duration::from_secs(1);
 const HOUR: i64 = 3_600;
 
-/// A server whose clock is ours to set.
-pub(super) struct Clocked {
+/// A Redis server with a clock that the test sets.
+pub(super) struct RedisWithClock {
     pub(super) server: RedisServer,
     pub(super) clock: Clock,
 }
 
-impl Clocked {
-    /// `None` where there is no compiler for it, or the server does not look at it.
+impl RedisWithClock {
+    /// Returns `None` without a C compiler for the clock, or if the server reads another clock.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// With further command-line arguments.
+    /// Starts the server with further command-line arguments.
     pub(super) fn start_with(args: &[&str]) -> Option<Self> {
         let clock = Clock::new()?;
-        let place = Place { within: clock.within(), ..Place::usual() };
-        let this = Self { server: RedisServer::start_in(place, args), clock };
-        this.clock.is_ahead_by(10 * HOUR);
+        let location = Location { wrapper: clock.wrapper(), ..Location::local() };
+        let this = Self { server: RedisServer::start_at_location(location, args), clock };
+        this.clock.set_offset(10 * HOUR);
         let start = Instant::now();
-        // Some servers look at the clock only now and then.
+        // Some servers read the clock only now and then.
         while this.now() < since_1970() + Duration::from_secs(9 * HOUR.unsigned_abs()) {
             if start.elapsed() > Duration::from_secs(5) {
-                skipped("this build of the server asks another clock than ours");
+                skipped("this build of the server reads another clock than that of the test");
                 return None;
             }
         }
-        this.is_ahead_by(0);
+        this.set_offset(0);
         Some(this)
     }
 
@@ -51,24 +51,26 @@ impl Clocked {
         Duration::from_secs(seconds) + Duration::from_micros(micros)
     }
 
-    /// Sets the clock, and waits until the server has seen it.
-    fn is_ahead_by(&self, seconds: i64) {
-        self.clock.is_ahead_by(seconds);
-        eventually("the server sees its clock", || {
-            let ahead = self.now().as_secs_f64() - since_1970().as_secs_f64();
-            ((ahead - seconds as f64).abs() < 0.3).then_some(())
+    /// Sets the clock, and waits until the server uses it.
+    fn set_offset(&self, seconds: i64) {
+        self.clock.set_offset(seconds);
+        eventually("the server uses its clock", || {
+            let offset = self.now().as_secs_f64() - since_1970().as_secs_f64();
+            ((offset - seconds as f64).abs() < 0.3).then_some(())
         });
     }
 
-    /// Whether it stands still there: some servers add what another clock says.
-    fn stands_still_at(&self, time: Duration) -> bool {
-        self.clock.stands_at(time);
+    /// Freezes the clock, and returns whether the server uses exactly that time.
+    ///
+    /// Some servers add the time of another clock.
+    fn is_frozen_at(&self, time: Duration) -> bool {
+        self.clock.freeze_at(time);
         let start = Instant::now();
-        let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_there| {
-            // Some look at the clock only now and then.
-            !is_there && start.elapsed() < Duration::from_secs(5)
+        let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_equal| {
+            // Some servers read the clock only now and then.
+            !is_equal && start.elapsed() < Duration::from_secs(5)
         });
-        readings.by_ref().take(100).all(|is_there| is_there)
+        readings.by_ref().take(100).all(|is_equal| is_equal)
     }
 }
 
@@ -76,13 +78,13 @@ fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
-/// A policy of three in this window, for each algorithm.
-fn of_every_algorithm(window: &str) -> [Policy; 4] {
+/// Returns a policy of 3 requests per window for each algorithm.
+fn policies(window: &str) -> [Policy; 4] {
     Algorithm::NAMES.map(|(_, name)| Policy::new(name, format!("3/{window} {name}")).unwrap())
 }
 
-/// How many of ten are admitted. There is always a decision.
-async fn take(guard: &RateGuard, policy: &Policy, key: &Key) -> usize {
+/// Runs 10 checks, and returns how many were admitted. Every check must be decided.
+async fn count_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> usize {
     let mut admitted = 0;
     for _ in 0..10 {
         admitted += usize::from(guard.check(policy, key).await.unwrap().is_allowed());
@@ -91,27 +93,27 @@ async fn take(guard: &RateGuard, policy: &Policy, key: &Key) -> usize {
 }
 
 #[tokio::test]
-async fn a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out() {
-    let Some(clocked) = Clocked::start() else { return };
-    let (long, short) = (clocked.server.guard("long"), clocked.server.guard("short"));
-    let mut ahead = 0;
+async fn server_clock_step_back_neither_admits_nor_locks_out() {
+    let Some(redis) = RedisWithClock::start() else { return };
+    let (long, short) = (redis.server.guard("long"), redis.server.guard("short"));
+    let mut offset = 0;
     for step in [1, HOUR, 24 * HOUR] {
         let key = Key::from(step);
-        for policy in of_every_algorithm("365d") {
-            assert_eq!(take(&long, &policy, &key).await, 3);
+        for policy in policies("365d") {
+            assert_eq!(count_admitted(&long, &policy, &key).await, 3);
         }
-        for policy in of_every_algorithm("1s") {
-            assert!(take(&short, &policy, &key).await >= 3);
+        for policy in policies("1s") {
+            assert!(count_admitted(&short, &policy, &key).await >= 3);
         }
-        ahead -= step;
-        clocked.is_ahead_by(ahead);
-        for policy in of_every_algorithm("365d") {
-            assert_eq!(take(&long, &policy, &key).await, 0, "{policy:?} {step}");
+        offset -= step;
+        redis.set_offset(offset);
+        for policy in policies("365d") {
+            assert_eq!(count_admitted(&long, &policy, &key).await, 0, "{policy:?} {step}");
         }
-        join_all(of_every_algorithm("1s").iter().map(async |policy| {
+        join_all(policies("1s").iter().map(async |policy| {
             let mut waits = 0;
             while let Some(wait) = short.check(policy, &key).await.unwrap().retry_after() {
-                // The counter of two windows has to see the next one begin, and some of it go by.
+                // The sliding window counter may wait for the next window and then a part of that window.
                 assert!(wait <= 2 * WINDOW, "{policy:?} {step}: {wait:?}");
                 assert!(wait <= WINDOW || policy.name() == "sliding_window_counter", "{wait:?}");
                 tokio::time::sleep(wait).await;
@@ -124,27 +126,27 @@ async fn a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_server_clock_that_was_set_forward_admits_one_more_limit_at_the_most() {
-    let Some(clocked) = Clocked::start() else { return };
-    let guard = clocked.server.guard("forward");
-    let mut ahead = 0;
-    for policy in of_every_algorithm("365d") {
+async fn server_clock_step_forward_admits_at_most_one_extra_limit() {
+    let Some(redis) = RedisWithClock::start() else { return };
+    let guard = redis.server.guard("forward");
+    let mut offset = 0;
+    for policy in policies("365d") {
         let key = Key::global();
-        assert_eq!(take(&guard, &policy, &key).await, 3, "{policy:?}");
+        assert_eq!(count_admitted(&guard, &policy, &key).await, 3, "{policy:?}");
         for (step, admitted) in [(1, 0), (2 * 365 * 24 * HOUR, 3), (1, 0)] {
-            ahead += step;
-            clocked.is_ahead_by(ahead);
-            // There is a decision at once: it does not come too late.
-            assert_eq!(take(&guard, &policy, &key).await, admitted, "{policy:?} {step}");
+            offset += step;
+            redis.set_offset(offset);
+            // The first check after the step is decided within its deadline.
+            assert_eq!(count_admitted(&guard, &policy, &key).await, admitted, "{policy:?} {step}");
         }
     }
 }
 
 #[test]
-fn clients_whose_clocks_differ_are_one_limit() {
-    let clocks = [-HOUR, 0, 24 * HOUR].map(|ahead| {
+fn clients_with_different_clocks_share_one_limit() {
+    let clocks = [-HOUR, 0, 24 * HOUR].map(|offset| {
         let clock = Clock::new()?;
-        clock.is_ahead_by(ahead);
+        clock.set_offset(offset);
         Some(clock)
     });
     if clocks.iter().any(Option::is_none) {
@@ -153,17 +155,17 @@ fn clients_whose_clocks_differ_are_one_limit() {
     let server = RedisServer::start();
     for (_, algorithm) in Algorithm::NAMES {
         let rate = format!("100/365d {algorithm}");
-        let mut hammers: Vec<_> = clocks
+        let mut generators: Vec<_> = clocks
             .iter()
             .flatten()
             .map(|clock| {
                 let numbers = [1, 8, 10];
-                let within = clock.within();
-                Hammer::start_within(&within, &server.url(), algorithm, &rate, numbers)
+                let wrapper = clock.wrapper();
+                LoadGenerator::start_wrapped(&wrapper, &server.url(), algorithm, &rate, numbers)
             })
             .collect();
-        hammers.iter_mut().for_each(Hammer::go);
-        let tallies: Vec<_> = hammers.into_iter().map(Hammer::tally).collect();
+        generators.iter_mut().for_each(LoadGenerator::go);
+        let tallies: Vec<_> = generators.into_iter().map(LoadGenerator::tally).collect();
         assert!(tallies.iter().all(|tally| tally.unanswered == 0), "{tallies:?}");
         let admitted: u64 = tallies.iter().map(|tally| tally.admitted[0]).sum();
         assert_eq!(admitted, 100, "{algorithm}: {tallies:?}");
@@ -171,32 +173,32 @@ fn clients_whose_clocks_differ_are_one_limit() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_checks_of_one_microsecond_are_so_many() {
+async fn checks_in_one_microsecond_are_all_counted() {
     const CHECKS: u32 = 100_000;
-    let Some(clocked) = Clocked::start() else { return };
-    if !clocked.stands_still_at(Duration::from_secs(1_800_000_000)) {
-        skipped("the clock of this server does not stand still");
+    let Some(redis) = RedisWithClock::start() else { return };
+    if !redis.is_frozen_at(Duration::from_secs(1_800_000_000)) {
+        skipped("the clock of this server cannot be frozen");
         return;
     }
     let policy = Policy::new("p", format!("{CHECKS}/day")).unwrap();
-    // As two processes with a name each.
-    let guards = [clocked.server.guard("same"), clocked.server.guard("same")];
+    // The two guards act as two processes, each with its own name.
+    let guards = [redis.server.guard("same"), redis.server.guard("same")];
     let key = Key::global();
     let mut left = CHECKS;
     while left > 0 {
-        let many = left.min(4_000);
-        let checks = (0..many).map(|number| guards[number as usize % 2].check(&policy, &key));
+        let batch = left.min(4_000);
+        let checks = (0..batch).map(|number| guards[number as usize % 2].check(&policy, &key));
         let admitted = join_all(checks).await.into_iter().filter(|it| {
             let decision = it.as_ref().unwrap();
             decision.is_allowed()
         });
-        assert_eq!(admitted.count(), many as usize);
-        left -= many;
+        assert_eq!(admitted.count(), batch as usize);
+        left -= batch;
     }
     for guard in &guards {
         assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
     }
-    let mut client = clocked.server.client();
+    let mut client = redis.server.client();
     let names: Vec<String> = run(&mut client, "KEYS same:*");
-    assert_eq!(logged(&mut client, &names[0]), CHECKS);
+    assert_eq!(packed_log_len(&mut client, &names[0]), CHECKS);
 }

@@ -1,268 +1,257 @@
-//! Faults of Redis, the network, the machine and the callers, each injected for real. Whatever happens, no check waits
-//! longer than its deadline, what cannot be decided on gets the failure mode, and decisions resume by themselves.
+//! Tests that inject real faults of Redis, the network, the machine and the clients.
+//!
+//! During a fault, no check waits longer than its deadline, and an undecided check follows the failure mode. After the
+//! fault, decisions resume without help.
 
-mod away;
-mod callers;
+mod blocked_callers;
 mod checks;
 mod clock_steps;
 mod clocks;
-mod hung;
+mod fault_site;
+mod fault_table;
+mod frozen_server;
+mod malformed_replies;
 mod network;
-mod refused;
+mod rejected_connections;
 mod replaced;
 mod resources;
-mod site;
-mod strange;
-mod table;
+mod server_down;
 
-pub use self::callers::block_a_worker;
+pub use self::blocked_callers::check_with_blocked_worker;
 
-/// The faults, numbered from 1, and the tests that inject them. `scripts/test faults::` runs all that are here, and
-/// `table.rs` sees to it that each test is there and that no test here is missing.
+/// The faults, numbered from 1, and the tests that inject them.
+///
+/// `scripts/test faults::` runs the tests of this module. `fault_table.rs` checks that each named test exists, and that
+/// the table names every test of this module.
 const FAULTS: [(&str, &[&str]); 40] = [
     (
-        "Redis is away when the server starts",
-        &["faults::away::a_server_starts_without_redis_and_uses_it_when_it_is_there"],
+        "Redis is unreachable when the server starts",
+        &["faults::server_down::server_starts_without_redis_and_connects_later"],
     ),
     (
-        "it dies",
+        "Redis dies",
         &[
-            "faults::away::a_redis_that_is_killed_and_restarted_empty_is_used_again",
-            "faults::away::under_load_no_check_waits_whatever_happens_to_redis",
-            "fault_figures::every_fault_is_over_soon_after_its_end",
+            "faults::server_down::redis_restarted_empty_is_used_again",
+            "faults::server_down::redis_restarts_and_freezes_under_load_delay_no_check",
+            "fault_figures::decisions_resume_soon_after_every_fault",
         ],
     ),
     (
-        "it is restarted and has forgotten the script",
-        &["faults::away::a_redis_that_is_killed_and_restarted_empty_is_used_again"],
+        "Redis restarts without the script",
+        &["faults::server_down::redis_restarted_empty_is_used_again"],
     ),
     (
-        "it is restarted and has forgotten the counts",
-        &["faults::away::a_redis_that_is_killed_and_restarted_empty_is_used_again"],
+        "Redis restarts without the counts",
+        &["faults::server_down::redis_restarted_empty_is_used_again"],
     ),
     (
-        "it hangs",
+        "Redis freezes",
         &[
-            "faults::hung::a_frozen_redis_costs_no_more_than_the_deadline_and_is_used_again",
-            "faults::hung::a_redis_that_stays_frozen_costs_nothing_after_a_while",
-            "faults::hung::callers_without_patience_do_not_hide_a_dead_connection",
-            "faults::hung::a_server_that_says_nothing_costs_no_more_than_the_deadline",
-            "fault_figures::a_redis_that_hangs_costs_the_deadline_once_and_then_microseconds",
+            "faults::frozen_server::frozen_redis_costs_at_most_deadline_and_is_reused",
+            "faults::frozen_server::redis_that_stays_frozen_soon_fails_without_delay",
+            "faults::frozen_server::cancelled_checks_do_not_hide_a_dead_connection",
+            "faults::frozen_server::silent_server_costs_at_most_the_deadline",
+            "fault_figures::frozen_redis_costs_one_deadline_then_microseconds",
         ],
     ),
     (
-        "it wakes, and finds checks that nobody waits for any more",
-        &["faults::hung::checks_that_were_given_up_do_not_count_when_redis_wakes"],
+        "Redis resumes and finds checks that have timed out",
+        &["faults::frozen_server::timed_out_checks_are_not_counted_when_redis_resumes"],
     ),
     (
-        "the network is slow, torn to bytes, garbled, or cut in the middle of a reply",
+        "the network is slow, or fragments, corrupts or truncates replies",
         &[
-            "faults::network::a_slow_network_within_the_deadline_is_only_slow_and_the_limit_exact",
-            "faults::network::a_network_slower_than_the_deadline_costs_the_deadline_until_it_is_faster",
-            "faults::network::replies_that_are_cut_anywhere_are_none_and_what_they_answer_counts_once",
-            "faults::network::bytes_that_were_changed_on_their_way_are_no_decision",
+            "faults::network::slow_network_within_deadline_enforces_exact_limit",
+            "faults::network::network_slower_than_deadline_costs_at_most_the_deadline",
+            "faults::network::truncated_replies_are_errors_and_count_at_most_once",
+            "faults::network::corrupted_replies_are_never_decisions",
         ],
     ),
     (
-        "the network falls silent, one way or both, and nobody is told",
+        "the network drops all data in one or both directions, without an error",
         &[
-            "faults::network::a_network_that_falls_silent_one_way_or_both_is_left_for_a_new_connection",
-            "faults::network::a_cable_that_was_pulled_costs_no_more_than_the_deadline_and_is_used_again",
+            "faults::network::silent_network_is_replaced_by_a_new_connection",
+            "faults::network::unplugged_network_costs_at_most_deadline_and_recovers",
         ],
     ),
     (
-        "more wait than there is room for, or the application's pool has no connection left",
+        "too many checks wait, or the application's pool has no free connection",
         &[
-            "faults::hung::no_more_wait_for_a_hung_redis_than_the_bound_says",
-            "calm::checks_beyond_the_bound_are_decided_locally",
-            "deployments::the_pool_of_an_application_says_how_to_connect_and_keeps_its_connections",
+            "faults::frozen_server::max_in_flight_bounds_checks_waiting_for_frozen_redis",
+            "resilience::checks_beyond_max_in_flight_are_decided_locally",
+            "deployments::redis_pool_supplies_settings_but_no_connections",
         ],
     ),
     (
         "Redis has too many clients",
-        &["faults::refused::a_server_with_too_many_clients_is_asked_at_a_measured_pace"],
+        &["faults::rejected_connections::server_with_too_many_clients_is_reconnected_with_backoff"],
     ),
+    ("the scripts of Redis are flushed repeatedly", &["processes::script_flush_fails_no_check"]),
     (
-        "somebody flushes its scripts, again and again",
-        &["processes::a_flushed_script_cache_fails_no_check"],
-    ),
-    (
-        "it has no memory left",
+        "Redis has no free memory",
         &[
-            "faults::refused::a_server_without_memory_is_asked_on_the_same_connection_and_has_written_nothing",
-            "redis_layout::a_server_without_memory_takes_no_more_keys_and_loses_none",
+            "faults::rejected_connections::server_out_of_memory_reuses_connection_and_writes_nothing",
+            "redis_layout::full_server_rejects_new_keys_and_loses_none",
         ],
     ),
     (
-        "it became a replica",
+        "Redis was demoted to a replica",
         &[
-            "faults::replaced::a_primary_that_became_a_replica_is_left_for_new_connections_at_a_measured_pace",
-            "faults::replaced::a_primary_that_is_elsewhere_now_is_found_though_the_old_one_answers",
-            "deployments::a_primary_that_became_a_replica_answers_no_more_denials_from_its_copy",
+            "faults::replaced::demoted_primary_is_reconnected_with_backoff",
+            "faults::replaced::new_primary_is_found_although_old_one_still_replies",
+            "deployments::demoted_primary_is_detected_without_writes",
         ],
     ),
     (
-        "it is a replica that has lost its primary, or lacks replicas or a disk of its own",
+        "Redis is a replica without its primary, or lacks replicas or a disk",
         &[
-            "faults::replaced::a_primary_that_became_a_replica_is_left_for_new_connections_at_a_measured_pace",
-            "faults::refused::a_server_short_of_replicas_or_disk_is_waited_for_at_a_measured_pace",
+            "faults::replaced::demoted_primary_is_reconnected_with_backoff",
+            "faults::rejected_connections::server_without_replicas_or_disk_is_reconnected_with_backoff",
         ],
     ),
+    ("Redis loads its data", &["faults::replaced::loading_server_is_reconnected_with_backoff"]),
     (
-        "it loads its data",
-        &["faults::replaced::a_server_that_loads_its_data_is_waited_for_at_a_measured_pace"],
+        "Redis is busy with another script",
+        &["faults::rejected_connections::server_busy_with_another_script_reuses_the_connection"],
     ),
     (
-        "it is busy with somebody else's script",
-        &[
-            "faults::refused::a_server_that_is_busy_with_another_script_is_asked_on_the_same_connection",
-        ],
+        "the clients of Redis are paused",
+        &["faults::frozen_server::client_pause_costs_at_most_the_deadline"],
     ),
     (
-        "its clients are paused",
-        &["faults::hung::a_pause_of_writes_is_waited_for_no_longer_than_the_deadline"],
+        "Redis fails over to a replica that lags behind",
+        &["faults::replaced::failover_readmits_only_units_missing_on_the_replica"],
     ),
-    (
-        "it fails over to a replica that lags behind",
-        &[
-            "faults::replaced::after_a_failover_no_more_pass_again_than_the_replica_had_not_heard_of",
-        ],
-    ),
-    (
-        "there are two primaries",
-        &[
-            "faults::replaced::two_primaries_admit_two_limits_at_the_most_and_one_again_once_there_is_one",
-        ],
-    ),
+    ("there are two primaries", &["faults::replaced::two_primaries_admit_at_most_twice_the_limit"]),
     (
         "Sentinel fails over",
         &[
-            "sentinel::when_the_primary_dies_the_next_one_decides_and_knows_what_was_counted",
-            "sentinel::in_a_failover_that_is_asked_for_hardly_any_check_is_missed",
-            "sentinel::a_primary_that_does_not_know_that_it_is_one_no_more_is_left",
-            "sentinel::sentinels_that_are_away_or_hang_are_passed_over",
+            "sentinel::promoted_replica_continues_with_the_replicated_counts",
+            "sentinel::manual_failover_interrupts_checks_briefly",
+            "sentinel::primary_replaced_in_the_sentinels_is_abandoned",
+            "sentinel::unreachable_and_hung_sentinels_are_skipped",
         ],
     ),
     (
-        "a key is on another node of a cluster, or on its way there",
+        "a key is on another node of a cluster, or migrates there",
         &[
-            "cluster::moving::while_slots_move_every_check_is_answered_and_no_limit_is_exceeded",
-            "faults::refused::a_node_of_a_cluster_says_which_keys_are_elsewhere",
+            "cluster::slot_migration::slot_migration_under_load_answers_all_and_respects_limits",
+            "faults::rejected_connections::plain_url_of_cluster_node_decides_only_its_keys",
         ],
     ),
     (
         "keys of one check are in different slots",
         &[
-            "cluster::everyday::several_keys_are_asked_one_after_the_other",
-            "apart::on_a_cluster_a_denial_gives_back_what_the_earlier_keys_took",
-            "apart::on_a_cluster_no_more_are_admitted_than_the_limits_say",
+            "cluster::basics::cross_slot_request_decides_keys_one_after_another",
+            "multi_key::cross_slot_denial_refunds_earlier_keys",
+            "multi_key::cross_slot_checks_never_exceed_limits",
         ],
     ),
     (
-        "a node of a cluster dies or hangs, or the cluster is down",
+        "a node of a cluster dies or freezes, or the cluster is down",
         &[
-            "cluster::losing::a_master_that_dies_is_missed_only_by_its_keys_until_its_replica_takes_over",
-            "cluster::losing::a_master_that_hangs_is_missed_only_by_its_keys_until_its_replica_takes_over",
-            "faults::refused::a_cluster_that_is_down_is_used_as_soon_as_it_is_up",
+            "cluster::failover::killed_master_affects_only_its_keys_until_failover",
+            "cluster::failover::frozen_master_affects_only_its_keys_until_failover",
+            "faults::rejected_connections::cluster_that_was_down_is_used_when_slots_are_served",
         ],
     ),
     (
         "the password is wrong, or was changed",
         &[
-            "faults::refused::a_password_that_was_changed_is_tried_at_a_measured_pace_until_it_is_right_again",
-            "redis_layout::it_logs_in_with_user_password_and_database",
+            "faults::rejected_connections::changed_password_is_retried_with_backoff_until_restored",
+            "redis_layout::connection_uses_user_password_and_database",
         ],
     ),
     (
-        "the user lacks a right",
+        "the user lacks a permission",
         &[
-            "faults::refused::rights_that_were_withdrawn_are_missed_on_the_same_connection_until_they_are_back",
-            "deployments::a_user_with_the_least_rights_can_do_everything_on_one_connection",
+            "faults::rejected_connections::revoked_permissions_reuse_the_connection_until_restored",
+            "deployments::least_privileged_user_runs_all_operations_on_one_connection",
         ],
     ),
-    ("TLS fails", &["tls::a_server_or_a_client_that_nobody_has_signed_is_refused_without_a_panic"]),
+    ("TLS fails", &["tls::untrusted_certificates_are_rejected_without_panic"]),
     (
-        "a key of ours holds something else",
-        &["redis_layout::a_key_of_another_kind_is_no_decision_and_stays_as_it_is"],
+        "a key of the guard has a value of another type",
+        &["redis_layout::foreign_redis_value_is_an_error_and_stays_unchanged"],
     ),
     (
-        "who answers is no Redis, or an odd one",
+        "the server is not Redis, or its replies are malformed",
         &[
-            "faults::strange::what_is_no_decision_is_not_taken_for_one",
-            "faults::strange::what_is_no_redis_protocol_ends_the_connection_and_the_next_is_used",
-            "faults::strange::servers_that_hang_up_or_talk_nonsense_are_asked_at_a_measured_pace",
-            "faults::strange::a_server_that_cuts_idle_connections_off_fails_no_check",
+            "faults::malformed_replies::malformed_replies_are_invalid_reply_errors",
+            "faults::malformed_replies::protocol_error_closes_connection_and_next_one_is_used",
+            "faults::malformed_replies::broken_servers_are_reconnected_with_backoff",
+            "faults::malformed_replies::idle_timeout_of_server_fails_no_check",
         ],
     ),
     (
         "the clock of Redis is set back",
         &[
-            "faults::clocks::a_server_clock_that_was_set_back_admits_nobody_and_locks_nobody_out",
-            "faults::clock_steps::a_clock_that_is_set_back_in_the_middle_of_a_check_lets_nothing_be_forgotten",
-            "redis_layout::a_clock_of_the_server_that_was_set_back_locks_nobody_out",
+            "faults::clocks::server_clock_step_back_neither_admits_nor_locks_out",
+            "faults::clock_steps::clock_step_back_during_check_loses_no_counts",
+            "redis_layout::backward_server_clock_step_locks_out_no_client",
         ],
     ),
     (
-        "it is set forward",
+        "the clock of Redis is set forward",
         &[
-            "faults::clocks::a_server_clock_that_was_set_forward_admits_one_more_limit_at_the_most",
-            "faults::clock_steps::however_the_clock_is_set_no_more_is_admitted_between_two_steps_forward_than_the_limit",
-            "faults::strange::a_server_whose_clock_was_set_forward_is_asked_once_more",
-            "faults::strange::a_server_that_finds_everything_late_is_asked_no_third_time",
+            "faults::clocks::server_clock_step_forward_admits_at_most_one_extra_limit",
+            "faults::clock_steps::clock_steps_admit_at_most_one_limit_between_forward_steps",
+            "faults::malformed_replies::check_found_late_after_clock_step_is_retried_once",
+            "faults::malformed_replies::server_that_finds_every_check_late_is_retried_once",
         ],
     ),
     (
-        "the clocks of the servers that ask differ",
-        &["faults::clocks::clients_whose_clocks_differ_are_one_limit"],
+        "the clocks of the clients of Redis differ",
+        &["faults::clocks::clients_with_different_clocks_share_one_limit"],
     ),
     (
-        "checks come in one microsecond",
-        &["faults::clocks::a_hundred_thousand_checks_of_one_microsecond_are_so_many"],
+        "many checks come in one microsecond",
+        &["faults::clocks::checks_in_one_microsecond_are_all_counted"],
     ),
     (
-        "a client gives up or hangs up while it is checked",
+        "a client cancels or disconnects during its check",
         &[
-            "faults::callers::cancelled_checks_disturb_no_others",
-            "faults::callers::ten_thousand_clients_that_hang_up_count_once_each_and_leave_nothing_behind",
+            "faults::blocked_callers::cancelled_checks_do_not_affect_other_checks",
+            "faults::blocked_callers::disconnected_clients_count_once_and_leak_nothing",
         ],
     ),
     (
-        "the server is told to end",
+        "the server shuts down",
         &[
-            "faults::callers::a_server_that_is_told_to_end_ends_soon_whatever_redis_does",
-            "faults::callers::a_dropped_guard_leaves_neither_thread_nor_connection",
+            "faults::blocked_callers::server_shutdown_is_prompt_even_if_redis_is_frozen",
+            "faults::blocked_callers::dropped_guard_closes_its_connection",
         ],
     ),
     (
-        "a worker blocks, or its runtime is gone",
-        &["faults::callers::a_worker_that_blocks_does_not_stall_the_checks_of_others"],
+        "a worker blocks, or its runtime has ended",
+        &["faults::blocked_callers::blocked_worker_does_not_stall_other_checks"],
     ),
     (
-        "a function that makes keys panics",
-        &["faults::callers::a_key_function_that_panics_ends_one_connection_and_the_server_goes_on"],
+        "a key function panics",
+        &["faults::blocked_callers::panicking_key_function_closes_only_its_own_connection"],
     ),
     (
-        "all that have waited come back at once",
-        &["faults::away::many_that_wait_for_a_redis_that_is_away_are_no_herd_when_it_is_back"],
+        "all waiting checks retry at the same time",
+        &["faults::server_down::waiting_checks_cause_no_reconnect_storm_when_redis_returns"],
     ),
     (
-        "the breaker does not close, or does not open",
+        "the circuit breaker does not close, or does not open",
         &[
-            "calm::a_store_that_hangs_costs_the_deadline_a_few_times_and_then_nothing",
-            "calm::one_probe_at_a_time_looks_whether_the_store_is_back",
-            "calm::checks_of_keys_that_are_apart_open_the_breaker_too",
+            "resilience::hung_store_opens_the_breaker_after_a_few_deadlines",
+            "resilience::open_breaker_sends_one_probe_at_a_time",
+            "resilience::cross_slot_checks_open_the_breaker",
         ],
     ),
     (
-        "clients that were refused come back at one moment",
-        &["without_redis::refusals::jitter_makes_nobody_come_too_early"],
+        "rejected clients retry at the same time",
+        &["without_redis::refusals::jitter_only_increases_retry_after"],
     ),
     (
-        "the machine has no files left, or its resolver fails or hangs",
+        "the machine has no free file descriptors, or its resolver fails or hangs",
         &[
-            "faults::resources::a_process_without_files_answers_and_connects_again_when_it_has_some",
-            "faults::resources::a_name_that_nobody_knows_is_a_server_that_cannot_be_reached",
-            "faults::resources::a_resolver_that_hangs_costs_no_more_than_the_deadline_and_is_used_again",
+            "faults::resources::process_without_file_descriptors_answers_and_reconnects_later",
+            "faults::resources::unknown_host_name_is_an_unreachable_server",
+            "faults::resources::blocked_resolver_costs_at_most_deadline_and_recovers",
         ],
     ),
 ];

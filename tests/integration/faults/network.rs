@@ -1,13 +1,13 @@
-//! A bad network between: slow, torn, silent, or cut in the middle of a word.
+//! Network faults: a slow network, fragmented, truncated or corrupted replies, and silence.
 
 use std::time::Duration;
 
-use rateguard::{Key, RateGuard, StoreError};
+use actix_rateguard::{Key, RateGuard, StoreError};
 
-use super::checks::{Checks, DEADLINE, PATIENT, is_undecided};
+use super::checks::{Checks, DEADLINE, LONG_DEADLINE, is_undecided};
 use crate::support::{
     namespace::Namespace,
-    proxy::{Proxy, Treatment},
+    proxy::{NetworkFaults, Proxy},
     redis_server::RedisServer,
 };
 
@@ -23,117 +23,123 @@ impl Network {
     }
 
     fn checks(&self) -> Checks {
-        Checks::many(RateGuard::redis(self.proxy.url()))
+        Checks::with_short_deadline(RateGuard::redis(self.proxy.url()))
     }
 }
 
 #[tokio::test]
-async fn a_slow_network_within_the_deadline_is_only_slow_and_the_limit_exact() {
+async fn slow_network_within_deadline_enforces_exact_limit() {
     let network = Network::new();
     let settings = RateGuard::redis(network.proxy.url());
-    let checks = Checks::new(settings, PATIENT, "100/day");
-    // From here on it knows the script, which is long.
-    checks.decided_of(&Key::from("first")).await;
+    let checks = Checks::new(settings, LONG_DEADLINE, "100/day");
+    // The first check loads the script, which is long.
+    checks.wait_for_decision_on(&Key::from("first")).await;
     let millis = Duration::from_millis;
-    for (day, treatment) in [
-        Treatment { delay: millis(30), jitter: millis(30), ..Treatment::default() },
-        Treatment { is_bytewise: true, ..Treatment::default() },
-        Treatment { jitter: millis(5), is_bytewise: true, ..Treatment::default() },
+    for (day, faults) in [
+        NetworkFaults { delay: millis(30), jitter: millis(30), ..NetworkFaults::default() },
+        NetworkFaults { splits_bytes: true, ..NetworkFaults::default() },
+        NetworkFaults { jitter: millis(5), splits_bytes: true, ..NetworkFaults::default() },
     ]
     .into_iter()
     .enumerate()
     {
-        network.proxy.treat(treatment);
+        network.proxy.set_faults(faults);
         let key = Key::from(day);
-        let many = futures_util::future::join_all((0..150).map(|_| checks.of(&key))).await;
-        let admitted = many.into_iter().filter(|answer| answer.as_ref().unwrap().is_allowed());
-        assert_eq!(admitted.count(), 100, "{treatment:?}");
+        let results = futures_util::future::join_all((0..150).map(|_| checks.check(&key))).await;
+        let admitted = results.into_iter().filter(|result| result.as_ref().unwrap().is_allowed());
+        assert_eq!(admitted.count(), 100, "{faults:?}");
     }
 }
 
 #[tokio::test]
-async fn a_network_slower_than_the_deadline_costs_the_deadline_until_it_is_faster() {
+async fn network_slower_than_deadline_costs_at_most_the_deadline() {
     let network = Network::new();
     let checks = network.checks();
-    let first = checks.decided().await.remaining();
-    network.proxy.treat(Treatment { delay: 3 * DEADLINE, ..Treatment::default() });
-    assert!(checks.at_once(50).await.iter().all(is_undecided));
-    checks.stay_lost(Duration::from_secs(1)).await;
+    let first = checks.wait_for_decision().await.remaining();
+    network.proxy.set_faults(NetworkFaults { delay: 3 * DEADLINE, ..NetworkFaults::default() });
+    assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
+    checks.assert_undecided_for(Duration::from_secs(1)).await;
     assert!(!checks.guard.health().is_good());
-    network.proxy.behave();
-    // What came to the server too late was not counted there.
-    checks.resume_without_ghosts(first).await;
+    network.proxy.clear_faults();
+    // The server received the checks too late and did not count them.
+    checks.assert_no_late_counts(first).await;
 }
 
 #[tokio::test]
-async fn replies_that_are_cut_anywhere_are_none_and_what_they_answer_counts_once() {
+async fn truncated_replies_are_errors_and_count_at_most_once() {
     let network = Network::new();
     let checks = network.checks();
-    let mut asked = u64::from(1_000_000 - checks.decided().await.remaining());
+    let mut max_counted = u64::from(1_000_000 - checks.wait_for_decision().await.remaining());
     for length in [0, 1, 2, 5, 10, 20, 40] {
-        network.proxy.treat(Treatment { cuts_replies_after: Some(length), ..Treatment::default() });
+        network.proxy.set_faults(NetworkFaults {
+            truncates_replies_after: Some(length),
+            ..NetworkFaults::default()
+        });
         for _ in 0..5 {
-            assert!(checks.once().await.is_err(), "{length}");
-            asked += 1;
+            assert!(checks.check_global().await.is_err(), "{length}");
+            max_counted += 1;
         }
-        network.proxy.behave();
-        let counted = u64::from(1_000_000 - checks.decided().await.remaining());
-        asked += 1;
-        assert!(counted <= asked, "{counted} of {asked}");
-        // From here on it is known again.
-        asked = counted;
+        network.proxy.clear_faults();
+        let counted = u64::from(1_000_000 - checks.wait_for_decision().await.remaining());
+        max_counted += 1;
+        assert!(counted <= max_counted, "{counted} of {max_counted}");
+        // The decision shows the exact count.
+        max_counted = counted;
     }
 }
 
 #[tokio::test]
-async fn bytes_that_were_changed_on_their_way_are_no_decision() {
+async fn corrupted_replies_are_never_decisions() {
     let network = Network::new();
     let checks = network.checks();
-    checks.decided().await;
-    network.proxy.treat(Treatment { garbles_replies: true, ..Treatment::default() });
+    checks.wait_for_decision().await;
+    network.proxy.set_faults(NetworkFaults { corrupts_replies: true, ..NetworkFaults::default() });
     let before = network.proxy.connections();
-    checks.stay_lost(Duration::from_secs(2)).await;
+    checks.assert_undecided_for(Duration::from_secs(2)).await;
     let made = network.proxy.connections() - before;
     assert!((1..25).contains(&made), "{made}");
-    network.proxy.behave();
-    checks.decided().await;
+    network.proxy.clear_faults();
+    checks.wait_for_decision().await;
 }
 
 #[tokio::test]
-async fn a_network_that_falls_silent_one_way_or_both_is_left_for_a_new_connection() {
+async fn silent_network_is_replaced_by_a_new_connection() {
     let network = Network::new();
     let checks = network.checks();
     for (requests, replies) in [(true, false), (false, true), (true, true)] {
-        let first = checks.decided().await.remaining();
-        let silent =
-            Treatment { holds_requests: requests, holds_replies: replies, ..Treatment::default() };
-        network.proxy.treat(silent);
-        assert!(checks.at_once(50).await.iter().all(is_undecided));
-        checks.lost(StoreError::Unreachable).await;
-        checks.stay_lost(Duration::from_secs(1)).await;
-        network.proxy.behave();
+        let first = checks.wait_for_decision().await.remaining();
+        let silent = NetworkFaults {
+            stalls_requests: requests,
+            stalls_replies: replies,
+            ..NetworkFaults::default()
+        };
+        network.proxy.set_faults(silent);
+        assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
+        checks.wait_for_error(StoreError::Unreachable).await;
+        checks.assert_undecided_for(Duration::from_secs(1)).await;
+        network.proxy.clear_faults();
         if requests {
-            // The server hears it too late.
-            checks.resume_without_ghosts(first).await;
+            // The server receives the checks too late.
+            checks.assert_no_late_counts(first).await;
         } else {
-            // It has heard each of them once, and it is only we who have not heard it.
-            let counted = first - checks.decided().await.remaining();
+            // The server received and counted each check once. Only the replies were lost.
+            let counted = first - checks.wait_for_decision().await.remaining();
             assert!(counted <= 60, "{counted}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_cable_that_was_pulled_costs_no_more_than_the_deadline_and_is_used_again() {
+async fn unplugged_network_costs_at_most_deadline_and_recovers() {
     let Some(network) = Namespace::new() else { return };
-    let redis = RedisServer::start_in(network.place(), &["--protected-mode", "no"]);
-    let checks = Checks::many(redis.settings("cable"));
-    let first = checks.decided().await.remaining();
-    network.pull_the_cable();
-    assert!(checks.at_once(50).await.iter().all(is_undecided));
-    checks.lost(StoreError::Unreachable).await;
-    checks.stay_lost(Duration::from_secs(1)).await;
-    network.plug_it_in();
-    // What the kernel had kept to be sent comes too late.
-    checks.resume_without_ghosts(first).await;
+    let redis = RedisServer::start_at_location(network.location(), &["--protected-mode", "no"]);
+    let checks = Checks::with_short_deadline(redis.settings("unplugged"));
+    let first = checks.wait_for_decision().await.remaining();
+    network.set_link_down();
+    assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
+    checks.wait_for_error(StoreError::Unreachable).await;
+    checks.assert_undecided_for(Duration::from_secs(1)).await;
+    network.set_link_up();
+    // The kernel sends its buffered data too late.
+    checks.assert_no_late_counts(first).await;
 }

@@ -1,27 +1,27 @@
-//! Servers that are no primary any more, or not yet: another one is looked for, at a measured pace.
+//! Servers that are not the primary: the guard reconnects with backoff until it finds one.
 
 use std::{fs, time::Duration};
 
-use rateguard::{Algorithm, Key, RateGuard, StoreError};
+use actix_rateguard::{Algorithm, Key, RateGuard, StoreError};
 
-use super::checks::{Checks, PATIENT};
+use super::checks::{Checks, LONG_DEADLINE};
 use crate::support::{
     eventually,
-    proxy::{Proxy, Treatment},
-    redis_server::{RedisServer, connections_so_far, free_port, run},
+    proxy::{NetworkFaults, Proxy},
+    redis_server::{RedisServer, free_port, run, total_connections},
     skipped,
 };
 
-/// A server whose replicas have its data at once.
+/// Starts a server that sends its data to new replicas without a delay.
 fn primary() -> RedisServer {
     RedisServer::start_with(&["--repl-diskless-sync-delay", "0"])
 }
 
-/// Makes this server a replica of the other, and waits until it has its data.
-fn follow(replica: &RedisServer, port: u16) {
+/// Makes this server a replica of the server at `port`, and waits until it is in sync.
+fn make_replica(replica: &RedisServer, port: u16) {
     let mut client = replica.client();
     let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {port}"));
-    eventually("it follows", || {
+    eventually("the replica is in sync", || {
         let info: String = run(&mut client, "INFO replication");
         info.contains("master_link_status:up").then_some(())
     });
@@ -31,148 +31,148 @@ fn promote(replica: &RedisServer) {
     let _: () = run(&mut replica.client(), "REPLICAOF NO ONE");
 }
 
-/// Waits until the replica of this primary has all that has been written so far.
-fn replicated(primary: &RedisServer) {
+/// Waits until the replica of this primary has received all writes so far.
+fn wait_for_replication(primary: &RedisServer) {
     let mut client = primary.client();
     let mut offsets = || -> Option<[u64; 2]> {
         let info: String = run(&mut client, "INFO replication");
-        let (_, of_replica) = info.split_once(",offset=")?;
-        let (_, of_primary) = info.split_once("master_repl_offset:")?;
+        let (_, replica_offset) = info.split_once(",offset=")?;
+        let (_, primary_offset) = info.split_once("master_repl_offset:")?;
         let number = |text: &str| text.split([',', '\r']).next()?.parse().ok();
-        Some([number(of_replica)?, number(of_primary)?])
+        Some([number(replica_offset)?, number(primary_offset)?])
     };
-    eventually("all is replicated", || offsets().filter(|[one, other]| one == other));
+    eventually("all writes are replicated", || offsets().filter(|[one, other]| one == other));
 }
 
 #[tokio::test]
-async fn a_primary_that_became_a_replica_is_left_for_new_connections_at_a_measured_pace() {
+async fn demoted_primary_is_reconnected_with_backoff() {
     let redis = RedisServer::start();
-    let checks = Checks::many(redis.settings("demoted"));
+    let checks = Checks::with_short_deadline(redis.settings("demoted"));
     let mut client = redis.client();
-    // It may answer from its copy or not: MASTERDOWN.
+    // A replica without its primary serves stale data, or replies MASTERDOWN.
     for serves_stale_data in ["yes", "no"] {
-        checks.decided().await;
+        checks.wait_for_decision().await;
         let stale = format!("CONFIG SET replica-serve-stale-data {serves_stale_data}");
         let _: () = run(&mut client, &stale);
-        let before = connections_so_far(&mut client);
+        let before = total_connections(&mut client);
         let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {}", free_port()));
-        checks.lost(StoreError::NotReady).await;
-        checks.stay_lost(Duration::from_secs(2)).await;
-        // Another server may answer at that address now; but nobody is flooded with connections to find out.
+        checks.wait_for_error(StoreError::NotReady).await;
+        checks.assert_undecided_for(Duration::from_secs(2)).await;
+        // The guard reconnects, as the address may lead to another server now, but it limits the rate.
         let _: () = run(&mut client, "REPLICAOF NO ONE");
-        let made = connections_so_far(&mut client) - before;
+        let made = total_connections(&mut client) - before;
         assert!((2..25).contains(&made), "{made}");
-        assert!(checks.decided().await.is_allowed());
+        assert!(checks.wait_for_decision().await.is_allowed());
     }
 }
 
 #[tokio::test]
-async fn a_primary_that_is_elsewhere_now_is_found_though_the_old_one_answers() {
+async fn new_primary_is_found_although_old_one_still_replies() {
     let (old, new) = (primary(), primary());
-    follow(&new, old.port());
+    make_replica(&new, old.port());
     let proxy = Proxy::to(old.port());
-    let checks = Checks::many(RateGuard::redis(proxy.url()));
-    let first = checks.decided().await.remaining();
-    replicated(&old);
+    let checks = Checks::with_short_deadline(RateGuard::redis(proxy.url()));
+    let first = checks.wait_for_decision().await.remaining();
+    wait_for_replication(&old);
     promote(&new);
     let _: () = run(&mut old.client(), &format!("REPLICAOF 127.0.0.1 {}", new.port()));
-    // As a name that means another address now: no connection is cut.
-    proxy.lead_to(new.port());
-    // The counts have moved along.
-    checks.resume_without_ghosts(first).await;
+    // Only new connections lead to the new primary, as after a DNS change.
+    proxy.set_upstream(new.port());
+    // The new primary has the counts.
+    checks.assert_no_late_counts(first).await;
 }
 
 #[tokio::test]
-async fn a_server_that_loads_its_data_is_waited_for_at_a_measured_pace() {
-    const OFTEN: &str = "loading-process-events-interval-bytes";
-    let known: Vec<String> =
-        run(&mut RedisServer::start().client(), &format!("CONFIG GET {OFTEN}"));
-    if known.is_empty() {
-        skipped("this server does not say much while it loads its data");
+async fn loading_server_is_reconnected_with_backoff() {
+    const EVENT_INTERVAL: &str = "loading-process-events-interval-bytes";
+    let values: Vec<String> =
+        run(&mut RedisServer::start().client(), &format!("CONFIG GET {EVENT_INTERVAL}"));
+    if values.is_empty() {
+        skipped("this server replies too rarely while it loads its data");
         return;
     }
-    let often = [&format!("--{OFTEN}"), "1024"];
-    let slowly = ["--key-load-delay", "2000"];
-    let mut redis = RedisServer::start_with(&[often, slowly].concat());
-    let checks = Checks::many(redis.settings("loading"));
-    let first = checks.decided().await.remaining();
+    let frequent_events = [&format!("--{EVENT_INTERVAL}"), "1024"];
+    let slow_load = ["--key-load-delay", "2000"];
+    let mut redis = RedisServer::start_with(&[frequent_events, slow_load].concat());
+    let checks = Checks::with_short_deadline(redis.settings("loading"));
+    let first = checks.wait_for_decision().await.remaining();
     let fill = "for n = 1, 30000 do redis.call('SET', 'key:' .. n, string.rep('x', 50)) end";
     redis::cmd("EVAL").arg(fill).arg(0).exec(&mut redis.client()).unwrap();
     let _: () = run(&mut redis.client(), "SAVE");
     assert!(fs::exists(redis.folder().join("dump.rdb")).unwrap());
 
     redis.kill();
-    redis.revive();
-    checks.lost(StoreError::NotReady).await;
+    redis.restart_with_data();
+    checks.wait_for_error(StoreError::NotReady).await;
     let mut client = redis.client();
-    let before = connections_so_far(&mut client);
-    checks.stay_lost(Duration::from_secs(2)).await;
-    let made = connections_so_far(&mut client) - before;
+    let before = total_connections(&mut client);
+    checks.assert_undecided_for(Duration::from_secs(2)).await;
+    let made = total_connections(&mut client) - before;
     assert!((2..25).contains(&made), "{made}");
     let _: () = run(&mut client, "CONFIG SET key-load-delay 0");
-    // It has kept the count.
-    checks.resume_without_ghosts(first).await;
+    // The loaded data has the count.
+    checks.assert_no_late_counts(first).await;
 }
 
-/// Takes so many for a key of each algorithm, and says how many of them were admitted.
-async fn take(checks: &[(Checks, Key)], number: usize) -> Vec<usize> {
+/// Checks the key of each algorithm `number` times, and returns how many checks were admitted.
+async fn count_admitted(checks: &[(Checks, Key)], number: usize) -> Vec<usize> {
     let mut admitted = Vec::new();
     for (checks, key) in checks {
-        admitted.push(checks.admitted(key, number).await);
+        admitted.push(checks.count_admitted(key, number).await);
     }
     admitted
 }
 
-fn of_every_algorithm(url: &str) -> Vec<(Checks, Key)> {
+fn checks_of_every_algorithm(url: &str) -> Vec<(Checks, Key)> {
     Algorithm::NAMES
         .into_iter()
         .map(|(_, name)| {
             let settings = RateGuard::redis(url);
-            (Checks::new(settings, PATIENT, &format!("10/365d {name}")), Key::from(name))
+            (Checks::new(settings, LONG_DEADLINE, &format!("10/365d {name}")), Key::from(name))
         })
         .collect()
 }
 
 #[tokio::test]
-async fn after_a_failover_no_more_pass_again_than_the_replica_had_not_heard_of() {
+async fn failover_readmits_only_units_missing_on_the_replica() {
     let (mut old, new) = (primary(), RedisServer::start());
     let replication = Proxy::to(old.port());
-    follow(&new, replication.port());
+    make_replica(&new, replication.port());
     let proxy = Proxy::to(old.port());
-    let checks = of_every_algorithm(&proxy.url());
-    assert_eq!(take(&checks, 6).await, [6; 4]);
-    replicated(&old);
+    let checks = checks_of_every_algorithm(&proxy.url());
+    assert_eq!(count_admitted(&checks, 6).await, [6; 4]);
+    wait_for_replication(&old);
     // The replica lags behind when its primary dies.
-    replication.treat(Treatment { holds_replies: true, ..Treatment::default() });
-    assert_eq!(take(&checks, 5).await, [4; 4]);
+    replication.set_faults(NetworkFaults { stalls_replies: true, ..NetworkFaults::default() });
+    assert_eq!(count_admitted(&checks, 5).await, [4; 4]);
     promote(&new);
     old.kill();
-    proxy.lead_to(new.port());
-    // Ten were admitted, of which it knows six.
-    assert_eq!(take(&checks, 20).await, [4; 4]);
+    proxy.set_upstream(new.port());
+    // Ten checks were admitted, and the replica has six of them.
+    assert_eq!(count_admitted(&checks, 20).await, [4; 4]);
 }
 
 #[tokio::test]
-async fn two_primaries_admit_two_limits_at_the_most_and_one_again_once_there_is_one() {
+async fn two_primaries_admit_at_most_twice_the_limit() {
     let (one, other) = (primary(), primary());
-    follow(&other, one.port());
-    let ways = [Proxy::to(one.port()), Proxy::to(one.port())];
-    let clients = [0, 1].map(|number| of_every_algorithm(&ways[number].url()));
+    make_replica(&other, one.port());
+    let proxies = [Proxy::to(one.port()), Proxy::to(one.port())];
+    let clients = [0, 1].map(|number| checks_of_every_algorithm(&proxies[number].url()));
     for client in &clients {
-        assert_eq!(take(client, 2).await, [2; 4]);
+        assert_eq!(count_admitted(client, 2).await, [2; 4]);
     }
-    replicated(&one);
-    // Nobody tells the old one, which half of the clients still reach.
+    wait_for_replication(&one);
+    // The old primary is not demoted, and half of the clients still reach it.
     promote(&other);
-    ways[1].lead_to(other.port());
-    ways[1].cut();
+    proxies[1].set_upstream(other.port());
+    proxies[1].disconnect_all();
     for client in &clients {
-        assert_eq!(take(client, 20).await, [6; 4]);
+        assert_eq!(count_admitted(client, 20).await, [6; 4]);
     }
-    // The network is whole again, and the old one becomes a replica.
-    follow(&one, other.port());
-    ways[0].lead_to(other.port());
+    // After the network partition, the old primary becomes a replica.
+    make_replica(&one, other.port());
+    proxies[0].set_upstream(other.port());
     for client in &clients {
-        assert_eq!(take(client, 5).await, [0; 4]);
+        assert_eq!(count_admitted(client, 5).await, [0; 4]);
     }
 }

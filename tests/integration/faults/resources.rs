@@ -1,82 +1,84 @@
-//! A machine that is short of files, or whose resolver fails or hangs.
+//! A machine without free file descriptors, or with a resolver that fails or hangs.
 
 use std::{net::TcpStream, thread, time::Duration};
 
-use rateguard::{RateGuard, StoreError};
+use actix_rateguard::{RateGuard, StoreError};
 
-use super::checks::{AT_MOST, Checks};
+use super::checks::{Checks, MAX_WAIT};
 use crate::support::{
     eventually,
     process::Quickstart,
     redis_server::RedisServer,
-    server::{Answer, agent, try_get},
+    server::{Response, agent, try_get},
     shim::Resolver,
 };
 
-/// Asks on a connection that is kept, and is answered in time.
-fn ask(agent: &ureq::Agent, server: &Quickstart) -> Answer {
+/// Sends a request on a keep-alive connection, and asserts that the response comes in time.
+fn send(agent: &ureq::Agent, server: &Quickstart) -> Response {
     let start = std::time::Instant::now();
-    let answer = try_get(agent, &server.url("/search?q=rust")).unwrap();
-    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
-    assert!(matches!(answer.status, 200 | 429), "{answer:?}");
-    answer
+    let response = try_get(agent, &server.url("/search?q=rust")).unwrap();
+    assert!(start.elapsed() < MAX_WAIT, "{:?}", start.elapsed());
+    assert!(matches!(response.status, 200 | 429), "{response:?}");
+    response
 }
 
-fn is_limited(answer: &Answer) -> bool {
-    answer.header("x-ratelimit-limit").is_some()
+fn is_limited(response: &Response) -> bool {
+    response.header("x-ratelimit-limit").is_some()
 }
 
 #[test]
-fn a_process_without_files_answers_and_connects_again_when_it_has_some() {
+fn process_without_file_descriptors_answers_and_reconnects_later() {
     let mut redis = RedisServer::start();
-    // actix-web takes a few for each worker, of which there is one for each core.
+    // actix-web needs a few descriptors for each worker, and starts one worker for each core.
     let files = 100 + 20 * thread::available_parallelism().unwrap().get();
-    let within = ["sh".into(), "-c".into(), format!("ulimit -n {files}; exec \"$0\"")];
-    let server = Quickstart::start_within(&within, Some(&redis.url()));
+    let wrapper = ["sh".into(), "-c".into(), format!("ulimit -n {files}; exec \"$0\"")];
+    let server = Quickstart::start_wrapped(&wrapper, Some(&redis.url()));
     let agent = agent();
-    eventually("it is limited", || is_limited(&ask(&agent, &server)).then_some(()));
+    eventually("the server limits requests", || is_limited(&send(&agent, &server)).then_some(()));
     redis.kill();
-    eventually("it is not", || (!is_limited(&ask(&agent, &server))).then_some(()));
+    eventually("the server stops limiting", || (!is_limited(&send(&agent, &server))).then_some(()));
 
-    // Clients take all that there are.
+    // Clients take all free file descriptors.
     let address = server.url("").replace("http://", "");
     let clients: Vec<_> = (0..2 * files).map(|_| TcpStream::connect(&address)).collect();
-    eventually("it has no more", || {
-        ask(&agent, &server);
+    eventually("no file descriptor is free", || {
+        send(&agent, &server);
         (server.files() >= files).then_some(())
     });
     redis.restart();
     for _ in 0..20 {
-        ask(&agent, &server);
+        send(&agent, &server);
     }
     drop(clients);
-    eventually("it is limited again", || is_limited(&ask(&agent, &server)).then_some(()));
+    eventually("the server limits requests again", || {
+        is_limited(&send(&agent, &server)).then_some(())
+    });
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows_is_a_server_that_cannot_be_reached() {
-    let checks = Checks::many(RateGuard::redis("redis://redis.invalid:6379"));
-    checks.lost(StoreError::Unreachable).await;
-    checks.stay_lost(Duration::from_millis(500)).await;
+async fn unknown_host_name_is_an_unreachable_server() {
+    let checks = Checks::with_short_deadline(RateGuard::redis("redis://redis.invalid:6379"));
+    checks.wait_for_error(StoreError::Unreachable).await;
+    checks.assert_undecided_for(Duration::from_millis(500)).await;
 }
 
 #[test]
-fn a_resolver_that_hangs_costs_no_more_than_the_deadline_and_is_used_again() {
+fn blocked_resolver_costs_at_most_deadline_and_recovers() {
     let Some(resolver) = Resolver::new() else { return };
     let redis = RedisServer::start();
-    resolver.hangs(true);
+    resolver.set_hanging(true);
     let url = format!("redis://localhost:{}", redis.port());
-    let server = Quickstart::start_within(&resolver.within(), Some(&url));
+    let server = Quickstart::start_wrapped(&resolver.wrapper(), Some(&url));
     let agent = agent();
-    eventually("it is tried more than once", || {
-        assert!(!is_limited(&ask(&agent, &server)));
-        (resolver.waiting() > 1).then_some(())
+    eventually("the guard resolves the name more than once", || {
+        assert!(!is_limited(&send(&agent, &server)));
+        (resolver.waiting_calls() > 1).then_some(())
     });
-    // Each attempt is given a second; nobody asks the resolver for a name for every request.
+    // A connection attempt times out after one second, and requests do not start lookups of their own.
     for _ in 0..200 {
-        ask(&agent, &server);
+        send(&agent, &server);
     }
-    assert!(resolver.waiting() < 20, "{}", resolver.waiting());
-    resolver.hangs(false);
-    eventually("it is limited", || is_limited(&ask(&agent, &server)).then_some(()));
+    assert!(resolver.waiting_calls() < 20, "{}", resolver.waiting_calls());
+    resolver.set_hanging(false);
+    eventually("the server limits requests", || is_limited(&send(&agent, &server)).then_some(()));
 }

@@ -1,18 +1,18 @@
-//! What a recorder is never told, and how much at the most.
+//! Bounds of the metrics: the number of label pairs, and labels without keys.
 
 use std::collections::BTreeSet;
 
-use rateguard::{Key, Policy, Quota, RateGuard, metrics::MAX_PAIRS};
+use actix_rateguard::{Key, Policy, Quota, RateGuard, metrics::MAX_PAIRS};
 
 use super::{Recorder, expected};
 
 const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[test]
-fn ten_thousand_quotas_that_were_chosen_for_requests_are_two_hundred_and_other() {
-    Recorder::hear(async |recorder| {
-        let known = Policy::new("known", "5/minute").unwrap();
-        let guard = RateGuard::builder().policy(known.clone()).for_attributes(false);
+fn per_request_quotas_beyond_max_pairs_are_labeled_other() {
+    Recorder::record(async |recorder| {
+        let registered = Policy::new("registered", "5/minute").unwrap();
+        let guard = RateGuard::builder().policy(registered.clone()).for_attributes(false);
         let guard = guard.build().unwrap();
         for limit in 1..=10_000 {
             let quota = Quota::new(limit, SECOND).unwrap();
@@ -23,21 +23,21 @@ fn ten_thousand_quotas_that_were_chosen_for_requests_are_two_hundred_and_other()
         assert_eq!(counted.values().sum::<u64>(), 10_000);
         let pairs: BTreeSet<_> =
             counted.keys().map(|[policy, quota, ..]| [policy, quota]).collect();
-        // One of them is other, and one place is for the policy that was known.
+        // One pair is `other`, and one pair is reserved for the registered policy.
         assert_eq!(pairs.len(), MAX_PAIRS);
         let other = ["other", "other", "allowed", "store"].map(str::to_owned);
         assert_eq!(counted[&other], 10_000 - (MAX_PAIRS as u64 - 1));
         assert_eq!(recorder.samples("rateguard_quota_limit").len(), MAX_PAIRS);
 
-        // It was known before all of those.
-        guard.check(&known, &Key::from("ann")).await.unwrap();
-        let its = ["known", "5/minute", "allowed", "store"].map(str::to_owned);
-        assert_eq!(recorder.decisions()[&its], 1);
+        // The registered policy still has its own pair.
+        guard.check(&registered, &Key::from("ann")).await.unwrap();
+        let labels = ["registered", "5/minute", "allowed", "store"].map(str::to_owned);
+        assert_eq!(recorder.decisions()[&labels], 1);
     });
 }
 
 #[test]
-fn a_recorder_that_comes_later_hears_of_what_comes_after_it() {
+fn late_recorder_receives_only_later_decisions() {
     let (guard, key) = (RateGuard::in_memory(), Key::from("ann"));
     let policy = Policy::new("late", "5/minute").unwrap();
     let check = async || drop(guard.check(&policy, &key).await.unwrap());
@@ -47,7 +47,7 @@ fn a_recorder_that_comes_later_hears_of_what_comes_after_it() {
         check().await;
         guard.update_gauges();
     });
-    Recorder::hear(async |recorder| {
+    Recorder::record(async |recorder| {
         check().await;
         guard.update_gauges();
         assert_eq!(recorder.decisions(), expected([("late|5/minute|allowed|store", 1)]));
@@ -56,9 +56,9 @@ fn a_recorder_that_comes_later_hears_of_what_comes_after_it() {
 }
 
 #[test]
-fn no_key_is_in_what_is_told() {
+fn metrics_contain_no_key() {
     const SENTINEL: &str = "Zx9-sentinel-7Qw";
-    Recorder::hear(async |recorder| {
+    Recorder::record(async |recorder| {
         let guard = RateGuard::builder().key_secret(SENTINEL).build().unwrap();
         let policy = Policy::new("login", "1/hour; 9/day").unwrap().ban("1/hour for 1h").unwrap();
         let plain = Policy::new("plain", "1/hour").unwrap();
@@ -70,7 +70,7 @@ fn no_key_is_in_what_is_told() {
         let text = recorder.text();
         assert!(text.contains("login") && text.contains("plain"), "{text}");
         assert!(!text.contains(SENTINEL), "{text}");
-        // Nor anything of its digest: no word of the text is as long.
+        // The text contains no part of the key's digest, as it has no hexadecimal word of 16 digits.
         let longest = text.split(|it: char| !it.is_ascii_hexdigit()).map(str::len).max();
         assert!(longest < Some(16), "{text}");
     });

@@ -1,8 +1,8 @@
-//! Decisions in memory, by the quota that decided, what came of it, and how.
+//! Decisions of guards in memory, counted by policy, quota, outcome and mode.
 
 use std::time::Duration;
 
-use rateguard::{Key, MemoryStore, Policy, RateGuard, test_util};
+use actix_rateguard::{Key, MemoryStore, Policy, RateGuard, test_util};
 
 use super::{Recorder, expected};
 
@@ -11,8 +11,8 @@ fn policy(name: &'static str, quotas: &str) -> Policy {
 }
 
 #[test]
-fn what_is_allowed_and_what_is_denied_is_counted_for_each_policy() {
-    Recorder::hear(async |recorder| {
+fn allowed_and_denied_checks_are_counted_per_policy() {
+    Recorder::record(async |recorder| {
         let guard = RateGuard::in_memory();
         for (policy, checks) in [(policy("a", "2/hour"), 5), (policy("b", "9/minute"), 4)] {
             for _ in 0..checks {
@@ -29,9 +29,9 @@ fn what_is_allowed_and_what_is_denied_is_counted_for_each_policy() {
 }
 
 #[test]
-fn of_two_quotas_the_one_that_denied_is_told() {
+fn denial_is_counted_under_the_denying_quota() {
     for quotas in ["9/hour; 2/day", "2/day; 9/hour"] {
-        Recorder::hear(async |recorder| {
+        Recorder::record(async |recorder| {
             let (guard, policy) = (RateGuard::in_memory(), policy("both", quotas));
             for _ in 0..5 {
                 guard.check(&policy, &Key::from("ann")).await.unwrap();
@@ -41,8 +41,8 @@ fn of_two_quotas_the_one_that_denied_is_told() {
             assert_eq!(recorder.decisions(), counted);
         });
     }
-    // The other one denies when there is no room for what it costs.
-    Recorder::hear(async |recorder| {
+    // A cost of 10 exceeds the first quota alone.
+    Recorder::record(async |recorder| {
         let (guard, policy) = (RateGuard::in_memory(), policy("both", "9/hour; 20/day"));
         for cost in [1, 10] {
             guard.request(&policy, &Key::from("ann")).cost(cost).check().await.unwrap();
@@ -53,8 +53,8 @@ fn of_two_quotas_the_one_that_denied_is_told() {
 }
 
 #[test]
-fn of_several_policies_the_one_that_denied_is_told() {
-    Recorder::hear(async |recorder| {
+fn denial_is_counted_under_the_denying_policy() {
+    Recorder::record(async |recorder| {
         let guard = RateGuard::in_memory();
         let (user, tenant) = (policy("user", "9/hour"), policy("tenant", "2/day"));
         for _ in 0..3 {
@@ -68,11 +68,11 @@ fn of_several_policies_the_one_that_denied_is_told() {
 }
 
 #[test]
-fn each_verb_that_decides_is_counted_once_and_no_other_is() {
-    Recorder::hear(async |recorder| {
+fn only_deciding_operations_are_counted_once() {
+    Recorder::record(async |recorder| {
         let (guard, policy, key) =
-            (RateGuard::in_memory(), policy("verbs", "9/hour"), Key::from("ann"));
-        let one = expected([("verbs|9/hour|allowed|store", 1)]);
+            (RateGuard::in_memory(), policy("operations", "9/hour"), Key::from("ann"));
+        let one = expected([("operations|9/hour|allowed|store", 1)]);
         let is_counted = |count| {
             let counted = recorder.decisions();
             assert_eq!(counted.len(), one.len());
@@ -93,18 +93,18 @@ fn each_verb_that_decides_is_counted_once_and_no_other_is() {
 
         guard.peek(&policy, &key).await.unwrap();
         reservation.settle(2).await.unwrap();
-        request().charge().await.unwrap();
+        request().debit().await.unwrap();
         guard.reset(&policy, &key).await.unwrap();
         is_counted(5);
     });
 }
 
 #[test]
-fn who_is_banned_is_told_from_who_is_denied() {
-    Recorder::hear(async |recorder| {
+fn bans_are_counted_separately_from_denials() {
+    Recorder::record(async |recorder| {
         let guard = RateGuard::in_memory();
         let policy = policy("login", "1/hour").ban("3/hour for 1h").unwrap();
-        // One, two offences, the third with which the ban begins, and two during it.
+        // One allowed check, two offences, the third offence that starts the ban, and two checks during the ban.
         for _ in 0..6 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
@@ -118,9 +118,9 @@ fn who_is_banned_is_told_from_who_is_denied() {
 }
 
 #[test]
-fn who_finds_no_room_in_the_store_is_told() {
+fn overflow_decisions_have_their_own_mode() {
     for quotas in ["1/hour", "1/hour; 9/day"] {
-        Recorder::hear(async |recorder| {
+        Recorder::record(async |recorder| {
             let store = MemoryStore::new().max_keys(1).clock(test_util::ManualClock::new());
             let guard = RateGuard::builder().store(store).build().unwrap();
             let policy = policy("full", quotas);
@@ -129,23 +129,25 @@ fn who_finds_no_room_in_the_store_is_told() {
                 guard.check(&policy, &key).await.unwrap();
             }
             let counted = recorder.decisions();
-            let of = |outcome: &str, mode: &str| {
+            let count = |outcome: &str, mode: &str| {
                 counted[&["full", "1/hour", outcome, mode].map(str::to_owned)]
             };
             assert_eq!(
-                of("allowed", "store") + of("allowed", "overflow") + of("denied", "overflow"),
+                count("allowed", "store")
+                    + count("allowed", "overflow")
+                    + count("denied", "overflow"),
                 100
             );
-            // Sixteen logs for all, and some of them for none.
-            assert!((1..=16).contains(&of("allowed", "overflow")), "{counted:?}");
-            assert_eq!(of("allowed", "store"), 1);
+            // The 99 other keys share 16 overflow slots, of which some may stay unused.
+            assert!((1..=16).contains(&count("allowed", "overflow")), "{counted:?}");
+            assert_eq!(count("allowed", "store"), 1);
         });
     }
 }
 
 #[test]
-fn who_waits_is_counted_when_the_waiting_is_over() {
-    Recorder::hear(async |recorder| {
+fn waiting_check_is_counted_once_when_admitted() {
+    Recorder::record(async |recorder| {
         let (guard, policy, key) =
             (RateGuard::in_memory(), policy("jobs", "1/100ms"), Key::from("queue"));
         for _ in 0..3 {

@@ -1,17 +1,17 @@
-//! What the store leaves unanswered, by the reason.
+//! Store errors, counted by cause.
 
 use std::time::Duration;
 
-use rateguard::{
+use actix_rateguard::{
     Key, MemoryStore, Policy, RateGuard, StoreError,
-    store::{Answer, Charge, Operation, Store},
+    store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::FaultyStore,
 };
 
 use super::{Recorder, expected};
 
 #[test]
-fn each_reason_has_a_name_of_its_own() {
+fn each_store_error_has_its_own_label() {
     let all = [
         (StoreError::Timeout, "timeout"),
         (StoreError::Unreachable, "unreachable"),
@@ -22,21 +22,21 @@ fn each_reason_has_a_name_of_its_own() {
         (StoreError::Busy, "busy"),
         (StoreError::OutOfMemory, "out_of_memory"),
         (StoreError::Cluster, "cluster"),
-        (StoreError::Apart, "apart"),
+        (StoreError::CrossSlot, "apart"),
         (StoreError::Overloaded, "overloaded"),
         (StoreError::Throttled, "throttled"),
-        (StoreError::Unintelligible, "unintelligible"),
+        (StoreError::InvalidReply, "unintelligible"),
         (StoreError::NoPrimary, "no_primary"),
         (StoreError::Closed, "closed"),
     ];
     for (cause, name) in all {
-        Recorder::hear(async |recorder| {
+        Recorder::record(async |recorder| {
             let store = FaultyStore::new(MemoryStore::new());
             store.fail(cause);
             let guard = RateGuard::builder().store(store).build().unwrap();
             let policy = Policy::new("app", "1/hour").unwrap();
-            let answer = guard.check(&policy, &Key::from("ann")).await;
-            match answer {
+            let result = guard.check(&policy, &Key::from("ann")).await;
+            match result {
                 Err(unavailable) => assert_eq!(unavailable.cause(), cause),
                 // Clients can cause these by load, so the check is decided in memory.
                 Ok(decision) => {
@@ -56,8 +56,8 @@ fn each_reason_has_a_name_of_its_own() {
 }
 
 #[test]
-fn a_store_that_hangs_is_timed_as_well() {
-    Recorder::hear(async |recorder| {
+fn hung_store_call_is_timed() {
+    Recorder::record(async |recorder| {
         let store = FaultyStore::new(MemoryStore::new());
         store.hang();
         let settings = RateGuard::builder().store(store).deadline(Duration::from_millis(1));
@@ -69,22 +69,26 @@ fn a_store_that_hangs_is_timed_as_well() {
     });
 }
 
-/// It answers all but what is asked for bans.
-struct WithoutBans(MemoryStore, StoreError);
+/// A store that fails the operations on ban counters.
+struct BanFaultStore(MemoryStore, StoreError);
 
-impl Store for WithoutBans {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        if charges.iter().any(|charge| charge.bucket.name().contains("{offences}")) {
-            return Answer::Now(Err(self.1));
+impl Store for BanFaultStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        if requests.iter().any(|request| request.bucket.name().contains("{offences}")) {
+            return StoreFuture::Ready(Err(self.1));
         }
-        self.0.apply(operation, charges)
+        self.0.apply(operation, requests)
     }
 }
 
 #[test]
-fn an_offence_that_is_not_counted_is_an_error_and_its_denial_a_denial() {
-    Recorder::hear(async |recorder| {
-        let store = WithoutBans(MemoryStore::new(), StoreError::Permission);
+fn failed_offence_count_is_an_error_and_a_denial() {
+    Recorder::record(async |recorder| {
+        let store = BanFaultStore(MemoryStore::new(), StoreError::Permission);
         let guard = RateGuard::builder().store(store).build().unwrap();
         let policy = Policy::new("login", "1/hour").unwrap().ban("1/hour for 1h").unwrap();
         for _ in 0..3 {
@@ -98,15 +102,15 @@ fn an_offence_that_is_not_counted_is_an_error_and_its_denial_a_denial() {
 }
 
 #[test]
-fn an_offence_is_counted_in_memory_when_the_store_is_overloaded() {
-    Recorder::hear(async |recorder| {
-        let store = WithoutBans(MemoryStore::new(), StoreError::Overloaded);
+fn offence_is_counted_locally_under_overload() {
+    Recorder::record(async |recorder| {
+        let store = BanFaultStore(MemoryStore::new(), StoreError::Overloaded);
         let guard = RateGuard::builder().store(store).build().unwrap();
         let policy = Policy::new("login", "1/hour").unwrap().ban("2/hour for 1h").unwrap();
         for _ in 0..4 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
-        // The second denial begins the ban, in the store as well.
+        // The second denial starts the ban, as it does with a healthy store.
         let counted = expected([
             ("login|1/hour|allowed|store", 1),
             ("login|1/hour|denied|store", 1),

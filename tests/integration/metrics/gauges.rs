@@ -1,8 +1,8 @@
-//! How things stand, as a guard tells when it is asked.
+//! Gauges, which a guard updates in `update_gauges`.
 
 use std::{fs, time::Duration};
 
-use rateguard::{Key, Policy, RateGuard};
+use actix_rateguard::{Key, Policy, RateGuard};
 
 use super::Recorder;
 use crate::support::folder::Folder;
@@ -18,8 +18,8 @@ async fn check(guard: &RateGuard, keys: u32) {
 }
 
 #[test]
-fn the_keys_of_all_guards_are_summed_up_and_leave_with_their_guard() {
-    Recorder::hear(async |recorder| {
+fn memory_keys_gauge_sums_all_live_guards() {
+    Recorder::record(async |recorder| {
         let (one, other) = (RateGuard::in_memory(), RateGuard::in_memory());
         check(&one, 3).await;
         check(&other, 4).await;
@@ -38,8 +38,8 @@ fn the_keys_of_all_guards_are_summed_up_and_leave_with_their_guard() {
 }
 
 #[test]
-fn each_quota_says_how_much_it_admits_in_which_time_before_it_is_used() {
-    Recorder::hear(async |recorder| {
+fn quota_gauges_are_exported_before_first_use() {
+    Recorder::record(async |recorder| {
         let policy = Policy::new("api", "5/second; 1000/day token_bucket burst 20").unwrap();
         let _guard = RateGuard::builder().policy(policy).for_attributes(false).build().unwrap();
         for (quota, limit, window) in
@@ -53,14 +53,14 @@ fn each_quota_says_how_much_it_admits_in_which_time_before_it_is_used() {
 }
 
 #[test]
-fn a_quota_that_a_file_has_no_longer_is_told_as_none() {
-    Recorder::hear(async |recorder| {
+fn removed_quota_gauges_become_zero() {
+    Recorder::record(async |recorder| {
         let folder = Folder::new();
         let text = |rate: &str| format!("[policies.search]\nrate = \"{rate}\"\n");
         let path = folder.file("rateguard.toml", &text("5/second; 9/minute"));
         let builder = RateGuard::builder().policies_file(&path).for_attributes(false);
         let guard = builder.policies_file_interval(Duration::ZERO).build().unwrap();
-        let told = || {
+        let limits = || {
             guard.update_gauges();
             ["5/second", "9/minute", "7/second"].map(|quota| {
                 let labels = [("policy", "search"), ("quota", quota)];
@@ -70,14 +70,14 @@ fn a_quota_that_a_file_has_no_longer_is_told_as_none() {
                 limit
             })
         };
-        assert_eq!(told(), [Some(5.0), Some(9.0), None]);
+        assert_eq!(limits(), [Some(5.0), Some(9.0), None]);
         fs::write(&path, text("7/second; 9/minute")).unwrap();
         guard.reload_policies().unwrap();
         for _ in 0..2 {
-            assert_eq!(told(), [Some(0.0), Some(9.0), Some(7.0)]);
+            assert_eq!(limits(), [Some(0.0), Some(9.0), Some(7.0)]);
         }
         fs::write(&path, text("5/second")).unwrap();
         guard.reload_policies().unwrap();
-        assert_eq!(told(), [Some(5.0), Some(0.0), Some(0.0)]);
+        assert_eq!(limits(), [Some(5.0), Some(0.0), Some(0.0)]);
     });
 }

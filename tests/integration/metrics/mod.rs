@@ -1,4 +1,4 @@
-//! What Prometheus is told: who is limited by which limit, and why. The exporter's own text, read by a parser.
+//! Prometheus metrics: a parser reads the text of the exporter.
 
 mod bounds;
 mod dashboard;
@@ -12,19 +12,19 @@ mod shadow;
 
 use std::collections::BTreeMap;
 
+use actix_rateguard::metrics::{STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use prometheus_parse::{Sample, Scrape, Value};
-use rateguard::metrics::{STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS};
 use tokio::runtime;
 
-/// A recorder for this thread alone, as other tests count at the same time.
+/// A metrics recorder of one thread, because other tests record at the same time.
 struct Recorder {
     handle: PrometheusHandle,
 }
 
 impl Recorder {
-    /// Does this on this thread, and hears of it.
-    fn hear(act: impl AsyncFnOnce(&Self)) {
+    /// Runs an action on this thread, with a new recorder.
+    fn record(action: impl AsyncFnOnce(&Self)) {
         let histogram = Matcher::Full(STORE_DURATION_SECONDS.to_owned());
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(histogram, &STORE_DURATION_BUCKETS)
@@ -32,9 +32,9 @@ impl Recorder {
             .build_recorder();
         let this = Self { handle: recorder.handle() };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // What actix-web spawns stays on this thread, too.
+        // Tasks that actix-web spawns also run on this thread.
         let local = tokio::task::LocalSet::new();
-        metrics::with_local_recorder(&recorder, || local.block_on(&runtime, act(&this)));
+        metrics::with_local_recorder(&recorder, || local.block_on(&runtime, action(&this)));
     }
 
     fn text(&self) -> String {
@@ -49,47 +49,47 @@ impl Recorder {
         self.scrape().samples.into_iter().filter(|sample| sample.metric == name).collect()
     }
 
-    /// How often was decided, by policy, quota, outcome and mode.
+    /// The number of decisions by policy, quota, outcome and mode.
     fn decisions(&self) -> BTreeMap<[String; 4], u64> {
         let labels = ["policy", "quota", "outcome", "mode"];
-        let of = |sample: Sample| {
+        let parse = |sample: Sample| {
             let Value::Counter(count) = sample.value else { panic!("{sample:?}") };
             (labels.map(|label| sample.labels.get(label).unwrap().to_owned()), count as u64)
         };
-        self.samples("rateguard_decisions_total").into_iter().map(of).collect()
+        self.samples("rateguard_decisions_total").into_iter().map(parse).collect()
     }
 
-    /// A gauge with these labels, if there is one.
+    /// The value of the gauge with exactly these labels.
     fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let is_it = |sample: &Sample| {
+        let matches = |sample: &Sample| {
             sample.labels.len() == labels.len()
                 && labels.iter().all(|(label, value)| sample.labels.get(label) == Some(value))
         };
-        let sample = self.samples(name).into_iter().find(is_it)?;
+        let sample = self.samples(name).into_iter().find(matches)?;
         let Value::Gauge(value) = sample.value else { panic!("{sample:?}") };
         Some(value)
     }
 
-    /// What the store left unanswered, by the reason.
+    /// The number of store errors by cause.
     fn errors(&self) -> BTreeMap<String, u64> {
-        let of = |sample: Sample| {
+        let parse = |sample: Sample| {
             let Value::Counter(count) = sample.value else { panic!("{sample:?}") };
             (sample.labels.get("error").unwrap().to_owned(), count as u64)
         };
-        self.samples("rateguard_store_errors_total").into_iter().map(of).collect()
+        self.samples("rateguard_store_errors_total").into_iter().map(parse).collect()
     }
 
-    /// How often was measured how long an operation of the store takes.
+    /// The number of measured durations of a store operation.
     fn measured(&self, operation: &str) -> u64 {
-        let is_it = |sample: &Sample| sample.labels.get("operation") == Some(operation);
-        let sample = self.samples("rateguard_store_duration_seconds").into_iter().find(is_it);
+        let matches = |sample: &Sample| sample.labels.get("operation") == Some(operation);
+        let sample = self.samples("rateguard_store_duration_seconds").into_iter().find(matches);
         let Some(Value::Histogram(buckets)) = sample.map(|sample| sample.value) else { return 0 };
         assert_eq!(buckets.len(), STORE_DURATION_BUCKETS.len() + 1);
         buckets.last().unwrap().count as u64
     }
 }
 
-/// What [`Recorder::decisions`] is compared with: each as `policy|quota|outcome|mode`.
+/// Expected values of [`Recorder::decisions`], with labels as `policy|quota|outcome|mode`.
 fn expected<const N: usize>(all: [(&str, u64); N]) -> BTreeMap<[String; 4], u64> {
     let labels = |text: &str| {
         let labels: Vec<_> = text.split('|').map(str::to_owned).collect();

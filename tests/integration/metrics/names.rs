@@ -1,72 +1,73 @@
-//! Each metric is exported under its name, and the README has them all.
+//! Metrics are exported as documented, and the README lists all of them.
 
 use std::collections::BTreeMap;
 
-use prometheus_parse::Value;
-use rateguard::{
+use actix_rateguard::{
     Key, Policy, RateGuard,
     metrics::{self, Metric, MetricKind},
 };
+use prometheus_parse::Value;
 
 use super::Recorder;
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     redis_server::{RedisServer, free_port, url},
 };
 
-/// A text in which all metrics are.
-pub(super) fn of_all(act: impl Fn(&Recorder)) {
+/// Records a value of every metric, and then calls `action`.
+pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
     let redis = RedisServer::start();
-    Recorder::hear(async |recorder| {
-        let dead = RateGuard::redis(url(free_port())).deadline(PATIENCE).build().unwrap();
-        for guard in [redis.guard("metrics"), dead, RateGuard::in_memory()] {
+    Recorder::record(async |recorder| {
+        let unreachable =
+            RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT).build().unwrap();
+        for guard in [redis.guard("metrics"), unreachable, RateGuard::in_memory()] {
             let policy = Policy::new("app", "2/hour").unwrap();
             let _ = guard.check(&policy, &Key::from("ann")).await;
             guard.update_gauges();
-            // It stays, and so does what it has told.
+            // Dropping the guard would remove its values from the gauges.
             std::mem::forget(guard);
         }
-        act(recorder);
+        action(recorder);
     });
 }
 
 #[test]
-fn what_is_told_has_the_name_the_kind_the_labels_and_the_help_that_are_written_down() {
-    of_all(|recorder| {
+fn exported_metrics_match_their_definitions() {
+    with_all_metrics(|recorder| {
         let scrape = recorder.scrape();
-        let mut told: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut exported: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for sample in &scrape.samples {
-            // Sum and count are told apart from the histogram.
+            // The parser returns the sum and the count of a histogram as separate metrics.
             let name = sample.metric.trim_end_matches("_sum").trim_end_matches("_count");
-            told.entry(name.to_owned()).or_default().push(sample);
+            exported.entry(name.to_owned()).or_default().push(sample);
         }
-        let names: Vec<_> = told.keys().cloned().collect();
+        let names: Vec<_> = exported.keys().cloned().collect();
         let mut expected: Vec<_> =
             metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect();
         expected.sort();
         assert_eq!(names, expected);
         for Metric { name, kind, labels, help, .. } in metrics::ALL {
             assert_eq!(scrape.docs.get(name).map(String::as_str), Some(help));
-            for sample in told[name].iter().filter(|sample| sample.metric == name) {
-                let is_its_kind = match &sample.value {
+            for sample in exported[name].iter().filter(|sample| sample.metric == name) {
+                let is_of_kind = match &sample.value {
                     Value::Counter(_) => kind == MetricKind::Counter,
                     Value::Gauge(_) => kind == MetricKind::Gauge,
                     Value::Histogram(_) => kind == MetricKind::Histogram,
                     _ => false,
                 };
-                assert!(is_its_kind, "{sample:?}");
-                let mut known: Vec<_> = sample.labels.keys().map(String::as_str).collect();
-                known.sort_unstable();
+                assert!(is_of_kind, "{sample:?}");
+                let mut found: Vec<_> = sample.labels.keys().map(String::as_str).collect();
+                found.sort_unstable();
                 let mut expected = labels.to_vec();
                 expected.sort_unstable();
-                assert_eq!(known, expected, "{name}");
+                assert_eq!(found, expected, "{name}");
             }
         }
     });
 }
 
 #[test]
-fn names_are_as_prometheus_wants_them() {
+fn metric_names_follow_prometheus_conventions() {
     for metric in metrics::ALL {
         let name = metric.name;
         assert!(name.starts_with("rateguard_"), "{name}");
@@ -77,7 +78,7 @@ fn names_are_as_prometheus_wants_them() {
 }
 
 #[test]
-fn the_readme_has_a_line_for_each() {
+fn readme_lists_every_metric() {
     let readme = include_str!("../../../README.md");
     let mut lines = readme.lines().filter(|line| line.starts_with("| `rateguard_"));
     for Metric { name, kind, labels, help, .. } in metrics::ALL {

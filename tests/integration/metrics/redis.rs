@@ -1,13 +1,13 @@
-//! Decisions on Redis, and without it.
+//! Decisions with Redis, and while it is unreachable.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
+use actix_rateguard::{Key, OnError, Policy, RateGuard, RateGuardBuilder};
 use futures_util::poll;
-use rateguard::{Key, OnError, Policy, RateGuard, RateGuardBuilder};
 
 use super::{Recorder, expected};
 use crate::support::{
-    PATIENCE,
+    TEST_TIMEOUT,
     redis_server::{RedisServer, free_port, url},
 };
 
@@ -22,9 +22,9 @@ async fn check(guard: &RateGuard, times: u32) {
 }
 
 #[test]
-fn what_redis_decided_is_counted_and_timed() {
+fn redis_decisions_are_counted_and_timed() {
     let redis = RedisServer::start();
-    Recorder::hear(async |recorder| {
+    Recorder::record(async |recorder| {
         let guard = redis.guard("metrics");
         check(&guard, 5).await;
         let counted = expected([("app|2/hour|allowed|store", 2), ("app|2/hour|denied|store", 3)]);
@@ -41,10 +41,13 @@ fn what_redis_decided_is_counted_and_timed() {
 }
 
 #[test]
-fn a_denial_that_is_remembered_is_told_from_one_that_was_asked_for() {
+fn cached_denials_have_their_own_mode() {
     let redis = RedisServer::start();
-    Recorder::hear(async |recorder| {
-        let guard = redis.as_usual("metrics").deadline(PATIENCE).remember_denials(PATIENCE);
+    Recorder::record(async |recorder| {
+        let guard = redis
+            .settings_with_denial_cache("metrics")
+            .deadline(TEST_TIMEOUT)
+            .denial_cache_ttl(TEST_TIMEOUT);
         let guard = guard.build().unwrap();
         check(&guard, 8).await;
         let counted = expected([
@@ -59,47 +62,48 @@ fn a_denial_that_is_remembered_is_told_from_one_that_was_asked_for() {
     });
 }
 
-/// What is told of five checks without Redis.
-fn without_redis(on_error: OnError, then: impl Fn(&Recorder)) {
-    Recorder::hear(async |recorder| {
-        let guard = dead().on_error(on_error).build().unwrap();
+/// Records five checks without Redis, and then calls `assert`.
+fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
+    Recorder::record(async |recorder| {
+        let guard = unreachable().on_error(on_error).build().unwrap();
         check(&guard, 5).await;
         assert_eq!(recorder.errors().values().sum::<u64>(), 5, "{:?}", recorder.errors());
-        then(recorder);
+        assert(recorder);
     });
 }
 
-fn dead() -> RateGuardBuilder {
-    RateGuard::redis(url(free_port())).deadline(PATIENCE)
+/// Settings of a guard without a Redis server.
+fn unreachable() -> RateGuardBuilder {
+    RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT)
 }
 
 #[test]
-fn what_passes_undecided_is_told() {
-    without_redis(OnError::Open, |recorder| {
+fn fail_open_checks_are_counted() {
+    record_without_redis(OnError::Open, |recorder| {
         assert_eq!(recorder.decisions(), expected([("app|none|allowed|open", 5)]));
         assert_eq!(recorder.errors().into_keys().collect::<Vec<_>>(), ["unreachable"]);
     });
 }
 
 #[test]
-fn what_is_refused_undecided_is_no_denial() {
-    without_redis(OnError::Closed, |recorder| {
+fn fail_closed_checks_are_not_counted_as_denials() {
+    record_without_redis(OnError::Closed, |recorder| {
         assert_eq!(recorder.decisions(), expected([("app|none|refused|closed", 5)]));
     });
 }
 
 #[test]
-fn what_this_process_decides_by_its_share_is_told() {
-    without_redis(OnError::Local, |recorder| {
+fn local_decisions_are_counted() {
+    record_without_redis(OnError::Local, |recorder| {
         let counted = expected([("app|2/hour|allowed|local", 2), ("app|2/hour|denied|local", 3)]);
         assert_eq!(recorder.decisions(), counted);
     });
 }
 
 #[test]
-fn the_policy_whose_failure_mode_it_was_is_told() {
-    Recorder::hear(async |recorder| {
-        let guard = dead().build().unwrap();
+fn failure_is_counted_under_the_strictest_policy() {
+    Recorder::record(async |recorder| {
+        let guard = unreachable().build().unwrap();
         let strict = Policy::new("strict", "2/hour").unwrap().on_error(OnError::Closed);
         let (policy, key) = (policy(), Key::from("ann"));
         guard.request(&policy, &key).and(&strict, &key).check().await.unwrap_err();
@@ -111,10 +115,10 @@ fn the_policy_whose_failure_mode_it_was_is_told() {
 }
 
 #[test]
-fn an_open_breaker_is_seen_until_it_closes() {
+fn breaker_gauge_is_one_until_the_breaker_closes() {
     let mut redis = RedisServer::start();
-    Recorder::hear(async |recorder| {
-        let guard = redis.settings("metrics").deadline(PATIENCE).build().unwrap();
+    Recorder::record(async |recorder| {
+        let guard = redis.settings("metrics").deadline(TEST_TIMEOUT).build().unwrap();
         let open = || {
             guard.update_gauges();
             recorder.gauge("rateguard_breakers_open", &[])
@@ -124,10 +128,10 @@ fn an_open_breaker_is_seen_until_it_closes() {
         redis.kill();
         check(&guard, 20).await;
         assert_eq!(open(), Some(1.0));
-        redis.revive();
-        let begun = std::time::Instant::now();
+        redis.restart_with_data();
+        let started = std::time::Instant::now();
         while open() == Some(1.0) {
-            assert!(begun.elapsed() < PATIENCE);
+            assert!(started.elapsed() < TEST_TIMEOUT);
             check(&guard, 1).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -136,9 +140,9 @@ fn an_open_breaker_is_seen_until_it_closes() {
 }
 
 #[test]
-fn checks_that_wait_for_redis_are_seen() {
+fn in_flight_gauge_counts_waiting_checks() {
     let redis = RedisServer::start();
-    Recorder::hear(async |recorder| {
+    Recorder::record(async |recorder| {
         let guard = redis.guard("metrics");
         let in_flight = || {
             guard.update_gauges();
@@ -148,11 +152,11 @@ fn checks_that_wait_for_redis_are_seen() {
         assert_eq!(in_flight(), Some(0.0));
         redis.freeze();
         let (policy, key) = (policy(), Key::from("ann"));
-        let mut waiting = pin!(guard.check(&policy, &key));
-        assert!(matches!(poll!(waiting.as_mut()), Poll::Pending));
+        let mut check = pin!(guard.check(&policy, &key));
+        assert!(matches!(poll!(check.as_mut()), Poll::Pending));
         assert_eq!(in_flight(), Some(1.0));
         redis.thaw();
-        waiting.await.unwrap();
+        check.await.unwrap();
         assert_eq!(in_flight(), Some(0.0));
     });
 }

@@ -1,12 +1,12 @@
-//! Requests to handlers: each limit's decision is told once, whichever way it takes.
+//! Requests to handlers: each limit's decision is counted once, for middleware, attributes and named policies.
 
+use actix_rateguard::{Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{
     App, HttpResponse, Responder, get,
     http::StatusCode,
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{Policy, RateGuard, RateLimit, rate_limit};
 
 use super::{Recorder, expected};
 use crate::support::app::{from_client, send};
@@ -24,7 +24,7 @@ async fn two() -> impl Responder {
     "ok"
 }
 
-/// What counts is known when it has answered.
+/// The limit counts a response by its status, so it refunds or counts after the handler.
 #[get("/login")]
 #[rate_limit(rate = "2/hour", key = "ip", name = "login", count = "status:401")]
 async fn login() -> impl Responder {
@@ -32,8 +32,8 @@ async fn login() -> impl Responder {
 }
 
 #[test]
-fn middlewares_and_attributes_are_told_by_their_names() {
-    Recorder::hear(async |recorder| {
+fn middleware_and_attribute_decisions_are_labeled_by_name() {
+    Recorder::record(async |recorder| {
         let search = Policy::new("search", "1/minute").unwrap();
         let guard = RateGuard::builder().policy(search).for_attributes(false).build().unwrap();
         let api = web::scope("/api").wrap(RateLimit::new(&guard, "3/day").name("api"));

@@ -1,15 +1,15 @@
-//! What is explained is what comes of the next request, whatever is asked.
+//! An explanation agrees with the decision about the same request, for random requests.
 
 use std::{net::SocketAddr, time::Duration};
 
-use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service, web};
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use rateguard::{
+use actix_rateguard::{
     ClientAddress, MemoryStore, RateGuard, RateLimit, key, rate_limit, test_util::ManualClock,
 };
+use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service, web};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
-use super::{endpoints, told};
+use super::{endpoints, post_json};
 use crate::support::{app::send, redis_server::RedisServer};
 
 #[get("/op-agree")]
@@ -19,41 +19,41 @@ async fn limited() -> &'static str {
     "ok"
 }
 
-const AROUND: &str = "op-agree-around";
+const MIDDLEWARE: &str = "op-agree-limit";
 
-fn behind() -> ClientAddress {
+fn trusted_proxies() -> ClientAddress {
     ClientAddress::behind(["10.0.0.0/8"]).unwrap()
 }
 
 macro_rules! app {
     ($guard:expr) => {{
-        let around = RateLimit::new(&$guard, "12/30s fixed_window").by(key::ip()).name(AROUND);
+        let limit = RateLimit::new(&$guard, "12/30s fixed_window").by(key::ip()).name(MIDDLEWARE);
         init_service(
             App::new()
                 .app_data($guard.clone())
                 .service(endpoints(&$guard))
                 .service(limited)
-                .service(web::resource("/op-agree-around").wrap(around).to(async || "ok")),
+                .service(web::resource("/op-agree-limit").wrap(limit).to(async || "ok")),
         )
         .await
     }};
 }
 
-/// A request of one of a few clients, as a body for `explain` and as itself.
-struct Asked {
+/// A random request of one of a few clients.
+struct RandomRequest {
     path: &'static str,
     peer: SocketAddr,
     headers: Vec<(&'static str, &'static str)>,
 }
 
-impl Asked {
+impl RandomRequest {
     fn random(random: &mut SmallRng) -> Self {
-        let path = pick(random, &["/op-agree", "/op-agree", "/op-agree-around"]);
+        let path = pick(random, &["/op-agree", "/op-agree", "/op-agree-limit"]);
         let peer =
             *pick(random, &["10.0.0.1:1", "192.0.2.1:1", "[2001:db8::1]:1", "[::ffff:10.0.0.1]:1"]);
         let mut headers = Vec::new();
         for _ in 0..random.random_range(0..3) {
-            let line = pick(
+            let value = pick(
                 random,
                 &[
                     "192.0.2.1",
@@ -65,7 +65,7 @@ impl Asked {
                     "",
                 ],
             );
-            headers.push(("X-Forwarded-For", *line));
+            headers.push(("X-Forwarded-For", *value));
         }
         for (name, value) in
             [("X-Key", "a"), ("X-Key", "b"), ("X-Key", ""), ("X-Cost", "2"), ("X-Free", "1")]
@@ -77,15 +77,16 @@ impl Asked {
         Self { path, peer: peer.parse().unwrap(), headers }
     }
 
-    fn request(&self) -> TestRequest {
+    fn to_request(&self) -> TestRequest {
         let request = TestRequest::get().uri(self.path).peer_addr(self.peer);
         self.headers.iter().fold(request, |request, header| request.append_header(*header))
     }
 
-    fn described(&self) -> Value {
+    /// The body for `explain` that describes this request.
+    fn to_explain_body(&self) -> Value {
         let limits = match self.path {
             "/op-agree" => &["op-agree", "op-agree-ip"][..],
-            _ => &[AROUND],
+            _ => &[MIDDLEWARE],
         };
         let request = json!({
             "path": self.path, "peer": self.peer.to_string(), "headers": self.headers,
@@ -98,73 +99,77 @@ fn pick<'a, T>(random: &mut SmallRng, all: &'a [T]) -> &'a T {
     &all[random.random_range(0..all.len())]
 }
 
-/// How long a request that is denied has to wait.
-fn wait(explanation: &Value) -> Option<f64> {
+/// Returns the wait in seconds, which exists exactly for a denial.
+fn retry_after(explanation: &Value) -> Option<f64> {
     let wait = explanation["retry_after_seconds"].as_f64();
     assert_eq!(wait.is_some(), explanation["passes"] == false);
     wait
 }
 
 #[actix_web::test]
-async fn a_request_passes_if_that_was_explained_and_waits_for_as_long() {
+async fn explanation_matches_the_next_request_in_memory() {
     let clock = ManualClock::new();
     let guards = [(); 2].map(|()| {
         let store = MemoryStore::new().clock(clock.clone());
-        RateGuard::builder().store(store).client_address(behind()).build().unwrap()
+        RateGuard::builder().store(store).client_address(trusted_proxies()).build().unwrap()
     });
-    let [guard, twin] = guards;
-    let (app, unasked) = (app!(guard), app!(twin));
+    let [guard, reference] = guards;
+    let (app, reference_app) = (app!(guard), app!(reference));
     let mut random = SmallRng::seed_from_u64(3);
-    let mut seen = [0; 2];
+    let mut outcome_counts = [0; 2];
     for step in 0..1_500 {
-        let asked = Asked::random(&mut random);
-        let explanation = told(&app, "explain", &asked.described()).await;
-        let answer = send(&app, asked.request()).await;
+        let request = RandomRequest::random(&mut random);
+        let explanation = post_json(&app, "explain", &request.to_explain_body()).await;
+        let response = send(&app, request.to_request()).await;
         let passes = explanation["passes"].as_bool().unwrap();
-        assert_eq!(passes, answer.status == 200, "{step}: {answer:?}\n{explanation:#}");
-        seen[usize::from(passes)] += 1;
-        if let Some(wait) = wait(&explanation) {
-            let told: f64 = answer.header("retry-after").unwrap().parse().unwrap();
-            assert_eq!(wait.ceil().max(1.0), told, "{step}: {answer:?}\n{explanation:#}");
+        assert_eq!(passes, response.status == 200, "{step}: {response:?}\n{explanation:#}");
+        outcome_counts[usize::from(passes)] += 1;
+        if let Some(wait) = retry_after(&explanation) {
+            let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
+            assert_eq!(wait.ceil().max(1.0), header, "{step}: {response:?}\n{explanation:#}");
         }
-        // Who never explains anything is at the same place.
-        let twin = send(&unasked, asked.request()).await;
-        assert_eq!((answer.status, answer.numbers()), (twin.status, twin.numbers()), "{step}");
+        // A second application that never explains makes the same decision.
+        let expected = send(&reference_app, request.to_request()).await;
+        assert_eq!(
+            (response.status, response.numbers()),
+            (expected.status, expected.numbers()),
+            "{step}"
+        );
         clock.advance(Duration::from_millis(random.random_range(0..1_500)));
     }
-    assert!(seen.iter().all(|times| *times > 200), "{seen:?}");
+    assert!(outcome_counts.iter().all(|times| *times > 200), "{outcome_counts:?}");
 }
 
 #[actix_web::test]
-async fn it_is_so_in_redis_too() {
+async fn explanation_matches_the_next_request_in_redis() {
     let redis = RedisServer::start();
     let guard = RateGuard::redis(redis.url())
-        .deadline(crate::support::PATIENCE)
-        .client_address(behind())
-        .remember_denials(Duration::ZERO)
+        .deadline(crate::support::TEST_TIMEOUT)
+        .client_address(trusted_proxies())
+        .denial_cache_ttl(Duration::ZERO)
         .build()
         .unwrap();
     let app = app!(guard);
     let mut random = SmallRng::seed_from_u64(4);
-    let mut seen = [0; 2];
+    let mut outcome_counts = [0; 2];
     for _ in 0..200 {
-        let asked = Asked::random(&mut random);
-        let before = told(&app, "explain", &asked.described()).await;
-        let answer = send(&app, asked.request()).await;
-        let (passed, after) =
-            (answer.status == 200, told(&app, "explain", &asked.described()).await);
-        seen[usize::from(passed)] += 1;
+        let request = RandomRequest::random(&mut random);
+        let before = post_json(&app, "explain", &request.to_explain_body()).await;
+        let response = send(&app, request.to_request()).await;
+        let (is_admitted, after) =
+            (response.status == 200, post_json(&app, "explain", &request.to_explain_body()).await);
+        outcome_counts[usize::from(is_admitted)] += 1;
         if before["passes"] == true {
-            // What had room then has room later.
-            assert!(passed, "{answer:?}\n{before:#}");
-        } else if !passed {
-            // Time passes between them.
-            let told: f64 = answer.header("retry-after").unwrap().parse().unwrap();
-            assert!(wait(&before).unwrap().ceil() >= told, "{answer:?}\n{before:#}");
-            if let Some(wait) = wait(&after) {
-                assert!(wait <= told, "{answer:?}\n{after:#}");
+            // An explained admission stays possible until the request.
+            assert!(is_admitted, "{response:?}\n{before:#}");
+        } else if !is_admitted {
+            // Time passes, so each later step reports a shorter or equal wait.
+            let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
+            assert!(retry_after(&before).unwrap().ceil() >= header, "{response:?}\n{before:#}");
+            if let Some(wait) = retry_after(&after) {
+                assert!(wait <= header, "{response:?}\n{after:#}");
             }
         }
     }
-    assert!(seen.iter().all(|times| *times > 20), "{seen:?}");
+    assert!(outcome_counts.iter().all(|times| *times > 20), "{outcome_counts:?}");
 }

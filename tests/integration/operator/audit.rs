@@ -1,16 +1,16 @@
-//! What operators change is in the log.
+//! The audit log of operator changes.
 
+use actix_rateguard::{Ban, ClientAddress, Policy, RateGuard, UserId, operator};
 use actix_web::{
     App, HttpMessage, HttpRequest,
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{Ban, ClientAddress, Policy, RateGuard, UserId, operator};
 use serde_json::{Value, json};
 
 use crate::support::{app::send, log_lines};
 
-/// A guard with a policy of this name, and endpoints for whoever has the token.
+/// Returns a guard with the policy `policy`.
 fn guard(policy: &str) -> RateGuard {
     let policy = Policy::new(policy.to_owned(), "1/hour").unwrap();
     let policy = policy.ban("2/hour for 1h".parse::<Ban>().unwrap()).unwrap();
@@ -40,71 +40,74 @@ fn request(endpoint: &str, body: &Value) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn each_change_is_one_line_with_who_and_what_and_no_key() {
+async fn operator_change_logs_one_line_without_the_key() {
     log_lines::collect();
     let guard = guard("audited-changes");
     let app = init_service(App::new().service(endpoints(&guard))).await;
-    let who = r#"peer=10.0.0.1 client=192.0.2.9 user="ann\\nforged line""#;
+    let client_fields = r#"peer=10.0.0.1 client=192.0.2.9 user="ann\\nforged line""#;
     let policy = r#"policy="audited-changes" by="value""#;
     for (endpoint, body, expected) in [
         (
             "reset",
             json!({"policy": "audited-changes", "key": "hunter2"}),
-            format!("INFO operator: action=reset {policy} {who} outcome=done"),
+            format!("INFO operator: action=reset {policy} {client_fields} outcome=done"),
         ),
         (
             "ban",
             json!({"policy": "audited-changes", "key": "hunter2", "for_seconds": 60}),
-            format!("INFO operator: action=ban {policy} for_seconds=60 {who} outcome=done"),
+            format!(
+                "INFO operator: action=ban {policy} for_seconds=60 {client_fields} outcome=done"
+            ),
         ),
         (
             "unban",
             json!({"policy": "audited-changes", "key": "hunter2"}),
-            format!("INFO operator: action=unban {policy} {who} outcome=done"),
+            format!("INFO operator: action=unban {policy} {client_fields} outcome=done"),
         ),
         (
             "ban",
             json!({"policy": "audited-changes", "key": "hunter2", "for_seconds": 1e9}),
             format!(
-                "WARN operator: action=ban {policy} for_seconds=1000000000 {who} outcome=failed status=400"
+                "WARN operator: action=ban {policy} for_seconds=1000000000 {client_fields} outcome=failed status=400"
             ),
         ),
         (
             "unban",
             json!({"policy": "audited-changes\nhunter3", "key": "hunter2"}),
             format!(
-                r#"WARN operator: action=unban policy="audited-changes\\nhunter3" {who} outcome=failed status=404"#
+                r#"WARN operator: action=unban policy="audited-changes\\nhunter3" {client_fields} outcome=failed status=404"#
             ),
         ),
     ] {
-        let before = log_lines::of_everybody_with("operator: action=").len();
-        let answer = send(&app, request(endpoint, &body).insert_header(("X-Token", TOKEN))).await;
-        let lines = log_lines::of_everybody_with("audited-changes");
-        assert_eq!(lines.last(), Some(&expected), "{}", answer.body);
-        assert!(log_lines::of_everybody_with("operator: action=").len() > before);
+        let before = log_lines::from_all_targets_with("operator: action=").len();
+        let response = send(&app, request(endpoint, &body).insert_header(("X-Token", TOKEN))).await;
+        let lines = log_lines::from_all_targets_with("audited-changes");
+        assert_eq!(lines.last(), Some(&expected), "{}", response.body);
+        assert!(log_lines::from_all_targets_with("operator: action=").len() > before);
     }
-    assert_eq!(log_lines::of_everybody_with("audited-changes").len(), 5);
-    for line in log_lines::of_everybody_with("operator: action=") {
+    assert_eq!(log_lines::from_all_targets_with("audited-changes").len(), 5);
+    for line in log_lines::from_all_targets_with("operator: action=") {
         assert!(!line.contains("hunter2") && !line.contains(TOKEN), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }
 }
 
 #[actix_web::test]
-async fn a_change_that_is_forbidden_is_in_the_log_seldom_and_a_question_is_not() {
+async fn forbidden_changes_are_logged_throttled_and_explanations_never() {
     log_lines::collect();
     let guard = guard("audited-refusals");
     let app = init_service(App::new().service(endpoints(&guard))).await;
     let body = json!({"policy": "audited-refusals", "key": "hunter2"});
     for _ in 0..20 {
-        let answer = send(&app, request("unban", &body).insert_header(("X-Token", "wrong"))).await;
-        assert_eq!(answer.status, 403);
+        let response =
+            send(&app, request("unban", &body).insert_header(("X-Token", "wrong"))).await;
+        assert_eq!(response.status, 403);
     }
-    // The whole process has one line in 10 seconds; other tests may be among those that it counts.
-    let lines = log_lines::of_everybody_with("outcome=forbidden");
+    // The process writes at most one such line in 10 seconds. Requests of other tests may produce it.
+    let lines = log_lines::from_all_targets_with("outcome=forbidden");
     assert!((1..20).contains(&lines.len()), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("wrong") && !line.contains("hunter2")));
-    let question = request("explain", &body).insert_header(("X-Token", TOKEN));
-    assert_eq!(send(&app, question).await.status, 200);
-    assert!(log_lines::of_everybody_with("audited-refusals").is_empty());
+    let explain = request("explain", &body).insert_header(("X-Token", TOKEN));
+    assert_eq!(send(&app, explain).await.status, 200);
+    assert!(log_lines::from_all_targets_with("audited-refusals").is_empty());
 }

@@ -1,10 +1,10 @@
-//! What operators write, right and wrong.
+//! Valid and invalid request bodies of the operator endpoints.
 
+use actix_rateguard::{Key, Policy, RateGuard, key, rate_limit};
 use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service};
-use rateguard::{Key, Policy, RateGuard, key, rate_limit};
 use serde_json::{Value, json};
 
-use super::{endpoints, parsed, post, told};
+use super::{endpoints, parse_json, post, post_json};
 use crate::support::app::send;
 
 #[get("/op-tenant")]
@@ -14,7 +14,7 @@ async fn by_tenant() -> &'static str {
 }
 
 #[get("/op-chosen")]
-#[rate_limit(quota = |_: &HttpRequest| rateguard::Plan::of("3/minute; 9/hour"), key = "user", name = "op-chosen")]
+#[rate_limit(quota = |_: &HttpRequest| actix_rateguard::Plan::of("3/minute; 9/hour"), key = "user", name = "op-chosen")]
 async fn chosen() -> &'static str {
     "ok"
 }
@@ -33,20 +33,23 @@ macro_rules! app {
     };
 }
 
-/// The key that is found is the one that counts.
-async fn is_key(guard: &RateGuard, policy: &str, body: Value, key: Key) {
-    let policy = guard.known_policy(policy).unwrap();
+/// Asserts that `body` selects the bucket of `key`.
+async fn assert_body_selects(guard: &RateGuard, policy: &str, body: Value, key: Key) {
+    let policy = guard.policy_of_limit(policy).unwrap();
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
-    let told = told(&app!(guard), "explain", &body).await;
-    assert_eq!((&told["passes"], &told["standings"][0]["remaining"]), (&false.into(), &0.into()));
+    let explanation = post_json(&app!(guard), "explain", &body).await;
+    assert_eq!(
+        (&explanation["passes"], &explanation["standings"][0]["remaining"]),
+        (&false.into(), &0.into())
+    );
     guard.reset(&policy, &key).await.unwrap();
-    let told = super::told(&app!(guard), "explain", &body).await;
-    assert_eq!(told["passes"], true, "{body}");
+    let explanation = post_json(&app!(guard), "explain", &body).await;
+    assert_eq!(explanation["passes"], true, "{body}");
 }
 
 #[actix_web::test]
-async fn a_key_is_what_the_limit_would_have_read() {
+async fn key_in_body_selects_the_bucket_of_the_limit() {
     let guard = guard();
     let ann = || key::user().key_of("ann").unwrap();
     let address = || key::ip().key_of("2001:db8::7").unwrap();
@@ -72,17 +75,17 @@ async fn a_key_is_what_the_limit_would_have_read() {
         (json!({"policy": "op-plain", "by": "ip", "address": "2001:db8::1"}), address()),
         (json!({"policy": "op-plain", "by": "ip", "key": "2001:db8::1"}), address()),
     ] {
-        is_key(&guard, "op-plain", body, key).await;
+        assert_body_selects(&guard, "op-plain", body, key).await;
     }
 }
 
 #[actix_web::test]
-async fn the_parts_of_a_key_are_those_that_a_request_has() {
+async fn composite_key_in_body_selects_the_bucket_of_requests() {
     let guard = RateGuard::in_memory();
     let app = init_service(App::new().app_data(guard.clone()).service(endpoints(&guard)).service(
         actix_web::web::scope("/{tenant}").service(by_tenant).wrap_fn(|request, service| {
             use actix_web::{HttpMessage, dev::Service};
-            request.extensions_mut().insert(rateguard::UserId::new("ann"));
+            request.extensions_mut().insert(actix_rateguard::UserId::new("ann"));
             service.call(request)
         }),
     ))
@@ -91,26 +94,26 @@ async fn the_parts_of_a_key_are_those_that_a_request_has() {
         || TestRequest::get().uri("/acme/op-tenant").peer_addr("192.0.2.7:1".parse().unwrap());
     let ann = json!({"policy": "op-tenant", "key": ["ann", "acme"], "address": "192.0.2.7"});
     assert_eq!(send(&app, request()).await.status, 200);
-    assert_eq!(told(&app, "explain", &ann).await["standings"][0]["remaining"], 1);
+    assert_eq!(post_json(&app, "explain", &ann).await["standings"][0]["remaining"], 1);
     assert_eq!(send(&app, request()).await.status, 200);
     assert_eq!(send(&app, request()).await.status, 429);
-    told(&app, "reset", &ann).await;
+    post_json(&app, "reset", &ann).await;
     assert_eq!(send(&app, request()).await.status, 200);
 }
 
 #[actix_web::test]
-async fn what_is_wrong_is_said_with_what_is_legal() {
+async fn invalid_body_is_rejected_with_the_accepted_values() {
     let guard = RateGuard::builder()
         .policy(Policy::new("op-plain", "2/minute").unwrap())
         .for_attributes(false)
         .build()
         .unwrap();
     let app = app!(guard);
-    for (endpoint, body, status, words) in [
-        ("explain", json!({"policy": "nobody", "key": "ann"}), 404, "GET inventory"),
+    for (endpoint, body, status, expected) in [
+        ("explain", json!({"policy": "unregistered", "key": "ann"}), 404, "GET inventory"),
         (
             "reset",
-            json!({"policy": "op-plain", "who": "ann"}),
+            json!({"policy": "op-plain", "user": "ann"}),
             400,
             "`policy`, `key`, `address`, `by`",
         ),
@@ -124,63 +127,63 @@ async fn what_is_wrong_is_said_with_what_is_legal() {
             400,
             "or an `address`",
         ),
-        ("reset", json!({"policy": "op-plain", "address": "192.0.2"}), 400, "`address` is an IPv4"),
+        ("reset", json!({"policy": "op-plain", "address": "192.0.2"}), 400, "`address`: expected an IPv4"),
         ("reset", json!({"policy": "op-plain", "key": "a", "by": "usr"}), 400, "header:NAME"),
         (
             "reset",
             json!({"policy": "op-plain", "key": ["a", "b"], "by": "user"}),
             400,
-            "a value for each part",
+            "one value in `key` for each part",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": "a", "by": "user+ip"}),
             400,
-            "a value for each part",
+            "one value in `key` for each part",
         ),
-        // How many there have to be, and how many there are.
-        ("reset", json!({"policy": "op-plain"}), 400, "there are 0 values in `key`"),
+        // The message states the expected and the actual number of values.
+        ("reset", json!({"policy": "op-plain"}), 400, "found 0 values in `key`"),
         (
             "reset",
             json!({"policy": "op-plain", "key": ["a", "b", "c", "d", "e"]}),
             400,
-            "there are 5 values in `key`",
+            "found 5 values in `key`",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": ["a", "b"], "by": "user"}),
             400,
-            "It has 1 part, and there are 2 values in `key`",
+            "The notation has 1 part; found 2 values in `key`",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": "a", "by": "user+ip"}),
             400,
-            "It has 2 parts, and there is 1 value in `key`",
+            "The notation has 2 parts; found 1 value in `key`",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": ["a", "b"], "address": "192.0.2.7", "by": "user+ip"}),
             400,
-            "It has 2 parts, and there are 2 values in `key` and an `address`",
+            "The notation has 2 parts; found 2 values in `key` and an `address`",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": "a", "address": "192.0.2.7", "by": "user"}),
             400,
-            "there is 1 value in `key` and an `address`",
+            "found 1 value in `key` and an `address`",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": "a", "by": "global"}),
             400,
-            "a key by `global` has no value",
+            "`global` takes no value",
         ),
         (
             "reset",
             json!({"policy": "op-plain", "key": "192.0.2", "by": "ip/56"}),
             400,
-            "`ip/56` is an IPv4 or IPv6 address, and this is none",
+            "`ip/56` of `ip/56`: expected an IPv4 or IPv6 address",
         ),
         ("reset", json!(["op-plain", "ann", null, null]), 400, "a JSON object"),
         ("ban", json!({"policy": "op-plain", "key": "ann"}), 400, "`for_seconds`"),
@@ -192,40 +195,40 @@ async fn what_is_wrong_is_said_with_what_is_legal() {
         ),
         ("ban", json!({"policy": "op-plain", "key": "ann", "for_seconds": 60}), 409, "has no ban"),
         ("unban", json!({"policy": "op-plain", "key": "ann"}), 409, "has no ban"),
-        ("explain", json!({}), 400, "either a `request`"),
+        ("explain", json!({}), 400, "expected either a `request`"),
         (
             "explain",
             json!({"policy": "op-plain", "key": "a", "request": {"path": "/", "peer": "unix"}}),
             400,
-            "says by itself",
+            "`request` determines the key",
         ),
         (
             "explain",
-            json!({"request": {"path": "/", "peer": "unix"}, "limits": ["nobody"]}),
+            json!({"request": {"path": "/", "peer": "unix"}, "limits": ["unregistered"]}),
             404,
             "`limits`",
         ),
-        ("explain", json!({"request": {"path": "x", "peer": "unix"}}), 400, "`path` is"),
-        ("explain", json!({"request": {"path": "/ x", "peer": "unix"}}), 400, "`path` is"),
-        ("explain", json!({"request": {"path": "/", "peer": "nowhere"}}), 400, "`peer` is"),
+        ("explain", json!({"request": {"path": "x", "peer": "unix"}}), 400, "`path`: expected"),
+        ("explain", json!({"request": {"path": "/ x", "peer": "unix"}}), 400, "`path`: expected"),
+        ("explain", json!({"request": {"path": "/", "peer": "nowhere"}}), 400, "`peer`: expected"),
         ("explain", json!({"request": {"path": "/"}}), 400, "missing field `peer`"),
         (
             "explain",
             json!({"request": {"path": "/", "peer": "unix", "method": "G T"}}),
             400,
-            "`method` is",
+            "`method`: expected",
         ),
         (
             "explain",
             json!({"request": {"path": "/", "peer": "unix", "headers": [["a b", "c"]]}}),
             400,
-            "no name of a header",
+            "expected a header name",
         ),
         (
             "explain",
             json!({"request": {"path": "/", "peer": "unix", "headers": [["a", "b\nc"]]}}),
             400,
-            "no value of a header",
+            "expected a header value",
         ),
         (
             "explain",
@@ -234,39 +237,39 @@ async fn what_is_wrong_is_said_with_what_is_legal() {
             "`path_parameters`",
         ),
     ] {
-        let answer = post(&app, endpoint, &body).await;
-        assert_eq!(answer.status, status, "{endpoint} {body}: {}", answer.body);
-        let problem = parsed(&answer);
+        let response = post(&app, endpoint, &body).await;
+        assert_eq!(response.status, status, "{endpoint} {body}: {}", response.body);
+        let problem = parse_json(&response);
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains(words), "{endpoint} {body}: {detail}");
+        assert!(detail.contains(expected), "{endpoint} {body}: {detail}");
     }
 }
 
 #[actix_web::test]
-async fn limits_of_one_name_with_different_keys_need_a_word_more() {
+async fn limits_of_one_name_with_different_keys_require_by() {
     let guard = RateGuard::builder()
         .for_attributes(false)
         .policy(Policy::new("op-twice", "2/minute").unwrap())
         .build()
         .unwrap();
     let app = app!(guard);
-    let one = rateguard::RateLimit::policy(&guard, "op-twice").by(key::ip());
-    let other = rateguard::RateLimit::policy(&guard, "op-twice").by(key::user());
+    let one = actix_rateguard::RateLimit::policy(&guard, "op-twice").by(key::ip());
+    let other = actix_rateguard::RateLimit::policy(&guard, "op-twice").by(key::user());
     let _apps =
         (init_service(App::new().wrap(one)).await, init_service(App::new().wrap(other)).await);
     let body = json!({"policy": "op-twice", "key": "ann"});
-    let answer = post(&app, "reset", &body).await;
-    assert_eq!(answer.status, 400);
+    let response = post(&app, "reset", &body).await;
+    assert_eq!(response.status, 400);
     assert!(
-        answer.body.contains("ip, user") || answer.body.contains("user, ip"),
+        response.body.contains("ip, user") || response.body.contains("user, ip"),
         "{}",
-        answer.body
+        response.body
     );
-    told(&app, "reset", &json!({"policy": "op-twice", "key": "ann", "by": "user"})).await;
+    post_json(&app, "reset", &json!({"policy": "op-twice", "key": "ann", "by": "user"})).await;
 }
 
 #[actix_web::test]
-async fn of_a_plan_all_quotas_are_reset_and_none_is_explained_by_key() {
+async fn plan_limit_resets_all_quotas_and_rejects_explain_by_key() {
     let guard = RateGuard::in_memory();
     let app =
         init_service(App::new().app_data(guard.clone()).service(endpoints(&guard)).service(chosen))
@@ -277,9 +280,9 @@ async fn of_a_plan_all_quotas_are_reset_and_none_is_explained_by_key() {
         assert!(guard.check(&plan, &ann).await.unwrap().is_allowed());
     }
     let body = json!({"policy": "op-chosen", "key": "ann"});
-    let answer = post(&app, "explain", &body).await;
-    assert_eq!(answer.status, 409, "{}", answer.body);
-    told(&app, "reset", &body).await;
+    let response = post(&app, "explain", &body).await;
+    assert_eq!(response.status, 409, "{}", response.body);
+    post_json(&app, "reset", &body).await;
     let standings: Vec<_> = guard
         .peek(&plan, &ann)
         .await
@@ -292,7 +295,7 @@ async fn of_a_plan_all_quotas_are_reset_and_none_is_explained_by_key() {
 }
 
 #[actix_web::test]
-async fn bodies_are_bounded_and_of_json_alone() {
+async fn body_must_be_json_of_at_most_64_kib() {
     let guard = guard();
     let app = app!(guard);
     let send_as = async |media_type: &'static str, body: Vec<u8>| {
@@ -301,7 +304,7 @@ async fn bodies_are_bounded_and_of_json_alone() {
     };
     let body = || br#"{"policy": "op-plain", "key": "ann"}"#.to_vec();
     assert_eq!(send_as("application/json; charset=utf-8", body()).await, 200);
-    // What a form of another site can send is refused.
+    // Media types that an HTML form of another site can send are rejected.
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
         assert_eq!(send_as(media_type, body()).await, 415, "{media_type}");
     }

@@ -1,9 +1,9 @@
-//! Nobody may, until the application says who may.
+//! The endpoints reject every request until the application sets `allow_if`.
 
+use actix_rateguard::{RateGuard, operator};
 use actix_web::{
     App, HttpRequest, error::ErrorUnauthorized, test::TestRequest, test::init_service, web,
 };
-use rateguard::{RateGuard, operator};
 use serde_json::Value;
 
 use crate::support::{
@@ -24,26 +24,26 @@ const ENDPOINTS: [(&str, &str); 7] = [
 const BODY: &str = r#"{"policy": "op-consent", "key": "ann"}"#;
 
 #[test]
-fn without_consent_every_endpoint_is_refused_also_over_a_socket() {
+fn endpoints_without_allow_if_return_403() {
     let guard = RateGuard::in_memory();
     let server = Server::start(move |config| {
         config.service(web::scope("/operator").service(operator::endpoints(&guard)));
     });
     for (_, endpoint) in ENDPOINTS {
         let url = server.url(&format!("/operator/{endpoint}"));
-        let answers = [
+        let responses = [
             server::get(&url),
             server::post(&url, "application/json", BODY),
             server::post(&url, "text/plain", "x"),
         ];
-        for answer in answers {
-            assert_eq!(answer.status, 403, "{endpoint}: {answer:?}");
-            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-            assert_eq!(answer.header("cache-control"), Some("no-store"));
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-            let problem: Value = serde_json::from_str(&answer.body).unwrap();
+        for response in responses {
+            assert_eq!(response.status, 403, "{endpoint}: {response:?}");
+            assert_eq!(response.header("content-type"), Some("application/problem+json"));
+            assert_eq!(response.header("cache-control"), Some("no-store"));
+            assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+            let problem: Value = serde_json::from_str(&response.body).unwrap();
             assert!(problem["detail"].as_str().unwrap().contains("allow_if"), "{problem}");
-            // It says what to do, and nothing else.
+            // The body names the missing setting and contains nothing else.
             let fields: Vec<_> = problem.as_object().unwrap().keys().collect();
             assert_eq!(fields, ["detail", "status", "title", "type"]);
         }
@@ -51,7 +51,7 @@ fn without_consent_every_endpoint_is_refused_also_over_a_socket() {
 }
 
 #[test]
-fn whoever_is_let_in_is_answered_over_a_socket_and_nobody_else() {
+fn async_allow_if_admits_only_authorized_requests() {
     let guard = RateGuard::in_memory();
     let server = Server::start(move |config| {
         let endpoints = operator::endpoints(&guard).allow_if(async |request: &HttpRequest| {
@@ -61,45 +61,45 @@ fn whoever_is_let_in_is_answered_over_a_socket_and_nobody_else() {
         config.service(web::scope("/operator").service(endpoints));
     });
     for (method, endpoint) in ENDPOINTS {
-        let ask = |token: &str| {
+        let send_with = |token: &str| {
             let url = server.url(&format!("/operator/{endpoint}?token={token}"));
             match method {
                 "GET" => server::get(&url),
                 _ => server::post(&url, "application/json", BODY),
             }
         };
-        let refused = ask("wrong");
-        assert_eq!(refused.status, 403, "{endpoint}");
-        assert!(!refused.body.contains("allow_if"), "{}", refused.body);
-        let answer = ask("right");
+        let rejected = send_with("wrong");
+        assert_eq!(rejected.status, 403, "{endpoint}");
+        assert!(!rejected.body.contains("allow_if"), "{}", rejected.body);
+        let response = send_with("right");
         let expected =
             if method == "GET" { "application/json" } else { "application/problem+json" };
-        // There is no such policy, which only who may ask is told.
-        assert_eq!(answer.header("content-type"), Some(expected), "{answer:?}");
-        assert_ne!(answer.status, 403, "{endpoint}");
+        // The policy does not exist. Only an authorized request gets that 404.
+        assert_eq!(response.header("content-type"), Some(expected), "{response:?}");
+        assert_ne!(response.status, 403, "{endpoint}");
     }
 }
 
 #[actix_web::test]
-async fn consent_may_fail_and_the_methods_are_told_only_to_who_may() {
+async fn allow_if_error_is_returned_before_the_method_check() {
     let guard = RateGuard::in_memory();
     let endpoints = operator::endpoints(&guard).allow_if(|request: &HttpRequest| {
         match request.headers().get("Authorization") {
             Some(_) => Ok(true),
-            None => Err(ErrorUnauthorized("who are you?")),
+            None => Err(ErrorUnauthorized("unauthorized")),
         }
     });
     let app = init_service(App::new().service(endpoints)).await;
     assert_eq!(send(&app, TestRequest::delete().uri("/ban")).await.status, 401);
     let authorized = || TestRequest::delete().insert_header(("Authorization", "x"));
-    let answer = send(&app, authorized().uri("/ban")).await;
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
-    let answer = send(&app, authorized().uri("/health")).await;
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")));
+    let response = send(&app, authorized().uri("/ban")).await;
+    assert_eq!((response.status, response.header("allow")), (405, Some("POST")));
+    let response = send(&app, authorized().uri("/health")).await;
+    assert_eq!((response.status, response.header("allow")), (405, Some("GET")));
 }
 
 #[actix_web::test]
-async fn a_body_is_not_read_before_consent() {
+async fn body_is_not_read_before_allow_if() {
     let guard = RateGuard::in_memory();
     let endpoints = operator::endpoints(&guard).allow_if(|_: &HttpRequest| false);
     let app = init_service(App::new().service(endpoints)).await;

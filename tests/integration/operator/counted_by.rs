@@ -1,12 +1,12 @@
-//! Whom operators mean by `by`, which is somebody whom a limit counts.
+//! The field `by`: an operator selects a key of a type that a limit counts by.
 
 use std::fs;
 
+use actix_rateguard::{MissingKey, RateGuard, RateLimit, Reloaded, key};
 use actix_web::{App, HttpRequest, test::TestRequest, test::init_service, web};
-use rateguard::{MissingKey, RateGuard, RateLimit, Reloaded, key};
 use serde_json::json;
 
-use super::{endpoints, parsed, post, told};
+use super::{endpoints, parse_json, post, post_json};
 use crate::support::{app::send, folder::Folder};
 
 const NAME: &str = "op-by";
@@ -14,16 +14,16 @@ const NAME: &str = "op-by";
 fn by_key(limit: RateLimit, key: &str) -> RateLimit {
     let limit = limit.name(NAME).ban("9/hour for 1m");
     match key {
-        "function" => limit.by(|_: &HttpRequest| "everybody"),
+        "function" => limit.by(|_: &HttpRequest| "all"),
         "user, denied" => limit.by(key::user()).missing_key(MissingKey::Deny),
         key => limit.by(key::notation(key)),
     }
 }
 
-/// What each endpoint says to who is meant by this, if it refuses.
-async fn refused(keys: &[&str], by: &str) -> Option<String> {
+/// Sends a body with this `by` to each endpoint and returns the error, which must be the same for all.
+async fn rejection_of(keys: &[&str], by: &str) -> Option<String> {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    // Of those that are written in one place, the inventory has the last one.
+    // The inventory contains one limit for each source location, so these are created on two lines.
     let one = by_key(RateLimit::new(&guard, "2/365d"), keys[0]);
     let other = by_key(RateLimit::new(&guard, "2/365d"), keys[keys.len() - 1]);
     let app = App::new()
@@ -38,22 +38,22 @@ async fn refused(keys: &[&str], by: &str) -> Option<String> {
         "global" => {}
         _ => body["key"] = vec!["a"; by.split('+').count()].into(),
     }
-    let mut refusals = Vec::new();
+    let mut rejections = Vec::new();
     for endpoint in ["ban", "unban", "reset", "explain"] {
         if endpoint != "ban" {
             body.as_object_mut().unwrap().remove("for_seconds");
         }
-        let answer = post(&app, endpoint, &body).await;
-        let detail = parsed(&answer)["detail"].as_str().map(str::to_owned);
-        assert_eq!(answer.status, if detail.is_some() { 400 } else { 200 }, "{}", answer.body);
-        refusals.push(detail);
+        let response = post(&app, endpoint, &body).await;
+        let detail = parse_json(&response)["detail"].as_str().map(str::to_owned);
+        assert_eq!(response.status, if detail.is_some() { 400 } else { 200 }, "{}", response.body);
+        rejections.push(detail);
     }
-    assert!(refusals.iter().all(|it| *it == refusals[0]), "{keys:?} {by}: {refusals:?}");
-    refusals.remove(0)
+    assert!(rejections.iter().all(|it| *it == rejections[0]), "{keys:?} {by}: {rejections:?}");
+    rejections.remove(0)
 }
 
 #[actix_web::test]
-async fn what_a_limit_reads_is_somebody() {
+async fn key_type_of_a_limit_is_accepted() {
     for (keys, by) in [
         (&["ip"][..], "ip"),
         (&["ip"], "ip/64"),
@@ -63,42 +63,42 @@ async fn what_a_limit_reads_is_somebody() {
         (&["user+path:tenant"], "user+path:tenant"),
         (&["global"], "global"),
         (&["ip", "user"], "user"),
-        // Who has no key is counted by address.
+        // Clients without a key are counted by address.
         (&["user"], "no_key"),
         (&["user"], "ip"),
         (&["user+path:tenant"], "ip"),
-        // What a function reads, and what the program does without a request, nobody knows.
+        // The key type of a function, and of a check without a request, is unknown.
         (&["function"], "header:X-Key"),
         (&["function", "ip"], "user"),
         (&["ip"], "value"),
         (&["ip"], "parts"),
     ] {
-        assert_eq!(refused(keys, by).await, None, "{keys:?} {by}");
+        assert_eq!(rejection_of(keys, by).await, None, "{keys:?} {by}");
     }
 }
 
 #[actix_web::test]
-async fn what_no_limit_reads_is_nobody() {
-    for (keys, by, known) in [
-        (&["ip"][..], "header:X-Key", "count by ip, and"),
-        (&["ip"], "user", "count by ip, and"),
-        (&["ip"], "ip/48", "count by ip, and"),
-        (&["ip"], "no_key", "count by ip, and"),
-        (&["global"], "no_key", "count by global, and"),
-        (&["ip"], "user+ip", "count by ip, and"),
-        (&["user+path:tenant"], "user", "count by user+path:tenant, no_key, and"),
-        (&["user+path:tenant"], "path:tenant+user", "count by user+path:tenant, no_key, and"),
-        (&["user"], "ip/48", "count by user, no_key, and"),
-        (&["user, denied"], "ip", "count by user, and"),
-        (&["user, denied"], "no_key", "count by user, and"),
+async fn key_type_of_no_limit_is_rejected() {
+    for (keys, by, expected) in [
+        (&["ip"][..], "header:X-Key", "limits of this name (ip)"),
+        (&["ip"], "user", "limits of this name (ip)"),
+        (&["ip"], "ip/48", "limits of this name (ip)"),
+        (&["ip"], "no_key", "limits of this name (ip)"),
+        (&["global"], "no_key", "limits of this name (global)"),
+        (&["ip"], "user+ip", "limits of this name (ip)"),
+        (&["user+path:tenant"], "user", "limits of this name (user+path:tenant, no_key)"),
+        (&["user+path:tenant"], "path:tenant+user", "limits of this name (user+path:tenant, no_key)"),
+        (&["user"], "ip/48", "limits of this name (user, no_key)"),
+        (&["user, denied"], "ip", "limits of this name (user)"),
+        (&["user, denied"], "no_key", "limits of this name (user)"),
     ] {
-        let refusal = refused(keys, by).await.unwrap_or_default();
-        assert!(refusal.contains(known), "{keys:?} {by}: {refusal}");
+        let rejection = rejection_of(keys, by).await.unwrap_or_default();
+        assert!(rejection.contains(expected), "{keys:?} {by}: {rejection}");
     }
 }
 
 #[actix_web::test]
-async fn by_ip_those_without_a_key_are_reached() {
+async fn by_ip_selects_clients_without_a_key() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
     let limit = by_key(RateLimit::new(&guard, "2/365d"), "header:X-Key");
     let app = App::new()
@@ -111,16 +111,17 @@ async fn by_ip_those_without_a_key_are_reached() {
     };
     assert_eq!([status().await, status().await, status().await], [200, 200, 429]);
     let client = json!({"policy": NAME, "by": "ip", "address": "192.0.2.7"});
-    assert_eq!(told(&app, "explain", &client).await["passes"], false);
-    assert_eq!(told(&app, "reset", &client).await["by"], "no_key");
+    assert_eq!(post_json(&app, "explain", &client).await["passes"], false);
+    assert_eq!(post_json(&app, "reset", &client).await["by"], "no_key");
     assert_eq!(status().await, 200);
 }
 
 #[actix_web::test]
-async fn the_key_is_the_one_that_the_file_says_now() {
+async fn accepted_key_type_follows_reload_of_the_file() {
     let folder = Folder::new();
-    let says = |key: &str| format!("[policies.{NAME}]\nrate = \"2/minute\"\nkey = \"{key}\"\n");
-    let path = folder.file("rateguard.toml", &says("header:X-Key"));
+    let file_with =
+        |key: &str| format!("[policies.{NAME}]\nrate = \"2/minute\"\nkey = \"{key}\"\n");
+    let path = folder.file("rateguard.toml", &file_with("header:X-Key"));
     let guard = RateGuard::builder()
         .policies_file(&path)
         .policies_file_interval(std::time::Duration::ZERO)
@@ -130,10 +131,10 @@ async fn the_key_is_the_one_that_the_file_says_now() {
     let limit = RateLimit::policy(&guard, NAME).by(key::ip());
     let app = init_service(App::new().wrap(limit).service(endpoints(&guard))).await;
     let body = json!({"policy": NAME, "by": "header:X-Key", "key": "ann"});
-    told(&app, "reset", &body).await;
-    fs::write(&path, says("user")).unwrap();
+    post_json(&app, "reset", &body).await;
+    fs::write(&path, file_with("user")).unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
-    let answer = post(&app, "reset", &body).await;
-    assert_eq!(answer.status, 400);
-    assert!(answer.body.contains("count by user, no_key"), "{}", answer.body);
+    let response = post(&app, "reset", &body).await;
+    assert_eq!(response.status, 400);
+    assert!(response.body.contains("limits of this name (user, no_key)"), "{}", response.body);
 }

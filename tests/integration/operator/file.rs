@@ -1,22 +1,22 @@
-//! What a file says of limits is what is told of them.
+//! Inventory, explanations and health follow the policies file.
 
 use std::{fs, sync::OnceLock, time::Duration};
 
+use actix_rateguard::{
+    Count, Exemption, LimitInfo, MissingKey, OnError, Outcome, Plan, RateGuard, RateLimit,
+    RejectReason, Reloaded, rate_limit, test_util::Routes,
+};
 use actix_web::{
     App, HttpRequest, get,
     http::Method,
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{
-    Count, Exemption, KnownLimit, MissingKey, OnError, Outcome, Plan, RateGuard, RateLimit,
-    RefusedBy, Reloaded, rate_limit, test_util::Routes,
-};
 use serde_json::{Value, json};
 
-use super::{endpoints, of_limit, parsed, told};
+use super::{endpoints, explanation_of, parse_json, post_json};
 use crate::support::{
-    app::{get as ask, send},
+    app::{get as send_get, send},
     folder::Folder,
 };
 
@@ -28,17 +28,17 @@ async fn annotated() -> &'static str {
     "ok"
 }
 
-fn by_hand(path: &str) -> RateGuard {
+fn guard_with_file(path: &str) -> RateGuard {
     let guard = RateGuard::builder().policies_file(path).policies_file_interval(Duration::ZERO);
     guard.for_attributes(false).build().unwrap()
 }
 
 #[actix_web::test]
-async fn to_explain_what_a_plan_admits_is_not_to_use_it() {
+async fn explained_plan_can_be_removed_from_the_file() {
     let folder = Folder::new();
     let with = |plans: &str| format!("[plans]\nfree = \"1/minute\"\n{plans}");
     let path = folder.file("rateguard.toml", &with("old = \"2/minute\"\n"));
-    let guard = by_hand(&path);
+    let guard = guard_with_file(&path);
     let plan = |request: &HttpRequest| match request.headers().get("x-plan") {
         Some(plan) => Plan::named(plan.to_str().unwrap().to_owned()),
         None => Plan::named("free"),
@@ -54,9 +54,9 @@ async fn to_explain_what_a_plan_admits_is_not_to_use_it() {
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
 }
 
-const BEFORE: &str = "[policies.op-file]\nrate = \"5/minute\"\n";
+const FILE_BEFORE: &str = "[policies.op-file]\nrate = \"5/minute\"\n";
 
-const AFTER: &str = r#"
+const FILE_AFTER: &str = r#"
 [guard]
 on_error = "closed"
 
@@ -75,13 +75,13 @@ shadow = "4/hour"
 rollout = 100
 "#;
 
-fn both(guard: &RateGuard) -> Vec<KnownLimit> {
+fn both_limits(guard: &RateGuard) -> Vec<LimitInfo> {
     let limits = guard.inventory().limits().to_vec();
     assert_eq!(limits.len(), 2, "{limits:?}");
     limits
 }
 
-/// What is told of a GET at both limits.
+/// Explains a GET with these headers and returns the outcome of both limits.
 async fn outcomes(guard: &RateGuard, headers: &[(&str, &str)]) -> Vec<Outcome> {
     let request = TestRequest::get().peer_addr("192.0.2.1:1".parse().unwrap());
     let request = headers.iter().fold(request, |request, header| request.append_header(*header));
@@ -90,10 +90,10 @@ async fn outcomes(guard: &RateGuard, headers: &[(&str, &str)]) -> Vec<Outcome> {
 }
 
 #[actix_web::test]
-async fn a_policy_that_the_file_changes_is_told_as_it_is_now() {
+async fn inventory_and_explanation_follow_reload_of_the_file() {
     let folder = Folder::new();
-    let path = folder.file("rateguard.toml", BEFORE);
-    let guard = GUARD.get_or_init(|| by_hand(&path));
+    let path = folder.file("rateguard.toml", FILE_BEFORE);
+    let guard = GUARD.get_or_init(|| guard_with_file(&path));
     let around = RateLimit::policy(guard, "op-file").cost(3).methods([Method::GET]);
     let app = init_service(
         App::new()
@@ -102,8 +102,8 @@ async fn a_policy_that_the_file_changes_is_told_as_it_is_now() {
             .service(endpoints(guard)),
     )
     .await;
-    assert_eq!(ask(&app, 1, "/op-file").await.status, 200);
-    let [attribute, middleware] = &both(guard)[..] else { unreachable!() };
+    assert_eq!(send_get(&app, 1, "/op-file").await.status, 200);
+    let [attribute, middleware] = &both_limits(guard)[..] else { unreachable!() };
     assert_eq!((&*attribute.key, attribute.cost), ("header:X-Key", Some(1)));
     assert_eq!((&*middleware.key, middleware.cost), ("ip", Some(3)));
     assert_eq!(middleware.methods, ["GET"]);
@@ -117,9 +117,9 @@ async fn a_policy_that_the_file_changes_is_told_as_it_is_now() {
         assert_eq!(outcome.decision().unwrap().limit(), 5);
     }
 
-    fs::write(&path, AFTER).unwrap();
+    fs::write(&path, FILE_AFTER).unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
-    for limit in both(guard) {
+    for limit in both_limits(guard) {
         assert_eq!(limit.quotas, Some("7/hour token_bucket; 9/day".parse().unwrap()));
         assert_eq!(&*limit.key, "ip/48+header:x-other");
         assert_eq!((limit.missing_key, limit.cost), (MissingKey::Deny, Some(2)));
@@ -135,84 +135,88 @@ async fn a_policy_that_the_file_changes_is_told_as_it_is_now() {
         assert_eq!(outcome.decision().unwrap().standings()[0].quota(), "4/hour".parse().unwrap());
     }
     for outcome in outcomes(guard, &[("X-Key", "a")]).await {
-        assert_eq!(outcome, Outcome::Refused(RefusedBy::NoKey));
+        assert_eq!(outcome, Outcome::Refused(RejectReason::NoKey));
     }
-    assert_eq!(ask(&app, 1, "/op-file").await.status, 403);
+    assert_eq!(send_get(&app, 1, "/op-file").await.status, 403);
     let described = |method: &str, peer: &str| {
         let request = json!({
             "method": method, "path": "/op-file", "peer": peer, "headers": [["X-Other", "a"]],
         });
         json!({ "request": request })
     };
-    let explained = told(&app, "explain", &described("POST", "192.0.2.1")).await;
-    let explained = explained["limits"].as_array().unwrap();
-    assert!(explained.iter().all(|it| it["because"] == "method"), "{explained:?}");
-    let explained = told(&app, "explain", &described("GET", "192.0.2.9")).await;
-    let explained = explained["limits"].as_array().unwrap();
-    assert!(explained.iter().all(|it| it["because"] == "address_denied"), "{explained:?}");
+    let explanation = post_json(&app, "explain", &described("POST", "192.0.2.1")).await;
+    let limits = explanation["limits"].as_array().unwrap();
+    assert!(limits.iter().all(|it| it["because"] == "method"), "{limits:?}");
+    let explanation = post_json(&app, "explain", &described("GET", "192.0.2.9")).await;
+    let limits = explanation["limits"].as_array().unwrap();
+    assert!(limits.iter().all(|it| it["because"] == "address_denied"), "{limits:?}");
 
-    // By key it is what the file says, too: who they are, and what is enforced for them.
-    let somebody = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.1" });
-    let explained = told(&app, "explain", &somebody).await;
+    // An explanation by key uses the key type, the candidate and the access list of the file too.
+    let selector = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.1" });
+    let explanation = post_json(&app, "explain", &selector).await;
     assert_eq!(
-        (&explained["by"], &explained["is_rolled_out"]),
+        (&explanation["by"], &explanation["is_rolled_out"]),
         (&json!("ip/48+header:x-other"), &json!(true))
     );
-    assert_eq!(explained["standings"][0]["limit"], 4);
-    let somebody = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.9" });
-    assert_eq!(told(&app, "explain", &somebody).await["because"], "address_denied");
+    assert_eq!(explanation["standings"][0]["limit"], 4);
+    let selector = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.9" });
+    assert_eq!(post_json(&app, "explain", &selector).await["because"], "address_denied");
 }
 
 #[actix_web::test]
-async fn what_becomes_of_the_file_is_told() {
+async fn health_reports_generation_and_error_of_the_file() {
     let folder = Folder::new();
-    let path = folder.file("rateguard.toml", BEFORE);
-    let guard = by_hand(&path);
+    let path = folder.file("rateguard.toml", FILE_BEFORE);
+    let guard = guard_with_file(&path);
     let app = init_service(App::new().service(endpoints(&guard))).await;
-    let health = async || parsed(&ask(&app, 1, "/operator/health").await)["policies_file"].clone();
-    let told = health().await;
-    assert_eq!((&told["path"], &told["generation"]), (&json!(path), &json!(1)));
-    assert_eq!(told["error"], Value::Null);
-    let since = told["since_unix_seconds"].as_f64().unwrap();
+    let file_status =
+        async || parse_json(&send_get(&app, 1, "/operator/health").await)["policies_file"].clone();
+    let status = file_status().await;
+    assert_eq!((&status["path"], &status["generation"]), (&json!(path), &json!(1)));
+    assert_eq!(status["error"], Value::Null);
+    let since = status["since_unix_seconds"].as_f64().unwrap();
     fs::write(&path, "[policies.op-file]\nrate = \"5/fortnight\"\n").unwrap();
     assert!(guard.reload_policies().is_err());
-    let told = health().await;
-    assert_eq!((&told["generation"], &told["since_unix_seconds"]), (&json!(1), &json!(since)));
-    let error = told["error"].as_str().unwrap();
+    let status = file_status().await;
+    assert_eq!((&status["generation"], &status["since_unix_seconds"]), (&json!(1), &json!(since)));
+    let error = status["error"].as_str().unwrap();
     assert!(error.contains(":2:8: `fortnight`"), "{error}");
-    fs::write(&path, AFTER).unwrap();
+    fs::write(&path, FILE_AFTER).unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
-    let told = health().await;
-    assert_eq!((&told["generation"], &told["error"]), (&json!(2), &Value::Null));
-    let policies = parsed(&ask(&app, 1, "/operator/policies").await);
+    let status = file_status().await;
+    assert_eq!((&status["generation"], &status["error"]), (&json!(2), &Value::Null));
+    let policies = parse_json(&send_get(&app, 1, "/operator/policies").await);
     let policy = &policies["policies"][0];
     assert_eq!((&policy["rollout_percent"], &policy["on_error"]), (&json!(100), &json!("closed")));
     assert_eq!(policy["candidate"][0]["limit"], 4);
-    let without = RateGuard::in_memory();
-    let app = init_service(App::new().service(endpoints(&without))).await;
-    assert_eq!(parsed(&ask(&app, 1, "/operator/health").await)["policies_file"], Value::Null);
+    let guard_without_file = RateGuard::in_memory();
+    let app = init_service(App::new().service(endpoints(&guard_without_file))).await;
+    assert_eq!(
+        parse_json(&send_get(&app, 1, "/operator/health").await)["policies_file"],
+        Value::Null
+    );
 }
 
 #[actix_web::test]
-async fn to_be_asked_about_is_not_to_be_used() {
+async fn explained_policy_can_be_removed_from_the_file() {
     let folder = Folder::new();
-    let path = folder.file("rateguard.toml", BEFORE);
-    let guard = by_hand(&path);
+    let path = folder.file("rateguard.toml", FILE_BEFORE);
+    let guard = guard_with_file(&path);
     let app = init_service(App::new().service(endpoints(&guard))).await;
-    let somebody = json!({ "policy": "op-file", "key": "a" });
-    assert_eq!(told(&app, "explain", &somebody).await["passes"], true);
-    assert!(guard.known_policy("op-file").is_some());
-    // A name that the program uses could not go.
+    let selector = json!({ "policy": "op-file", "key": "a" });
+    assert_eq!(post_json(&app, "explain", &selector).await["passes"], true);
+    assert!(guard.policy_of_limit("op-file").is_some());
+    // A reload rejects a file that lacks a policy in use. An explanation does not count as a use.
     fs::write(&path, "# nothing\n").unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
-    assert!(guard.known_policy("op-file").is_none());
+    assert!(guard.policy_of_limit("op-file").is_none());
 }
 
 #[actix_web::test]
-async fn plans_by_name_are_those_of_the_file() {
+async fn named_plans_follow_reload_of_the_file() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", "[plans]\nfree = \"3/hour\"\npaid = \"unlimited\"\n");
-    let guard = by_hand(&path);
+    let guard = guard_with_file(&path);
     let named = |request: &HttpRequest| Plan::named(request.query_string().to_owned());
     let limit = RateLimit::per_request(&guard, named).name("op-plans");
     let app = init_service(
@@ -228,8 +232,8 @@ async fn plans_by_name_are_those_of_the_file() {
     ] {
         let path = format!("/op-plans?{plan}");
         let request = json!({ "request": { "path": &path, "peer": "192.0.2.1" } });
-        let explanation = told(&app, "explain", &request).await;
-        let limit = of_limit(&explanation, "op-plans");
+        let explanation = post_json(&app, "explain", &request).await;
+        let limit = explanation_of(&explanation, "op-plans");
         assert_eq!((&limit["outcome"], &limit["because"]), (&json!(outcome), &because), "{plan}");
         assert_eq!(limit["passes"], status == 200);
         assert_eq!(send(&app, TestRequest::get().uri(&path)).await.status, status);
@@ -245,16 +249,16 @@ async fn plans_by_name_are_those_of_the_file() {
 }
 
 #[actix_web::test]
-async fn a_route_whose_methods_the_file_frees_has_no_limit() {
+async fn route_probe_lists_methods_that_the_file_exempts() {
     let folder = Folder::new();
-    let path = folder.file("rateguard.toml", BEFORE);
-    let guard = by_hand(&path);
+    let path = folder.file("rateguard.toml", FILE_BEFORE);
+    let guard = guard_with_file(&path);
     let around = RateLimit::policy(&guard, "op-file");
     let app =
         init_service(App::new().service(web::resource("/x").wrap(around).to(async || "ok"))).await;
     let routes = Routes::of([(Method::GET, "/x"), (Method::POST, "/x")]);
     assert!(routes.unlimited(&app).await.is_empty());
-    fs::write(&path, format!("{BEFORE}methods = \"POST\"\n")).unwrap();
+    fs::write(&path, format!("{FILE_BEFORE}methods = \"POST\"\n")).unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
     assert_eq!(routes.unlimited(&app).await, ["GET /x"]);
 }

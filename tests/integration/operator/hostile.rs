@@ -1,13 +1,13 @@
-//! Whatever a key or a field is, it is told as data.
+//! Hostile keys and field names are returned as escaped JSON strings.
 
+use actix_rateguard::{Policy, RateGuard};
 use actix_web::{App, test::init_service};
-use rateguard::{Policy, RateGuard};
 use serde_json::{Value, json};
 
-use super::{endpoints, parsed, post};
+use super::{endpoints, parse_json, post};
 
 #[actix_web::test]
-async fn hostile_keys_are_data() {
+async fn hostile_keys_are_escaped_in_json() {
     let policy = Policy::new("op-plain", "2/minute").unwrap();
     let guard = RateGuard::builder().for_attributes(false).policy(policy).build().unwrap();
     let app = init_service(App::new().service(endpoints(&guard))).await;
@@ -24,24 +24,24 @@ async fn hostile_keys_are_data() {
     ] {
         for endpoint in ["explain", "reset"] {
             let body = json!({"policy": "op-plain", "key": hostile});
-            let answer = post(&app, endpoint, &body).await;
-            assert_eq!(answer.status, 200, "{hostile:?}: {}", answer.body);
-            assert_eq!(answer.header("content-type"), Some("application/json"));
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-            assert_eq!(answer.header("cache-control"), Some("no-store"));
-            assert_eq!(answer.headers.get("x-header"), None);
-            assert_eq!(parsed(&answer)["key"], json!([hostile]));
-            let line = answer.body.strip_suffix('\n').unwrap();
+            let response = post(&app, endpoint, &body).await;
+            assert_eq!(response.status, 200, "{hostile:?}: {}", response.body);
+            assert_eq!(response.header("content-type"), Some("application/json"));
+            assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(response.header("cache-control"), Some("no-store"));
+            assert_eq!(response.headers.get("x-header"), None);
+            assert_eq!(parse_json(&response)["key"], json!([hostile]));
+            let line = response.body.strip_suffix('\n').unwrap();
             assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
             assert!(!line.contains(['<', '>']), "{line}");
         }
-        // Also where it is what is wrong.
-        let answer = post(&app, "reset", &json!({ hostile: 1 })).await;
-        assert_eq!(answer.status, 400);
-        assert!(answer.body.trim_end().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-        let _: Value = parsed(&answer);
+        // The same holds in the error message about an unexpected field.
+        let response = post(&app, "reset", &json!({ hostile: 1 })).await;
+        assert_eq!(response.status, 400);
+        assert!(response.body.trim_end().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        let _: Value = parse_json(&response);
     }
     let long = "x".repeat(50_000);
-    let answer = post(&app, "reset", &json!({ long.clone(): 1 })).await;
-    assert!(answer.body.len() < 2_000, "{}", answer.body.len());
+    let response = post(&app, "reset", &json!({ long.clone(): 1 })).await;
+    assert!(response.body.len() < 2_000, "{}", response.body.len());
 }

@@ -1,21 +1,25 @@
-//! What operators ask, and what they do.
+//! Tests of the operator endpoints and of explanations.
 
 mod agreement;
 mod audit;
 mod bodies;
 mod consent;
 mod counted_by;
-mod explaining;
+mod explanations;
 mod file;
 mod hostile;
 mod inventory;
-mod outage;
+mod operations;
+mod read_only;
+mod redis_down;
 mod routes;
+mod shadow;
 mod shared_keys;
-mod takes_nothing;
-mod tried;
-mod verbs;
 
+use actix_rateguard::{
+    RateGuard,
+    operator::{self, Endpoints},
+};
 use actix_web::{
     Error, HttpRequest,
     body::MessageBody,
@@ -23,24 +27,20 @@ use actix_web::{
     test::TestRequest,
     web,
 };
-use rateguard::{
-    RateGuard,
-    operator::{self, Endpoints},
-};
 use serde_json::Value;
 
-use crate::support::app::{Answer, send};
+use crate::support::app::{Response, send};
 
-/// The endpoints, for everybody.
+/// Returns the endpoints under `/operator`, open to every request.
 fn endpoints(guard: &RateGuard) -> actix_web::Scope {
-    web::scope("/operator").service(for_everybody(guard))
+    web::scope("/operator").service(unrestricted_endpoints(guard))
 }
 
-fn for_everybody(guard: &RateGuard) -> Endpoints {
+fn unrestricted_endpoints(guard: &RateGuard) -> Endpoints {
     operator::endpoints(guard).allow_if(|_: &HttpRequest| true)
 }
 
-async fn post<S, B>(app: &S, endpoint: &str, body: &Value) -> Answer
+async fn post<S, B>(app: &S, endpoint: &str, body: &Value) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
@@ -49,26 +49,26 @@ where
     send(app, request).await
 }
 
-/// What an endpoint answers to this body, if nothing is wrong.
-async fn told<S, B>(app: &S, endpoint: &str, body: &Value) -> Value
+/// Posts `body` and returns the JSON of the response, which must have status 200.
+async fn post_json<S, B>(app: &S, endpoint: &str, body: &Value) -> Value
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
 {
-    let answer = post(app, endpoint, body).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    parsed(&answer)
+    let response = post(app, endpoint, body).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    parse_json(&response)
 }
 
-fn parsed(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{}", answer.body))
+fn parse_json(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{}", response.body))
 }
 
-/// The explanation of the limit of this name.
-fn of_limit<'a>(explanation: &'a Value, name: &str) -> &'a Value {
+/// Returns the explanation of the limit `name`, which must occur exactly once.
+fn explanation_of<'a>(explanation: &'a Value, name: &str) -> &'a Value {
     let limits = explanation["limits"].as_array().unwrap();
-    let mut its = limits.iter().filter(|it| it["limit"]["name"] == name);
-    let found = its.next().unwrap_or_else(|| panic!("no {name}: {explanation}"));
-    assert!(its.next().is_none(), "{name} is there twice");
+    let mut matches = limits.iter().filter(|it| it["limit"]["name"] == name);
+    let found = matches.next().unwrap_or_else(|| panic!("expected {name}, found {explanation}"));
+    assert!(matches.next().is_none(), "found {name} twice");
     found
 }

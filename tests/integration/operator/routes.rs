@@ -1,16 +1,16 @@
-//! Whether every route has a limit.
+//! The route probe: it lists the routes without a limit.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+use actix_rateguard::{RateGuard, RateLimit, rate_limit, test_util::Routes};
 use actix_web::{
     App, HttpRequest, HttpResponse, delete, get, http::Method, test::init_service, web,
 };
-use rateguard::{RateGuard, RateLimit, rate_limit, test_util::Routes};
 
-use crate::support::app::get as ask;
+use crate::support::app::get as send_get;
 
 #[get("/op-route/{id}")]
 #[rate_limit(rate = "1/minute", name = "op-route")]
@@ -26,7 +26,7 @@ async fn unlimited() -> HttpResponse {
 
 #[get("/op-post-only")]
 #[rate_limit(rate = "1/minute", name = "op-post-only", methods = "POST")]
-async fn for_other_methods(runs: web::Data<AtomicU32>) -> HttpResponse {
+async fn limited_for_post(runs: web::Data<AtomicU32>) -> HttpResponse {
     runs.fetch_add(1, Relaxed);
     HttpResponse::Ok().finish()
 }
@@ -40,7 +40,7 @@ macro_rules! app {
             App::new()
                 .app_data($guard.clone())
                 .app_data(web::Data::from(Arc::clone(&$runs)))
-                .service((limited, unlimited, for_other_methods))
+                .service((limited, unlimited, limited_for_post))
                 .service(
                     web::scope("/around")
                         .wrap(around)
@@ -57,11 +57,11 @@ async fn limited_by_scope(runs: web::Data<AtomicU32>) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// What `IntrospectionTree::report_as_json` of actix-web 4.18.1 writes of such an application.
+/// The output of `IntrospectionTree::report_as_json` of actix-web 4.18.1 for this application.
 const REPORT: &str = include_str!("routes.json");
 
 #[actix_web::test]
-async fn each_route_without_a_limit_is_named_and_nothing_is_counted_or_run() {
+async fn route_probe_lists_unlimited_routes_without_running_handlers() {
     let (guard, runs) = (RateGuard::in_memory(), Arc::new(AtomicU32::new(0)));
     let app = app!(guard, runs);
     let routes = Routes::of([
@@ -78,17 +78,17 @@ async fn each_route_without_a_limit_is_named_and_nothing_is_counted_or_run() {
                 "DELETE /op-route/{id}",
                 "GET /op-post-only",
                 "GET /around/health",
-                "GET /spelt-wrong (not found: is it spelt so?)",
+                "GET /spelt-wrong (route not found; check the spelling)",
             ]
         );
     }
     assert_eq!(runs.load(Relaxed), 0);
-    assert_eq!(ask(&app, 1, "/op-route/1").await.status, 200);
-    assert_eq!(ask(&app, 1, "/op-route/1").await.status, 429);
+    assert_eq!(send_get(&app, 1, "/op-route/1").await.status, 200);
+    assert_eq!(send_get(&app, 1, "/op-route/1").await.status, 429);
 }
 
 #[actix_web::test]
-async fn the_routes_that_actix_web_reports_are_found_by_themselves() {
+async fn route_probe_reads_the_introspection_report() {
     let (guard, runs) = (RateGuard::in_memory(), Arc::new(AtomicU32::new(0)));
     let app = app!(guard, runs);
     let routes = Routes::of_report(REPORT).unwrap();
@@ -108,9 +108,9 @@ async fn the_routes_that_actix_web_reports_are_found_by_themselves() {
 
 #[actix_web::test]
 #[should_panic(
-    expected = "routes without a limit:\nDELETE /op-route/{id}\nGET /gone (excepted, and not among the routes)"
+    expected = "routes without a limit:\nDELETE /op-route/{id}\nGET /gone (excluded, but not in the list of routes)"
 )]
-async fn a_route_that_was_forgotten_fails_the_test() {
+async fn assert_limited_panics_for_an_unlimited_route() {
     let (guard, runs) = (RateGuard::in_memory(), Arc::new(AtomicU32::new(0)));
     let app = app!(guard, runs);
     let routes = Routes::of([(Method::GET, "/op-route/{id}"), (Method::DELETE, "/op-route/{id}")]);

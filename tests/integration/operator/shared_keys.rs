@@ -1,13 +1,13 @@
-//! The endpoints, for clients of a wide IPv6 network that share a key.
+//! The operator endpoints for clients of an IPv6 network that share a key.
 
+use actix_rateguard::{ClientAddress, RateGuard, rate_limit};
 use actix_web::{
     App, get,
     test::{TestRequest, init_service},
 };
-use rateguard::{ClientAddress, RateGuard, rate_limit};
 use serde_json::json;
 
-use super::{endpoints, post, told};
+use super::{endpoints, post, post_json};
 use crate::support::app::send;
 
 #[get("/op-shared-key")]
@@ -17,31 +17,37 @@ async fn limited() -> &'static str {
 }
 
 #[actix_web::test]
-async fn address_means_the_shared_key_and_a_ban_of_it_is_refused() {
+async fn ban_of_a_shared_network_key_is_rejected() {
     let rule = ClientAddress::peer().max_ipv6_keys_per_48(1);
     let guard = RateGuard::builder().client_address(rule).build().unwrap();
     let app = init_service(
         App::new().app_data(guard.clone()).service(limited).service(endpoints(&guard)),
     )
     .await;
-    let ask = async |client: u8| {
+    let status = async |client: u8| {
         let peer = format!("[2001:db8:1:{client}::1]:1").parse().unwrap();
         send(&app, TestRequest::get().uri("/op-shared-key").peer_addr(peer)).await.status
     };
-    let somebody = |client: u8| json!({"policy": "op-shared-key", "address": format!("2001:db8:1:{client}::1")});
-    // The first has a key of its own, and the two others share the one that is left.
-    assert_eq!([ask(1).await, ask(2).await, ask(3).await, ask(3).await], [200, 200, 200, 429]);
-    assert_eq!(told(&app, "explain", &somebody(2)).await["passes"], false);
-    assert_eq!(told(&app, "explain", &somebody(1)).await["passes"], true);
+    let selector = |client: u8| json!({"policy": "op-shared-key", "address": format!("2001:db8:1:{client}::1")});
+    // The first client gets a key of its own. The two others share the remaining key.
+    assert_eq!(
+        [status(1).await, status(2).await, status(3).await, status(3).await],
+        [200, 200, 200, 429]
+    );
+    assert_eq!(post_json(&app, "explain", &selector(2)).await["passes"], false);
+    assert_eq!(post_json(&app, "explain", &selector(1)).await["passes"], true);
 
-    let mut ban = somebody(2);
+    let mut ban = selector(2);
     ban["for_seconds"] = 60.into();
-    let answer = post(&app, "ban", &ban).await;
-    assert_eq!(answer.status, 409, "{}", answer.body);
-    assert!(answer.body.contains("deny its address instead"), "{}", answer.body);
+    let response = post(&app, "ban", &ban).await;
+    assert_eq!(response.status, 409, "{}", response.body);
+    assert!(response.body.contains("deny its address instead"), "{}", response.body);
     ban["address"] = "2001:db8:1:1::1".into();
-    told(&app, "ban", &ban).await;
+    post_json(&app, "ban", &ban).await;
 
-    told(&app, "reset", &somebody(2)).await;
-    assert_eq!([ask(1).await, ask(2).await, ask(3).await, ask(3).await], [429, 200, 200, 429]);
+    post_json(&app, "reset", &selector(2)).await;
+    assert_eq!(
+        [status(1).await, status(2).await, status(3).await, status(3).await],
+        [429, 200, 200, 429]
+    );
 }

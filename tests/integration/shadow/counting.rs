@@ -1,82 +1,85 @@
-//! What a candidate counts: the same as what is enforced does.
+//! A candidate counts the same operations as the enforced quotas.
 
-use rateguard::{Key, Policy, RateGuard};
+use actix_rateguard::{Key, Policy, RateGuard};
 
 use super::{report, search};
-use crate::support::{PATIENCE, eventually, redis_server::RedisServer};
+use crate::support::{TEST_TIMEOUT, eventually, redis_server::RedisServer};
 
-/// How many more the candidate would admit.
-async fn left(guard: &RateGuard, policy: &Policy, key: &Key) -> u32 {
+/// The remaining units of the candidate.
+async fn remaining(guard: &RateGuard, policy: &Policy, key: &Key) -> u32 {
     let enforced = policy.clone().rollout(100).unwrap();
     guard.peek(&enforced, key).await.unwrap().remaining()
 }
 
-/// Until the candidate would admit so many: it is waited for by nobody.
-macro_rules! has_left {
+/// Waits until the candidate has this many units left, because its counts may lag behind.
+macro_rules! wait_for_remaining {
     ($guard:expr, $policy:expr, $key:expr, $expected:expr) => {
-        let mut tries = 0;
-        while left($guard, $policy, $key).await != $expected {
+        let mut attempts = 0;
+        while remaining($guard, $policy, $key).await != $expected {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            tries += 1;
-            assert!(tries < 2_000, "{} and not {}", left($guard, $policy, $key).await, $expected);
+            attempts += 1;
+            let found = remaining($guard, $policy, $key).await;
+            assert!(attempts < 2_000, "expected {}, found {found}", $expected);
         }
     };
 }
 
-async fn counts(guard: &RateGuard) {
+async fn test_counts(guard: &RateGuard) {
     let policy = search().candidate("8/365d").unwrap();
-    let key = Key::from("somebody");
+    let key = Key::from("user");
     let request = || guard.request(&policy, &key);
 
     let reservation = request().cost(5).reserve().await.unwrap();
-    has_left!(guard, &policy, &key, 3);
+    wait_for_remaining!(guard, &policy, &key, 3);
     assert_eq!(reservation.refund().await.unwrap().remaining(), 10);
-    has_left!(guard, &policy, &key, 8);
+    wait_for_remaining!(guard, &policy, &key, 8);
 
     let reservation = request().cost(5).reserve().await.unwrap();
     assert_eq!(reservation.settle(2).await.unwrap().remaining(), 8);
-    has_left!(guard, &policy, &key, 6);
+    wait_for_remaining!(guard, &policy, &key, 6);
     let reservation = request().cost(1).reserve().await.unwrap();
     assert_eq!(reservation.settle(3).await.unwrap().remaining(), 5);
-    has_left!(guard, &policy, &key, 3);
+    wait_for_remaining!(guard, &policy, &key, 3);
 
-    assert_eq!(request().cost(4).charge().await.unwrap().remaining(), 1);
-    has_left!(guard, &policy, &key, 0);
+    assert_eq!(request().cost(4).debit().await.unwrap().remaining(), 1);
+    wait_for_remaining!(guard, &policy, &key, 0);
     guard.reset(&policy, &key).await.unwrap();
     assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 10);
-    assert_eq!(left(guard, &policy, &key).await, 8);
+    assert_eq!(remaining(guard, &policy, &key).await, 8);
 
-    // Once, though it is asked for more than once.
+    // A waiting check may call the store several times, and counts once.
     let second = std::time::Duration::from_secs(1);
     assert!(guard.check_or_wait(&policy, &key, second).await.unwrap().is_allowed());
-    has_left!(guard, &policy, &key, 7);
-    // What is charged or given back is no decision.
+    wait_for_remaining!(guard, &policy, &key, 7);
+    // Debits and refunds are not in the report.
     assert_eq!(report(guard, "search", 4).await, [4, 0, 0]);
 }
 
 #[tokio::test]
-async fn in_memory_it_is_given_back_corrected_charged_and_forgotten() {
-    counts(&RateGuard::in_memory()).await;
+async fn memory_candidate_follows_refund_settle_debit_and_reset() {
+    test_counts(&RateGuard::in_memory()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_redis_it_is_given_back_corrected_charged_and_forgotten() {
+async fn redis_candidate_follows_refund_settle_debit_and_reset() {
     let server = RedisServer::start();
-    counts(&server.settings("counting").deadline(PATIENCE).build().unwrap()).await;
+    test_counts(&server.settings("counting").deadline(TEST_TIMEOUT).build().unwrap()).await;
 }
 
-/// The answer of a store that nobody waits for any more is known when it comes.
+/// The refund waits for the candidate's check if that is still in flight.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_still_asked_is_given_back_when_it_is_answered() {
+async fn late_candidate_check_is_refunded() {
     let server = RedisServer::start();
-    let guard = server.settings("late").deadline(PATIENCE).build().unwrap();
+    let guard = server.settings("late").deadline(TEST_TIMEOUT).build().unwrap();
     let policy = search().candidate("8/365d").unwrap();
     for key in 0..200_u32 {
         let key = Key::from(key);
         guard.request(&policy, &key).cost(5).reserve().await.unwrap().refund().await.unwrap();
     }
-    eventually("all of it is told", || (guard.shadow_report()[0].allowed == 200).then_some(()));
+    eventually("all checks are in the report", || {
+        (guard.shadow_report()[0].allowed == 200).then_some(())
+    });
     for key in 0..200_u32 {
-        has_left!(&guard, &policy, &Key::from(key), 8);
+        wait_for_remaining!(&guard, &policy, &Key::from(key), 8);
     }
 }

@@ -1,27 +1,29 @@
-//! Policies in shadow, and candidates beside those that are enforced.
+//! Shadow policies, and candidates for the quotas of enforced policies.
 
 mod counting;
-mod harmless;
 mod http;
-mod replayed;
+mod isolation;
+mod replay;
 mod rollout;
-mod whole;
+mod shadow_policies;
 
 use std::time::{Duration, Instant};
 
-use rateguard::{Policy, RateGuard};
+use actix_rateguard::{Policy, RateGuard};
 use tokio::time::sleep;
 
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
-/// What is counted of this policy, when it has been told of so many requests. Nobody waits for that, so it may be soon.
+/// Waits until the report has this number of requests for the policy, and returns `[allowed, would_deny, undecided]`.
+///
+/// Checks do not wait for shadow decisions, so the report may lag behind.
 async fn report(guard: &RateGuard, policy: &str, requests: u64) -> [u64; 3] {
-    let until = Instant::now() + PATIENCE;
+    let timeout = Instant::now() + TEST_TIMEOUT;
     loop {
         let report = guard.shadow_report();
         let counts = report.into_iter().find(|it| it.policy == policy);
         let counts = counts.map_or([0; 3], |it| [it.allowed, it.would_deny, it.undecided]);
-        if counts.iter().sum::<u64>() >= requests || Instant::now() > until {
+        if counts.iter().sum::<u64>() >= requests || Instant::now() > timeout {
             assert_eq!(counts.iter().sum::<u64>(), requests, "{counts:?}");
             return counts;
         }

@@ -1,13 +1,13 @@
-//! A candidate that is enforced for a part of the keys.
+//! A candidate that is enforced for a percentage of the keys.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
+use actix_rateguard::{Key, Policy, PolicyError, RateGuard, test_util};
 use futures_util::FutureExt;
 use proptest::{collection::vec, prelude::*};
-use rateguard::{Key, Policy, PolicyError, RateGuard, test_util};
 
 use super::search;
-use crate::support::{PATIENCE, folder::Folder, redis_server::RedisServer};
+use crate::support::{TEST_TIMEOUT, folder::Folder, redis_server::RedisServer};
 
 fn rolled_out(percent: u8) -> Policy {
     search().candidate("3/365d").unwrap().rollout(percent).unwrap()
@@ -28,11 +28,11 @@ async fn enforced(guard: &RateGuard, percent: u8) -> BTreeSet<u32> {
 }
 
 #[tokio::test]
-async fn it_is_the_same_on_every_server_and_grows_by_adding_keys() {
+async fn rollout_is_equal_on_all_servers_and_grows_monotonically() {
     let server = RedisServer::start();
     let secret = "a secret of sixteen bytes";
     let servers = [1, 2].map(|_| {
-        let settings = server.settings("rollout").deadline(PATIENCE);
+        let settings = server.settings("rollout").deadline(TEST_TIMEOUT);
         settings.key_secret(secret).build().unwrap()
     });
     let mut before = BTreeSet::new();
@@ -41,15 +41,15 @@ async fn it_is_the_same_on_every_server_and_grows_by_adding_keys() {
         let keys = one.await;
         assert_eq!(keys, other.await, "{percent} %");
         assert!(keys.is_superset(&before), "{percent} %");
-        // Four standard deviations of 400 keys are 40 at the most.
+        // With 400 keys, four standard deviations are at most 40 keys.
         assert!(keys.len().abs_diff(usize::from(percent) * 4) <= 50, "{percent} %: {}", keys.len());
         before = keys;
     }
     assert_eq!(before.len(), 400);
 }
 
-/// Whoever has had what one side admits gets no more by coming to the other, and back.
-async fn moves(guard: &RateGuard) {
+/// A key that has used its limit on one side of the rollout gets nothing more on the other side.
+async fn test_rollout_changes(guard: &RateGuard) {
     let check = async |percent: u8, key: &Key| {
         let decision = guard.check(&rolled_out(percent), key).await.unwrap();
         (decision.is_allowed(), decision.limit())
@@ -62,29 +62,32 @@ async fn moves(guard: &RateGuard) {
         assert_eq!(check(100, &full).await, (false, 3));
         assert_eq!(check(0, &full).await, (false, 10));
     }
-    let tried = Key::from("tried");
+    let rolled_out = Key::from("rolled-out");
     for _ in 0..3 {
-        assert_eq!(check(100, &tried).await, (true, 3));
+        assert_eq!(check(100, &rolled_out).await, (true, 3));
     }
-    // The other side has seen these three, and takes seven more.
+    // The other side has counted these three checks, and admits seven more.
     for _ in 0..7 {
-        assert_eq!(check(0, &tried).await, (true, 10));
+        assert_eq!(check(0, &rolled_out).await, (true, 10));
     }
-    assert_eq!(check(0, &tried).await, (false, 10));
-    assert_eq!(check(100, &tried).await, (false, 3));
+    assert_eq!(check(0, &rolled_out).await, (false, 10));
+    assert_eq!(check(100, &rolled_out).await, (false, 3));
 }
 
 #[tokio::test]
-async fn moving_it_refills_nobody() {
-    moves(&RateGuard::in_memory()).await;
+async fn rollout_change_preserves_counts() {
+    test_rollout_changes(&RateGuard::in_memory()).await;
     let server = RedisServer::start();
-    moves(&server.settings("moves").deadline(PATIENCE).build().unwrap()).await;
+    test_rollout_changes(
+        &server.settings("rollout-changes").deadline(TEST_TIMEOUT).build().unwrap(),
+    )
+    .await;
 }
 
 proptest! {
-    /// However it moves, no window has more than the greater of the two limits.
+    /// During rollout changes, no window admits more than the larger of the two limits.
     #[test]
-    fn no_window_has_more_however_it_moves(
+    fn no_window_exceeds_the_larger_limit_during_rollouts(
         steps in vec((prop::bool::ANY, 0..9_000_u64, 1..6_u8), 1..60)
     ) {
         let (guard, clock) = test_util::guard();
@@ -95,11 +98,11 @@ proptest! {
         let sides = [policy(0), policy(100)];
         let (mut now, mut admitted) = (Duration::from_secs(1_800_000_000), Vec::new());
         let key = Key::global();
-        for (is_tried, millis, asks) in steps {
+        for (is_rolled_out, millis, checks) in steps {
             now += Duration::from_millis(millis);
             clock.set(now);
-            for _ in 0..asks {
-                let check = guard.check(&sides[usize::from(is_tried)], &key);
+            for _ in 0..checks {
+                let check = guard.check(&sides[usize::from(is_rolled_out)], &key);
                 if check.now_or_never().unwrap().unwrap().is_allowed() {
                     admitted.push(now);
                 }
@@ -111,7 +114,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_file_moves_it_and_refills_nobody() {
+async fn rollout_change_by_file_preserves_counts() {
     let folder = Folder::new();
     let file = |rollout: u8| {
         format!(
@@ -125,7 +128,7 @@ async fn a_file_moves_it_and_refills_nobody() {
         .for_attributes(false)
         .build()
         .unwrap();
-    let (mut admitted, key) = (0, Key::from("somebody"));
+    let (mut admitted, key) = (0, Key::from("user"));
     for percent in [0, 100, 40, 60, 100, 0, 1, 99] {
         fs::write(&path, file(percent)).unwrap();
         guard.reload_policies().unwrap();
@@ -134,12 +137,12 @@ async fn a_file_moves_it_and_refills_nobody() {
             admitted += u32::from(guard.check(&policy, &key).await.unwrap().is_allowed());
         }
     }
-    // What one side has denied, the other may have counted.
+    // A check that one side denies may be counted by the other side.
     assert!((4..=10).contains(&admitted), "{admitted}");
 }
 
 #[test]
-fn what_is_no_percentage_of_a_candidate_is_refused() {
+fn invalid_rollouts_are_policy_errors() {
     let candidate = || search().candidate("3/365d").unwrap();
     assert_eq!(candidate().rollout(101), Err(PolicyError::Rollout));
     assert_eq!(search().rollout(10), Err(PolicyError::Rollout));
@@ -147,6 +150,6 @@ fn what_is_no_percentage_of_a_candidate_is_refused() {
     assert_eq!(search().shadow().candidate("3/365d"), Err(PolicyError::Shadow));
     assert!(matches!(search().candidate("3/never"), Err(PolicyError::Quota(_))));
     assert!(candidate().shadow().is_in_shadow());
-    let told = PolicyError::Rollout.to_string();
-    assert!(told.contains("from 0 to 100"), "{told}");
+    let message = PolicyError::Rollout.to_string();
+    assert!(message.contains("from 0 to 100"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Requests to an application without a socket.
+//! Requests to an actix-web application without a socket.
 
 use std::net::SocketAddr;
 
@@ -10,27 +10,27 @@ use actix_web::{
     test::TestRequest,
 };
 
-/// An application with this guard and these routes.
+/// An initialized application with this guard and these services.
 macro_rules! app {
     ($guard:expr, $($service:expr),* $(,)?) => {
         actix_web::test::init_service(actix_web::App::new().app_data($guard.clone())$(.service($service))*).await
     };
 }
 
-/// The answer of an application.
+/// A response of an application, with its complete body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Limit, remaining and reset, as the client sees them.
+    /// Limit, remaining and reset from the `x-ratelimit-*` headers.
     pub fn numbers(&self) -> Option<[u64; 3]> {
         let number = |name: &str| self.header(name).map(|value| value.parse().unwrap());
         let all =
@@ -43,13 +43,13 @@ impl Answer {
     }
 }
 
-/// A request from a client at 192.0.2.`client`.
+/// Sets the peer address of a request to 192.0.2.`client`.
 pub fn from_client(client: u8, request: TestRequest) -> TestRequest {
     request.peer_addr(SocketAddr::from(([192, 0, 2, client], 40_000)))
 }
 
-/// What the application answers; an error is rendered as the server would.
-pub async fn send<S, B>(app: &S, request: TestRequest) -> Answer
+/// Sends a request, and renders an error as actix-web's server does.
+pub async fn send<S, B>(app: &S, request: TestRequest) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
@@ -60,12 +60,12 @@ where
     };
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    let body = to_bytes(response.into_body()).await.expect("a whole body");
-    Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    let body = to_bytes(response.into_body()).await.expect("a complete body");
+    Response { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// What the application answers to a GET of a client.
-pub async fn get<S, B>(app: &S, client: u8, path: &str) -> Answer
+/// Sends a GET from a client.
+pub async fn get<S, B>(app: &S, client: u8, path: &str) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
@@ -73,7 +73,7 @@ where
     send(app, from_client(client, TestRequest::get().uri(path))).await
 }
 
-/// The statuses of several GETs of one client.
+/// Sends `times` GETs from one client and returns their statuses.
 pub async fn statuses<S, B>(app: &S, client: u8, path: &str, times: usize) -> Vec<u16>
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,

@@ -9,21 +9,21 @@ use std::{
 
 use serde_json::Value;
 
-/// Asks cargo for the files of a build with the dependencies and features of `cargo test --workspace`.
+/// Returns the artifacts of `cargo build` with the dependencies and features of `cargo test --workspace`.
 ///
-/// After that command nothing is left to build: an example is selected because only then cargo activates the features
-/// of development dependencies, as it does for tests.
+/// After that command, cargo builds nothing new. It activates the features of development dependencies, as it does for
+/// tests, only because an example is selected.
 fn artifacts() -> &'static [Value] {
     static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Some build scripts run again if a variable differs that cargo sets for this test.
-        let of_this_test = |name: &str| {
+        // Cargo sets these variables for this test, and some build scripts run again if they differ.
+        let is_set_for_test = |name: &str| {
             ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"]
                 .iter()
                 .any(|it| name.starts_with(it))
         };
-        for (name, _) in env::vars().filter(|(name, _)| of_this_test(name)) {
+        for (name, _) in env::vars().filter(|(name, _)| is_set_for_test(name)) {
             cargo.env_remove(name);
         }
         let output = cargo
@@ -38,21 +38,21 @@ fn artifacts() -> &'static [Value] {
     })
 }
 
-/// Returns the only artifact of this kind and name.
+/// Returns the artifact of this kind and name, and panics unless there is exactly one.
 fn artifact(kind: &str, name: &str) -> &'static Value {
-    let target = |it: &Value| it["target"]["kind"][0] == kind && it["target"]["name"] == name;
-    let mut found = artifacts().iter().filter(|it| target(it));
-    let artifact = found.next().unwrap_or_else(|| panic!("cargo builds the {kind} {name}"));
-    assert!(found.next().is_none(), "cargo builds the {kind} {name} once");
+    let matches = |it: &Value| it["target"]["kind"][0] == kind && it["target"]["name"] == name;
+    let mut found = artifacts().iter().filter(|it| matches(it));
+    let artifact = found.next().unwrap_or_else(|| panic!("cargo built no {kind} {name}"));
+    assert!(found.next().is_none(), "cargo built more than one {kind} {name}");
     artifact
 }
 
-/// Returns the program of an example.
+/// Returns the path of an example's executable.
 pub fn example(name: &str) -> &'static Path {
     Path::new(artifact("example", name)["executable"].as_str().unwrap())
 }
 
-/// Returns the `.rlib` file of a library.
+/// Returns the path of a library's `.rlib` file.
 pub fn library(name: &str) -> PathBuf {
     let files = artifact("lib", name)["filenames"].as_array().unwrap();
     let mut files = files.iter().map(|file| Path::new(file.as_str().unwrap()));

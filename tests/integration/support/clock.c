@@ -1,5 +1,6 @@
-// The time of day as a test wants it. The file RATEGUARD_SHIM has three numbers of 64 bits: by how many microseconds the
-// clock is ahead, at which microsecond it stands still, or 0, and how often it is read there before it is ahead of that.
+// A wall clock that a test sets. The file RATEGUARD_SHIM has three 64-bit numbers: the offset of the clock in
+// microseconds; the time in microseconds at which the clock stands still, or 0; and the number of readings before the
+// offset applies to that time.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile int64_t *wishes(void) {
+static volatile int64_t *control_block(void) {
   static volatile int64_t *mapped;
   if (!mapped) {
     const char *path = getenv("RATEGUARD_SHIM");
@@ -31,15 +32,15 @@ static int64_t nanoseconds(void) {
   struct timespec real;
   syscall(SYS_clock_gettime, CLOCK_REALTIME, &real);
   int64_t now = real.tv_sec * INT64_C(1000000000) + real.tv_nsec;
-  volatile int64_t *wish = wishes();
-  if (!wish) {
+  volatile int64_t *control = control_block();
+  if (!control) {
     return now;
   }
-  if (wish[1] && wish[2] > 0) {
-    wish[2]--;
-    return wish[1] * 1000;
+  if (control[1] && control[2] > 0) {
+    control[2]--;
+    return control[1] * 1000;
   }
-  return (wish[1] ? wish[1] * 1000 : now) + wish[0] * 1000;
+  return (control[1] ? control[1] * 1000 : now) + control[0] * 1000;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {

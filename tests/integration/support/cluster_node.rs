@@ -1,4 +1,4 @@
-//! A server that is a node of a Redis Cluster.
+//! A Redis server in cluster mode.
 
 use std::ops::Range;
 
@@ -7,22 +7,22 @@ use super::{
     redis_server::{RedisServer, run},
 };
 
-/// So many slots have the keys of a cluster.
+/// The number of hash slots in a Redis Cluster.
 pub const SLOTS: u16 = 16_384;
 
 pub struct ClusterNode(RedisServer);
 
 impl ClusterNode {
-    /// One that has no slots and knows no other node.
+    /// Starts a node without slots and without other nodes.
     pub fn start() -> Self {
         Self(RedisServer::start_with(&["--cluster-enabled", "yes"]))
     }
 
-    /// A cluster of its own: all slots are here, and a script may touch one of them only.
-    pub fn alone() -> Self {
+    /// Starts a cluster of one node with all slots; as in any cluster, a script may access only one slot.
+    pub fn start_single() -> Self {
         let node = Self::start();
-        node.take(0..SLOTS);
-        node.serves();
+        node.assign_slots(0..SLOTS);
+        node.wait_until_ready();
         node
     }
 
@@ -30,16 +30,16 @@ impl ClusterNode {
         &self.0
     }
 
-    /// Takes slots that no node has.
-    pub fn take(&self, slots: Range<u16>) {
+    /// Assigns unassigned slots to this node.
+    pub fn assign_slots(&self, slots: Range<u16>) {
         let slots: Vec<_> = slots.collect();
         redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut self.0.client()).unwrap();
     }
 
-    /// Waits until every slot has a node that answers.
-    pub fn serves(&self) {
+    /// Waits until the node reports that every slot has a reachable node.
+    pub fn wait_until_ready(&self) {
         let mut client = self.0.client();
-        eventually("the cluster serves its slots", || {
+        eventually("the cluster state is ok", || {
             let info: String = run(&mut client, "CLUSTER INFO");
             info.contains("cluster_state:ok").then_some(())
         });

@@ -1,4 +1,4 @@
-//! A server that speaks as Redis does, and answers what a test says.
+//! A TCP server that reads Redis commands and sends the replies that a test chooses.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,8 +7,8 @@ use std::{
     thread,
 };
 
-/// The answer to a command, in the protocol of Redis.
-type Answer = dyn Fn(&[String]) -> String + Send + Sync;
+/// Returns the reply to a command, in the Redis protocol (RESP2).
+type Handler = dyn Fn(&[String]) -> String + Send + Sync;
 
 pub struct FakeRedis {
     port: u16,
@@ -16,23 +16,23 @@ pub struct FakeRedis {
 }
 
 impl FakeRedis {
-    /// Takes connections from now on, and answers until the program ends.
-    pub fn start(answer: impl Fn(&[String]) -> String + Send + Sync + 'static) -> Self {
-        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    /// Starts a server on a free port; it runs until the test program ends.
+    pub fn start(handler: impl Fn(&[String]) -> String + Send + Sync + 'static) -> Self {
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
     }
 
-    /// The same on a socket whose port is known already.
+    /// Starts a server on an existing socket, for a test that needs the port in advance.
     pub fn listen(
         listener: TcpListener,
-        answer: impl Fn(&[String]) -> String + Send + Sync + 'static,
+        handler: impl Fn(&[String]) -> String + Send + Sync + 'static,
     ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let commands = Arc::<Mutex<Vec<_>>>::default();
-        let (seen, answer): (_, Arc<Answer>) = (Arc::clone(&commands), Arc::new(answer));
+        let (received, handler): (_, Arc<Handler>) = (Arc::clone(&commands), Arc::new(handler));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-                thread::spawn(move || serve(stream.unwrap(), &seen, &*answer));
+                let (received, handler) = (Arc::clone(&received), Arc::clone(&handler));
+                thread::spawn(move || serve(stream.unwrap(), &received, &*handler));
             }
         });
         Self { port, commands }
@@ -42,30 +42,30 @@ impl FakeRedis {
         self.port
     }
 
-    /// The commands so far, each with its arguments; a connection is the command `(connected)`.
+    /// All received commands with their arguments; a new connection is the command `(connected)`.
     pub fn commands(&self) -> Vec<Vec<String>> {
         self.commands.lock().unwrap().clone()
     }
 
-    /// Whether a command of this name has come.
+    /// Whether the server has received a command of this name.
     pub fn has(&self, name: &str) -> bool {
         self.commands().iter().any(|command| command[0] == name)
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Vec<String>>>, answer: &Answer) {
-    seen.lock().unwrap().push(vec!["(connected)".to_owned()]);
+fn serve(mut stream: TcpStream, received: &Mutex<Vec<Vec<String>>>, handler: &Handler) {
+    received.lock().unwrap().push(vec!["(connected)".to_owned()]);
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(mut command) = read_command(&mut reader) {
         command[0] = command[0].to_uppercase();
-        seen.lock().unwrap().push(command.clone());
-        if stream.write_all(answer(&command).as_bytes()).is_err() {
+        received.lock().unwrap().push(command.clone());
+        if stream.write_all(handler(&command).as_bytes()).is_err() {
             return;
         }
     }
 }
 
-/// An array of bulk strings.
+/// Reads a command, which is an array of bulk strings; `None` at the end of the stream.
 fn read_command(reader: &mut impl BufRead) -> Option<Vec<String>> {
     let parts = read_number(reader, '*')?;
     let part = |_| {
@@ -83,7 +83,7 @@ fn read_number(reader: &mut impl BufRead, kind: char) -> Option<usize> {
     line.trim_end().strip_prefix(kind)?.parse().ok()
 }
 
-/// A text as a bulk string.
+/// Encodes a text as a bulk string.
 pub fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }

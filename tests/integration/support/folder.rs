@@ -1,4 +1,4 @@
-//! A folder for one test.
+//! A temporary folder for one test.
 
 use std::{
     env, fs,
@@ -7,15 +7,15 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// A folder that is gone after the test.
+/// A temporary folder that is deleted when it is dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new() -> Self {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let number = MADE.fetch_add(1, SeqCst);
+        static CREATED: AtomicUsize = AtomicUsize::new(0);
+        let number = CREATED.fetch_add(1, SeqCst);
         let path = env::temp_dir().join(format!("rateguard-{}-{number}", process::id()));
-        // One of this name may have been left by a process of the same number.
+        // An earlier process with the same process id may have left a folder of this name.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self(path)
@@ -29,7 +29,7 @@ impl Folder {
         self.0.to_str().unwrap()
     }
 
-    /// The path of a file in it, which has this text.
+    /// Writes a file into the folder and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();

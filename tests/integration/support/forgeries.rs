@@ -1,9 +1,9 @@
-//! What attackers write into the headers in which proxies tell addresses.
+//! Forged values of the headers in which proxies send client addresses.
 
 /// The lines of a header.
 pub type Lines = Vec<Vec<u8>>;
 
-/// An address as a proxy writes it in this header.
+/// Formats an address as a proxy writes it into this header.
 pub fn entry(header: &str, address: &str) -> String {
     match (header.eq_ignore_ascii_case("forwarded"), address.contains(':')) {
         (true, true) => format!("for=\"[{address}]:4711\";proto=https"),
@@ -12,12 +12,12 @@ pub fn entry(header: &str, address: &str) -> String {
     }
 }
 
-/// What an attacker writes into a header to be `victim`.
+/// Header values that an attacker sends to be treated as `victim`, each with a short description.
 pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static str, Lines)> {
     let is_forwarded = header.eq_ignore_ascii_case("forwarded");
     let [own, of_victim, proxy] =
         [attacker, victim, "192.0.2.50"].map(|address| entry(header, address));
-    // Something in the place of an address.
+    // A text where the header has an address.
     let node = |text: &str| if is_forwarded { format!("for={text}") } else { text.to_owned() };
     let quoted = |text: &str| node(&format!("\"{text}\""));
     let line = |text: String| vec![text.into_bytes()];
@@ -74,7 +74,7 @@ pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static st
         "2001:db8:b::0.0.0.5",
         "2001:db8:b::5%1",
     ];
-    // Quotations that do not end.
+    // Quoted strings without an end.
     let [alone, parameter] = ["\"".to_owned(), format!("{of_victim};x=\"")];
     for (shape, lines) in [
         ("unfinished, alone", line(alone)),

@@ -1,4 +1,4 @@
-//! An HTTP server of a few lines, for a client that is to be disappointed.
+//! A small HTTP/1.1 server that injects faults.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
@@ -13,30 +13,31 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What it does instead of answering, or before that.
+/// The server's behavior for each request.
 #[derive(Clone)]
 pub enum Fault {
     None,
+    /// Responds after this delay.
     Slow(Duration),
-    /// It says nothing, until the client hangs up.
+    /// Does not respond until the client closes the connection.
     Hang,
-    /// It closes the connection.
+    /// Closes the connection without a response.
     Close,
-    /// It says this.
-    Say(String),
+    /// Sends these bytes instead of a response.
+    Send(String),
 }
 
 pub struct Request {
-    /// Method, path and version.
+    /// The request line: method, path and version.
     pub line: String,
     fields: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The value of a field that is there once.
+    /// The value of a header field that occurs exactly once; `name` is in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+        let mut values = self.fields.iter().filter(|(field, _)| field == name);
         values.next().filter(|_| values.next().is_none()).map(|(_, value)| &**value)
     }
 
@@ -65,6 +66,7 @@ impl Request {
     }
 }
 
+/// Formats an HTTP response; each of `fields` ends with CRLF.
 pub fn response(status: &str, fields: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
 }
@@ -76,41 +78,41 @@ pub struct HttpServer {
 
 struct Shared {
     tls: Option<Arc<ServerConfig>>,
-    answer: Box<dyn Fn(&Request) -> String + Send + Sync>,
+    handler: Box<dyn Fn(&Request) -> String + Send + Sync>,
     fault: Mutex<Fault>,
-    is_gone: AtomicBool,
+    is_stopped: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
     open: AtomicUsize,
-    given_up: AtomicUsize,
+    aborted: AtomicUsize,
 }
 
 impl HttpServer {
     pub fn start_at(
         port: u16,
         tls: Option<ServerConfig>,
-        answer: impl Fn(&Request) -> String + Send + Sync + 'static,
+        handler: impl Fn(&Request) -> String + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let shared = Arc::new(Shared {
             tls: tls.map(Arc::new),
-            answer: Box::new(answer),
+            handler: Box::new(handler),
             fault: Mutex::new(Fault::None),
-            is_gone: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
             streams: Mutex::default(),
             open: AtomicUsize::new(0),
-            given_up: AtomicUsize::new(0),
+            aborted: AtomicUsize::new(0),
         });
         let server = Self { port, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for stream in listener.incoming().map(Result::unwrap) {
-                if shared.is_gone.load(SeqCst) {
+                if shared.is_stopped.load(SeqCst) {
                     return;
                 }
                 shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     shared.open.fetch_add(1, SeqCst);
-                    // Clients come and go.
+                    // A client may close its connection at any time.
                     let _ = shared.serve(&stream);
                     let _ = stream.shutdown(Shutdown::Both);
                     shared.open.fetch_sub(1, SeqCst);
@@ -124,27 +126,27 @@ impl HttpServer {
         self.port
     }
 
-    /// From the next request on.
-    pub fn set(&self, fault: Fault) {
+    /// Sets the fault of all following requests.
+    pub fn set_fault(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
     }
 
-    /// How many connections there have been.
+    /// The number of connections that the server has accepted.
     pub fn connections(&self) -> usize {
         self.shared.streams.lock().unwrap().len()
     }
 
-    /// How many there are.
+    /// The number of open connections.
     pub fn open(&self) -> usize {
         self.shared.open.load(SeqCst)
     }
 
-    /// How many clients hung up while it said nothing.
-    pub fn given_up(&self) -> usize {
-        self.shared.given_up.load(SeqCst)
+    /// The number of connections that clients closed during [`Fault::Hang`].
+    pub fn aborted(&self) -> usize {
+        self.shared.aborted.load(SeqCst)
     }
 
-    /// Ends all connections, and accepts others as before.
+    /// Closes all open connections; the server still accepts new ones.
     pub fn disconnect(&self) {
         for stream in &*self.shared.streams.lock().unwrap() {
             let _ = stream.shutdown(Shutdown::Both);
@@ -154,9 +156,9 @@ impl HttpServer {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        self.shared.is_gone.store(true, SeqCst);
+        self.shared.is_stopped.store(true, SeqCst);
         self.disconnect();
-        // It waits for another.
+        // A connection wakes the accepting thread, which then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -164,31 +166,31 @@ impl Drop for HttpServer {
 impl Shared {
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let Some(tls) = self.tls.clone() else { return self.answer_all(stream) };
+        let Some(tls) = self.tls.clone() else { return self.handle_requests(stream) };
         let session = ServerConnection::new(tls).map_err(io::Error::other)?;
-        self.answer_all(StreamOwned::new(session, stream))
+        self.handle_requests(StreamOwned::new(session, stream))
     }
 
-    fn answer_all(&self, stream: impl Read + Write) -> io::Result<()> {
+    fn handle_requests(&self, stream: impl Read + Write) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         loop {
             let request = Request::read(&mut stream)?;
             let fault = self.fault.lock().unwrap().clone();
-            let answer = match fault {
-                Fault::None => (self.answer)(&request),
-                Fault::Slow(time) => {
-                    thread::sleep(time);
-                    (self.answer)(&request)
+            let response = match fault {
+                Fault::None => (self.handler)(&request),
+                Fault::Slow(delay) => {
+                    thread::sleep(delay);
+                    (self.handler)(&request)
                 }
-                Fault::Say(text) => text,
+                Fault::Send(text) => text,
                 Fault::Close => return Ok(()),
                 Fault::Hang => {
                     let _ = stream.read(&mut [0]);
-                    self.given_up.fetch_add(1, SeqCst);
+                    self.aborted.fetch_add(1, SeqCst);
                     return Ok(());
                 }
             };
-            stream.get_mut().write_all(answer.as_bytes())?;
+            stream.get_mut().write_all(response.as_bytes())?;
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What has been logged in this process.
+//! Collects the log lines of this process.
 
 use std::sync::{Mutex, Once};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static LINES_OF_OTHERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static OTHER_LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Collector;
 
@@ -17,14 +17,14 @@ impl log::Log for Collector {
         if record.target() == "rateguard" {
             LINES.lock().unwrap().push(line);
         } else {
-            LINES_OF_OTHERS.lock().unwrap().push(line);
+            OTHER_LINES.lock().unwrap().push(line);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Begins to collect.
+/// Starts to collect log lines; only the first call has an effect.
 pub fn collect() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -33,14 +33,14 @@ pub fn collect() {
     });
 }
 
-/// The lines so far with this text in them.
+/// The lines of the target `rateguard` that contain this text.
 pub fn with(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// The same, whoever has written them.
-pub fn of_everybody_with(text: &str) -> Vec<String> {
-    let others = LINES_OF_OTHERS.lock().unwrap();
+/// The lines of all log targets that contain this text.
+pub fn from_all_targets_with(text: &str) -> Vec<String> {
+    let others = OTHER_LINES.lock().unwrap();
     let mut lines: Vec<_> = others.iter().filter(|line| line.contains(text)).cloned().collect();
     lines.extend(with(text));
     lines

@@ -1,33 +1,34 @@
-//! The script, called as the store calls it, at a time that the test sets in place of the server's.
+//! Calls the Lua script as the Redis store calls it, optionally at a time that the test sets.
 
 use std::time::Duration;
 
-use rateguard::{
+use actix_rateguard::{
     Algorithm, Quota,
-    store::{Charge, Level, Operation, Receipt, Verdict},
+    store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
 };
 
-/// The script as it is.
+/// The source of the script that the store runs.
 pub const SOURCE: &str = concat!(
-    include_str!("../../../rateguard/src/algorithm/prelude.lua"),
-    include_str!("../../../rateguard/src/algorithm/sliding_window.lua"),
-    include_str!("../../../rateguard/src/algorithm/sliding_window_sorted_set.lua"),
-    include_str!("../../../rateguard/src/algorithm/sliding_window_counter.lua"),
-    include_str!("../../../rateguard/src/algorithm/fixed_window.lua"),
-    include_str!("../../../rateguard/src/algorithm/token_bucket.lua"),
-    include_str!("../../../rateguard/src/algorithm/main.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/prelude.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/sliding_window.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/sliding_window_sorted_set.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/sliding_window_counter.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/fixed_window.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/token_bucket.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/arguments.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/main.lua"),
 );
 
-/// The script with this in place of that, which is there once.
-pub fn with(source: &str, what: &str, by: &str) -> String {
-    assert_eq!(source.matches(what).count(), 1, "{what}");
-    source.replace(what, by)
+/// Replaces a part of the script that occurs exactly once.
+pub fn replace_once(source: &str, old: &str, new: &str) -> String {
+    assert_eq!(source.matches(old).count(), 1, "{old}");
+    source.replace(old, new)
 }
 
-/// The script with the time of the test, and keys that outlive the test however slow it is.
-pub fn with_time_of_the_test(source: &str) -> String {
-    let source = with(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
-    with(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
+/// The script with the test's time, and with expiries 1 hour later so that no key expires during a slow test.
+pub fn with_test_clock(source: &str) -> String {
+    let source = replace_once(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
+    replace_once(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
 }
 
 pub struct Script<'a> {
@@ -35,37 +36,37 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
-    /// The name that the script has for the exact log.
+    /// The script's name for the algorithm of the exact log.
     log: &'static str,
 }
 
 impl<'a> Script<'a> {
     pub fn new(connection: &'a mut redis::Connection, source: &str, prefix: String) -> Self {
         let hash = redis::cmd("SCRIPT").arg("LOAD").arg(source).query(connection);
-        let hash = hash.expect("the script is Lua");
+        let hash = hash.expect("the script is valid Lua");
         Self { connection, hash, prefix, calls: 0, log: "sliding_window" }
     }
 
-    /// The same with logs that are sorted sets.
+    /// Uses sorted sets as the encoding of exact logs.
     pub fn with_sorted_sets(self) -> Self {
         Self { log: "sliding_window_sorted_set", ..self }
     }
 
-    /// Sends one request, at this time if the script has that of the test.
+    /// Sends one request; `now` is the time of a script from [`with_test_clock`].
     pub fn call(
         &mut self,
         operation: Operation,
-        charges: &[Charge<'_>],
+        bucket_requests: &[BucketRequest<'_>],
         now: Option<Duration>,
     ) -> redis::RedisResult<Verdict> {
-        let mut verdicts = self.batch(&[(operation, charges)], now)?;
+        let mut verdicts = self.batch(&[(operation, bucket_requests)], now)?;
         Ok(verdicts.remove(0))
     }
 
-    /// Sends these requests in one batch, each bucket named once.
+    /// Sends these requests in one batch, and each bucket's key only once.
     pub fn batch(
         &mut self,
-        requests: &[(Operation, &[Charge<'_>])],
+        requests: &[(Operation, &[BucketRequest<'_>])],
         now: Option<Duration>,
     ) -> redis::RedisResult<Vec<Verdict>> {
         let first = self.calls + 1;
@@ -73,27 +74,29 @@ impl<'a> Script<'a> {
         let mut keys: Vec<String> = Vec::new();
         let mut quotas: Vec<Quota> = Vec::new();
         let mut shapes: Vec<Vec<String>> = Vec::new();
-        // For each request, the positions of its shape and of its keys.
+        // The positions of the shape and of the keys of each request.
         let mut list: Vec<Vec<usize>> = Vec::new();
-        for (operation, charges) in requests {
+        for (operation, bucket_requests) in requests {
             let mut shape = vec![format!("{operation:?}").to_lowercase()];
-            shape.extend(["0".to_owned(), charges.len().to_string()]);
+            shape.extend(["0".to_owned(), bucket_requests.len().to_string()]);
             let mut positions = vec![0];
-            for charge in *charges {
-                positions.push(position(&mut keys, charge.bucket.storage_key(&self.prefix)));
-                let cost = i64::from(charge.cost);
-                shape.push(position(&mut quotas, charge.quota).to_string());
-                shape.push((if charge.is_gate { -cost } else { cost }).to_string());
+            for bucket_request in *bucket_requests {
+                positions
+                    .push(position(&mut keys, bucket_request.bucket.storage_key(&self.prefix)));
+                let cost = i64::from(bucket_request.cost);
+                shape.push(position(&mut quotas, bucket_request.quota).to_string());
+                shape.push((if bucket_request.check_only { -cost } else { cost }).to_string());
             }
             positions[0] = position(&mut shapes, shape);
             list.push(positions);
         }
-        let is_usual = (1..).zip(&list).all(|(number, positions)| *positions == [1, number]);
+        let is_default_order =
+            (1..).zip(&list).all(|(number, positions)| *positions == [1, number]);
         let numbers = list.concat().iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
 
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len()).arg(&keys);
-        // It is no harm if nothing is mixed.
+        // The flag `mixed` is also valid for a batch with one kind of request.
         command.arg("process").arg(first).arg("numbers").arg("mixed").arg(quotas.len());
         for quota in &quotas {
             let (units, refill) = quota.token();
@@ -106,10 +109,10 @@ impl<'a> Script<'a> {
                 .arg(refill);
         }
         command.arg(shapes.len()).arg(shapes.concat());
-        command.arg(if is_usual { "" } else { &numbers });
+        command.arg(if is_default_order { "" } else { &numbers });
         let refunds = requests.iter().filter(|(operation, _)| *operation == Operation::Refund);
-        for charge in refunds.flat_map(|(_, charges)| *charges) {
-            let [request, at, _] = charge.receipt.words();
+        for bucket_request in refunds.flat_map(|(_, bucket_requests)| *bucket_requests) {
+            let [request, at, _] = bucket_request.receipt.words();
             command.arg(format!("process-{request}")).arg(at);
         }
         if let Some(now) = now {
@@ -119,10 +122,10 @@ impl<'a> Script<'a> {
         let (at, mut rest) = (reply[0] as u64, &reply[1..]);
         let micros = |number: i64| Duration::from_micros(number.try_into().unwrap());
         let mut verdicts = Vec::new();
-        for (id, (_, charges)) in (first..).zip(requests) {
-            let (levels, after) = rest[1..].split_at(3 * charges.len());
+        for (id, (_, bucket_requests)) in (first..).zip(requests) {
+            let (levels, after) = rest[1..].split_at(3 * bucket_requests.len());
             let levels = levels.chunks(3).map(|level| {
-                let after = Level {
+                let after = BucketStatus {
                     remaining: level[0].try_into().unwrap(),
                     reset_after: micros(level[1]),
                     retry_after: (level[2] >= 0).then(|| micros(level[2])),
@@ -137,11 +140,11 @@ impl<'a> Script<'a> {
     }
 }
 
-/// The position of the item, counted from 1, which is added if it is not there.
-fn position<T: PartialEq>(known: &mut Vec<T>, item: T) -> usize {
-    let position = known.iter().position(|it| *it == item).unwrap_or_else(|| {
-        known.push(item);
-        known.len() - 1
+/// Returns the 1-based position of an item, and appends the item if the list lacks it.
+fn position<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
+    let position = items.iter().position(|it| *it == item).unwrap_or_else(|| {
+        items.push(item);
+        items.len() - 1
     });
     position + 1
 }

@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! Servers, proxies, clients and helpers that the integration tests share.
 
 #[macro_use]
 pub mod app;
@@ -27,22 +27,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Far more than anything here takes on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of a step in a test: long enough for a busy machine.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks again and again until there is an answer.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Polls every 10 ms until `poll` returns a value, and panics after [`TEST_TIMEOUT`].
+pub fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < TEST_TIMEOUT, "timed out waiting for: {condition}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Says that a test cannot be done on this machine, also if nobody asked for the output of tests that pass.
-pub fn skipped(why: &str) {
-    let _ = writeln!(stderr(), "skipped: {why}");
+/// Reports that a test cannot run on this machine.
+///
+/// It writes to stderr directly, because the test runner captures the output of `eprintln!`.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(stderr(), "skipped: {reason}");
 }

@@ -1,8 +1,8 @@
-//! A network of its own for one process, with a cable to ours that can be pulled.
+//! A Linux network namespace, whose link to the host network can be set down.
 
 use std::process::{self, Command};
 
-use super::{redis_server::Place, skipped};
+use super::{redis_server::Location, skipped};
 
 pub struct Namespace {
     name: String,
@@ -10,48 +10,48 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// `None` where that is not permitted, which it says.
+    /// Creates the namespace, or reports a skipped test and returns `None` without the permission.
     pub fn new() -> Option<Self> {
         let id = process::id();
-        // Addresses that are set aside for tests of networks.
+        // RFC 2544 reserves 198.18.0.0/15 for network tests.
         let subnet = format!("198.18.{}.", id % 256);
         let this = Self { name: format!("rateguard-{id}"), subnet };
-        let (name, cable) = (&this.name, this.cable());
-        let (here, there) = (this.address(1), this.address(2));
-        let is_made = ip(&format!("netns add {name}"))
-            && ip(&format!("link add {cable} type veth peer name {cable} netns {name}"))
-            && ip(&format!("addr add {here}/30 dev {cable}"))
-            && ip(&format!("-n {name} addr add {there}/30 dev {cable}"))
-            && ip(&format!("link set {cable} up"))
-            && ip(&format!("-n {name} link set {cable} up"));
-        if !is_made {
-            skipped("a network of its own, which this test needs, is for root with `ip`");
+        let (name, link) = (&this.name, this.link());
+        let (local, remote) = (this.address(1), this.address(2));
+        let is_created = ip(&format!("netns add {name}"))
+            && ip(&format!("link add {link} type veth peer name {link} netns {name}"))
+            && ip(&format!("addr add {local}/30 dev {link}"))
+            && ip(&format!("-n {name} addr add {remote}/30 dev {link}"))
+            && ip(&format!("link set {link} up"))
+            && ip(&format!("-n {name} link set {link} up"));
+        if !is_created {
+            skipped("this test needs a network namespace: run it as root with `ip` installed");
             return None;
         }
         Some(this)
     }
 
-    /// In this network.
-    pub fn place(&self) -> Place {
-        let within = ["ip", "netns", "exec", &self.name].map(str::to_owned);
-        Place { host: self.address(2), within: within.into() }
+    /// The location of a server in this namespace.
+    pub fn location(&self) -> Location {
+        let wrapper = ["ip", "netns", "exec", &self.name].map(str::to_owned);
+        Location { host: self.address(2), wrapper: wrapper.into() }
     }
 
-    /// What is sent is lost from now on, either way, and nobody is told.
-    pub fn pull_the_cable(&self) {
-        self.set_cable("down");
+    /// Drops all packets in both directions without an error to either side.
+    pub fn set_link_down(&self) {
+        self.set_link("down");
     }
 
-    pub fn plug_it_in(&self) {
-        self.set_cable("up");
+    pub fn set_link_up(&self) {
+        self.set_link("up");
     }
 
-    fn set_cable(&self, state: &str) {
-        let (name, cable) = (&self.name, self.cable());
-        assert!(ip(&format!("-n {name} link set {cable} {state}")));
+    fn set_link(&self, state: &str) {
+        let (name, link) = (&self.name, self.link());
+        assert!(ip(&format!("-n {name} link set {link} {state}")));
     }
 
-    fn cable(&self) -> String {
+    fn link(&self) -> String {
         format!("rg{}", process::id())
     }
 
@@ -62,8 +62,8 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // One end of a cable goes with the other.
-        ip(&format!("link del {}", self.cable()));
+        // Deleting one end of the link deletes the other end too.
+        ip(&format!("link del {}", self.link()));
         ip(&format!("netns del {}", self.name));
     }
 }

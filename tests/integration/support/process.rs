@@ -1,4 +1,4 @@
-//! Other processes: the hammer, the historian, and the quickstart example as its users run it.
+//! Child processes: the load generator, the history recorder and the quickstart example.
 
 use std::{
     ffi::OsStr,
@@ -11,16 +11,16 @@ use rateguard_tests::{Tally, history::Event};
 
 use super::{artifacts::example, eventually};
 
-/// A process that says that it is ready, and does its work when it is told to.
+/// A process that prints `ready`, and starts its work when it reads `go`.
 struct Worker {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    /// Starts it; it waits for [`go`](Self::go).
-    fn start(within: &[String], program: &str, args: &[&str]) -> Self {
-        let mut child = command(within, program.as_ref())
+    /// Starts the process, which then waits for [`go`](Self::go).
+    fn start(wrapper: &[String], program: &str, args: &[&str]) -> Self {
+        let mut child = command(wrapper, program.as_ref())
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -37,28 +37,28 @@ impl Worker {
         self.child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     }
 
-    /// What it says, at its end.
-    fn text(mut self) -> String {
-        let mut text = String::new();
-        self.out.read_to_string(&mut text).unwrap();
+    /// Waits for the end of the process and returns its output.
+    fn output(mut self) -> String {
+        let mut output = String::new();
+        self.out.read_to_string(&mut output).unwrap();
         assert!(self.child.wait().unwrap().success());
-        text
+        output
     }
 }
 
-/// This program, run by another that runs what follows its arguments in its stead, such as `env`.
-fn command(within: &[String], program: &OsStr) -> Command {
-    let mut words = within.iter().map(OsStr::new).chain([program]);
+/// The command line `<wrapper> <program>`; a wrapper is a program such as `env` that runs its last arguments.
+fn command(wrapper: &[String], program: &OsStr) -> Command {
+    let mut words = wrapper.iter().map(OsStr::new).chain([program]);
     let mut command = Command::new(words.next().unwrap());
     command.args(words);
     command
 }
 
-/// A process that hammers one Redis.
-pub struct Hammer(Worker);
+/// A process that sends checks to one Redis.
+pub struct LoadGenerator(Worker);
 
-impl Hammer {
-    /// Starts it; it waits for [`go`](Self::go).
+impl LoadGenerator {
+    /// Starts the process, which then waits for [`go`](Self::go).
     pub fn start(
         url: &str,
         prefix: &str,
@@ -67,12 +67,12 @@ impl Hammer {
         tasks: usize,
         checks: usize,
     ) -> Self {
-        Self::start_within(&[], url, prefix, rate, [keys, tasks, checks])
+        Self::start_wrapped(&[], url, prefix, rate, [keys, tasks, checks])
     }
 
-    /// The same, run by another program; the numbers are those of keys, tasks and checks.
-    pub fn start_within(
-        within: &[String],
+    /// Starts the process under a wrapper; the numbers are those of keys, tasks and checks.
+    pub fn start_wrapped(
+        wrapper: &[String],
         url: &str,
         prefix: &str,
         rate: &str,
@@ -80,42 +80,42 @@ impl Hammer {
     ) -> Self {
         let [keys, tasks, checks] = numbers.map(|number| number.to_string());
         let args = [url, prefix, rate, &keys, &tasks, &checks];
-        Self(Worker::start(within, env!("CARGO_BIN_EXE_hammer"), &args))
+        Self(Worker::start(wrapper, env!("CARGO_BIN_EXE_load_generator"), &args))
     }
 
     pub fn go(&mut self) {
         self.0.go();
     }
 
-    /// What it has done, at its end.
+    /// Waits for the end of the process and returns its counts.
     pub fn tally(self) -> Tally {
-        Tally::from_line(&self.0.text()).expect("a tally")
+        Tally::from_line(&self.0.output()).expect("a tally")
     }
 }
 
-/// A process that writes down what it does on one Redis.
-pub struct Historian(Worker);
+/// A process that records the operations it sends to one Redis.
+pub struct HistoryRecorder(Worker);
 
-impl Historian {
-    /// Starts it; it waits for [`go`](Self::go).
+impl HistoryRecorder {
+    /// Starts the process, which then waits for [`go`](Self::go).
     pub fn start(url: &str, prefix: &str, seed: u64, tasks: usize, operations: usize) -> Self {
         let numbers = [seed.to_string(), tasks.to_string(), operations.to_string()];
         let [seed, tasks, operations] = &numbers;
         let args = [url, prefix, seed, tasks, operations];
-        Self(Worker::start(&[], env!("CARGO_BIN_EXE_historian"), &args))
+        Self(Worker::start(&[], env!("CARGO_BIN_EXE_history_recorder"), &args))
     }
 
     pub fn go(&mut self) {
         self.0.go();
     }
 
-    /// What it has done, at its end.
+    /// Waits for the end of the process and returns its operations.
     pub fn history(self) -> Vec<Event> {
-        self.0.text().lines().map(|line| line.parse().expect("an event")).collect()
+        self.0.output().lines().map(|line| line.parse().expect("an event")).collect()
     }
 }
 
-/// The quickstart example, on a port of its own.
+/// The quickstart example as a process, on a port that the system chooses.
 pub struct Quickstart {
     child: Child,
     address: String,
@@ -123,12 +123,12 @@ pub struct Quickstart {
 
 impl Quickstart {
     pub fn start(redis_url: Option<&str>) -> Self {
-        Self::start_within(&[], redis_url)
+        Self::start_wrapped(&[], redis_url)
     }
 
-    /// The same, run by another program.
-    pub fn start_within(within: &[String], redis_url: Option<&str>) -> Self {
-        let mut command = command(within, example("quickstart").as_ref());
+    /// Starts the example under a wrapper program.
+    pub fn start_wrapped(wrapper: &[String], redis_url: Option<&str>) -> Self {
+        let mut command = command(wrapper, example("quickstart").as_ref());
         command
             .env("PORT", "0")
             .env("RUST_LOG", "info")
@@ -147,19 +147,19 @@ impl Quickstart {
         format!("http://{}{path}", self.address)
     }
 
-    /// Asks it to end, as whoever runs servers does, and waits until it has.
+    /// Sends SIGTERM and waits for the end of the process.
     pub fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        eventually("it ends", || self.child.try_wait().unwrap())
+        eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    /// How many files it has open.
+    /// The number of its open file descriptors.
     pub fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// Ends it and returns what it has logged since it started.
+    /// Kills the process and returns its complete log.
     pub fn log(mut self) -> String {
         self.child.kill().unwrap();
         let mut log = String::new();
@@ -175,7 +175,7 @@ impl Drop for Quickstart {
     }
 }
 
-/// actix-server says in its log which port the system chose.
+/// Reads the address that actix-server logs at its start.
 fn listening_on(stderr: &mut ChildStderr) -> String {
     let mut text = String::new();
     let mut byte = [0];

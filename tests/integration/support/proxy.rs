@@ -1,4 +1,4 @@
-//! A TCP proxy that treats what it carries as a bad network does, or a bad proxy.
+//! A TCP proxy that injects network faults into the connections it forwards.
 
 use std::{
     io::{Read, Write},
@@ -17,60 +17,60 @@ use super::redis_server::url;
 
 pub struct Proxy {
     port: u16,
-    carrier: Arc<Carrier>,
+    relay: Arc<Relay>,
 }
 
-/// What is done to everything that is carried.
+/// The faults that apply to all forwarded bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Treatment {
-    /// It is late by so much …
+pub struct NetworkFaults {
+    /// A constant delay of each read.
     pub delay: Duration,
-    /// … and by up to so much more.
+    /// The upper bound of a random delay that is added to `delay`.
     pub jitter: Duration,
-    /// What the clients say goes no further, without a word to anybody.
-    pub holds_requests: bool,
-    /// The same with what the server says.
-    pub holds_replies: bool,
-    /// It goes on one byte at a time.
-    pub is_bytewise: bool,
-    /// After so many bytes of a reply, the connection ends.
-    pub cuts_replies_after: Option<usize>,
-    /// All bytes of a reply become another one.
-    pub garbles_replies: bool,
+    /// Bytes from clients are not forwarded while this is set.
+    pub stalls_requests: bool,
+    /// Bytes from the server are not forwarded while this is set.
+    pub stalls_replies: bool,
+    /// Each byte is written separately.
+    pub splits_bytes: bool,
+    /// The connection ends after this many bytes of a reply.
+    pub truncates_replies_after: Option<usize>,
+    /// All bytes of a reply are replaced by `~`.
+    pub corrupts_replies: bool,
 }
 
-struct Carrier {
+struct Relay {
     upstream: AtomicU16,
-    treatment: Mutex<Treatment>,
-    taken: AtomicU64,
+    faults: Mutex<NetworkFaults>,
+    accepted: AtomicU64,
     /// Both ends of every connection.
     streams: Mutex<Vec<TcpStream>>,
-    is_over: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 impl Proxy {
-    /// A proxy before the server at this port.
+    /// Starts a proxy to the server at this port.
     pub fn to(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let carrier = Arc::new(Carrier {
+        let relay = Arc::new(Relay {
             upstream: AtomicU16::new(upstream),
-            treatment: Mutex::default(),
-            taken: AtomicU64::new(0),
+            faults: Mutex::default(),
+            accepted: AtomicU64::new(0),
             streams: Mutex::default(),
-            is_over: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
         });
-        let taking = Arc::clone(&carrier);
+        let acceptor = Arc::clone(&relay);
         thread::spawn(move || {
             for client in listener.incoming() {
-                if taking.is_over.load(SeqCst) {
+                if acceptor.is_stopped.load(SeqCst) {
                     return;
                 }
-                taking.taken.fetch_add(1, SeqCst);
-                Arc::clone(&taking).take(client.unwrap());
+                acceptor.accepted.fetch_add(1, SeqCst);
+                Arc::clone(&acceptor).connect(client.unwrap());
             }
         });
-        Self { port, carrier }
+        Self { port, relay }
     }
 
     pub fn port(&self) -> u16 {
@@ -81,61 +81,63 @@ impl Proxy {
         url(self.port)
     }
 
-    /// From now on everything is treated so.
-    pub fn treat(&self, treatment: Treatment) {
-        *self.carrier.treatment.lock().unwrap() = treatment;
+    /// Sets the faults of all connections from now on.
+    pub fn set_faults(&self, faults: NetworkFaults) {
+        *self.relay.faults.lock().unwrap() = faults;
     }
 
-    /// From now on everything is carried as it is.
-    pub fn behave(&self) {
-        self.treat(Treatment::default());
+    /// Forwards all connections without faults from now on.
+    pub fn clear_faults(&self) {
+        self.set_faults(NetworkFaults::default());
     }
 
-    /// New connections lead to another server.
-    pub fn lead_to(&self, upstream: u16) {
-        self.carrier.upstream.store(upstream, SeqCst);
+    /// Forwards new connections to another server.
+    pub fn set_upstream(&self, upstream: u16) {
+        self.relay.upstream.store(upstream, SeqCst);
     }
 
-    /// Ends all connections that there are.
-    pub fn cut(&self) {
-        for stream in self.carrier.streams.lock().unwrap().drain(..) {
+    /// Closes all open connections.
+    pub fn disconnect_all(&self) {
+        for stream in self.relay.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// How many connections it was asked for.
+    /// The number of connections that clients have opened.
     pub fn connections(&self) -> u64 {
-        self.carrier.taken.load(SeqCst)
+        self.relay.accepted.load(SeqCst)
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.carrier.is_over.store(true, SeqCst);
-        self.cut();
-        // So that it looks up.
+        self.relay.is_stopped.store(true, SeqCst);
+        self.disconnect_all();
+        // A connection wakes the accepting thread, which then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     Request,
     Reply,
 }
 
-impl Carrier {
-    fn take(self: Arc<Self>, client: TcpStream) {
-        // Without a server the client's connection ends at once.
+impl Relay {
+    fn connect(self: Arc<Self>, client: TcpStream) {
+        // If the server is down, the client's connection ends immediately.
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream.load(SeqCst))) else {
             return;
         };
-        for (from, to, way) in [(&client, &server, Way::Request), (&server, &client, Way::Reply)] {
+        for (from, to, direction) in
+            [(&client, &server, Direction::Request), (&server, &client, Direction::Reply)]
+        {
             let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
             to.set_nodelay(true).unwrap();
-            let carrier = Arc::clone(&self);
+            let relay = Arc::clone(&self);
             thread::spawn(move || {
-                let _ = carrier.carry(&from, &to, way);
+                let _ = relay.forward(&from, &to, direction);
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.shutdown(Shutdown::Both);
             });
@@ -143,44 +145,49 @@ impl Carrier {
         self.streams.lock().unwrap().extend([client, server]);
     }
 
-    /// Carries one way until either end is gone.
-    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream, way: Way) -> std::io::Result<()> {
-        let mut random = SmallRng::seed_from_u64(self.taken.load(SeqCst));
+    /// Forwards bytes in one direction until either end is closed.
+    fn forward(
+        &self,
+        mut from: &TcpStream,
+        mut to: &TcpStream,
+        direction: Direction,
+    ) -> std::io::Result<()> {
+        let mut random = SmallRng::seed_from_u64(self.accepted.load(SeqCst));
         let mut buffer = [0; 16 * 1024];
         loop {
             let length = from.read(&mut buffer)?;
-            let said = &mut buffer[..length];
-            if said.is_empty() {
+            let bytes = &mut buffer[..length];
+            if bytes.is_empty() {
                 return Ok(());
             }
-            let treatment = self.treatment_for(way);
-            let late = treatment.delay + treatment.jitter.mul_f64(random.random());
-            if !late.is_zero() {
-                thread::sleep(late);
+            let faults = self.wait_while_stalled(direction);
+            let delay = faults.delay + faults.jitter.mul_f64(random.random());
+            if !delay.is_zero() {
+                thread::sleep(delay);
             }
-            if way == Way::Reply && treatment.garbles_replies {
-                said.fill(b'~');
+            if direction == Direction::Reply && faults.corrupts_replies {
+                bytes.fill(b'~');
             }
-            if way == Way::Reply
-                && let Some(length) = treatment.cuts_replies_after
+            if direction == Direction::Reply
+                && let Some(length) = faults.truncates_replies_after
             {
-                return to.write_all(&said[..length.min(said.len())]);
+                return to.write_all(&bytes[..length.min(bytes.len())]);
             }
-            let step = if treatment.is_bytewise { 1 } else { said.len() };
-            said.chunks(step).try_for_each(|some| to.write_all(some))?;
+            let step = if faults.splits_bytes { 1 } else { bytes.len() };
+            bytes.chunks(step).try_for_each(|chunk| to.write_all(chunk))?;
         }
     }
 
-    /// What is to be done, once something is to be done at all.
-    fn treatment_for(&self, way: Way) -> Treatment {
+    /// Waits until this direction is not stalled, and returns the current faults.
+    fn wait_while_stalled(&self, direction: Direction) -> NetworkFaults {
         loop {
-            let treatment = *self.treatment.lock().unwrap();
-            let is_held = match way {
-                Way::Request => treatment.holds_requests,
-                Way::Reply => treatment.holds_replies,
+            let faults = *self.faults.lock().unwrap();
+            let is_stalled = match direction {
+                Direction::Request => faults.stalls_requests,
+                Direction::Reply => faults.stalls_replies,
             };
-            if !is_held || self.is_over.load(SeqCst) {
-                return treatment;
+            if !is_stalled || self.is_stopped.load(SeqCst) {
+                return faults;
             }
             thread::sleep(Duration::from_millis(2));
         }

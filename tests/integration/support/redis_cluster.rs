@@ -1,4 +1,4 @@
-//! A real Redis Cluster for one test: three masters, each with a replica.
+//! A Redis Cluster for one test: three masters, each with one replica.
 
 use redis::{Connection, RedisResult};
 
@@ -7,14 +7,14 @@ use super::{eventually, redis_server::RedisServer};
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
 
-/// After how many milliseconds of silence the other nodes give up a node: nodes that find each other soon.
+/// `cluster-node-timeout` in milliseconds while the cluster forms or fails over, so that both are fast.
 const SHORT_NODE_TIMEOUT: &str = "1000";
 
-/// The same for a cluster that is complete: a busy machine may keep a node silent for a while.
+/// `cluster-node-timeout` in milliseconds of a complete cluster: a busy machine may delay a node for seconds.
 const LONG_NODE_TIMEOUT: &str = "60000";
 
 pub struct RedisCluster {
-    /// First the masters, in the order of their slots, then the replica of each.
+    /// The masters in the order of their slots, then their replicas in the same order.
     pub nodes: Vec<RedisServer>,
 }
 
@@ -23,14 +23,14 @@ impl RedisCluster {
         Self::start_with(&[])
     }
 
-    /// With further command-line arguments for each node.
+    /// Starts a cluster with further command-line arguments for each node.
     pub fn start_with(args: &[&str]) -> Self {
         let own = [
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
             SHORT_NODE_TIMEOUT,
-            // A replica takes over whatever it has.
+            // With factor 0, a replica may become a master regardless of the age of its data.
             "--cluster-replica-validity-factor",
             "0",
         ];
@@ -53,22 +53,22 @@ impl RedisCluster {
         }
         for (replica, master) in cluster.nodes[3..].iter().zip(&cluster.nodes) {
             let master = id(master);
-            eventually("the master is known", || {
+            eventually("the replica has discovered its master", || {
                 cluster_command(&["REPLICATE", &master]).query::<()>(&mut replica.client()).ok()
             });
         }
-        // A master that the others have just given up is back only after two of these timeouts.
-        eventually("all masters are there to stay", || {
+        // A master that the other nodes have marked as failed returns only after two node timeouts.
+        eventually("the cluster is healthy under the long node timeout", || {
             cluster.set_node_timeout(SHORT_NODE_TIMEOUT);
-            cluster.until_well();
+            cluster.wait_until_healthy();
             cluster.set_node_timeout(LONG_NODE_TIMEOUT);
-            cluster.is_well().then_some(())
+            cluster.is_healthy().then_some(())
         });
         cluster
     }
 
-    /// Lets a replica take over soon from a master that is silent.
-    pub fn fail_over_soon(&self) {
+    /// Sets the node timeout to 1 s, so that a replica soon replaces a silent master.
+    pub fn use_short_node_timeout(&self) {
         self.set_node_timeout(SHORT_NODE_TIMEOUT);
     }
 
@@ -80,36 +80,36 @@ impl RedisCluster {
         }
     }
 
-    /// `CLUSTER` and these words.
+    /// Runs the command `CLUSTER <words>`.
     pub fn run(&self, client: &mut Connection, words: &[&str]) {
         cluster_command(words).exec(client).unwrap();
     }
 
-    /// Waits until all nodes that live know all of the slots' masters, and each replica has its master's data.
-    pub fn until_well(&self) {
-        eventually("the cluster is well", || self.is_well().then_some(()));
+    /// Waits until each node reports all slots as served, and each replica is connected to its master.
+    pub fn wait_until_healthy(&self) {
+        eventually("the cluster is healthy", || self.is_healthy().then_some(()));
     }
 
-    fn is_well(&self) -> bool {
-        let is_well = |node: &RedisServer| -> RedisResult<bool> {
+    fn is_healthy(&self) -> bool {
+        let is_healthy = |node: &RedisServer| -> RedisResult<bool> {
             let mut client = node.client();
             let info: String = cluster_command(&["INFO"]).query(&mut client)?;
             let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
             let replication: String = redis::cmd("INFO").arg("replication").query(&mut client)?;
-            // Without full coverage, the state alone does not say whether a master was given up.
-            let is_whole = info.contains("cluster_state:ok")
+            // With `cluster-require-full-coverage no`, the state is ok even if a master has failed.
+            let is_complete = info.contains("cluster_state:ok")
                 && info.contains("cluster_slots_pfail:0")
                 && info.contains("cluster_slots_fail:0")
                 && info.contains("cluster_known_nodes:6")
                 && slots.len() >= usize::from(MASTERS);
             let is_linked = !replication.contains("role:slave")
                 || replication.contains("master_link_status:up");
-            Ok(is_whole && is_linked)
+            Ok(is_complete && is_linked)
         };
-        self.nodes.iter().all(|node| is_well(node).unwrap_or(false))
+        self.nodes.iter().all(|node| is_healthy(node).unwrap_or(false))
     }
 
-    /// The URL, with the masters in it.
+    /// The URL of the cluster, with its three masters.
     pub fn url(&self) -> String {
         let ports: Vec<_> =
             self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
@@ -117,13 +117,14 @@ impl RedisCluster {
     }
 }
 
+/// The command `CLUSTER <words>`.
 pub fn cluster_command(words: &[&str]) -> redis::Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg(words);
     command
 }
 
-/// The name that a node has given itself.
+/// The node id.
 pub fn id(node: &RedisServer) -> String {
     cluster_command(&["MYID"]).query(&mut node.client()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A real Redis for one test, on a free port of 127.0.0.1.
+//! A Redis server for one test, on a free port of 127.0.0.1.
 
 use std::{
     env,
@@ -11,30 +11,30 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{RateGuard, RateGuardBuilder};
+use actix_rateguard::{RateGuard, RateGuardBuilder};
 use redis::{Connection, FromRedisValue};
 
-use super::{PATIENCE, eventually, folder::Folder};
+use super::{TEST_TIMEOUT, eventually, folder::Folder};
 
 pub struct RedisServer {
     child: Child,
-    place: Place,
+    location: Location,
     port: u16,
     args: Vec<String>,
     folder: Folder,
 }
 
-/// Where a server runs.
+/// The address of a server, and how its process is started.
 #[derive(Clone)]
-pub struct Place {
+pub struct Location {
     pub host: String,
-    /// A program and its arguments that runs what follows them in its stead, as `env` and `ip netns exec` do.
-    pub within: Vec<String>,
+    /// A program with arguments that runs the rest of its command line, such as `env` or `ip netns exec`.
+    pub wrapper: Vec<String>,
 }
 
-impl Place {
-    pub fn usual() -> Self {
-        Self { host: "127.0.0.1".to_owned(), within: Vec::new() }
+impl Location {
+    pub fn local() -> Self {
+        Self { host: "127.0.0.1".to_owned(), wrapper: Vec::new() }
     }
 }
 
@@ -43,34 +43,34 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// With further command-line arguments, of which what ends in `.conf` is a file with settings.
+    /// Starts a server with further command-line arguments; one that ends in `.conf` is a settings file.
     pub fn start_with(args: &[&str]) -> Self {
-        Self::start_in(Place::usual(), args)
+        Self::start_at_location(Location::local(), args)
     }
 
-    /// Elsewhere than usual.
-    pub fn start_in(place: Place, args: &[&str]) -> Self {
+    /// Starts a server at another location than 127.0.0.1.
+    pub fn start_at_location(location: Location, args: &[&str]) -> Self {
         // Another process may take the port before the server does.
-        let started = (0..10).find_map(|_| Self::try_start(place.clone(), free_port(), args));
+        let started = (0..10).find_map(|_| Self::try_start(location.clone(), free_port(), args));
         started.expect("redis-server starts")
     }
 
-    /// A server that may be started at this port later.
+    /// Starts a server at a port that the test has chosen before.
     pub fn start_at(port: u16) -> Self {
-        let started = Self::try_start(Place::usual(), port, &[]);
-        started.expect("redis-server starts where it could have before")
+        let started = Self::try_start(Location::local(), port, &[]);
+        started.expect("redis-server starts at its port")
     }
 
     /// `None` if the port is taken.
-    fn try_start(place: Place, port: u16, args: &[&str]) -> Option<Self> {
+    fn try_start(location: Location, port: u16, args: &[&str]) -> Option<Self> {
         let folder = Folder::new();
         let own = ["--dir", folder.text()];
         let args: Vec<String> = own.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
-        let child = spawn(&place, port, &args)?;
-        Some(Self { child, place, port, args, folder })
+        let child = spawn(&location, port, &args)?;
+        Some(Self { child, location, port, args, folder })
     }
 
-    /// Where it keeps its data.
+    /// The server's working folder, with its RDB file.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -80,54 +80,55 @@ impl RedisServer {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://{}:{}", self.place.host, self.port)
+        format!("redis://{}:{}", self.location.host, self.port)
     }
 
-    /// A guard on this server that answers however slow the machine is.
+    /// A guard on this server without a denial cache, with a deadline of [`TEST_TIMEOUT`] for slow machines.
     pub fn guard(&self, prefix: &str) -> RateGuard {
-        self.settings(prefix).deadline(PATIENCE).build().unwrap()
+        self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// A guard on this server with the usual deadline, that asks it for each check.
+    /// Settings of a guard on this server without a denial cache, with the default deadline.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
-        self.as_usual(prefix).remember_denials(Duration::ZERO)
+        self.settings_with_denial_cache(prefix).denial_cache_ttl(Duration::ZERO)
     }
 
-    /// The same with all that is usual.
-    pub fn as_usual(&self, prefix: &str) -> RateGuardBuilder {
+    /// Settings of a guard on this server with only default values.
+    pub fn settings_with_denial_cache(&self, prefix: &str) -> RateGuardBuilder {
         RateGuard::redis(self.url()).prefix(prefix)
     }
 
-    /// A connection of the test's own.
+    /// A new connection to this server.
     pub fn client(&self) -> Connection {
-        connect(&self.place.host, self.port).expect("the server of this test answers")
+        connect(&self.location.host, self.port).expect("the test's server accepts connections")
     }
 
-    /// Kills it, as the kernel does when memory is short.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Kills it if it lives and starts an empty one in its place.
+    /// Kills the server and starts it again without data.
     pub fn restart(&mut self) {
         self.kill();
-        // What it had from a primary or for a replica.
+        // Replication may have written this file.
         let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
-        self.revive();
+        self.restart_with_data();
     }
 
-    /// Starts one in the place of one that was killed, with what that one had saved.
-    pub fn revive(&mut self) {
-        self.child =
-            eventually("redis-server starts again", || spawn(&self.place, self.port, &self.args));
+    /// Starts a killed server again with the data that it had saved.
+    pub fn restart_with_data(&mut self) {
+        self.child = eventually("redis-server starts again", || {
+            spawn(&self.location, self.port, &self.args)
+        });
     }
 
-    /// Stops it in the middle of whatever it does: connections stay, answers do not come.
+    /// Stops the process with SIGSTOP: connections stay open, and no reply is sent.
     pub fn freeze(&self) {
         self.signal("-STOP");
-        // Which takes a moment, in which it may go on.
-        eventually("it has stopped", || {
+        // The process may run for a moment after the signal.
+        eventually("the process is stopped", || {
             let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
             state.contains(") T ").then_some(())
         });
@@ -145,7 +146,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // A stopped process is killed as well as a running one.
+        // SIGKILL also ends a stopped process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -154,7 +155,7 @@ impl Drop for RedisServer {
 pub fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // The nodes of a cluster speak to each other on a port that is higher by so much.
+        // The nodes of a cluster also listen on their port plus 10,000.
         if port < u16::MAX - 10_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }
@@ -165,7 +166,7 @@ pub fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-/// What the server answers to this command, whose words have blanks between them.
+/// Runs a command, given as words with single spaces between them.
 pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     let mut words = command.split(' ');
     let mut built = redis::cmd(words.next().unwrap());
@@ -173,46 +174,46 @@ pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     built.query(client).unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 
-/// How many entries there are in a packed log of which none has expired.
-pub fn logged(client: &mut Connection, key: &str) -> u32 {
+/// The number of entries in a packed log that has no expired entry.
+pub fn packed_log_len(client: &mut Connection, key: &str) -> u32 {
     let log: Vec<u8> = redis::cmd("GET").arg(key).query(client).unwrap();
     let (entries, rest) = log.as_chunks::<13>();
     assert_eq!(rest, b"");
     entries.len().try_into().unwrap()
 }
 
-/// A number that the server tells about itself.
-pub fn statistic(client: &mut Connection, name: &str) -> u64 {
+/// A number in the section `stats` of `INFO`.
+pub fn info_stat(client: &mut Connection, name: &str) -> u64 {
     let info: String = run(client, "INFO stats");
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap().parse().unwrap()
 }
 
-/// How many connections the server has taken so far.
-pub fn connections_so_far(client: &mut Connection) -> u64 {
-    statistic(client, "total_connections_received")
+/// The number of connections that the server has accepted since its start.
+pub fn total_connections(client: &mut Connection) -> u64 {
+    info_stat(client, "total_connections_received")
 }
 
-/// Ends all connections but this one.
-pub fn end_connections(client: &mut Connection) {
+/// Closes all connections except this one.
+pub fn kill_connections(client: &mut Connection) {
     let _: u64 = run(client, "CLIENT KILL TYPE normal SKIPME yes");
 }
 
-/// Returns the server's program: `scripts/test` says which one, and installs one if there is none.
+/// Returns the server's executable: `REDIS_SERVER`, which `scripts/test` sets, or `redis-server`.
 ///
-/// It panics in a test of `without_redis`, which `scripts/matrix` would not run on this program. The test runner names the
-/// thread of a test after it.
+/// It panics in tests of `without_redis`, because `scripts/matrix` does not run those on each server version. A test's
+/// thread has the name of the test.
 pub fn program() -> OsString {
     let thread = thread::current();
-    let skipped = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
-    assert!(!skipped, "a test in `without_redis/` starts no Redis server; move it out of there");
+    let is_forbidden = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
+    assert!(!is_forbidden, "tests in `without_redis/` must not start Redis; move this test");
     env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// A server at this port, unless the port is taken.
-fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
-    let mut command = place.within.iter().map(OsString::from).chain([program()]);
-    // A file comes before all that overrules it.
+/// Starts a server at this port, or returns `None` if the port is taken.
+fn spawn(location: &Location, port: u16, args: &[String]) -> Option<Child> {
+    let mut command = location.wrapper.iter().map(OsString::from).chain([program()]);
+    // Redis expects the settings file before the options that override it.
     let (files, args): (Vec<&String>, Vec<_>) = args.iter().partition(|arg| arg.ends_with(".conf"));
     let mut child = Command::new(command.next().unwrap())
         .args(command)
@@ -221,7 +222,7 @@ fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
             "--port",
             &port.to_string(),
             "--bind",
-            &place.host,
+            &location.host,
             "--save",
             "",
             "--appendonly",
@@ -231,20 +232,21 @@ fn spawn(place: &Place, port: u16, args: &[String]) -> Option<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("a Redis server is installed; `scripts/test` sees to that");
-    let up = eventually("redis-server answers", || match child.try_wait().unwrap() {
-        Some(_exited) => Some(false),
-        None => answers(&place.host, port, child.id()).then_some(true),
-    });
-    up.then_some(child)
+        .expect("no Redis server is installed; run `scripts/test`, which installs one");
+    let is_up =
+        eventually("redis-server accepts connections", || match child.try_wait().unwrap() {
+            Some(_exited) => Some(false),
+            None => is_listening(&location.host, port, child.id()).then_some(true),
+        });
+    is_up.then_some(child)
 }
 
-/// Whether it is this process that answers there, not one that was quicker to take the port.
-fn answers(host: &str, port: u16, process: u32) -> bool {
+/// Whether this process has the port, and not another one that took it first.
+fn is_listening(host: &str, port: u16, process: u32) -> bool {
     let Ok(mut connection) = connect(host, port) else { return false };
     match redis::cmd("INFO").arg("server").query::<String>(&mut connection) {
-        Ok(about) => about.lines().any(|line| line == format!("process_id:{process}")),
-        // It asks for a password, or has to read its data first, so it is there.
+        Ok(info) => info.lines().any(|line| line == format!("process_id:{process}")),
+        // A server that requires a password or loads its data is listening.
         Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
 }

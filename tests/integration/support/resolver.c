@@ -1,5 +1,5 @@
-// A resolver of names that hangs when a test wants it to. The file RATEGUARD_SHIM has three numbers of 64 bits: whether
-// it hangs, one that is not used, and how many wait for it.
+// A DNS resolver that a test can make hang. The file RATEGUARD_SHIM has three 64-bit numbers: whether lookups hang, one
+// that is not used, and the number of waiting lookups.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static int64_t *wishes(void) {
+static int64_t *control_block(void) {
   const char *path = getenv("RATEGUARD_SHIM");
   int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
   void *memory = file < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -24,14 +24,14 @@ int getaddrinfo(const char *restrict node, const char *restrict service, const s
                 struct addrinfo **restrict found) {
   int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
       (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT, "getaddrinfo");
-  int64_t *wish = wishes();
-  if (wish) {
-    __atomic_add_fetch(&wish[2], 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&wish[0], __ATOMIC_SEQ_CST)) {
+  int64_t *control = control_block();
+  if (control) {
+    __atomic_add_fetch(&control[2], 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&control[0], __ATOMIC_SEQ_CST)) {
       usleep(5000);
     }
-    __atomic_sub_fetch(&wish[2], 1, __ATOMIC_SEQ_CST);
-    munmap(wish, 4096);
+    __atomic_sub_fetch(&control[2], 1, __ATOMIC_SEQ_CST);
+    munmap(control, 4096);
   }
   return real(node, service, hints, found);
 }

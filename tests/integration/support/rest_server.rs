@@ -1,4 +1,4 @@
-//! Upstash's REST interface, as its documentation has it, in front of a real Redis.
+//! A server with Upstash's documented REST interface, in front of a real Redis.
 
 use std::{
     ops::Deref,
@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{RateGuard, RateGuardBuilder};
+use actix_rateguard::{RateGuard, RateGuardBuilder};
 use redis::Value;
 use rustls::ServerConfig;
 use serde_json::json;
 
 use super::{
-    PATIENCE,
+    TEST_TIMEOUT,
     http_server::{HttpServer, Request, response},
     redis_server::free_port,
 };
 
-/// Nothing else in this program has it in it.
+/// The access token: a text that occurs nowhere else, so that a test finds each leak of it.
 pub const TOKEN: &str = "Kp3-sentinel-token-8Rv=";
 
 pub struct RestServer {
@@ -26,16 +26,16 @@ pub struct RestServer {
 }
 
 impl RestServer {
-    /// In front of the Redis at this URL.
+    /// Starts a server in front of the Redis at this URL.
     pub fn start(redis: &str) -> Self {
         Self::start_at(free_port(), None, redis)
     }
 
     pub fn start_at(port: u16, tls: Option<ServerConfig>, redis: &str) -> Self {
         let commands = Arc::new(Mutex::default());
-        let (seen, redis) = (Arc::clone(&commands), redis.to_owned());
+        let (received, redis) = (Arc::clone(&commands), redis.to_owned());
         let http = HttpServer::start_at(port, tls, move |request| {
-            let (status, body) = match answer(request, port, &redis, &seen) {
+            let (status, body) = match run(request, port, &redis, &received) {
                 Ok(result) => ("200 OK", json!({ "result": result })),
                 Err((status, error)) => (status, json!({ "error": error })),
             };
@@ -48,18 +48,18 @@ impl RestServer {
         format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// A guard on this server that answers however slow the machine is.
+    /// A guard on this server without a denial cache, with a deadline of [`TEST_TIMEOUT`] for slow machines.
     pub fn guard(&self, prefix: &str) -> RateGuard {
-        self.settings(prefix).deadline(PATIENCE).build().unwrap()
+        self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// A guard on this server with the usual deadline, that asks it for each check.
+    /// Settings of a guard on this server without a denial cache, with the default deadline.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
         let settings = RateGuard::upstash(self.url(), TOKEN).prefix(prefix);
-        settings.remember_denials(Duration::ZERO)
+        settings.denial_cache_ttl(Duration::ZERO)
     }
 
-    /// The first words of the commands so far.
+    /// The names of all received commands.
     pub fn commands(&self) -> Vec<String> {
         self.commands.lock().unwrap().clone()
     }
@@ -73,42 +73,44 @@ impl Deref for RestServer {
     }
 }
 
-type Refusal = (&'static str, String);
+/// The HTTP status and the error text of a rejected request.
+type Rejection = (&'static str, String);
 
-fn answer(
+/// Runs the command of a request on Redis.
+fn run(
     request: &Request,
     port: u16,
     redis: &str,
-    seen: &Mutex<Vec<String>>,
-) -> Result<serde_json::Value, Refusal> {
-    let refuse = |status, error: &str| Err((status, error.to_owned()));
+    received: &Mutex<Vec<String>>,
+) -> Result<serde_json::Value, Rejection> {
+    let reject = |status, error: &str| Err((status, error.to_owned()));
     if request.line != "POST / HTTP/1.1" {
-        return refuse("405 Method Not Allowed", "ERR a command is posted to the root");
+        return reject("405 Method Not Allowed", "ERR a command is posted to the root");
     }
     if request.field("host") != Some(&*format!("127.0.0.1:{port}")) {
-        return refuse("421 Misdirected Request", "ERR there is no such database");
+        return reject("421 Misdirected Request", "ERR there is no such database");
     }
     if request.field("authorization") != Some(&*format!("Bearer {TOKEN}")) {
-        return refuse("401 Unauthorized", "WRONGPASS invalid or missing auth token");
+        return reject("401 Unauthorized", "WRONGPASS invalid or missing auth token");
     }
     let words: Option<Vec<String>> = serde_json::from_slice(&request.body).ok().and_then(words);
     let Some([name, arguments @ ..]) = words.as_deref() else {
-        return refuse("400 Bad Request", "ERR failed to parse command");
+        return reject("400 Bad Request", "ERR failed to parse command");
     };
-    seen.lock().unwrap().push(name.clone());
-    let away = |_| ("503 Service Unavailable", "ERR away".to_owned());
+    received.lock().unwrap().push(name.clone());
+    let unreachable = |_| ("503 Service Unavailable", "ERR Redis is unreachable".to_owned());
     let client = redis::Client::open(redis).unwrap();
-    let mut connection = client.get_connection().map_err(away)?;
+    let mut connection = client.get_connection().map_err(unreachable)?;
     match redis::cmd(name).arg(arguments).query::<Value>(&mut connection) {
         Ok(value) => Ok(as_json(value)),
         Err(error) => {
             let (word, rest) = (error.code().unwrap_or("ERR"), error.detail().unwrap_or_default());
-            refuse("400 Bad Request", &format!("{word} {rest}"))
+            reject("400 Bad Request", &format!("{word} {rest}"))
         }
     }
 }
 
-/// The words of a command, if it is an array of texts and numbers.
+/// The words of a command, or `None` unless it is an array of strings and numbers.
 fn words(command: serde_json::Value) -> Option<Vec<String>> {
     let word = |word: &serde_json::Value| match word {
         serde_json::Value::String(text) => Some(text.clone()),

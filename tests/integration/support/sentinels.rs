@@ -1,8 +1,8 @@
-//! Three real sentinels for one test, and the primary and the replica that they watch over.
+//! Three Redis Sentinel processes for one test, with the primary and the replica that they monitor.
 
 use super::{eventually, folder::Folder, redis_server::RedisServer};
 
-/// The name of the service.
+/// The name of the service in the sentinels' configuration.
 pub const SERVICE: &str = "limits";
 
 pub struct Sentinels {
@@ -17,7 +17,7 @@ impl Sentinels {
         Self::start_with("")
     }
 
-    /// With further lines in the sentinels' configuration.
+    /// Starts sentinels with further lines in their configuration.
     pub fn start_with(lines: &str) -> Self {
         let folder = Folder::new();
         let primary = RedisServer::start();
@@ -37,20 +37,20 @@ impl Sentinels {
             .collect();
         let sentinels = Self { primary, replica, sentinels, _folder: folder };
         if lines.is_empty() {
-            sentinels.until_all_know_all();
+            sentinels.wait_until_ready();
         }
         sentinels
     }
 
-    /// Waits until there could be a failover.
-    pub fn until_all_know_all(&self) {
-        eventually("the replica has what the primary has", || {
+    /// Waits until the replica is synchronized and the sentinels could fail over.
+    pub fn wait_until_ready(&self) {
+        eventually("the replica is synchronized", || {
             let info: String =
                 redis::cmd("INFO").arg("replication").query(&mut self.replica.client()).unwrap();
             info.contains("master_link_status:up").then_some(())
         });
         for sentinel in &self.sentinels {
-            eventually("the sentinel knows all", || {
+            eventually("the sentinel has discovered the replica and the other sentinels", || {
                 let mut client = sentinel.client();
                 let can_elect = sentinel_command("CKQUORUM").exec(&mut client).is_ok();
                 let info: String = redis::cmd("INFO").arg("sentinel").query(&mut client).unwrap();
@@ -59,17 +59,17 @@ impl Sentinels {
         }
     }
 
-    /// The URL, with all sentinels in it.
+    /// The URL of the service, with all three sentinels.
     pub fn url(&self) -> String {
-        let places: Vec<_> =
+        let addresses: Vec<_> =
             self.sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port())).collect();
-        format!("redis+sentinel://{}/{SERVICE}", places.join(","))
+        format!("redis+sentinel://{}/{SERVICE}", addresses.join(","))
     }
 }
 
-/// `SENTINEL` and this word, of the service.
-pub fn sentinel_command(word: &str) -> redis::Cmd {
+/// The command `SENTINEL <subcommand> limits`.
+pub fn sentinel_command(subcommand: &str) -> redis::Cmd {
     let mut command = redis::cmd("SENTINEL");
-    command.arg(word).arg(SERVICE);
+    command.arg(subcommand).arg(SERVICE);
     command
 }

@@ -1,10 +1,10 @@
-//! A real actix-web server in this process, for what must cross a socket.
+//! An actix-web server on a socket in this process, and a blocking HTTP client.
 
 use std::{net::SocketAddr, sync::mpsc, thread};
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web::ServiceConfig};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 pub struct Server {
     address: SocketAddr,
@@ -12,9 +12,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves an application that `configure` makes, with two workers.
+    /// Serves the application that `configure` sets up, with two workers.
     pub fn start(configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Self {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
                 let server = HttpServer::new(move || App::new().configure(configure.clone()))
@@ -24,11 +24,11 @@ impl Server {
                     .unwrap();
                 let address = server.addrs()[0];
                 let server = server.run();
-                tell.send((address, server.handle())).unwrap();
+                sender.send((address, server.handle())).unwrap();
                 server.await.unwrap();
             });
         });
-        let (address, handle) = told.recv().unwrap();
+        let (address, handle) = receiver.recv().unwrap();
         Self { address, handle }
     }
 
@@ -43,55 +43,55 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What it is told to do it does on its own thread.
+        // The server stops on its own thread, so the future is not awaited.
         drop(self.handle.stop(false));
     }
 }
 
-/// A response with its body read.
+/// A response with its complete body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub body: String,
     headers: ureq::http::HeaderMap,
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// A header that holds a number.
+    /// The value of a numeric header.
     pub fn number(&self, name: &str) -> u64 {
         self.header(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).parse().unwrap()
     }
 }
 
-/// Asks a server, from this machine.
-pub fn get(url: &str) -> Answer {
+/// Sends a GET on a new connection.
+pub fn get(url: &str) -> Response {
     try_get(&agent(), url).unwrap()
 }
 
-/// A client that keeps its connections.
+/// A client that reuses its connections.
 pub fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
-    config.timeout_global(Some(PATIENCE)).build().into()
+    config.timeout_global(Some(TEST_TIMEOUT)).build().into()
 }
 
-/// Asks a server that may be gone.
-pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Answer, ureq::Error> {
+/// Sends a GET to a server that may be down.
+pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Response, ureq::Error> {
     let mut response = agent.get(url).call()?;
-    Ok(Answer {
+    Ok(Response {
         status: response.status().as_u16(),
         body: response.body_mut().read_to_string()?,
         headers: response.headers().clone(),
     })
 }
 
-/// Sends a server this body of this media type.
-pub fn post(url: &str, media_type: &str, body: &str) -> Answer {
+/// Sends a POST with this media type and body.
+pub fn post(url: &str, media_type: &str, body: &str) -> Response {
     let mut response = agent().post(url).content_type(media_type).send(body).unwrap();
-    Answer {
+    Response {
         status: response.status().as_u16(),
         body: response.body_mut().read_to_string().unwrap(),
         headers: response.headers().clone(),

@@ -1,4 +1,4 @@
-//! Small libraries in C that lie to a process about its surroundings: loaded before the system's, they are asked instead.
+//! Small C libraries that replace system functions of a process through `LD_PRELOAD`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,68 +11,68 @@ use std::{
 
 use super::{folder::Folder, skipped};
 
-/// A clock that differs from the machine's.
+/// A wall clock that a test sets for a process.
 pub struct Clock(Shim);
 
-/// A resolver of names that can be made to hang.
+/// A DNS resolver that a test can make hang.
 pub struct Resolver(Shim);
 
 struct Shim {
     library: &'static Path,
-    /// What the library looks at, whenever it is asked.
-    wishes: PathBuf,
+    /// A file of three 64-bit numbers that the library maps into memory and reads in each call.
+    control: PathBuf,
     _folder: Folder,
 }
 
 impl Clock {
-    /// `None` where there is no C compiler, which it says.
+    /// Compiles the library, or reports a skipped test and returns `None` without a C compiler.
     pub fn new() -> Option<Self> {
         static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
         Shim::new("clock", include_str!("clock.c"), &BUILT).map(Self)
     }
 
-    /// What runs a program under this clock.
-    pub fn within(&self) -> Vec<String> {
-        self.0.within()
+    /// The wrapper command that runs a program with this clock.
+    pub fn wrapper(&self) -> Vec<String> {
+        self.0.wrapper()
     }
 
-    /// It is ahead of the machine's by so much, or behind it if that is below 0.
-    pub fn is_ahead_by(&self, seconds: i64) {
-        self.0.wish([seconds * 1_000_000, 0, 0]);
+    /// Sets the clock this far ahead of the machine's clock, or behind it if `seconds` is negative.
+    pub fn set_offset(&self, seconds: i64) {
+        self.0.set_control([seconds * 1_000_000, 0, 0]);
     }
 
-    /// It stands still at this time since 1970.
-    pub fn stands_at(&self, time: Duration) {
-        self.0.wish([0, micros(time), 0]);
+    /// Stops the clock at this time since the Unix epoch.
+    pub fn freeze_at(&self, time: Duration) {
+        self.0.set_control([0, micros(time), 0]);
     }
 
-    /// It stands still at this time until it has been read so often, and then so much earlier.
-    pub fn stands_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
-        self.0.wish([-micros(earlier), micros(time), readings]);
+    /// Stops the clock at `time`, and sets it back by `earlier` after `readings` readings.
+    pub fn freeze_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
+        self.0.set_control([-micros(earlier), micros(time), readings]);
     }
 }
 
 impl Resolver {
-    /// `None` where there is no C compiler, which it says.
+    /// Compiles the library, or reports a skipped test and returns `None` without a C compiler.
     pub fn new() -> Option<Self> {
         static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
         Shim::new("resolver", include_str!("resolver.c"), &BUILT).map(Self)
     }
 
-    /// What runs a program with this resolver.
-    pub fn within(&self) -> Vec<String> {
-        self.0.within()
+    /// The wrapper command that runs a program with this resolver.
+    pub fn wrapper(&self) -> Vec<String> {
+        self.0.wrapper()
     }
 
-    /// Whether those who ask for a name have to wait.
-    pub fn hangs(&self, hangs: bool) {
-        self.0.wish([hangs.into(), 0]);
+    /// Makes all lookups wait, or lets them continue.
+    pub fn set_hanging(&self, is_hanging: bool) {
+        self.0.set_control([is_hanging.into(), 0]);
     }
 
-    /// How many wait for one.
-    pub fn waiting(&self) -> i64 {
+    /// The number of lookups that are waiting.
+    pub fn waiting_calls(&self) -> i64 {
         let mut number = [0; 8];
-        File::open(&self.0.wishes).unwrap().read_exact_at(&mut number, 16).unwrap();
+        File::open(&self.0.control).unwrap().read_exact_at(&mut number, 16).unwrap();
         i64::from_ne_bytes(number)
     }
 }
@@ -85,22 +85,22 @@ impl Shim {
     ) -> Option<Self> {
         let library = built.get_or_init(|| compile(name, source)).as_deref()?;
         let folder = Folder::new();
-        let wishes = folder.path().join("wishes");
-        fs::write(&wishes, [0; 24]).unwrap();
-        Some(Self { library, wishes, _folder: folder })
+        let control = folder.path().join("control");
+        fs::write(&control, [0; 24]).unwrap();
+        Some(Self { library, control, _folder: folder })
     }
 
-    fn within(&self) -> Vec<String> {
+    fn wrapper(&self) -> Vec<String> {
         vec![
             "env".to_owned(),
             format!("LD_PRELOAD={}", self.library.display()),
-            format!("RATEGUARD_SHIM={}", self.wishes.display()),
+            format!("RATEGUARD_SHIM={}", self.control.display()),
         ]
     }
 
-    fn wish<const COUNT: usize>(&self, wish: [i64; COUNT]) {
-        let wishes = OpenOptions::new().write(true).open(&self.wishes).unwrap();
-        wishes.write_all_at(wish.map(i64::to_ne_bytes).as_flattened(), 0).unwrap();
+    fn set_control<const COUNT: usize>(&self, numbers: [i64; COUNT]) {
+        let control = OpenOptions::new().write(true).open(&self.control).unwrap();
+        control.write_all_at(numbers.map(i64::to_ne_bytes).as_flattened(), 0).unwrap();
     }
 }
 
@@ -111,13 +111,13 @@ fn micros(time: Duration) -> i64 {
 fn compile(name: &str, source: &str) -> Option<PathBuf> {
     let folder = Folder::new();
     let file = folder.file(&format!("{name}.c"), source);
-    // In a folder of its own, as other runs of these tests may build the same.
+    // The compiler writes to a private folder first, because parallel test runs may build the same library.
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
     let fresh = folder.path().join("fresh.so");
     let arguments = ["-shared", "-fPIC", "-O1", "-o"];
     let built = Command::new("cc").args(arguments).arg(&fresh).arg(&file).arg("-ldl").status();
     if !built.is_ok_and(|status| status.success()) {
-        skipped(&format!("there is no C compiler for the {name} that this test needs"));
+        skipped(&format!("this test needs a C compiler for its {name}"));
         return None;
     }
     let part = library.with_extension(std::process::id().to_string());

@@ -1,50 +1,50 @@
-//! Requests written byte by byte, for what no client library would send.
+//! Raw requests on a TCP socket, for bytes that no client library would send.
 
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
-/// What a server answers.
+/// The response of a server to a raw request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum WireResponse {
     Status(u16),
-    /// The end of the connection.
-    Nothing,
+    /// The server closed the connection without a complete response.
+    Closed,
 }
 
 pub fn connect(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 
-/// The answer to these bytes, on a connection of their own.
-pub fn ask(server: SocketAddr, request: &[u8]) -> Answer {
+/// Sends these bytes on a new connection and reads the response.
+pub fn send(server: SocketAddr, request: &[u8]) -> WireResponse {
     let mut stream = connect(server);
-    // A server that refuses may do so before it has read everything.
+    // The server may reject the request and close the connection before it has read all bytes.
     let _ = stream.write_all(request);
-    answer(&mut stream)
+    read_response(&mut stream)
 }
 
-/// The next answer on a connection, which is read to its end.
-pub fn answer(stream: &mut TcpStream) -> Answer {
+/// Reads the next response on a connection, including its body.
+pub fn read_response(stream: &mut TcpStream) -> WireResponse {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            // Refused before all was read, the connection may be reset.
-            _ => return Answer::Nothing,
+            // After an early rejection the connection may be reset.
+            _ => return WireResponse::Closed,
         }
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     if stream.read_exact(&mut body).is_err() {
-        return Answer::Nothing;
+        return WireResponse::Closed;
     }
-    Answer::Status(head["http/1.1 ".len()..][..3].parse().unwrap())
+    WireResponse::Status(head["http/1.1 ".len()..][..3].parse().unwrap())
 }

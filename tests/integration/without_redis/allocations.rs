@@ -1,9 +1,9 @@
-//! What the way of a request takes from the heap, where the store is in memory.
+//! Heap allocations of a check and of a request, with the memory store.
 
 use std::{collections::HashMap, process::Command};
 
-/// The allocations that a process of its own has counted, by the kind of request.
-fn counted() -> HashMap<String, u64> {
+/// Counts the allocations in a separate process, by the kind of request.
+fn count_allocations() -> HashMap<String, u64> {
     let output = Command::new(env!("CARGO_BIN_EXE_allocations")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -15,12 +15,13 @@ fn counted() -> HashMap<String, u64> {
 }
 
 #[test]
-fn a_check_takes_nothing_from_the_heap_and_a_request_what_its_handler_may_ask_for() {
-    let counted = counted();
-    for check in ["check", "check that is counted"] {
-        assert_eq!(["allowed", "denied"].map(|it| counted[&format!("{check}, {it}")]), [0, 0]);
+fn check_allocates_nothing_and_limit_at_most_four_times() {
+    let counts = count_allocations();
+    for check in ["check", "check with metrics"] {
+        assert_eq!(["allowed", "denied"].map(|it| counts[&format!("{check}, {it}")]), [0, 0]);
     }
-    // The middleware's future; and the decision, with the box and the table in which actix-web keeps it for the handler.
-    let more = counted["answer of a limit"] - counted["answer with three headers"];
-    assert!(more <= 4, "{counted:?}");
+    // The four allocations are the middleware's future, the decision, and the box and the table in which actix-web
+    // stores the decision for the handler.
+    let additional = counts["response of a limit"] - counts["response with three headers"];
+    assert!(additional <= 4, "{counts:?}");
 }

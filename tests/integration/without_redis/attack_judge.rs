@@ -1,26 +1,26 @@
-//! The judge of attacks: it accepts what a limit allows and finds everything else.
+//! The judge of attacks: it accepts measurements within the limits and finds every violation.
 
 use std::time::Duration;
 
-use rateguard::Quotas;
+use actix_rateguard::Quotas;
 use rateguard_tests::attack::{
     http1::{Response, read_response},
     limits::{LIMITS, Limit, SPECIAL_LIMITS},
     load::Tally,
-    measure::Measured,
+    measure::Measurement,
     options::Options,
     request::{Addresses, Request},
     row::{self, Row},
     server::Failures,
     store::Kind,
-    victims::Experience,
+    victims::VictimStats,
 };
 
 fn limit(name: &str) -> &'static Limit {
     Limit::named(name).unwrap()
 }
 
-fn measured(name: &str, passed: u64) -> Measured {
+fn measurement(name: &str, passed: u64) -> Measurement {
     let row = Row {
         limit: limit(name),
         connections: 1,
@@ -30,8 +30,8 @@ fn measured(name: &str, passed: u64) -> Measured {
         servers: 1,
     };
     let lasted = Duration::from_millis(3_100);
-    let victims = Experience { micros: vec![1_000; 100], ..Experience::default() };
-    Measured {
+    let victims = VictimStats { micros: vec![1_000; 100], ..VictimStats::default() };
+    Measurement {
         row,
         tally: Tally { sent: 1_000, passed, denied: 1_000 - passed, lasted, ..Tally::default() },
         failures: Failures::default(),
@@ -41,8 +41,8 @@ fn measured(name: &str, passed: u64) -> Measured {
     }
 }
 
-/// What the violation says, and what makes it one.
-type Change = (&'static str, fn(&mut Measured));
+/// The expected text of a violation, and a change of a valid measurement that causes it.
+type ViolationCase = (&'static str, fn(&mut Measurement));
 
 #[test]
 fn limits_have_the_numbers_of_their_rates() {
@@ -69,42 +69,42 @@ fn maximum_counts_every_window_that_fits() {
 
 #[test]
 fn judge_accepts_the_maximum_and_denied_or_local_decisions() {
-    assert_eq!(measured("two-quotas", 20).violations(true), [""; 0]);
-    assert_eq!(measured("single", 5).violations(true), [""; 0]);
-    let mut local = measured("single", 5);
+    assert_eq!(measurement("two-quotas", 20).violations(true), [""; 0]);
+    assert_eq!(measurement("single", 5).violations(true), [""; 0]);
+    let mut local = measurement("single", 5);
     local.failures.local = 900;
     assert_eq!(local.violations(true), [""; 0]);
 }
 
 #[test]
 fn judge_finds_each_violation() {
-    let changes: [Change; 10] = [
-        ("passed, and at most 20 may", |it| it.tally.passed = 21),
+    let changes: [ViolationCase; 10] = [
+        ("passed, expected at most 20", |it| it.tally.passed = 21),
         ("1 requests had no decision", |it| it.tally.undecided = 1),
         ("1 requests had no decision", |it| it.failures.open = 1),
         ("1 requests had no decision", |it| it.failures.closed = 1),
         ("1 requests had no decision", |it| it.attacked.unchecked = 1),
-        ("within their limits were refused", |it| it.attacked.refused = 1),
+        ("within their limits were rejected", |it| it.attacked.rejected = 1),
         ("had no response", |it| it.attacked.lost = 1),
         ("connections ended", |it| it.tally.broken = 1),
         ("unexpected status", |it| it.tally.other = 1),
         ("before the attack", |it| it.baseline.unchecked = 1),
     ];
     for (expected, change) in changes {
-        let mut measured = measured("two-quotas", 20);
-        change(&mut measured);
-        let violations = measured.violations(false);
+        let mut measurement = measurement("two-quotas", 20);
+        change(&mut measurement);
+        let violations = measurement.violations(false);
         assert_eq!(violations.len(), 1, "{expected}");
         assert!(violations[0].contains(expected), "{violations:?}");
     }
-    // Each address is within its limit, so a denial is wrong there.
-    assert_eq!(measured("many-addresses", 999).violations(false).len(), 1);
-    assert_eq!(measured("many-addresses", 1_000).violations(false), [""; 0]);
+    // Each address is within its limit, so a denial is a violation.
+    assert_eq!(measurement("many-addresses", 999).violations(false).len(), 1);
+    assert_eq!(measurement("many-addresses", 1_000).violations(false), [""; 0]);
 }
 
 #[test]
-fn judge_looks_at_latency_only_if_told_to() {
-    let mut slow = measured("single", 5);
+fn judge_checks_latency_only_on_request() {
+    let mut slow = measurement("single", 5);
     slow.attacked.micros = vec![3_100; 100];
     assert_eq!(slow.violations(false), [""; 0]);
     assert_eq!(slow.violations(true).len(), 1);
@@ -126,7 +126,7 @@ fn response_is_read_when_it_is_complete() {
 }
 
 #[test]
-fn requests_have_addresses_of_the_networks_that_were_asked_for() {
+fn requests_have_addresses_of_the_selected_networks() {
     let text = |addresses, number| {
         let mut request = Request::new(addresses, "");
         request.set_address(number);
@@ -141,7 +141,7 @@ fn requests_have_addresses_of_the_networks_that_were_asked_for() {
 fn rows_are_selected_by_words_of_their_names() {
     let args = ["--small", "--only", "ban", "--only", "1ms"].map(str::to_owned);
     let options = Options::read(args.into_iter()).unwrap();
-    assert!(options.is_small && options.lasts == Duration::from_secs(1));
+    assert!(options.is_small && options.duration == Duration::from_secs(1));
     let names: Vec<_> = row::few().iter().map(Row::to_string).collect();
     let selected: Vec<_> = names.iter().filter(|name| options.has(name)).collect();
     assert_eq!(selected, ["ban 1000conn 1ms redis open 1server"]);

@@ -1,12 +1,12 @@
-//! The attribute on every kind of handler that actix-web takes.
+//! The attribute on every kind of handler that actix-web accepts.
 
 use std::marker::PhantomData;
 
+use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{
     Either, Error, HttpRequest, HttpResponse, Responder, delete, error, get, patch, post, put,
     route, routes, test::TestRequest, web,
 };
-use rateguard::{RateGuard, rate_limit};
 use serde::Deserialize;
 
 use crate::support::app::{from_client, get, send, statuses};
@@ -24,7 +24,7 @@ async fn above() -> impl Responder {
 }
 
 #[actix_web::test]
-async fn it_works_above_and_below_the_route() {
+async fn attribute_works_above_and_below_the_route() {
     let app = app!(RateGuard::in_memory(), below, above);
     for path in ["/below", "/above"] {
         assert_eq!(statuses(&app, 1, path, 3).await, [200, 429, 429], "{path}");
@@ -33,24 +33,24 @@ async fn it_works_above_and_below_the_route() {
 }
 
 #[rate_limit(rate = "1/minute")]
-#[post("/verbs")]
+#[post("/methods")]
 async fn create() -> &'static str {
     "post"
 }
 
-#[put("/verbs")]
+#[put("/methods")]
 #[rate_limit(rate = "1/minute")]
 async fn replace() -> &'static str {
     "put"
 }
 
 #[rate_limit(rate = "1/minute")]
-#[patch("/verbs")]
+#[patch("/methods")]
 async fn change() -> &'static str {
     "patch"
 }
 
-#[delete("/verbs")]
+#[delete("/methods")]
 #[rate_limit(rate = "1/minute")]
 async fn remove() -> &'static str {
     "delete"
@@ -71,7 +71,7 @@ async fn several_paths() -> &'static str {
 }
 
 #[actix_web::test]
-async fn it_works_with_every_kind_of_route() {
+async fn attribute_works_with_every_kind_of_route() {
     let app = app!(
         RateGuard::in_memory(),
         create,
@@ -83,7 +83,7 @@ async fn it_works_with_every_kind_of_route() {
     );
     for request in [TestRequest::post, TestRequest::put, TestRequest::patch, TestRequest::delete] {
         for status in [200, 429] {
-            let request = from_client(1, request().uri("/verbs"));
+            let request = from_client(1, request().uri("/methods"));
             assert_eq!(send(&app, request).await.status, status);
         }
     }
@@ -117,7 +117,7 @@ struct OtherApi;
 impl OtherApi {
     #[rate_limit(rate = "2/minute")]
     async fn list() -> &'static str {
-        "listed elsewhere"
+        "other list"
     }
 }
 
@@ -131,7 +131,7 @@ fn local_list() -> impl actix_web::dev::HttpServiceFactory {
 }
 
 #[actix_web::test]
-async fn it_works_on_plain_handlers() {
+async fn attribute_works_on_plain_handlers() {
     let app = app!(
         RateGuard::in_memory(),
         web::resource("/hello/{name}").route(web::get().to(plain)),
@@ -141,7 +141,7 @@ async fn it_works_on_plain_handlers() {
     );
     assert_eq!(get(&app, 1, "/hello/ann").await.body, "hello ann");
     assert_eq!(get(&app, 1, "/hello/bob").await.status, 429);
-    // Functions of one name in one module are three limits.
+    // Functions with the same name in one module have separate limits.
     assert_eq!(statuses(&app, 1, "/list", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/other-list", 3).await, [200, 200, 429]);
     assert_eq!(statuses(&app, 1, "/local-list", 4).await, [200, 200, 200, 429]);
@@ -154,7 +154,7 @@ async fn several() -> &'static str {
     "ok"
 }
 
-use rateguard::rate_limit as another_limit;
+use actix_rateguard::rate_limit as another_limit;
 
 #[get("/alias")]
 #[rate_limit(rate = "3/minute")]
@@ -164,29 +164,29 @@ async fn alias() -> &'static str {
 }
 
 #[rate_limit(rate = "2/minute")]
-#[get("/around")]
+#[get("/above-and-below")]
 #[rate_limit(rate = "3/minute")]
-async fn around() -> &'static str {
+async fn above_and_below() -> &'static str {
     "ok"
 }
 
 #[actix_web::test]
-async fn several_on_one_handler_all_apply() {
-    let app = app!(RateGuard::in_memory(), several, around, alias);
-    let ask = async |key: &str| {
+async fn several_attributes_on_one_handler_all_apply() {
+    let app = app!(RateGuard::in_memory(), several, above_and_below, alias);
+    let send_with_key = async |key: &str| {
         let request = TestRequest::get().uri("/several").insert_header(("X-Api-Key", key));
         send(&app, from_client(1, request)).await
     };
-    assert_eq!(ask("a").await.status, 200);
-    // By key: 1 a minute.
-    assert_eq!(ask("a").await.numbers().unwrap()[..2], [1, 0]);
-    assert_eq!(ask("b").await.status, 200);
-    // By address: 3 a minute, of which the one that the key's limit refused took none.
-    assert_eq!(ask("c").await.status, 200);
-    let refused = ask("d").await;
-    assert_eq!((refused.status, refused.numbers().unwrap()[0]), (429, 3));
+    assert_eq!(send_with_key("a").await.status, 200);
+    // The limit by key admits 1 a minute.
+    assert_eq!(send_with_key("a").await.numbers().unwrap()[..2], [1, 0]);
+    assert_eq!(send_with_key("b").await.status, 200);
+    // The limit by address admits 3 a minute. The request that the limit by key denied took no unit.
+    assert_eq!(send_with_key("c").await.status, 200);
+    let denied = send_with_key("d").await;
+    assert_eq!((denied.status, denied.numbers().unwrap()[0]), (429, 3));
 
-    assert_eq!(statuses(&app, 1, "/around", 3).await, [200, 200, 429]);
+    assert_eq!(statuses(&app, 1, "/above-and-below", 3).await, [200, 200, 429]);
     assert_eq!(statuses(&app, 1, "/alias", 4).await, [200, 200, 200, 429]);
 }
 
@@ -213,7 +213,7 @@ where
     G::TEXT.repeat(TIMES)
 }
 
-/// Nothing but what the body needs is said of the parameters.
+/// The parameters have no other bounds than the body needs.
 #[rate_limit(rate = "9/minute")]
 async fn extract<T, R>(value: T, _: web::Data<PhantomData<R>>) -> Option<R>
 where
@@ -224,11 +224,11 @@ where
 
 #[rate_limit(rate = "9/minute")]
 async fn with_lifetime<'a>(_: HttpRequest) -> &'a str {
-    "borrowed for ever"
+    "borrowed"
 }
 
 #[actix_web::test]
-async fn generic_handlers_need_no_more_bounds_than_without_it() {
+async fn attribute_needs_no_additional_bounds_on_generic_handlers() {
     let app = app!(
         RateGuard::in_memory(),
         web::resource("/extract")
@@ -237,11 +237,11 @@ async fn generic_handlers_need_no_more_bounds_than_without_it() {
         web::resource("/lifetime").route(web::get().to(with_lifetime)),
     );
     assert_eq!(get(&app, 1, "/extract").await.status, 200);
-    assert_eq!(get(&app, 1, "/lifetime").await.body, "borrowed for ever");
+    assert_eq!(get(&app, 1, "/lifetime").await.body, "borrowed");
 }
 
 #[actix_web::test]
-async fn it_works_on_generic_handlers_which_share_one_limit() {
+async fn instances_of_a_generic_handler_share_one_limit() {
     let app = app!(
         RateGuard::in_memory(),
         web::resource("/en")
@@ -282,7 +282,7 @@ async fn sixteen(
 }
 
 #[actix_web::test]
-async fn a_handler_may_have_sixteen_arguments() {
+async fn attribute_works_on_a_handler_with_sixteen_arguments() {
     let app = app!(RateGuard::in_memory(), web::resource("/").route(web::get().to(sixteen)));
     assert_eq!(statuses(&app, 1, "/", 2).await, [200, 429]);
 }
@@ -295,7 +295,7 @@ struct Id {
 #[rate_limit(rate = "9/minute")]
 async fn result(id: web::Query<Id>) -> Result<HttpResponse, Error> {
     match id.id {
-        0 => Err(error::ErrorNotFound("nobody")),
+        0 => Err(error::ErrorNotFound("not found")),
         id => Ok(HttpResponse::Created().body(id.to_string())),
     }
 }
@@ -316,7 +316,7 @@ async fn with_status() -> (String, actix_web::http::StatusCode) {
 }
 
 #[actix_web::test]
-async fn it_works_with_every_kind_of_return_value() {
+async fn attribute_works_with_every_kind_of_return_value() {
     let app = app!(
         RateGuard::in_memory(),
         web::resource("/result").route(web::get().to(result)),
@@ -326,14 +326,14 @@ async fn it_works_with_every_kind_of_return_value() {
     );
     for (path, status, body) in [
         ("/result?id=7", 201, "7"),
-        ("/result?id=0", 404, "nobody"),
+        ("/result?id=0", 404, "not found"),
         ("/result?id=x", 400, "Query deserialize error: invalid digit found in string"),
         ("/option", 404, ""),
         ("/either", 202, ""),
         ("/status", 418, "tea"),
     ] {
-        let answer = get(&app, 1, path).await;
-        assert_eq!((answer.status, &*answer.body), (status, body), "{path}");
-        assert_eq!(answer.numbers().unwrap()[0], 9, "{path}");
+        let response = get(&app, 1, path).await;
+        assert_eq!((response.status, &*response.body), (status, body), "{path}");
+        assert_eq!(response.numbers().unwrap()[0], 9, "{path}");
     }
 }

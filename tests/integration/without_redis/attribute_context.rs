@@ -1,9 +1,9 @@
-//! What the attribute finds around a handler: its name, its guard, and the names of the user.
+//! The context of the attribute: the handler's name, its guard, and the names in the user's code.
 
 use std::sync::LazyLock;
 
+use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{App, HttpRequest, get, test::init_service, web};
-use rateguard::{RateGuard, rate_limit};
 
 use crate::support::{
     app::{get, statuses},
@@ -18,7 +18,7 @@ async fn below() -> &'static str {
 
 mod twin {
     #[actix_web::get("/twin")]
-    #[rateguard::rate_limit(rate = "1/minute")]
+    #[actix_rateguard::rate_limit(rate = "1/minute")]
     pub(super) async fn below() -> &'static str {
         "twin"
     }
@@ -37,7 +37,7 @@ async fn named_b() -> &'static str {
 }
 
 #[actix_web::test]
-async fn each_handler_has_its_own_buckets_unless_they_share_a_name() {
+async fn handlers_share_buckets_only_with_the_same_name() {
     let app = app!(RateGuard::in_memory(), below, twin::below, named_a, named_b);
     assert_eq!(get(&app, 1, "/below").await.status, 200);
     assert_eq!(get(&app, 1, "/twin").await.status, 200);
@@ -47,39 +47,40 @@ async fn each_handler_has_its_own_buckets_unless_they_share_a_name() {
 
 static GUARD: LazyLock<RateGuard> = LazyLock::new(RateGuard::in_memory);
 
-fn made_for_each_call() -> RateGuard {
+fn new_guard() -> RateGuard {
     RateGuard::in_memory()
 }
 
 #[get("/static")]
 #[rate_limit(rate = "1/minute", limiter = GUARD)]
-async fn of_a_static() -> &'static str {
+async fn with_static_guard() -> &'static str {
     "ok"
 }
 
 #[get("/function")]
-#[rate_limit(rate = "1/minute", limiter = made_for_each_call())]
-async fn of_a_function() -> &'static str {
+#[rate_limit(rate = "1/minute", limiter = new_guard())]
+async fn with_function_guard() -> &'static str {
     "ok"
 }
 
 #[actix_web::test]
-async fn a_guard_may_come_from_elsewhere_than_the_application_data() {
-    let app = init_service(App::new().service(of_a_static).service(of_a_function)).await;
+async fn limiter_argument_selects_the_guard() {
+    let app =
+        init_service(App::new().service(with_static_guard).service(with_function_guard)).await;
     assert_eq!(statuses(&app, 1, "/static", 2).await, [200, 429]);
-    // A new guard for each request has nothing to count: odd, but what was asked for.
+    // The function creates a new guard for each request, so no request is denied.
     assert_eq!(statuses(&app, 1, "/function", 2).await, [200, 200]);
 }
 
 #[actix_web::test]
-async fn a_guard_may_come_as_web_data() {
+async fn guard_in_web_data_is_used() {
     let data = web::Data::new(RateGuard::in_memory());
     let app = init_service(App::new().app_data(data).service(below)).await;
     assert_eq!(statuses(&app, 1, "/below", 2).await, [200, 429]);
 }
 
 #[actix_web::test]
-async fn the_guard_of_a_scope_wins_over_that_of_the_application() {
+async fn guard_of_a_scope_overrides_that_of_the_application() {
     let inner = web::scope("/inner").app_data(RateGuard::in_memory()).service(below);
     let app = app!(RateGuard::in_memory(), inner, below);
     assert_eq!(statuses(&app, 1, "/below", 2).await, [200, 429]);
@@ -93,13 +94,13 @@ async fn unguarded() -> &'static str {
 }
 
 #[actix_web::test]
-async fn without_a_guard_it_answers_500_and_says_why_in_the_log() {
+async fn attribute_without_a_guard_returns_500_and_logs_once() {
     log_lines::collect();
     let app = init_service(App::new().service(unguarded)).await;
     for _ in 0..20 {
-        let answer = get(&app, 1, "/unguarded").await;
-        assert_eq!((answer.status, &*answer.body), (500, "Internal server error.\n"));
-        assert_eq!(answer.numbers(), None);
+        let response = get(&app, 1, "/unguarded").await;
+        assert_eq!((response.status, &*response.body), (500, "Internal server error.\n"));
+        assert_eq!(response.numbers(), None);
     }
     let lines = log_lines::with(
         "attribute_context::unguarded` is rate-limited, but there is no `RateGuard`",
@@ -121,7 +122,7 @@ async fn clash_second() -> &'static str {
 }
 
 #[actix_web::test]
-async fn a_second_quota_under_one_name_answers_500_and_does_not_touch_the_first() {
+async fn second_quota_under_one_name_returns_500() {
     log_lines::collect();
     let app = app!(RateGuard::in_memory(), clash_hour, clash_second);
     assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 200]);
@@ -131,14 +132,14 @@ async fn a_second_quota_under_one_name_answers_500_and_does_not_touch_the_first(
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
-/// Says what it is; a test of the attribute that documentation and lints stay in place.
+/// Documented and deprecated, because the attribute must retain doc comments and lints.
 #[rate_limit(rate = "1/minute")]
-#[deprecated = "to see that it is noticed"]
+#[deprecated = "the compiler must warn about uses"]
 async fn deprecated() -> &'static str {
     "old"
 }
 
-const POLICY: &str = "a constant of the user's with a name that the expansion uses too";
+const POLICY: &str = "a constant with a name that the expansion uses too";
 
 #[get("/hygiene")]
 #[rate_limit(rate = "9/minute", key = |req| { let _ = POLICY; req.path() })]
@@ -164,7 +165,7 @@ async fn handler(here: HttpRequest, limit: String) -> String {
 }
 
 #[actix_web::test]
-async fn the_expansion_does_not_hide_names_of_the_user() {
+async fn expansion_does_not_shadow_names_in_handlers() {
     #[expect(deprecated)]
     let old = web::get().to(deprecated);
     let app = app!(
@@ -183,10 +184,10 @@ async fn the_expansion_does_not_hide_names_of_the_user() {
     assert_eq!(get(&app, 1, "/old").await.body, "old");
 }
 
-/// Names that the attribute might have used itself, and items that need a type or `Self`.
-mod names_of_the_users {
+/// Names that the expansion could use itself, and items that need a type or `Self`.
+mod user_names {
+    use actix_rateguard::{Decision, rate_limit};
     use actix_web::{HttpRequest, HttpResponse};
-    use rateguard::{Decision, rate_limit};
 
     pub const LIMIT: usize = 9_000;
     const KEY: &str = "key";
@@ -225,19 +226,19 @@ mod names_of_the_users {
         std::any::type_name::<T>() == "never"
     }
 
-    fn answer_of<T: 'static>(_: &HttpRequest, _: &Decision) -> HttpResponse {
+    fn response_of<T: 'static>(_: &HttpRequest, _: &Decision) -> HttpResponse {
         HttpResponse::Conflict().body(std::any::type_name::<T>())
     }
 
-    #[rate_limit(rate = "1/minute", name = "names-3", skip = of_type::<T>, on_denied = answer_of::<T>)]
+    #[rate_limit(rate = "1/minute", name = "names-3", skip = of_type::<T>, on_denied = response_of::<T>)]
     pub async fn generic<T: 'static>() -> &'static str {
         std::any::type_name::<T>()
     }
 }
 
 #[actix_web::test]
-async fn no_name_of_the_users_is_mistaken_for_one_of_the_attributes() {
-    use names_of_the_users::{LIMIT, generic, in_closures, shadowed};
+async fn names_in_arguments_resolve_in_the_users_module() {
+    use user_names::{LIMIT, generic, in_closures, shadowed};
     let app = init_service(
         App::new()
             .app_data(RateGuard::in_memory())
@@ -254,12 +255,12 @@ async fn no_name_of_the_users_is_mistaken_for_one_of_the_attributes() {
     }
 }
 
-/// Handlers whose generics say more than a function usually does.
+/// Handlers with unusual generics.
 mod generic_handlers {
     use std::{fmt, future};
 
+    use actix_rateguard::rate_limit;
     use actix_web::{Error, FromRequest, HttpRequest, Responder, ResponseError, dev::Payload};
-    use rateguard::rate_limit;
 
     #[derive(Debug)]
     pub struct Failure<E>(E);
@@ -273,7 +274,7 @@ mod generic_handlers {
     impl<E: fmt::Debug> ResponseError for Failure<E> {}
 
     #[rate_limit(rate = "1/minute", name = "generics-1")]
-    pub async fn partly_impl<E: fmt::Debug + 'static>() -> Result<impl Responder, Failure<E>> {
+    pub async fn returning_impl<E: fmt::Debug + 'static>() -> Result<impl Responder, Failure<E>> {
         Ok("ok")
     }
 
@@ -289,19 +290,19 @@ mod generic_handlers {
     }
 
     #[rate_limit(rate = "1/minute", name = "generics-2")]
-    pub async fn of_number<const N: usize>(_: Width<N>) -> String {
+    pub async fn with_const<const N: usize>(_: Width<N>) -> String {
         N.to_string()
     }
 }
 
 #[actix_web::test]
-async fn handlers_with_rich_generics_are_limited_like_others() {
-    use generic_handlers::{of_number, partly_impl};
+async fn handlers_with_unusual_generics_are_limited() {
+    use generic_handlers::{returning_impl, with_const};
     let app = init_service(
         App::new()
             .app_data(RateGuard::in_memory())
-            .route("/impl", web::get().to(partly_impl::<u8>))
-            .route("/number", web::get().to(of_number::<4>)),
+            .route("/impl", web::get().to(returning_impl::<u8>))
+            .route("/number", web::get().to(with_const::<4>)),
     )
     .await;
     assert_eq!(statuses(&app, 1, "/impl", 2).await, [200, 429]);

@@ -1,11 +1,11 @@
-//! What a request costs by the length of its body, over a real connection.
+//! The cost of a request by the length of its body, over a real connection.
 
+use actix_rateguard::{BodyCost, RateGuard, RateLimit, RequestCost, key, rate_limit};
 use actix_web::web;
-use rateguard::{BodyCost, RateGuard, RateLimit, RequestCost, key, rate_limit};
 
 use crate::support::{
     server::Server,
-    wire::{self, Answer},
+    wire::{self, WireResponse},
 };
 
 #[actix_web::post("/attribute")]
@@ -35,40 +35,47 @@ fn server() -> Server {
     })
 }
 
-/// The statuses of requests of a client with these fields and this body.
-fn statuses(server: &Server, path: &str, client: &str, rest: &str, times: usize) -> Vec<Answer> {
+/// Sends the same request `times` times. `rest` is the rest of the head, with the body.
+fn responses(
+    server: &Server,
+    path: &str,
+    client: &str,
+    rest: &str,
+    times: usize,
+) -> Vec<WireResponse> {
     let request = format!("POST {path} HTTP/1.1\r\nHost: test\r\nX-Client: {client}\r\n{rest}");
-    (0..times).map(|_| wire::ask(server.address(), request.as_bytes())).collect()
+    (0..times).map(|_| wire::send(server.address(), request.as_bytes())).collect()
 }
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n";
 
 #[test]
-fn body_costs_its_length_and_more_than_the_limit_if_that_is_unknown() {
+fn body_cost_follows_length_and_exceeds_limit_if_unknown() {
     let server = server();
-    let [ok, denied] = [200, 429].map(|status| move || Answer::Status(status));
+    let [ok, denied] = [200, 429].map(|status| move || WireResponse::Status(status));
     let two_units = format!("Content-Length: 2048\r\n\r\n{}", "x".repeat(2_048));
     for path in ["/default", "/attribute"] {
-        let ask = |client: &str, rest: &str, times| statuses(&server, path, client, rest, times);
+        let responses_to =
+            |client: &str, rest: &str, times| responses(&server, path, client, rest, times);
         let mut expected: Vec<_> = (0..5).map(|_| ok()).collect();
         expected.push(denied());
-        assert_eq!(ask("two units", &two_units, 6), expected, "{path}");
-        // Around 2^32 bytes, and around 2^32 units.
+        assert_eq!(responses_to("two units", &two_units, 6), expected, "{path}");
+        // These lengths are just above the limit, around 2^32 bytes, and around 2^32 units.
         for length in ["10241", "4294967295", "4294967296", "4398046511105", "18446744073709551615"]
         {
             let rest = format!("Content-Length: {length}\r\n\r\n");
-            assert_eq!(ask(length, &rest, 1), [denied()], "{path} {length}");
+            assert_eq!(responses_to(length, &rest, 1), [denied()], "{path} {length}");
         }
-        assert_eq!(ask("chunked", CHUNKED, 1), [denied()], "{path}");
-        // Versions of actix-web differ in whether they take both fields; then the chunks are read.
+        assert_eq!(responses_to("chunked", CHUNKED, 1), [denied()], "{path}");
+        // Some versions of actix-web reject a request with both fields, and others read the chunks.
         let both = format!("Content-Length: 1\r\n{CHUNKED}");
-        assert_ne!(ask("both", &both, 1), [ok()], "{path}");
+        assert_ne!(responses_to("both", &both, 1), [ok()], "{path}");
         let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx";
-        assert_eq!(ask("upgrade", upgrade, 1), [denied()], "{path}");
-        // What is denied takes nothing.
-        assert_eq!(ask("chunked", &two_units, 1), [ok()], "{path}");
-        assert_eq!(ask("none", "\r\n", 1), [ok()], "{path}");
+        assert_eq!(responses_to("upgrade", upgrade, 1), [denied()], "{path}");
+        // A denied request takes no units.
+        assert_eq!(responses_to("chunked", &two_units, 1), [ok()], "{path}");
+        assert_eq!(responses_to("none", "\r\n", 1), [ok()], "{path}");
     }
-    let chunked = statuses(&server, "/unknown", "chunked", CHUNKED, 3);
+    let chunked = responses(&server, "/unknown", "chunked", CHUNKED, 3);
     assert_eq!(chunked, [ok(), ok(), denied()]);
 }

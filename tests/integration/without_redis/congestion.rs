@@ -1,4 +1,5 @@
-//! Congestion is no outage: a check that is late because too many others wait is decided by what the process knows.
+//! Congestion does not count as a failure of the store: a check that misses its deadline because of too many others is
+//! decided in memory.
 
 use std::{
     future::pending,
@@ -9,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use rateguard::{
+use actix_rateguard::{
     Key, MemoryStore, OnError, Policy, RateGuard, RateGuardBuilder, StoreError,
-    store::{Answer, Charge, Operation, Store},
+    store::{BucketRequest, Operation, Store, StoreFuture},
 };
 
-/// A store that answers later, and while it is congested not within the deadline.
+/// A store that never replies within the deadline while it is congested.
 #[derive(Clone)]
 struct CongestedStore {
     store: Arc<MemoryStore>,
@@ -30,14 +31,18 @@ impl CongestedStore {
         RateGuard::builder().store(self.clone()).deadline(Duration::from_millis(20))
     }
 
-    fn congest(&self, is_congested: bool) {
+    fn set_congested(&self, is_congested: bool) {
         self.is_congested.store(is_congested, SeqCst);
     }
 }
 
 impl Store for CongestedStore {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        Answer::Later(Box::pin(async move {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        charges: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        StoreFuture::Pending(Box::pin(async move {
             if self.is_congested.load(SeqCst) {
                 pending::<()>().await;
             }
@@ -45,20 +50,20 @@ impl Store for CongestedStore {
         }))
     }
 
-    fn timeout_cause(&self, _: &[Charge<'_>]) -> StoreError {
+    fn timeout_cause(&self, _: &[BucketRequest<'_>]) -> StoreError {
         StoreError::Overloaded
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_check_is_decided_in_memory_with_what_the_store_has_admitted() {
+async fn late_check_is_decided_locally_with_mirrored_counts() {
     for on_error in [OnError::Open, OnError::Closed, OnError::Local] {
         let store = CongestedStore::new();
         let guard = store.guard().on_error(on_error).build().unwrap();
         let policy = Policy::new("p", "3/hour; 9/day fixed_window").unwrap();
         let key = Key::from("ann");
         assert_eq!(guard.check(&policy, &key).await.unwrap().remaining(), 2);
-        store.congest(true);
+        store.set_congested(true);
         for remaining in [1, 0] {
             let decision = guard.check(&policy, &key).await.unwrap();
             assert!(decision.is_allowed() && decision.is_local(), "{on_error:?}");
@@ -66,7 +71,7 @@ async fn a_late_check_is_decided_in_memory_with_what_the_store_has_admitted() {
         }
         let decision = guard.check(&policy, &key).await.unwrap();
         assert!(!decision.is_allowed() && decision.is_local(), "{on_error:?}");
-        // The store is not held to be away.
+        // The guard still reports the store as good.
         assert!(guard.health().is_good());
         let failures = guard.failures();
         assert_eq!((failures.open, failures.closed, failures.local), (0, 0, 3));
@@ -74,31 +79,31 @@ async fn a_late_check_is_decided_in_memory_with_what_the_store_has_admitted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn congestion_never_opens_the_circuit_breaker() {
+async fn congestion_does_not_open_the_circuit_breaker() {
     let store = CongestedStore::new();
     let guard = store.guard().build().unwrap();
     let (policy, key) = (Policy::new("p", "1000/hour").unwrap(), Key::from("ann"));
-    store.congest(true);
+    store.set_congested(true);
     for _ in 0..100 {
         assert!(guard.check(&policy, &key).await.unwrap().is_local());
     }
-    store.congest(false);
+    store.set_congested(false);
     assert!(!guard.check(&policy, &key).await.unwrap().is_local());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_arrived_meanwhile_decides_a_late_check() {
+async fn late_check_is_denied_by_a_newer_cached_denial() {
     let store = CongestedStore::new();
-    let guard = store.guard().remember_denials(Duration::from_secs(10)).build().unwrap();
+    let guard = store.guard().denial_cache_ttl(Duration::from_secs(10)).build().unwrap();
     let (policy, key) = (Policy::new("p", "1/hour").unwrap(), Key::from("ann"));
-    // The check waits, and other checks use up the limit meanwhile.
-    store.congest(true);
+    // While this check waits, other checks use up the limit.
+    store.set_congested(true);
     let late = tokio::spawn({
         let (guard, policy, key) = (guard.clone(), policy.clone(), key);
         async move { guard.check(&policy, &key).await }
     });
     tokio::task::yield_now().await;
-    store.congest(false);
+    store.set_congested(false);
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
     let decision = late.await.unwrap().unwrap();
@@ -106,28 +111,28 @@ async fn a_denial_that_arrived_meanwhile_decides_a_late_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_without_an_answer_forgets_no_denial() {
+async fn late_check_invalidates_no_cached_denial() {
     let store = CongestedStore::new();
-    let guard = store.guard().remember_denials(Duration::from_secs(10)).build().unwrap();
+    let guard = store.guard().denial_cache_ttl(Duration::from_secs(10)).build().unwrap();
     let key = Key::from("ann");
     let policy = Policy::new("p", "5/hour").unwrap();
     assert!(guard.request(&policy, &key).cost(4).check().await.unwrap().is_allowed());
     assert!(!guard.request(&policy, &key).cost(2).check().await.unwrap().is_allowed());
-    store.congest(true);
-    // Another check of the same key gets no answer; it may have taken the last unit.
+    store.set_congested(true);
+    // Another check of the same key gets no reply. It may have taken the last unit.
     assert!(guard.check(&policy, &key).await.unwrap().is_local());
     let decision = guard.request(&policy, &key).cost(2).check().await.unwrap();
     assert!(!decision.is_allowed() && !decision.is_local());
 }
 
 #[tokio::test(start_paused = true)]
-async fn local_denials_are_offences_that_begin_a_ban() {
+async fn local_denials_count_as_offences_of_a_ban() {
     let store = CongestedStore::new();
     let guard = store.guard().build().unwrap();
     let policy = Policy::new("login", "1/hour").unwrap().ban("3/hour for 1h").unwrap();
     let key = Key::from("ann");
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
-    store.congest(true);
+    store.set_congested(true);
     for offence in 1..=3 {
         let decision = guard.check(&policy, &key).await.unwrap();
         assert!(!decision.is_allowed());
@@ -137,26 +142,26 @@ async fn local_denials_are_offences_that_begin_a_ban() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ban_of_the_store_holds_for_local_decisions() {
+async fn ban_of_the_store_applies_to_local_decisions() {
     let store = CongestedStore::new();
     let guard = store.guard().build().unwrap();
     let policy = Policy::new("login", "1/hour").unwrap().ban("1/hour for 1h").unwrap();
     let key = Key::from("ann");
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     assert!(guard.check(&policy, &key).await.unwrap().banned_for().is_some());
-    store.congest(true);
+    store.set_congested(true);
     let decision = guard.request(&policy, &key).cost(0).check().await.unwrap();
     assert!(decision.is_local() && decision.banned_for().is_some());
-    // And ends with it.
-    store.congest(false);
+    // The local ban ends with the ban of the store.
+    store.set_congested(false);
     guard.unban(&policy, &key).await.unwrap();
-    store.congest(true);
+    store.set_congested(true);
     let decision = guard.request(&policy, &key).cost(0).check().await.unwrap();
     assert!(decision.is_local() && decision.banned_for().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_log_is_mirrored_as_counters_unless_the_failure_mode_is_local() {
+async fn large_log_is_mirrored_as_counters_unless_on_error_is_local() {
     for (on_error, algorithm) in
         [(OnError::Open, "sliding_window_counter"), (OnError::Local, "sliding_window")]
     {
@@ -166,12 +171,12 @@ async fn a_large_log_is_mirrored_as_counters_unless_the_failure_mode_is_local() 
         for _ in 0..60 {
             guard.check(&policy, &key).await.unwrap();
         }
-        store.congest(true);
-        let admitted = async |units| {
+        store.set_congested(true);
+        let is_allowed = async |units| {
             let decision = guard.request(&policy, &key).cost(units).check().await.unwrap();
             assert_eq!(decision.quota().algorithm().name(), algorithm);
             decision.is_allowed()
         };
-        assert!(!admitted(41).await && admitted(40).await && !admitted(1).await);
+        assert!(!is_allowed(41).await && is_allowed(40).await && !is_allowed(1).await);
     }
 }

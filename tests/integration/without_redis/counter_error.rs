@@ -1,41 +1,42 @@
-//! How far `sliding_window_counter` is from the exact sliding window, by kind of traffic. The figures are in the README.
+//! The error of `sliding_window_counter` relative to the exact sliding window, by kind of traffic. The README cites
+//! these figures.
 //!
-//! To see them: `scripts/test counter_error -- --nocapture`.
+//! `scripts/test counter_error -- --nocapture` prints them.
 
 use std::{collections::VecDeque, time::Duration};
 
+use actix_rateguard::{Key, Policy, test_util};
 use futures_util::FutureExt;
 use proptest::{
     prelude::Rng,
     test_runner::{RngAlgorithm, TestRng},
 };
-use rateguard::{Key, Policy, test_util};
 
 const LIMIT: usize = 100;
 const WINDOW: f64 = 60.0;
 const WINDOWS: usize = 500;
 
-/// What differs from the exact window over the same admitted requests.
+/// The deviation from the exact window.
 #[derive(Debug, PartialEq)]
 struct Error {
-    /// In percent of the requests: admitted though the last window was full.
-    too_many: f64,
-    /// In percent of the requests: denied though it was not.
-    too_few: f64,
-    /// In percent of what the exact window admits of the same requests.
+    /// Requests that were admitted although the last window was full, in percent of all requests.
+    false_admissions: f64,
+    /// Requests that were denied although the last window was not full, in percent of all requests.
+    false_denials: f64,
+    /// Admitted requests, in percent of those that the exact window admits.
     admitted: f64,
-    /// In percent of the limit: the most that were admitted in one window.
-    most: usize,
+    /// The maximum that was admitted in one window, in percent of the limit.
+    max: usize,
 }
 
-/// Requests at these seconds, in order.
+/// Measures the error for requests at these times, in seconds and in order.
 fn error(times: &[f64]) -> Error {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", "100/minute sliding_window_counter").unwrap();
     let mut admitted = VecDeque::new();
-    let (mut too_many, mut too_few, mut most) = (0, 0, 0);
-    let exactly = Policy::new("exact", "100/minute").unwrap();
-    let (mut all, mut all_exactly) = (0.0, 0.0);
+    let (mut false_admissions, mut false_denials, mut max) = (0, 0, 0);
+    let exact_policy = Policy::new("exact", "100/minute").unwrap();
+    let (mut admitted_count, mut exactly_admitted) = (0.0, 0.0);
     for time in times {
         let now = Duration::from_secs_f64(6_000_000.0 + time);
         clock.set(now);
@@ -44,23 +45,23 @@ fn error(times: &[f64]) -> Error {
         }
         let is_full = admitted.len() >= LIMIT;
         let allows = |policy| guard.allows(policy, &Key::global()).now_or_never().unwrap();
-        all_exactly += f64::from(u8::from(allows(&exactly)));
+        exactly_admitted += f64::from(u8::from(allows(&exact_policy)));
         if allows(&policy) {
-            all += 1.0;
-            too_many += u32::from(is_full);
+            admitted_count += 1.0;
+            false_admissions += u32::from(is_full);
             admitted.push_back(now);
-            most = most.max(admitted.len());
+            max = max.max(admitted.len());
         } else {
-            too_few += u32::from(!is_full);
+            false_denials += u32::from(!is_full);
         }
     }
     let percent = |part: f64, of: f64| (1e3 * part / of).round() / 1e1;
     let requests = times.len() as f64;
     Error {
-        too_many: percent(f64::from(too_many), requests),
-        too_few: percent(f64::from(too_few), requests),
-        admitted: percent(all, all_exactly),
-        most,
+        false_admissions: percent(f64::from(false_admissions), requests),
+        false_denials: percent(f64::from(false_denials), requests),
+        admitted: percent(admitted_count, exactly_admitted),
+        max,
     }
 }
 
@@ -71,13 +72,13 @@ impl Random {
         Self(TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]))
     }
 
-    /// From 0 to 1.
+    /// Returns a number from 0 to 1.
     fn fraction(&mut self) -> f64 {
         self.0.next_u32() as f64 / f64::from(u32::MAX)
     }
 }
 
-/// Independent requests, so many limits in a window on average.
+/// Returns the times of independent requests, on average `load` limits in each window.
 fn independent(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let mut time = 0.0;
@@ -89,7 +90,7 @@ fn independent(load: f64) -> Vec<f64> {
     times
 }
 
-/// A burst of so many limits within a second, at a random time of each window.
+/// Returns the times of bursts of `load` limits within one second, at a random time of each window.
 fn bursts(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let each = (load * LIMIT as f64) as usize;
@@ -101,28 +102,32 @@ fn bursts(load: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A limit at the very end of a window, and all that is admitted in the next.
-fn at_its_worst() -> Vec<f64> {
+/// Returns the times of one limit at the end of a window, and of a continuous load in the next window.
+fn worst_case() -> Vec<f64> {
     let end = (0..LIMIT).map(|_| WINDOW - 0.001);
     let next = (0..6_000).map(|number| WINDOW + f64::from(number) / 100.0);
     end.chain(next).collect()
 }
 
 #[test]
-fn the_error_is_as_it_is_documented() {
+fn counter_error_matches_the_documented_figures() {
     for (name, times, expected) in [
         ("independent, half the limit", independent(0.5), (0.0, 0.0, 100.0, 75)),
         ("independent, the limit", independent(1.0), (11.0, 3.7, 101.1, 113)),
         ("independent, twice the limit", independent(2.0), (3.6, 35.3, 99.7, 106)),
         ("bursts of the limit", bursts(1.0), (13.0, 9.2, 103.4, 194)),
         ("bursts of twice the limit", bursts(2.0), (6.6, 29.6, 103.2, 194)),
-        ("at its worst", at_its_worst(), (1.6, 0.0, 199.0, 199)),
+        ("worst case", worst_case(), (1.6, 0.0, 199.0, 199)),
     ] {
         let error = error(&times);
         println!("{name}: {error:?}");
-        let (too_many, too_few, admitted, most) = expected;
+        let (false_admissions, false_denials, admitted, max) = expected;
         let is_near = |one: f64, other: f64| (one - other).abs() < 0.25;
-        assert!(is_near(error.too_many, too_many) && is_near(error.too_few, too_few), "{name}");
-        assert!(is_near(error.admitted, admitted) && error.most == most, "{name}");
+        assert!(
+            is_near(error.false_admissions, false_admissions)
+                && is_near(error.false_denials, false_denials),
+            "{name}"
+        );
+        assert!(is_near(error.admitted, admitted) && error.max == max, "{name}");
     }
 }

@@ -1,8 +1,11 @@
-//! What is not limited, and who is never let in.
+//! Exemptions and denials: skip functions, methods, access lists, and CORS preflights.
 
 use std::net::SocketAddr;
 
 use actix_cors::Cors;
+use actix_rateguard::{
+    AccessList, ClientAddress, Plan, RateGuard, RateLimit, StopReason, key, rate_limit,
+};
 use actix_web::{
     App, HttpRequest, Responder, get,
     http::Method,
@@ -10,7 +13,6 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{AccessList, ClientAddress, Plan, RateGuard, RateLimit, WalkEnd, key, rate_limit};
 
 use crate::support::{
     app::{from_client, send, statuses},
@@ -46,7 +48,7 @@ async fn listed() -> impl Responder {
 }
 
 #[actix_web::test]
-async fn what_is_skipped_is_neither_counted_nor_told_numbers() {
+async fn skipped_requests_are_not_counted_and_get_no_headers() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "1/minute").skip(is_health_check);
     let ok = || web::get().to(async || "ok");
@@ -60,15 +62,15 @@ async fn what_is_skipped_is_neither_counted_nor_told_numbers() {
     for path in ["/skip", "/skip-closure", "/middleware"] {
         for _ in 0..3 {
             let request = TestRequest::get().uri(path).insert_header(("X-Health", "1"));
-            let answer = send(&app, from_client(1, request)).await;
-            assert_eq!((answer.status, answer.numbers()), (200, None), "{path}");
+            let response = send(&app, from_client(1, request)).await;
+            assert_eq!((response.status, response.numbers()), (200, None), "{path}");
         }
         assert_eq!(statuses(&app, 1, path, 2).await, [200, 429], "{path}");
     }
 }
 
 #[actix_web::test]
-async fn only_the_methods_that_are_named_are_limited_and_share_one_count() {
+async fn only_configured_methods_are_limited_with_one_count() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "1/minute").methods([Method::POST, Method::PUT]);
     let app = init_service(
@@ -79,9 +81,9 @@ async fn only_the_methods_that_are_named_are_limited_and_share_one_count() {
     )
     .await;
     for path in ["/methods", "/middleware"] {
-        let ask = async |method| {
+        let status_of = async |method| {
             let request = TestRequest::with_uri(path).method(method);
-            // Routes do not read it, so it does not matter.
+            // Routes ignore this header, and so do the limits.
             let request = request.insert_header(("X-HTTP-Method-Override", "GET"));
             send(&app, from_client(1, request)).await.status
         };
@@ -92,17 +94,17 @@ async fn only_the_methods_that_are_named_are_limited_and_share_one_count() {
             (Method::GET, 200),
             (Method::POST, 429),
         ] {
-            assert_eq!(ask(method.clone()).await, status, "{path} {method}");
+            assert_eq!(status_of(method.clone()).await, status, "{path} {method}");
         }
     }
 }
 
-fn from(address: &str, path: &str) -> TestRequest {
+fn get_from(address: &str, path: &str) -> TestRequest {
     TestRequest::get().uri(path).peer_addr(SocketAddr::new(address.parse().unwrap(), 1))
 }
 
 #[actix_web::test]
-async fn addresses_on_a_list_are_never_limited_or_always_refused() {
+async fn access_list_exempts_or_rejects_addresses() {
     let list = AccessList::new()
         .allow_addresses(["10.1.0.0/16", "fd00::/8"])
         .and_then(|list| list.deny_addresses(["10.0.0.0/8", "2001:db8::/32"]))
@@ -133,19 +135,23 @@ async fn addresses_on_a_list_are_never_limited_or_always_refused() {
             ("2001:db8::1", [403, 403]),
             ("192.0.2.1", [200, 429]),
         ] {
-            let mut told = Vec::new();
+            let mut received = Vec::new();
             for _ in 0..2 {
-                let answer = send(&app, from(address, path)).await;
-                assert_eq!(answer.numbers().is_some(), address == "192.0.2.1", "{path} {address}");
-                told.push(answer.status);
+                let response = send(&app, get_from(address, path)).await;
+                assert_eq!(
+                    response.numbers().is_some(),
+                    address == "192.0.2.1",
+                    "{path} {address}"
+                );
+                received.push(response.status);
             }
-            assert_eq!(told, expected, "{path} {address}");
+            assert_eq!(received, expected, "{path} {address}");
         }
     }
 }
 
 #[actix_web::test]
-async fn behind_a_proxy_the_list_is_of_clients() {
+async fn access_list_matches_clients_behind_a_proxy() {
     let rule = ClientAddress::behind(["192.0.2.0/24"]).unwrap();
     let list = AccessList::new().deny_addresses(["203.0.113.0/24"]).unwrap();
     let guard = RateGuard::builder().client_address(rule).access(list).build().unwrap();
@@ -153,11 +159,11 @@ async fn behind_a_proxy_the_list_is_of_clients() {
     for (peer, claim, status) in [
         ("192.0.2.1", "203.0.113.9", 403),
         ("192.0.2.1", "198.51.100.9", 200),
-        // Whoever is no proxy is nobody else.
+        // The header of a peer that is not a trusted proxy is ignored.
         ("203.0.113.9", "198.51.100.9", 403),
         ("198.51.100.8", "203.0.113.9", 200),
     ] {
-        let request = from(peer, "/listed").insert_header(("X-Forwarded-For", claim));
+        let request = get_from(peer, "/listed").insert_header(("X-Forwarded-For", claim));
         assert_eq!(send(&app, request).await.status, status, "{peer} {claim}");
     }
 }
@@ -168,16 +174,17 @@ async fn by_address() -> impl Responder {
     "ok"
 }
 
-/// Two requests each with this in `X-Forwarded-For`, from a proxy; what was answered, and what was explained.
-async fn behind_a_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2], String)> {
-    let mut answers = Vec::new();
+/// Sends two requests from a proxy for each value of `X-Forwarded-For`, each to a new application. Returns the statuses
+/// and the explained outcome.
+async fn send_behind_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2], String)> {
+    let mut results = Vec::new();
     for forwarded in forwarded {
         let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
         let guard = RateGuard::builder().client_address(rule).access(list.clone()).build().unwrap();
         let app =
             init_service(App::new().app_data(guard.clone()).service((listed, by_address))).await;
         let request = || {
-            let request = from("10.0.0.1", "/by-address");
+            let request = get_from("10.0.0.1", "/by-address");
             match *forwarded {
                 "" => request,
                 text => request.insert_header(("X-Forwarded-For", text)),
@@ -187,12 +194,12 @@ async fn behind_a_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2],
         let explanation =
             guard.explain_request(&request().to_http_request(), &["by-address"]).await;
         let outcome = &explanation.limits()[0].outcome;
-        answers.push((statuses, outcome.to_string()));
+        results.push((statuses, outcome.to_string()));
     }
-    answers
+    results
 }
 
-/// Headers behind a trusted proxy in which no client is found.
+/// Values of `X-Forwarded-For` that contain no client address behind the trusted proxies.
 const NO_CLIENT: [&str; 7] = [
     "",
     "unknown",
@@ -204,24 +211,23 @@ const NO_CLIENT: [&str; 7] = [
 ];
 
 #[actix_web::test]
-async fn allowed_address_does_not_exempt_a_proxy_without_a_known_client() {
+async fn allowed_address_does_not_exempt_a_proxy_without_client() {
     let by_network = AccessList::new().allow_addresses(["10.0.0.0/8"]).unwrap();
     let by_key = AccessList::new()
         .allow_keys(key::ip().key_of("10.0.0.1"))
         .allow_keys(key::ip().key_of("10.0.0.2"));
     for list in [by_network, by_key] {
-        for (answers, forwarded) in
-            behind_a_proxy(&list, &NO_CLIENT).await.into_iter().zip(NO_CLIENT)
+        for ((statuses, outcome), forwarded) in
+            send_behind_proxy(&list, &NO_CLIENT).await.into_iter().zip(NO_CLIENT)
         {
-            let (statuses, outcome) = answers;
             assert_eq!(statuses, [200, 429], "{forwarded:?}");
             assert!(outcome.starts_with("denies"), "{forwarded:?}: {outcome}");
         }
     }
-    // A client that was found is allowed as before.
+    // A client address in the header is still allowed.
     let list = AccessList::new().allow_addresses(["10.0.0.0/8", "198.51.100.0/24"]).unwrap();
     for (statuses, outcome) in
-        behind_a_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
+        send_behind_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
     {
         assert_eq!(statuses, [200, 200]);
         assert!(outcome.contains("an access list allows the address"), "{outcome}");
@@ -229,40 +235,40 @@ async fn allowed_address_does_not_exempt_a_proxy_without_a_known_client() {
 }
 
 #[actix_web::test]
-async fn denied_address_refuses_a_proxy_without_a_known_client() {
+async fn denied_address_rejects_a_proxy_without_client() {
     let list = AccessList::new()
         .allow_addresses(["10.0.0.0/8"])
         .and_then(|list| list.deny_addresses(["10.0.0.0/30"]))
         .unwrap();
-    for (statuses, outcome) in behind_a_proxy(&list, &NO_CLIENT).await {
+    for (statuses, outcome) in send_behind_proxy(&list, &NO_CLIENT).await {
         assert_eq!(statuses, [403, 403]);
         assert!(outcome.contains("an access list denies the address"), "{outcome}");
     }
 }
 
 #[actix_web::test]
-async fn explanation_says_that_the_client_is_a_proxy() {
+async fn explanation_reports_a_proxy_as_the_client() {
     let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
     let guard = RateGuard::builder().client_address(rule).build().unwrap();
     let explain = async |forwarded: &str| {
-        let request = from("10.0.0.1", "/").insert_header(("X-Forwarded-For", forwarded));
+        let request = get_from("10.0.0.1", "/").insert_header(("X-Forwarded-For", forwarded));
         let client = guard.explain_request(&request.to_http_request(), &[]).await;
         (client.client().is_proxy, client.client().end, client.to_string())
     };
     let (is_proxy, end, text) = explain("198.51.100.1, unknown").await;
-    assert_eq!((is_proxy, end), (true, WalkEnd::NotAnAddress));
+    assert_eq!((is_proxy, end), (true, StopReason::NotAnAddress));
     assert!(text.contains("allowed by no access list"), "{text}");
     let (is_proxy, end, text) =
         explain(&format!("198.51.100.1, {}10.0.0.3", "10.0.0.2, ".repeat(500))).await;
-    assert_eq!((is_proxy, end), (true, WalkEnd::TooLong));
+    assert_eq!((is_proxy, end), (true, StopReason::TooLong));
     assert!(text.contains("longer than what is read"), "{text}");
     let (is_proxy, end, text) = explain("198.51.100.1").await;
-    assert_eq!((is_proxy, end), (false, WalkEnd::HopIsNoProxy));
+    assert_eq!((is_proxy, end), (false, StopReason::HopIsNoProxy));
     assert!(!text.contains("allowed by no access list"), "{text}");
 }
 
 #[actix_web::test]
-async fn an_allowance_that_never_applies_is_said_in_the_log() {
+async fn ineffective_allowed_address_is_logged() {
     log_lines::collect();
     let build = |proxies: &str, allowed: &str| {
         let rule = ClientAddress::behind([proxies]).unwrap();
@@ -275,7 +281,7 @@ async fn an_allowance_that_never_applies_is_said_in_the_log() {
 }
 
 #[actix_web::test]
-async fn lists_of_ipv4_addresses_reach_clients_of_translators_and_tunnels() {
+async fn ipv4_access_lists_match_nat64_6to4_and_teredo_clients() {
     let list = AccessList::new()
         .allow_addresses(["192.0.2.0/24"])
         .and_then(|list| list.deny_addresses(["203.0.113.0/24"]))
@@ -289,18 +295,18 @@ async fn lists_of_ipv4_addresses_reach_clients_of_translators_and_tunnels() {
         ("64:ff9b::198.51.100.7", [200, 200]),
         ("64:ff9b::198.51.100.8", [403, 403]),
         ("64:ff9b::198.51.100.9", [200, 429]),
-        // Denied by its IPv4 address, and not allowed by it.
+        // A 6to4 or Teredo client is denied by its embedded IPv4 address, but never allowed by it.
         ("2002:c000:207::1", [200, 429]),
         ("2002:cb00:7107::1", [403, 403]),
         ("2002:c633:6407::1", [200, 429]),
         ("2002:c633:6408::1", [403, 403]),
-        // 192.0.2.7 and 203.0.113.7 inverted.
+        // Teredo inverts the bits of the addresses 192.0.2.7 and 203.0.113.7.
         ("2001:0:1:2:3:4:3fff:fdf8", [200, 429]),
         ("2001:0:1:2:3:4:34ff:8ef8", [403, 403]),
     ] {
         let guard = RateGuard::builder().access(list.clone()).build().unwrap();
         let app = init_service(App::new().app_data(guard.clone()).service(by_address)).await;
-        let request = || from(address, "/by-address");
+        let request = || get_from(address, "/by-address");
         let statuses = [send(&app, request()).await.status, send(&app, request()).await.status];
         assert_eq!(statuses, expected, "{address}");
         let explanation =
@@ -311,7 +317,7 @@ async fn lists_of_ipv4_addresses_reach_clients_of_translators_and_tunnels() {
 }
 
 #[actix_web::test]
-async fn what_the_guards_list_says_of_somebody_a_middlewares_does_not_change() {
+async fn access_list_of_the_guard_overrides_that_of_a_middleware() {
     let denied = AccessList::new().deny_addresses(["192.0.2.1"]).unwrap();
     let allowed = AccessList::new().allow_addresses(["192.0.2.0/24"]).unwrap();
     let guard = RateGuard::builder().access(denied).build().unwrap();
@@ -322,7 +328,7 @@ async fn what_the_guards_list_says_of_somebody_a_middlewares_does_not_change() {
 }
 
 #[actix_web::test]
-async fn keys_on_a_list_are_never_limited_or_always_refused() {
+async fn access_list_exempts_or_rejects_keys() {
     let user = |user: &str| key::header("X-User").key_of(user);
     let list = AccessList::new().allow_keys(user("monitor")).deny_keys(user("mallory"));
     let guard = RateGuard::builder().access(list.clone()).build().unwrap();
@@ -342,18 +348,18 @@ async fn keys_on_a_list_are_never_limited_or_always_refused() {
             ("ann", [200, 429]),
             ("", [200, 429]),
         ] {
-            let mut told = Vec::new();
+            let mut received = Vec::new();
             for _ in 0..2 {
-                let request = from("192.0.2.1", path).insert_header(("X-User", user));
-                told.push(send(&app, request).await.status);
+                let request = get_from("192.0.2.1", path).insert_header(("X-User", user));
+                received.push(send(&app, request).await.status);
             }
-            assert_eq!(told, expected, "{path} {user:?}");
+            assert_eq!(received, expected, "{path} {user:?}");
         }
     }
 }
 
 #[actix_web::test]
-async fn who_is_refused_is_refused_whatever_else_would_free_it() {
+async fn access_list_denial_overrides_exemptions() {
     let list = AccessList::new()
         .deny_addresses(["192.0.2.1"])
         .unwrap()
@@ -362,12 +368,12 @@ async fn who_is_refused_is_refused_whatever_else_would_free_it() {
     let limit = RateLimit::per_request(&guard, |_: &HttpRequest| Plan::Unlimited);
     let limit = limit.by(key::header("X-User"));
     let app =
-        init_service(App::new().service(web::resource("/").wrap(limit).to(async || "reached")))
-            .await;
+        init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
     assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 403);
-    let by = |user| from_client(2, TestRequest::get().uri("/").insert_header(("X-User", user)));
-    assert_eq!(send(&app, by("mallory")).await.status, 403);
-    assert_eq!(send(&app, by("ann")).await.status, 200);
+    let request_by =
+        |user| from_client(2, TestRequest::get().uri("/").insert_header(("X-User", user)));
+    assert_eq!(send(&app, request_by("mallory")).await.status, 403);
+    assert_eq!(send(&app, request_by("ann")).await.status, 200);
 }
 
 fn preflight(path: &str) -> TestRequest {
@@ -378,7 +384,7 @@ fn preflight(path: &str) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn preflights_are_not_counted_unless_it_is_said_so() {
+async fn preflights_are_counted_only_with_count_preflights() {
     let guard = RateGuard::in_memory();
     let limit = |name| RateLimit::new(&guard, "1/minute").name(name);
     let app = init_service(
@@ -387,25 +393,28 @@ async fn preflights_are_not_counted_unless_it_is_said_so() {
         ),
     )
     .await;
-    let ask = async |request| send(&app, from_client(1, request)).await.status;
+    let status_of = async |request| send(&app, from_client(1, request)).await.status;
     for _ in 0..3 {
-        assert_eq!(ask(preflight("/free")).await, 200);
+        assert_eq!(status_of(preflight("/free")).await, 200);
     }
-    assert_eq!([ask(preflight("/counted")).await, ask(preflight("/counted")).await], [200, 429]);
-    // Other requests are, also with that method.
+    assert_eq!(
+        [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
+        [200, 429]
+    );
+    // Other requests are counted, including other OPTIONS requests.
     let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
-    assert_eq!([ask(options()).await, ask(options()).await], [200, 429]);
-    let half = options().insert_header(("Origin", "https://shop.example"));
-    assert_eq!(ask(half).await, 429);
-    let get =
+    assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
+    let without_requested_method = options().insert_header(("Origin", "https://shop.example"));
+    assert_eq!(status_of(without_requested_method).await, 429);
+    let get_request =
         TestRequest::get().uri("/free").insert_header(("Access-Control-Request-Method", "GET"));
-    assert_eq!(ask(get.insert_header(("Origin", "https://shop.example"))).await, 429);
+    assert_eq!(status_of(get_request.insert_header(("Origin", "https://shop.example"))).await, 429);
 }
 
 #[actix_web::test]
-async fn a_script_of_another_origin_can_read_a_refusal_and_its_numbers() {
+async fn cross_origin_scripts_can_read_rejections_and_headers() {
     let guard = RateGuard::in_memory();
-    // Also where the limit is around the middleware of CORS, its preflights pass.
+    // Preflights are admitted also if the limit is outside the CORS middleware.
     for is_outermost in [true, false] {
         let cors = || {
             Cors::default()
@@ -413,9 +422,9 @@ async fn a_script_of_another_origin_can_read_a_refusal_and_its_numbers() {
                 .allow_any_method()
                 .expose_headers(guard.header_names())
         };
-        let name = if is_outermost { "outermost" } else { "inside" };
+        let name = if is_outermost { "outermost" } else { "inner" };
         let limit = RateLimit::new(&guard, "1/minute").name(name);
-        let ask = async |request| {
+        let send_to_new_app = async |request| {
             let request = from_client(1, request);
             let app = App::new().route("/", web::put().to(async || "ok"));
             if is_outermost {
@@ -426,10 +435,10 @@ async fn a_script_of_another_origin_can_read_a_refusal_and_its_numbers() {
         };
         let put = || TestRequest::put().uri("/").insert_header(("Origin", "https://shop.example"));
         for _ in 0..3 {
-            assert_eq!(ask(preflight("/")).await.status, 200);
+            assert_eq!(send_to_new_app(preflight("/")).await.status, 200);
         }
-        assert_eq!(ask(put()).await.status, 200);
-        let denied = ask(put()).await;
+        assert_eq!(send_to_new_app(put()).await.status, 200);
+        let denied = send_to_new_app(put()).await;
         assert_eq!((denied.status, denied.header("retry-after")), (429, Some("60")));
         if !is_outermost {
             assert_eq!(denied.header("access-control-allow-origin"), Some("https://shop.example"));

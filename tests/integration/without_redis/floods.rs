@@ -1,19 +1,20 @@
-//! The store in memory under a flood of keys that somebody invents. In full, with its figures, in a minute or two:
+//! The memory store under a flood of random keys. The following command runs the ignored test, which takes one to two
+//! minutes and prints figures:
 //!
 //! ```sh
 //! cargo test --release -p rateguard-tests --test integration -- ten_million --ignored --nocapture
 //! ```
 
-#![allow(clippy::print_stdout, reason = "it prints figures")]
+#![allow(clippy::print_stdout, reason = "the test prints figures")]
 
 use std::{collections::HashMap, process::Command};
 
-use rateguard::Algorithm;
+use actix_rateguard::Algorithm;
 
-/// What the README says that a key takes at most.
+/// The documented maximum of bytes for each key (README).
 const BYTES_PER_KEY: u64 = 390;
 
-/// In a process of its own, as nothing else tells its memory from that of other tests.
+/// Runs the flood in a separate process, so that its memory is measured without that of other tests.
 fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
     let program = env!("CARGO_BIN_EXE_flood");
     let output = Command::new(program)
@@ -29,40 +30,43 @@ fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
     let figures: HashMap<String, u64> = text.lines().map(figure).collect();
     let bytes_per_key = figures["bytes"] / cap;
     println!(
-        "{keys} keys on room for {cap}, {rate}: {bytes_per_key} bytes for each kept; {figures:?}"
+        "{keys} keys, room for {cap}, {rate}: {bytes_per_key} bytes for each stored key; {figures:?}"
     );
 
-    assert_eq!(figures["freed"], 0, "who was denied stays denied");
+    assert_eq!(figures["freed"], 0, "a denied key was admitted during the flood");
     let share = |part: &str, whole: u64| figures[part] as f64 / whole as f64;
-    let (innocents, all) =
-        (share("innocent_admitted", figures["innocent"]), share("admitted", keys));
-    println!("admitted of newcomers: {innocents:.4}, of all: {all:.4}");
-    assert!(innocents > 0.01, "newcomers are not shut out: {innocents}");
-    assert!(all < 0.8, "nor is everybody let in: {all}");
+    let (legitimate, all) =
+        (share("legitimate_admitted", figures["legitimate"]), share("admitted", keys));
+    println!("share admitted of legitimate keys: {legitimate:.4}, of all keys: {all:.4}");
+    assert!(
+        legitimate > 0.01,
+        "expected more than 0.01 of the legitimate keys admitted, found {legitimate}"
+    );
+    assert!(all < 0.8, "expected less than 0.8 of all keys admitted, found {all}");
     figures
 }
 
 #[test]
-fn a_flood_of_keys_neither_frees_nor_shuts_out_and_takes_bounded_memory() {
+fn flood_of_keys_retains_denials_and_takes_bounded_memory() {
     let cap = 5_000;
     for (_, algorithm) in Algorithm::NAMES {
-        // Room is found again and again.
+        // The window is short, so expired keys make room during the flood.
         let figures = flood(100_000, cap, &format!("5/400ms {algorithm}"));
-        // Besides the keys, the shared logs, which are few beside many keys; and pages.
+        // The 4 MB cover the shared logs and partly used pages.
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY + 4_000_000, "{bytes}");
     }
 }
 
 #[test]
-#[ignore = "it takes a minute or two"]
-fn ten_million_keys_on_room_for_a_hundred_thousand() {
+#[ignore = "takes one to two minutes"]
+fn flood_of_ten_million_keys_takes_bounded_memory() {
     let cap = 100_000;
     for (_, algorithm) in Algorithm::NAMES {
         let figures = flood(10_000_000, cap, &format!("5/10s {algorithm}"));
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY * 12 / 10, "{bytes}");
-        // Ten times what it takes on an idle machine.
+        // The bound is ten times the value on an idle machine.
         assert!(figures["p99_ns"] < 50_000, "{figures:?}");
     }
 }

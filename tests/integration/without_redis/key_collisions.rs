@@ -1,13 +1,13 @@
-//! Keys of a million values that were chosen to be taken for each other.
+//! The keys of a million values that are likely to collide.
 
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use rateguard::Key;
+use actix_rateguard::Key;
 
-/// Distinct parts: separators, what looks like a length, a tag or an encoding, and parts of each other.
+/// Distinct parts: separators, texts similar to a length, a tag or an encoding, and substrings of other parts.
 const PARTS: [&[u8]; 31] = [
     b"",
     b"\0",
@@ -42,7 +42,7 @@ const PARTS: [&[u8]; 31] = [
     b"4",
 ];
 
-/// All lists of up to four of them.
+/// Returns all lists of up to four parts.
 fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     (0..=4_u32).flat_map(|length| {
         (0..PARTS.len().pow(length)).map(move |mut number| {
@@ -56,8 +56,8 @@ fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     })
 }
 
-/// All ways to cut a text that is longer than any of the [`tuples`].
-fn cuts(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+/// Returns all ways to split a text that is longer than any of the [`tuples`].
+fn splits(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     assert!(text.len() > 4 * PARTS.iter().map(|part| part.len()).max().unwrap());
     (0..1_u32 << (text.len() - 1)).map(|mask| {
         let (mut parts, mut from) = (Vec::new(), 0);
@@ -73,12 +73,12 @@ fn cuts(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 }
 
 #[test]
-fn a_million_values_are_as_many_keys() {
+fn million_different_values_have_different_keys() {
     let mut keys = HashSet::new();
     let mut values = 0;
     let mut add = |key, value: &dyn std::fmt::Debug| {
         values += 1;
-        assert!(keys.insert(key), "{value:?} has the key of another value");
+        assert!(keys.insert(key), "found the key of {value:?} twice");
     };
     for tuple in tuples() {
         add(Key::from_parts(&tuple), &tuple);
@@ -86,23 +86,23 @@ fn a_million_values_are_as_many_keys() {
     for text in
         [&b":::::::::::::::::"[..], b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", b"{a:b}-{c_d}/\0e:\0\0"]
     {
-        for cut in cuts(text) {
-            add(Key::from_parts(&cut), &cut);
+        for split in splits(text) {
+            add(Key::from_parts(&split), &split);
         }
     }
-    // A value alone is no list of one, and not what a list would be written as.
+    // A single value differs from a list of one value, and from the joined text of a list.
     add(Key::global(), &"global");
     for tag in ["global", "parts", "value", "ip", "ipv4", "ipv6", "user", "header", "no key"] {
         add(Key::from(tag), &tag);
     }
-    let alone: HashSet<Vec<u8>> =
+    let joined: HashSet<Vec<u8>> =
         tuples().take(40_000).map(|tuple| tuple.join(&b":"[..])).collect();
-    for value in &alone {
+    for value in &joined {
         if !matches!(&value[..], b"ip") {
             add(Key::from(value.as_slice()), value);
         }
     }
-    // The addresses, their bytes and their texts.
+    // An address, its bytes, its text and its number have different keys.
     for number in 1..=10_000_u32 {
         let v4 = Ipv4Addr::from(0xc000_0200 + number);
         let v6 = Ipv6Addr::from(u128::from(number) << 64 | u128::from(number));

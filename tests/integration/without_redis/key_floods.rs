@@ -1,9 +1,9 @@
-//! Floods of invented keys against the in-memory store: bans still begin, and clients of other networks are still admitted.
+//! Floods of random keys against the memory store: bans still begin, and clients of other networks are still admitted.
 
 use std::time::Duration;
 
+use actix_rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, key, test_util::ManualClock};
 use futures_util::FutureExt;
-use rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, key, test_util::ManualClock};
 
 fn guard(max_keys: usize) -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();
@@ -19,7 +19,7 @@ fn client(address: &str) -> Key {
     key::ip().key_of(address).unwrap()
 }
 
-/// Invents clients of one /48.
+/// A flood of new clients of one /48 network.
 struct Flood {
     policy: Policy,
     networks: std::ops::Range<u32>,
@@ -27,7 +27,7 @@ struct Flood {
 
 impl Flood {
     fn new() -> Self {
-        // Long, so that the store stays full.
+        // With a window of one day, the store stays full.
         Self { policy: Policy::new("flood", "1/day").unwrap(), networks: 0..65_536 }
     }
 
@@ -42,7 +42,8 @@ fn login() -> Policy {
     Policy::new("login", "5/minute").unwrap().ban("3/hour for 1h").unwrap()
 }
 
-/// Uses up the limit of `login`, and is denied three times. The last answer.
+/// Uses up the limit of `login` and collects three denials. Calls `between` before each check but the first. Returns
+/// the last decision.
 fn offend(guard: &RateGuard, policy: &Policy, key: &Key, mut between: impl FnMut()) -> Decision {
     let mut last = check(guard, policy, key);
     for _ in 1..8 {
@@ -55,7 +56,7 @@ fn offend(guard: &RateGuard, policy: &Policy, key: &Key, mut between: impl FnMut
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
-fn bans_begin_during_a_flood_of_one_network_and_outlast_its_offences() {
+fn bans_begin_and_last_during_a_flood_of_one_network() {
     let (guard, clock) = guard(10_000);
     let (policy, mut flood) = (login(), Flood::new());
     flood.send(&guard, 20_000);
@@ -67,7 +68,7 @@ fn bans_begin_during_a_flood_of_one_network_and_outlast_its_offences() {
         .count();
     assert_eq!(banned, 50);
 
-    // Far more offenders than there is room for, all of one network.
+    // The store has no room for these 10,000 offenders, which all belong to one network.
     for number in 0..10_000_u32 {
         offend(&guard, &policy, &client(&format!("2001:db8:2:{number:x}::1")), || {});
     }
@@ -75,7 +76,7 @@ fn bans_begin_during_a_flood_of_one_network_and_outlast_its_offences() {
     for key in &offenders {
         assert_eq!(check(&guard, &policy, key).banned_for(), Some(HOUR / 2));
     }
-    // And there is room for those of other networks still.
+    // A new offender of another network is still banned.
     let later = offend(&guard, &policy, &client("192.0.2.1"), || {});
     assert_eq!(later.banned_for(), Some(HOUR));
     clock.advance(HOUR / 2);
@@ -85,7 +86,7 @@ fn bans_begin_during_a_flood_of_one_network_and_outlast_its_offences() {
 }
 
 #[test]
-fn ban_begins_for_a_key_that_uses_up_a_shared_count_alone() {
+fn key_that_uses_up_a_shared_slot_alone_is_banned() {
     for number in 0..50 {
         let (guard, _) = guard(64);
         let filler = Policy::new("filler", "1/day").unwrap();
@@ -99,13 +100,13 @@ fn ban_begins_for_a_key_that_uses_up_a_shared_count_alone() {
 }
 
 #[test]
-fn key_that_is_denied_for_others_is_not_banned() {
+fn key_denied_by_a_shared_slot_is_not_banned() {
     let (guard, _) = guard(64);
     let filler = Policy::new("filler", "1/day").unwrap();
     for user in 0..64 {
         check(&guard, &filler, &Key::from(user));
     }
-    // They use up all 16 counts that new keys share under this quota, and commit no offence.
+    // These keys use up all 16 shared slots of this quota. Their policy has no ban.
     let crowd = Policy::new("crowd", "5/minute").unwrap();
     for number in 0..1_000 {
         offend(&guard, &crowd, &Key::from(("crowd", number)), || {});
@@ -118,11 +119,11 @@ fn key_that_is_denied_for_others_is_not_banned() {
             denied += u32::from(!decision.is_allowed());
         }
     }
-    assert_eq!(denied, 50, "the counts are used up");
+    assert_eq!(denied, 50, "expected all shared slots to be used up");
 }
 
 #[test]
-fn clients_of_other_networks_are_admitted_during_a_flood_of_one_network() {
+fn flood_of_one_network_does_not_deny_other_networks() {
     let (guard, _) = guard(10_000);
     let (policy, mut flood) = (Policy::new("search", "5/minute").unwrap(), Flood::new());
     flood.send(&guard, 20_000);

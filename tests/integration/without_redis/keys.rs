@@ -1,7 +1,8 @@
-//! Who is counted together.
+//! The built-in keys and key functions: which requests share a bucket.
 
 use std::net::SocketAddr;
 
+use actix_rateguard::{Key, RateGuard, RateLimit, UserId, key, rate_limit};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, Responder,
     body::MessageBody,
@@ -11,7 +12,6 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{Key, RateGuard, RateLimit, UserId, key, rate_limit};
 
 use crate::support::app::{from_client, send};
 
@@ -31,7 +31,7 @@ handlers! {
     by_header "/header" "header:X-Api-Key";
     by_cookie "/cookie" "cookie:session";
     by_path "/path/{tenant}" "path:tenant";
-    by_nobody "/global" "global";
+    by_global "/global" "global";
     by_function "/function" tenant_of;
     by_path_of_function "/function-path" crate::without_redis::keys::tenant_of;
     by_closure "/closure" |req: &HttpRequest| tenant_of(req);
@@ -44,7 +44,7 @@ fn tenant_of(request: &HttpRequest) -> Option<String> {
     Some(request.headers().get("X-Tenant")?.to_str().ok()?.to_owned())
 }
 
-/// Stands for an application's authentication.
+/// Simulates the authentication of an application.
 async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -56,13 +56,13 @@ async fn authenticate(
     next.call(request).await
 }
 
-/// Whether the second of two requests is refused, on an application with all these handlers.
-async fn share(one: TestRequest, other: TestRequest) -> bool {
+/// Returns whether two requests share a bucket. A new application with all these handlers receives both.
+async fn share_bucket(one: TestRequest, other: TestRequest) -> bool {
     let app = init_service(
         App::new()
             .app_data(RateGuard::in_memory())
             .wrap(from_fn(authenticate))
-            .service((by_ip, by_user, by_header, by_cookie, by_path, by_nobody))
+            .service((by_ip, by_user, by_header, by_cookie, by_path, by_global))
             .service((by_function, by_path_of_function, by_closure, by_borrowing_closure))
             .service((by_number, by_parts)),
     )
@@ -75,54 +75,61 @@ async fn share(one: TestRequest, other: TestRequest) -> bool {
     }
 }
 
-fn at(path: &str) -> TestRequest {
+fn get_request(path: &str) -> TestRequest {
     TestRequest::get().uri(path)
 }
 
-fn from(address: &str, path: &str) -> TestRequest {
-    at(path).peer_addr(SocketAddr::new(address.parse().unwrap(), 1))
+fn get_from(address: &str, path: &str) -> TestRequest {
+    get_request(path).peer_addr(SocketAddr::new(address.parse().unwrap(), 1))
 }
 
 #[actix_web::test]
-async fn an_address_is_the_tcp_peer_whatever_headers_claim() {
-    let claims =
+async fn ip_key_ignores_address_headers_without_trusted_proxies() {
+    let headers =
         ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"];
-    for header in claims {
-        let claim = |value| from("192.0.2.1", "/ip").insert_header((header, value));
-        assert!(share(claim("198.51.100.1"), claim("198.51.100.2")).await, "{header}");
-        assert!(share(claim("for=198.51.100.1"), claim("for=198.51.100.2")).await, "{header}");
+    for header in headers {
+        let claim = |value| get_from("192.0.2.1", "/ip").insert_header((header, value));
+        assert!(share_bucket(claim("198.51.100.1"), claim("198.51.100.2")).await, "{header}");
+        assert!(
+            share_bucket(claim("for=198.51.100.1"), claim("for=198.51.100.2")).await,
+            "{header}"
+        );
     }
-    assert!(!share(from("192.0.2.1", "/ip"), from("192.0.2.2", "/ip")).await);
+    assert!(!share_bucket(get_from("192.0.2.1", "/ip"), get_from("192.0.2.2", "/ip")).await);
 }
 
 #[actix_web::test]
-async fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
-    for (one, other, together) in [
+async fn ip_key_groups_ipv6_networks_and_unmaps_ipv4() {
+    for (one, other, is_shared) in [
         ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
         ("2001:db8::1", "2001:db8:0:1::1", false),
         ("::ffff:192.0.2.1", "192.0.2.1", true),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
     ] {
-        assert_eq!(share(from(one, "/ip"), from(other, "/ip")).await, together, "{one} {other}");
+        assert_eq!(
+            share_bucket(get_from(one, "/ip"), get_from(other, "/ip")).await,
+            is_shared,
+            "{one} {other}"
+        );
     }
 }
 
 #[actix_web::test]
-async fn the_port_of_a_client_does_not_matter() {
-    let port = |port| at("/ip").peer_addr(SocketAddr::from(([192, 0, 2, 1], port)));
-    assert!(share(port(1_000), port(2_000)).await);
+async fn ip_key_ignores_the_port() {
+    let port = |port| get_request("/ip").peer_addr(SocketAddr::from(([192, 0, 2, 1], port)));
+    assert!(share_bucket(port(1_000), port(2_000)).await);
 }
 
 #[actix_web::test]
-async fn clients_without_an_address_are_limited_together() {
-    assert!(share(at("/ip"), at("/ip")).await);
+async fn clients_without_an_address_share_one_bucket() {
+    assert!(share_bucket(get_request("/ip"), get_request("/ip")).await);
 }
 
 #[actix_web::test]
-async fn each_key_tells_its_callers_apart() {
+async fn each_key_type_separates_its_values() {
     let headers = |path: &'static str, header: &'static str| {
         move |client: u8, value: &'static str| {
-            from_client(client, at(path).insert_header((header, value)))
+            from_client(client, get_request(path).insert_header((header, value)))
         }
     };
     for (path, header, one, other) in [
@@ -135,66 +142,87 @@ async fn each_key_tells_its_callers_apart() {
         ("/borrowing", "X-Tenant", "one", "other"),
     ] {
         let request = headers(path, header);
-        assert!(share(request(1, one), request(2, one)).await, "{path}");
-        assert!(!share(request(1, one), request(1, other)).await, "{path}");
+        assert!(share_bucket(request(1, one), request(2, one)).await, "{path}");
+        assert!(!share_bucket(request(1, one), request(1, other)).await, "{path}");
     }
-    assert!(share(from_client(1, at("/path/one")), from_client(2, at("/path/one"))).await);
-    assert!(!share(from_client(1, at("/path/one")), from_client(1, at("/path/other"))).await);
+    assert!(
+        share_bucket(
+            from_client(1, get_request("/path/one")),
+            from_client(2, get_request("/path/one"))
+        )
+        .await
+    );
+    assert!(
+        !share_bucket(
+            from_client(1, get_request("/path/one")),
+            from_client(1, get_request("/path/other"))
+        )
+        .await
+    );
     for path in ["/global", "/number", "/parts"] {
-        assert!(share(from_client(1, at(path)), from_client(2, at(path))).await, "{path}");
+        assert!(
+            share_bucket(from_client(1, get_request(path)), from_client(2, get_request(path)))
+                .await,
+            "{path}"
+        );
     }
 }
 
 #[actix_web::test]
-async fn who_has_no_key_is_limited_by_address_apart_from_those_who_have_one() {
+async fn missing_key_has_a_separate_bucket_by_address() {
     for (path, header, value) in [
         ("/user", "X-User", "192.0.2.1"),
         ("/header", "X-Api-Key", "192.0.2.1"),
         ("/cookie", "Cookie", "session=192.0.2.1"),
         ("/function", "X-Tenant", "192.0.2.1"),
     ] {
-        let without = |client| from_client(client, at(path));
-        assert!(share(without(1), without(1)).await, "{path}");
-        assert!(!share(without(1), without(2)).await, "{path}");
-        assert!(!share(without(1), without(1).insert_header((header, value))).await, "{path}");
+        let without_key = |client| from_client(client, get_request(path));
+        assert!(share_bucket(without_key(1), without_key(1)).await, "{path}");
+        assert!(!share_bucket(without_key(1), without_key(2)).await, "{path}");
+        assert!(
+            !share_bucket(without_key(1), without_key(1).insert_header((header, value))).await,
+            "{path}"
+        );
     }
 }
 
 #[actix_web::test]
-async fn a_header_that_is_empty_is_no_key_and_of_several_the_first_is() {
-    let keyed = |value| from_client(1, at("/header").insert_header(("X-Api-Key", value)));
-    assert!(share(keyed(""), from_client(1, at("/header"))).await);
-    let twice = |second| keyed("a").append_header(("X-Api-Key", second));
-    assert!(share(twice("b"), twice("c")).await);
-    assert!(share(keyed("a"), twice("a")).await);
+async fn header_key_ignores_empty_values_and_takes_the_first() {
+    let with_key =
+        |value| from_client(1, get_request("/header").insert_header(("X-Api-Key", value)));
+    assert!(share_bucket(with_key(""), from_client(1, get_request("/header"))).await);
+    let with_two_keys = |second| with_key("a").append_header(("X-Api-Key", second));
+    assert!(share_bucket(with_two_keys("b"), with_two_keys("c")).await);
+    assert!(share_bucket(with_key("a"), with_two_keys("a")).await);
 }
 
 #[actix_web::test]
-async fn all_spellings_of_a_route_parameter_are_one_key() {
-    for (one, other, together) in [
+async fn all_spellings_of_a_route_parameter_share_one_bucket() {
+    for (one, other, is_shared) in [
         ("a+b", "a%2Bb", true),
         ("a%2Bb", "a%2bb", true),
         ("a%2Fb", "a%2fb", true),
         ("%61b", "ab", true),
         ("a%252Bb", "a%2Bb", false),
     ] {
-        let path = |value| from_client(1, at("/path/{}").uri(&format!("/path/{value}")));
-        assert_eq!(share(path(one), path(other)).await, together, "{one} {other}");
+        let path = |value| from_client(1, get_request("/path/{}").uri(&format!("/path/{value}")));
+        assert_eq!(share_bucket(path(one), path(other)).await, is_shared, "{one} {other}");
     }
 }
 
 #[actix_web::test]
-async fn hostile_header_values_are_keys_like_any_other() {
+async fn hostile_header_values_have_separate_buckets() {
     let long = "x".repeat(100_000);
-    let keyed = |value: &[u8]| from_client(1, at("/header").insert_header(("X-Api-Key", value)));
+    let with_key =
+        |value: &[u8]| from_client(1, get_request("/header").insert_header(("X-Api-Key", value)));
     for value in [&b"\x80\xff\xfe"[..], b"a:b", b"{tag}", b"%00", long.as_bytes()] {
-        assert!(share(keyed(value), keyed(value)).await);
-        assert!(!share(keyed(value), keyed(b"other")).await);
+        assert!(share_bucket(with_key(value), with_key(value)).await);
+        assert!(!share_bucket(with_key(value), with_key(b"other")).await);
     }
 }
 
 #[actix_web::test]
-async fn the_middleware_knows_the_same_keys() {
+async fn middleware_supports_the_same_keys() {
     let guard = RateGuard::in_memory();
     let limit = |name, by: key::ReadyMade| RateLimit::new(&guard, "1/minute").name(name).by(by);
     let ok = || web::get().to(async || "ok");
@@ -231,7 +259,7 @@ async fn the_middleware_knows_the_same_keys() {
         ("/closure", "X-Tenant", "one", "other"),
     ] {
         for (client, value, status) in [(1, one, 200), (2, one, 429), (1, other, 200)] {
-            let request = from_client(client, at(path).insert_header((header, value)));
+            let request = from_client(client, get_request(path).insert_header((header, value)));
             assert_eq!(send(&app, request).await.status, status, "{path} {value}");
         }
     }
@@ -246,7 +274,7 @@ async fn the_middleware_knows_the_same_keys() {
         (2, "/global", 429),
     ] {
         assert_eq!(
-            send(&app, from_client(client, at(path))).await.status,
+            send(&app, from_client(client, get_request(path))).await.status,
             status,
             "{client} {path}"
         );
@@ -255,6 +283,6 @@ async fn the_middleware_knows_the_same_keys() {
 
 #[test]
 #[should_panic(expected = "`header:X Api` does not name a header")]
-fn a_header_that_cannot_be_is_found_where_the_key_is_made() {
+fn invalid_header_name_of_a_key_panics() {
     let _ = key::header("X Api");
 }

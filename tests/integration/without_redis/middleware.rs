@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{
     App, Error, HttpResponse,
     body::MessageBody,
@@ -12,7 +13,6 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
 
 use crate::support::app::{from_client, get, send, statuses};
 
@@ -21,7 +21,7 @@ async fn ok() -> &'static str {
 }
 
 #[actix_web::test]
-async fn it_limits_an_application_a_scope_and_a_resource() {
+async fn middleware_limits_application_scope_and_resource() {
     let guard = RateGuard::in_memory();
     let app = init_service(
         App::new()
@@ -43,20 +43,20 @@ async fn it_limits_an_application_a_scope_and_a_resource() {
     assert_eq!(statuses(&app, 1, "/resource", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/scope/a", 1).await, [200]);
     assert_eq!(statuses(&app, 1, "/scope/b", 2).await, [200, 429]);
-    // Two, one and two have passed the outer limit already, refused inside or not.
+    // The outer limit has already counted 5 requests (2, 1 and 2), including those that an inner limit denied.
     assert_eq!(statuses(&app, 1, "/", 5).await, [200, 200, 200, 200, 429]);
     assert_eq!(statuses(&app, 2, "/", 1).await, [200]);
 }
 
 #[actix_web::test]
-async fn what_no_route_matches_is_limited_too() {
+async fn requests_without_a_route_are_limited() {
     let guard = RateGuard::in_memory();
     let app = init_service(App::new().wrap(RateLimit::new(&guard, "2/minute"))).await;
     assert_eq!(statuses(&app, 1, "/nowhere", 3).await, [404, 404, 429]);
 }
 
 #[actix_web::test]
-async fn the_tightest_of_several_limits_is_told_whichever_is_inside() {
+async fn headers_report_the_tightest_of_nested_limits() {
     #[rate_limit(rate = "5/minute")]
     async fn five() -> &'static str {
         "ok"
@@ -76,14 +76,14 @@ async fn the_tightest_of_several_limits_is_told_whichever_is_inside() {
         )
         .await;
         for remaining in [2, 1, 0, 0] {
-            let answer = get(&app, 1, "/scope/").await;
-            assert_eq!(answer.numbers().unwrap()[..2], [3, remaining], "{outer} {inner}");
+            let response = get(&app, 1, "/scope/").await;
+            assert_eq!(response.numbers().unwrap()[..2], [3, remaining], "{outer} {inner}");
         }
     }
 }
 
 #[actix_web::test]
-async fn who_is_denied_by_one_of_several_limits_is_told_to_wait_for_all_of_them() {
+async fn retry_after_covers_all_nested_limits() {
     let (guard, clock) = test_util::guard();
     let app = init_service(
         App::new()
@@ -103,7 +103,7 @@ async fn who_is_denied_by_one_of_several_limits_is_told_to_wait_for_all_of_them(
 }
 
 #[actix_web::test]
-async fn actix_cors_around_it_decorates_refusals() {
+async fn cors_middleware_adds_headers_to_rejections() {
     let guard = RateGuard::in_memory();
     let cors = || {
         Cors::default()
@@ -120,13 +120,13 @@ async fn actix_cors_around_it_decorates_refusals() {
     .await;
     for status in [200, 429] {
         let request = TestRequest::get().uri("/").insert_header(("Origin", "https://app.example"));
-        let answer = send(&app, from_client(1, request)).await;
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("https://app.example"));
-        let exposed = answer.header("Access-Control-Expose-Headers").unwrap().to_lowercase();
+        let response = send(&app, from_client(1, request)).await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("Access-Control-Allow-Origin"), Some("https://app.example"));
+        let exposed = response.header("Access-Control-Expose-Headers").unwrap().to_lowercase();
         assert!(exposed.contains("retry-after"), "{exposed}");
     }
-    // actix-cors answers preflights itself, so they are not counted.
+    // actix-cors responds to preflights itself, so they are not counted.
     let preflight = TestRequest::default()
         .method(actix_web::http::Method::OPTIONS)
         .uri("/")
@@ -141,11 +141,11 @@ async fn forbid(
     _: ServiceRequest,
     _: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    Err::<ServiceResponse<String>, _>(ErrorForbidden("not you"))
+    Err::<ServiceResponse<String>, _>(ErrorForbidden("forbidden"))
 }
 
 #[actix_web::test]
-async fn an_inner_middleware_that_fails_is_told_the_numbers_as_well() {
+async fn error_of_an_inner_middleware_gets_headers() {
     let guard = RateGuard::in_memory();
     let app = init_service(
         App::new()
@@ -158,29 +158,29 @@ async fn an_inner_middleware_that_fails_is_told_the_numbers_as_well() {
             .wrap(RateLimit::new(&guard, "9/minute")),
     )
     .await;
-    for (status, body, remaining) in [(403, "not you", 1), (403, "not you", 0)] {
-        let answer = get(&app, 1, "/tight/").await;
-        assert_eq!((answer.status, &*answer.body), (status, body));
-        assert_eq!(answer.numbers().unwrap()[..2], [2, remaining]);
+    for (status, body, remaining) in [(403, "forbidden", 1), (403, "forbidden", 0)] {
+        let response = get(&app, 1, "/tight/").await;
+        assert_eq!((response.status, &*response.body), (status, body));
+        assert_eq!(response.numbers().unwrap()[..2], [2, remaining]);
     }
     assert_eq!(get(&app, 1, "/tight/").await.status, 429);
 }
 
 #[actix_web::test]
-async fn it_may_be_made_once_and_cloned_into_every_worker() {
+async fn cloned_middleware_shares_counts_between_workers() {
     let limit = RateLimit::new(&RateGuard::in_memory(), "1/minute").on_error(OnError::Closed);
-    let make = move || App::new().wrap(limit.clone()).route("/", web::get().to(ok));
-    fn sendable<T: Send + Clone>(it: T) -> T {
+    let create_app = move || App::new().wrap(limit.clone()).route("/", web::get().to(ok));
+    fn assert_send_and_clone<T: Send + Clone>(it: T) -> T {
         it
     }
-    let make = sendable(make);
-    let (one, other) = (init_service(make()).await, init_service(make()).await);
+    let create_app = assert_send_and_clone(create_app);
+    let (one, other) = (init_service(create_app()).await, init_service(create_app()).await);
     assert_eq!(get(&one, 1, "/").await.status, 200);
     assert_eq!(get(&other, 1, "/").await.status, 429);
 }
 
 #[actix_web::test]
-async fn streaming_bodies_pass_through() {
+async fn streaming_bodies_are_unchanged() {
     let guard = RateGuard::in_memory();
     let stream = || async {
         let parts = ["one ", "two"].map(|part| Ok::<_, Error>(web::Bytes::from(part)));
@@ -195,12 +195,12 @@ async fn streaming_bodies_pass_through() {
 
 #[test]
 #[should_panic(expected = "`minut` is not a window")]
-fn a_rate_that_means_nothing_is_found_where_the_limit_is_made() {
+fn invalid_rate_of_a_middleware_panics() {
     let _ = RateLimit::new(&RateGuard::in_memory(), "100/minut");
 }
 
 #[test]
 #[should_panic(expected = "a limit is a whole number from 1 to 2147483648")]
-fn a_limit_of_nothing_is_found_where_the_limit_is_made() {
+fn zero_limit_of_a_middleware_panics() {
     let _ = RateLimit::new(&RateGuard::in_memory(), "0/minute");
 }

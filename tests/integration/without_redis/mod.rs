@@ -1,20 +1,20 @@
-//! Tests that start no Redis server. `scripts/matrix` skips them: on another server they would be the same.
+//! Tests that start no Redis server. `scripts/matrix` skips them, because another server version cannot change them.
 //!
-//! A test here that starts one fails; see `redis_server::program`.
+//! A test in this folder that starts a server panics in `redis_server::program`.
 
 mod allocations;
-mod answers;
 mod attack_judge;
 mod attribute;
 mod attribute_context;
 mod bodies;
 mod body_cost;
-mod callers;
 mod congestion;
 mod counter_error;
 mod exemptions;
 mod floods;
 mod fuzzing;
+mod import_cycles;
+mod key_closures;
 mod key_collisions;
 mod key_floods;
 mod keys;
@@ -26,11 +26,12 @@ mod no_server;
 mod plans;
 mod proxies;
 mod refusals;
+mod response_headers;
 mod sessions;
 mod spellings;
 mod spoofing;
 mod storm_attack;
+mod storm_denial_cache;
 mod storm_judge;
-mod storm_remembered;
 mod traces_in_memory;
 mod ui;

@@ -1,13 +1,13 @@
-//! Limits that would share their counts by accident are refused when the application starts.
+//! Limits that would share counts by accident are rejected when the application starts.
 
 use std::panic::Location;
 
+use actix_rateguard::{Policy, PolicyError, RateGuard, RateLimit};
 use actix_web::{App, test::init_service, web};
-use rateguard::{Policy, PolicyError, RateGuard, RateLimit};
 
 #[actix_web::test]
 #[should_panic(expected = "were given no name and would share their counts as `app`")]
-async fn two_limits_without_a_name() {
+async fn two_limits_without_a_name_panic() {
     let guard = RateGuard::in_memory();
     let inner = web::scope("/api").wrap(RateLimit::new(&guard, "1/minute"));
     init_service(App::new().service(inner).wrap(RateLimit::new(&guard, "1/minute"))).await;
@@ -15,28 +15,28 @@ async fn two_limits_without_a_name() {
 
 #[actix_web::test]
 #[should_panic(expected = "two limits are named `api` and have different quotas")]
-async fn two_quotas_under_one_name() {
+async fn two_quotas_under_one_name_panic() {
     let guard = RateGuard::in_memory();
     let limit = |quota| RateLimit::new(&guard, quota).name("api");
     init_service(App::new().wrap(limit("1/minute")).wrap(limit("2/minute"))).await;
 }
 
 #[actix_web::test]
-async fn the_message_says_where_both_were_made() {
+async fn name_conflict_message_contains_both_locations() {
     let guard = RateGuard::in_memory();
-    let (one, here) = (RateLimit::new(&guard, "1/minute"), Location::caller());
+    let (one, location) = (RateLimit::new(&guard, "1/minute"), Location::caller());
     let other = RateLimit::new(&guard, "1/minute");
     let start = std::panic::AssertUnwindSafe(async {
         init_service(App::new().wrap(one).wrap(other)).await;
     });
     let panic = futures_util::FutureExt::catch_unwind(start).await.unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
-    assert!(message.contains(&format!("names.rs:{}:", here.line())), "{message}");
-    assert!(message.contains(&format!("names.rs:{}:", here.line() + 1)), "{message}");
+    assert!(message.contains(&format!("names.rs:{}:", location.line())), "{message}");
+    assert!(message.contains(&format!("names.rs:{}:", location.line() + 1)), "{message}");
 }
 
 #[test]
-fn names_that_would_break_a_key_are_refused_when_a_policy_is_built() {
+fn policy_with_invalid_name_or_quota_is_rejected() {
     for name in ["", "a b", "a{b}", "line\nbreak", "right\u{202e}to-left"] {
         assert!(matches!(Policy::new(name, "1/minute"), Err(PolicyError::Name(_))), "{name:?}");
     }

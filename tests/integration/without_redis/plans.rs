@@ -1,7 +1,10 @@
-//! How much is admitted, where it depends on the request or has a name.
+//! Plans that depend on the request, and named policies.
 
 use std::sync::LazyLock;
 
+use actix_rateguard::{
+    OnError, Plan, Policy, Quota, Quotas, RateGuard, RateLimit, key, rate_limit,
+};
 use actix_web::{
     App, Error, HttpRequest, Responder,
     error::ErrorBadGateway,
@@ -9,9 +12,8 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{OnError, Plan, Policy, Quota, Quotas, RateGuard, RateLimit, key, rate_limit};
 
-use crate::support::app::{Answer, from_client, send, statuses};
+use crate::support::app::{Response, from_client, send, statuses};
 
 static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/minute; 100/day"));
 static PRO: LazyLock<Plan> = LazyLock::new(|| Plan::of("4/minute"));
@@ -24,16 +26,16 @@ fn plan_of(request: &HttpRequest) -> Plan {
     }
 }
 
-/// Stands for a look-up in a database.
-async fn looked_up(request: &HttpRequest) -> Result<Plan, Error> {
+/// Simulates a database query.
+async fn plan_from_database(request: &HttpRequest) -> Result<Plan, Error> {
     actix_web::rt::task::yield_now().await;
-    if request.headers().contains_key("X-Database-Is-Away") {
-        return Err(ErrorBadGateway("the database is away"));
+    if request.headers().contains_key("X-Database-Down") {
+        return Err(ErrorBadGateway("the database is down"));
     }
     Ok(plan_of(request))
 }
 
-fn as_quota(request: &HttpRequest) -> Option<Quota> {
+fn quota_of(request: &HttpRequest) -> Option<Quota> {
     match plan_of(request) {
         Plan::Limited(quotas) => Some(quotas.as_slice()[0]),
         Plan::Unlimited | Plan::Named(_) => None,
@@ -52,40 +54,43 @@ macro_rules! handlers {
 
 handlers! {
     by_function "/function" (quota = plan_of, key = "header:X-User");
-    by_async "/async" (quota = looked_up, key = "header:X-User");
+    by_async "/async" (quota = plan_from_database, key = "header:X-User");
     by_closure "/closure" (quota = |req: &HttpRequest| plan_of(req), key = "header:X-User");
-    by_async_closure "/async-closure" (quota = async |req: &HttpRequest| looked_up(req).await, key = "header:X-User");
-    by_quota "/quota" (quota = as_quota, key = "header:X-User");
+    by_async_closure "/async-closure" (quota = async |req: &HttpRequest| plan_from_database(req).await, key = "header:X-User");
+    by_quota "/quota" (quota = quota_of, key = "header:X-User");
     by_policy "/policy" (policy = "search", key = "header:X-User");
-    by_policy_too "/policy-too" (policy = "search", key = "header:X-User");
+    by_same_policy "/same-policy" (policy = "search", key = "header:X-User");
 }
 
-/// An application whose guard knows the policies that the attributes in this program ask for.
+/// Creates an application whose guard has the policies that the attributes in this program name.
 macro_rules! app {
     () => {{
         let guard = guard();
-        let of = |limit: RateLimit, name| limit.by(key::header("X-User")).name(name);
+        let named = |limit: RateLimit, name| limit.by(key::header("X-User")).name(name);
         let ok = || web::get().to(async || "ok");
         init_service(
             App::new()
                 .app_data(guard.clone())
                 .service((by_function, by_async, by_closure, by_async_closure, by_quota))
-                .service((by_policy, by_policy_too))
+                .service((by_policy, by_same_policy))
                 .service(
                     web::scope("/middleware")
                         .service(
                             web::resource("/function")
-                                .wrap(of(RateLimit::per_request(&guard, plan_of), "1"))
+                                .wrap(named(RateLimit::per_request(&guard, plan_of), "1"))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/async")
-                                .wrap(of(RateLimit::per_request(&guard, looked_up), "2"))
+                                .wrap(named(
+                                    RateLimit::per_request(&guard, plan_from_database),
+                                    "2",
+                                ))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/second")
-                                .wrap(of(
+                                .wrap(named(
                                     RateLimit::new(&guard, "50/minute")
                                         .name("3")
                                         .and_per_request(plan_of),
@@ -109,13 +114,13 @@ fn guard() -> RateGuard {
     RateGuard::builder().policy(search).build().unwrap()
 }
 
-fn ask(path: &str, user: &'static str, plan: &'static str) -> TestRequest {
+fn request_of(path: &str, user: &'static str, plan: &'static str) -> TestRequest {
     let request = TestRequest::get().uri(path);
     from_client(1, request.insert_header(("X-User", user)).insert_header(("X-Plan", plan)))
 }
 
 #[actix_web::test]
-async fn each_caller_is_admitted_what_its_plan_says() {
+async fn plan_sets_the_limit_of_each_client() {
     let app = app!();
     for path in [
         "/function",
@@ -132,15 +137,15 @@ async fn each_caller_is_admitted_what_its_plan_says() {
             ("bob", "pro", [200, 200, 200, 200, 429]),
             ("eve", "enterprise", [200, 200, 200, 200, 200]),
         ] {
-            let mut answers: Vec<Answer> = Vec::new();
+            let mut responses: Vec<Response> = Vec::new();
             for _ in 0..5 {
-                answers.push(send(&app, ask(path, user, plan)).await);
+                responses.push(send(&app, request_of(path, user, plan)).await);
             }
-            let statuses: Vec<_> = answers.iter().map(|it| it.status).collect();
+            let statuses: Vec<_> = responses.iter().map(|it| it.status).collect();
             assert_eq!(statuses, expected, "{path} {plan}");
-            let limit = answers[0].numbers().map(|[limit, ..]| limit);
-            let told = if path == "/middleware/second" { Some(50) } else { None };
-            let expected = [("free", Some(2)), ("pro", Some(4)), ("enterprise", told)];
+            let limit = responses[0].numbers().map(|[limit, ..]| limit);
+            let outer_limit = if path == "/middleware/second" { Some(50) } else { None };
+            let expected = [("free", Some(2)), ("pro", Some(4)), ("enterprise", outer_limit)];
             assert_eq!(
                 Some(limit),
                 expected.iter().find(|it| it.0 == plan).map(|it| it.1),
@@ -151,10 +156,10 @@ async fn each_caller_is_admitted_what_its_plan_says() {
 }
 
 #[actix_web::test]
-async fn what_was_counted_counts_on_when_a_plan_changes() {
+async fn counts_continue_when_the_plan_changes() {
     let app = app!();
     for path in ["/function", "/middleware/function"] {
-        let status = async |plan| send(&app, ask(path, "ann", plan)).await.status;
+        let status = async |plan| send(&app, request_of(path, "ann", plan)).await.status;
         assert_eq!(
             [status("free").await, status("free").await, status("free").await],
             [200, 200, 429]
@@ -168,35 +173,35 @@ async fn what_was_counted_counts_on_when_a_plan_changes() {
 }
 
 #[actix_web::test]
-async fn a_plan_that_cannot_be_looked_up_answers_the_request() {
+async fn failed_plan_lookup_is_returned_as_the_response() {
     let app = app!();
     for path in ["/async", "/async-closure", "/middleware/async"] {
-        let request = ask(path, "ann", "free").insert_header(("X-Database-Is-Away", "1"));
-        let answer = send(&app, request).await;
-        assert_eq!((answer.status, &*answer.body), (502, "the database is away"), "{path}");
-        assert_eq!(send(&app, ask(path, "ann", "free")).await.numbers(), Some([2, 1, 60]));
+        let request = request_of(path, "ann", "free").insert_header(("X-Database-Down", "1"));
+        let response = send(&app, request).await;
+        assert_eq!((response.status, &*response.body), (502, "the database is down"), "{path}");
+        assert_eq!(send(&app, request_of(path, "ann", "free")).await.numbers(), Some([2, 1, 60]));
     }
 }
 
 #[actix_web::test]
-async fn limits_that_take_one_policy_share_its_counts() {
+async fn limits_of_one_policy_share_counts() {
     let app = app!();
-    let paths = ["/policy", "/policy-too", "/middleware/policy", "/policy"];
+    let paths = ["/policy", "/same-policy", "/middleware/policy", "/policy"];
     let mut statuses = Vec::new();
     for path in paths {
-        statuses.push(send(&app, ask(path, "ann", "free")).await.status);
+        statuses.push(send(&app, request_of(path, "ann", "free")).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 429]);
-    assert_eq!(send(&app, ask("/policy", "bob", "free")).await.status, 200);
+    assert_eq!(send(&app, request_of("/policy", "bob", "free")).await.status, 200);
 }
 
 #[test]
-fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_guard_is_built() {
+fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
     let other = Policy::new("searhc", "3/minute").unwrap();
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
     assert!(error.contains("the attribute at tests/integration/"), "{error}");
     assert!(error.contains("names the policy `search`, and there are only `searhc`"), "{error}");
-    // A guard without policies may be for something else, and another says that it is.
+    // A guard without policies, or with `for_attributes(false)`, does not serve the attributes.
     assert!(RateGuard::builder().build().is_ok());
     let admin = Policy::new("admin", "3/minute").unwrap();
     assert!(RateGuard::builder().policy(admin).for_attributes(false).build().is_ok());
@@ -207,8 +212,8 @@ fn a_policy_that_an_attribute_names_and_nobody_has_registered_is_found_when_the_
 }
 
 #[test]
-#[should_panic(expected = "the guard was given no policy named `searhc`")]
-fn a_middleware_that_names_no_policy_is_found_where_it_is_made() {
+#[should_panic(expected = "the guard has no policy named `searhc`")]
+fn middleware_with_an_unregistered_policy_panics() {
     let _ = RateLimit::policy(&guard(), "searhc");
 }
 
@@ -216,29 +221,30 @@ fn a_middleware_that_names_no_policy_is_found_where_it_is_made() {
 #[should_panic(
     expected = "two limits are named `search` and have different quotas, 3/minute and 5/minute"
 )]
-async fn the_name_of_a_policy_is_no_other_limits() {
+async fn limit_with_the_name_of_a_policy_panics() {
     let limit = RateLimit::new(&guard(), "5/minute").name("search");
     let _ = init_service(App::new().wrap(limit)).await;
 }
 
 #[actix_web::test]
-async fn without_any_policy_a_handler_that_names_one_answers_500() {
+async fn attribute_with_an_unregistered_policy_returns_500() {
     crate::support::log_lines::collect();
     let app = init_service(App::new().app_data(RateGuard::in_memory()).service(by_policy)).await;
     assert_eq!(statuses(&app, 1, "/policy", 2).await, [500, 500]);
-    let lines =
-        crate::support::log_lines::with("names the policy `search`, which its guard was not given");
+    let lines = crate::support::log_lines::with(
+        "names the policy `search`, but its guard has no policy of this name",
+    );
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
 #[test]
 #[should_panic(expected = "is not a rate")]
-fn a_plan_that_says_nothing_is_found_where_it_is_made() {
+fn invalid_plan_panics() {
     let _ = Plan::of("ten a minute");
 }
 
 #[test]
-fn a_plan_is_made_of_what_says_how_much() {
+fn plan_is_created_from_quotas() {
     let quotas: Quotas = "2/minute; 100/day".parse().unwrap();
     assert_eq!(Plan::from(quotas.clone()), Plan::of(quotas));
     assert_eq!(Plan::from(None::<Quota>), Plan::Unlimited);

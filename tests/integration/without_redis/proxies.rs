@@ -1,13 +1,13 @@
-//! Clients behind proxies. What each header means is in the unit tests; here is who is counted together.
+//! Clients behind proxies: which of them share a bucket. Unit tests cover the syntax of each header.
 
 use std::net::SocketAddr;
 
+use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     App, get,
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::{
     app::{from_client, send},
@@ -26,15 +26,15 @@ async fn missing() -> &'static str {
     "ok"
 }
 
-fn behind(header: &str) -> RateGuard {
+fn guard_behind_proxies(header: &str) -> RateGuard {
     let rule = ClientAddress::behind(["192.0.2.0/24"]).unwrap().header(header).unwrap();
     RateGuard::builder().client_address(rule).build().unwrap()
 }
 
 #[actix_web::test]
-async fn each_client_behind_a_trusted_proxy_has_a_limit_of_its_own() {
+async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
     for header in ["X-Forwarded-For", "X-Real-IP"] {
-        let guard = behind(header);
+        let guard = guard_behind_proxies(header);
         let app = init_service(
             App::new().app_data(guard.clone()).service(attribute).service(missing).service(
                 web::resource("/middleware")
@@ -44,21 +44,24 @@ async fn each_client_behind_a_trusted_proxy_has_a_limit_of_its_own() {
         )
         .await;
         for path in ["/attribute", "/middleware", "/missing"] {
-            let ask = async |proxy, addresses: &str| {
+            let status_of = async |proxy, addresses: &str| {
                 let request = TestRequest::get().uri(path).insert_header((header, addresses));
                 send(&app, from_client(proxy, request)).await.status
             };
-            assert_eq!([ask(1, "198.51.100.1").await, ask(1, "198.51.100.2").await], [200, 200]);
-            // Through another proxy it is the same client, whatever it claims to be.
-            assert_eq!(ask(2, "198.51.100.1").await, 429, "{path}");
-            assert_eq!(ask(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
-            // Of an IPv6 client the network counts.
             assert_eq!(
-                [ask(1, "2001:db8::1").await, ask(1, "2001:db8::2").await],
+                [status_of(1, "198.51.100.1").await, status_of(1, "198.51.100.2").await],
+                [200, 200]
+            );
+            // A client has the same bucket through another proxy and with a forged first address.
+            assert_eq!(status_of(2, "198.51.100.1").await, 429, "{path}");
+            assert_eq!(status_of(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
+            // An IPv6 client is counted by its network.
+            assert_eq!(
+                [status_of(1, "2001:db8::1").await, status_of(1, "2001:db8::2").await],
                 [200, 429],
                 "{path}"
             );
-            // Another header is not read: this is the proxy itself.
+            // Another header is ignored, so the proxy itself is the client.
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=8.8.8.8"));
             assert_eq!(send(&app, from_client(1, request)).await.status, 200);
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));
@@ -68,18 +71,18 @@ async fn each_client_behind_a_trusted_proxy_has_a_limit_of_its_own() {
 }
 
 #[actix_web::test]
-async fn who_connects_without_a_trusted_proxy_is_not_believed() {
-    let app = app!(behind("X-Forwarded-For"), attribute);
+async fn headers_of_an_untrusted_peer_are_ignored() {
+    let app = app!(guard_behind_proxies("X-Forwarded-For"), attribute);
     for (address, status) in [("198.51.100.1", 200), ("198.51.100.2", 429)] {
-        let stranger = SocketAddr::from(([203, 0, 113, 9], 40_000));
-        let request = TestRequest::get().uri("/attribute").peer_addr(stranger);
+        let untrusted_peer = SocketAddr::from(([203, 0, 113, 9], 40_000));
+        let request = TestRequest::get().uri("/attribute").peer_addr(untrusted_peer);
         let request = request.insert_header(("X-Forwarded-For", address));
         assert_eq!(send(&app, request).await.status, status);
     }
 }
 
 #[actix_web::test]
-async fn a_proxy_that_nobody_mentioned_is_said_in_the_log() {
+async fn unconfigured_proxy_is_logged() {
     log_lines::collect();
     let app = app!(RateGuard::in_memory(), attribute);
     for client in 1..5 {
@@ -87,7 +90,7 @@ async fn a_proxy_that_nobody_mentioned_is_said_in_the_log() {
         let request = request.insert_header(("X-Forwarded-For", "198.51.100.1"));
         assert_eq!(send(&app, from_client(client, request)).await.status, 200);
     }
-    // Other tests may have made it say so, too.
+    // Other tests may have caused the same message.
     let lines = log_lines::with("no proxy is trusted");
     assert!(!lines.is_empty() && !lines[0].contains("198.51.100.1"), "{lines:?}");
 }

@@ -1,22 +1,22 @@
-//! What those are told who are not let through, in every dialect and form.
+//! Headers and bodies of rejections, in every header dialect and body format.
 
 use std::time::{Duration, SystemTime};
 
+use actix_rateguard::{
+    AccessList, BuildError, Count, Decision, MemoryStore, MissingKey, OnError, RateGuard,
+    RateGuardBuilder, RateLimit, RejectionBody, StoreError,
+    headers::{HeaderDialect, RateLimits},
+    key, rate_limit,
+    test_util::{FaultyStore, ManualClock},
+};
 use actix_web::{
     App, HttpRequest, HttpResponse, Responder, get,
     http::StatusCode,
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{
-    AccessList, BuildError, Count, Decision, MemoryStore, MissingKey, OnError, RateGuard,
-    RateGuardBuilder, RateLimit, RefusalBody, StoreError,
-    headers::{HeaderDialect, RateLimits},
-    key, rate_limit,
-    test_util::{FaultyStore, ManualClock},
-};
 
-use crate::support::app::{Answer, from_client, get, send};
+use crate::support::app::{Response, from_client, get, send};
 
 #[get("/limited")]
 #[rate_limit(rate = "2/10s; 100/day", name = "search")]
@@ -31,7 +31,7 @@ async fn unnamed() -> impl Responder {
 }
 
 #[get("/own")]
-#[rate_limit(rate = "1/minute", on_denied = own_answer)]
+#[rate_limit(rate = "1/minute", on_denied = custom_response)]
 async fn own() -> impl Responder {
     "ok"
 }
@@ -50,7 +50,7 @@ async fn costly() -> impl Responder {
     "ok"
 }
 
-fn own_answer(request: &HttpRequest, decision: &Decision) -> HttpResponse {
+fn custom_response(request: &HttpRequest, decision: &Decision) -> HttpResponse {
     HttpResponse::build(StatusCode::IM_A_TEAPOT)
         .insert_header(("Cache-Control", "private, no-store"))
         .insert_header(("Retry-After", "7"))
@@ -74,19 +74,19 @@ macro_rules! app {
     };
 }
 
-fn fields(answer: &Answer) -> Vec<(String, String)> {
+fn fields(response: &Response) -> Vec<(String, String)> {
     let field = |(name, value): (&actix_web::http::header::HeaderName, _)| {
         let value: &actix_web::http::header::HeaderValue = value;
         (name.to_string(), value.to_str().unwrap().to_owned())
     };
-    let mut fields: Vec<_> = answer.headers.iter().map(field).collect();
+    let mut fields: Vec<_> = response.headers.iter().map(field).collect();
     fields.retain(|(name, _)| name.contains("ratelimit") || name == "retry-after");
     fields.sort();
     fields
 }
 
 #[actix_web::test]
-async fn every_dialect_tells_the_same_numbers() {
+async fn every_dialect_contains_the_same_numbers() {
     use HeaderDialect::{Draft, XRateLimit};
     for (dialects, allowed, denied) in [
         (vec![], vec![], vec![("retry-after", "10")]),
@@ -119,30 +119,38 @@ async fn every_dialect_tells_the_same_numbers() {
     ] {
         let guard = builder().headers(dialects.clone()).build().unwrap();
         let app = app!(guard);
-        let owned = |it: Vec<(&str, &str)>| -> Vec<_> {
+        let to_owned_fields = |it: Vec<(&str, &str)>| -> Vec<_> {
             it.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         };
-        assert_eq!(fields(&get(&app, 1, "/limited").await), owned(allowed), "{dialects:?}");
+        assert_eq!(
+            fields(&get(&app, 1, "/limited").await),
+            to_owned_fields(allowed),
+            "{dialects:?}"
+        );
         get(&app, 1, "/limited").await;
-        let refused = get(&app, 1, "/limited").await;
-        assert_eq!((refused.status, fields(&refused)), (429, owned(denied)), "{dialects:?}");
-        // Scripts of other origins are told about all of them.
+        let rejection = get(&app, 1, "/limited").await;
+        assert_eq!(
+            (rejection.status, fields(&rejection)),
+            (429, to_owned_fields(denied)),
+            "{dialects:?}"
+        );
+        // `header_names` lists all of them, for CORS.
         let names: Vec<_> = guard.header_names().collect();
-        assert!(fields(&refused).iter().all(|(name, _)| names.contains(&&**name)), "{names:?}");
+        assert!(fields(&rejection).iter().all(|(name, _)| names.contains(&&**name)), "{names:?}");
     }
 }
 
 #[actix_web::test]
-async fn all_dialects_at_once_are_read_by_our_own_reader() {
+async fn header_reader_parses_all_dialects_together() {
     let dialects = [HeaderDialect::XRateLimitEpoch, HeaderDialect::Draft];
     let app = app!(builder().headers(dialects).build().unwrap());
-    let read = |answer: &Answer| {
-        let fields = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let read = |response: &Response| {
+        let fields = response.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         RateLimits::read(fields.collect::<Vec<_>>(), SystemTime::now())
     };
-    let told = read(&get(&app, 1, "/limited").await);
-    assert_eq!(told.wait(), Some(Duration::ZERO));
-    let [short, long, epoch] = told.limits() else { panic!("{told:?}") };
+    let limits = read(&get(&app, 1, "/limited").await);
+    assert_eq!(limits.wait(), Some(Duration::ZERO));
+    let [short, long, epoch] = limits.limits() else { panic!("{limits:?}") };
     assert_eq!(
         (short.policy(), short.quota(), short.remaining()),
         (Some("search"), Some(2), Some(1))
@@ -151,35 +159,35 @@ async fn all_dialects_at_once_are_read_by_our_own_reader() {
         (long.policy(), long.window()),
         (Some("search{2}"), Some(Duration::from_secs(86_400)))
     );
-    // Of the second that is under way, and the next if that begins meanwhile.
+    // The epoch reset has a resolution of one second, and a new second may begin during the test.
     let reset = epoch.reset_after().unwrap();
     assert!((Duration::from_secs(8)..=Duration::from_secs(11)).contains(&reset), "{reset:?}");
     get(&app, 1, "/limited").await;
-    let told = read(&get(&app, 1, "/limited").await);
+    let limits = read(&get(&app, 1, "/limited").await);
     assert_eq!(
-        (told.wait(), told.retry_after()),
+        (limits.wait(), limits.retry_after()),
         (Some(Duration::from_secs(10)), Some(Duration::from_secs(10)))
     );
 }
 
 #[test]
-fn a_reset_is_not_in_two_units_at_once() {
+fn conflicting_reset_units_are_a_build_error() {
     let both = [HeaderDialect::XRateLimit, HeaderDialect::XRateLimitEpoch];
     let error = builder().headers(both).build().unwrap_err();
     assert!(matches!(error, BuildError::Headers), "{error}");
 }
 
 #[actix_web::test]
-async fn jitter_makes_nobody_come_too_early() {
+async fn jitter_only_increases_retry_after() {
     let app = app!(builder().retry_jitter(Duration::from_secs(5)).build().unwrap());
-    let mut told = std::collections::BTreeSet::new();
+    let mut waits = std::collections::BTreeSet::new();
     for number in 0..300 {
-        let answer = get(&app, 1, "/limited").await;
-        assert_eq!(answer.status, if number < 2 { 200 } else { 429 });
-        assert_eq!(answer.numbers().unwrap()[2], 10);
-        told.extend(answer.header("retry-after").map(|it| it.parse::<u64>().unwrap()));
+        let response = get(&app, 1, "/limited").await;
+        assert_eq!(response.status, if number < 2 { 200 } else { 429 });
+        assert_eq!(response.numbers().unwrap()[2], 10);
+        waits.extend(response.header("retry-after").map(|it| it.parse::<u64>().unwrap()));
     }
-    assert_eq!(told, (10..=15).collect());
+    assert_eq!(waits, (10..=15).collect());
 }
 
 #[get("/inner")]
@@ -189,7 +197,7 @@ async fn inner() -> impl Responder {
 }
 
 #[actix_web::test]
-async fn what_an_outer_limit_has_given_back_is_not_waited_for() {
+async fn refunded_outer_limit_does_not_extend_retry_after() {
     let guard =
         builder().headers([HeaderDialect::XRateLimit, HeaderDialect::Draft]).build().unwrap();
     let outer = RateLimit::new(&guard, "2/hour").name("outer").count(Count::Success);
@@ -202,12 +210,12 @@ async fn what_an_outer_limit_has_given_back_is_not_waited_for() {
     }
 }
 
-fn accepting(accept: &str, path: &str) -> TestRequest {
+fn request_accepting(accept: &str, path: &str) -> TestRequest {
     from_client(1, TestRequest::get().uri(path).insert_header(("Accept", accept)))
 }
 
 #[actix_web::test]
-async fn a_client_that_accepts_json_is_told_the_problem() {
+async fn rejection_is_problem_json_if_the_client_accepts_json() {
     const PROBLEM: &str = "https://iana.org/assignments/http-problem-types";
     let store = FaultyStore::new(MemoryStore::new().clock(ManualClock::new()));
     let list = AccessList::new().deny_addresses(["192.0.2.99"]).unwrap();
@@ -231,15 +239,19 @@ async fn a_client_that_accepts_json_is_told_the_problem() {
     )
     .await;
     let problem = async |request| {
-        let answer = send(&app, request).await;
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!(problem["status"], answer.status);
+        let response = send(&app, request).await;
+        assert_eq!(
+            response.header("content-type"),
+            Some("application/problem+json"),
+            "{response:?}"
+        );
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let problem: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+        assert_eq!(problem["status"], response.status);
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
-        (answer.status, problem["type"].clone(), problem["violated-policies"].clone())
+        (response.status, problem["type"].clone(), problem["violated-policies"].clone())
     };
-    let json = |path| accepting("application/json", path);
+    let json = |path| request_accepting("application/json", path);
     for _ in 0..2 {
         get(&app, 1, "/limited").await;
     }
@@ -255,51 +267,51 @@ async fn a_client_that_accepts_json_is_told_the_problem() {
     let forbidden = (403, "about:blank".into(), serde_json::Value::Null);
     assert_eq!(problem(json("/middleware")).await, forbidden);
     assert_eq!(
-        problem(from_client(99, accepting("application/json", "/limited"))).await,
+        problem(from_client(99, request_accepting("application/json", "/limited"))).await,
         forbidden
     );
 
-    let text = send(&app, accepting("text/html, */*", "/limited")).await;
+    let text = send(&app, request_accepting("text/html, */*", "/limited")).await;
     assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
     store.fail(StoreError::Unreachable);
-    let away =
+    let unavailable =
         (503, format!("{PROBLEM}#temporary-reduced-capacity").into(), serde_json::Value::Null);
-    assert_eq!(problem(json("/limited")).await, away);
+    assert_eq!(problem(json("/limited")).await, unavailable);
     let text = get(&app, 1, "/limited").await;
     assert_eq!((text.status, text.header("retry-after")), (503, Some("1")));
     assert_eq!(text.header("cache-control"), Some("no-store"));
 }
 
 #[actix_web::test]
-async fn bodies_may_be_in_one_form_for_all() {
+async fn configured_body_format_overrides_the_accept_header() {
     for (body, accept, content_type) in [
-        (RefusalBody::ProblemDetails, "text/html", "application/problem+json"),
-        (RefusalBody::Text, "application/json", "text/plain; charset=utf-8"),
+        (RejectionBody::ProblemDetails, "text/html", "application/problem+json"),
+        (RejectionBody::Text, "application/json", "text/plain; charset=utf-8"),
     ] {
-        let app = app!(builder().refusal_body(body).build().unwrap());
+        let app = app!(builder().rejection_body(body).build().unwrap());
         for _ in 0..2 {
             get(&app, 1, "/limited").await;
         }
-        let refused = send(&app, accepting(accept, "/limited")).await;
-        assert_eq!((refused.status, refused.header("content-type")), (429, Some(content_type)));
+        let denied = send(&app, request_accepting(accept, "/limited")).await;
+        assert_eq!((denied.status, denied.header("content-type")), (429, Some(content_type)));
     }
 }
 
 #[actix_web::test]
-async fn an_answer_of_the_users_own_is_told_the_numbers_and_not_to_be_stored() {
+async fn custom_rejection_gets_rate_limit_headers_and_no_store() {
     let guard = builder()
         .on_denied(|_, decision| {
             HttpResponse::Conflict().body(format!("guard {}", decision.limit()))
         })
         .build()
         .unwrap();
-    let limit = RateLimit::new(&guard, "1/minute").name("middleware").on_denied(own_answer);
+    let limit = RateLimit::new(&guard, "1/minute").name("middleware").on_denied(custom_response);
     let two = RateLimit::new(&guard, "5/minute")
         .name("loose")
-        .on_denied(|_, _| panic!("it has not denied"))
+        .on_denied(|_, _| panic!("the limit `loose` did not deny"))
         .and("1/minute")
         .name("tight")
-        .on_denied(own_answer);
+        .on_denied(custom_response);
     let ok = || web::get().to(async || "ok");
     let app = init_service(
         App::new()
@@ -319,11 +331,11 @@ async fn an_answer_of_the_users_own_is_told_the_numbers_and_not_to_be_stored() {
         ("/middleware", 418, "/middleware 1", "private, no-store", "60"),
         ("/two", 418, "/two 1", "private, no-store", "60"),
     ] {
-        let answer = get(&app, 1, path).await;
-        assert_eq!((answer.status, &*answer.body), (status, body), "{path}");
-        assert_eq!(answer.header("cache-control"), Some(cache), "{path}");
-        // Ours is the true one.
-        assert_eq!(answer.header("retry-after"), Some(wait), "{path}");
-        assert_eq!(answer.numbers().map(|[_, remaining, _]| remaining), Some(0), "{path}");
+        let response = get(&app, 1, path).await;
+        assert_eq!((response.status, &*response.body), (status, body), "{path}");
+        assert_eq!(response.header("cache-control"), Some(cache), "{path}");
+        // The value of the limit replaces the `Retry-After` of the custom response.
+        assert_eq!(response.header("retry-after"), Some(wait), "{path}");
+        assert_eq!(response.numbers().map(|[_, remaining, _]| remaining), Some(0), "{path}");
     }
 }

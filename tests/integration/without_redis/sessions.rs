@@ -1,6 +1,7 @@
-//! Users of actix-identity and actix-session.
+//! The keys `identity` and `session` with actix-identity and actix-session.
 
 use actix_identity::{Identity, IdentityMiddleware};
+use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
 use actix_session::{
     Session, SessionMiddleware, config::CookieContentSecurity, storage::CookieSessionStore,
 };
@@ -11,7 +12,6 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::app::{from_client, send};
 
@@ -40,7 +40,7 @@ handlers! {
 }
 
 #[actix_web::test]
-async fn users_of_actix_identity_and_actix_session_have_limits_of_their_own() {
+async fn identities_and_sessions_have_separate_buckets() {
     let guard = RateGuard::in_memory();
     let ok = || web::get().to(async || "ok");
     let sessions = SessionMiddleware::builder(CookieSessionStore::default(), CookieKey::generate())
@@ -68,8 +68,8 @@ async fn users_of_actix_identity_and_actix_session_have_limits_of_their_own() {
     .await;
     let cookie = async |user: &str| {
         let request = TestRequest::post().uri(&format!("/login/{user}"));
-        let answer = send(&app, from_client(1, request)).await;
-        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let response = send(&app, from_client(1, request)).await;
+        let cookie = response.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         move |path: &str, client| {
             let request = TestRequest::get().uri(path).insert_header(("Cookie", &*cookie));
             from_client(client, request)
@@ -81,17 +81,17 @@ async fn users_of_actix_identity_and_actix_session_have_limits_of_their_own() {
         let status = async |request| send(&app, request).await.status;
         assert_eq!([status(ann(path, 1)).await, status(ann(path, 2)).await], [200, 429], "{path}");
         assert_eq!(status(bob(path, 1)).await, 200, "{path}");
-        // Who is not logged in is counted by address.
-        let stranger = |client| from_client(client, TestRequest::get().uri(path));
-        assert_eq!([status(stranger(1)).await, status(stranger(1)).await], [200, 429], "{path}");
-        assert_eq!(status(stranger(2)).await, 200, "{path}");
-        // As is who brings a session that nobody has signed.
+        // A client that is not logged in is counted by address.
+        let anonymous = |client| from_client(client, TestRequest::get().uri(path));
+        assert_eq!([status(anonymous(1)).await, status(anonymous(1)).await], [200, 429], "{path}");
+        assert_eq!(status(anonymous(2)).await, 200, "{path}");
+        // A client with a forged session cookie is counted by address too.
         let forged =
             from_client(1, TestRequest::get().uri(path).insert_header(("Cookie", "id=forged")));
         assert_eq!(status(forged).await, 429, "{path}");
     }
-    let of_ann = key::session("name").key_of("ann").unwrap();
-    let policy = rateguard::Policy::new("session", "1/minute").unwrap();
-    guard.reset(&policy, &of_ann).await.unwrap();
+    let session_key = key::session("name").key_of("ann").unwrap();
+    let policy = actix_rateguard::Policy::new("session", "1/minute").unwrap();
+    guard.reset(&policy, &session_key).await.unwrap();
     assert_eq!(send(&app, ann("/middleware/session", 1)).await.status, 200);
 }

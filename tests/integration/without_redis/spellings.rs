@@ -1,8 +1,8 @@
-//! A path may be written in many ways and asked for with many methods; those that lead to one handler lead to one
-//! bucket.
+//! Spellings of a path and request methods: all that reach one handler share one bucket.
 
 use std::collections::HashSet;
 
+use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     App, HttpResponse,
     dev::HttpServiceFactory,
@@ -13,12 +13,11 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::{
     app::{from_client, send},
     server::Server,
-    wire::{self, Answer},
+    wire::{self, WireResponse},
 };
 
 #[get("/api/login")]
@@ -32,10 +31,10 @@ fn wrapped(guard: &RateGuard) -> impl HttpServiceFactory + use<> {
     web::resource("/api/logon").wrap(limit).to(async || "ok")
 }
 
-/// The last segments of the two paths, of one length.
+/// The last segments of the two paths, which have the same length.
 const SEGMENTS: [&str; 2] = ["login", "logon"];
 
-/// Targets of requests that somebody may take for `/api/` and this segment.
+/// Returns request targets that a server may treat as `/api/{segment}`.
 fn spellings(segment: &str) -> Vec<String> {
     let (first, rest) = segment.split_at(1);
     let code = format!("{:02x}", first.as_bytes()[0]);
@@ -46,7 +45,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/{title}"),
         format!("/API/{segment}"),
         format!("/Api/{segment}"),
-        // Percent encoding, simple, double, of everything, and of nothing that is text.
+        // Percent encoding: single, double, complete, and invalid UTF-8.
         format!("/api/%{code}{rest}"),
         format!("/api/%{}{rest}", code.to_uppercase()),
         format!("/api/{all}"),
@@ -128,7 +127,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("api/{segment}"),
         format!("test:80/api/{segment}"),
         "*".to_owned(),
-        // What no client library sends.
+        // Targets that no client library sends.
         format!("/api\\{segment}"),
         format!("/api/{segment}\\"),
         format!("/api/\t{segment}"),
@@ -143,42 +142,42 @@ fn spellings(segment: &str) -> Vec<String> {
     spellings
 }
 
-/// Asks with every spelling, before and after the path as it should be, each time for a client of its own. `ask` tells
-/// the status, if there was an answer. Says how many spellings reached the handler.
-async fn all_in_one_bucket(ask: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
+/// Sends every spelling before and after the plain path, each time with a new client. `status_of` returns the status,
+/// or `None` if the target is not a valid URI. Returns the number of spellings that reached the handler.
+async fn assert_one_bucket(status_of: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
     let mut reached = 0;
     let mut client = 0;
     for segment in SEGMENTS {
         let plain = format!("/api/{segment}");
         for spelling in spellings(segment) {
             client += 1;
-            assert_eq!(ask(client, &plain).await, Some(200), "{plain}");
-            let after = ask(client, &spelling).await;
-            let is_elsewhere = matches!(after, None | Some(400 | 404 | 405));
-            assert!(is_elsewhere || after == Some(429), "{spelling}: {after:?} after {plain}");
+            assert_eq!(status_of(client, &plain).await, Some(200), "{plain}");
+            let after = status_of(client, &spelling).await;
+            let is_not_routed = matches!(after, None | Some(400 | 404 | 405));
+            assert!(is_not_routed || after == Some(429), "{spelling}: {after:?} after {plain}");
 
             client += 1;
-            let before = ask(client, &spelling).await;
-            let expected = if is_elsewhere { after } else { Some(200) };
+            let before = status_of(client, &spelling).await;
+            let expected = if is_not_routed { after } else { Some(200) };
             assert_eq!(before, expected, "{spelling}");
-            let expected = if is_elsewhere { 200 } else { 429 };
-            assert_eq!(ask(client, &plain).await, Some(expected), "{plain} after {spelling}");
-            reached += usize::from(!is_elsewhere);
+            let expected = if is_not_routed { 200 } else { 429 };
+            assert_eq!(status_of(client, &plain).await, Some(expected), "{plain} after {spelling}");
+            reached += usize::from(!is_not_routed);
         }
     }
     reached
 }
 
-fn numbered(client: usize) -> String {
+fn client_address(client: usize) -> String {
     format!("198.51.{}.{}", client / 256, client % 256)
 }
 
-macro_rules! asking {
+macro_rules! request_status {
     ($app:expr) => {
         async |client: usize, target: &str| {
-            // What is no URI needs a real connection.
+            // A target that is not a valid URI needs a real connection.
             let uri: Uri = target.parse().ok()?;
-            let peer = format!("{}:40000", numbered(client)).parse().unwrap();
+            let peer = format!("{}:40000", client_address(client)).parse().unwrap();
             let request = TestRequest::get().uri(&uri.to_string()).peer_addr(peer);
             Some(send(&$app, request).await.status)
         }
@@ -186,16 +185,16 @@ macro_rules! asking {
 }
 
 #[actix_web::test]
-async fn all_spellings_of_a_path_are_one_bucket_or_no_path() {
+async fn path_spellings_share_one_bucket_or_match_no_route() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, wrapped(&guard));
-    let reached = all_in_one_bucket(asking!(app)).await;
+    let reached = assert_one_bucket(request_status!(app)).await;
     assert!(reached >= 30, "{reached}");
 
-    for (slash, at_least) in [
+    for (slash, min_reached) in [
         (TrailingSlash::Trim, 40),
         (TrailingSlash::MergeOnly, 40),
-        // There is no path with a slash at its end.
+        // No route has a trailing slash.
         (TrailingSlash::Always, 0),
     ] {
         let guard = RateGuard::in_memory();
@@ -207,39 +206,39 @@ async fn all_spellings_of_a_path_are_one_bucket_or_no_path() {
                 .wrap(NormalizePath::new(slash)),
         )
         .await;
-        if at_least == 0 {
-            let ask = asking!(app);
+        if min_reached == 0 {
+            let status_of = request_status!(app);
             for segment in SEGMENTS {
                 for spelling in spellings(segment) {
-                    let status = ask(1, &spelling).await;
+                    let status = status_of(1, &spelling).await;
                     assert!(matches!(status, None | Some(404)), "{spelling}: {status:?}");
                 }
             }
             continue;
         }
-        let reached = all_in_one_bucket(asking!(app)).await;
-        assert!(reached >= at_least, "{slash:?}: {reached}");
+        let reached = assert_one_bucket(request_status!(app)).await;
+        assert!(reached >= min_reached, "{slash:?}: {reached}");
     }
 }
 
 #[actix_web::test]
-async fn around_an_application_all_paths_are_one_bucket() {
+async fn middleware_around_an_application_counts_all_paths_together() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "1/day").by(key::ip());
     let app = init_service(App::new().service(login).wrap(limit).wrap(NormalizePath::trim())).await;
-    let ask = asking!(app);
+    let status_of = request_status!(app);
     for (client, spelling) in spellings("login").iter().enumerate() {
-        let first = ask(client, spelling).await;
+        let first = status_of(client, spelling).await;
         assert_ne!(first, Some(429), "{spelling}");
         if first.is_some() {
-            assert_eq!(ask(client, "/api/login").await, Some(429), "{spelling}");
-            assert_eq!(ask(client, spelling).await, Some(429), "{spelling}");
+            assert_eq!(status_of(client, "/api/login").await, Some(429), "{spelling}");
+            assert_eq!(status_of(client, spelling).await, Some(429), "{spelling}");
         }
     }
 }
 
 #[actix_web::test]
-async fn on_a_real_connection_they_are_too() {
+async fn path_spellings_share_one_bucket_over_a_socket() {
     let rule = ClientAddress::behind(["127.0.0.1"]).unwrap();
     for is_normalized in [false, true] {
         let guard = RateGuard::builder().client_address(rule.clone()).build().unwrap();
@@ -252,14 +251,14 @@ async fn on_a_real_connection_they_are_too() {
                 app.service(login).service(wrapped(&guard));
             }
         });
-        let reached = all_in_one_bucket(async |client, target| {
-            let from = numbered(client);
+        let reached = assert_one_bucket(async |client, target| {
+            let from = client_address(client);
             let head = format!(
                 "GET {target} HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: {from}\r\nConnection: close\r\n\r\n"
             );
-            match wire::ask(server.address(), head.as_bytes()) {
-                Answer::Status(status) => Some(status),
-                Answer::Nothing => panic!("{target}: no answer"),
+            match wire::send(server.address(), head.as_bytes()) {
+                WireResponse::Status(status) => Some(status),
+                WireResponse::Closed => panic!("{target}: expected a status, found a closed connection"),
             }
         })
         .await;
@@ -282,12 +281,12 @@ async fn any_method() -> HttpResponse {
 #[options("/routes")]
 #[trace("/routes")]
 #[rate_limit(rate = "1/day", key = "ip")]
-async fn of_routes() -> HttpResponse {
+async fn with_routes() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
 #[actix_web::test]
-async fn all_methods_are_one_bucket() {
+async fn all_methods_share_one_bucket() {
     const METHODS: [&str; 14] = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY",
         "PROPFIND", "get", "G", "GETGET",
@@ -303,28 +302,28 @@ async fn all_methods_are_one_bucket() {
                 guard,
                 web::resource("/middleware").wrap(limit).to(HttpResponse::Ok),
                 web::resource("/attribute").to(any_method),
-                of_routes,
+                with_routes,
             );
-            let ask = async |method: &str| {
+            let request_with = async |method: &str| {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();
                 from_client(1, TestRequest::with_uri(path).method(method))
             };
-            let first = send(&app, ask(one).await).await.status;
+            let first = send(&app, request_with(one).await).await.status;
             if path == "/routes" && first != 200 {
                 assert!(matches!(first, 404 | 405), "{one} {path}: {first}");
                 continue;
             }
             assert_eq!(first, 200, "{one} {path}");
             for other in METHODS {
-                let mut requests = vec![ask(other).await];
+                let mut requests = vec![request_with(other).await];
                 for header in OVERRIDES {
-                    requests.push(ask(other).await.insert_header((header, "DELETE")));
-                    requests.push(ask(other).await.insert_header((header, "OPTIONS")));
+                    requests.push(request_with(other).await.insert_header((header, "DELETE")));
+                    requests.push(request_with(other).await.insert_header((header, "OPTIONS")));
                 }
                 for request in requests {
                     let status = send(&app, request).await.status;
-                    let is_elsewhere = path == "/routes" && matches!(status, 404 | 405);
-                    assert!(is_elsewhere || status == 429, "{one}, {other} {path}: {status}");
+                    let is_not_routed = path == "/routes" && matches!(status, 404 | 405);
+                    assert!(is_not_routed || status == 429, "{one}, {other} {path}: {status}");
                 }
             }
         }

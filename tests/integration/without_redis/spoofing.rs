@@ -1,16 +1,16 @@
-//! Clients that claim to be somebody else: whatever they write and through whichever proxies it comes, they stay in
-//! their own bucket and out of everybody else's.
+//! Clients that forge address headers: through every chain of trusted proxies they stay in their own bucket, and they
+//! do not use up the bucket of another client.
 
 use std::net::SocketAddr;
 
+use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{get, test::TestRequest, web};
-use rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
 
 use crate::support::{
     app::{from_client, send},
     forgeries::{Lines, entry, forgeries},
     server::Server,
-    wire::{self, Answer},
+    wire::{self, WireResponse},
 };
 
 #[get("/attribute")]
@@ -31,7 +31,7 @@ macro_rules! limited {
     }};
 }
 
-/// Headers in which somebody somewhere writes where a request came from.
+/// Headers in which common proxies and CDNs send a client address.
 const HEADERS: [&str; 14] = [
     "X-Forwarded-For",
     "Forwarded",
@@ -49,45 +49,45 @@ const HEADERS: [&str; 14] = [
     "X-Envoy-External-Address",
 ];
 
-/// Who is connected to the server.
+/// The peer of the server's connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Peer {
     /// The client itself.
     Client,
-    /// The client itself, over a Unix socket that nobody trusts.
+    /// The client itself, over an untrusted Unix socket.
     SocketClient,
     /// A trusted proxy, over a Unix socket if it has no address.
     Proxy(Option<&'static str>),
 }
 
-/// What a proxy does to the header that it writes.
+/// How a proxy changes the header that it writes.
 #[derive(Clone, Copy, Debug)]
-enum Writes {
-    /// Makes one line of all, itself last: nginx.
-    Joins,
-    /// Goes on in the last line: Envoy.
-    Extends,
-    /// Adds a line of its own: HAProxy.
-    Adds,
-    /// Removes what was there.
-    Replaces,
+enum HeaderEdit {
+    /// Joins all lines and the new entry into one line, as nginx does.
+    Join,
+    /// Appends the new entry to the last line, as Envoy does.
+    Extend,
+    /// Adds a line with the new entry, as HAProxy does.
+    AddLine,
+    /// Replaces all lines with the new entry.
+    Replace,
 }
 
-/// The way of a request through proxies that write the header, the first being the client's peer.
-type Way = &'static [Writes];
+/// The proxies between client and server, beginning with the client's peer.
+type ProxyChain = &'static [HeaderEdit];
 
-const APPENDING: [Way; 5] = [
-    &[Writes::Joins],
-    &[Writes::Extends],
-    &[Writes::Adds],
-    &[Writes::Joins, Writes::Adds],
-    &[Writes::Adds, Writes::Extends],
+const APPENDING: [ProxyChain; 5] = [
+    &[HeaderEdit::Join],
+    &[HeaderEdit::Extend],
+    &[HeaderEdit::AddLine],
+    &[HeaderEdit::Join, HeaderEdit::AddLine],
+    &[HeaderEdit::AddLine, HeaderEdit::Extend],
 ];
 
-const REPLACING: [Way; 1] = [&[Writes::Replaces]];
+const REPLACING: [ProxyChain; 1] = [&[HeaderEdit::Replace]];
 
-/// The header that the proxies write, and the ways in which they do.
-const CONFIGURED: [(&str, &[Way]); 4] = [
+/// The header that the proxies write, with the proxy chains to test.
+const CONFIGURED: [(&str, &[ProxyChain]); 4] = [
     ("X-Forwarded-For", &APPENDING),
     ("Forwarded", &APPENDING),
     ("X-Real-IP", &REPLACING),
@@ -96,15 +96,15 @@ const CONFIGURED: [(&str, &[Way]); 4] = [
 
 const TRUSTED: [&str; 2] = ["192.0.2.0/24", "fd00::/8"];
 
-/// The outer one of two proxies.
-const OUTER: &str = "192.0.2.99";
+/// The address of the first of two proxies, which the second one writes.
+const OUTER_PROXY: &str = "192.0.2.99";
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
     peer: Peer,
     /// The header that the guard reads.
     configured: &'static str,
-    way: Way,
+    chain: ProxyChain,
     attacker: &'static str,
     victim: &'static str,
 }
@@ -119,7 +119,7 @@ impl Case {
         RateGuard::builder().client_address(rule).build().unwrap()
     }
 
-    /// A request of this client, who has written these headers, as the server receives it.
+    /// Builds the request of `client` with its own headers `written`, as the server receives it from the last proxy.
     fn request(&self, path: &str, client: &str, written: &[(String, Lines)]) -> TestRequest {
         let mut headers = written.to_vec();
         let peer = match self.peer {
@@ -128,13 +128,13 @@ impl Case {
             Peer::Proxy(address) => {
                 let found =
                     headers.iter().position(|(name, _)| name.eq_ignore_ascii_case(self.configured));
-                let place = found.unwrap_or_else(|| {
+                let index = found.unwrap_or_else(|| {
                     headers.push((self.configured.to_owned(), Vec::new()));
                     headers.len() - 1
                 });
-                let lines = &mut headers[place].1;
-                for (writes, from) in self.way.iter().zip([client, OUTER]) {
-                    pass(*writes, lines, entry(self.configured, from).into_bytes());
+                let lines = &mut headers[index].1;
+                for (edit, from) in self.chain.iter().zip([client, OUTER_PROXY]) {
+                    apply_edit(*edit, lines, entry(self.configured, from).into_bytes());
                 }
                 address
             }
@@ -152,22 +152,23 @@ impl Case {
     }
 }
 
-fn pass(writes: Writes, lines: &mut Lines, entry: Vec<u8>) {
+fn apply_edit(edit: HeaderEdit, lines: &mut Lines, entry: Vec<u8>) {
     let joined =
         |lines: &[Vec<u8>]| [lines, std::slice::from_ref(&entry)].concat().join(&b", "[..]);
-    match writes {
-        Writes::Joins => *lines = vec![joined(lines)],
-        Writes::Extends => {
+    match edit {
+        HeaderEdit::Join => *lines = vec![joined(lines)],
+        HeaderEdit::Extend => {
             let last = lines.pop();
             lines.push(joined(last.as_slice()));
         }
-        Writes::Adds => lines.push(entry),
-        Writes::Replaces => *lines = vec![entry],
+        HeaderEdit::AddLine => lines.push(entry),
+        HeaderEdit::Replace => *lines = vec![entry],
     }
 }
 
-/// What came of a case: the statuses of the attacker's honest request, of one with these headers, and of the victim.
-async fn play(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
+/// Returns three statuses for each path: of the attacker without forged headers, of the attacker with them, and of the
+/// victim.
+async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
     let app = limited!(case.guard());
     let mut statuses = [[0; 3]; 2];
     for (path, statuses) in PATHS.into_iter().zip(&mut statuses) {
@@ -182,7 +183,7 @@ async fn play(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
 const V4: [&str; 2] = ["198.51.100.7", "203.0.113.5"];
 const V6: [&str; 2] = ["2001:db8:a::7", "2001:db8:b::5"];
 
-/// Peers, and those who are behind them.
+/// Peers, with the attacker and the victim that connect through them.
 const PEERS: [(Peer, [&str; 2]); 9] = [
     (Peer::Client, V4),
     (Peer::Client, V6),
@@ -196,43 +197,43 @@ const PEERS: [(Peer, [&str; 2]); 9] = [
 ];
 
 #[actix_web::test]
-async fn no_header_that_a_client_writes_leads_out_of_its_bucket_or_into_anothers() {
+async fn forged_headers_do_not_change_the_bucket_of_a_client() {
     let mut combinations = 0;
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for (peer, [attacker, victim]) in PEERS {
-        for (configured, ways) in CONFIGURED {
+        for (configured, chains) in CONFIGURED {
             let underscores = configured.replace('-', "_");
             let spelled = [configured.to_uppercase(), underscores, format!("{configured}-")];
             let names = HEADERS.map(str::to_owned).into_iter().chain(spelled);
-            let mut sent: Vec<_> = names.map(|name| vec![name]).collect();
-            sent.push(HEADERS.map(str::to_owned).into());
-            for (turn, names) in sent.iter().enumerate() {
+            let mut header_sets: Vec<_> = names.map(|name| vec![name]).collect();
+            header_sets.push(HEADERS.map(str::to_owned).into());
+            for (name_index, names) in header_sets.iter().enumerate() {
                 let is_configured = names.iter().any(|it| it.eq_ignore_ascii_case(configured));
                 let forged: Vec<_> =
                     names.iter().map(|name| forgeries(name, attacker, victim)).collect();
-                for (place, (shape, _)) in forged[0].iter().enumerate() {
-                    // To a header that is not read neither the way matters nor much what is in it.
-                    let ways = match peer {
-                        Peer::Proxy(_) if is_configured => ways,
-                        _ if is_configured => &ways[..1],
-                        _ if (turn + place) % 5 > 0 => continue,
-                        Peer::Proxy(_) => &[ways[0], &[]],
-                        _ => &ways[..1],
+                for (index, (shape, _)) in forged[0].iter().enumerate() {
+                    // For a header that the guard does not read, one chain and a sample of the forgeries are enough.
+                    let chains = match peer {
+                        Peer::Proxy(_) if is_configured => chains,
+                        _ if is_configured => &chains[..1],
+                        _ if (name_index + index) % 5 > 0 => continue,
+                        Peer::Proxy(_) => &[chains[0], &[]],
+                        _ => &chains[..1],
                     };
-                    let lines = forged.iter().map(|forged| forged[place].1.clone());
+                    let lines = forged.iter().map(|forged| forged[index].1.clone());
                     let written: Vec<_> = names.iter().cloned().zip(lines).collect();
-                    for way in ways {
-                        let case = Case { peer, configured, way, attacker, victim };
-                        // Whom nobody tells apart are one client.
-                        let is_told = match peer {
+                    for chain in chains {
+                        let case = Case { peer, configured, chain, attacker, victim };
+                        // Clients without a trusted address share one bucket.
+                        let is_distinguished = match peer {
                             Peer::Client => true,
                             Peer::SocketClient => false,
-                            Peer::Proxy(_) => !way.is_empty(),
+                            Peer::Proxy(_) => !chain.is_empty(),
                         };
-                        let of_victim = if is_told { 200 } else { 429 };
-                        let statuses = play(&case, &written).await;
-                        if statuses != [[200, 429, of_victim]; 2] {
-                            wrong.push(format!("{case:?} {shape} in {names:?}: {statuses:?}"));
+                        let victim_status = if is_distinguished { 200 } else { 429 };
+                        let statuses = run_case(&case, &written).await;
+                        if statuses != [[200, 429, victim_status]; 2] {
+                            violations.push(format!("{case:?} {shape} in {names:?}: {statuses:?}"));
                         }
                         combinations += 1;
                     }
@@ -240,12 +241,17 @@ async fn no_header_that_a_client_writes_leads_out_of_its_bucket_or_into_anothers
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {combinations}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        violations.is_empty(),
+        "{} of {combinations}:\n{}",
+        violations.len(),
+        violations.join("\n")
+    );
     assert!(combinations >= 20_000, "{combinations}");
 }
 
 #[actix_web::test]
-async fn however_a_proxy_writes_an_address_it_is_one_client() {
+async fn all_spellings_of_a_proxied_address_share_one_bucket() {
     for (header, addresses) in [
         (
             "X-Forwarded-For",
@@ -287,12 +293,12 @@ async fn however_a_proxy_writes_an_address_it_is_one_client() {
         for path in PATHS {
             let rule = ClientAddress::behind(TRUSTED).unwrap().header(header).unwrap();
             let app = limited!(RateGuard::builder().client_address(rule).build().unwrap());
-            for (place, address) in addresses.iter().enumerate() {
+            for (index, address) in addresses.iter().enumerate() {
                 let request = from_client(1, TestRequest::get().uri(path));
                 let status = send(&app, request.insert_header((header, *address))).await.status;
-                assert_eq!(status, if place == 0 { 200 } else { 429 }, "{header}: {address:?}");
+                assert_eq!(status, if index == 0 { 200 } else { 429 }, "{header}: {address:?}");
             }
-            // What is told of others is still theirs, and so is the proxy's own.
+            // Other clients and the proxy itself have buckets of their own.
             for other in ["192.0.2.77", "fd00::77"] {
                 let request = from_client(1, TestRequest::get().uri(path));
                 let written = entry(header, other);
@@ -305,7 +311,7 @@ async fn however_a_proxy_writes_an_address_it_is_one_client() {
 }
 
 #[test]
-fn what_a_client_writes_on_a_real_connection_is_not_believed_either() {
+fn forged_headers_over_a_socket_do_not_change_the_bucket() {
     let rule = ClientAddress::behind(["127.0.0.0/8"]).unwrap();
     let guard = RateGuard::builder().client_address(rule).build().unwrap();
     let server = Server::start(move |app| {
@@ -314,10 +320,10 @@ fn what_a_client_writes_on_a_real_connection_is_not_believed_either() {
         app.app_data(guard.clone()).service(attribute).service(resource);
     });
     let victim = "203.0.113.5";
-    let ask = |path: &str, written: &str, attacker: &str, body: &str| {
+    let send_raw = |path: &str, written: &str, attacker: &str, body: &str| {
         let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{written}");
         let proxy = format!("X-Forwarded-For: {attacker}\r\nConnection: close\r\n\r\n");
-        wire::ask(server.address(), &[head, proxy, body.to_owned()].concat().into_bytes())
+        wire::send(server.address(), &[head, proxy, body.to_owned()].concat().into_bytes())
     };
     let forged = [
         format!("X-Forwarded-For: {victim}\r\n"),
@@ -336,22 +342,25 @@ fn what_a_client_writes_on_a_real_connection_is_not_believed_either() {
         format!("Connection: X-Forwarded-For\r\nX-Forwarded-For: {victim}\r\n"),
         format!("X-Forwarded-For: {victim}\r\n").repeat(90),
     ];
-    for (place, written) in forged.iter().enumerate() {
-        let attacker = format!("198.51.100.{place}");
+    for (index, written) in forged.iter().enumerate() {
+        let attacker = format!("198.51.100.{index}");
         for path in PATHS {
-            assert_eq!(ask(path, "", &attacker, ""), Answer::Status(200), "{written:?}");
-            let answer = ask(path, written, &attacker, "");
-            // Or it is no request.
-            assert!(matches!(answer, Answer::Status(429 | 400)), "{written:?}: {answer:?}");
-            assert_eq!(ask(path, "", &attacker, ""), Answer::Status(429), "{written:?}");
+            assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(200), "{written:?}");
+            let response = send_raw(path, written, &attacker, "");
+            // The server may reject a malformed header with 400.
+            assert!(
+                matches!(response, WireResponse::Status(429 | 400)),
+                "{written:?}: {response:?}"
+            );
+            assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(429), "{written:?}");
         }
     }
-    // Fields behind the body, too.
+    // Trailer fields after the body have no effect either.
     let trailer = format!("0\r\nX-Forwarded-For: {victim}\r\n\r\n");
     let chunked = "Transfer-Encoding: chunked\r\nTrailer: X-Forwarded-For\r\n";
     for path in PATHS {
-        assert_eq!(ask(path, chunked, "198.51.100.99", &trailer), Answer::Status(200));
-        assert_eq!(ask(path, chunked, "198.51.100.99", &trailer), Answer::Status(429));
-        assert_eq!(ask(path, "", victim, ""), Answer::Status(200));
+        assert_eq!(send_raw(path, chunked, "198.51.100.99", &trailer), WireResponse::Status(200));
+        assert_eq!(send_raw(path, chunked, "198.51.100.99", &trailer), WireResponse::Status(429));
+        assert_eq!(send_raw(path, "", victim, ""), WireResponse::Status(200));
     }
 }

@@ -1,14 +1,14 @@
-//! What a storm leaves is judged by what nobody can say who tells the truth: each violation is found, and nothing else.
+//! The judge of storms finds every violation in a history, and accepts every history that a correct store can cause.
 
 use std::time::Duration;
 
-use rateguard::store::Operation;
+use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
     clock::Setting,
-    history::{Asked, Bucket, Decided, Line, Part, Request, Said},
-    limits::{LIMITS, PAGES, number, quota},
+    history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
+    judge::{Findings, History, StoreEvents, Violation, judge},
+    limits::{LIMITS, PAGES, policy_index, quota},
     schedule::{Fault, steps},
-    verdict::{Happened, History, Verdict, Violation, judge},
 };
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -17,407 +17,451 @@ const MILLI: u64 = 1_000;
 const START: u64 = 1_800_000_000_000_000;
 
 fn parts(policy: &str, cost: u32) -> Vec<Part> {
-    let policy = number(policy).unwrap();
-    let places = (0..).take_while(|place| quota(policy, *place).is_some());
-    let part = |place| {
-        let bucket = Bucket { policy, place, key: 7 };
-        Part { bucket, cost, reset_after: 0, taken_by: (0, 0) }
+    let policy = policy_index(policy).unwrap();
+    let quota_indexes = (0..).take_while(|quota_index| quota(policy, *quota_index).is_some());
+    let part = |quota_index| {
+        let bucket = Bucket { policy, quota_index, key: 7 };
+        Part { bucket, cost, reset_after: 0, refund_of: (0, 0) }
     };
-    places.map(part).collect()
+    quota_indexes.map(part).collect()
 }
 
-/// A check that was answered at this time, in microseconds after the start.
-fn check(policy: &str, cost: u32, at: u64, is_allowed: bool) -> Asked {
+/// A check with a reply at this time, in microseconds after the start.
+fn check(policy: &str, cost: u32, at: u64, is_allowed: bool) -> StoreCall {
     let at = START + at;
-    Asked {
+    StoreCall {
         request: 0,
         operation: Operation::Check,
         began: at - MILLI,
         ended: at + MILLI,
-        said: Some(Said { is_allowed, at, call: (1, at), banned_for: 0 }),
-        cause: String::new(),
+        reply: Some(StoreReply { is_allowed, at, receipt: (1, at), banned_for: 0 }),
+        error: String::new(),
         parts: parts(policy, cost),
     }
 }
 
-fn admitted(policy: &str, at: u64) -> Asked {
+fn admitted(policy: &str, at: u64) -> StoreCall {
     check(policy, 1, at, true)
 }
 
-fn denied(policy: &str, at: u64) -> Asked {
+fn denied(policy: &str, at: u64) -> StoreCall {
     check(policy, 1, at, false)
 }
 
-/// A check that was given up after the deadline.
-fn unanswered(policy: &str, at: u64) -> Asked {
-    let asked = check(policy, 1, at, true);
-    let cause = "Timeout".to_owned();
-    Asked { said: None, cause, ended: asked.began + 100 * MILLI, ..asked }
+/// A check without a reply, which ended at the deadline.
+fn unanswered(policy: &str, at: u64) -> StoreCall {
+    let call = check(policy, 1, at, true);
+    let error = "Timeout".to_owned();
+    StoreCall { reply: None, error, ended: call.began + 100 * MILLI, ..call }
 }
 
-/// Gives back what this check took.
-fn refund(taken: &Asked, at: u64) -> Asked {
+/// A refund of the units that this check took.
+fn refund(taken: &StoreCall, at: u64) -> StoreCall {
     let mut refund = check("refund", 1, at, true);
     refund.operation = Operation::Refund;
-    refund.parts[0].taken_by = taken.said.unwrap().call;
+    refund.parts[0].refund_of = taken.reply.unwrap().receipt;
     refund
 }
 
-/// So many in one after the other microsecond.
-fn burst(policy: &str, count: u64, at: u64) -> Vec<Asked> {
+/// Admitted checks, one in each microsecond.
+fn burst(policy: &str, count: u64, at: u64) -> Vec<StoreCall> {
     (0..count).map(|number| admitted(policy, at + number)).collect()
 }
 
-/// The fixed windows of these checks end then.
-fn ending(mut asked: Vec<Asked>, end: u64) -> Vec<Asked> {
-    for asked in &mut asked {
-        asked.parts[0].reset_after = START + end - asked.said.unwrap().at;
+/// Sets the end of the fixed window of these checks.
+fn with_window_end(mut calls: Vec<StoreCall>, end: u64) -> Vec<StoreCall> {
+    for call in &mut calls {
+        call.parts[0].reset_after = START + end - call.reply.unwrap().at;
     }
-    asked
+    calls
 }
 
-fn judged(asked: Vec<Vec<Asked>>, losses: &[u64]) -> Verdict {
-    let history = |asked| History { mode: "open", asked, ..History::default() };
+/// Judges one history for each server, with data losses at these times.
+fn judge_calls(calls: Vec<Vec<StoreCall>>, losses: &[u64]) -> Findings {
+    let history = |calls| History { mode: "open", calls, ..History::default() };
     let losses = losses.iter().map(|loss| START + loss).collect();
-    let happened = Happened { losses, ..Happened::default() };
-    judge(asked.into_iter().map(history).collect(), DEADLINE, &happened)
+    let events = StoreEvents { losses, ..StoreEvents::default() };
+    judge(calls.into_iter().map(history).collect(), DEADLINE, &events)
 }
 
 #[track_caller]
-fn believe(asked: Vec<Asked>) -> Verdict {
-    let verdict = judged(vec![asked], &[]);
-    assert!(verdict.found.is_empty(), "{verdict:?}");
-    verdict
+fn assert_accepted(calls: Vec<StoreCall>) -> Findings {
+    let findings = judge_calls(vec![calls], &[]);
+    assert!(findings.violations.is_empty(), "{findings:?}");
+    findings
 }
 
 #[track_caller]
-fn find(violation: Violation, asked: Vec<Asked>) {
-    let found = judged(vec![asked], &[]).found;
-    assert_eq!(found.keys().collect::<Vec<_>>(), [&violation]);
+fn assert_violation(violation: Violation, calls: Vec<StoreCall>) {
+    let violations = judge_calls(vec![calls], &[]).violations;
+    assert_eq!(violations.keys().collect::<Vec<_>>(), [&violation]);
 }
 
 #[test]
-fn a_log_admits_its_limit_and_again_when_the_first_has_left() {
+fn log_admits_its_limit_in_each_window() {
     let second = 1_000 * MILLI;
-    believe([burst("log", 8, 0), burst("log", 8, second)].concat());
-    find(Violation::OverAdmission, burst("log", 9, 0));
-    find(Violation::OverAdmission, [burst("log", 8, 0), burst("log", 1, second - 1)].concat());
-    // Also if servers have told each a part of it.
-    let found = judged(vec![burst("log", 5, 0), burst("log", 4, 100)], &[]).found;
-    assert!(found.contains_key(&Violation::OverAdmission));
+    assert_accepted([burst("log", 8, 0), burst("log", 8, second)].concat());
+    assert_violation(Violation::OverAdmission, burst("log", 9, 0));
+    assert_violation(
+        Violation::OverAdmission,
+        [burst("log", 8, 0), burst("log", 1, second - 1)].concat(),
+    );
+    // The same holds if each of two servers recorded a part of the calls.
+    let violations = judge_calls(vec![burst("log", 5, 0), burst("log", 4, 100)], &[]).violations;
+    assert!(violations.contains_key(&Violation::OverAdmission));
 }
 
 #[test]
-fn units_count_and_not_requests() {
+fn limits_count_units_instead_of_requests() {
     let costly = |cost, at| check("costs", cost, at, true);
-    believe(vec![costly(10, 0), costly(10, 1)]);
-    find(Violation::OverAdmission, vec![costly(10, 0), costly(10, 1), costly(1, 2)]);
+    assert_accepted(vec![costly(10, 0), costly(10, 1)]);
+    assert_violation(Violation::OverAdmission, vec![costly(10, 0), costly(10, 1), costly(1, 2)]);
 }
 
 #[test]
-fn of_several_quotas_each_is_held_against_what_was_admitted() {
+fn each_of_several_quotas_is_checked() {
     let burst = |count, at| burst("several", count, at);
-    believe([burst(5, 0), burst(5, 600 * MILLI)].concat());
-    find(Violation::OverAdmission, burst(6, 0));
+    assert_accepted([burst(5, 0), burst(5, 600 * MILLI)].concat());
+    assert_violation(Violation::OverAdmission, burst(6, 0));
     let third = burst(3, 1_200 * MILLI);
-    find(Violation::OverAdmission, [burst(5, 0), burst(5, 600 * MILLI), third].concat());
+    assert_violation(
+        Violation::OverAdmission,
+        [burst(5, 0), burst(5, 600 * MILLI), third].concat(),
+    );
 }
 
 #[test]
 fn fixed_windows_admit_their_limit_and_do_not_overlap() {
     let burst = |count, at| burst("fixed", count, at);
     let (end, next) = (1_000 * MILLI, 2_500 * MILLI);
-    believe([ending(burst(6, 0), end), ending(burst(6, 1_500 * MILLI), next)].concat());
-    find(Violation::OverAdmission, ending(burst(7, 0), end));
-    let overlapping = ending(burst(6, 900 * MILLI), 1_900 * MILLI);
-    find(Violation::OverAdmission, [ending(burst(6, 0), end), overlapping].concat());
-    // It was over when this came.
-    find(Violation::OverAdmission, ending(burst(1, 1_000 * MILLI), end));
+    assert_accepted(
+        [with_window_end(burst(6, 0), end), with_window_end(burst(6, 1_500 * MILLI), next)]
+            .concat(),
+    );
+    assert_violation(Violation::OverAdmission, with_window_end(burst(7, 0), end));
+    let overlapping = with_window_end(burst(6, 900 * MILLI), 1_900 * MILLI);
+    assert_violation(
+        Violation::OverAdmission,
+        [with_window_end(burst(6, 0), end), overlapping].concat(),
+    );
+    // The window had ended before this call.
+    assert_violation(Violation::OverAdmission, with_window_end(burst(1, 1_000 * MILLI), end));
 }
 
 #[test]
-fn a_token_bucket_admits_its_burst_and_what_came_back() {
+fn token_bucket_admits_its_burst_and_refilled_tokens() {
     let burst = |count, at| burst("bucket", count, at);
-    believe([burst(5, 0), burst(1, 100 * MILLI), burst(1, 200 * MILLI)].concat());
-    find(Violation::OverAdmission, burst(6, 0));
-    find(Violation::OverAdmission, [burst(5, 0), burst(1, 100 * MILLI - 1)].concat());
+    assert_accepted([burst(5, 0), burst(1, 100 * MILLI), burst(1, 200 * MILLI)].concat());
+    assert_violation(Violation::OverAdmission, burst(6, 0));
+    assert_violation(Violation::OverAdmission, [burst(5, 0), burst(1, 100 * MILLI - 1)].concat());
 }
 
 #[test]
-fn a_counter_admits_its_limit_less_what_counts_of_the_window_before() {
+fn counter_admits_its_limit_minus_the_weighted_previous_window() {
     let burst = |count, at| burst("counter", count, at);
     let window = 800 * MILLI;
-    believe([burst(9, 0), burst(4, window * 3 / 2)].concat());
-    find(Violation::OverAdmission, burst(10, 0));
-    find(Violation::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
-    // Two windows later nothing of it counts.
-    believe([burst(9, 0), burst(9, 2 * window)].concat());
+    assert_accepted([burst(9, 0), burst(4, window * 3 / 2)].concat());
+    assert_violation(Violation::OverAdmission, burst(10, 0));
+    assert_violation(Violation::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
+    // Two windows later, no earlier call counts.
+    assert_accepted([burst(9, 0), burst(9, 2 * window)].concat());
 }
 
 #[test]
-fn what_was_given_back_is_free_again_and_what_may_have_been_may_be() {
+fn refunded_units_may_be_admitted_again() {
     let taken = burst("refund", 6, 0);
-    let back = refund(&taken[2], 100);
+    let refunded = refund(&taken[2], 100);
     let again = admitted("refund", 200);
-    find(Violation::OverAdmission, [taken.clone(), vec![again.clone()]].concat());
-    believe([taken.clone(), vec![back.clone(), again.clone()]].concat());
-    // Given back later, it was not free yet.
+    assert_violation(Violation::OverAdmission, [taken.clone(), vec![again.clone()]].concat());
+    assert_accepted([taken.clone(), vec![refunded.clone(), again.clone()]].concat());
+    // A later refund does not permit an earlier admission.
     let late = refund(&taken[2], 300);
-    find(Violation::OverAdmission, [taken.clone(), vec![late, again.clone()]].concat());
-    // Nobody knows about this one, so either is believed.
-    let unknown = Asked { said: None, began: START + 100, ..back.clone() };
-    believe([taken.clone(), vec![unknown.clone(), again]].concat());
+    assert_violation(Violation::OverAdmission, [taken.clone(), vec![late, again.clone()]].concat());
+    // This refund has no reply, so either is possible.
+    let unknown = StoreCall { reply: None, began: START + 100, ..refunded.clone() };
+    assert_accepted([taken.clone(), vec![unknown.clone(), again]].concat());
     let denied = denied("refund", 200);
-    believe([taken.clone(), vec![unknown, denied.clone()]].concat());
-    find(Violation::FalseDenial, [taken, vec![back, denied]].concat());
+    assert_accepted([taken.clone(), vec![unknown, denied.clone()]].concat());
+    assert_violation(Violation::FalseDenial, [taken, vec![refunded, denied]].concat());
 }
 
 #[test]
-fn after_a_loss_there_is_one_more_limit_and_no_two() {
-    let asked = vec![[burst("log", 8, 0), burst("log", 8, 200)].concat()];
-    let verdict = judged(asked.clone(), &[100]);
-    assert!(verdict.found.is_empty(), "{verdict:?}");
-    assert_eq!(verdict.by_losses, (8, 8));
-    assert!(judged(asked.clone(), &[]).found.contains_key(&Violation::OverAdmission));
-    assert!(judged(asked, &[300]).found.contains_key(&Violation::OverAdmission));
+fn data_loss_permits_one_additional_limit() {
+    let calls = vec![[burst("log", 8, 0), burst("log", 8, 200)].concat()];
+    let findings = judge_calls(calls.clone(), &[100]);
+    assert!(findings.violations.is_empty(), "{findings:?}");
+    assert_eq!(findings.excess_after_losses, (8, 8));
+    assert!(judge_calls(calls.clone(), &[]).violations.contains_key(&Violation::OverAdmission));
+    assert!(judge_calls(calls, &[300]).violations.contains_key(&Violation::OverAdmission));
     let more = vec![[burst("log", 8, 0), burst("log", 9, 200)].concat()];
-    assert!(judged(more, &[100]).found.contains_key(&Violation::OverAdmission));
-    // What was lost is no reason to deny.
+    assert!(judge_calls(more, &[100]).violations.contains_key(&Violation::OverAdmission));
+    // Lost calls do not explain a denial.
     let denial = vec![[burst("log", 8, 0), vec![denied("log", 200)]].concat()];
-    assert!(judged(denial.clone(), &[]).found.is_empty());
-    assert!(judged(denial, &[100]).found.contains_key(&Violation::FalseDenial));
+    assert!(judge_calls(denial.clone(), &[]).violations.is_empty());
+    assert!(judge_calls(denial, &[100]).violations.contains_key(&Violation::FalseDenial));
 }
 
-/// Judged where the clock was ahead by so much from a time on.
-fn judged_by_clock(mut asked: Vec<Asked>, since: u64, ahead: i64) -> Verdict {
-    // As the store tells them.
-    for asked in asked.iter_mut().filter(|asked| asked.began >= START + since) {
-        let said = asked.said.as_mut().unwrap();
-        said.at = said.at.saturating_add_signed(ahead);
+/// Judges calls of a store whose clock is ahead by `ahead` microseconds since the time `since`.
+fn judge_with_clock_step(mut calls: Vec<StoreCall>, since: u64, ahead: i64) -> Findings {
+    // The replies contain the store's clock.
+    for call in calls.iter_mut().filter(|call| call.began >= START + since) {
+        let reply = call.reply.as_mut().unwrap();
+        reply.at = reply.at.saturating_add_signed(ahead);
     }
     let settings = vec![Setting { at: START + since, ahead }];
-    let happened = Happened { settings, ..Happened::default() };
-    let history = History { mode: "open", asked, ..History::default() };
-    judge(vec![history], DEADLINE, &happened)
+    let events = StoreEvents { settings, ..StoreEvents::default() };
+    let history = History { mode: "open", calls, ..History::default() };
+    judge(vec![history], DEADLINE, &events)
 }
 
 #[test]
-fn a_clock_that_is_set_is_told_from_one_that_is_not() {
+fn clock_steps_are_distinguished_from_over_admission() {
     let second = 1_000 * MILLI;
     let twice = |after| [burst("log", 8, 0), burst("log", 8, after)].concat();
     for ahead in [-700_000, 700_000, -5_000_000] {
-        let verdict = judged_by_clock(twice(second), 500 * MILLI, ahead);
-        assert!(verdict.found.is_empty(), "{verdict:?}");
+        let findings = judge_with_clock_step(twice(second), 500 * MILLI, ahead);
+        assert!(findings.violations.is_empty(), "{findings:?}");
     }
-    // Set back it does not make more of the limit, and set forward once as much.
-    let back = judged_by_clock(twice(900 * MILLI), 500 * MILLI, -700_000);
-    assert!(back.found.contains_key(&Violation::OverAdmission));
-    assert!(judged_by_clock(twice(900 * MILLI), 500 * MILLI, 700_000).found.is_empty());
+    // A backward step permits no additional admission. A forward step permits the limit once more.
+    let backward = judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, -700_000);
+    assert!(backward.violations.contains_key(&Violation::OverAdmission));
+    assert!(judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, 700_000).violations.is_empty());
     let more = [twice(900 * MILLI), burst("log", 1, 950 * MILLI)].concat();
-    let forward = judged_by_clock(more, 500 * MILLI, 700_000);
-    assert!(forward.found.contains_key(&Violation::OverAdmission));
+    let forward = judge_with_clock_step(more, 500 * MILLI, 700_000);
+    assert!(forward.violations.contains_key(&Violation::OverAdmission));
 }
 
 #[test]
-fn an_answer_that_either_clock_may_have_given_accuses_nobody() {
+fn reply_with_ambiguous_clock_causes_no_violation() {
     let second = 1_000 * MILLI;
-    let judged = |read: u64| {
+    let judge_with_call_end = |read: u64| {
         let mut taken = burst("log", 8, 0);
-        // The server that was told so slept meanwhile.
-        taken.iter_mut().for_each(|asked| asked.ended = START + read);
+        // The server was suspended before it read the replies.
+        taken.iter_mut().for_each(|call| call.ended = START + read);
         let again = burst("log", 8, 2_600 * MILLI);
-        judged_by_clock([taken, again].concat(), second, -2_500_000)
+        judge_with_clock_step([taken, again].concat(), second, -2_500_000)
     };
-    assert!(judged(second / 2).found.is_empty());
-    let verdict = judged(2 * second);
-    assert!(verdict.found.is_empty(), "{verdict:?}");
-    assert_eq!((verdict.admitted, verdict.unanswered), (16, 0));
-    let verdict = judged(3 * second);
-    assert!(verdict.found.is_empty(), "{verdict:?}");
-    assert_eq!((verdict.admitted, verdict.unanswered), (8, 8));
+    assert!(judge_with_call_end(second / 2).violations.is_empty());
+    let findings = judge_with_call_end(2 * second);
+    assert!(findings.violations.is_empty(), "{findings:?}");
+    assert_eq!((findings.admitted, findings.unanswered), (16, 0));
+    let findings = judge_with_call_end(3 * second);
+    assert!(findings.violations.is_empty(), "{findings:?}");
+    assert_eq!((findings.admitted, findings.unanswered), (8, 8));
 }
 
 #[test]
-fn after_a_clock_was_set_back_a_bucket_is_locked_for_one_window_since_it_was_looked_at() {
+fn backward_clock_step_explains_denials_for_one_window() {
     let history = |denials: &[u64]| {
         let denials = denials.iter().map(|at| denied("log", *at)).collect();
         [burst("log", 8, 0), denials].concat()
     };
-    let judged = |denials| judged_by_clock(history(denials), 500 * MILLI, -3_000_000).found;
-    assert!(judged(&[600 * MILLI, 1_599 * MILLI]).is_empty());
-    assert!(judged(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Violation::FalseDenial));
-    assert!(judged(&[2_600 * MILLI, 3_599 * MILLI]).is_empty());
-    // Tokens begin to come back then, and are as many less from then on.
+    let log_violations =
+        |denials| judge_with_clock_step(history(denials), 500 * MILLI, -3_000_000).violations;
+    assert!(log_violations(&[600 * MILLI, 1_599 * MILLI]).is_empty());
+    assert!(log_violations(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Violation::FalseDenial));
+    assert!(log_violations(&[2_600 * MILLI, 3_599 * MILLI]).is_empty());
+    // The token bucket refills again from the first check after the step.
     let tokens = |at| {
         [burst("bucket", 5, 0), vec![denied("bucket", 1_000 * MILLI), denied("bucket", at)]]
             .concat()
     };
-    let judged = |at| judged_by_clock(tokens(at), 500 * MILLI, -3_000_000).found;
-    assert!(judged(1_099 * MILLI).is_empty());
-    assert!(judged(1_101 * MILLI).contains_key(&Violation::FalseDenial));
-    let forward = judged_by_clock(history(&[600 * MILLI, 1_599 * MILLI]), 500 * MILLI, 3_000_000);
-    assert!(forward.found.contains_key(&Violation::FalseDenial));
+    let token_violations =
+        |at| judge_with_clock_step(tokens(at), 500 * MILLI, -3_000_000).violations;
+    assert!(token_violations(1_099 * MILLI).is_empty());
+    assert!(token_violations(1_101 * MILLI).contains_key(&Violation::FalseDenial));
+    let forward =
+        judge_with_clock_step(history(&[600 * MILLI, 1_599 * MILLI]), 500 * MILLI, 3_000_000);
+    assert!(forward.violations.contains_key(&Violation::FalseDenial));
 }
 
 #[test]
-fn a_denial_has_a_reason_under_every_algorithm() {
+fn denial_requires_a_full_bucket_under_every_algorithm() {
     for (policy, limit) in [("log", 8), ("fixed", 6), ("bucket", 5), ("counter", 9), ("long", 40)] {
         let taken = |count| {
             let end = 1_000 * MILLI;
             if policy == "fixed" {
-                ending(burst(policy, count, 0), end)
+                with_window_end(burst(policy, count, 0), end)
             } else {
                 burst(policy, count, 0)
             }
         };
-        believe([taken(limit), vec![denied(policy, 100)]].concat());
-        find(Violation::FalseDenial, [taken(limit - 1), vec![denied(policy, 100)]].concat());
-        // When all of it is over.
+        assert_accepted([taken(limit), vec![denied(policy, 100)]].concat());
+        assert_violation(
+            Violation::FalseDenial,
+            [taken(limit - 1), vec![denied(policy, 100)]].concat(),
+        );
+        // After the window, the calls no longer explain a denial.
         let over = denied(policy, 70_000 * MILLI);
-        find(Violation::FalseDenial, [taken(limit), vec![over]].concat());
+        assert_violation(Violation::FalseDenial, [taken(limit), vec![over]].concat());
     }
-    // A token has come back.
-    let back = |after| [burst("bucket", 5, 0), vec![denied("bucket", after)]].concat();
-    believe(back(100 * MILLI - 1));
-    find(Violation::FalseDenial, back(100 * MILLI + 4));
-    // Of several quotas one is reason enough.
-    believe([burst("several", 5, 0), vec![denied("several", 100)]].concat());
-    find(
+    // A refilled token makes a denial a violation.
+    let denial_after = |after| [burst("bucket", 5, 0), vec![denied("bucket", after)]].concat();
+    assert_accepted(denial_after(100 * MILLI - 1));
+    assert_violation(Violation::FalseDenial, denial_after(100 * MILLI + 4));
+    // One full bucket of several quotas explains a denial.
+    assert_accepted([burst("several", 5, 0), vec![denied("several", 100)]].concat());
+    assert_violation(
         Violation::FalseDenial,
         [burst("several", 5, 0), vec![denied("several", 600 * MILLI)]].concat(),
     );
 }
 
 #[test]
-fn what_had_no_answer_may_be_the_reason_of_a_denial_for_as_long_as_it_may_count() {
-    let known = admitted("long", 0);
+fn unanswered_call_explains_denials_while_it_may_count() {
+    // This reply lets the server estimate the store's clock.
+    let earlier_reply = admitted("long", 0);
     for (policy, limit, window) in
         [("log", 8, 1_000), ("fixed", 6, 1_000), ("counter", 9, 1_600), ("bucket", 5, 100)]
     {
         let at = 5_000 * MILLI;
-        let taken = ending(burst(policy, limit - 1, at), 6_000 * MILLI);
-        let together = |maybe, denial| {
-            [vec![known.clone()], taken.clone(), vec![unanswered(policy, maybe), denial]].concat()
+        let taken = with_window_end(burst(policy, limit - 1, at), 6_000 * MILLI);
+        let with_uncertain_call = |uncertain, denial| {
+            [
+                vec![earlier_reply.clone()],
+                taken.clone(),
+                vec![unanswered(policy, uncertain), denial],
+            ]
+            .concat()
         };
-        let verdict = believe(together(at + 10, denied(policy, at + 20)));
-        assert_eq!(verdict.undecidable, 1);
-        // Asked for later, it cannot have been the reason.
+        let findings = assert_accepted(with_uncertain_call(at + 10, denied(policy, at + 20)));
+        assert_eq!(findings.undecidable, 1);
+        // A call after the denial cannot be the reason.
         let later = at + 5 * MILLI;
-        find(Violation::FalseDenial, together(later, denied(policy, at + 20)));
-        // It was too late for it to be done when it could still count.
+        assert_violation(
+            Violation::FalseDenial,
+            with_uncertain_call(later, denied(policy, at + 20)),
+        );
+        // The deadline of this call passed before the time from which calls still count.
         let long_ago = at - (window + 500) * MILLI;
-        find(Violation::FalseDenial, together(long_ago, denied(policy, at + 20)));
-        // But a server that had never heard of the store could not say until when it would wait.
-        let asked = [taken.clone(), vec![unanswered(policy, long_ago), denied(policy, at + 20)]];
-        believe(asked.concat());
+        assert_violation(
+            Violation::FalseDenial,
+            with_uncertain_call(long_ago, denied(policy, at + 20)),
+        );
+        // Without an earlier reply, the server cannot give the store a deadline, so the call may be executed late.
+        let calls = [taken.clone(), vec![unanswered(policy, long_ago), denied(policy, at + 20)]];
+        assert_accepted(calls.concat());
     }
 }
 
 #[test]
-fn what_becomes_of_a_request_follows_from_what_the_store_said() {
+fn response_must_follow_from_the_replies_of_the_store() {
     let (admitted, denied) = (admitted("log", 0), denied("log", 0));
     let unanswered = unanswered("log", 0);
-    use Decided::{Locally, Nobody, Together};
-    let cases: [(&str, &[&Asked], Decided, u16, bool); 28] = [
-        ("open", &[&admitted], Together, 200, true),
-        ("open", &[&admitted], Together, 204, true),
-        ("open", &[&denied], Together, 429, true),
-        ("open", &[&unanswered], Nobody, 200, true),
-        ("open", &[], Nobody, 200, true),
-        ("closed", &[&unanswered], Nobody, 503, true),
-        ("closed", &[], Nobody, 503, true),
-        ("local", &[&unanswered], Locally, 200, true),
-        ("local", &[], Locally, 429, true),
+    use DecisionSource::{Memory, Store, Undecided};
+    let cases: [(&str, &[&StoreCall], DecisionSource, u16, bool); 28] = [
+        ("open", &[&admitted], Store, 200, true),
+        ("open", &[&admitted], Store, 204, true),
+        ("open", &[&denied], Store, 429, true),
+        ("open", &[&unanswered], Undecided, 200, true),
+        ("open", &[], Undecided, 200, true),
+        ("closed", &[&unanswered], Undecided, 503, true),
+        ("closed", &[], Undecided, 503, true),
+        ("local", &[&unanswered], Memory, 200, true),
+        ("local", &[], Memory, 429, true),
         // Under load, every mode decides in memory.
-        ("open", &[], Locally, 200, true),
-        ("open", &[&unanswered], Locally, 429, true),
-        ("closed", &[&unanswered], Locally, 200, true),
-        ("open", &[&admitted], Locally, 200, false),
-        ("closed", &[&denied], Locally, 429, false),
-        ("open", &[&denied], Together, 200, false),
-        ("open", &[&admitted], Together, 429, false),
-        ("open", &[&admitted], Nobody, 200, false),
-        // What was not answered is no admission.
-        ("open", &[&unanswered], Together, 200, false),
-        ("open", &[], Together, 200, false),
-        ("open", &[&unanswered], Nobody, 503, false),
-        ("open", &[&unanswered], Nobody, 429, false),
-        ("open", &[&unanswered], Nobody, 500, false),
-        ("closed", &[&unanswered], Nobody, 200, false),
-        ("closed", &[&unanswered], Nobody, 429, false),
-        ("closed", &[&admitted], Together, 503, false),
-        ("closed", &[&denied], Together, 503, false),
-        ("local", &[&unanswered], Nobody, 200, false),
-        // Nobody is asked twice.
-        ("open", &[&unanswered, &admitted], Together, 200, false),
+        ("open", &[], Memory, 200, true),
+        ("open", &[&unanswered], Memory, 429, true),
+        ("closed", &[&unanswered], Memory, 200, true),
+        ("open", &[&admitted], Memory, 200, false),
+        ("closed", &[&denied], Memory, 429, false),
+        ("open", &[&denied], Store, 200, false),
+        ("open", &[&admitted], Store, 429, false),
+        ("open", &[&admitted], Undecided, 200, false),
+        // A call without a reply is no admission.
+        ("open", &[&unanswered], Store, 200, false),
+        ("open", &[], Store, 200, false),
+        ("open", &[&unanswered], Undecided, 503, false),
+        ("open", &[&unanswered], Undecided, 429, false),
+        ("open", &[&unanswered], Undecided, 500, false),
+        ("closed", &[&unanswered], Undecided, 200, false),
+        ("closed", &[&unanswered], Undecided, 429, false),
+        ("closed", &[&admitted], Store, 503, false),
+        ("closed", &[&denied], Store, 503, false),
+        ("local", &[&unanswered], Undecided, 200, false),
+        // No limit is checked twice.
+        ("open", &[&unanswered, &admitted], Store, 200, false),
     ];
-    for (mode, checks, decided, status, is_true) in cases {
-        let asked = checks.iter().map(|&asked| Asked { request: 3, ..asked.clone() }).collect();
-        let requests = vec![request(0, decided, status)];
-        let history = History { mode, asked, requests, ..History::default() };
-        let mut verdict = judge(vec![history], DEADLINE, &Happened::default());
-        verdict.found.remove(&Violation::FalseDenial);
-        assert_eq!(verdict.found.is_empty(), is_true, "{mode} {checks:?} {decided:?} {status}");
+    for (mode, checks, source, status, is_accepted) in cases {
+        let calls = checks.iter().map(|&call| StoreCall { request: 3, ..call.clone() }).collect();
+        let requests = vec![request(0, source, status)];
+        let history = History { mode, calls, requests, ..History::default() };
+        let mut findings = judge(vec![history], DEADLINE, &StoreEvents::default());
+        findings.violations.remove(&Violation::FalseDenial);
+        assert_eq!(
+            findings.violations.is_empty(),
+            is_accepted,
+            "{mode} {checks:?} {source:?} {status}"
+        );
     }
 }
 
-fn request(at: u64, decided: Decided, status: u16) -> Request {
-    let came = START + at;
+fn request(at: u64, source: DecisionSource, status: u16) -> Request {
+    let received_at = START + at;
     let client = "client".to_owned();
-    Request { number: 3, came, went: came + MILLI, page: 0, client, cost: 1, status, decided }
+    Request {
+        number: 3,
+        received_at,
+        responded_at: received_at + MILLI,
+        page: 0,
+        client,
+        cost: 1,
+        status,
+        source,
+    }
 }
 
 #[test]
-fn a_server_on_its_own_admits_its_share() {
-    let judged = |times: &[u64]| {
-        let request = |at: &u64| request(*at, Decided::Locally, 200);
+fn server_without_the_store_admits_its_share() {
+    let local_violations = |times: &[u64]| {
+        let request = |at: &u64| request(*at, DecisionSource::Memory, 200);
         let requests = times.iter().map(request).collect();
         let history = History { mode: "local", requests, ..History::default() };
-        judge(vec![history], DEADLINE, &Happened::default()).found
+        judge(vec![history], DEADLINE, &StoreEvents::default()).violations
     };
     assert_eq!(PAGES[0].policies, ["log"]);
-    // A quarter of eight, each second.
-    assert!(judged(&[0, 1, 1_000 * MILLI, 1_001 * MILLI]).is_empty());
-    assert!(judged(&[0, 1, 998 * MILLI]).contains_key(&Violation::Local));
-    // The first may have been decided on when it came, and the last when it had its answer.
-    assert!(judged(&[0, 1, 999 * MILLI]).is_empty());
+    // The share is a quarter of 8, which is 2 in each second.
+    assert!(local_violations(&[0, 1, 1_000 * MILLI, 1_001 * MILLI]).is_empty());
+    assert!(local_violations(&[0, 1, 998 * MILLI]).contains_key(&Violation::Local));
+    // The first may have been decided when it arrived, and the last when its response was sent.
+    assert!(local_violations(&[0, 1, 999 * MILLI]).is_empty());
 }
 
 #[test]
-fn a_history_is_read_as_it_was_written() {
-    let told = check("mixed", 3, 12, false);
+fn history_records_survive_formatting_and_parsing() {
+    let check = check("mixed", 3, 12, false);
     let refund = refund(&admitted("refund", 5), 9);
-    let lines = [told, unanswered("log", 1), refund].map(Line::Asked);
-    let answered = [Decided::Nobody, Decided::Together, Decided::Locally]
-        .map(|decided| Line::Request(request(7, decided, 429)));
-    for line in lines.into_iter().chain(answered) {
+    let lines = [check, unanswered("log", 1), refund].map(Record::StoreCall);
+    let requests = [DecisionSource::Undecided, DecisionSource::Store, DecisionSource::Memory]
+        .map(|source| Record::Request(request(7, source, 429)));
+    for line in lines.into_iter().chain(requests) {
         assert_eq!(line.to_string().parse(), Ok(line));
     }
     for line in [
         "",
         "request",
-        "request 1 2 3 4 client 1 200 somebody",
+        "request 1 2 3 4 client 1 200 unknown",
         "check 1 2 3 1",
         "peek 1 2 3 - - - -",
     ] {
-        assert!(line.parse::<Line>().is_err(), "{line}");
+        assert!(line.parse::<Record>().is_err(), "{line}");
     }
 }
 
 #[test]
-fn every_quota_of_a_storm_is_known_to_its_judge() {
+fn judge_has_every_quota_of_a_storm() {
     for (policy, (name, rates)) in LIMITS.iter().enumerate() {
-        assert_eq!(number(name), Some(policy));
+        assert_eq!(policy_index(name), Some(policy));
         let last = rates.split(';').count() - 1;
         assert!(quota(policy, last).is_some() && quota(policy, last + 1).is_none(), "{name}");
     }
     for page in &PAGES {
-        assert!(page.policies.iter().all(|name| number(name).is_some()), "{page:?}");
+        assert!(page.policies.iter().all(|name| policy_index(name).is_some()), "{page:?}");
     }
 }
 
 #[test]
-fn a_seed_has_the_same_faults_always_and_all_of_them() {
+fn seed_determines_the_faults_and_covers_all() {
     let all = Fault::ALL.map(|(_, fault)| fault);
     let storm = |seed| steps(seed, &all).take(all.len()).collect::<Vec<_>>();
     assert_eq!(storm(1), storm(1));
@@ -425,9 +469,10 @@ fn a_seed_has_the_same_faults_always_and_all_of_them() {
     for fault in all {
         assert!(storm(3).iter().any(|step| step.faults.contains(&fault)), "{fault:?}");
     }
-    let together = steps(4, &all).take(200).filter(|step| step.faults.len() == 2).count();
-    assert!((10..100).contains(&together), "{together}");
+    let steps_with_two_faults =
+        steps(4, &all).take(200).filter(|step| step.faults.len() == 2).count();
+    assert!((10..100).contains(&steps_with_two_faults), "{steps_with_two_faults}");
     assert_eq!(steps(1, &[]).count(), 0);
     let attacks = steps(5, &[Fault::Attack]).take(50);
-    assert!(attacks.into_iter().all(|step| step.lasts >= Duration::from_secs(1)));
+    assert!(attacks.into_iter().all(|step| step.duration >= Duration::from_secs(1)));
 }

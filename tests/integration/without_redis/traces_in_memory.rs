@@ -1,20 +1,20 @@
-//! Random traces on the in-memory store, against the model.
+//! Random traces on the memory store, compared with the model.
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use rateguard::{
+use actix_rateguard::{
     MemoryStore,
-    store::{Charge, Operation, Store, Verdict},
+    store::{BucketRequest, Operation, Store, Verdict},
     test_util::ManualClock,
 };
+use futures_util::FutureExt;
 
 use crate::{
-    play::{Subject, play},
+    trace_runner::{TracedStore, run_trace},
     traces::{assert_steps, cases, run, traces, traces_with_clock_steps},
 };
 
-/// The in-memory store.
+/// The memory store with a manual clock.
 struct Memory {
     store: MemoryStore,
     clock: ManualClock,
@@ -27,25 +27,26 @@ impl Memory {
     }
 }
 
-impl Subject for Memory {
-    const KEEPS_WHAT_IS_OVER: bool = false;
+impl TracedStore for Memory {
+    const RETAINS_EXPIRED: bool = false;
 
-    fn apply(&mut self, operation: Operation, charges: &[Charge<'_>], now: u64) -> Verdict {
+    fn apply(&mut self, operation: Operation, charges: &[BucketRequest<'_>], now: u64) -> Verdict {
         self.clock.set(Duration::from_micros(now));
         self.store.apply(operation, charges).get().now_or_never().unwrap().unwrap()
     }
 }
 
 #[test]
-fn memory_says_what_the_model_says() {
-    let steps = run(cases(8_000), traces(), |rules, trace| play(rules, trace, &mut Memory::new()));
+fn memory_store_agrees_with_the_model_on_random_traces() {
+    let steps =
+        run(cases(8_000), traces(), |rules, trace| run_trace(rules, trace, &mut Memory::new()));
     assert_steps(steps, 100_000);
 }
 
 #[test]
-fn memory_keeps_its_promises_when_the_clock_is_set_back() {
+fn memory_store_agrees_with_the_model_after_backward_clock_steps() {
     let steps = run(cases(1_000), traces_with_clock_steps(), |rules, trace| {
-        play(rules, trace, &mut Memory::new())
+        run_trace(rules, trace, &mut Memory::new())
     });
     assert_steps(steps, 10_000);
 }

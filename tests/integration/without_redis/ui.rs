@@ -1,4 +1,4 @@
-//! Wrong uses of the attribute, and the compiler's messages: a file for each in `ui/`.
+//! Compiler messages for invalid attributes: one file in `ui/` for each.
 //!
 //! rustc compiles each file against the libraries that the tests use, so that nothing is built for this test alone.
 //! With `UPDATE_UI=1` in its environment, the test writes the `.stderr` files.
@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::{artifacts::library, folder::Folder};
 
-/// Returns the files of `ui/` that end so, without their extension.
+/// Returns the paths of the files in `ui/` with this extension, without the extension.
 fn stems(extension: &str) -> Vec<PathBuf> {
     let files = fs::read_dir("ui").unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|file| file.extension().is_some_and(|it| it == extension));
@@ -25,7 +25,8 @@ fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output 
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=ui", "--emit=metadata"]);
     rustc.args(["--color=never", "--diagnostic-width=140", "--allow=dead_code"]);
-    // The library's own lines are shown if they are found, which cargo compiles from there.
+    // rustc shows lines of the library in its messages only if it finds the source, so it runs in the same directory as
+    // cargo's build.
     rustc.current_dir(workspace()).arg("--remap-path-prefix=tests/=");
     for (name, path) in libraries {
         rustc.arg(format!("--extern={name}={}", path.display()));
@@ -34,25 +35,26 @@ fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output 
     rustc.arg("--out-dir").arg(into.path()).arg(Path::new("tests").join(file)).output().unwrap()
 }
 
-/// Returns the compiler's messages without its closing summary, and without line numbers in other files than the test's.
-fn normalized(messages: &str) -> String {
+/// Returns the compiler's messages without the closing summary, and without line numbers in other files than the
+/// test's.
+fn normalize(messages: &str) -> String {
     let is_summary = |message: &&str| {
         let begins =
             ["error: aborting due to ", "For more information about ", "Some errors have "];
         begins.iter().any(|begin| message.starts_with(begin))
     };
     let messages = messages.trim_end().split("\n\n").filter(|message| !is_summary(message));
-    messages.map(normalized_message).collect::<Vec<_>>().join("\n\n") + "\n"
+    messages.map(normalize_message).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
-/// Does this for one message. Its margin, as wide as the longest line number, becomes as narrow as the rest allows.
-fn normalized_message(message: &str) -> String {
+/// Normalizes one message. Its margin becomes as narrow as the remaining line numbers allow.
+fn normalize_message(message: &str) -> String {
     let arrow = |line: &str| line.trim_start().starts_with("--> ");
     let Some(margin) = message.lines().find(|line| arrow(line)).and_then(|line| line.find("--> "))
     else {
         return message.to_owned();
     };
-    let mut is_elsewhere = false;
+    let mut is_foreign_file = false;
     let has_margin =
         |line: &str| line.starts_with([' ', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
     let lines: Vec<String> = message
@@ -60,14 +62,14 @@ fn normalized_message(message: &str) -> String {
         .map(|line| {
             if arrow(line) {
                 let path = line[margin..].trim_start_matches("--> ").split(':').next().unwrap();
-                is_elsewhere = !path.starts_with("ui/");
-                if is_elsewhere {
+                is_foreign_file = !path.starts_with("ui/");
+                if is_foreign_file {
                     let path = Path::new(path);
                     let path = path.strip_prefix(workspace()).unwrap_or(path).display();
                     return format!("{:margin$}--> $WORKSPACE/{path}", "");
                 }
             }
-            match is_elsewhere && has_margin(line) {
+            match is_foreign_file && has_margin(line) {
                 true => format!("{:margin$}{}", "", &line[margin..]),
                 false => line.to_owned(),
             }
@@ -84,10 +86,10 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Returns how a file differs from its expectation.
+/// Returns the difference between the compiler's messages and the expected ones.
 fn difference(stem: &Path, output: &Output) -> Option<String> {
     let (file, expectation) = (stem.with_extension("rs"), stem.with_extension("stderr"));
-    let actual = normalized(&String::from_utf8_lossy(&output.stderr));
+    let actual = normalize(&String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         return Some(format!("{} compiles:\n{actual}", file.display()));
     }
@@ -99,16 +101,16 @@ fn difference(stem: &Path, output: &Output) -> Option<String> {
         fs::write(&expectation, actual).unwrap();
         return None;
     }
-    Some(format!("{}: expected\n{expected}\nbut the compiler says\n{actual}", file.display()))
+    Some(format!("{}: expected\n{expected}\nfound\n{actual}", file.display()))
 }
 
 #[test]
-fn wrong_uses_of_the_attribute_are_rejected_with_these_messages() {
-    let libraries = ["actix_web", "rateguard"].map(|name| (name, library(name)));
+fn invalid_attributes_are_rejected_with_the_expected_messages() {
+    let libraries = ["actix_web", "actix_rateguard"].map(|name| (name, library(name)));
     let folder = Folder::new();
     let sources = stems("rs");
     assert!(!sources.is_empty());
-    assert_eq!(sources, stems("stderr"), "each source has its expectation");
+    assert_eq!(sources, stems("stderr"), "each .rs file needs a .stderr file");
     let differences: Vec<String> = sources
         .iter()
         .filter_map(|stem| {

@@ -5,17 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Outcome, PATIENCE, delay_proxy, redis_node::RedisNode};
+use super::{AttackResult, TIMEOUT, delay_proxy, redis_node::RedisNode};
 
 const MASTERS: u32 = 3;
 const SLOTS: u32 = 16_384;
 
-/// Starts the nodes, each behind a proxy of its own if there is a delay, and returns them with the ports for clients.
+/// Starts the nodes and returns them with the ports for clients. With a delay, each node is behind its own proxy.
 ///
 /// # Errors
 ///
-/// If the cluster does not come up.
-pub fn start(delay: Duration) -> Outcome<(Vec<RedisNode>, Vec<u16>)> {
+/// If the cluster does not become complete.
+pub fn start(delay: Duration) -> AttackResult<(Vec<RedisNode>, Vec<u16>)> {
     let (mut nodes, mut ports) = (Vec::new(), Vec::new());
     for number in 0..MASTERS {
         let announced = std::cell::Cell::new(0);
@@ -26,20 +26,20 @@ pub fn start(delay: Duration) -> Outcome<(Vec<RedisNode>, Vec<u16>)> {
         })?;
         let [first, end] = [number, number + 1].map(|edge| edge * SLOTS / MASTERS);
         let [first, last] = [first, end - 1].map(|slot| slot.to_string());
-        let _: () = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
-        let _: () = node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])?;
+        let _: () = node.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
+        let _: () = node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])?;
         ports.push(announced.get());
         nodes.push(node);
     }
     let first = &nodes[0];
     let (port, bus) = (first.port().to_string(), bus_port(first.port()).to_string());
     for node in &nodes[1..] {
-        let _: () = node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
+        let _: () = node.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
     }
     let start = Instant::now();
     while !nodes.iter().all(|node| is_complete(node).unwrap_or(false)) {
-        if start.elapsed() > PATIENCE {
-            return Err("the cluster does not come up".into());
+        if start.elapsed() > TIMEOUT {
+            return Err("the cluster does not become complete".into());
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -61,9 +61,9 @@ fn bus_port(port: u16) -> u16 {
     port + 10_000
 }
 
-fn is_complete(node: &RedisNode) -> Outcome<bool> {
-    let info: String = node.ask(&["CLUSTER", "INFO"])?;
-    let slots: Vec<redis::Value> = node.ask(&["CLUSTER", "SLOTS"])?;
+fn is_complete(node: &RedisNode) -> AttackResult<bool> {
+    let info: String = node.command(&["CLUSTER", "INFO"])?;
+    let slots: Vec<redis::Value> = node.command(&["CLUSTER", "SLOTS"])?;
     let is_ok = info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
     Ok(is_ok && slots.len() == MASTERS as usize)
 }

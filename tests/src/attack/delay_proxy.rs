@@ -1,7 +1,8 @@
-//! A proxy that makes a server seem far away: it adds latency and no limit of throughput.
+//! A proxy that adds latency to a server without limiting the throughput.
 //!
-//! One thread reads and stamps what comes; another one writes it when it is due. So data that arrives while older data
-//! waits is not held up by it, unlike in a proxy that sleeps between read and write.
+//! One thread reads data and stores it with the time at which it is due; another thread writes it at that time. Data
+//! that arrives while earlier data is delayed is therefore delayed only once, unlike in a proxy that sleeps between
+//! read and write.
 
 use std::{
     io::{Read, Write},
@@ -11,19 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Outcome;
+use super::AttackResult;
 
-/// What came, and when it is due.
+/// Data, and when to write it.
 type Chunk = (Instant, Vec<u8>);
 
-/// Starts a proxy before the server at `to`, with half of the round trip each way, and returns its port.
+/// Starts a proxy in front of the server at `to`, and returns its port. Each direction is delayed by half of the round
+/// trip.
 ///
-/// It lives as long as the process.
+/// The proxy runs until the process ends.
 ///
 /// # Errors
 ///
-/// If there is no port for it.
-pub fn start(to: u16, round_trip: Duration) -> Outcome<u16> {
+/// If no port is free.
+pub fn start(to: u16, round_trip: Duration) -> AttackResult<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
@@ -46,7 +48,7 @@ fn connect(client: TcpStream, to: u16, delay: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads until the end, which is passed on by the end of the channel.
+/// Reads until the connection ends. The writer closes the other side when the channel ends.
 fn read(mut from: TcpStream, sender: &Sender<Chunk>, delay: Duration) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = from.read(&mut buffer) {

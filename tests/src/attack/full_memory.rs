@@ -1,11 +1,12 @@
-//! A store in memory that one IPv6 /48 network has filled: whether bans still begin, and whether others get in.
+//! A memory store that one IPv6 /48 network has filled: measures whether bans still begin, and whether new clients are
+//! admitted.
 
 use std::{net::Ipv4Addr, sync::mpsc, thread, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
-    Outcome, PATIENCE, Report,
+    AttackResult, Report, TIMEOUT,
     http1::Connection,
     limits::Limit,
     load::{self, Load, Tally},
@@ -16,68 +17,68 @@ use super::{
 /// The name on the command line.
 pub const NAME: &str = "full-memory";
 
-/// With two quotas each these are more than the default maximum of 100,000 keys. The /48 has 13,536 networks besides.
+/// With two quotas each, these exceed the default maximum of 100,000 keys. The /48 has 13,536 more networks.
 const INVENTED: u64 = 52_000;
 const CONNECTIONS: usize = 50;
-/// Far more than it takes to fill the store.
-const FILLED_WITHIN: Duration = Duration::from_secs(60);
-/// The flood goes on with 1,500 addresses a second while the others come.
+/// Longer than it takes to fill the store.
+const FILL_TIMEOUT: Duration = Duration::from_secs(60);
+/// During the measurement, the flood continues with 1,500 addresses per second.
 const PAUSE: Duration = Duration::from_millis(1_000 * CONNECTIONS as u64 / 1_500);
-const GOES_ON: Duration = Duration::from_secs(5);
-/// Between two requests of the others.
-const BETWEEN: Duration = Duration::from_millis(30);
+const FLOOD_DURATION: Duration = Duration::from_secs(5);
+/// The pause between two requests of the existing client or of new clients.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(30);
 const DENIALS: usize = 50;
 const NEWCOMERS: u32 = 50;
-/// The offences that lead to a ban, under the limit `network`.
+/// The number of offences that begin a ban under the limit `network`.
 const OFFENCES: usize = 5;
-/// The first ban under it is longer than its shortest window.
-const LONGEST_WITHOUT_BAN: u64 = 3_600;
-const KNOWN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// The maximum wait in seconds of a denial without a ban. The first ban is longer.
+const MAX_DENIAL_WAIT: u64 = 3_600;
+const EXISTING_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// What others saw of the flood.
+/// The results of the other clients.
 #[derive(Default)]
-struct Seen {
-    /// Requests of the known client that passed.
+struct Observations {
+    /// The requests of the existing client that passed.
     passed: u64,
     /// Its denials.
     denied: usize,
-    /// Denials by its ban.
+    /// Its denials because of a ban.
     banned: usize,
-    /// Newcomers that were let in.
+    /// The requests of new clients that were admitted.
     admitted: u32,
 }
 
-/// Fills the store and counts bans and newcomers.
+/// Fills the store, and counts bans and admitted new clients.
 ///
 /// # Errors
 ///
-/// If the server does not answer.
-pub fn measure() -> Outcome<Report> {
-    let limit = Limit::named("network").ok_or("no such limit")?;
+/// If the server does not respond.
+pub fn measure() -> AttackResult<Report> {
+    let limit = Limit::named("network").ok_or("unknown limit")?;
     let setup =
         Setup { store: "memory", prefix: "", mode: "open", replicas: 1, limit, deadline: None };
     let server = Server::start(setup)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut seen = Seen::default();
+    let mut observed = Observations::default();
     runtime.block_on(async {
-        let mut known = Connection::open(KNOWN, server.http1()).await?;
-        let response = known.send(Request::new(Addresses::Peer, "").bytes()).await?;
-        seen.passed += u64::from(response.status == 200);
-        Outcome::Ok(())
+        let mut existing = Connection::open(EXISTING_CLIENT, server.http1()).await?;
+        let response = existing.send(Request::new(Addresses::Peer, "").bytes()).await?;
+        observed.passed += u64::from(response.status == 200);
+        AttackResult::Ok(())
     })?;
 
     let mut load = Load {
         servers: vec![server.http1()],
         connections: CONNECTIONS,
         requests: vec![Request::new(Addresses::OneNetwork, "")],
-        lasts: FILLED_WITHIN,
+        duration: FILL_TIMEOUT,
         first_address: 0,
         max_requests: INVENTED,
         pause: Duration::ZERO,
     };
     let filled = load::run(&load, &mpsc::channel().0)?;
     load = Load {
-        lasts: GOES_ON,
+        duration: FLOOD_DURATION,
         first_address: INVENTED as u32,
         max_requests: u64::MAX,
         pause: PAUSE,
@@ -85,65 +86,69 @@ pub fn measure() -> Outcome<Report> {
     };
     let (opened, is_open) = mpsc::channel();
     let flood = thread::spawn(move || load::run(&load, &opened));
-    is_open.recv_timeout(PATIENCE)?;
-    runtime.block_on(look(&server, limit, &mut seen))?;
+    is_open.recv_timeout(TIMEOUT)?;
+    runtime.block_on(send_probes(&server, limit, &mut observed))?;
     let flood = flood.join().map_err(|_| "the flood panicked")??;
-    Ok(report(limit, &filled, &flood, &seen))
+    Ok(report(limit, &filled, &flood, &observed))
 }
 
-/// Sends as the known client and as newcomers.
-async fn look(server: &Server, limit: &Limit, seen: &mut Seen) -> Outcome {
+/// Sends requests as the existing client and as new clients.
+async fn send_probes(server: &Server, limit: &Limit, observed: &mut Observations) -> AttackResult {
     let plain = Request::new(Addresses::Peer, "");
-    let mut known = Connection::open(KNOWN, server.http1()).await?;
-    while seen.denied < DENIALS && seen.passed <= 2 * limit.allowance() {
-        let response = known.send(plain.bytes()).await?;
+    let mut existing = Connection::open(EXISTING_CLIENT, server.http1()).await?;
+    while observed.denied < DENIALS && observed.passed <= 2 * limit.allowance() {
+        let response = existing.send(plain.bytes()).await?;
         if response.status == 200 {
-            seen.passed += 1;
+            observed.passed += 1;
         } else {
-            seen.denied += 1;
-            seen.banned += usize::from(response.retry_after > Some(LONGEST_WITHOUT_BAN));
-            sleep(BETWEEN).await;
+            observed.denied += 1;
+            observed.banned += usize::from(response.retry_after > Some(MAX_DENIAL_WAIT));
+            sleep(REQUEST_INTERVAL).await;
         }
     }
     let mut forwarded = Request::new(Addresses::ManyNetworks, "");
     let mut proxy = Connection::open(Ipv4Addr::LOCALHOST, server.http1()).await?;
     for number in 0..NEWCOMERS {
         forwarded.set_address(number);
-        seen.admitted += u32::from(proxy.send(forwarded.bytes()).await?.status == 200);
-        sleep(BETWEEN).await;
+        observed.admitted += u32::from(proxy.send(forwarded.bytes()).await?.status == 200);
+        sleep(REQUEST_INTERVAL).await;
     }
     Ok(())
 }
 
-fn report(limit: &Limit, filled: &Tally, flood: &Tally, seen: &Seen) -> Report {
-    let Seen { passed, banned, admitted, .. } = *seen;
+fn report(limit: &Limit, filled: &Tally, flood: &Tally, observed: &Observations) -> Report {
+    let Observations { passed, banned, admitted, .. } = *observed;
     let mut report = Report::default();
-    for (what, tally) in [("fill the store", filled), ("go on", flood)] {
+    for (phase, tally) in [("fill the store", filled), ("continue", flood)] {
         let per_second = tally.sent as f64 / tally.lasted.as_secs_f64().max(0.001);
         report.lines.push(format!(
-            "{} addresses of one /48 {what}, {per_second:.0} a second: {} passed",
+            "{} addresses of one /48 {phase}, {per_second:.0} per second: {} passed",
             tally.sent, tally.passed
         ));
     }
-    report.lines.push(format!("known client: {passed} passed, and {} may", limit.allowance()));
-    report.lines.push(format!("known client: {banned} of {DENIALS} denials are by its ban"));
-    report.lines.push(format!("newcomers of other networks: {admitted} of {NEWCOMERS} let in"));
+    let max_passed = limit.allowance();
+    report.lines.push(format!("existing client: {passed} passed, at most {max_passed} allowed"));
+    report.lines.push(format!("existing client: {banned} of {DENIALS} denials are by its ban"));
+    report.lines.push(format!("new clients of other networks: {admitted} of {NEWCOMERS} admitted"));
     let mut require = |is_right: bool, violation: String| {
         if !is_right {
             report.violations.push(format!("{NAME}: {violation}"));
         }
     };
     require(
-        passed <= limit.allowance(),
-        format!("{passed} requests of a known client passed, and {} may", limit.allowance()),
+        passed <= max_passed,
+        format!("{passed} requests of an existing client passed, expected at most {max_passed}"),
     );
     require(
         banned + OFFENCES >= DENIALS,
-        format!("only {banned} of {DENIALS} denials of a known client are by its ban"),
+        format!("only {banned} of {DENIALS} denials of an existing client are by its ban"),
     );
     require(
         admitted == NEWCOMERS,
-        format!("{} of {NEWCOMERS} newcomers of other networks were refused", NEWCOMERS - admitted),
+        format!(
+            "{} of {NEWCOMERS} new clients of other networks were denied",
+            NEWCOMERS - admitted
+        ),
     );
     report
 }

@@ -1,9 +1,9 @@
-//! A Redis without memory left, after a flood of invented addresses: what is decided then.
+//! A Redis without free memory, after a flood of forged addresses: measures the decisions in each failure mode.
 
 use std::{sync::mpsc, time::Duration};
 
 use super::{
-    Outcome, Report,
+    AttackResult, Report,
     limits::Limit,
     load::{self, Load},
     request::{Addresses, Request},
@@ -18,16 +18,16 @@ pub const NAME: &str = "full-redis";
 const INVENTED: u64 = 100_000;
 const CONNECTIONS: usize = 50;
 /// What Redis may use beyond what it uses when it is empty.
-const ROOM: f64 = 8.0 * 1024.0 * 1024.0;
-const LASTS: Duration = Duration::from_secs(60);
+const FREE_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
+const MAX_DURATION: Duration = Duration::from_secs(60);
 const MODES: [&str; 3] = ["open", "closed", "local"];
 
-/// Fills a Redis that may not evict, and counts requests without a decision.
+/// Fills a Redis without eviction, and counts requests without a decision.
 ///
 /// # Errors
 ///
-/// If a server does not answer.
-pub fn measure() -> Outcome<Report> {
+/// If a server does not respond.
+pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(format!(
         "{:<8}{:>10}{:>9}{:>11}{:>8}{:>15}{:>13}{:>13}",
@@ -37,10 +37,10 @@ pub fn measure() -> Outcome<Report> {
         "unchecked",
         "local",
         "victims' sent",
-        "v.refused",
+        "v.rejected",
         "v.unchecked"
     ));
-    let limit = Limit::named("invented").ok_or("no such limit")?;
+    let limit = Limit::named("invented").ok_or("unknown limit")?;
     for mode in MODES {
         let args = "--maxmemory-policy noeviction".split(' ').map(str::to_owned);
         let store = Store::redis(Duration::ZERO, &args.collect::<Vec<_>>())?;
@@ -50,19 +50,19 @@ pub fn measure() -> Outcome<Report> {
         let mut victims = Victims::new(vec![server.http1()], limit.allowance());
         victims.warm_up()?;
         let redis = &store.nodes[0];
-        let maximum = redis.info("memory", "used_memory")? + ROOM;
-        let _: () = redis.ask(&["CONFIG", "SET", "maxmemory", &format!("{maximum:.0}")])?;
+        let maximum = redis.info("memory", "used_memory")? + FREE_MEMORY;
+        let _: () = redis.command(&["CONFIG", "SET", "maxmemory", &format!("{maximum:.0}")])?;
         let load = Load {
             servers: vec![server.http1()],
             connections: CONNECTIONS,
             requests: vec![Request::new(Addresses::ManyNetworks, "")],
-            lasts: LASTS,
+            duration: MAX_DURATION,
             first_address: 0,
             max_requests: INVENTED,
             pause: Duration::ZERO,
         };
         let tally = load::run(&load, &mpsc::channel().0)?;
-        let seen = victims.send(Duration::from_secs(1))?;
+        let observed = victims.send(Duration::from_secs(1))?;
         let failures = server.failures()?;
         report.lines.push(format!(
             "{mode:<8}{:>10}{:>9}{:>11}{:>8}{:>15}{:>13}{:>13}",
@@ -70,20 +70,20 @@ pub fn measure() -> Outcome<Report> {
             tally.passed,
             tally.undecided,
             failures.local,
-            seen.micros.len(),
-            seen.refused + seen.lost,
-            seen.unchecked,
+            observed.micros.len(),
+            observed.rejected + observed.lost,
+            observed.unchecked,
         ));
         let mut require_none = |count: u64, what: &str| {
             if count > 0 {
                 report.violations.push(format!("{NAME} {mode}: {count} {what}"));
             }
         };
-        require_none(tally.undecided, "requests from invented addresses had no decision");
-        require_none(seen.unchecked, "requests of victims had no decision");
+        require_none(tally.undecided, "requests from forged addresses had no decision");
+        require_none(observed.unchecked, "requests of victims had no decision");
         require_none(
-            seen.refused + seen.lost,
-            "requests of victims within their limits were refused",
+            observed.rejected + observed.lost,
+            "requests of victims within their limits were rejected",
         );
     }
     Ok(report)

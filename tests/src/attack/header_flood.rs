@@ -1,9 +1,9 @@
-//! Denied HTTP/2 requests with megabytes of headers, sent as a few kilobytes: what the server's CPU pays for them.
+//! Denied HTTP/2 requests with megabytes of headers, sent as a few kilobytes: measures the CPU time of the server.
 
 use std::time::Duration;
 
 use super::{
-    Outcome, Report,
+    AttackResult, Report,
     http2::{ACCEPT, COOKIE, Connection, Repeated},
     limits::Limit,
     server::{Server, Setup},
@@ -14,16 +14,16 @@ pub const NAME: &str = "header-flood";
 
 const VALUE_BYTES: usize = 4_000;
 const REQUESTS: u32 = 5;
-/// A denial may cost as much again as reading the same headers without a limit, and this much for the rest.
+/// A denial may use twice the CPU time of reading the same headers without a limit, plus this.
 const MAX_EXTRA: Duration = Duration::from_millis(2);
 
-/// A header, and how it is sent.
+/// A repeated header.
 struct Flood {
     label: &'static str,
     name: u8,
-    /// The value is a list of these.
+    /// The value is a repetition of this part.
     part: &'static str,
-    /// How many times the header is repeated. 4,000 times are 16 MB, the server's default maximum.
+    /// How often the header is repeated. 4,000 times are 16 MB, the server's default maximum.
     times: usize,
     limit: &'static str,
 }
@@ -36,12 +36,12 @@ const FLOODS: [Flood; 3] = [
     Flood { label: "Cookie", name: COOKIE, part: "a=b; ", times: 1_000, limit: "cookie" },
 ];
 
-/// Measures the CPU time of the server for each request, with headers that a limit looks at.
+/// Measures the CPU time of the server per request. The limit reads the repeated header.
 ///
 /// # Errors
 ///
-/// If the server does not answer.
-pub fn measure() -> Outcome<Report> {
+/// If the server does not respond.
+pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(line(["header", "on wire", "headers", "unlimited", "denied", "no response"]));
     for flood in &FLOODS {
@@ -52,8 +52,8 @@ pub fn measure() -> Outcome<Report> {
     Ok(report)
 }
 
-fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> Outcome {
-    let limit = Limit::named(flood.limit).ok_or("no such limit")?;
+fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> AttackResult {
+    let limit = Limit::named(flood.limit).ok_or("unknown limit")?;
     let setup =
         Setup { store: "memory", prefix: "", mode: "open", replicas: 1, limit, deadline: None };
     let server = Server::start(setup)?;
@@ -81,7 +81,7 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> Outcome {
     ]));
     if denied > 2 * free + MAX_EXTRA {
         report.violations.push(format!(
-            "{NAME}: a denied request with {label} costs {} of CPU time, and {} without a limit",
+            "{NAME}: a denied request with {label} uses {} of CPU time, and {} without a limit",
             millis(denied),
             millis(free)
         ));
@@ -89,10 +89,11 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> Outcome {
     Ok(())
 }
 
-/// The server's CPU time for one such request, and how many had no response.
+/// The server's CPU time per request, and the number of requests without a response.
 ///
-/// A server that is busy for longer than its keep-alive closes the connection, so each request has its own.
-fn cpu(server: &Server, path: &str, repeated: &Repeated) -> Outcome<(Duration, u64)> {
+/// Each request has its own connection, because a server closes a connection when it is busy for longer than its
+/// keep-alive.
+fn cpu(server: &Server, path: &str, repeated: &Repeated) -> AttackResult<(Duration, u64)> {
     let (before, mut lost) = (server.cpu()?, 0);
     for _ in 0..REQUESTS {
         match Connection::open(server.http2())?.get(path, Some(repeated)) {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection, with as little work for each response as its meaning allows.
+//! A minimal HTTP/1.1 client for one connection. It parses only what the measurement needs.
 
 use std::{
     io,
@@ -10,18 +10,18 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// What a response says.
+/// The relevant parts of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// Its status.
+    /// The status.
     pub status: u16,
-    /// Whether it has the numbers of a decision (`X-RateLimit-Limit`).
+    /// Whether the response has the headers of a decision (`X-RateLimit-Limit`).
     pub is_decided: bool,
-    /// Seconds to wait.
+    /// The value of `Retry-After` in seconds.
     pub retry_after: Option<u64>,
 }
 
-/// A connection that is kept alive.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -33,7 +33,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the address cannot be bound or the server does not accept.
+    /// If the address cannot be bound, or the server does not accept the connection.
     pub async fn open(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
@@ -46,7 +46,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the connection ends, or the response cannot be understood.
+    /// If the connection ends or the response is invalid.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<Response> {
         self.stream.write_all(request).await?;
         self.received.clear();
@@ -61,11 +61,11 @@ impl Connection {
     }
 }
 
-/// The response in these bytes, or `None` if more is to come.
+/// Parses a response. Returns `None` if it is incomplete.
 ///
 /// # Errors
 ///
-/// If they are no HTTP/1.1 response.
+/// If the bytes are not an HTTP/1.1 response.
 pub fn read_response(bytes: &[u8]) -> io::Result<Option<Response>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);

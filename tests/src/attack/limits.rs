@@ -1,10 +1,10 @@
-//! The limits under attack, for the server that enforces them and for the judge.
+//! The limits under attack. The server that enforces them and the judge use the same definitions.
 
 use std::time::Duration;
 
-/// What the requests of a limit are counted by.
+/// The key of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyOf {
+pub enum KeyKind {
     /// The client's address.
     Address,
     /// The cookie `session`, or else the address.
@@ -16,23 +16,23 @@ pub enum KeyOf {
 /// A limit of the server's page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// Its quotas.
+    /// The quotas; empty without a limiter.
     pub rate: &'static str,
-    /// The same as numbers: units and seconds.
+    /// The quotas as numbers: units and seconds.
     pub quotas: &'static [(u64, u64)],
-    /// Its ban.
+    /// The ban.
     pub ban: Option<&'static str>,
-    /// A second limit of the same decision, on all requests together.
+    /// A second limit on all requests together, in the same check.
     pub global: Option<&'static str>,
-    /// Its key.
-    pub key: KeyOf,
+    /// The key.
+    pub key: KeyKind,
     /// Whether only failures count, so that a successful request is refunded.
     pub counts_failures: bool,
     /// Whether the server trusts `X-Forwarded-For` from 127.0.0.1.
     pub is_behind_proxy: bool,
-    /// Whether each request of the attack comes from another address.
+    /// Whether each request of the attack has a different address.
     pub is_many_addresses: bool,
 }
 
@@ -46,11 +46,14 @@ const SINGLE: Limit = Limit {
     quotas: &[(5, MINUTE)],
     ban: None,
     global: None,
-    key: KeyOf::Address,
+    key: KeyKind::Address,
     counts_failures: false,
     is_behind_proxy: false,
     is_many_addresses: false,
 };
+
+/// A page with constant headers instead of a limiter. It shows the effect of the attack's load alone.
+pub const CONTROL: Limit = Limit { name: "no-limiter", rate: "", quotas: &[], ..SINGLE };
 
 /// The limits of the table of attacks.
 pub const LIMITS: [Limit; 6] = [
@@ -79,14 +82,14 @@ pub const LIMITS: [Limit; 6] = [
     },
 ];
 
-/// The limits of the attacks with measurements of their own.
+/// The limits of the attacks with their own tables.
 pub const SPECIAL_LIMITS: [Limit; 5] = [
-    Limit { name: "cookie", key: KeyOf::Cookie, ..SINGLE },
+    Limit { name: "cookie", key: KeyKind::Cookie, ..SINGLE },
     Limit {
         name: "refund-100000",
         rate: "100000/hour",
         quotas: &[(100_000, HOUR)],
-        key: KeyOf::Global,
+        key: KeyKind::Global,
         counts_failures: true,
         ..SINGLE
     },
@@ -94,7 +97,7 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
         name: "refund-1000000",
         rate: "1000000/hour",
         quotas: &[(1_000_000, HOUR)],
-        key: KeyOf::Global,
+        key: KeyKind::Global,
         counts_failures: true,
         ..SINGLE
     },
@@ -112,15 +115,22 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
 ];
 
 impl Limit {
-    /// The limit of this name.
+    /// The limit with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        LIMITS.iter().chain(&SPECIAL_LIMITS).find(|limit| limit.name == name)
+        [&CONTROL]
+            .into_iter()
+            .chain(&LIMITS)
+            .chain(&SPECIAL_LIMITS)
+            .find(|limit| limit.name == name)
     }
 
-    /// What the table calls it.
+    /// The label in the table.
     #[must_use]
     pub fn label(&self) -> String {
+        if self.rate.is_empty() {
+            return "no limiter".to_owned();
+        }
         let ban = self.ban.map(|ban| format!(", ban {}", ban.split(' ').next().unwrap_or(ban)));
         let global = self.global.map(|_| " and global");
         let clients = if self.is_many_addresses { ", all addresses" } else { "" };
@@ -128,9 +138,10 @@ impl Limit {
         format!("{rate}{}{}{clients}", ban.unwrap_or_default(), global.unwrap_or_default())
     }
 
-    /// The most requests of one client that may pass within so long; `None` if the attack comes from many addresses.
+    /// The maximum number of requests of one client that may pass within this time. `None` without a limiter, and if
+    /// the attack comes from many addresses.
     ///
-    /// A closed interval of length `d` holds requests of at most `floor(d / window) + 1` disjoint windows.
+    /// A closed interval of length `d` contains requests of at most `floor(d / window) + 1` disjoint windows.
     #[must_use]
     pub fn maximum(&self, lasted: Duration) -> Option<u64> {
         let of_quota = |(units, seconds): &(u64, u64)| units * (lasted.as_secs() / seconds + 1);
@@ -138,9 +149,9 @@ impl Limit {
         maximum.filter(|_| !self.is_many_addresses)
     }
 
-    /// How many requests a client may send at once and all of them pass.
+    /// The number of requests that a client can always send in a burst.
     #[must_use]
     pub fn allowance(&self) -> u64 {
-        self.quotas.iter().map(|(units, _)| *units).min().unwrap_or(0)
+        self.quotas.iter().map(|(units, _)| *units).min().unwrap_or(u64::MAX)
     }
 }

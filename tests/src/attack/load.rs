@@ -1,4 +1,5 @@
-//! The attack: connections that each send a request as soon as the one before is answered, all on one thread.
+//! The attack: on each connection, a request is sent as soon as the previous response arrives. All connections share a
+//! thread.
 
 use std::{
     cell::RefCell,
@@ -14,31 +15,31 @@ use tokio::{
 };
 
 use super::{
-    Outcome, PATIENCE,
+    AttackResult, TIMEOUT,
     http1::{Connection, Response},
     request::Request,
 };
 
-/// What is sent to whom.
+/// The parameters of an attack.
 #[derive(Debug)]
 pub struct Load {
-    /// The servers; connections are spread over them.
+    /// The servers. The connections are distributed over them.
     pub servers: Vec<SocketAddr>,
-    /// How many connections there are.
+    /// The number of connections.
     pub connections: usize,
-    /// The requests, each with the next address. Each connection sends one of them again and again.
+    /// The requests, each of which gets the next address. Each connection repeats one of them.
     pub requests: Vec<Request>,
-    /// How long requests are sent.
-    pub lasts: Duration,
+    /// The duration.
+    pub duration: Duration,
     /// The number of the first address.
     pub first_address: u32,
-    /// How many requests are sent at most.
+    /// The maximum number of requests.
     pub max_requests: u64,
-    /// How long each connection waits between a response and its next request.
+    /// The pause of each connection between a response and the next request.
     pub pause: Duration,
 }
 
-/// How responses are counted.
+/// The counts of an attack.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Requests that were sent.
@@ -51,23 +52,23 @@ pub struct Tally {
     pub unavailable: u64,
     /// Responses with any other status.
     pub other: u64,
-    /// Responses without the numbers of a decision.
+    /// Responses without the headers of a decision.
     pub undecided: u64,
     /// Connections that ended or could not be opened.
     pub broken: u64,
-    /// From before the first request until after the last response.
+    /// The time from before the first request until after the last response.
     pub lasted: Duration,
 }
 
-/// Connections open this many at a time, so that no accept queue overflows.
-const OPENED_AT_ONCE: usize = 100;
-/// Responses that come later than this after the end are not waited for.
+/// The number of connections that are opened together, so that no accept queue overflows.
+const OPEN_BATCH: usize = 100;
+/// How long to wait for responses after the end.
 const GRACE: Duration = Duration::from_secs(3);
 
 impl Tally {
-    /// Responses.
+    /// The number of responses.
     #[must_use]
-    pub fn answered(&self) -> u64 {
+    pub fn responses(&self) -> u64 {
         self.passed + self.denied + self.unavailable + self.other
     }
 
@@ -76,7 +77,7 @@ impl Tally {
             200 => self.passed += 1,
             429 => self.denied += 1,
             503 => self.unavailable += 1,
-            // These do not come from a limit.
+            // Such a response does not come from a limit.
             _ => {
                 self.other += 1;
                 return;
@@ -86,7 +87,7 @@ impl Tally {
     }
 }
 
-/// State that the connections share.
+/// The state that all connections share.
 struct Shared {
     tally: Tally,
     next_address: u32,
@@ -96,12 +97,12 @@ struct Shared {
     pause: Duration,
 }
 
-/// Opens the connections, says so through `opened`, and sends until the time is over.
+/// Opens the connections, sends a message through `opened`, and then sends requests for the duration.
 ///
 /// # Errors
 ///
-/// If a connection cannot be opened, or the system has no runtime for it.
-pub fn run(load: &Load, opened: &Sender<()>) -> Outcome<Tally> {
+/// If a connection cannot be opened, or the runtime cannot be created.
+pub fn run(load: &Load, opened: &Sender<()>) -> AttackResult<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let connections = open(load).await?;
@@ -110,12 +111,12 @@ pub fn run(load: &Load, opened: &Sender<()>) -> Outcome<Tally> {
         let shared = Rc::new(RefCell::new(Shared {
             tally: Tally::default(),
             next_address: load.first_address,
-            end: start + load.lasts,
+            end: start + load.duration,
             last_response: start,
             max_requests: load.max_requests,
             pause: load.pause,
         }));
-        // The connections to each server have all requests in turn.
+        // The requests are distributed over the connections to each server.
         let requests =
             load.requests.iter().flat_map(|it| std::iter::repeat_n(it, load.servers.len()));
         let tasks: Vec<_> = connections
@@ -131,20 +132,20 @@ pub fn run(load: &Load, opened: &Sender<()>) -> Outcome<Tally> {
                 let _ = task.await;
             }
         };
-        let _ = timeout(load.lasts + GRACE, all).await;
+        let _ = timeout(load.duration + GRACE, all).await;
         let mut tally = shared.borrow().tally.clone();
         tally.lasted = shared.borrow().last_response - start;
         Ok(tally)
     })
 }
 
-async fn open(load: &Load) -> Outcome<Vec<Connection>> {
+async fn open(load: &Load) -> AttackResult<Vec<Connection>> {
     let mut connections = Vec::with_capacity(load.connections);
     let numbers: Vec<usize> = (0..load.connections).collect();
-    for some in numbers.chunks(OPENED_AT_ONCE) {
+    for some in numbers.chunks(OPEN_BATCH) {
         let opening = some.iter().map(|number| {
             let server = load.servers[number % load.servers.len()];
-            timeout(PATIENCE, Connection::open(Ipv4Addr::LOCALHOST, server))
+            timeout(TIMEOUT, Connection::open(Ipv4Addr::LOCALHOST, server))
         });
         for connection in futures_util::future::join_all(opening).await {
             connections.push(connection??);
@@ -153,7 +154,7 @@ async fn open(load: &Load) -> Outcome<Vec<Connection>> {
     Ok(connections)
 }
 
-/// Sends on one connection until the time is over or the connection is.
+/// Sends requests on one connection until the attack or the connection ends.
 async fn attack(mut connection: Connection, mut request: Request, shared: Rc<RefCell<Shared>>) {
     loop {
         {

@@ -1,4 +1,4 @@
-//! One row of the table: starts everything, attacks, and counts.
+//! Measures one row of the table.
 
 use std::{
     sync::mpsc,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Outcome,
+    AttackResult,
     load::{self, Load, Tally},
     options::Options,
     process,
@@ -15,27 +15,27 @@ use super::{
     row::Row,
     server::{Failures, Server, Setup},
     store::{Kind, Store},
-    victims::{Experience, Victims},
+    victims::{VictimStats, Victims},
 };
 
 /// How long the victims send before the attack.
 const BASELINE: Duration = Duration::from_secs(1);
-/// How often that is repeated if other load on the machine makes checks fail then.
+/// The maximum number of baselines. A baseline is repeated if other load on the machine makes checks fail.
 const BASELINES: u32 = 5;
 
-/// What a row's attack and its victims saw.
+/// The results of a row.
 #[derive(Debug)]
-pub struct Measured {
-    /// Which row.
+pub struct Measurement {
+    /// The row.
     pub row: Row,
-    /// The attack.
+    /// The counts of the attack.
     pub tally: Tally,
-    /// What the guards counted for attack and victims.
+    /// The counts of the guards, of attack and victims.
     pub failures: Failures,
-    /// The victims before the attack.
-    pub baseline: Experience,
-    /// The victims under attack.
-    pub attacked: Experience,
+    /// The statistics of the victims before the attack.
+    pub baseline: VictimStats,
+    /// The statistics of the victims under attack.
+    pub attacked: VictimStats,
     /// The share of the machine's CPU time that other processes used during the attack, from 0 to 1.
     pub foreign_load: f64,
 }
@@ -44,9 +44,9 @@ pub struct Measured {
 ///
 /// # Errors
 ///
-/// If something of it does not start, or ends.
-pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
-    let lasts = options.lasts;
+/// If a process does not start, or ends.
+pub fn measure(row: Row, options: &Options) -> AttackResult<Measurement> {
+    let duration = options.duration;
     let store = Store::start(row.store, Duration::from_millis(row.delay_ms))?;
     let setup = Setup {
         store: &store.url,
@@ -56,7 +56,8 @@ pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
         limit: row.limit,
         deadline: options.deadline,
     };
-    let servers: Vec<_> = (0..row.servers).map(|_| Server::start(setup)).collect::<Outcome<_>>()?;
+    let servers: Vec<_> =
+        (0..row.servers).map(|_| Server::start(setup)).collect::<AttackResult<_>>()?;
     let addresses: Vec<_> = servers.iter().map(Server::http1).collect();
     let mut victims = Victims::new(addresses.clone(), row.limit.allowance());
     victims.warm_up()?;
@@ -75,21 +76,21 @@ pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
         servers: addresses,
         connections: row.connections,
         requests: vec![Request::new(forwarded, "")],
-        lasts,
+        duration,
         first_address: 0,
         max_requests: u64::MAX,
-        pause: Duration::ZERO,
+        pause: options.pause,
     };
     if row.store != Kind::Memory && row.limit.rate.contains("counter") {
-        wait_within_minute(lasts);
+        wait_within_minute(duration);
     }
     let before = failures(&servers)?;
     let (foreign_cpu, start) = (foreign_cpu(&servers, &store)?, Instant::now());
     let (opened, is_open) = mpsc::channel();
     let (tally, attacked) = thread::scope(|scope| {
         let attack = scope.spawn(|| load::run(&load, &opened));
-        let attacked = match is_open.recv_timeout(super::PATIENCE) {
-            Ok(()) => victims.send(lasts),
+        let attacked = match is_open.recv_timeout(super::TIMEOUT) {
+            Ok(()) => victims.send(duration),
             Err(_) => Err("the connections of the attack cannot be opened".into()),
         };
         (attack.join(), attacked)
@@ -99,11 +100,11 @@ pub fn measure(row: Row, options: &Options) -> Outcome<Measured> {
     let cores = thread::available_parallelism().map_or(1, usize::from) as f64;
     let foreign_cpu = self::foreign_cpu(&servers, &store)?.saturating_sub(foreign_cpu);
     let foreign_load = foreign_cpu.as_secs_f64() / start.elapsed().as_secs_f64() / cores;
-    Ok(Measured { row, tally, failures, baseline, attacked: attacked?, foreign_load })
+    Ok(Measurement { row, tally, failures, baseline, attacked: attacked?, foreign_load })
 }
 
-/// CPU time so far of all processes that do not belong to the measurement.
-fn foreign_cpu(servers: &[Server], store: &Store) -> Outcome<Duration> {
+/// The CPU time so far of all processes outside of the measurement.
+fn foreign_cpu(servers: &[Server], store: &Store) -> AttackResult<Duration> {
     let mut own = process::own_cpu()?;
     for server in servers {
         own += server.cpu()?;
@@ -114,7 +115,7 @@ fn foreign_cpu(servers: &[Server], store: &Store) -> Outcome<Duration> {
     Ok(process::cpu_of_all()?.saturating_sub(own))
 }
 
-fn failures(servers: &[Server]) -> Outcome<Failures> {
+fn failures(servers: &[Server]) -> AttackResult<Failures> {
     let mut sum = Failures::default();
     for server in servers {
         sum = sum + server.failures()?;
@@ -122,13 +123,13 @@ fn failures(servers: &[Server]) -> Outcome<Failures> {
     Ok(sum)
 }
 
-/// Waits until an attack of this length ends before the minute does, as the counters of two minutes may admit more than
-/// one limit.
-fn wait_within_minute(lasts: Duration) {
+/// Waits until the rest of the minute is long enough for an attack of this length. The counters of two minutes may
+/// admit more than one limit.
+fn wait_within_minute(duration: Duration) {
     let minute = Duration::from_secs(60);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let left = minute - Duration::from_millis((now.as_millis() % minute.as_millis()) as u64);
-    if left < lasts + Duration::from_secs(5) {
+    if left < duration + Duration::from_secs(5) {
         thread::sleep(left + Duration::from_millis(10));
     }
 }

@@ -1,9 +1,9 @@
-//! Denial-of-limiting attacks over HTTP, and whether the limits hold: load generators, servers in processes of their own,
-//! Redis at a distance, and the judge.
+//! Denial-of-limiting attacks over HTTP, and the judge that checks the limits. Load generator, servers and Redis are
+//! separate processes.
 //!
-//! The way of a row: [`row`] lists what is measured, [`measure`] starts a [`store`] and [`server`]s, attacks them with
+//! [`row`] lists the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s, attacks them with
 //! [`load`] while [`victims`] send within their limits, and [`judge`] compares the counts with what [`limits`] allows.
-//! [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] are attacks with a measurement of their own.
+//! [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] are attacks with their own tables.
 
 pub mod cluster;
 pub mod delay_proxy;
@@ -29,17 +29,17 @@ pub mod victims;
 
 use std::{error::Error, time::Duration};
 
-/// A value, or what went wrong with the measurement itself.
-pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+/// A value, or an error of the measurement itself.
+pub type AttackResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Longer than any start or reply takes on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a measurement with a table of its own found.
+/// The result of an attack with its own table.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Lines to print.
+    /// The lines to print.
     pub lines: Vec<String>,
-    /// What must not be.
+    /// The violations, in words.
     pub violations: Vec<String>,
 }

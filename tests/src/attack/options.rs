@@ -1,44 +1,47 @@
-//! The command line.
+//! The command line options.
 
 use std::time::Duration;
 
-use super::Outcome;
+use super::AttackResult;
 
-/// What is measured, and how.
+/// The options of the measurement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether a few rows are enough.
+    /// Whether only a few rows are measured.
     pub is_small: bool,
-    /// Words that the name of a row or attack must have, all of them.
+    /// Words that the name of a row or an attack must contain.
     pub only: Vec<String>,
-    /// How long an attack takes.
-    pub lasts: Duration,
+    /// The duration of an attack.
+    pub duration: Duration,
+    /// The pause of each connection of the attack between a response and the next request.
+    pub pause: Duration,
     /// The deadline of checks, if it is not the default.
     pub deadline: Option<Duration>,
     /// Whether the latency of victims is judged.
     pub is_latency_judged: bool,
-    /// Whether names are printed instead.
+    /// Whether only the names are printed.
     pub is_list: bool,
 }
 
 impl Options {
-    /// Reads the arguments.
+    /// Parses the arguments.
     ///
     /// # Errors
     ///
-    /// If one of them is unknown or has no value.
-    pub fn read(mut args: impl Iterator<Item = String>) -> Outcome<Self> {
+    /// If an argument is unknown, or its value is missing or invalid.
+    pub fn read(mut args: impl Iterator<Item = String>) -> AttackResult<Self> {
         let mut options = Self {
             is_small: false,
             only: Vec::new(),
-            lasts: Duration::from_secs(3),
+            duration: Duration::from_secs(3),
+            pause: Duration::ZERO,
             deadline: None,
             is_latency_judged: false,
             is_list: false,
         };
         let mut seconds = None;
         while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            let mut value = || args.next().ok_or_else(|| format!("expected a value after {arg}"));
             match &*arg {
                 "--small" => options.is_small = true,
                 "--only" => options.only.push(value()?),
@@ -46,30 +49,31 @@ impl Options {
                 "--deadline" => {
                     options.deadline = Some(Duration::from_millis(positive(&value()?)?));
                 }
+                "--pause" => options.pause = Duration::from_millis(positive(&value()?)?),
                 "--judge-latency" => options.is_latency_judged = true,
                 "--list" => options.is_list = true,
                 other => {
                     return Err(format!(
-                        "unknown argument {other}; legal are --small, --only WORD, --seconds N, \
-                         --deadline MS, --judge-latency and --list"
+                        "unknown argument {other}; expected --small, --only WORD, --seconds N, \
+                         --pause MS, --deadline MS, --judge-latency and --list"
                     )
                     .into());
                 }
             }
         }
-        let usual = if options.is_small { 1 } else { 3 };
-        options.lasts = Duration::from_secs(seconds.unwrap_or(usual));
+        let default_seconds = if options.is_small { 1 } else { 3 };
+        options.duration = Duration::from_secs(seconds.unwrap_or(default_seconds));
         Ok(options)
     }
 
-    /// Whether a row or attack of this name is asked for.
+    /// Whether a row or an attack with this name is selected.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.only.iter().all(|word| name.contains(word.as_str()))
     }
 }
 
-fn positive(text: &str) -> Outcome<u64> {
+fn positive(text: &str) -> AttackResult<u64> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    Ok(number.ok_or_else(|| format!("{text} is not a positive number"))?)
+    Ok(number.ok_or_else(|| format!("expected a positive number, found {text}"))?)
 }

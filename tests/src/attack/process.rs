@@ -1,4 +1,4 @@
-//! What the system tells of processes.
+//! CPU times and limits of processes.
 
 use std::{
     fs,
@@ -6,76 +6,77 @@ use std::{
     time::Duration,
 };
 
-use super::Outcome;
+use super::AttackResult;
 
-/// What `/proc` counts CPU time in, on every Linux.
+/// The unit of CPU times in `/proc`, on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A child process that ends with this value.
+/// A child process that is killed when this value is dropped.
 #[derive(Debug)]
-pub struct OwnProcess(pub Child);
+pub struct ChildProcess(pub Child);
 
-impl OwnProcess {
-    /// CPU time of all its threads so far, to the nanosecond. Linux alone tells.
+impl ChildProcess {
+    /// The CPU time of all its threads so far, in nanoseconds. Linux only.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
-    pub fn cpu(&self) -> Outcome<Duration> {
+    /// If the system does not report it.
+    pub fn cpu(&self) -> AttackResult<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))?.flatten() {
-            // A thread may end in between.
+            // A thread may end during the loop.
             let Ok(times) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             nanos += times.split(' ').next().ok_or("no CPU time")?.trim().parse::<u64>()?;
         }
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it has ended.
     pub fn end(&mut self) {
         let _ = (self.0.kill(), self.0.wait());
     }
 }
 
-impl Drop for OwnProcess {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-/// CPU time of this process so far, also of threads that have ended.
+/// The CPU time of this process so far, including threads that have ended.
 ///
 /// # Errors
 ///
-/// If the system does not tell.
-pub fn own_cpu() -> Outcome<Duration> {
+/// If the system does not report it.
+pub fn own_cpu() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    // The name before it may hold blanks. After it the state is the first field, user time the 12th, system time the 13th.
+    // The process name may contain spaces. After it, the state is the first field, user time the 12th, system time the
+    // 13th.
     let (_, fields) = stat.rsplit_once(") ").ok_or("no CPU time")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<u64>);
     let mut next = || times.next().ok_or("no CPU time");
     Ok(TICK * (next()?? + next()??) as u32)
 }
 
-/// CPU time that all processes together have used so far.
+/// The CPU time of all processes so far.
 ///
 /// # Errors
 ///
-/// If the system does not tell.
-pub fn cpu_of_all() -> Outcome<Duration> {
+/// If the system does not report it.
+pub fn cpu_of_all() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().ok_or("no CPU time")?;
     let fields: Vec<u64> =
         line.split_whitespace().skip(1).map_while(|it| it.parse().ok()).collect();
-    // The fourth and the fifth are idle time, the next two are interrupts, which the loopback network causes and which belong
-    // to no process. Those after the eighth are in the first two already.
+    // The fourth and fifth fields are idle time. The next two are interrupts, which the loopback network causes and
+    // which belong to no process. The fields after the eighth are included in the first two.
     let [user, nice, system, _, _, _, _, stolen, ..] = fields[..] else {
         return Err("unknown CPU times".into());
     };
     Ok(TICK * (user + nice + system + stolen) as u32)
 }
 
-/// How many files this process may open.
+/// The maximum number of open files of this process.
 #[must_use]
 pub fn max_files() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
@@ -83,7 +84,7 @@ pub fn max_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A line about the machine.
+/// A description of the machine in one line.
 #[must_use]
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

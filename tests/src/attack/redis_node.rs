@@ -1,4 +1,4 @@
-//! A Redis server of one measurement's own.
+//! A Redis server of a measurement.
 
 use std::{
     env, fs,
@@ -12,33 +12,33 @@ use std::{
 
 use redis::{Client, Connection, FromRedisValue};
 
-use super::{Outcome, PATIENCE, process::OwnProcess};
+use super::{AttackResult, TIMEOUT, process::ChildProcess};
 
-/// A server that ends with this value.
+/// A server that ends when this value is dropped.
 #[derive(Debug)]
 pub struct RedisNode {
-    process: OwnProcess,
+    process: ChildProcess,
     port: u16,
-    /// Where it keeps the state of its cluster.
+    /// The folder with the state of its cluster.
     folder: PathBuf,
 }
 
 impl RedisNode {
-    /// Starts one on a free port, with further arguments.
+    /// Starts a server on a free port, with additional arguments.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start(args: &[String]) -> Outcome<Self> {
+    /// If the server does not start.
+    pub fn start(args: &[String]) -> AttackResult<Self> {
         Self::start_with(|_| Ok(args.to_vec()))
     }
 
-    /// Starts one with arguments that depend on its port.
+    /// Starts a server whose arguments depend on its port.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start_with(args: impl Fn(u16) -> Outcome<Vec<String>>) -> Outcome<Self> {
+    /// If the server does not start.
+    pub fn start_with(args: impl Fn(u16) -> AttackResult<Vec<String>>) -> AttackResult<Self> {
         let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         for _ in 0..10 {
             let port = free_port()?;
@@ -51,80 +51,80 @@ impl RedisNode {
                 .args(args(port)?)
                 .stdout(Stdio::null())
                 .spawn()?;
-            let mut node = Self { process: OwnProcess(child), port, folder };
-            if node.is_up_soon() {
+            let mut node = Self { process: ChildProcess(child), port, folder };
+            if node.wait_until_up() {
                 return Ok(node);
             }
         }
         Err("redis-server does not start".into())
     }
 
-    fn is_up_soon(&mut self) -> bool {
+    fn wait_until_up(&mut self) -> bool {
         let (start, id) = (Instant::now(), f64::from(self.process.0.id()));
-        while start.elapsed() < PATIENCE && matches!(self.process.0.try_wait(), Ok(None)) {
-            // Another server may have been faster to take the port.
-            if let Ok(answering) = self.info("server", "process_id") {
-                return answering == id;
+        while start.elapsed() < TIMEOUT && matches!(self.process.0.try_wait(), Ok(None)) {
+            // Another process may have taken the port first.
+            if let Ok(process_id) = self.info("server", "process_id") {
+                return process_id == id;
             }
             thread::sleep(Duration::from_millis(10));
         }
         false
     }
 
-    /// Where it listens.
+    /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A connection of the measurement's own.
+    /// Opens a connection.
     ///
     /// # Errors
     ///
-    /// If the server does not accept it.
-    pub fn client(&self) -> Outcome<Connection> {
+    /// If the server does not accept the connection.
+    pub fn client(&self) -> AttackResult<Connection> {
         let client = Client::open(format!("redis://127.0.0.1:{}", self.port))?;
-        let connection = client.get_connection_with_timeout(PATIENCE)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
+        let connection = client.get_connection_with_timeout(TIMEOUT)?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
         Ok(connection)
     }
 
-    /// Its reply to a command.
+    /// Runs a command and returns its reply.
     ///
     /// # Errors
     ///
-    /// If that is an error, or of another type.
-    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Outcome<T> {
+    /// If the reply is an error or has another type.
+    pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> AttackResult<T> {
         let (name, args) = words.split_first().ok_or("no command")?;
         Ok(redis::cmd(name).arg(args).query(&mut self.client()?)?)
     }
 
-    /// A number in a section of `INFO`.
+    /// A number from a section of `INFO`.
     ///
     /// # Errors
     ///
-    /// If it is not there.
-    pub fn info(&self, section: &str, name: &str) -> Outcome<f64> {
-        let info: String = self.ask(&["INFO", section])?;
+    /// If the section does not contain it.
+    pub fn info(&self, section: &str, name: &str) -> AttackResult<f64> {
+        let info: String = self.command(&["INFO", section])?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(line.ok_or_else(|| format!("no {name}"))?.parse()?)
     }
 
-    /// CPU time so far, as the system sees it.
+    /// The CPU time so far, as reported by the system.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
-    pub fn process_cpu(&self) -> Outcome<Duration> {
+    /// If the system does not report it.
+    pub fn process_cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// CPU time so far, as the server sees it.
+    /// The CPU time so far, as reported by the server.
     ///
     /// # Errors
     ///
-    /// If the server does not tell.
-    pub fn cpu(&self) -> Outcome<Duration> {
+    /// If the server does not report it.
+    pub fn cpu(&self) -> AttackResult<Duration> {
         let seconds = self.info("cpu", "used_cpu_user")? + self.info("cpu", "used_cpu_sys")?;
         Ok(Duration::from_secs_f64(seconds))
     }
@@ -137,8 +137,8 @@ impl Drop for RedisNode {
     }
 }
 
-/// A free port that leaves room for the cluster bus, whose port is higher by 10,000.
-fn free_port() -> Outcome<u16> {
+/// A free port. The port of the cluster bus, which is higher by 10,000, must also be valid.
+fn free_port() -> AttackResult<u16> {
     for _ in 0..100 {
         // Two hashers of the standard library have different random seeds.
         let port = 12_000 + RandomState::new().build_hasher().finish() as u16 % 18_000;

@@ -1,4 +1,4 @@
-//! Refunds from logs with up to a million entries: what each of them costs Redis.
+//! Refunds from logs with up to a million entries: measures the CPU time of Redis.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Outcome, PATIENCE, Report,
+    AttackResult, Report, TIMEOUT,
     http1::Connection,
     limits::Limit,
     request::{Addresses, Request},
@@ -26,24 +26,24 @@ const CASES: [(&str, u32); 5] = [
     ("refund-1000000", 100_000),
     ("refund-1000000", 1_000_000),
 ];
-/// The most that one request may cost under a log.
+/// The maximum cost of one request under a log.
 const MAX_COST: u32 = 10_000;
-/// Each kind of request is measured so many times.
+/// The number of requests of each kind.
 const REQUESTS: u32 = 20;
-/// How long a circuit breaker may keep requests from Redis after an operation that took too long.
+/// The maximum time for which the circuit breaker blocks requests after a slow operation.
 const BREAKER: Duration = Duration::from_millis(300);
-/// With more requests without a decision, there is no measurement.
+/// The measurement is aborted after more requests without a decision than this.
 const MAX_UNDECIDED: u64 = 200;
-/// A refund may cost as much as so many checks of a log with 10,000 entries.
-const MAX_CHECKS: u32 = 20;
+/// The maximum CPU time of a refund, in checks of a log with 10,000 entries.
+const MAX_REFUND_IN_CHECKS: u32 = 20;
 
-/// Requests of one client, on one connection.
+/// A client with one connection.
 struct Client {
     runtime: tokio::runtime::Runtime,
     connection: Connection,
 }
 
-/// What Redis pays for one request each.
+/// The CPU time of Redis per request.
 struct Costs {
     check: Duration,
     refund_of_newest: Duration,
@@ -51,20 +51,20 @@ struct Costs {
     undecided: u64,
 }
 
-/// Measures Redis' CPU time for checks and refunds.
+/// Measures the CPU time of Redis for checks and refunds.
 ///
 /// # Errors
 ///
-/// If a server does not answer.
-pub fn measure() -> Outcome<Report> {
+/// If a server does not respond.
+pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(format!(
         "{:<18}{:>10}{:>14}{:>20}{:>20}{:>11}",
         "limit", "entries", "a check", "refund of newest", "refund of oldest", "unchecked"
     ));
-    let mut usual = None;
+    let mut check_of_small_log = None;
     for (name, entries) in CASES {
-        let limit = Limit::named(name).ok_or("no such limit")?;
+        let limit = Limit::named(name).ok_or("unknown limit")?;
         let costs = measure_case(limit, entries)?;
         let micros = |duration: Duration| format!("{:.0} µs", duration.as_secs_f64() * 1e6);
         report.lines.push(format!(
@@ -75,12 +75,12 @@ pub fn measure() -> Outcome<Report> {
             micros(costs.refund_of_oldest),
             costs.undecided,
         ));
-        let most = MAX_CHECKS * *usual.get_or_insert(costs.check);
+        let max_refund = MAX_REFUND_IN_CHECKS * *check_of_small_log.get_or_insert(costs.check);
         let refund = costs.refund_of_newest.max(costs.refund_of_oldest);
-        if refund > most {
+        if refund > max_refund {
             report.violations.push(format!(
-                "{NAME}: a refund from {entries} entries under {} takes {refund:.1?} of Redis' time, and {most:.1?} are \
-                 acceptable",
+                "{NAME}: a refund from {entries} entries under {} takes {refund:.1?} of Redis CPU time, expected at most \
+                 {max_refund:.1?}",
                 limit.rate
             ));
         }
@@ -94,7 +94,7 @@ pub fn measure() -> Outcome<Report> {
     Ok(report)
 }
 
-fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
+fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     let store = Store::start(Kind::Redis, Duration::ZERO)?;
     let setup = Setup {
         store: &store.url,
@@ -107,12 +107,12 @@ fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
     let server = Server::start(setup)?;
     let redis = &store.nodes[0];
     let mut client = Client::connect(server.http1())?;
-    // A server that has just started may not know Redis yet.
+    // A server may not be connected to Redis immediately after its start.
     while client.send("X-Cost: 0\r\n")? > 0 {
         thread::sleep(Duration::from_millis(20));
     }
 
-    // These take the oldest entries, and are refunded last.
+    // These checks take the oldest entries, which are refunded last.
     let (sender, responses) = mpsc::channel();
     for _ in 0..REQUESTS {
         let (mut client, sender) = (Client::connect(server.http1())?, sender.clone());
@@ -130,7 +130,7 @@ fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
         }
         require_few(undecided)?;
     }
-    let mut cpu = |lines: &str| -> Outcome<Duration> {
+    let mut cpu = |lines: &str| -> AttackResult<Duration> {
         let (before, mut decided) = (redis.cpu()?, 0);
         while decided < REQUESTS {
             match client.send(lines)? {
@@ -147,19 +147,19 @@ fn measure_case(limit: &'static Limit, entries: u32) -> Outcome<Costs> {
     let check = cpu("X-Status: 500\r\n")?;
     let check_and_refund = cpu("")?;
 
-    // One after the other, so that none waits for the others until its deadline.
+    // One at a time, so that no refund waits for the others until its deadline.
     let before = redis.cpu()?;
     for _ in 0..REQUESTS {
         server.get("/release")?;
-        undecided += responses.recv_timeout(PATIENCE)??;
+        undecided += responses.recv_timeout(TIMEOUT)??;
     }
     let refund_of_oldest = (redis.cpu()? - before) / REQUESTS;
     let refund_of_newest = check_and_refund.saturating_sub(check);
     Ok(Costs { check, refund_of_newest, refund_of_oldest, undecided })
 }
 
-/// Ends a measurement that does not get anywhere.
-fn require_few(undecided: u64) -> Outcome {
+/// Aborts the measurement after too many requests without a decision.
+fn require_few(undecided: u64) -> AttackResult {
     match undecided > MAX_UNDECIDED {
         true => Err(format!("{undecided} requests had no decision").into()),
         false => Ok(()),
@@ -167,14 +167,14 @@ fn require_few(undecided: u64) -> Outcome {
 }
 
 impl Client {
-    fn connect(to: SocketAddr) -> Outcome<Self> {
+    fn connect(to: SocketAddr) -> AttackResult<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let connection = runtime.block_on(Connection::open(Ipv4Addr::LOCALHOST, to))?;
         Ok(Self { runtime, connection })
     }
 
-    /// Sends a request with these header lines and returns 1 if it had no decision.
-    fn send(&mut self, lines: &str) -> Outcome<u64> {
+    /// Sends a request with these header lines, and returns 1 if the response has no decision.
+    fn send(&mut self, lines: &str) -> AttackResult<u64> {
         let request = Request::new(Addresses::Peer, lines);
         let response = self.runtime.block_on(self.connection.send(request.bytes()))?;
         if response.status == 429 {

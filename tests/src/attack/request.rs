@@ -1,22 +1,22 @@
-//! Requests as bytes that are ready to be sent.
+//! Requests as bytes that are ready to send.
 
-/// Where the address of a forwarded request comes from.
+/// The addresses of forwarded requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
     /// No forwarded address: the client is the TCP peer.
     Peer,
-    /// An IPv6 address in another /32 network for each number, as of so many clients of different providers.
+    /// A different IPv6 /32 network for each number, like clients of different providers.
     ManyNetworks,
-    /// An IPv6 address in another /64 network of one /48 for each number.
+    /// A different IPv6 /64 network of one /48 for each number.
     OneNetwork,
 }
 
-/// A `GET` in one buffer, whose forwarded address is overwritten in place.
+/// A GET in one buffer, whose forwarded address is overwritten.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
     addresses: Addresses,
-    /// Where the address is, which begins with four groups of four hexadecimal digits.
+    /// The offset of the address, which begins with four groups of four hexadecimal digits.
     digits_at: usize,
 }
 
@@ -24,13 +24,13 @@ pub struct Request {
 const NETWORK: u32 = 0xa77a;
 
 impl Request {
-    /// A request with these further header lines.
+    /// A request with these additional header lines.
     #[must_use]
     pub fn new(addresses: Addresses, lines: &str) -> Self {
         Self::for_path("/", addresses, lines)
     }
 
-    /// A request for this path, with these further header lines.
+    /// A request for this path with these additional header lines.
     #[must_use]
     pub fn for_path(path: &str, addresses: Addresses, lines: &str) -> Self {
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: attack\r\n{lines}");
@@ -46,23 +46,23 @@ impl Request {
         request
     }
 
-    /// Takes the address of this number.
+    /// Sets the address with this number.
     pub fn set_address(&mut self, number: u32) {
         let groups = match self.addresses {
             Addresses::Peer => return,
-            // 3000::/4 has none of the networks in which IPv4 addresses are embedded.
+            // 3000::/4 contains no network with embedded IPv4 addresses.
             Addresses::ManyNetworks => [0x3000 | number & 0xfff, number >> 12 & 0xffff, 0, 0],
             Addresses::OneNetwork => [0x2001, 0x0db8, NETWORK, number & 0xffff],
         };
         for (group, at) in groups.into_iter().zip((self.digits_at..).step_by(5)) {
-            for (place, digit) in self.bytes[at..at + 4].iter_mut().enumerate() {
-                let value = group >> (12 - 4 * place) & 0xf;
+            for (index, digit) in self.bytes[at..at + 4].iter_mut().enumerate() {
+                let value = group >> (12 - 4 * index) & 0xf;
                 *digit = b"0123456789abcdef"[value as usize];
             }
         }
     }
 
-    /// What is sent.
+    /// The bytes to send.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

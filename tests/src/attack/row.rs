@@ -3,29 +3,29 @@
 use std::fmt;
 
 use super::{
-    limits::{LIMITS, Limit},
+    limits::{CONTROL, LIMITS, Limit},
     store::Kind,
 };
 
-/// One attack.
+/// The parameters of one attack.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What is attacked.
+    /// The limit under attack.
     pub limit: &'static Limit,
-    /// How many connections the attack has.
+    /// The number of connections.
     pub connections: usize,
     /// The round trip to Redis in milliseconds.
     pub delay_ms: u64,
-    /// Where the servers count.
+    /// The store of the servers.
     pub store: Kind,
     /// The failure mode.
     pub mode: &'static str,
-    /// How many servers share the store.
+    /// The number of servers that share the store.
     pub servers: usize,
 }
 
-/// The row that the others vary.
-const USUAL: Row = Row {
+/// The row that all others are variants of.
+const DEFAULT_ROW: Row = Row {
     limit: &LIMITS[0],
     connections: 1_000,
     delay_ms: 1,
@@ -34,33 +34,36 @@ const USUAL: Row = Row {
     servers: 1,
 };
 
-/// All rows: each limit with each number of connections, and at 1,000 of them with each other dimension varied.
+/// All rows: the control; each limit with each number of connections; and each limit with 1,000 connections and one
+/// other parameter changed.
 #[must_use]
 pub fn all() -> Vec<Row> {
-    let memory = Row { store: Kind::Memory, delay_ms: 0, ..USUAL };
+    let memory = Row { store: Kind::Memory, delay_ms: 0, ..DEFAULT_ROW };
     let variants = [
-        Row { connections: 200, ..USUAL },
-        USUAL,
-        Row { connections: 3_000, ..USUAL },
-        Row { delay_ms: 0, ..USUAL },
-        Row { delay_ms: 5, ..USUAL },
-        Row { mode: "closed", ..USUAL },
-        Row { mode: "local", ..USUAL },
-        Row { servers: 2, ..USUAL },
-        Row { servers: 2, mode: "local", ..USUAL },
-        Row { store: Kind::Cluster, ..USUAL },
+        Row { connections: 200, ..DEFAULT_ROW },
+        DEFAULT_ROW,
+        Row { connections: 3_000, ..DEFAULT_ROW },
+        Row { delay_ms: 0, ..DEFAULT_ROW },
+        Row { delay_ms: 5, ..DEFAULT_ROW },
+        Row { mode: "closed", ..DEFAULT_ROW },
+        Row { mode: "local", ..DEFAULT_ROW },
+        Row { servers: 2, ..DEFAULT_ROW },
+        Row { servers: 2, mode: "local", ..DEFAULT_ROW },
+        Row { store: Kind::Cluster, ..DEFAULT_ROW },
         memory,
     ];
     let of_limit = |limit| variants.iter().map(move |variant| Row { limit, ..*variant });
-    LIMITS.iter().flat_map(of_limit).collect()
+    let control = Row { limit: &CONTROL, ..memory };
+    let controls = [200, 1_000, 3_000].map(|connections| Row { connections, ..control });
+    controls.into_iter().chain(LIMITS.iter().flat_map(of_limit)).collect()
 }
 
-/// The most telling rows: each limit once, and two quotas also in the other failure modes and with two servers.
+/// A selection of rows: each limit once, and two quotas also in the mode `local` and with two servers.
 #[must_use]
 pub fn few() -> Vec<Row> {
-    let mut rows: Vec<Row> = LIMITS.iter().map(|limit| Row { limit, ..USUAL }).collect();
+    let mut rows: Vec<Row> = LIMITS.iter().map(|limit| Row { limit, ..DEFAULT_ROW }).collect();
     if let Some(two_quotas) = Limit::named("two-quotas") {
-        let row = Row { limit: two_quotas, ..USUAL };
+        let row = Row { limit: two_quotas, ..DEFAULT_ROW };
         rows.extend([Row { mode: "local", ..row }, Row { servers: 2, ..row }]);
     }
     rows

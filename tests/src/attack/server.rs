@@ -1,4 +1,4 @@
-//! A server under attack, in a process of its own.
+//! The process of a server under attack.
 
 use std::{
     env,
@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Outcome, limits::Limit, process::OwnProcess};
+use super::{AttackResult, limits::Limit, process::ChildProcess};
 use crate::storm::load::Connection;
 
-/// How a server is set up.
+/// The setup of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
     /// The store: `memory` or a URL.
@@ -20,7 +20,7 @@ pub struct Setup<'a> {
     pub prefix: &'a str,
     /// The failure mode: `open`, `closed` or `local`.
     pub mode: &'a str,
-    /// How many servers share the store.
+    /// The number of servers that share the store.
     pub replicas: usize,
     /// The limit of its page.
     pub limit: &'static Limit,
@@ -28,15 +28,15 @@ pub struct Setup<'a> {
     pub deadline: Option<Duration>,
 }
 
-/// A server that ends with this value.
+/// A server that ends when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
-    process: OwnProcess,
+    process: ChildProcess,
     http1: SocketAddr,
     http2: SocketAddr,
 }
 
-/// How many checks a guard left without an answer of the store.
+/// The number of checks without a reply of the store, by the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
     /// Requests that passed unchecked.
@@ -48,12 +48,12 @@ pub struct Failures {
 }
 
 impl Server {
-    /// Starts one, with the program `attack_server` beside this one.
+    /// Starts the program `attack_server`, which is in the same folder as this program.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start(setup: Setup<'_>) -> Outcome<Self> {
+    /// If the server does not start.
+    pub fn start(setup: Setup<'_>) -> AttackResult<Self> {
         let mut child = Command::new(env::current_exe()?.with_file_name("attack_server"))
             .args([setup.store, setup.prefix, setup.mode])
             .args([&setup.replicas.to_string(), setup.limit.name])
@@ -61,56 +61,56 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("no output")?;
-        let process = OwnProcess(child);
+        let process = ChildProcess(child);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         let mut ports = line.split_whitespace().map(str::parse);
-        let mut next = || -> Outcome<SocketAddr> {
+        let mut next = || -> AttackResult<SocketAddr> {
             Ok(SocketAddr::from(([127, 0, 0, 1], ports.next().ok_or("no port")??)))
         };
         let server = Self { process, http1: next()?, http2: next()? };
         Ok(server)
     }
 
-    /// Where it speaks HTTP/1.1.
+    /// The address for HTTP/1.1.
     #[must_use]
     pub fn http1(&self) -> SocketAddr {
         self.http1
     }
 
-    /// Where it speaks HTTP/2 as well, with prior knowledge.
+    /// The address for HTTP/2 with prior knowledge.
     #[must_use]
     pub fn http2(&self) -> SocketAddr {
         self.http2
     }
 
-    /// CPU time so far.
+    /// The CPU time so far.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
-    pub fn cpu(&self) -> Outcome<Duration> {
+    /// If the system does not report it.
+    pub fn cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// What its guard has counted.
+    /// The failures that its guard has counted.
     ///
     /// # Errors
     ///
-    /// If it does not answer.
-    pub fn failures(&self) -> Outcome<Failures> {
+    /// If the server does not respond.
+    pub fn failures(&self) -> AttackResult<Failures> {
         let (_, text) = self.get("/failures")?;
         let mut counts = text.split_whitespace().map(str::parse);
         let mut next = || counts.next().ok_or("no count");
         Ok(Failures { open: next()??, closed: next()??, local: next()?? })
     }
 
-    /// The response to a request of the measurement's own: status and body.
+    /// Sends a GET and returns the status and the body of the response.
     ///
     /// # Errors
     ///
-    /// If there is none.
-    pub fn get(&self, path: &str) -> Outcome<(u16, String)> {
+    /// If there is no response.
+    pub fn get(&self, path: &str) -> AttackResult<(u16, String)> {
         Ok(Connection::to(self.http1.port())?.get(path, "Connection: close\r\n")?)
     }
 }

@@ -1,10 +1,10 @@
-//! The store of a measurement: in the server's memory, or Redis at a distance.
+//! The store of a measurement: the server's memory, or a Redis with a network delay.
 
 use std::{fmt, time::Duration};
 
-use super::{Outcome, cluster, delay_proxy, redis_node::RedisNode};
+use super::{AttackResult, cluster, delay_proxy, redis_node::RedisNode};
 
-/// Where the servers count.
+/// The kind of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// In memory.
@@ -25,22 +25,22 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A store that ends with this value.
+/// A store that ends when this value is dropped.
 #[derive(Debug)]
 pub struct Store {
-    /// What the servers are given: `memory` or a URL.
+    /// The argument for the servers: `memory` or a URL.
     pub url: String,
     /// The Redis servers.
     pub nodes: Vec<RedisNode>,
 }
 
 impl Store {
-    /// Starts one that is so far away.
+    /// Starts a store with this round trip.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start(kind: Kind, delay: Duration) -> Outcome<Self> {
+    /// If the store does not start.
+    pub fn start(kind: Kind, delay: Duration) -> AttackResult<Self> {
         match kind {
             Kind::Memory => Ok(Self { url: "memory".to_owned(), nodes: Vec::new() }),
             Kind::Redis => Self::redis(delay, &[]),
@@ -52,12 +52,12 @@ impl Store {
         }
     }
 
-    /// Starts one Redis with further arguments.
+    /// Starts one Redis with this round trip and additional arguments.
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn redis(delay: Duration, args: &[String]) -> Outcome<Self> {
+    /// If Redis does not start.
+    pub fn redis(delay: Duration, args: &[String]) -> AttackResult<Self> {
         let node = RedisNode::start(args)?;
         let port = match delay.is_zero() {
             true => node.port(),

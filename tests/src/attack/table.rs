@@ -1,10 +1,10 @@
-//! The table of attacks, whose rows are printed as they come.
+//! The table of attacks. Each row is printed when it is measured.
 
 use std::time::Duration;
 
-use super::measure::Measured;
+use super::measure::Measurement;
 
-/// Titles and widths of the columns. The first is aligned to the left.
+/// The titles and widths of the columns. The first column is aligned to the left.
 const COLUMNS: [(&str, usize); 21] = [
     ("limit", 38),
     ("conns", 5),
@@ -20,7 +20,7 @@ const COLUMNS: [(&str, usize); 21] = [
     ("503", 6),
     ("req/s", 6),
     ("v.sent", 6),
-    ("v.refused", 9),
+    ("v.rejected", 10),
     ("v.unchecked", 11),
     ("v.p50", 7),
     ("v.p99", 7),
@@ -29,7 +29,7 @@ const COLUMNS: [(&str, usize); 21] = [
     ("", 4),
 ];
 
-/// The line with the titles.
+/// The header of the table.
 #[must_use]
 pub fn header() -> String {
     line(&COLUMNS.map(|(title, _)| title.to_owned()))
@@ -37,12 +37,10 @@ pub fn header() -> String {
 
 /// The line of a row.
 #[must_use]
-pub fn row(measured: &Measured, is_failed: bool) -> String {
-    let Measured { row, tally, failures, attacked, .. } = measured;
-    let maximum = match row.limit.is_many_addresses {
-        true => "all".to_owned(),
-        false => measured.maximum().to_string(),
-    };
+pub fn row(measurement: &Measurement, is_failed: bool) -> String {
+    let Measurement { row, tally, failures, attacked, .. } = measurement;
+    let maximum = row.limit.maximum(tally.lasted);
+    let maximum = maximum.map_or_else(|| "all".to_owned(), |maximum| maximum.to_string());
     let seconds = tally.lasted.as_secs_f64().max(0.001);
     let victims = attacked.micros.len() as u64 + attacked.lost;
     line(&[
@@ -54,18 +52,18 @@ pub fn row(measured: &Measured, is_failed: bool) -> String {
         row.servers.to_string(),
         maximum,
         tally.passed.to_string(),
-        measured.unchecked().to_string(),
+        measurement.unchecked().to_string(),
         failures.local.to_string(),
         tally.denied.to_string(),
         tally.unavailable.to_string(),
-        format!("{:.0}", tally.answered() as f64 / seconds),
+        format!("{:.0}", tally.responses() as f64 / seconds),
         victims.to_string(),
-        (attacked.refused + attacked.lost).to_string(),
+        (attacked.rejected + attacked.lost).to_string(),
         attacked.unchecked.to_string(),
         millis(attacked.percentile(50)),
         millis(attacked.percentile(99)),
-        format!("{:.1}", measured.latency_ratio()),
-        format!("{:.0} %", 100.0 * measured.foreign_load),
+        format!("{:.1}", measurement.latency_ratio()),
+        format!("{:.0} %", 100.0 * measurement.foreign_load),
         if is_failed { "FAIL" } else { "ok" }.to_owned(),
     ])
 }
@@ -76,8 +74,8 @@ fn millis(duration: Duration) -> String {
 
 fn line(cells: &[String; COLUMNS.len()]) -> String {
     let mut line = String::new();
-    for (place, (cell, (_, width))) in cells.iter().zip(COLUMNS).enumerate() {
-        let cell = match place {
+    for (index, (cell, (_, width))) in cells.iter().zip(COLUMNS).enumerate() {
+        let cell = match index {
             0 => format!("{cell:<width$}"),
             _ => format!("  {cell:>width$}"),
         };

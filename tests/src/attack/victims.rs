@@ -9,21 +9,21 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    Outcome, PATIENCE,
+    AttackResult, TIMEOUT,
     http1::Connection,
     request::{Addresses, Request},
 };
 
-/// How many send at the same time.
+/// The number of victims.
 const VICTIMS: u32 = 8;
-/// How often each of them sends: 50 requests a second altogether.
+/// The interval between two requests of a victim: 50 requests per second altogether.
 const INTERVAL: Duration = Duration::from_millis(160);
-/// A response that takes longer is lost.
+/// A response that takes longer than this is lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 
-/// Victims, and the addresses that are left for them.
+/// The victims, and their unused addresses.
 ///
-/// One that has used up its limit goes on from a new address.
+/// A victim that has used up its limit continues with a new address.
 #[derive(Debug)]
 pub struct Victims {
     servers: Vec<SocketAddr>,
@@ -31,33 +31,34 @@ pub struct Victims {
     next_address: u32,
 }
 
-/// What they saw.
+/// The statistics of the victims.
 #[derive(Clone, Debug, Default)]
-pub struct Experience {
+pub struct VictimStats {
     /// Latencies in microseconds, sorted.
     pub micros: Vec<u32>,
     /// Requests that were denied or rejected.
-    pub refused: u64,
-    /// Requests that passed without the numbers of a decision.
+    pub rejected: u64,
+    /// Requests that passed without the headers of a decision.
     pub unchecked: u64,
     /// Requests without a response.
     pub lost: u64,
 }
 
 impl Victims {
-    /// Clients that each may send so many requests.
+    /// Victims that can each send this many requests from one address.
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>, allowance: u64) -> Self {
-        // The attack comes from 127.0.0.1.
+        // The address of the attack is 127.0.0.1.
         Self { servers, allowance, next_address: Ipv4Addr::LOCALHOST.to_bits() + 1 }
     }
 
-    /// Sends from fresh addresses until each server has decided, as one that has just started may not know Redis yet.
+    /// Sends requests from new addresses until each server has made a decision. A server may not be connected to Redis
+    /// immediately after its start.
     ///
     /// # Errors
     ///
     /// If a server does not decide in time.
-    pub fn warm_up(&mut self) -> Outcome {
+    pub fn warm_up(&mut self) -> AttackResult {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Addresses::Peer, "");
         let start = Instant::now();
@@ -71,7 +72,7 @@ impl Victims {
                 if response.is_decided {
                     break;
                 }
-                if start.elapsed() > PATIENCE {
+                if start.elapsed() > TIMEOUT {
                     return Err("a server has no decision before the attack".into());
                 }
                 thread::sleep(Duration::from_millis(20));
@@ -80,25 +81,25 @@ impl Victims {
         Ok(())
     }
 
-    /// Lets them send for so long.
+    /// Lets the victims send for this duration.
     ///
     /// # Errors
     ///
-    /// If the system has no runtime for it.
-    pub fn send(&mut self, lasts: Duration) -> Outcome<Experience> {
+    /// If the runtime cannot be created.
+    pub fn send(&mut self, duration: Duration) -> AttackResult<VictimStats> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let addresses = lasts.as_millis().div_ceil(INTERVAL.as_millis()) as u32 + 1;
+        let addresses = duration.as_millis().div_ceil(INTERVAL.as_millis()) as u32 + 1;
         let first = self.next_address;
         self.next_address += VICTIMS * addresses;
         let all = (0..VICTIMS).map(|victim| {
             let server = self.servers[victim as usize % self.servers.len()];
             let addresses = first + victim * addresses..first + (victim + 1) * addresses;
-            send(server, addresses, self.allowance, INTERVAL / VICTIMS * victim, lasts)
+            send(server, addresses, self.allowance, INTERVAL / VICTIMS * victim, duration)
         });
-        let mut sum = Experience::default();
+        let mut sum = VictimStats::default();
         for one in runtime.block_on(futures_util::future::join_all(all)) {
             sum.micros.extend(one.micros);
-            sum.refused += one.refused;
+            sum.rejected += one.rejected;
             sum.unchecked += one.unchecked;
             sum.lost += one.lost;
         }
@@ -107,14 +108,14 @@ impl Victims {
     }
 }
 
-impl Experience {
-    /// Whether every request got its decision and passed.
+impl VictimStats {
+    /// Whether every request had a decision and passed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.refused + self.unchecked + self.lost == 0
+        self.rejected + self.unchecked + self.lost == 0
     }
 
-    /// The latency that so many of a hundred requests do not exceed.
+    /// The latency that this percentage of requests does not exceed.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.micros.len() * percent).div_ceil(100).saturating_sub(1);
@@ -127,16 +128,16 @@ async fn send(
     mut addresses: std::ops::Range<u32>,
     allowance: u64,
     offset: Duration,
-    lasts: Duration,
-) -> Experience {
+    duration: Duration,
+) -> VictimStats {
     let request = Request::new(Addresses::Peer, "");
-    let mut experience = Experience::default();
+    let mut stats = VictimStats::default();
     let mut connection = None;
     let mut left = 0;
     let start = tokio::time::Instant::now() + offset;
     let mut ticks = tokio::time::interval_at(start, INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    while ticks.tick().await < start + lasts {
+    while ticks.tick().await < start + duration {
         if left == 0 || connection.is_none() {
             let from = Ipv4Addr::from_bits(addresses.next().unwrap_or(addresses.end));
             let opened = timeout(LOST_AFTER, Connection::open(from, server)).await;
@@ -144,22 +145,22 @@ async fn send(
             left = allowance;
         }
         let Some(open) = &mut connection else {
-            experience.lost += 1;
+            stats.lost += 1;
             continue;
         };
         left -= 1;
         let sent = Instant::now();
         match timeout(LOST_AFTER, open.send(request.bytes())).await {
             Ok(Ok(response)) => {
-                experience.micros.push(sent.elapsed().as_micros() as u32);
-                experience.refused += u64::from(response.status != 200);
-                experience.unchecked += u64::from(response.status == 200 && !response.is_decided);
+                stats.micros.push(sent.elapsed().as_micros() as u32);
+                stats.rejected += u64::from(response.status != 200);
+                stats.unchecked += u64::from(response.status == 200 && !response.is_decided);
             }
             _ => {
-                experience.lost += 1;
+                stats.lost += 1;
                 connection = None;
             }
         }
     }
-    experience
+    stats
 }

@@ -1,10 +1,11 @@
-//! Counts what the way of a request takes from the heap where the store is in memory: for each kind of request a line with its
-//! name and how many allocations one makes. It is a program of its own, as it counts with an allocator of its own.
+//! Counts the heap allocations of requests with the memory store. For each kind of request it prints a line with its
+//! name and its number of allocations. It is a separate program because it installs its own allocator.
 
-#![allow(clippy::print_stdout, reason = "its parent reads it")]
+#![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 use std::{error::Error, time::Duration};
 
+use actix_rateguard::{Key, Policy, Quota, RateGuard, RateLimit, key};
 use actix_web::{
     App, Responder,
     dev::Service,
@@ -14,38 +15,37 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use rateguard::{Key, Policy, Quota, RateGuard, RateLimit, key};
 
-/// So many requests make none by chance, as a log that grows would.
+/// Enough requests to average out rare allocations, such as those of a log that grows.
 const REQUESTS: u64 = 16;
 
 const LIMITS: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
 
 #[get("/")]
-async fn answer() -> impl Responder {
+async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// What a limit writes.
-fn write_three(headers: &mut HeaderMap) {
+/// Writes the same headers as a limit.
+fn write_headers(headers: &mut HeaderMap) {
     for name in LIMITS {
         let value = HeaderValue::from_static("12345");
-        // As it is with digits that are not known before.
+        // Copied at run time, like digits that are not constant.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value);
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-/// Says it of requests to this application.
-macro_rules! say_of {
+/// Counts the allocations of requests to this application.
+macro_rules! count_requests {
     ($name:expr, $app:expr) => {
-        let app = init_service($app.service(answer)).await;
+        let app = init_service($app.service(hello)).await;
         let call = || {
             let request = TestRequest::get().uri("/").insert_header(("X-User", "42")).to_request();
             let _ = app.call(request).now_or_never();
         };
         (0..600).for_each(|_| call());
-        say($name, call);
+        count($name, call);
     };
 }
 
@@ -60,33 +60,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let key = Key::from("a user of this application");
             let _ = guard.check(&policy, &key).now_or_never();
         };
-        // The log has grown by then.
+        // The log reaches its final capacity.
         (0..600).for_each(|_| check());
-        say(&format!("check, {name}"), check);
-        // A recorder that comes now is told from now on, and nothing is looked up after the first time.
+        count(&format!("check, {name}"), check);
+        // The metric handles are looked up on the first check with this recorder.
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             check();
-            say(&format!("check that is counted, {name}"), check);
+            count(&format!("check with metrics, {name}"), check);
         });
-        let told = format!("policy=\"{name}\"");
-        assert!(recorder.handle().render().contains(&told), "{name} is not counted");
+        let label = format!("policy=\"{name}\"");
+        assert!(recorder.handle().render().contains(&label), "no metrics for {name}");
     }
     let limit = RateLimit::new(&guard, generous).by(key::header("X-User"));
     let with_headers = App::new().wrap_fn(|request, service| {
-        let answered = service.call(request);
+        let future = service.call(request);
         async {
-            let mut response = answered.await?;
-            write_three(response.headers_mut());
+            let mut response = future.await?;
+            write_headers(response.headers_mut());
             Ok(response)
         }
     });
-    say_of!("answer with three headers", with_headers);
-    say_of!("answer of a limit", App::new().wrap(limit));
+    count_requests!("response with three headers", with_headers);
+    count_requests!("response of a limit", App::new().wrap(limit));
     Ok(())
 }
 
-fn say(name: &str, request: impl Fn()) {
-    let counted = allocation_counter::measure(|| (0..REQUESTS).for_each(|_| request()));
-    println!("{name}: {}", counted.count_total / REQUESTS);
+fn count(name: &str, request: impl Fn()) {
+    let allocations = allocation_counter::measure(|| (0..REQUESTS).for_each(|_| request()));
+    println!("{name}: {}", allocations.count_total / REQUESTS);
 }

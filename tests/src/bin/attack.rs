@@ -1,17 +1,17 @@
-//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--deadline MS]
-//! [--judge-latency] [--list]`. `scripts/attack` says what is measured.
+//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--pause MS]
+//! [--deadline MS] [--judge-latency] [--list]`. The comment in `scripts/attack` describes the measurements.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 use std::{env, process::ExitCode};
 
 use rateguard_tests::attack::{
-    Outcome, Report, full_memory, full_redis, header_flood, measure, options::Options, process,
-    refund_cost, row, table,
+    AttackResult, Report, full_memory, full_redis, header_flood, measure, options::Options,
+    process, refund_cost, row, table,
 };
 
 /// An attack with a table of its own: its name, whether it is quick, and the measurement.
-type Special = (&'static str, bool, fn() -> Outcome<Report>);
+type Special = (&'static str, bool, fn() -> AttackResult<Report>);
 
 const SPECIALS: [Special; 4] = [
     (header_flood::NAME, true, header_flood::measure),
@@ -19,12 +19,12 @@ const SPECIALS: [Special; 4] = [
     (full_redis::NAME, false, full_redis::measure),
     (full_memory::NAME, false, full_memory::measure),
 ];
-/// For 3,000 connections, and what a process has open besides.
+/// 3,000 connections, and the other files of the process.
 const FILES: u64 = 4_096;
-/// With a larger share of the CPU taken by others, violations may be due to them.
+/// If other processes use a larger share of the CPU than this, they may cause violations.
 const MAX_FOREIGN_LOAD: f64 = 0.1;
 
-fn main() -> Outcome<ExitCode> {
+fn main() -> AttackResult<ExitCode> {
     let options = Options::read(env::args().skip(1))?;
     let rows = if options.is_small { row::few() } else { row::all() };
     let rows: Vec<_> = rows.into_iter().filter(|row| options.has(&row.to_string())).collect();
@@ -38,7 +38,7 @@ fn main() -> Outcome<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if rows.is_empty() && specials.is_empty() {
-        return Err("no attack has these words in its name; --list has the names".into());
+        return Err("no attack matches these words; --list prints the names".into());
     }
     println!("{}", process::machine());
     if let Some(files) = process::max_files().filter(|files| *files < FILES) {
@@ -55,10 +55,10 @@ fn main() -> Outcome<ExitCode> {
         println!("\n{}", table::header());
     }
     for row in &rows {
-        let measured = measure::measure(*row, &options).map_err(|e| format!("{row}: {e}"))?;
-        is_disturbed |= measured.foreign_load > MAX_FOREIGN_LOAD;
-        let found = measured.violations(options.is_latency_judged);
-        println!("{}", table::row(&measured, !found.is_empty()));
+        let measurement = measure::measure(*row, &options).map_err(|e| format!("{row}: {e}"))?;
+        is_disturbed |= measurement.foreign_load > MAX_FOREIGN_LOAD;
+        let found = measurement.violations(options.is_latency_judged);
+        println!("{}", table::row(&measurement, !found.is_empty()));
         violations.extend(found);
     }
     for (name, _, measure) in &specials {
@@ -69,15 +69,15 @@ fn main() -> Outcome<ExitCode> {
     }
     if is_disturbed {
         println!(
-            "\nother processes used much of the CPU, which alone can make checks exceed their deadline"
+            "\nother processes used much of the CPU, so checks may exceed their deadline for that reason"
         );
     }
     let count = rows.len() + specials.len();
     if violations.is_empty() {
-        println!("\nall limits held under {count} attacks");
+        println!("\nall limits were enforced under {count} attacks");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("\nlimits did not hold; {} violations under {count} attacks:", violations.len());
+    eprintln!("\n{} violations under {count} attacks:", violations.len());
     violations.iter().for_each(|violation| eprintln!("  {violation}"));
     Ok(ExitCode::FAILURE)
 }

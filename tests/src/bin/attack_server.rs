@@ -1,20 +1,22 @@
 //! A server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
 //!
-//! STORE is `memory` or a URL, MODE is `open`, `closed` or `local`, and LIMIT is the name of one of
-//! [the limits](rateguard_tests::attack::limits), DEADLINE is in milliseconds. The guard has its
-//! defaults for everything else. The first line of its output has
-//! its ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited. `/free` is not, `/failures` has the counts
-//! of [`RateGuard::failures`], and `/release` lets one of the requests with the header `X-Hold` go on.
+//! STORE is `memory` or a URL. MODE is the failure mode: `open`, `closed` or `local`. LIMIT is the name of one of [the
+//! limits](rateguard_tests::attack::limits). DEADLINE is in milliseconds. The other settings of the guard are the
+//! defaults.
+//!
+//! The first output line has two ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited, and `/free`
+//! is not. `/failures` returns the counts of [`RateGuard::failures`]. `/release` lets one of the waiting requests with
+//! the header `X-Hold` continue.
 
-#![allow(clippy::print_stdout, reason = "its parent reads it")]
+#![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 use std::{env, error::Error, time::Duration};
 
+use actix_rateguard::{ClientAddress, Count, OnError, RateGuard, RateLimit, key};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
-use rateguard::{ClientAddress, Count, OnError, RateGuard, RateLimit, key};
 use rateguard_tests::attack::{
-    PATIENCE,
-    limits::{KeyOf, Limit},
+    TIMEOUT,
+    limits::{KeyKind, Limit},
 };
 use tokio::sync::Notify;
 
@@ -26,12 +28,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let deadline = if args.len() > 5 { args.pop() } else { None };
     let [store, prefix, mode, replicas, limit] = <[String; 5]>::try_from(args)
         .map_err(|_| "usage: attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]")?;
-    let limit = Limit::named(&limit).ok_or("no such limit")?;
+    let limit = Limit::named(&limit).ok_or("unknown limit")?;
     let mode = match &*mode {
         "open" => OnError::Open,
         "closed" => OnError::Closed,
         "local" => OnError::Local,
-        _ => return Err("the mode is open, closed or local".into()),
+        _ => return Err("expected the mode `open`, `closed` or `local`".into()),
     };
     let builder = match &*store {
         "memory" => RateGuard::builder(),
@@ -53,13 +55,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (for_failures, release) = (guard.clone(), release.clone());
         App::new()
             .app_data(release)
-            .service(web::resource("/").to(page).wrap(rate_limit(&guard, limit)))
+            .configure(|config| add_page(config, &guard, limit))
             .route("/free", web::to(HttpResponse::Ok))
             .route("/failures", web::to(move || std::future::ready(failures(&for_failures))))
             .route("/release", web::to(release_one))
     });
-    // On a slow machine a connection may be silent for longer than the defaults allow.
-    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
+    // A client on a slow machine may pause for longer than the defaults allow.
+    let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
     let server = server.bind_auto_h2c(("127.0.0.1", 0))?;
     let ports: Vec<_> = server.addrs().iter().map(|address| address.port().to_string()).collect();
@@ -67,12 +69,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
+/// The page under attack.
+fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static Limit) {
+    let resource = web::resource("/");
+    if limit.rate.is_empty() {
+        config.service(resource.to(page_without_limiter));
+    } else {
+        config.service(resource.to(page).wrap(rate_limit(guard, limit)));
+    }
+}
+
+/// Responds like a page whose limiter admitted the request.
+async fn page_without_limiter() -> HttpResponse {
+    HttpResponse::Ok().insert_header(("X-RateLimit-Limit", "5")).body("ok")
+}
+
 fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
     let middleware = RateLimit::new(guard, limit.rate).name(limit.name).cost(cost);
     let middleware = match limit.key {
-        KeyOf::Address => middleware.by(key::ip()),
-        KeyOf::Cookie => middleware.by(key::cookie("session")),
-        KeyOf::Global => middleware.by(key::global()),
+        KeyKind::Address => middleware.by(key::ip()),
+        KeyKind::Cookie => middleware.by(key::cookie("session")),
+        KeyKind::Global => middleware.by(key::global()),
     };
     let middleware = match limit.counts_failures {
         true => middleware.count(Count::Failure),
@@ -88,7 +105,7 @@ fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
     }
 }
 
-/// Answers with the status in `X-Status`, for requests with `X-Hold` after a `/release`.
+/// Responds with the status in `X-Status`. Requests with `X-Hold` wait for a `/release`.
 async fn page(request: HttpRequest, release: web::Data<Notify>) -> HttpResponse {
     if request.headers().contains_key("X-Hold") {
         release.notified().await;

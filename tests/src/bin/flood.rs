@@ -1,7 +1,7 @@
-//! Floods the store in memory with keys that are asked once: `flood KEYS CAP RATE`. It says what that costs, a line of
-//! a name and a number for each figure.
+//! Floods the memory store with keys that are used once: `flood KEYS CAP RATE`. It prints a line with a name and a
+//! number for each figure.
 
-#![allow(clippy::print_stdout, reason = "its parent reads it")]
+#![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 use std::{
     env,
@@ -10,17 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actix_rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, test_util::ManualClock};
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, test_util::ManualClock};
 
-/// So much time passes from one check to the next: 100,000 checks a second.
+/// The time between two checks: 100,000 checks per second.
 const TICK: Duration = Duration::from_micros(10);
-/// Every so many checks one is of somebody else than the flood.
-const BESIDES: u64 = 100;
-/// How many innocent keys come again and again.
-const INNOCENT: u64 = 50;
-/// Of a check's time, in steps of 10 ns.
+/// After this many checks of the flood, there is one of a legitimate key.
+const FLOOD_CHECKS: u64 = 100;
+/// The number of legitimate keys, which are used repeatedly.
+const LEGITIMATE_KEYS: u64 = 50;
+/// The number of steps of the histogram of check times. A step is 10 ns.
 const STEPS: usize = 100_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let check = |policy: &Policy, key: &Key| -> Result<Decision, Box<dyn Error>> {
         clock.advance(TICK);
         let decision = guard.check(policy, key).now_or_never();
-        Ok(decision.ok_or("the store in memory answers at once")??)
+        Ok(decision.ok_or("expected an immediate decision of the memory store")??)
     };
 
     let (strict, denied) = (Policy::new("strict", "3/day")?, Key::from("denied"));
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut times = vec![1_u32; STEPS];
     times.fill(0);
     let mut random = SmallRng::seed_from_u64(1);
-    let (mut freed, mut admitted, mut innocent, mut innocent_admitted) = (0, 0, 0, 0);
+    let (mut freed, mut admitted, mut legitimate, mut legitimate_admitted) = (0, 0, 0, 0);
     let before = memory()?;
     for number in 0..keys {
         let key = Key::from(random.random::<u64>());
@@ -55,13 +55,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let step = (start.elapsed().as_nanos() / 10) as usize;
         times[step.min(STEPS - 1)] += 1;
         admitted += u64::from(decision.is_allowed());
-        if number % BESIDES == 0 {
+        if number % FLOOD_CHECKS == 0 {
             freed += u64::from(check(&strict, &denied)?.is_allowed());
-            // Newcomers: while nobody has flooded yet, they would find room.
+            // The first tenth is not counted, because new keys find room before the store is full.
             if number > keys / 10 {
-                let key = Key::from((number / BESIDES % INNOCENT, "innocent"));
-                innocent += 1;
-                innocent_admitted += u64::from(check(&policy, &key)?.is_allowed());
+                let key = Key::from((number / FLOOD_CHECKS % LEGITIMATE_KEYS, "innocent"));
+                legitimate += 1;
+                legitimate_admitted += u64::from(check(&policy, &key)?.is_allowed());
             }
         }
     }
@@ -69,14 +69,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("bytes {}", memory()?.saturating_sub(before));
     println!("admitted {admitted}");
     println!("freed {freed}");
-    println!("innocent {innocent}");
-    println!("innocent_admitted {innocent_admitted}");
+    println!("legitimate {legitimate}");
+    println!("legitimate_admitted {legitimate_admitted}");
     println!("median_ns {}", quantile(&times, keys / 2));
     println!("p99_ns {}", quantile(&times, keys / 100 * 99));
     Ok(())
 }
 
-/// The most that this process has had in memory, in bytes; 0 where the system does not tell.
+/// The peak memory of this process in bytes; 0 if the system does not report it.
 fn memory() -> Result<u64, Box<dyn Error>> {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return Ok(0) };
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -84,12 +84,12 @@ fn memory() -> Result<u64, Box<dyn Error>> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-/// A time that so many did not exceed.
+/// The time in nanoseconds that `rank` checks did not exceed.
 fn quantile(times: &[u32], mut rank: u64) -> usize {
-    let place = times.iter().position(|count| {
+    let step = times.iter().position(|count| {
         let is_here = rank < u64::from(*count);
         rank = rank.saturating_sub(u64::from(*count));
         is_here
     });
-    10 * (place.unwrap_or(STEPS) + 1)
+    10 * (step.unwrap_or(STEPS) + 1)
 }

@@ -1,7 +1,7 @@
-//! Looks for inputs for which something does not hold: `fuzz [TARGET…] [--runs N] [--seed S]`.
+//! Searches for inputs that violate a property: `fuzz [TARGET…] [--runs N] [--seed S]`.
 //!
-//! It says for each target how often it ran, for how long, and what came of it. It fails with the input if something
-//! does not hold.
+//! It prints for each target the number of runs, the time, and the count of each outcome. If a property is violated, it
+//! prints the input and fails.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -19,64 +19,64 @@ use std::{
 
 use rateguard_tests::fuzz::{Run, TARGETS};
 
-/// What is asked for.
-struct Wanted {
+/// The command line options.
+struct Options {
     targets: Vec<(&'static str, Run)>,
     runs: u64,
     seed: u64,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let Wanted { targets, runs, seed } = wanted(env::args().skip(1))?;
+    let Options { targets, runs, seed } = parse_options(env::args().skip(1))?;
     println!("seed {seed}");
 
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let (targets, is_broken) = (Mutex::new(targets.into_iter()), AtomicBool::new(false));
+    let (targets, has_failed) = (Mutex::new(targets.into_iter()), AtomicBool::new(false));
     let next = || targets.lock().ok()?.next();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((name, run)) = next() {
-                    // These write a file each, which takes as long as ten of the others.
+                    // Each run writes a file, which takes as long as ten runs of another target.
                     let runs = if name == "policies" { runs.div_ceil(10) } else { runs };
                     match run(runs, seed) {
                         Ok(report) => println!("{name}: {report}"),
-                        Err(broken) => {
-                            eprintln!("{name}: {broken}");
-                            is_broken.store(true, Ordering::Relaxed);
+                        Err(counterexample) => {
+                            eprintln!("{name}: {counterexample}");
+                            has_failed.store(true, Ordering::Relaxed);
                         }
                     }
                 }
             });
         }
     });
-    Ok(if is_broken.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if has_failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, Box<dyn Error>> {
-    // Short enough to be typed again.
+fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
+    // 32 bits, so that the seed is easy to type.
     let seed = RandomState::new().build_hasher().finish() >> 32;
-    let mut wanted = Wanted { targets: Vec::new(), runs: 1_000_000, seed };
+    let mut options = Options { targets: Vec::new(), runs: 1_000_000, seed };
     while let Some(arg) = args.next() {
         let mut number = || {
             args.next()
-                .ok_or_else(|| format!("{arg} wants a number"))?
+                .ok_or_else(|| format!("expected a number after {arg}"))?
                 .parse::<u64>()
                 .map_err(Box::<dyn Error>::from)
         };
         match &*arg {
-            "--runs" => wanted.runs = number()?,
-            "--seed" => wanted.seed = number()?,
-            name => wanted.targets.push(
-                *TARGETS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-                    let legal = TARGETS.map(|(name, _)| name).join(", ");
-                    format!("there is no target \"{name}\"; the targets are: {legal}")
+            "--runs" => options.runs = number()?,
+            "--seed" => options.seed = number()?,
+            name => options.targets.push(
+                *TARGETS.iter().find(|(target, _)| *target == name).ok_or_else(|| {
+                    let names = TARGETS.map(|(name, _)| name).join(", ");
+                    format!("unknown target `{name}`; the targets are: {names}")
                 })?,
             ),
         }
     }
-    if wanted.targets.is_empty() {
-        wanted.targets = TARGETS.to_vec();
+    if options.targets.is_empty() {
+        options.targets = TARGETS.to_vec();
     }
-    Ok(wanted)
+    Ok(options)
 }

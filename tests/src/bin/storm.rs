@@ -1,7 +1,8 @@
-//! Lets a storm rage over four servers and their Redis: `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B]`.
+//! Runs a storm against four servers and their Redis: `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B]
+//! [--judge-undecided true|false]`.
 //!
-//! It says what came of it, and fails if anything of that must not be; then it keeps what the servers and Redis have written
-//! down, and when which fault came. The same seed has the same faults in the same order; what they meet is a matter of time.
+//! It prints the results, and fails if there is a violation. Then the histories, the schedule of the faults and the
+//! data of Redis are not deleted. The same seed has the same faults in the same order; their effect depends on timing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -19,181 +20,185 @@ use std::{
 };
 
 use rateguard_tests::storm::{
-    PATIENCE,
+    TIMEOUT,
     clock::Clock,
-    faults::World,
+    faults::FaultInjector,
+    judge::{History, Violation, judge},
     limits::MODES,
     load::load,
     now,
     probes::{probe, stalls},
+    process_stats::ProcessStats,
     proxy::Proxy,
     redis_process::RedisProcess,
     report::Report,
+    retry_until,
     schedule::{Fault, steps},
-    site::Site,
-    verdict::{History, Violation, judge},
-    vitals::Vitals,
-    within,
+    storm_server::StormServer,
 };
 
-/// What the servers give Redis.
+/// The deadline of checks.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// So many connections ask each server, with pauses of about so long: together some thousand requests a second.
+/// The number of connections to each server, and the mean pause between two requests of each: about 1,000
+/// requests per second altogether.
 const CONNECTIONS: u64 = 8;
 const PAUSE: Duration = Duration::from_millis(30);
-/// What a server holds is looked at for the first time after so long, when all is there that it needs.
+/// The resources of a server are measured for the first time after this, when it has allocated all that it needs.
 const EARLY: Duration = Duration::from_secs(60);
 
-/// What is asked for.
-struct Wanted {
+/// The command line options.
+struct Options {
     seed: u64,
-    lasts: Duration,
+    duration: Duration,
     faults: Vec<Fault>,
-    /// Requests that were left undecided without a fault are violations. On a busy machine Redis may have no processor for the
-    /// length of a deadline, which no probe proves.
+    /// Whether requests without a decision and without a fault are violations. On a loaded machine Redis may have no
+    /// processor for as long as a deadline, and a probe may not observe it.
     judges_undecided: bool,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let wanted = wanted(env::args().skip(1))?;
-    println!("seed {}", wanted.seed);
-    // In memory if possible: a disk that is slow for others makes Redis silent.
+    let options = parse_options(env::args().skip(1))?;
+    println!("seed {}", options.seed);
+    // In memory if possible, because Redis stalls on a slow disk.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
     let folder = folder.join(format!("rateguard-storm-{}", process::id()));
     fs::create_dir_all(&folder)?;
-    let report = rage(&wanted, &folder).inspect_err(|_| kept(&folder))?;
+    let report = run_storm(&options, &folder).inspect_err(|_| print_folder(&folder))?;
     print!("{report}");
-    let complaints = report.complaints();
-    for complaint in &complaints {
-        eprintln!("{complaint}");
+    let failures = report.failures();
+    for failure in &failures {
+        eprintln!("{failure}");
     }
-    if complaints.is_empty() {
+    if failures.is_empty() {
         fs::remove_dir_all(&folder)?;
         return Ok(ExitCode::SUCCESS);
     }
-    kept(&folder);
-    eprintln!("the same faults again: --seed {}", wanted.seed);
+    print_folder(&folder);
+    eprintln!("to inject the same faults again: --seed {}", options.seed);
     Ok(ExitCode::FAILURE)
 }
 
-/// Says where to look for what was written down.
-fn kept(folder: &Path) {
-    eprintln!("the histories, the schedule and what Redis kept are in {}", folder.display());
+/// Prints where the files for an analysis are.
+fn print_folder(folder: &Path) {
+    eprintln!("histories, schedule and Redis data: {}", folder.display());
 }
 
-fn rage(wanted: &Wanted, folder: &Path) -> Result<Report, Box<dyn Error>> {
-    let sets_clocks = wanted.faults.iter().any(|fault| fault.is_of_the_clock());
+fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>> {
+    let sets_clocks = options.faults.iter().any(|fault| fault.sets_clock());
     let clock = if sets_clocks { Clock::compile(folder)? } else { None };
-    let mut faults = wanted.faults.clone();
+    let mut faults = options.faults.clone();
     if sets_clocks && clock.is_none() {
-        println!("no C compiler here, so no clock is set");
-        faults.retain(|fault| !fault.is_of_the_clock());
+        println!("no C compiler found: the clock faults are skipped");
+        faults.retain(|fault| !fault.sets_clock());
     }
     let redis = RedisProcess::start(folder, clock)?;
-    // Half of the servers ask Redis themselves, the others by a way that may be bad.
+    // Half of the servers connect to Redis directly, the others through a proxy.
     let proxies = [Proxy::start(redis.port())?, Proxy::start(redis.port())?];
     let ports = [redis.port(), redis.port(), proxies[0].port(), proxies[1].port()];
     let program = env::current_exe()?.with_file_name("storm_server");
     let start = |(server, mode): (usize, &&str)| {
         let history = folder.join(format!("history-{server}"));
-        Site::start(&program, ports[server], mode, DEADLINE, history)
+        StormServer::start(&program, ports[server], mode, DEADLINE, history)
     };
-    let sites: Vec<Site> = MODES.iter().enumerate().map(start).collect::<Result<_, _>>()?;
-    let targets = sites.iter().map(Site::port).collect();
+    let servers: Vec<StormServer> =
+        MODES.iter().enumerate().map(start).collect::<Result<_, _>>()?;
+    let targets = servers.iter().map(StormServer::port).collect();
     let redis_id = AtomicU32::new(redis.id());
-    let mut world = World::new(redis, proxies.to_vec(), targets);
+    let mut injector = FaultInjector::new(redis, proxies.to_vec(), targets);
     let mut report = Report::default();
 
     let stop = AtomicBool::new(false);
-    // When the faults of which step were over.
+    // The names of each step's faults, and when they ended.
     let mut ends = Vec::new();
-    let mut schedule = format!("seed {}\n", wanted.seed);
-    let mut stalled = [Vec::new(), Vec::new()];
-    let raged = thread::scope(|scope| -> Result<(), Box<dyn Error>> {
+    let mut schedule = format!("seed {}\n", options.seed);
+    let mut observed_stalls = [Vec::new(), Vec::new()];
+    let result = thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         let probing = [ports[0], ports[3]].map(|port| {
             let (redis, stop) = (&redis_id, &stop);
             scope.spawn(move || probe(port, redis, stop))
         });
-        let asking: Vec<_> = (0..CONNECTIONS * sites.len() as u64)
+        let clients: Vec<_> = (0..CONNECTIONS * servers.len() as u64)
             .map(|number| {
-                let (stop, port) = (&stop, sites[number as usize % sites.len()].port());
-                let seed = wanted.seed.wrapping_add(number);
+                let (stop, port) = (&stop, servers[number as usize % servers.len()].port());
+                let seed = options.seed.wrapping_add(number);
                 scope.spawn(move || load(port, seed, PAUSE, stop))
             })
             .collect();
-        let raged = || -> Result<(), Box<dyn Error>> {
-            until_answered(&sites).map_err(|_| "Redis does not answer at first")?;
+        let result = || -> Result<(), Box<dyn Error>> {
+            wait_for_replies(&servers)
+                .map_err(|_| "Redis does not reply before the first fault")?;
             let (start, mut early) = (Instant::now(), None);
-            for step in steps(wanted.seed, &faults) {
-                if start.elapsed() >= wanted.lasts {
+            for step in steps(options.seed, &faults) {
+                if start.elapsed() >= options.duration {
                     break;
                 }
-                writeln!(schedule, "{} begins {}", now(), step.words())?;
-                let suffered = world.suffer(&step);
-                redis_id.store(world.redis.id(), Relaxed);
-                suffered?;
-                ends.push((step.words(), now()));
-                writeln!(schedule, "{} ends {}", now(), step.words())?;
-                if until_answered(&sites).is_err() {
-                    report.lost.push(step.words());
+                writeln!(schedule, "{} begins {}", now(), step.names())?;
+                let injected = injector.inject(&step);
+                redis_id.store(injector.redis.id(), Relaxed);
+                injected?;
+                ends.push((step.names(), now()));
+                writeln!(schedule, "{} ends {}", now(), step.names())?;
+                if wait_for_replies(&servers).is_err() {
+                    report.unrecovered.push(step.names());
                 }
-                thread::sleep(step.calm);
+                thread::sleep(step.pause_after);
                 if early.is_none() && start.elapsed() >= EARLY {
-                    early = Some(vitals(&sites)?);
+                    early = Some(process_stats(&servers)?);
                 }
             }
             if let Some(early) = early {
-                report.vitals = early.into_iter().zip(vitals(&sites)?).collect();
+                report.process_stats = early.into_iter().zip(process_stats(&servers)?).collect();
             }
             Ok(())
         }();
         stop.store(true, Relaxed);
-        for asking in asking {
-            report.answers.add(asking.join().map_err(|_| "a client has panicked")?);
+        for client in clients {
+            report.responses.add(client.join().map_err(|_| "a client panicked")?);
         }
-        for (probing, stalled) in probing.into_iter().zip(&mut stalled) {
-            *stalled = stalls(&probing.join().map_err(|_| "a probe has panicked")?);
+        for (probing, observed) in probing.into_iter().zip(&mut observed_stalls) {
+            *observed = stalls(&probing.join().map_err(|_| "a probe panicked")?);
         }
-        raged
+        result
     });
-    writeln!(schedule, "{:#?}\nstalls {stalled:?}", world.happened)?;
+    writeln!(schedule, "{:#?}\nstalls {observed_stalls:?}", injector.events)?;
     fs::write(folder.join("schedule"), schedule)?;
-    raged?;
+    result?;
 
     let mut histories = Vec::new();
-    for ((site, mode), port) in sites.into_iter().zip(MODES).zip(ports) {
-        let (asked, requests) = site.history()?;
-        let is_proxied = port != world.redis.port();
-        let stalls = stalled[usize::from(is_proxied)].clone();
-        histories.push(History { mode, is_proxied, stalls, asked, requests });
+    for ((server, mode), port) in servers.into_iter().zip(MODES).zip(ports) {
+        let (calls, requests) = server.history()?;
+        let is_proxied = port != injector.redis.port();
+        let stalls = observed_stalls[usize::from(is_proxied)].clone();
+        histories.push(History { mode, is_proxied, stalls, calls, requests });
     }
     for (faults, end) in ends {
-        let answered = histories.iter().filter_map(|history| {
-            let after = history.asked.iter().filter(|asked| asked.began >= end);
-            after.filter(|asked| asked.said.is_some()).map(|asked| asked.ended - end).min()
+        let first_replies = histories.iter().filter_map(|history| {
+            let after = history.calls.iter().filter(|call| call.began >= end);
+            after.filter(|call| call.reply.is_some()).map(|call| call.ended - end).min()
         });
-        let last = answered.max().unwrap_or(0);
+        let last = first_replies.max().unwrap_or(0);
         report.recoveries.entry(faults).or_default().push(Duration::from_micros(last));
     }
-    let stalled_for = stalled[0].iter().map(|(from, until)| until.saturating_sub(*from));
-    report.stalled = Duration::from_micros(stalled_for.sum());
-    report.stalls = (stalled[0].len(), stalled[1].len());
-    report.attacks = std::mem::take(&mut world.attacks);
-    report.happened = (world.happened.losses.len(), world.happened.settings.len());
-    report.verdict = judge(histories, DEADLINE, &world.happened);
-    if !wanted.judges_undecided {
-        report.verdict.found.remove(&Violation::Undecided);
+    let [direct, proxied] = &observed_stalls;
+    let stall_times = direct.iter().map(|(from, until)| until.saturating_sub(*from));
+    report.stall_time = Duration::from_micros(stall_times.sum());
+    report.stalls = (direct.len(), proxied.len());
+    report.attacks = std::mem::take(&mut injector.attacks);
+    report.events = (injector.events.losses.len(), injector.events.settings.len());
+    report.findings = judge(histories, DEADLINE, &injector.events);
+    if !options.judges_undecided {
+        report.findings.violations.remove(&Violation::Undecided);
     }
     Ok(report)
 }
 
-/// Until Redis has answered each of them once more.
-fn until_answered(sites: &[Site]) -> Result<(), Duration> {
-    let before: Vec<_> = sites.iter().map(|site| site.answers().ok()).collect();
-    for (site, before) in sites.iter().zip(before) {
-        within(PATIENCE / 2, || {
-            let is_more = site.answers().ok() > before;
+/// Waits until each server has received another reply of Redis.
+fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
+    let before: Vec<_> = servers.iter().map(|server| server.store_replies().ok()).collect();
+    for (server, before) in servers.iter().zip(before) {
+        retry_until(TIMEOUT / 2, || {
+            let is_more = server.store_replies().ok() > before;
             if !is_more {
                 thread::sleep(Duration::from_millis(20));
             }
@@ -203,33 +208,34 @@ fn until_answered(sites: &[Site]) -> Result<(), Duration> {
     Ok(())
 }
 
-/// What each server holds, if it can be when each has one connection to Redis.
-fn vitals(sites: &[Site]) -> std::io::Result<Vec<Vitals>> {
-    // So that nothing is left of what was asked last.
+/// The resources of each server, preferably when each has one connection to Redis.
+fn process_stats(servers: &[StormServer]) -> std::io::Result<Vec<ProcessStats>> {
+    // Waits for the end of pending calls.
     thread::sleep(Duration::from_secs(1));
-    let _ = within(PATIENCE, || {
-        let vitals: Vec<_> = sites.iter().filter_map(|site| Vitals::of(site).ok()).collect();
-        vitals.iter().all(|vitals| vitals.connections == 1).then_some(())
+    let _ = retry_until(TIMEOUT, || {
+        let stats: Vec<_> =
+            servers.iter().filter_map(|server| ProcessStats::of(server).ok()).collect();
+        stats.iter().all(|stats| stats.connections == 1).then_some(())
     });
-    sites.iter().map(Vitals::of).collect()
+    servers.iter().map(ProcessStats::of).collect()
 }
 
-fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, Box<dyn Error>> {
-    // Short enough to be typed again.
+fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
+    // 32 bits, so that the seed is easy to type.
     let seed = RandomState::new().build_hasher().finish() >> 32;
     let mut faults = Fault::ALL.map(|(_, fault)| fault).to_vec();
-    // With a clock that is set less can be told of the rest.
-    faults.retain(|fault| !fault.is_of_the_clock());
-    let mut wanted =
-        Wanted { seed, lasts: Duration::from_secs(60), faults, judges_undecided: true };
+    // Clock steps make the judge accept more, so they are not a default.
+    faults.retain(|fault| !fault.sets_clock());
+    let mut options =
+        Options { seed, duration: Duration::from_secs(60), faults, judges_undecided: true };
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
+        let value = args.next().ok_or_else(|| format!("expected a value after {arg}"))?;
         match &*arg {
-            "--seed" => wanted.seed = value.parse()?,
-            "--minutes" => wanted.lasts = Duration::from_secs_f64(value.parse::<f64>()? * 60.0),
-            "--seconds" => wanted.lasts = Duration::from_secs(value.parse()?),
-            "--faults" => wanted.faults = value.split(',').map(fault).collect::<Result<_, _>>()?,
-            "--judge-undecided" => wanted.judges_undecided = value.parse()?,
+            "--seed" => options.seed = value.parse()?,
+            "--minutes" => options.duration = Duration::from_secs_f64(value.parse::<f64>()? * 60.0),
+            "--seconds" => options.duration = Duration::from_secs(value.parse()?),
+            "--faults" => options.faults = value.split(',').map(fault).collect::<Result<_, _>>()?,
+            "--judge-undecided" => options.judges_undecided = value.parse()?,
             _ => {
                 return Err(
                     "usage: storm [--seed N] [--minutes M] [--seconds S] [--faults A,B] [--judge-undecided true|false]".into()
@@ -237,13 +243,13 @@ fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, Box<dyn Erro
             }
         }
     }
-    Ok(wanted)
+    Ok(options)
 }
 
-fn fault(word: &str) -> Result<Fault, String> {
-    let known = Fault::ALL.iter().find(|(known, _)| *known == word);
-    known.map(|(_, fault)| *fault).ok_or_else(|| {
-        let legal = Fault::ALL.map(|(word, _)| word).join(", ");
-        format!("there is no fault \"{word}\"; the faults are: {legal}")
+fn fault(name: &str) -> Result<Fault, String> {
+    let found = Fault::ALL.iter().find(|(it, _)| *it == name);
+    found.map(|(_, fault)| *fault).ok_or_else(|| {
+        let names = Fault::ALL.map(|(name, _)| name).join(", ");
+        format!("unknown fault `{name}`; the faults are: {names}")
     })
 }

@@ -1,11 +1,11 @@
-//! A server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
+//! A server of a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
 //!
-//! Its first line is the port that the system chose. It limits [its pages](PAGES) by the Redis at URL; what happens without an
-//! answer is the MODE `open`, `closed` or `local`, and a check takes no more than DEADLINE milliseconds. It writes a line
-//! into the file HISTORY for each operation on Redis and for each request. `/answers` tells how often Redis has answered.
-//! It ends when its standard input does.
+//! Its first output line is the port that the system chose. It serves [its pages](PAGES) with limits in the Redis at
+//! URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the deadline of checks in milliseconds. The
+//! server writes a line into the file HISTORY for each call of its store and for each request. `/store_replies` returns
+//! the number of replies of Redis. The server ends when its standard input is closed.
 
-#![allow(clippy::print_stdout, reason = "its parent reads it")]
+#![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 use std::{
     env,
@@ -21,21 +21,21 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard::{
+    CheckResult, Count, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
+    store::{BucketRequest, Operation, Store, StoreFuture, Verdict},
+};
 use actix_web::{
-    App, FromRequest, HttpRequest, HttpResponse, HttpServer,
-    dev::{Payload, Service as _, ServiceRequest, ServiceResponse},
+    App, HttpRequest, HttpResponse, HttpServer,
+    dev::{Service as _, ServiceRequest, ServiceResponse},
     web,
 };
-use rateguard::{
-    Count, Decision, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
-    store::{Answer, Charge, Operation, Store, Verdict},
-};
 use rateguard_tests::storm::{
-    PATIENCE,
-    history::{Asked, Bucket, Decided, Line, Part, Request, Said},
-    limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, number},
+    TIMEOUT,
+    cached_denials::DENIAL_CACHE_TTL,
+    history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
+    limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, policy_index},
     now,
-    remembered::REMEMBERED,
 };
 
 #[actix_web::main]
@@ -45,27 +45,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|_| "usage: storm_server URL PREFIX MODE DEADLINE HISTORY")?;
     let deadline = Duration::from_millis(deadline.parse()?);
     let mut file = BufWriter::new(File::create(history)?);
-    let (lines, written) = mpsc::channel::<Option<Line>>();
-    // A thread of its own, so that no request waits for the disk.
+    let (records, written) = mpsc::channel::<Option<Record>>();
+    // A separate thread, so that no request waits for the disk.
     let writer = thread::spawn(move || {
-        for line in written.iter().map_while(|line| line) {
-            writeln!(file, "{line}")?;
+        for record in written.iter().map_while(|record| record) {
+            writeln!(file, "{record}")?;
         }
         file.flush()
     });
-    let notes = Arc::new(Notes { lines, requests: AtomicU64::new(1), answers: AtomicU64::new(0) });
+    let log =
+        Arc::new(Log { records, requests: AtomicU64::new(1), store_replies: AtomicU64::new(0) });
 
     let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline).build()?;
     let mut guard = RateGuard::builder()
-        .store(Recorder { redis, notes: Arc::clone(&notes) })
+        .store(RecordingStore { redis, log: Arc::clone(&log) })
         .deadline(deadline)
-        .remember_denials(REMEMBERED)
+        .denial_cache_ttl(DENIAL_CACHE_TTL)
         .replicas(SERVERS)
         .on_error(match &*mode {
             "open" => OnError::Open,
             "closed" => OnError::Closed,
             "local" => OnError::Local,
-            _ => return Err("the mode is open, closed or local".into()),
+            _ => return Err("expected the mode `open`, `closed` or `local`".into()),
         });
     for (name, rates) in LIMITS {
         let mut policy = Policy::new(name, rates)?;
@@ -76,31 +77,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let guard = guard.build()?;
 
-    let of_pages = Arc::clone(&notes);
+    let shared_log = Arc::clone(&log);
     let server = HttpServer::new(move || {
-        let (notes, told) = (Arc::clone(&of_pages), Arc::clone(&of_pages));
+        let (log, counted) = (Arc::clone(&shared_log), Arc::clone(&shared_log));
         let guard = guard.clone();
-        let answers =
-            web::get().to(move || std::future::ready(told.answers.load(Relaxed).to_string()));
+        let store_replies = web::get()
+            .to(move || std::future::ready(counted.store_replies.load(Relaxed).to_string()));
         App::new()
             .app_data(guard.clone())
             .configure(move |config| register(config, &guard))
-            .route("/answers", answers)
+            .route("/store_replies", store_replies)
             .wrap_fn(move |request, service| {
-                let noted = notes.request(&request);
-                let number = noted.as_ref().map_or(0, |noted| noted.number);
-                let (answer, notes) = (REQUEST.scope(number, service.call(request)), notes.clone());
+                let recorded = log.begin_request(&request);
+                let number = recorded.as_ref().map_or(0, |recorded| recorded.number);
+                let (response, log) = (REQUEST.scope(number, service.call(request)), log.clone());
                 async move {
-                    let answer = answer.await?;
-                    if let Some(noted) = noted {
-                        notes.answered(noted, &answer);
+                    let response = response.await?;
+                    if let Some(recorded) = recorded {
+                        log.end_request(recorded, &response);
                     }
-                    Ok(answer)
+                    Ok(response)
                 }
             })
     });
-    // On a slow machine a client may be silent for long.
-    let server = server.keep_alive(PATIENCE).client_request_timeout(PATIENCE);
+    // A client on a slow machine may pause for longer than the defaults allow.
+    let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(2).bind(("127.0.0.1", 0))?;
     println!("{}", server.addrs().first().ok_or("no address")?.port());
     let running = server.run();
@@ -110,7 +111,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         drop(handle.stop(true));
     });
     running.await?;
-    notes.lines.send(None)?;
+    log.records.send(None)?;
     Ok(writer.join().map_err(|_| "the writer of the history panicked")??)
 }
 
@@ -169,78 +170,85 @@ fn cost(request: &HttpRequest) -> u32 {
 }
 
 tokio::task_local! {
-    /// The number of the request for which the store is asked.
+    /// The number of the request that calls the store.
     static REQUEST: u64;
 }
 
-/// Where all is written down.
-struct Notes {
-    /// Lines for the file, and nothing after the last one.
-    lines: mpsc::Sender<Option<Line>>,
+/// The log of the server.
+struct Log {
+    /// Sends records to the writer. `None` ends it.
+    records: mpsc::Sender<Option<Record>>,
     /// The number of the next request.
     requests: AtomicU64,
-    /// How often the store has answered.
-    answers: AtomicU64,
+    /// The number of replies of the store.
+    store_replies: AtomicU64,
 }
 
-impl Notes {
-    fn write(&self, line: Line) {
-        // If the writer is gone, the server ends with its error.
-        let _ = self.lines.send(Some(line));
+impl Log {
+    fn write(&self, record: Record) {
+        // If the writer has failed, the server ends with its error.
+        let _ = self.records.send(Some(record));
     }
 
-    /// A request for one of the pages, before its answer.
-    fn request(&self, request: &ServiceRequest) -> Option<Request> {
+    /// The record of a request for one of the pages, without its response.
+    fn begin_request(&self, request: &ServiceRequest) -> Option<Request> {
         let page = PAGES.iter().position(|page| page.path == request.path())?;
         let client = request.headers().get(CLIENT)?.to_str().ok()?.to_owned();
         Some(Request {
             number: self.requests.fetch_add(1, Relaxed),
-            came: now(),
-            went: 0,
+            received_at: now(),
+            responded_at: 0,
             page,
             client,
             cost: cost(request.request()),
             status: 0,
-            decided: Decided::Nobody,
+            source: DecisionSource::Undecided,
         })
     }
 
-    fn answered<B>(&self, mut request: Request, answer: &ServiceResponse<B>) {
-        let decision = Decision::from_request(answer.request(), &mut Payload::None).into_inner();
-        request.decided = match decision {
-            Ok(decision) if decision.is_local() => Decided::Locally,
-            Ok(_) => Decided::Together,
-            Err(_) => Decided::Nobody,
+    fn end_request<B>(&self, mut request: Request, response: &ServiceResponse<B>) {
+        request.source = match CheckResult::of(response.request()).decision() {
+            Some(decision) if decision.is_local() => DecisionSource::Memory,
+            Some(_) => DecisionSource::Store,
+            None => DecisionSource::Undecided,
         };
-        request.went = now();
-        request.status = answer.status().as_u16();
-        self.write(Line::Request(request));
+        request.responded_at = now();
+        request.status = response.status().as_u16();
+        self.write(Record::Request(request));
     }
 }
 
-/// The store of a guard on Redis, and what it is asked and says.
-struct Recorder {
+/// A store on Redis that records its calls.
+struct RecordingStore {
     redis: RateGuard,
-    notes: Arc<Notes>,
+    log: Arc<Log>,
 }
 
-impl Store for Recorder {
-    fn apply<'a>(&'a self, operation: Operation, charges: &'a [Charge<'a>]) -> Answer<'a> {
-        self.record(operation, charges, self.redis.store().apply(operation, charges))
+impl Store for RecordingStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        bucket_requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        self.record(
+            operation,
+            bucket_requests,
+            self.redis.store().apply(operation, bucket_requests),
+        )
     }
 
-    fn apply_within<'a>(
+    fn apply_with_deadline<'a>(
         &'a self,
         deadline: Duration,
         operation: Operation,
-        charges: &'a [Charge<'a>],
-    ) -> Answer<'a> {
-        let answer = self.redis.store().apply_within(deadline, operation, charges);
-        self.record(operation, charges, answer)
+        bucket_requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        let future = self.redis.store().apply_with_deadline(deadline, operation, bucket_requests);
+        self.record(operation, bucket_requests, future)
     }
 
-    fn timeout_cause(&self, charges: &[Charge<'_>]) -> StoreError {
-        self.redis.store().timeout_cause(charges)
+    fn timeout_cause(&self, bucket_requests: &[BucketRequest<'_>]) -> StoreError {
+        self.redis.store().timeout_cause(bucket_requests)
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -248,94 +256,104 @@ impl Store for Recorder {
     }
 }
 
-impl Recorder {
+impl RecordingStore {
     fn record<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [Charge<'a>],
-        answer: Answer<'a>,
-    ) -> Answer<'a> {
-        Answer::Later(Box::pin(async move {
-            // What counts offences, and begins and ends bans, is not judged by itself.
-            if !charges.iter().any(|charge| policy(charge).is_some()) {
-                return answer.get().await;
+        bucket_requests: &'a [BucketRequest<'a>],
+        future: StoreFuture<'a>,
+    ) -> StoreFuture<'a> {
+        StoreFuture::Pending(Box::pin(async move {
+            // Calls that count offences, or begin and end bans, are not judged on their own.
+            if !bucket_requests.iter().any(|bucket_request| policy(bucket_request).is_some()) {
+                return future.get().await;
             }
-            let mut asking = Asking::begin(self, operation, charges);
-            let answer = answer.get().await;
-            match &answer {
-                Ok(verdict) => asking.answered(verdict),
-                Err(error) => asking.cause = Some(*error),
+            let mut pending = PendingCall::begin(self, operation, bucket_requests);
+            let result = future.get().await;
+            match &result {
+                Ok(verdict) => pending.set_reply(verdict),
+                Err(error) => pending.error = Some(*error),
             }
-            answer
+            result
         }))
     }
 }
 
-/// An operation that is under way. It is written down also if nobody waits for its end.
-struct Asking<'a> {
-    recorder: &'a Recorder,
-    charges: &'a [Charge<'a>],
-    cause: Option<StoreError>,
-    asked: Asked,
+/// A running call. It is recorded when it is dropped, so that a cancelled call is recorded, too.
+struct PendingCall<'a> {
+    store: &'a RecordingStore,
+    bucket_requests: &'a [BucketRequest<'a>],
+    error: Option<StoreError>,
+    call: StoreCall,
 }
 
-impl<'a> Asking<'a> {
-    fn begin(recorder: &'a Recorder, operation: Operation, charges: &'a [Charge<'a>]) -> Self {
-        let part = |charge: &Charge<'_>| Part {
+impl<'a> PendingCall<'a> {
+    fn begin(
+        store: &'a RecordingStore,
+        operation: Operation,
+        bucket_requests: &'a [BucketRequest<'a>],
+    ) -> Self {
+        let part = |bucket_request: &BucketRequest<'_>| Part {
             bucket: Bucket {
-                policy: policy(charge).unwrap_or(LIMITS.len()),
-                place: charge.bucket.place(),
-                key: u128::from_be_bytes(charge.bucket.digest()),
+                policy: policy(bucket_request).unwrap_or(LIMITS.len()),
+                quota_index: bucket_request.bucket.place(),
+                key: u128::from_be_bytes(bucket_request.bucket.digest()),
             },
-            cost: charge.cost,
+            cost: bucket_request.cost,
             reset_after: 0,
-            taken_by: call(charge.receipt.words()),
+            refund_of: receipt_id(bucket_request.receipt.words()),
         };
-        let asked = Asked {
+        let call = StoreCall {
             request: REQUEST.try_with(|number| *number).unwrap_or(0),
             operation,
             began: now(),
             ended: 0,
-            said: None,
-            cause: String::new(),
-            parts: charges.iter().filter(|charge| !charge.is_gate).map(part).collect(),
+            reply: None,
+            error: String::new(),
+            parts: bucket_requests
+                .iter()
+                .filter(|bucket_request| !bucket_request.check_only)
+                .map(part)
+                .collect(),
         };
-        Self { recorder, charges, cause: None, asked }
+        Self { store, bucket_requests, error: None, call }
     }
 
-    fn answered(&mut self, verdict: &Verdict) {
-        self.recorder.notes.answers.fetch_add(1, Relaxed);
+    fn set_reply(&mut self, verdict: &Verdict) {
+        self.store.log.store_replies.fetch_add(1, Relaxed);
         let words = verdict.receipts().next().map(|receipt| receipt.words()).unwrap_or_default();
         let [.., at] = words;
         let is_allowed = verdict.is_allowed();
         let mut banned_for = 0;
-        let mut parts = self.asked.parts.iter_mut();
-        for (charge, level) in self.charges.iter().zip(verdict.levels()) {
-            if charge.is_gate {
+        let mut parts = self.call.parts.iter_mut();
+        for (bucket_request, level) in self.bucket_requests.iter().zip(verdict.levels()) {
+            if bucket_request.check_only {
                 banned_for = level.retry_after.unwrap_or_default().as_micros() as u64;
             } else if let Some(part) = parts.next() {
                 part.reset_after = level.reset_after.as_micros() as u64;
             }
         }
-        self.asked.said = Some(Said { is_allowed, at, call: call(words), banned_for });
+        let receipt = receipt_id(words);
+        self.call.reply = Some(StoreReply { is_allowed, at, receipt, banned_for });
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
-        self.asked.ended = now();
-        if self.asked.said.is_none() {
-            let cause = self.cause.unwrap_or_else(|| self.recorder.timeout_cause(self.charges));
-            self.asked.cause = format!("{cause:?}");
+        self.call.ended = now();
+        if self.call.reply.is_none() {
+            let error =
+                self.error.unwrap_or_else(|| self.store.timeout_cause(self.bucket_requests));
+            self.call.error = format!("{error:?}");
         }
-        self.recorder.notes.write(Line::Asked(self.asked.clone()));
+        self.store.log.write(Record::StoreCall(self.call.clone()));
     }
 }
 
-fn policy(charge: &Charge<'_>) -> Option<usize> {
-    number(charge.bucket.name())
+fn policy(bucket_request: &BucketRequest<'_>) -> Option<usize> {
+    policy_index(bucket_request.bucket.name())
 }
 
-fn call([process, number, _]: [u64; 3]) -> (u64, u64) {
+fn receipt_id([process, number, _]: [u64; 3]) -> (u64, u64) {
     (process, number)
 }

@@ -1,12 +1,12 @@
-//! The walk over what proxies wrote: nobody can say to be somebody else.
+//! The client address behind proxies: a client cannot choose the address that it is identified by.
 
 use std::net::{IpAddr, SocketAddr};
 
-use rateguard::ClientAddress;
+use actix_rateguard::ClientAddress;
 
 use super::{
     Target,
-    proxies::{HEADERS, PROXIES, STRANGERS, TRUSTED, entry, forwarded, is_proxy, words},
+    proxies::{HEADERS, PROXIES, TRUSTED, UNTRUSTED, entry, forwarded, is_proxy, text_source},
     random::Random,
     text::Text,
 };
@@ -18,11 +18,11 @@ pub(super) struct Input {
     peer: Option<IpAddr>,
     lines: Vec<Text>,
     client: IpAddr,
-    /// How the honest proxies write the client and each other, each of them in a line of its own or not.
+    /// The entries of the trusted proxies: the client, then each proxy. Each entry is on a new line or not.
     written: Vec<(String, bool)>,
 }
 
-/// The rule for each header.
+/// The rule for each of the [`HEADERS`].
 pub(super) struct Address([ClientAddress; 3]);
 
 impl Default for Address {
@@ -36,23 +36,23 @@ impl Target for Address {
     type Input = Input;
 
     const OUTCOMES: &'static [&'static str] =
-        &["the peer is no proxy", "the header tells nothing", "the header tells a client"];
+        &["the peer is not a proxy", "the header has no client", "the header has a client"];
 
     fn input(&self, random: &mut Random) -> Input {
         let header = random.below(HEADERS.len());
-        let words = words(header);
+        let source = text_source(header);
         let address = |text: &&str| text.parse::<IpAddr>().unwrap();
-        let client = address(random.pick(&STRANGERS));
+        let client = address(random.pick(&UNTRUSTED));
         let mut hops = vec![client];
         hops.extend(random.list(3, |random| address(random.pick(&TRUSTED))));
         Input {
             header,
             peer: match random.below(8) {
                 0 => None,
-                1 => Some(address(random.pick(&STRANGERS))),
+                1 => Some(address(random.pick(&UNTRUSTED))),
                 _ => Some(address(random.pick(&TRUSTED))),
             },
-            lines: random.list(4, |random| words.text(random)),
+            lines: random.list(4, |random| source.text(random)),
             client,
             written: hops
                 .into_iter()
@@ -63,34 +63,39 @@ impl Target for Address {
 
     fn check(&mut self, input: &Input) -> usize {
         let rule = &self.0[input.header];
-        let told = |peer, lines: &[Text]| rule.address(peer, lines.iter().map(|line| &*line.0));
+        let client_of =
+            |peer, lines: &[Text]| rule.address(peer, lines.iter().map(|line| &*line.0));
         let peer = input.peer.map(|peer| peer.to_canonical());
-        let client = told(input.peer, &input.lines);
+        let client = client_of(input.peer, &input.lines);
         if let Some(client) = client {
             assert_eq!(client, client.to_canonical(), "the client is not canonical");
             let is_written = input.lines.iter().any(|line| has(&line.0, client));
-            assert!(client == peer.unwrap_or(client) || is_written, "nobody wrote {client}");
+            assert!(client == peer.unwrap_or(client) || is_written, "{client} is in no header");
         }
 
         let is_read = HEADERS[input.header] != "Forwarded" || input.lines.iter().all(is_closed);
         if is_read {
             let joined =
                 input.lines.iter().map(|line| &*line.0).collect::<Vec<_>>().join(&b", "[..]);
-            assert_eq!(told(input.peer, &[Text(joined)]), client, "in one line it is another");
+            assert_eq!(
+                client_of(input.peer, &[Text(joined)]),
+                client,
+                "joined into one line, the header has another client"
+            );
         }
 
-        let honest = told(input.peer, &forwarded(&input.lines, &input.written));
+        let honest = client_of(input.peer, &forwarded(&input.lines, &input.written));
         if input.peer.is_some_and(|peer| !is_proxy(peer)) {
-            assert_eq!((client, honest), (peer, peer), "a stranger was believed");
+            assert_eq!((client, honest), (peer, peer), "the header of an untrusted peer was used");
             return 0;
         }
         assert_eq!(
             honest,
             Some(input.client.to_canonical()),
-            "what stands on the left was believed"
+            "an entry to the left of the client was used"
         );
 
-        // A proxy that hands on half a quotation, and so puts an end to it all, but gives nobody a voice.
+        // A proxy that appends an unterminated quoted string makes the header invalid. The peer is then the client.
         let has_quotes = input.lines.iter().any(|line| line.0.contains(&b'"'));
         if HEADERS[input.header] == "Forwarded" && !has_quotes {
             let mut lines = forwarded(&input.lines, &input.written);
@@ -98,28 +103,28 @@ impl Target for Address {
                 last.0.extend_from_slice(b";host=\"a");
             }
             assert_eq!(
-                told(input.peer, &lines),
+                client_of(input.peer, &lines),
                 peer,
-                "what an open quotation swallows was believed"
+                "an entry in an unterminated quoted string was used"
             );
         }
         if client == peer { 1 } else { 2 }
     }
 }
 
-/// Whether somebody wrote this address in the line.
+/// Whether the line contains this address.
 fn has(line: &[u8], address: IpAddr) -> bool {
-    let pieces = line.split(|byte| byte.is_ascii_whitespace() || b",;=\"[]%".contains(byte));
-    pieces.filter_map(|piece| str::from_utf8(piece).ok()).any(|piece| {
-        let v4_with_port = || piece.parse().map(|it: SocketAddr| it.ip());
-        piece
+    let fragments = line.split(|byte| byte.is_ascii_whitespace() || b",;=\"[]%".contains(byte));
+    fragments.filter_map(|fragment| str::from_utf8(fragment).ok()).any(|fragment| {
+        let v4_with_port = || fragment.parse().map(|it: SocketAddr| it.ip());
+        fragment
             .parse()
             .or_else(|_| v4_with_port())
             .is_ok_and(|it: IpAddr| it.to_canonical() == address)
     })
 }
 
-/// Whether all quotation marks of a line are closed in it, as far as that can be seen without knowing what escapes.
+/// Whether the quotation marks of a line are balanced. A line with a backslash counts as unbalanced.
 fn is_closed(line: &Text) -> bool {
     let quotes = line.0.iter().filter(|byte| **byte == b'"').count();
     quotes.is_multiple_of(2) && !line.0.contains(&b'\\')

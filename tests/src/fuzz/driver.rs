@@ -1,4 +1,4 @@
-//! Runs a target and counts what came of it.
+//! Runs a target and counts the outcomes.
 
 use std::{
     any::Any,
@@ -9,12 +9,12 @@ use std::{
 
 use super::{Target, random::Random};
 
-/// How often each outcome was met.
+/// The result of a target's runs.
 #[derive(Debug)]
 pub struct Report {
-    /// The outcomes, each with its count.
+    /// The outcomes with their counts.
     pub outcomes: Vec<(&'static str, u64)>,
-    /// How long it took.
+    /// The duration.
     pub time: Duration,
 }
 
@@ -26,28 +26,31 @@ impl fmt::Display for Report {
     }
 }
 
-/// An input for which something does not hold.
+/// An input that violates a property.
 #[derive(Debug)]
-pub struct Broken {
-    /// The seed that makes this very input in the first run.
+pub struct Counterexample {
+    /// The seed that produces this input in the first run.
     pub seed: u64,
-    /// Which run it was, from 1 on.
+    /// The number of the run, from 1.
     pub run: u64,
-    /// The input, as a literal; what is not ASCII in it is escaped.
+    /// The input as a literal. Characters outside of ASCII are escaped.
     pub input: String,
-    /// What does not hold.
+    /// The message of the failed assertion.
     pub message: String,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, run, input, message } = self;
-        write!(f, "run {run}, which `--seed {seed} --runs 1` repeats:\n{message}\nInput: {input}")
+        write!(
+            f,
+            "run {run} failed; `--seed {seed} --runs 1` repeats it:\n{message}\ninput: {input}"
+        )
     }
 }
 
-/// Each run has a seed of its own, the next number, so that one alone can be repeated.
-pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Broken> {
+/// Runs a target. Each run has its own seed, so that it can be repeated alone.
+pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexample> {
     let start = Instant::now();
     let mut target = T::default();
     let mut outcomes: Vec<_> = T::OUTCOMES.iter().map(|outcome| (*outcome, 0)).collect();
@@ -58,14 +61,14 @@ pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Broken> {
             Ok(outcome) => outcomes[outcome].1 += 1,
             Err(panic) => {
                 let (input, message) = (escaped(&input), message(&*panic));
-                return Err(Broken { seed, run: run + 1, input, message });
+                return Err(Counterexample { seed, run: run + 1, input, message });
             }
         }
     }
     Ok(Report { outcomes, time: start.elapsed() })
 }
 
-/// An input in ASCII, so that what looks alike can be told apart.
+/// The input in ASCII, so that similar characters can be distinguished.
 fn escaped(input: &impl fmt::Debug) -> String {
     let mut text = String::new();
     for c in format!("{input:?}").chars() {
@@ -74,8 +77,8 @@ fn escaped(input: &impl fmt::Debug) -> String {
     text
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without words").to_owned()
+    text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without a message").to_owned()
 }

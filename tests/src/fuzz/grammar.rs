@@ -1,15 +1,15 @@
-//! Everything that is read from text.
+//! The notations of the grammar crate.
 
-use rateguard_grammar::{Algorithm, Count, KeyNotation, KeyPart};
+use actix_rateguard_grammar::{Algorithm, Count, KeyNotation, KeyPart};
 
 use super::{
     Target,
-    laws::{ban, choices, methods, name, quota, quotas, same, window},
+    properties::{ban, choices, methods, name, quota, quotas, round_trip, window},
     random::Random,
-    text::Words,
+    text::TextSource,
 };
 
-const PIECES: &[&str] = &[
+const FRAGMENTS: &[&str] = &[
     "/",
     " per ",
     " ",
@@ -54,7 +54,7 @@ const PIECES: &[&str] = &[
     "_",
 ];
 
-/// A function that reads, checks what holds, and says whether it was legal; and some of what is.
+/// A function that parses a text, checks the properties, and returns whether the text was valid; and valid examples.
 type Reader = (fn(&str) -> bool, &'static [&'static str]);
 
 const READERS: [Reader; 11] = [
@@ -70,7 +70,7 @@ const READERS: [Reader; 11] = [
     (ban, &["10/hour for 15m up to 1d", "3/m for 10 seconds", "10000/365d for 1s up to 90 days"]),
     (window, &["500ms", "1m", "day", " 2 hours ", "31536000000000 microseconds", "365d"]),
     (
-        same::<KeyNotation>,
+        round_trip::<KeyNotation>,
         &[
             "ip",
             "ip/48",
@@ -80,12 +80,12 @@ const READERS: [Reader; 11] = [
         ],
     ),
     (
-        same::<KeyPart>,
+        round_trip::<KeyPart>,
         &["global", "ip/128", "header:X-Api-Key", "session:user_id", "cookie:sid", "path:größe"],
     ),
-    (same::<Count>, &["all", "success", "failure", "status:401", "status:4xx", "status:599"]),
+    (round_trip::<Count>, &["all", "success", "failure", "status:401", "status:4xx", "status:599"]),
     (
-        same::<Algorithm>,
+        round_trip::<Algorithm>,
         &["token_bucket", "fixed_window", "sliding_window", "sliding_window_counter"],
     ),
     (methods, &["GET", "POST, PUT", " POST , M-SEARCH "]),
@@ -116,36 +116,36 @@ impl Target for Grammar {
     type Input = Input;
 
     const OUTCOMES: &'static [&'static str] = &[
-        "Quota refused",
-        "Quota read",
-        "Quotas refused",
-        "Quotas read",
-        "Ban refused",
-        "Ban read",
-        "window refused",
-        "window read",
-        "KeyNotation refused",
-        "KeyNotation read",
-        "KeyPart refused",
-        "KeyPart read",
-        "Count refused",
-        "Count read",
-        "Algorithm refused",
-        "Algorithm read",
-        "Methods refused",
-        "Methods read",
-        "MissingKey and OnError refused",
-        "MissingKey or OnError read",
-        "name refused",
-        "name read",
+        "Quota rejected",
+        "Quota parsed",
+        "Quotas rejected",
+        "Quotas parsed",
+        "Ban rejected",
+        "Ban parsed",
+        "window rejected",
+        "window parsed",
+        "KeyNotation rejected",
+        "KeyNotation parsed",
+        "KeyPart rejected",
+        "KeyPart parsed",
+        "Count rejected",
+        "Count parsed",
+        "Algorithm rejected",
+        "Algorithm parsed",
+        "Methods rejected",
+        "Methods parsed",
+        "MissingKey and OnError rejected",
+        "MissingKey or OnError parsed",
+        "name rejected",
+        "name parsed",
     ];
 
     fn input(&self, random: &mut Random) -> Input {
         let reader = random.below(READERS.len());
-        // Now and then what is right elsewhere.
-        let (_, wholes) =
+        // Sometimes an example of another notation.
+        let (_, examples) =
             READERS[if random.one_in(8) { random.below(READERS.len()) } else { reader }];
-        let text = Words { wholes, pieces: PIECES }.string(random);
+        let text = TextSource { examples, fragments: FRAGMENTS }.string(random);
         Input { reader, text }
     }
 

@@ -1,8 +1,8 @@
-//! How a client reads any fields: what comes out is bounded, and it does not matter in how many lines a list is.
+//! How a client parses arbitrary headers: all results are bounded, and a list may be split into several lines.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rateguard::headers::{
+use actix_rateguard::headers::{
     MAX_WAIT, RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET,
     RETRY_AFTER, RateLimits, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
@@ -10,7 +10,7 @@ use rateguard::headers::{
 use super::{
     Target,
     random::Random,
-    text::{Text, Words},
+    text::{Text, TextSource},
 };
 
 const LISTS: [&str; 8] = [
@@ -25,11 +25,11 @@ const LISTS: [&str; 8] = [
 ];
 const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
 
-/// Two lists of so many items, and a limit of each of three dialects that know one.
-const MOST_LIMITS: usize = 2 * 64 + 3;
+/// Two lists of 64 items, and one limit in each of three dialects with single limits.
+const MAX_LIMITS: usize = 2 * 64 + 3;
 
-const WORDS: Words = Words {
-    wholes: &[
+const SOURCE: TextSource = TextSource {
+    examples: &[
         "\"burst\";q=100;w=60, \"daily\";q=1000;w=86400",
         "\"burst\";r=0;t=30, daily;r=7",
         "a;r=1;pk=:YQ==:, a;r=2;pk=:Yg==:",
@@ -45,7 +45,7 @@ const WORDS: Words = Words {
         "Sunday, 06-Nov-94 08:49:37 GMT",
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ],
-    pieces: &[
+    fragments: &[
         ",",
         ", ",
         ";",
@@ -82,7 +82,7 @@ const WORDS: Words = Words {
     ],
 };
 
-/// What a list may consist of, so that it is well-formed whatever stands next to what.
+/// The items of a list. Any sequence of them is well-formed.
 const ITEMS: [&str; 8] = [
     "\"burst\";q=100;w=60",
     "\"a, b\";r=0;t=30",
@@ -96,11 +96,11 @@ const ITEMS: [&str; 8] = [
 
 #[derive(Debug)]
 pub(super) struct Input {
-    /// Names and values.
+    /// Names and values of headers.
     fields: Vec<(&'static str, Text)>,
     now: SystemTime,
     listed_in: &'static str,
-    /// Items of a list, and whether each of them begins a line.
+    /// The items of a list, and whether each of them begins a new line.
     list: Vec<(&'static str, bool)>,
 }
 
@@ -110,8 +110,12 @@ pub(super) struct HeadersRead;
 impl Target for HeadersRead {
     type Input = Input;
 
-    const OUTCOMES: &'static [&'static str] =
-        &["nothing is told", "limits are told", "a wait is told", "both are told"];
+    const OUTCOMES: &'static [&'static str] = &[
+        "nothing is parsed",
+        "limits are parsed",
+        "a wait is parsed",
+        "limits and a wait are parsed",
+    ];
 
     fn input(&self, random: &mut Random) -> Input {
         let field = |random: &mut Random| {
@@ -120,7 +124,7 @@ impl Target for HeadersRead {
                 1..10 => random.pick(&OTHERS),
                 _ => random.pick(&LISTS),
             };
-            (name, WORDS.text(random))
+            (name, SOURCE.text(random))
         };
         let since = Duration::from_secs(random.number());
         Input {
@@ -136,19 +140,25 @@ impl Target for HeadersRead {
 
     fn check(&mut self, input: &Input) -> usize {
         let fields: Vec<_> = input.fields.iter().map(|(name, line)| (*name, &*line.0)).collect();
-        let told = RateLimits::read(fields.iter().copied(), input.now);
-        assert!(told.limits().len() <= MOST_LIMITS, "{} limits", told.limits().len());
-        let resets = told.limits().iter().filter_map(|limit| limit.reset_after());
-        let longest = resets.chain(told.retry_after()).chain(told.wait()).max();
-        assert!(longest.unwrap_or_default() <= MAX_WAIT, "a wait of {longest:?}");
-        let mut names = told.limits().iter().filter_map(|limit| limit.policy());
-        assert!(!names.any(|name| name.contains(char::is_control)), "a control character");
+        let parsed = RateLimits::read(fields.iter().copied(), input.now);
+        assert!(parsed.limits().len() <= MAX_LIMITS, "{} limits", parsed.limits().len());
+        let resets = parsed.limits().iter().filter_map(|limit| limit.reset_after());
+        let longest = resets.chain(parsed.retry_after()).chain(parsed.wait()).max();
+        assert!(
+            longest.unwrap_or_default() <= MAX_WAIT,
+            "expected at most {MAX_WAIT:?}, found {longest:?}"
+        );
+        let mut names = parsed.limits().iter().filter_map(|limit| limit.policy());
+        assert!(
+            !names.any(|name| name.contains(char::is_control)),
+            "a name has a control character"
+        );
 
-        // Neither the case of names matters, nor the order of what has different names.
+        // The case of names and the order of headers with different names do not matter.
         let mut sorted = fields.clone();
         sorted.sort_by_key(|(name, _)| *name);
         let sorted = sorted.into_iter().map(|(name, line)| (name.to_ascii_uppercase(), line));
-        assert_eq!(RateLimits::read(sorted, input.now), told, "in another order it is another");
+        assert_eq!(RateLimits::read(sorted, input.now), parsed, "the order of the headers matters");
 
         let others: Vec<_> =
             fields.into_iter().filter(|(name, _)| *name != input.listed_in).collect();
@@ -158,13 +168,13 @@ impl Target for HeadersRead {
         };
         let items: Vec<_> = input.list.iter().map(|(item, _)| *item).collect();
         let whole = read(&[items.join(", ")]);
-        assert_eq!(read(&split(&input.list)), whole, "in several lines it is another");
+        assert_eq!(read(&split(&input.list)), whole, "splitting the list into lines matters");
 
-        usize::from(!told.limits().is_empty()) + 2 * usize::from(told.retry_after().is_some())
+        usize::from(!parsed.limits().is_empty()) + 2 * usize::from(parsed.retry_after().is_some())
     }
 }
 
-/// The list in lines.
+/// The lines of the list.
 fn split(list: &[(&str, bool)]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (item, is_new_line) in list {

@@ -1,24 +1,34 @@
-//! How limits are written: so that a parser of Structured Fields and our own reader both find the same.
+//! How limits are written to headers: a parser of Structured Fields and our own reader find the same values.
 
 use std::time::Duration;
 
-use rateguard::headers::{
+use actix_rateguard::headers::{
     Limit, MAX_WAIT, RATELIMIT, RATELIMIT_POLICY, RETRY_AFTER, RateLimits, rate_limit_policy_value,
     rate_limit_value, retry_after_seconds,
 };
 use sfv::{FieldType, List, ListEntry, Parser};
 
-use super::{Target, random::Random, text::Words};
+use super::{Target, random::Random, text::TextSource};
 
-/// The highest number that Structured Fields have.
-const MOST: u64 = 999_999_999_999_999;
-/// What the reader reads of a field at the most, and of a list.
-const MOST_BYTES: usize = 16 * 1024;
-const MOST_ITEMS: usize = 64;
+/// The largest integer of Structured Fields (RFC 9651).
+const MAX_INTEGER: u64 = 999_999_999_999_999;
+/// The maximum length of a header and the maximum number of items that the reader accepts.
+const MAX_BYTES: usize = 16 * 1024;
+const MAX_ITEMS: usize = 64;
 
-const NAMES: Words = Words {
-    wholes: &["login", "shop::cart/add#2", "größe", "50%", "a%0Ab", "a\"b\\c", "a b", "a\r\nb", ""],
-    pieces: &[
+const NAMES: TextSource = TextSource {
+    examples: &[
+        "login",
+        "shop::cart/add#2",
+        "größe",
+        "50%",
+        "a%0Ab",
+        "a\"b\\c",
+        "a b",
+        "a\r\nb",
+        "",
+    ],
+    fragments: &[
         "%",
         "%25",
         "%4",
@@ -35,19 +45,19 @@ const NAMES: Words = Words {
     ],
 };
 
-type Told = (String, [u64; 2], [Duration; 2]);
+type LimitValues = (String, [u64; 2], [Duration; 2]);
 
 #[derive(Default)]
 pub(super) struct HeadersWrite;
 
 impl Target for HeadersWrite {
-    type Input = Vec<Told>;
+    type Input = Vec<LimitValues>;
 
     const OUTCOMES: &'static [&'static str] = &[
-        "there is nothing to write",
-        "all is read back",
-        "the first are read back",
-        "it is too long",
+        "no limits",
+        "all limits are read back",
+        "the first 64 limits are read back",
+        "the header is too long",
     ];
 
     fn input(&self, random: &mut Random) -> Self::Input {
@@ -74,79 +84,81 @@ impl Target for HeadersWrite {
         });
         let limits: Vec<_> = limits.collect();
         let policies = rate_limit_policy_value(limits.iter().copied());
-        let standings = rate_limit_value(limits.iter().copied());
-        let (Some(policies), Some(standings)) = (&policies, &standings) else {
-            assert!(limits.is_empty() && policies == standings, "nothing is written of something");
+        let statuses = rate_limit_value(limits.iter().copied());
+        let (Some(policies), Some(statuses)) = (&policies, &statuses) else {
+            assert!(limits.is_empty() && policies == statuses, "a limit is missing");
             return 0;
         };
 
-        let names = parsed(policies, ["q", "w"], &limits, |it| (it.quota, up(it.window).max(1)));
-        let same = parsed(standings, ["r", "t"], &limits, |it| (it.remaining, up(it.reset_after)));
-        assert_eq!(names, same, "the names of the fields differ");
+        let names =
+            check_list(policies, ["q", "w"], &limits, |it| (it.quota, ceil_secs(it.window).max(1)));
+        let status_names = check_list(statuses, ["r", "t"], &limits, |it| {
+            (it.remaining, ceil_secs(it.reset_after))
+        });
+        assert_eq!(names, status_names, "the names in the two headers differ");
 
         let wait = retry_after_seconds(limits[0].reset_after);
-        let lines = [
-            (RATELIMIT, standings),
-            (RATELIMIT_POLICY, policies),
-            (RETRY_AFTER, &wait.to_string()),
-        ];
-        let told = RateLimits::read(lines, std::time::UNIX_EPOCH);
-        assert_eq!(told.retry_after(), Some(Duration::from_secs(wait).min(MAX_WAIT)));
-        if policies.len().max(standings.len()) > MOST_BYTES {
+        let lines =
+            [(RATELIMIT, statuses), (RATELIMIT_POLICY, policies), (RETRY_AFTER, &wait.to_string())];
+        let parsed = RateLimits::read(lines, std::time::UNIX_EPOCH);
+        assert_eq!(parsed.retry_after(), Some(Duration::from_secs(wait).min(MAX_WAIT)));
+        if policies.len().max(statuses.len()) > MAX_BYTES {
             return 3;
         }
 
-        let read = names.len().min(MOST_ITEMS);
-        assert_eq!(told.limits().len(), read, "not all are read");
-        for ((limit, told), written) in limits.iter().zip(told.limits()).zip(&names) {
+        let read = names.len().min(MAX_ITEMS);
+        assert_eq!(parsed.limits().len(), read, "the number of limits differs");
+        for ((limit, parsed), written) in limits.iter().zip(parsed.limits()).zip(&names) {
             let is_clean = !limit.policy.contains(char::is_control);
-            assert_eq!(told.policy(), Some(if is_clean { limit.policy } else { written }));
-            assert_eq!(told.remaining(), Some(limit.remaining.min(MOST)));
-            let reset_after = Duration::from_secs(up(limit.reset_after)).min(MAX_WAIT);
-            assert_eq!(told.reset_after(), Some(reset_after));
-            // Of policies with one name, the first is found.
+            assert_eq!(parsed.policy(), Some(if is_clean { limit.policy } else { written }));
+            assert_eq!(parsed.remaining(), Some(limit.remaining.min(MAX_INTEGER)));
+            let reset_after = Duration::from_secs(ceil_secs(limit.reset_after)).min(MAX_WAIT);
+            assert_eq!(parsed.reset_after(), Some(reset_after));
+            // If several policies have the same name, the reader finds the first one.
             let first = limits.iter().find(|it| it.policy == limit.policy).unwrap();
-            assert_eq!(told.quota(), Some(first.quota.min(MOST)));
-            let window = Duration::from_secs(up(first.window).clamp(1, MOST));
-            assert_eq!(told.window(), Some(window));
+            assert_eq!(parsed.quota(), Some(first.quota.min(MAX_INTEGER)));
+            let window = Duration::from_secs(ceil_secs(first.window).clamp(1, MAX_INTEGER));
+            assert_eq!(parsed.window(), Some(window));
         }
         if read == names.len() { 1 } else { 2 }
     }
 }
 
-/// The names in a list as they are written, when all of it is as it has to be.
-fn parsed(
+/// Parses a list, checks all of its items, and returns their names.
+fn check_list(
     text: &str,
     keys: [&str; 2],
     limits: &[Limit<'_>],
     numbers: impl Fn(&Limit<'_>) -> (u64, u64),
 ) -> Vec<String> {
     let list: List = Parser::new(text).parse().unwrap();
-    assert_eq!(list.serialize().as_deref(), Some(text), "it is not canonical");
-    assert_eq!(list.len(), limits.len(), "some are missing");
+    assert_eq!(list.serialize().as_deref(), Some(text), "the list is not canonical");
+    assert_eq!(list.len(), limits.len(), "the number of items differs");
     let names = list.iter().zip(limits).map(|(entry, limit)| {
-        let ListEntry::Item(item) = entry else { unreachable!("{entry:?} is no item") };
+        let ListEntry::Item(item) = entry else {
+            unreachable!("expected an item, found {entry:?}")
+        };
         let name = item.bare_item.as_string().unwrap().as_str();
-        assert_eq!(decoded(name), limit.policy.as_bytes(), "the name is another");
+        assert_eq!(decoded(name), limit.policy.as_bytes(), "the decoded name differs");
         let read: Vec<_> = item
             .params
             .iter()
             .map(|(key, it)| (key.as_str(), it.as_integer().map(i64::from)))
             .collect();
         let (one, other) = numbers(limit);
-        let expected = [one, other].map(|number| i64::try_from(number.min(MOST)).ok());
+        let expected = [one, other].map(|number| i64::try_from(number.min(MAX_INTEGER)).ok());
         assert_eq!(read, [(keys[0], expected[0]), (keys[1], expected[1])]);
         name.to_owned()
     });
     names.collect()
 }
 
-/// What was encoded; each `%` has to be followed by two digits in capitals.
+/// Decodes a name. Each `%` must be followed by two uppercase hexadecimal digits.
 fn decoded(name: &str) -> Vec<u8> {
-    let mut pieces = name.split('%');
-    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let (digits, rest) = piece.split_at(2);
+    let mut fragments = name.split('%');
+    let mut bytes = fragments.next().unwrap_or_default().as_bytes().to_vec();
+    for fragment in fragments {
+        let (digits, rest) = fragment.split_at(2);
         assert_eq!(digits, digits.to_ascii_uppercase());
         bytes.push(u8::from_str_radix(digits, 16).unwrap());
         bytes.extend_from_slice(rest.as_bytes());
@@ -154,7 +166,7 @@ fn decoded(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whole seconds, not fewer.
-fn up(duration: Duration) -> u64 {
+/// Seconds, rounded up.
+fn ceil_secs(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }

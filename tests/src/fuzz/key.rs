@@ -1,18 +1,18 @@
-//! Keys of whatever values: no two values have one key, and a value has one key.
+//! Keys of arbitrary values: different values have different keys, and equal values have equal keys.
 
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
 };
 
-use rateguard::{Key, store::Bucket};
+use actix_rateguard::{Key, store::Bucket};
 
 use super::{Target, random::Random, text::Text};
 
-/// So many keys are remembered.
-const REMEMBERED: usize = 200_000;
+/// The maximum number of keys that are compared with a new one.
+const MAX_STORED_KEYS: usize = 200_000;
 
-/// What is the same when it is hashed without what keeps it apart.
+/// Values that would collide if a key were hashed without separators, lengths or types.
 const VALUES: [&str; 16] = [
     "",
     "a",
@@ -33,7 +33,7 @@ const VALUES: [&str; 16] = [
 ];
 const NAMES: [&str; 6] = ["a", "app", "shop::cart#2", "größe", ":", "a:b"];
 
-/// What a key is made from. Two are equal if and only if their keys are.
+/// The value that a key is made from. Two values are equal if and only if their keys are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Alone(Text),
@@ -53,7 +53,7 @@ impl Value {
                 _ => IpAddr::from([127, 0, 0, 1]),
             }),
             2 => Self::Parts(random.list(4, bytes)),
-            // What looks like a tuple, byte for byte.
+            // The same bytes as a tuple.
             3 => Self::Parts(
                 random.list(4, |random| Text(digest(&Self::Alone(bytes(random)).key()).to_vec())),
             ),
@@ -79,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The key of the same value, given as another type where there is one.
+    /// The key of the same value, converted from another type if there is one.
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {
@@ -98,7 +98,7 @@ impl Value {
     }
 }
 
-/// A value that others begin or end with; or a number, or any bytes.
+/// A value that consists of others, a number, or random bytes.
 fn bytes(random: &mut Random) -> Text {
     Text(match random.below(8) {
         0 => random.list(40, Random::byte),
@@ -121,7 +121,7 @@ pub(super) struct Input {
     value: Value,
     prefix: &'static str,
     name: &'static str,
-    place: usize,
+    quota_index: usize,
 }
 
 #[derive(Default)]
@@ -133,29 +133,33 @@ pub(super) struct Keys {
 impl Target for Keys {
     type Input = Input;
 
-    const OUTCOMES: &'static [&'static str] = &["a new value", "a value that was met before"];
+    const OUTCOMES: &'static [&'static str] = &["a new value", "a repeated value"];
 
     fn input(&self, random: &mut Random) -> Input {
         Input {
             value: Value::any(random, 0),
             prefix: random.pick::<&str>(&NAMES),
             name: random.pick::<&str>(&NAMES),
-            place: if random.one_in(8) { random.number() as usize / 2 } else { random.below(8) },
+            quota_index: if random.one_in(8) {
+                random.number() as usize / 2
+            } else {
+                random.below(8)
+            },
         }
     }
 
     fn check(&mut self, input: &Input) -> usize {
         let key = input.value.key();
-        assert_eq!(input.value.key_of_another_type(), key, "as another type it is another key");
-        is_readable(&key, input);
+        assert_eq!(input.value.key_of_another_type(), key, "another type has another key");
+        check_storage_key(&key, input);
 
-        if let Some(known) = self.values.get(&key) {
-            assert_eq!(known, &input.value, "two values have one key");
+        if let Some(value) = self.values.get(&key) {
+            assert_eq!(value, &input.value, "two values have one key");
             return 1;
         }
         self.values.insert(key, input.value.clone());
         self.order.push_back(key);
-        if self.order.len() > REMEMBERED
+        if self.order.len() > MAX_STORED_KEYS
             && let Some(oldest) = self.order.pop_front()
         {
             self.values.remove(&oldest);
@@ -164,13 +168,14 @@ impl Target for Keys {
     }
 }
 
-/// In the name of a bucket everything that it consists of can be found, so no two buckets have one name.
-fn is_readable(key: &Key, Input { prefix, name, place, .. }: &Input) {
-    let stored = Bucket::new(name, *place, key).storage_key(prefix);
+/// The storage key contains all parts of the bucket's identity, so no two buckets have the same one.
+fn check_storage_key(key: &Key, Input { prefix, name, quota_index, .. }: &Input) {
+    let stored = Bucket::new(name, *quota_index, key).storage_key(prefix);
     let (before, rest) = stored.split_once('{').unwrap();
     let (tag, after) = rest.split_once('}').unwrap();
     let number = u128::from_be_bytes(digest(key));
     assert_eq!((before.strip_suffix(':'), tag), (Some(*prefix), &*format!("{number:032x}")));
-    let place = if *place == 0 { String::new() } else { format!("{{{}}}", place + 1) };
-    assert_eq!(after, format!(":{name}{place}"));
+    let quota_index =
+        if *quota_index == 0 { String::new() } else { format!("{{{}}}", quota_index + 1) };
+    assert_eq!(after, format!(":{name}{quota_index}"));
 }

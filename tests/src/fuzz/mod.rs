@@ -1,7 +1,7 @@
-//! Inputs that are half right, made at random, and what holds for them: run at length by `scripts/fuzz`, and briefly by
-//! the integration tests.
+//! Property tests with random inputs that are almost valid. `scripts/fuzz` runs them with many inputs, and the
+//! integration tests with few.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "what breaks here is what is sought")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a panic is a failed property")]
 
 mod address;
 mod driver;
@@ -9,33 +9,33 @@ mod grammar;
 mod headers_read;
 mod headers_write;
 mod key;
-mod laws;
 mod policies;
+mod properties;
 mod proxies;
 mod random;
 mod text;
 
-pub use driver::{Broken, Report};
+pub use driver::{Counterexample, Report};
 
-/// Something that is fuzzed.
+/// A target of the fuzzer.
 trait Target: Default {
-    /// What is made at random; shown when something breaks.
+    /// The random input. It is printed when a property is violated.
     type Input: std::fmt::Debug;
 
-    /// What may come of an input. A target that never meets one of them tests less than it says.
+    /// The possible outcomes of a valid run. Each of them must occur, or the target tests too little.
     const OUTCOMES: &'static [&'static str];
 
-    /// Makes an input.
+    /// Creates a random input.
     fn input(&self, random: &mut random::Random) -> Self::Input;
 
-    /// Panics if something does not hold; else says which of the outcomes it was, by its place.
+    /// Checks the properties for an input. Returns the index of the outcome, and panics if a property is violated.
     fn check(&mut self, input: &Self::Input) -> usize;
 }
 
-/// Runs a target so many times from a seed on.
-pub type Run = fn(u64, u64) -> Result<Report, Broken>;
+/// Runs a target. The arguments are the number of runs and the first seed.
+pub type Run = fn(u64, u64) -> Result<Report, Counterexample>;
 
-/// All targets by their names.
+/// All targets by name.
 pub const TARGETS: [(&str, Run); 6] = [
     ("address", driver::run::<address::Address>),
     ("headers_read", driver::run::<headers_read::HeadersRead>),

@@ -1,16 +1,16 @@
-//! Files with policies: what one says is put in force as a whole or not at all, and what is wrong is told with its place.
+//! Policies files: a file is applied completely or not at all, and each error has a position.
 
 use std::{env, fs, path::PathBuf, process, time::Duration};
 
-use rateguard::{PoliciesFileError, Policy, RateGuard, RateGuardBuilder, Reloaded};
+use actix_rateguard::{PoliciesFileError, Policy, RateGuard, RateGuardBuilder, Reloaded};
 
 use super::{
     Target,
     random::Random,
-    text::{Text, Words},
+    text::{Text, TextSource},
 };
 
-const WHOLES: &[&str] = &[
+const EXAMPLES: &[&str] = &[
     "[policies.login]\nrate = \"5/minute; 20/hour\"\nkey = \"ip\"\nban = \"10/hour for 15m up to 1d\"\n",
     "[policies.login]\nlimit = 5\nwindow = 60\nalgorithm = \"token_bucket\"\nburst = 20\n",
     "[policies.login]\nrate = \"10/m\"\nshadow = \"3/m\"\nrollout = 10\n\n[policies.search]\nrate = \"1/s\"\nshadow = true\n",
@@ -21,7 +21,7 @@ const WHOLES: &[&str] = &[
     "# nothing\n",
 ];
 
-const PIECES: &[&str] = &[
+const FRAGMENTS: &[&str] = &[
     "[policies.login]\n",
     "[policies.search]\n",
     "[policies.\"a b\"]\n",
@@ -60,7 +60,7 @@ const PIECES: &[&str] = &[
 
 const NAMES: [&str; 2] = ["login", "search"];
 
-/// A guard that reads one file after the other, all of them at this path.
+/// A guard that reloads a file at this path.
 pub(super) struct Policies {
     path: PathBuf,
     guard: RateGuard,
@@ -69,8 +69,8 @@ pub(super) struct Policies {
 impl Default for Policies {
     fn default() -> Self {
         let path = env::temp_dir().join(format!("rateguard-fuzz-{}.toml", process::id()));
-        fs::write(&path, "# nothing yet\n").expect("a file can be written");
-        let guard = reading(&path).build().expect("it is legal");
+        fs::write(&path, "# nothing yet\n").expect("the file can be written");
+        let guard = reading(&path).build().expect("the file is valid");
         Self { path, guard }
     }
 }
@@ -86,34 +86,42 @@ fn reading(path: &PathBuf) -> RateGuardBuilder {
     builder.policies_file_interval(Duration::ZERO)
 }
 
-fn in_force(guard: &RateGuard) -> [Option<Policy>; 2] {
-    NAMES.map(|name| guard.known_policy(name))
+fn active_policies(guard: &RateGuard) -> [Option<Policy>; 2] {
+    NAMES.map(|name| guard.policy_of_limit(name))
 }
 
 impl Target for Policies {
     type Input = Text;
 
-    const OUTCOMES: &'static [&'static str] = &["refused", "in force already", "put in force"];
+    const OUTCOMES: &'static [&'static str] = &["rejected", "unchanged", "changed"];
 
     fn input(&self, random: &mut Random) -> Text {
-        Words { wholes: WHOLES, pieces: PIECES }.text(random)
+        TextSource { examples: EXAMPLES, fragments: FRAGMENTS }.text(random)
     }
 
     fn check(&mut self, text: &Text) -> usize {
-        fs::write(&self.path, &text.0).expect("a file can be written");
-        let before = in_force(&self.guard);
+        fs::write(&self.path, &text.0).expect("the file can be written");
+        let before = active_policies(&self.guard);
         let reloaded = self.guard.reload_policies();
-        let status = self.guard.policies_file().expect("it has a file");
+        let status = self.guard.policies_file().expect("the guard has a file");
         match reloaded {
             Err(error) => {
-                assert_eq!(in_force(&self.guard), before, "a part of it is in force");
-                is_told(&error, text);
-                assert!(status.error.is_some_and(|known| known.to_string() == error.to_string()));
+                assert_eq!(
+                    active_policies(&self.guard),
+                    before,
+                    "a rejected file was applied in part"
+                );
+                check_diagnostics(&error, text);
+                assert!(status.error.is_some_and(|it| it.to_string() == error.to_string()));
                 0
             }
             Ok(reloaded) => {
-                let started = reading(&self.path).build().expect("at start it is as legal");
-                assert_eq!(in_force(&started), in_force(&self.guard), "after a start it is other");
+                let started = reading(&self.path).build().expect("the file is valid at startup");
+                assert_eq!(
+                    active_policies(&started),
+                    active_policies(&self.guard),
+                    "a reload and a start have different policies"
+                );
                 assert_eq!(self.guard.reload_policies().ok(), Some(Reloaded::Unchanged));
                 assert!(status.error.is_none());
                 1 + usize::from(reloaded == Reloaded::Changed)
@@ -122,13 +130,13 @@ impl Target for Policies {
     }
 }
 
-/// Each mistake has a place in the text, and fits into a line of a log.
-fn is_told(error: &PoliciesFileError, Text(text): &Text) {
+/// Each error has a position in the text, and a short message without control characters.
+fn check_diagnostics(error: &PoliciesFileError, Text(text): &Text) {
     let mistakes = error.mistakes();
     assert!((1..=51).contains(&mistakes.len()), "{} mistakes", mistakes.len());
     let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
     for mistake in mistakes {
-        let line = lines.get(mistake.line() - 1).expect("it has such a line");
+        let line = lines.get(mistake.line() - 1).expect("the line exists");
         assert!((1..=line.len() + 1).contains(&mistake.column()), "{mistake}");
         let message = mistake.message();
         assert!(!message.is_empty() && message.len() < 3_000, "{message:?}");

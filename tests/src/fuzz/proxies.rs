@@ -1,22 +1,22 @@
-//! Proxies, and what they write.
+//! Trusted proxies, and the headers that proxies write.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
     random::Random,
-    text::{Text, Words},
+    text::{Text, TextSource},
 };
 
-/// The headers that are read.
+/// The supported headers.
 pub(super) const HEADERS: [&str; 3] = ["X-Forwarded-For", "Forwarded", "X-Real-IP"];
-/// Who is trusted.
+/// The trusted networks.
 pub(super) const PROXIES: [&str; 4] =
     ["10.0.0.0/8", "192.0.2.1", "::ffff:172.16.0.0/108", "fd00::/8"];
-/// Some who are, at the edges of networks too.
+/// Addresses in these networks, some of them at the edges.
 pub(super) const TRUSTED: [&str; 6] =
     ["10.0.0.1", "10.255.255.255", "192.0.2.1", "::ffff:10.9.8.7", "172.31.0.9", "fd12::1"];
-/// Some who are not, though nearly.
-pub(super) const STRANGERS: [&str; 8] = [
+/// Addresses outside of these networks, some of them close to the edges.
+pub(super) const UNTRUSTED: [&str; 8] = [
     "9.255.255.255",
     "11.0.0.0",
     "192.0.2.2",
@@ -27,15 +27,15 @@ pub(super) const STRANGERS: [&str; 8] = [
     "::10.0.0.1",
 ];
 
-const ADDRESSES: Words = Words {
-    wholes: &[
+const ADDRESSES: TextSource = TextSource {
+    examples: &[
         "198.51.100.1",
         "10.0.0.3, 10.0.0.2",
         "1.1.1.1, 198.51.100.1:4711, 10.0.0.9",
         "[2001:db8::7]:4711, fd00::1",
         "fe80::7%eth0, ::ffff:10.0.0.1",
     ],
-    pieces: &[
+    fragments: &[
         ",",
         ", ",
         " ",
@@ -59,8 +59,8 @@ const ADDRESSES: Words = Words {
         "for=1.1.1.1",
     ],
 };
-const FORWARDED: Words = Words {
-    wholes: &[
+const FORWARDED: TextSource = TextSource {
+    examples: &[
         "for=198.51.100.1",
         "for=10.0.0.3, for=10.0.0.2",
         "for=198.51.100.1;proto=https;by=10.0.0.1, for=10.0.0.2",
@@ -69,7 +69,7 @@ const FORWARDED: Words = Words {
         "for=_hidden, for=unknown",
         "host=\"a\\\"b\";for=10.0.0.3",
     ],
-    pieces: &[
+    fragments: &[
         ",",
         ", ",
         ";",
@@ -95,12 +95,12 @@ const FORWARDED: Words = Words {
     ],
 };
 
-/// What a line of the header is made of.
-pub(super) fn words(header: usize) -> Words {
+/// The source of random values of the header.
+pub(super) fn text_source(header: usize) -> TextSource {
     if HEADERS[header] == "Forwarded" { FORWARDED } else { ADDRESSES }
 }
 
-/// An address as proxies write it.
+/// An entry of the header for this address, as a proxy writes it.
 pub(super) fn entry(address: IpAddr, header: usize, random: &mut Random) -> String {
     let port = 1 + random.below(65_535) as u16;
     let with_port = SocketAddr::new(address, port).to_string();
@@ -125,7 +125,7 @@ pub(super) fn entry(address: IpAddr, header: usize, random: &mut Random) -> Stri
     }
 }
 
-/// The lines of whoever it is, and what the proxies wrote behind them.
+/// The received lines, followed by the entries that the trusted proxies append.
 pub(super) fn forwarded(lines: &[Text], written: &[(String, bool)]) -> Vec<Text> {
     let mut lines = lines.to_vec();
     for (entry, is_new_line) in written {
@@ -140,7 +140,7 @@ pub(super) fn forwarded(lines: &[Text], written: &[(String, bool)]) -> Vec<Text>
     lines
 }
 
-/// Whether the address is that of one of the [`PROXIES`].
+/// Whether the address is in one of the [`PROXIES`].
 pub(super) fn is_proxy(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => match v4.octets() {

@@ -1,8 +1,8 @@
-//! Choices at random, the same ones for the same seed.
+//! Random choices, which are the same for the same seed.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// Numbers at whose sides mistakes live.
+/// Numbers close to limits of the library.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -29,12 +29,12 @@ impl Random {
         Self(SmallRng::seed_from_u64(seed))
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number from 0 to `end - 1`. `end` must not be 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
     }
 
-    /// True once in so many times.
+    /// Returns `true` with a probability of 1 to `times`.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -51,12 +51,12 @@ impl Random {
         self.0.random()
     }
 
-    /// So many of what is made, fewer than `end`.
+    /// Up to `end - 1` items.
     pub(super) fn list<T>(&mut self, end: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.below(end)).map(|_| make(self)).collect()
     }
 
-    /// A small number, one at an edge, or any.
+    /// A small number, a number close to a limit, or any number.
     pub(super) fn number(&mut self) -> u64 {
         match self.below(8) {
             0..4 => self.0.random_range(0..100),
@@ -65,7 +65,7 @@ impl Random {
         }
     }
 
-    /// Such a number in digits, sometimes in very many.
+    /// A number in decimal digits, sometimes repeated.
     pub(super) fn digits(&mut self) -> String {
         let digits = self.number().to_string();
         if self.one_in(16) { digits.repeat(1 + self.below(20)) } else { digits }

@@ -1,113 +1,114 @@
-//! Whether more was admitted of a bucket than its quota says, told from what was certainly taken.
+//! Checks that a bucket did not admit more than its quota. Only confirmed takes are counted.
 
-use rateguard::{Algorithm, Quota};
+use actix_rateguard::{Algorithm, Quota};
 
-use super::buckets::Taking;
+use super::buckets::Take;
 
-/// How many units were too many, and when that was at its worst.
+/// The largest number of units above a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
-    /// How many.
+    /// The number of units.
     pub units: u64,
-    /// When.
+    /// When it was reached, in microseconds since 1970.
     pub at: u64,
 }
 
 impl Excess {
-    fn worse(self, units: u64, at: u64) -> Self {
+    fn max(self, units: u64, at: u64) -> Self {
         if units > self.units { Self { units, at } } else { self }
     }
 }
 
-/// By how much these takings, by time, are more than the quota admits of one bucket that was empty before.
+/// The largest excess of these takes over the quota. The takes are sorted by time, and the bucket was empty before
+/// them.
 #[must_use]
-pub fn excess(quota: Quota, takings: &[Taking]) -> Excess {
+pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
     match quota.algorithm() {
-        Algorithm::SlidingWindow => of_log(quota, takings),
-        Algorithm::FixedWindow => of_fixed_window(quota, takings),
-        Algorithm::TokenBucket => of_token_bucket(quota, takings),
-        _ => of_counter(quota, takings),
+        Algorithm::SlidingWindow => log_excess(quota, takes),
+        Algorithm::FixedWindow => fixed_window_excess(quota, takes),
+        Algorithm::TokenBucket => token_bucket_excess(quota, takes),
+        _ => counter_excess(quota, takes),
     }
 }
 
-/// The window in microseconds, and how many units it admits at once.
-fn numbers(quota: Quota) -> (u64, u64) {
+/// The window in microseconds, and the capacity in units.
+fn window_and_capacity(quota: Quota) -> (u64, u64) {
     (quota.window().as_micros() as u64, quota.capacity().into())
 }
 
-/// No window of this length has more than the limit: a unit at t counts during [t, t + window).
-fn of_log(quota: Quota, takings: &[Taking]) -> Excess {
-    let (window, limit) = numbers(quota);
+/// A unit taken at `t` counts during `[t, t + window)`. At no time may more units than the limit count.
+fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
+    let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
-    for (place, taking) in takings.iter().enumerate() {
-        let at = taking.at;
-        if takings.get(place + 1).is_some_and(|next| next.at == at) {
-            // Of several in one microsecond only the last sees all of them.
+    for (index, take) in takes.iter().enumerate() {
+        let at = take.at;
+        if takes.get(index + 1).is_some_and(|next| next.at == at) {
+            // Of several takes in one microsecond, the last one counts all of them.
             continue;
         }
-        let live = takings[..=place].iter().rev().take_while(|it| it.at + window > at);
-        let used: u64 = live.map(|it| it.at_least(at)).sum();
-        excess = excess.worse(used.saturating_sub(limit), at);
+        let live = takes[..=index].iter().rev().take_while(|it| it.at + window > at);
+        let used: u64 = live.map(|it| it.min_units(at)).sum();
+        excess = excess.max(used.saturating_sub(limit), at);
     }
     excess
 }
 
-/// Windows do not overlap, each admits no more than the limit, and what it admits is within it.
-fn of_fixed_window(quota: Quota, takings: &[Taking]) -> Excess {
-    let (window, limit) = numbers(quota);
+/// Fixed windows do not overlap. Each admits at most the limit, and each take lies within its window.
+fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
+    let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
     let (mut end, mut used) = (0, 0);
-    for taking in takings {
-        if taking.free_at != end {
-            let overlaps = taking.free_at < end + window;
-            // Then it is one window that has no end: what was used of it stays so.
+    for take in takes {
+        if take.free_at != end {
+            let overlaps = take.free_at < end + window;
+            // Overlapping windows count as one, so the used units are not reset.
             used = if overlaps { used } else { 0 };
-            end = taking.free_at;
+            end = take.free_at;
         }
-        used += taking.units;
-        let is_within = taking.at < end && taking.at + window >= end;
-        let beyond = if is_within { used.saturating_sub(limit) } else { taking.units };
-        excess = excess.worse(beyond, taking.at);
+        used += take.units;
+        let is_within = take.at < end && take.at + window >= end;
+        let beyond = if is_within { used.saturating_sub(limit) } else { take.units };
+        excess = excess.max(beyond, take.at);
     }
     excess
 }
 
-/// At any time at most the burst, and what came back since.
-fn of_token_bucket(quota: Quota, takings: &[Taking]) -> Excess {
-    let (window, capacity) = numbers(quota);
+/// The units taken never exceed the burst plus the tokens refilled since.
+fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
+    let (window, capacity) = window_and_capacity(quota);
     let (window, limit) = (u128::from(window), u128::from(quota.limit()));
     let mut excess = Excess::default();
-    // In tokens times the window, of which so many come back in a microsecond as the limit says.
+    // Tokens times the window. In this unit, `limit` is refilled per microsecond.
     let (mut missing, mut last) = (0_u128, 0);
-    for taking in takings {
-        missing = missing.saturating_sub(u128::from(taking.at - last) * limit);
-        missing += u128::from(taking.units) * window;
-        last = taking.at;
+    for take in takes {
+        missing = missing.saturating_sub(u128::from(take.at - last) * limit);
+        missing += u128::from(take.units) * window;
+        last = take.at;
         let beyond = missing.saturating_sub(u128::from(capacity) * window).div_ceil(window);
-        excess = excess.worse(beyond as u64, last);
+        excess = excess.max(beyond as u64, last);
     }
     excess
 }
 
-/// What is of the window of now, and of the one before it as much as is left of that, is no more than the limit.
-fn of_counter(quota: Quota, takings: &[Taking]) -> Excess {
-    let (window, limit) = numbers(quota);
+/// The units of the current window and the weighted units of the previous one never exceed the limit.
+fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
+    let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
     let (mut number, mut previous, mut current) = (0, 0, 0);
-    for taking in takings {
-        let own = taking.at / window;
+    for take in takes {
+        let own = take.at / window;
         if own != number {
             previous = if own == number + 1 { current } else { 0 };
             (number, current) = (own, 0);
         }
-        current += taking.units;
-        let used = current + weighted(previous, taking.at, window);
-        excess = excess.worse(used.saturating_sub(limit), taking.at);
+        current += take.units;
+        let used = current + weighted(previous, take.at, window);
+        excess = excess.max(used.saturating_sub(limit), take.at);
     }
     excess
 }
 
-/// How much of the units of the previous window counts at this time.
+/// The units of the previous window that still count at this time, rounded up.
 #[must_use]
 pub fn weighted(previous: u64, at: u64, window: u64) -> u64 {
     let left = u128::from(window - at % window);

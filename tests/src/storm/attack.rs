@@ -1,4 +1,4 @@
-//! The attack: one client that sends on many connections, as fast as it gets responses.
+//! The attack on a storm's servers: one client sends on many connections as fast as it receives responses.
 
 use std::{
     net::SocketAddr,
@@ -9,27 +9,27 @@ use std::{
 
 use super::limits::{ATTACKED, CLIENT};
 use crate::attack::{
-    Outcome, PATIENCE,
+    AttackResult, TIMEOUT,
     load::{self, Load, Tally},
     request::{Addresses, Request},
 };
 
-/// How many connections there are, to all servers together.
+/// The number of connections to all servers together.
 const CONNECTIONS: usize = 300;
-/// No attack sends more requests than this, however fast the servers are.
+/// The maximum number of requests, however fast the servers are.
 const MAX_REQUESTS: u64 = 100_000;
 
-/// An attack that is under way.
+/// A running attack.
 #[derive(Debug)]
-pub struct Attack(JoinHandle<Outcome<Tally>>);
+pub struct Attack(JoinHandle<AttackResult<Tally>>);
 
 impl Attack {
-    /// Opens the connections to the servers at these ports, and attacks from then on for this long.
+    /// Opens connections to the servers at these ports, then sends requests for this duration.
     ///
     /// # Errors
     ///
     /// If the connections cannot be opened.
-    pub fn begin(ports: &[u16], lasts: Duration) -> Outcome<Self> {
+    pub fn begin(ports: &[u16], duration: Duration) -> AttackResult<Self> {
         let servers = ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
         let lines = format!("{CLIENT}: attacker\r\n");
         let request = |path| Request::for_path(path, Addresses::Peer, &lines);
@@ -37,16 +37,16 @@ impl Attack {
             servers,
             connections: CONNECTIONS,
             requests: ATTACKED.map(request).to_vec(),
-            lasts,
+            duration,
             first_address: 0,
             max_requests: MAX_REQUESTS,
             pause: Duration::ZERO,
         };
         let (opened, is_open) = mpsc::channel();
         let attack = Self(thread::spawn(move || load::run(&load, &opened)));
-        match is_open.recv_timeout(PATIENCE) {
+        match is_open.recv_timeout(TIMEOUT) {
             Ok(()) => Ok(attack),
-            // It has ended, and says why.
+            // The attack has ended, and its result is the error.
             Err(mpsc::RecvTimeoutError::Disconnected) => attack.end().and(Err("no attack".into())),
             Err(error) => Err(error.into()),
         }
@@ -56,8 +56,8 @@ impl Attack {
     ///
     /// # Errors
     ///
-    /// If it could not begin.
-    pub fn end(self) -> Outcome<Tally> {
+    /// If the attack could not start.
+    pub fn end(self) -> AttackResult<Tally> {
         self.0.join().map_err(|_| "the attack panicked")?
     }
 }

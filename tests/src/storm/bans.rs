@@ -1,85 +1,85 @@
-//! Whether bans hold, and whether each of them had a reason.
+//! Checks that banned keys are denied, and that each ban follows enough denials.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rateguard::{Ban, store::Operation};
+use actix_rateguard::{Ban, store::Operation};
 
 use super::{
-    history::{Asked, Bucket, Request},
+    history::{Bucket, Request, StoreCall},
+    judge::{History, StoreEvents},
     limits::{BANS, LIMITS, PAGES},
-    verdict::{Happened, History},
 };
 
-/// Checks that the store admitted while it had said that the key is banned.
+/// Checks that the store admitted while the key was banned.
 #[must_use]
-pub fn admission_during_ban(servers: &[Vec<Asked>], happened: &Happened) -> Vec<String> {
-    if !happened.settings.is_empty() {
-        // A ban ends by the clock.
+pub fn admission_during_ban(servers: &[Vec<StoreCall>], events: &StoreEvents) -> Vec<String> {
+    if !events.settings.is_empty() {
+        // Bans end by the store's clock, so they cannot be judged after a clock step.
         return Vec::new();
     }
-    // Of each bucket, when the store decided, how long it was banned then, and what was asked.
-    let mut decisions: BTreeMap<Bucket, Vec<(u64, u64, &Asked)>> = BTreeMap::new();
-    for asked in servers.iter().flatten().filter(|asked| asked.operation == Operation::Check) {
-        let (Some(said), Some(part)) = (asked.said, asked.parts.first()) else { continue };
-        let is_banned = said.banned_for > 0;
-        if said.is_allowed || is_banned {
-            let decision = (said.at, said.banned_for, asked);
+    // For each bucket: the time of the decision, the remaining time of the ban, and the call.
+    let mut decisions: BTreeMap<Bucket, Vec<(u64, u64, &StoreCall)>> = BTreeMap::new();
+    for call in servers.iter().flatten().filter(|call| call.operation == Operation::Check) {
+        let (Some(reply), Some(part)) = (call.reply, call.parts.first()) else { continue };
+        let is_banned = reply.banned_for > 0;
+        if reply.is_allowed || is_banned {
+            let decision = (reply.at, reply.banned_for, call);
             decisions.entry(part.bucket).or_default().push(decision);
         }
     }
     let mut found = Vec::new();
     for of_bucket in decisions.values_mut() {
         of_bucket.sort_unstable_by_key(|(at, ..)| *at);
-        // When the store said so, and until when.
+        // The time of the last reply that reported a ban, and the end of that ban.
         let mut ban = (0, 0);
-        for (at, banned_for, asked) in of_bucket {
+        for (at, banned_for, call) in of_bucket {
             let (from, until) = ban;
-            let is_lost = happened.losses.iter().any(|loss| (from..=*at).contains(loss));
+            let is_lost = events.losses.iter().any(|loss| (from..=*at).contains(loss));
             if *banned_for > 0 {
                 ban = (*at, *at + *banned_for);
-            } else if *at + ROUNDING < until && *at > from && !is_lost && takes(asked) {
-                found.push(format!("admitted during a ban until {until}: {asked:?}"));
+            } else if *at + ROUNDING < until && *at > from && !is_lost && has_cost(call) {
+                found.push(format!("admitted during a ban until {until}: {call:?}"));
             }
         }
     }
     found
 }
 
-fn takes(asked: &Asked) -> bool {
-    asked.parts.iter().any(|part| part.cost > 0)
+fn has_cost(call: &StoreCall) -> bool {
+    call.parts.iter().any(|part| part.cost > 0)
 }
 
-/// Checks that the store denied because of a ban before there can have been enough denials to begin one.
+/// Checks that the store denied because of a ban, though too few denials preceded it.
 #[must_use]
-pub fn ban_without_offences(servers: &[History], happened: &Happened) -> Vec<String> {
-    if !happened.settings.is_empty() {
+pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<String> {
+    if !events.settings.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     for (name, ban) in BANS {
         let Ok(ban) = ban.parse::<Ban>() else { continue };
-        // They do not end, and are the longest before this many.
+        // The lengths are an endless series that has reached its maximum after MAX_BANS.
         let longest = ban.lengths().take(MAX_BANS).max().unwrap_or_default();
-        let within = micros(ban.offences().window() + longest) + SLACK;
+        let max_age = micros(ban.offences().window() + longest) + SLACK;
         let denials = denials(servers, name);
         for history in servers {
             let requests: BTreeMap<u64, &Request> =
                 history.requests.iter().map(|request| (request.number, request)).collect();
-            for asked in &history.asked {
-                let Some(said) = asked.said.filter(|said| said.banned_for > 0) else { continue };
+            for call in &history.calls {
+                let Some(reply) = call.reply.filter(|reply| reply.banned_for > 0) else { continue };
                 let is_its = |part: &super::history::Part| {
                     LIMITS.get(part.bucket.policy).map(|it| it.0) == Some(name)
                 };
-                let request = requests.get(&asked.request);
-                let Some(request) = request.filter(|_| asked.parts.iter().any(is_its)) else {
+                let request = requests.get(&call.request);
+                let Some(request) = request.filter(|_| call.parts.iter().any(is_its)) else {
                     continue;
                 };
                 let times = denials.get(&*request.client).map_or(&[][..], Vec::as_slice);
-                let first = times.partition_point(|came| came + within < said.at);
-                let last = times.partition_point(|came| *came <= said.at);
+                let first = times.partition_point(|received_at| received_at + max_age < reply.at);
+                let last = times.partition_point(|received_at| *received_at <= reply.at);
                 let offences = last.saturating_sub(first) as u64;
                 if offences < u64::from(ban.offences().limit()) {
-                    found.push(format!("banned after {offences} denials: {asked:?}"));
+                    found.push(format!("banned after {offences} denials: {call:?}"));
                 }
             }
         }
@@ -87,21 +87,22 @@ pub fn ban_without_offences(servers: &[History], happened: &Happened) -> Vec<Str
     found
 }
 
-/// Bans do not become longer after this many.
+/// The length of bans no longer increases after this many.
 const MAX_BANS: usize = 32;
 /// The store rounds times to microseconds.
 const ROUNDING: u64 = 10;
-/// An offence is counted this long after its request came at most: slow machines included.
+/// The maximum time in microseconds between the arrival of a request and the recording of its offence, on a slow
+/// machine.
 const SLACK: u64 = 5_000_000;
 
-/// Of each client, when the requests came that were denied, whoever decided, by time.
+/// The arrival times of denied requests, sorted, by client. It does not matter which component denied them.
 fn denials<'a>(servers: &'a [History], policy: &str) -> BTreeMap<&'a str, Vec<u64>> {
     let mut denials: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let requests = servers.iter().flat_map(|history| &history.requests);
     for request in requests.filter(|request| request.status == 429) {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
         if policies.contains(&policy) {
-            denials.entry(&request.client).or_default().push(request.came);
+            denials.entry(&request.client).or_default().push(request.received_at);
         }
     }
     denials.values_mut().for_each(|times| times.sort_unstable());

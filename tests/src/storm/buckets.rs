@@ -1,153 +1,158 @@
-//! What happened to each bucket, as far as the servers know it.
+//! The history of each bucket, as far as the servers can reconstruct it.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rateguard::store::Operation;
+use actix_rateguard::store::Operation;
 
-use super::history::{Asked, Bucket};
+use super::history::{Bucket, StoreCall};
 
-/// What is known of a bucket.
+/// The takes from a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Story {
-    /// What was taken for certain, by time.
-    pub takings: Vec<Taking>,
-    /// What may have been taken and may not, by when that could begin.
-    pub maybes: Vec<Maybe>,
+pub struct BucketHistory {
+    /// The confirmed takes, sorted by time.
+    pub takes: Vec<Take>,
+    /// The takes without a reply, sorted by their earliest time.
+    pub uncertain: Vec<UncertainTake>,
 }
 
-/// What a check took.
+/// Units that an admitted check took.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taking {
+pub struct Take {
     /// When, by the store's clock.
     pub at: u64,
-    /// How much.
+    /// The number of units.
     pub units: u64,
-    /// When more of the bucket is free, as the store said: of a fixed window, its end.
+    /// When more of the bucket is free, according to the store. For a fixed window this is its end.
     pub free_at: u64,
-    /// What was given back of it.
-    pub given_back: Vec<Back>,
+    /// Refunds of these units.
+    pub refunds: Vec<Refund>,
 }
 
-/// What was given back, or may have been.
+/// A refund that the store confirmed, or that has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Back {
+pub struct Refund {
     units: u64,
-    /// From then on it may not count any more.
+    /// The earliest time of the refund.
     from: u64,
-    /// After that it does not; never, if nobody knows whether it was given back.
+    /// The latest time of the refund; `u64::MAX` if the refund has no reply.
     until: u64,
 }
 
-impl Taking {
-    /// How much of it counts at this time at the least.
+impl Take {
+    /// The minimum number of these units that count at this time.
     #[must_use]
-    pub fn at_least(&self, time: u64) -> u64 {
-        self.less(|back| back.from <= time)
+    pub fn min_units(&self, time: u64) -> u64 {
+        self.without(|refund| refund.from <= time)
     }
 
-    /// How much of it counts at this time at the most.
+    /// The maximum number of these units that count at this time.
     #[must_use]
-    pub fn at_most(&self, time: u64) -> u64 {
-        self.less(|back| back.until < time)
+    pub fn max_units(&self, time: u64) -> u64 {
+        self.without(|refund| refund.until < time)
     }
 
-    fn less(&self, is_back: impl Fn(&Back) -> bool) -> u64 {
-        let back = self.given_back.iter().filter(|back| is_back(back)).map(|back| back.units);
-        self.units.saturating_sub(back.sum())
+    fn without(&self, is_refunded: impl Fn(&Refund) -> bool) -> u64 {
+        let refunded = self.refunds.iter().filter(|it| is_refunded(it)).map(|it| it.units);
+        self.units.saturating_sub(refunded.sum())
     }
 }
 
-/// What a check without an answer may have taken.
+/// Units that a check without a reply may have taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Maybe {
-    /// Not before that.
+pub struct UncertainTake {
+    /// The earliest time at which the store can have executed the check.
     pub from: u64,
-    /// Not after that: then nobody waited any more, and the store knew it.
+    /// The latest such time; `u64::MAX` if there is no bound.
     pub until: u64,
-    /// How much.
+    /// The number of units.
     pub units: u64,
 }
 
-/// The stories of all buckets, from what each server has asked, in any order. Servers give up after this deadline.
+/// The histories of all buckets, from the calls of each server in any order. `deadline` is the deadline of the calls.
 #[must_use]
-pub fn stories(servers: &[Vec<Asked>], deadline: Duration) -> BTreeMap<Bucket, Story> {
-    let mut stories: BTreeMap<Bucket, Story> = BTreeMap::new();
-    // Where each call's takings are, for what is given back.
-    let mut calls: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
-    for asked in servers {
-        let latest = Latest::of(asked, deadline);
-        for asked in asked.iter().filter(|asked| asked.operation == Operation::Check) {
-            for part in &asked.parts {
-                let story = stories.entry(part.bucket).or_default();
+pub fn bucket_histories(
+    servers: &[Vec<StoreCall>],
+    deadline: Duration,
+) -> BTreeMap<Bucket, BucketHistory> {
+    let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
+    // The index of each take, by receipt and bucket, to find it for a refund.
+    let mut indexes: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
+    for calls in servers {
+        let bounds = ExecutionBounds::of(calls, deadline);
+        for call in calls.iter().filter(|call| call.operation == Operation::Check) {
+            for part in &call.parts {
+                let history = bucket_histories.entry(part.bucket).or_default();
                 let units = part.cost.into();
-                match asked.said {
-                    Some(said) if said.is_allowed => {
-                        calls.insert((said.call, part.bucket), story.takings.len());
-                        story.takings.push(Taking {
-                            at: said.at,
+                match call.reply {
+                    Some(reply) if reply.is_allowed => {
+                        indexes.insert((reply.receipt, part.bucket), history.takes.len());
+                        history.takes.push(Take {
+                            at: reply.at,
                             units,
-                            free_at: said.at + part.reset_after,
-                            given_back: Vec::new(),
+                            free_at: reply.at + part.reset_after,
+                            refunds: Vec::new(),
                         });
                     }
                     Some(_) => {}
                     None => {
-                        let until = latest.of_unanswered(asked);
-                        story.maybes.push(Maybe { from: asked.began, until, units });
+                        let until = bounds.latest_execution(call);
+                        history.uncertain.push(UncertainTake { from: call.began, until, units });
                     }
                 }
             }
         }
     }
-    let refunds = servers.iter().flatten().filter(|asked| asked.operation == Operation::Refund);
-    for asked in refunds {
-        for part in &asked.parts {
-            let place = calls.get(&(part.taken_by, part.bucket));
-            let story = stories.get_mut(&part.bucket);
-            let taking = story.zip(place).and_then(|(story, place)| story.takings.get_mut(*place));
-            if let Some(taking) = taking {
+    let refunds = servers.iter().flatten().filter(|call| call.operation == Operation::Refund);
+    for call in refunds {
+        for part in &call.parts {
+            let index = indexes.get(&(part.refund_of, part.bucket));
+            let history = bucket_histories.get_mut(&part.bucket);
+            let take =
+                history.zip(index).and_then(|(history, index)| history.takes.get_mut(*index));
+            if let Some(take) = take {
                 let (from, until) =
-                    asked.said.map_or((asked.began, u64::MAX), |said| (said.at, said.at));
-                taking.given_back.push(Back { units: part.cost.into(), from, until });
+                    call.reply.map_or((call.began, u64::MAX), |reply| (reply.at, reply.at));
+                take.refunds.push(Refund { units: part.cost.into(), from, until });
             }
         }
     }
-    for story in stories.values_mut() {
-        story.takings.sort_by_key(|taking| taking.at);
-        story.maybes.sort_by_key(|maybe| maybe.from);
+    for history in bucket_histories.values_mut() {
+        history.takes.sort_by_key(|take| take.at);
+        history.uncertain.sort_by_key(|take| take.from);
     }
-    stories
+    bucket_histories
 }
 
-/// For how long what a server asked may still be done.
-struct Latest {
-    /// When the server had answers.
-    answers: Vec<u64>,
-    /// How long the slowest of them took, and at least the deadline: so wrong it may be about the store's clock.
+/// The times until which the store may still execute calls of one server.
+struct ExecutionBounds {
+    /// When the server received replies, sorted.
+    replies: Vec<u64>,
+    /// The duration of the slowest call, but at least the deadline. The server's estimate of the store's clock may be
+    /// wrong by this much.
     slowest: u64,
     deadline: u64,
 }
 
-impl Latest {
-    /// For so long a server remembers what time it is on the store, with room.
-    const REMEMBERED: u64 = 50_000_000;
+impl ExecutionBounds {
+    /// A server can estimate the store's clock for this many microseconds after a reply, with a margin.
+    const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
 
-    fn of(asked: &[Asked], deadline: Duration) -> Self {
+    fn of(calls: &[StoreCall], deadline: Duration) -> Self {
         let deadline = deadline.as_micros() as u64;
-        let answered = asked.iter().filter(|asked| asked.said.is_some());
-        let mut answers: Vec<u64> = answered.clone().map(|asked| asked.ended).collect();
-        answers.sort_unstable();
-        let took = answered.map(|asked| asked.ended.saturating_sub(asked.began));
-        Self { answers, slowest: took.max().unwrap_or(0).max(deadline), deadline }
+        let with_reply = calls.iter().filter(|call| call.reply.is_some());
+        let mut replies: Vec<u64> = with_reply.clone().map(|call| call.ended).collect();
+        replies.sort_unstable();
+        let took = with_reply.map(|call| call.ended.saturating_sub(call.began));
+        Self { replies, slowest: took.max().unwrap_or(0).max(deadline), deadline }
     }
 
-    fn of_unanswered(&self, asked: &Asked) -> u64 {
-        let before = self.answers.partition_point(|answer| *answer < asked.began);
-        let last = before.checked_sub(1).map(|place| self.answers[place]);
-        // One that the store's clock is not known to can say nothing about when it is too late.
+    fn latest_execution(&self, call: &StoreCall) -> u64 {
+        let before = self.replies.partition_point(|reply| *reply < call.began);
+        let last = before.checked_sub(1).map(|index| self.replies[index]);
+        // Without an estimate of the store's clock, the server cannot send the time at which a call expires.
         match last {
-            Some(last) if asked.began - last < Self::REMEMBERED => {
-                asked.ended + self.deadline + self.slowest
+            Some(last) if call.began - last < Self::CLOCK_ESTIMATE_LIFETIME => {
+                call.ended + self.deadline + self.slowest
             }
             _ => u64::MAX,
         }

@@ -1,4 +1,4 @@
-/* Preloaded into a server, sets its clock: by so many microseconds as the file says that RATEGUARD_CLOCK names. */
+/* Preloaded into a Redis server. Adds the microseconds in the file RATEGUARD_CLOCK to the system clock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Eight bytes, read anew each time, as they may be written at any. */
+/* The file holds eight bytes. It is read on every call, because it can change at any time. */
 static int64_t ahead(void)
 {
     static int file = -1;

@@ -1,4 +1,4 @@
-//! The clock of a server, to be set.
+//! A server's clock that the test can set.
 
 use std::{
     fs,
@@ -7,19 +7,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::history::Asked;
+use super::history::StoreCall;
 
-/// A clock that one server has for itself.
+/// A clock that only one server uses.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// What is loaded into the server.
+    /// The library that is preloaded into the server.
     library: PathBuf,
-    /// By how many microseconds it is ahead, as the server reads it.
+    /// The file with the offset from the system clock in microseconds. The server reads it on every call.
     file: PathBuf,
 }
 
 impl Clock {
-    /// A clock with its files in this folder; none where there is no C compiler.
+    /// Compiles a clock in this folder. Returns `None` if there is no C compiler.
     ///
     /// # Errors
     ///
@@ -38,47 +38,48 @@ impl Clock {
         Ok(compiled.is_ok_and(|status| status.success()).then_some(clock))
     }
 
-    /// Gives it to the server that this starts.
-    pub fn give_to(&self, server: &mut Command) {
+    /// Makes the server that this command starts use the clock.
+    pub fn attach_to(&self, server: &mut Command) {
         server.env("LD_PRELOAD", &self.library).env("RATEGUARD_CLOCK", &self.file);
     }
 
-    /// Sets it to be ahead by so many microseconds.
+    /// Sets the offset from the system clock in microseconds.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
     pub fn set(&self, ahead: i64) -> Result<()> {
         use std::io::Write as _;
-        // In its place, as the server has it open.
+        // Written in place, because the server holds the file open.
         fs::OpenOptions::new().write(true).open(&self.file)?.write_all(&ahead.to_ne_bytes())
     }
 }
 
-/// The clock was set.
+/// A clock step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// When, in microseconds since 1970, by a clock that was not.
+    /// When, in microseconds since 1970, by the system clock.
     pub at: u64,
-    /// By how many microseconds it is ahead since.
+    /// The new offset from the system clock in microseconds.
     pub ahead: i64,
 }
 
-/// The time of the store in an answer, as a clock tells it that was never set. If it was set while the answer was waited for,
-/// either may be it: the one that is nearer to when it was waited for. If that was so long that both are within it, nobody
-/// knows when the answer was given, and it is taken for none.
-pub fn correct(asked: &mut Asked, settings: &[Setting]) {
-    let Some(said) = &mut asked.said else { return };
-    let since = settings.partition_point(|setting| setting.at <= asked.began);
-    let until = settings.partition_point(|setting| setting.at <= asked.ended);
-    let before = since.checked_sub(1).map_or(0, |place| settings[place].ahead);
+/// Converts the time of a reply from the store's clock to the system clock.
+///
+/// If the clock was stepped during the call, the reply may have the time of either clock. The time that is nearest to
+/// the call is used. If several times lie within the call, the time is ambiguous, and the reply is removed.
+pub fn correct(call: &mut StoreCall, settings: &[Setting]) {
+    let Some(reply) = &mut call.reply else { return };
+    let since = settings.partition_point(|setting| setting.at <= call.began);
+    let until = settings.partition_point(|setting| setting.at <= call.ended);
+    let before = since.checked_sub(1).map_or(0, |index| settings[index].ahead);
     let ahead = settings[since..until].iter().map(|setting| setting.ahead).chain([before]);
-    let off = |at: u64| asked.began.saturating_sub(at) + at.saturating_sub(asked.ended);
-    let mut times: Vec<u64> = ahead.map(|ahead| said.at.saturating_add_signed(-ahead)).collect();
-    times.sort_by_key(|at| off(*at));
+    let distance = |at: u64| call.began.saturating_sub(at) + at.saturating_sub(call.ended);
+    let mut times: Vec<u64> = ahead.map(|ahead| reply.at.saturating_add_signed(-ahead)).collect();
+    times.sort_by_key(|at| distance(*at));
     match times[..] {
-        [_, next, ..] if off(next) == 0 => asked.said = None,
-        [nearest, ..] => said.at = nearest,
+        [_, next, ..] if distance(next) == 0 => call.reply = None,
+        [nearest, ..] => reply.at = nearest,
         [] => {}
     }
 }

@@ -1,4 +1,4 @@
-//! Lets faults come and go.
+//! Injects faults into Redis and the network.
 
 use std::{
     io::{Error, Result},
@@ -9,78 +9,78 @@ use std::{
 use redis::{RedisResult, Value};
 
 use super::{
-    PATIENCE,
+    TIMEOUT,
     attack::Attack,
     clock::Setting,
+    judge::StoreEvents,
     now,
-    outages::FaultPeriod,
-    proxy::{Proxy, Way},
-    redis_process::{RedisProcess, order},
+    proxy::{Proxy, ProxyMode},
+    redis_process::{RedisProcess, run_command},
+    retry_until,
     schedule::{Fault, Step},
-    verdict::Happened,
-    within,
+    unavailability::FaultPeriod,
 };
 use crate::attack::load::Tally;
 
-/// How long there is between two strokes of a fault that comes again and again.
-const STROKE: Duration = Duration::from_millis(10);
+/// The pause between two repetitions of a fault.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// By so much and more a clock is set.
-const CLOCK_SET_BY: Duration = Duration::from_secs(2);
+/// The minimum clock step.
+const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// Somebody else's script, which takes so many seconds.
+/// A script that runs for ARGV[1] seconds of CPU time, as of another application.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
-/// What an ordinary user may lack, and then has again.
-const RIGHTS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
+/// Permissions that are removed from the default user, and restored at the end of the fault.
+const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
 
-/// Redis, and the ways to it.
+/// Redis, the proxies in front of it, and the faults that were injected.
 #[derive(Debug)]
-pub struct World {
+pub struct FaultInjector {
     /// The server.
     pub redis: RedisProcess,
-    /// The ways of some of those who ask it.
+    /// The proxies that some of the servers connect through.
     pub proxies: Vec<Proxy>,
-    /// What has happened to it that servers cannot know.
-    pub happened: Happened,
-    /// What the attackers counted.
+    /// Events that the servers cannot observe directly.
+    pub events: StoreEvents,
+    /// The counts of each attack.
     pub attacks: Vec<Tally>,
     /// The ports of the servers.
     targets: Vec<u16>,
     attack: Option<Attack>,
-    orders: Option<Orders>,
+    admin: Option<AdminConnection>,
 }
 
-struct Orders(redis::Connection);
+struct AdminConnection(redis::Connection);
 
-impl std::fmt::Debug for Orders {
+impl std::fmt::Debug for AdminConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Orders")
+        f.write_str("AdminConnection")
     }
 }
 
-impl World {
-    /// A world without faults, and with servers at these ports.
+impl FaultInjector {
+    /// An injector without a running fault. Attacks target the servers at these ports.
     #[must_use]
     pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, targets: Vec<u16>) -> Self {
-        let (happened, attacks) = (Happened::default(), Vec::new());
-        Self { redis, proxies, happened, attacks, targets, attack: None, orders: None }
+        let (events, attacks) = (StoreEvents::default(), Vec::new());
+        Self { redis, proxies, events, attacks, targets, attack: None, admin: None }
     }
 
-    /// Lets the faults of a step come, and go in the end.
+    /// Injects the faults of a step, and removes them at its end.
     ///
     /// # Errors
     ///
-    /// If Redis does not come back.
-    pub fn suffer(&mut self, step: &Step) -> Result<()> {
+    /// If Redis does not start again or does not accept a command.
+    pub fn inject(&mut self, step: &Step) -> Result<()> {
         let mut busy = None;
         let from = now();
         for fault in &step.faults {
             busy = self.begin(*fault, step)?.or(busy);
         }
-        let end = Instant::now() + step.lasts;
+        let end = Instant::now() + step.duration;
         for fault in &step.faults {
-            self.go_on(*fault, end);
+            self.repeat(*fault, end);
         }
         thread::sleep(end.saturating_duration_since(Instant::now()));
         for fault in &step.faults {
@@ -91,109 +91,111 @@ impl World {
         }
         let until = now();
         let periods = step.faults.iter().map(|fault| {
-            let is_outage = step.is_outage(*fault);
-            FaultPeriod { fault: *fault, is_outage, from, until }
+            let blocks_redis = step.blocks_redis(*fault);
+            FaultPeriod { fault: *fault, blocks_redis, from, until }
         });
-        self.happened.faults.extend(periods);
+        self.events.faults.extend(periods);
         Ok(())
     }
 
     fn begin(&mut self, fault: Fault, step: &Step) -> Result<Option<JoinHandle<()>>> {
-        let millis = step.lasts.as_millis().to_string();
-        // By more than an answer takes, so that one knows by which clock it was given.
-        let by = (CLOCK_SET_BY + step.lasts).as_micros() as i64;
+        let millis = step.duration.as_millis().to_string();
+        // The step is longer than any call takes, so that the clock of each reply is unambiguous.
+        let by = (MIN_CLOCK_STEP + step.duration).as_micros() as i64;
         match fault {
-            Fault::Freeze => self.redis.stop(),
-            Fault::KillKept => self.redis.kill()?,
-            Fault::KillEmpty => {
+            Fault::Freeze => self.redis.freeze(),
+            Fault::KillKeepData => self.redis.kill()?,
+            Fault::KillLoseData => {
                 self.redis.kill()?;
-                self.redis.forget()?;
-                self.happened.losses.push(now());
+                self.redis.delete_data()?;
+                self.events.losses.push(now());
             }
-            Fault::PauseWrites => self.insist(&["CLIENT", "PAUSE", &millis, "WRITE"])?,
-            Fault::PauseAll => self.insist(&["CLIENT", "PAUSE", &millis, "ALL"])?,
+            Fault::PauseWrites => self.run_until_ok(&["CLIENT", "PAUSE", &millis, "WRITE"])?,
+            Fault::PauseAll => self.run_until_ok(&["CLIENT", "PAUSE", &millis, "ALL"])?,
             Fault::MaxClients => {
-                self.insist(&["CONFIG", "SET", "maxclients", "1"])?;
+                self.run_until_ok(&["CONFIG", "SET", "maxclients", "1"])?;
                 self.end_connections();
             }
             Fault::Password => {
-                self.insist(&["CONFIG", "SET", "requirepass", "nobody-knows"])?;
+                self.run_until_ok(&["CONFIG", "SET", "requirepass", "unknown-password"])?;
                 self.end_connections();
             }
-            Fault::Right => {
-                let rights = RIGHTS[step.choice % RIGHTS.len()];
-                self.insist(&[&["ACL", "SETUSER", "default"], rights].concat())?;
+            Fault::Acl => {
+                let permissions = PERMISSIONS[step.random_choice % PERMISSIONS.len()];
+                self.run_until_ok(&[&["ACL", "SETUSER", "default"], permissions].concat())?;
             }
-            Fault::Memory => self.insist(&["CONFIG", "SET", "maxmemory", "1"])?,
+            Fault::Memory => self.run_until_ok(&["CONFIG", "SET", "maxmemory", "1"])?,
             Fault::Busy => {
-                // The older of its two names, which all servers know. So soon it says that it is busy, and is not silent.
-                self.insist(&["CONFIG", "SET", "lua-time-limit", "20"])?;
+                // All servers support this older name of `busy-reply-threshold`. After 20 ms Redis replies with BUSY.
+                self.run_until_ok(&["CONFIG", "SET", "lua-time-limit", "20"])?;
                 let connection = self.redis.connect().map_err(Error::other)?;
-                let seconds = step.lasts.as_secs_f64().to_string();
-                let mut connection = Orders(connection);
+                let seconds = step.duration.as_secs_f64().to_string();
+                let mut connection = AdminConnection(connection);
                 return Ok(Some(thread::spawn(move || {
-                    let _ = order(&mut connection.0, &["EVAL", BUSY, "0", &seconds]);
+                    let _ = run_command(&mut connection.0, &["EVAL", BUSY, "0", &seconds]);
                 })));
             }
-            Fault::Replica => self.insist(&["REPLICAOF", "127.0.0.1", "1"])?,
+            Fault::Replica => self.run_until_ok(&["REPLICAOF", "127.0.0.1", "1"])?,
             Fault::ScriptFlush | Fault::ClientKill | Fault::Cut => {}
             Fault::Slow => {
-                self.set_ways(Way::Slow(step.delay()));
+                self.set_proxies(ProxyMode::Delay(step.delay()));
             }
-            Fault::Still => self.set_ways(Way::Still),
-            Fault::Closed => self.set_ways(Way::Closed),
+            Fault::Stall => self.set_proxies(ProxyMode::Stall),
+            Fault::Closed => self.set_proxies(ProxyMode::Close),
             Fault::ClockBack => self.set_clock(-by)?,
             Fault::ClockForward => self.set_clock(by)?,
             Fault::Attack => {
-                let attack = Attack::begin(&self.targets, step.lasts).map_err(Error::other)?;
+                let attack = Attack::begin(&self.targets, step.duration).map_err(Error::other)?;
                 self.attack = Some(attack);
             }
         }
         Ok(None)
     }
 
-    /// What comes again and again until this time.
-    fn go_on(&mut self, fault: Fault, end: Instant) {
+    /// Repeats a fault that consists of single actions, until this time.
+    fn repeat(&mut self, fault: Fault, end: Instant) {
         while Instant::now() < end {
             match fault {
-                Fault::ScriptFlush => drop(self.order(&["SCRIPT", "FLUSH"])),
+                Fault::ScriptFlush => drop(self.run_once(&["SCRIPT", "FLUSH"])),
                 Fault::ClientKill => self.end_connections(),
                 Fault::Cut => {
-                    self.set_ways(Way::CutsReplies);
-                    thread::sleep(STROKE);
-                    // For as long as it takes to connect anew.
-                    self.set_ways(Way::Clear);
-                    thread::sleep(9 * STROKE);
+                    self.set_proxies(ProxyMode::CutReplies);
+                    thread::sleep(REPEAT_INTERVAL);
+                    // The servers need time to reconnect.
+                    self.set_proxies(ProxyMode::Forward);
+                    thread::sleep(9 * REPEAT_INTERVAL);
                 }
                 _ => return,
             }
-            thread::sleep(STROKE);
+            thread::sleep(REPEAT_INTERVAL);
         }
     }
 
     fn end(&mut self, fault: Fault) -> Result<()> {
         match fault {
-            Fault::Freeze => self.redis.go_on(),
-            Fault::KillKept | Fault::KillEmpty => self.redis.start_again()?,
-            Fault::MaxClients => self.insist(&["CONFIG", "SET", "maxclients", "10000"])?,
-            Fault::Password => self.insist(&["CONFIG", "SET", "requirepass", ""])?,
-            Fault::Right => self.insist(&["ACL", "SETUSER", "default", "+@all"])?,
-            Fault::Memory => self.insist(&["CONFIG", "SET", "maxmemory", "0"])?,
-            Fault::Replica => self.insist(&["REPLICAOF", "NO", "ONE"])?,
-            Fault::Slow | Fault::Still | Fault::Cut | Fault::Closed => self.set_ways(Way::Clear),
+            Fault::Freeze => self.redis.resume(),
+            Fault::KillKeepData | Fault::KillLoseData => self.redis.restart()?,
+            Fault::MaxClients => self.run_until_ok(&["CONFIG", "SET", "maxclients", "10000"])?,
+            Fault::Password => self.run_until_ok(&["CONFIG", "SET", "requirepass", ""])?,
+            Fault::Acl => self.run_until_ok(&["ACL", "SETUSER", "default", "+@all"])?,
+            Fault::Memory => self.run_until_ok(&["CONFIG", "SET", "maxmemory", "0"])?,
+            Fault::Replica => self.run_until_ok(&["REPLICAOF", "NO", "ONE"])?,
+            Fault::Slow | Fault::Stall | Fault::Cut | Fault::Closed => {
+                self.set_proxies(ProxyMode::Forward);
+            }
             Fault::Attack => {
                 let tallies = self.attack.take().map(|attack| attack.end().map_err(Error::other));
                 self.attacks.extend(tallies.transpose()?);
             }
-            // These end by themselves, or not at all.
-            // The script counts its own CPU time, which may take much longer on a busy machine.
+            // The script measures CPU time. On a loaded machine it may run much longer than the step.
             Fault::Busy => {
-                let ended = within(PATIENCE, || match self.order(&["SCRIPT", "KILL"]) {
+                let ended = retry_until(TIMEOUT, || match self.run_once(&["SCRIPT", "KILL"]) {
                     Err(error) if error.code() != Some("NOTBUSY") => None,
                     _ => Some(()),
                 });
-                ended.map_err(|_| Error::other("the script of the fault busy does not end"))?;
+                ended.map_err(|_| Error::other("the script of the fault `busy` does not end"))?;
             }
+            // These need no action at the end.
             Fault::PauseWrites
             | Fault::PauseAll
             | Fault::ScriptFlush
@@ -206,39 +208,40 @@ impl World {
 
     fn set_clock(&mut self, by: i64) -> Result<()> {
         let Some(clock) = self.redis.clock() else { return Ok(()) };
-        let ahead = self.happened.settings.last().map_or(0, |last| last.ahead) + by;
-        // Stopped, it does nothing by one clock of which nobody knows that it was not by the other.
-        self.redis.stop();
+        let ahead = self.events.settings.last().map_or(0, |last| last.ahead) + by;
+        // Frozen, so that Redis executes no call between the step and its record.
+        self.redis.freeze();
         let set = clock.set(ahead);
-        self.happened.settings.push(Setting { at: now(), ahead });
-        self.redis.go_on();
+        self.events.settings.push(Setting { at: now(), ahead });
+        self.redis.resume();
         set
     }
 
-    fn set_ways(&self, way: Way) {
-        self.proxies.iter().for_each(|proxy| proxy.set(way));
+    fn set_proxies(&self, mode: ProxyMode) {
+        self.proxies.iter().for_each(|proxy| proxy.set(mode));
     }
 
-    /// Of all but us.
+    /// Closes all connections to Redis except the admin connection.
     fn end_connections(&mut self) {
-        let _ = self.order(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let _ = self.run_once(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }
 
-    /// Gives an order until it is followed.
-    fn insist(&mut self, words: &[&str]) -> Result<()> {
-        let followed = within(PATIENCE, || self.order(words).ok());
-        followed.map(|_| ()).map_err(|_| Error::other(format!("Redis does not {words:?}")))
+    /// Runs a command until Redis accepts it.
+    fn run_until_ok(&mut self, words: &[&str]) -> Result<()> {
+        let accepted = retry_until(TIMEOUT, || self.run_once(words).ok());
+        accepted.map(|_| ()).map_err(|_| Error::other(format!("Redis does not accept {words:?}")))
     }
 
-    /// Gives an order once, over the connection that there is, so that it can be given where no new one is taken.
-    fn order(&mut self, words: &[&str]) -> RedisResult<Value> {
-        let mut orders = match self.orders.take() {
-            Some(orders) => orders,
-            None => Orders(self.redis.connect()?),
+    /// Runs a command once, on the open admin connection if there is one. Redis may reject new connections during a
+    /// fault.
+    fn run_once(&mut self, words: &[&str]) -> RedisResult<Value> {
+        let mut admin = match self.admin.take() {
+            Some(admin) => admin,
+            None => AdminConnection(self.redis.connect()?),
         };
-        let answer = order(&mut orders.0, words);
-        let is_alive = answer.as_ref().err().is_none_or(|error| error.code().is_some());
-        self.orders = is_alive.then_some(orders);
-        answer
+        let reply = run_command(&mut admin.0, words);
+        let is_alive = reply.as_ref().err().is_none_or(|error| error.code().is_some());
+        self.admin = is_alive.then_some(admin);
+        reply
     }
 }

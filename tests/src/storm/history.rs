@@ -1,159 +1,182 @@
-//! What a server of a storm writes down: one line for each operation on its store, and one for each request.
+//! The history that a server of a storm records: one line for each call of its store, and one for each request.
 
 use std::{fmt, str::FromStr};
 
-use rateguard::store::Operation;
+use actix_rateguard::store::Operation;
 
-/// One operation on the store, as the server saw it.
+/// One call of the store, as recorded by the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// For which request of the server, by its number.
+pub struct StoreCall {
+    /// The number of the request that made the call.
     pub request: u64,
-    /// What was asked for: a check or a refund.
+    /// A check or a refund.
     pub operation: Operation,
-    /// When it began and ended, in microseconds since 1970, by the server's clock.
+    /// When the call began, in microseconds since 1970, by the server's clock.
     pub began: u64,
-    /// When it ended, with or without an answer.
+    /// When the call ended, with or without a reply.
     pub ended: u64,
-    /// What the store said, if it did.
-    pub said: Option<Said>,
-    /// If not, the name of the error.
-    pub cause: String,
-    /// What was asked of each bucket.
+    /// The reply of the store, if there was one.
+    pub reply: Option<StoreReply>,
+    /// The name of the error, if there was no reply.
+    pub error: String,
+    /// The buckets of the call.
     pub parts: Vec<Part>,
 }
 
-/// A verdict.
+/// A reply of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Whether it was admitted.
+pub struct StoreReply {
+    /// Whether the store admitted the check.
     pub is_allowed: bool,
-    /// When, by the store's clock.
+    /// When the store decided, in microseconds since 1970, by the store's clock.
     pub at: u64,
-    /// The call, which no other has.
-    pub call: (u64, u64),
-    /// Microseconds for which the key is banned yet; 0 if it is not.
+    /// The unique id of the call: process and number.
+    pub receipt: (u64, u64),
+    /// The remaining time of the key's ban in microseconds; 0 without a ban.
     pub banned_for: u64,
 }
 
-/// One bucket's part of an operation.
+/// One bucket of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which bucket.
+    /// The bucket.
     pub bucket: Bucket,
-    /// How many units.
+    /// The number of units.
     pub cost: u32,
-    /// Microseconds until more of it is free, as the store said.
+    /// Microseconds until more of the bucket is free, according to the store.
     pub reset_after: u64,
-    /// Of a refund, the call that took it.
-    pub taken_by: (u64, u64),
+    /// The receipt of the check that a refund returns units of.
+    pub refund_of: (u64, u64),
 }
 
-/// A key under a quota: the number of the policy, the quota's place in it, and the key's digest.
+/// The identity of a bucket: the policy, the quota, and the digest of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bucket {
-    /// Which of the policies.
+    /// The index of the policy.
     pub policy: usize,
-    /// Which of its quotas.
-    pub place: usize,
-    /// Whose.
+    /// The index of the quota in its policy.
+    pub quota_index: usize,
+    /// The digest of the key.
     pub key: u128,
 }
 
-/// Who decided on a request.
+/// Where the decision on a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
-    /// Nobody, so that nothing was told.
-    Nobody,
-    /// As the application sees it, the store that all share.
-    Together,
-    /// The server in its memory.
-    Locally,
+pub enum DecisionSource {
+    /// The request has no decision.
+    Undecided,
+    /// The shared store, directly or from the denial cache.
+    Store,
+    /// The memory of the server.
+    Memory,
 }
 
-/// What became of a request.
+/// A request and its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its number on its server.
+    /// The number of the request on its server.
     pub number: u64,
-    /// When it came, and when its answer went, in microseconds since 1970.
-    pub came: u64,
-    /// When its answer went.
-    pub went: u64,
-    /// Which of the pages it was for.
+    /// When the request arrived, in microseconds since 1970.
+    pub received_at: u64,
+    /// When the response was sent, in microseconds since 1970.
+    pub responded_at: u64,
+    /// The index of the page.
     pub page: usize,
-    /// Whose it was.
+    /// The client.
     pub client: String,
-    /// What it cost.
+    /// The cost.
     pub cost: u32,
-    /// The status of its answer.
+    /// The status of the response.
     pub status: u16,
-    /// Who decided.
-    pub decided: Decided,
+    /// Where the decision came from.
+    pub source: DecisionSource,
 }
 
-/// A line.
+/// One line of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// Of an operation.
-    Asked(Asked),
-    /// Of a request.
+pub enum Record {
+    /// A call of the store.
+    StoreCall(StoreCall),
+    /// A request.
     Request(Request),
 }
 
-const DECIDED: [(Decided, &str); 3] =
-    [(Decided::Nobody, "nobody"), (Decided::Together, "together"), (Decided::Locally, "locally")];
+const SOURCES: [(DecisionSource, &str); 3] = [
+    (DecisionSource::Undecided, "undecided"),
+    (DecisionSource::Store, "store"),
+    (DecisionSource::Memory, "memory"),
+];
 
-/// As one line of words, of which `-` says that there is nothing.
-impl fmt::Display for Line {
+/// One line of words. `-` is a missing value.
+impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked(Asked { request, operation, began, ended, said, cause, parts }) => {
+            Self::StoreCall(StoreCall {
+                request,
+                operation,
+                began,
+                ended,
+                reply,
+                error,
+                parts,
+            }) => {
                 let word = if *operation == Operation::Refund { "refund" } else { "check" };
                 write!(f, "{word} {request} {began} {ended} ")?;
-                match said {
-                    Some(Said { is_allowed, at, call: (process, number), banned_for }) => {
+                match reply {
+                    Some(StoreReply { is_allowed, at, receipt: (process, number), banned_for }) => {
                         let is_allowed = u8::from(*is_allowed);
                         write!(f, "{is_allowed} {at} {process} {number} {banned_for}")?;
                     }
-                    None => write!(f, "- {cause} - - -")?,
+                    None => write!(f, "- {error} - - -")?,
                 }
-                for Part { bucket, cost, reset_after, taken_by: (process, number) } in parts {
-                    let Bucket { policy, place, key } = bucket;
-                    write!(f, " {policy} {place} {key} {cost} {reset_after} {process} {number}")?;
+                for Part { bucket, cost, reset_after, refund_of: (process, number) } in parts {
+                    let Bucket { policy, quota_index, key } = bucket;
+                    write!(f, " {policy} {quota_index} {key} {cost} {reset_after}")?;
+                    write!(f, " {process} {number}")?;
                 }
                 Ok(())
             }
-            Self::Request(Request { number, came, went, page, client, cost, status, decided }) => {
-                let word = DECIDED.iter().find(|(known, _)| known == decided);
+            Self::Request(Request {
+                number,
+                received_at,
+                responded_at,
+                page,
+                client,
+                cost,
+                status,
+                source,
+            }) => {
+                let word = SOURCES.iter().find(|(it, _)| it == source);
                 let word = word.map_or("", |(_, word)| word);
-                write!(f, "request {number} {came} {went} {page} {client} {cost} {status} {word}")
+                write!(f, "request {number} {received_at} {responded_at} {page} {client}")?;
+                write!(f, " {cost} {status} {word}")
             }
         }
     }
 }
 
-/// The line is none of a history.
+/// The line is not a valid record.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoLine;
+pub struct InvalidRecord;
 
-impl FromStr for Line {
-    type Err = NoLine;
+impl FromStr for Record {
+    type Err = InvalidRecord;
 
-    fn from_str(line: &str) -> Result<Self, NoLine> {
+    fn from_str(line: &str) -> Result<Self, InvalidRecord> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match &words[..] {
-            ["request", number, came, went, page, client, cost, status, decided] => {
-                let decided = DECIDED.iter().find(|(_, word)| word == decided).ok_or(NoLine)?.0;
+            ["request", number, received_at, responded_at, page, client, cost, status, source] => {
+                let source =
+                    SOURCES.iter().find(|(_, word)| word == source).ok_or(InvalidRecord)?.0;
                 Ok(Self::Request(Request {
                     number: read(number)?,
-                    came: read(came)?,
-                    went: read(went)?,
+                    received_at: read(received_at)?,
+                    responded_at: read(responded_at)?,
                     page: read(page)?,
                     client: (*client).to_owned(),
                     cost: read(cost)?,
                     status: read(status)?,
-                    decided,
+                    source,
                 }))
             }
             [
@@ -168,43 +191,44 @@ impl FromStr for Line {
                 banned_for,
                 parts @ ..,
             ] => {
-                let said = match *is_allowed {
+                let reply = match *is_allowed {
                     "-" => None,
-                    is_allowed => Some(Said {
+                    is_allowed => Some(StoreReply {
                         is_allowed: is_allowed == "1",
                         at: read(at)?,
-                        call: (read(process)?, read(number)?),
+                        receipt: (read(process)?, read(number)?),
                         banned_for: read(banned_for)?,
                     }),
                 };
-                let cause = if said.is_some() { String::new() } else { (*at).to_owned() };
-                let (parts, []) = parts.as_chunks::<7>() else { return Err(NoLine) };
-                let refunds = *word == "refund";
-                Ok(Self::Asked(Asked {
+                let error = if reply.is_some() { String::new() } else { (*at).to_owned() };
+                let (parts, []) = parts.as_chunks::<7>() else { return Err(InvalidRecord) };
+                let is_refund = *word == "refund";
+                Ok(Self::StoreCall(StoreCall {
                     request: read(request)?,
-                    operation: if refunds { Operation::Refund } else { Operation::Check },
+                    operation: if is_refund { Operation::Refund } else { Operation::Check },
                     began: read(began)?,
                     ended: read(ended)?,
-                    said,
-                    cause,
+                    reply,
+                    error,
                     parts: parts.iter().map(read_part).collect::<Result<_, _>>()?,
                 }))
             }
-            _ => Err(NoLine),
+            _ => Err(InvalidRecord),
         }
     }
 }
 
-fn read_part(words: &[&str; 7]) -> Result<Part, NoLine> {
-    let [policy, place, key, cost, reset_after, process, number] = words;
+fn read_part(words: &[&str; 7]) -> Result<Part, InvalidRecord> {
+    let [policy, quota_index, key, cost, reset_after, process, number] = words;
+    let (policy, quota_index) = (read(policy)?, read(quota_index)?);
     Ok(Part {
-        bucket: Bucket { policy: read(policy)?, place: read(place)?, key: read(key)? },
+        bucket: Bucket { policy, quota_index, key: read(key)? },
         cost: read(cost)?,
         reset_after: read(reset_after)?,
-        taken_by: (read(process)?, read(number)?),
+        refund_of: (read(process)?, read(number)?),
     })
 }
 
-fn read<N: FromStr>(word: &str) -> Result<N, NoLine> {
-    word.parse().map_err(|_| NoLine)
+fn read<N: FromStr>(word: &str) -> Result<N, InvalidRecord> {
+    word.parse().map_err(|_| InvalidRecord)
 }

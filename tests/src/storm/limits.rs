@@ -1,10 +1,10 @@
-//! What the servers of a storm limit: known to the server, to who asks it, and to who checks what came of it.
+//! The limits of a storm's servers. The servers, the clients and the judge use the same definitions.
 
 use std::sync::LazyLock;
 
-use rateguard::{Quota, Quotas};
+use actix_rateguard::{Quota, Quotas};
 
-/// The policies: every algorithm alone, several quotas in one, and one that hardly anything ever leaves.
+/// The policies: every algorithm alone, several quotas in one policy, and `long` with a window longer than most storms.
 pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
@@ -24,16 +24,16 @@ pub const LIMITS: [(&str, &str); 13] = [
 /// The policies with a ban.
 pub const BANS: [(&str, &str); 1] = [("banned", "20/5s for 1s")];
 
-/// A page, and the policies that apply to a request for it, the outermost first.
+/// A page and the policies that apply to its requests, the outermost first.
 #[derive(Debug)]
 pub struct Page {
-    /// Its path.
+    /// The path.
     pub path: &'static str,
     /// The names of the policies.
     pub policies: &'static [&'static str],
-    /// A request costs from 1 to so much.
+    /// The maximum cost of a request. The minimum is 1.
     pub max_cost: u32,
-    /// How many checks they are: each policy is one, unless all of them are in one check.
+    /// The number of checks of a request. Each policy is a check, except for several policies in one check.
     pub checks: usize,
 }
 
@@ -41,7 +41,8 @@ const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u
     Page { path, policies, max_cost, checks: policies.len() }
 }
 
-/// A page for each policy, one with two checks, and one with two policies in one check: one for each client and one for all.
+/// A page for each policy, one with two checks, and one with two policies in one check: one for each client and one for
+/// all.
 pub const PAGES: [Page; 12] = [
     page("/log", &["log"], 1),
     page("/costs", &["costs"], 4),
@@ -57,17 +58,17 @@ pub const PAGES: [Page; 12] = [
     Page { path: "/both", policies: &["each", "all"], max_cost: 1, checks: 1 },
 ];
 
-/// The pages that are attacked: two quotas, a counter, a ban, and two policies in one check.
+/// The paths that the attack uses: two quotas, a counter, a ban, and two policies in one check.
 pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 
-/// Who asks.
+/// The header with the client's name, which is its key.
 pub const CLIENT: &str = "X-Client";
-/// How much a request costs.
+/// The header with the cost of the request.
 pub const COST: &str = "X-Cost";
-/// Whether the answer is to be one that does not count for `/refund`.
+/// A header that requests a response with status 204, which does not count for `/refund`.
 pub const FREE: &str = "X-Free";
 
-/// How many servers share the limits.
+/// The number of servers that share the limits.
 pub const SERVERS: u32 = 4;
 
 static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
@@ -76,17 +77,17 @@ static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
     LIMITS.map(|limit| list(quotas(limit))).to_vec()
 });
 
-/// The quota of this place in the policy of this number.
+/// The quota with this index in the policy with this index.
 #[must_use]
-pub fn quota(policy: usize, place: usize) -> Option<Quota> {
-    QUOTAS.get(policy)?.get(place).copied()
+pub fn quota(policy: usize, quota_index: usize) -> Option<Quota> {
+    QUOTAS.get(policy)?.get(quota_index).copied()
 }
 
-/// The number of the policy of this name.
+/// The index of the policy with this name.
 #[must_use]
-pub fn number(name: &str) -> Option<usize> {
-    LIMITS.iter().position(|(known, _)| *known == name)
+pub fn policy_index(policy: &str) -> Option<usize> {
+    LIMITS.iter().position(|(name, _)| *name == policy)
 }
 
-/// What happens to requests without an answer, in each of the servers.
+/// The failure mode of each server.
 pub const MODES: [&str; SERVERS as usize] = ["open", "closed", "local", "open"];

@@ -1,4 +1,4 @@
-//! Requests over HTTP, on connections that are kept.
+//! The load of a storm: HTTP requests on keep-alive connections.
 
 use std::{
     collections::BTreeMap,
@@ -12,37 +12,37 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{
-    PATIENCE,
+    TIMEOUT,
     limits::{CLIENT, COST, FREE, PAGES},
 };
 
-/// So many clients there are.
+/// The number of clients that all connections share.
 const CLIENTS: usize = 3;
-/// Of those that hardly anything is ever forgotten of, new ones come after so long.
+/// The clients of `/long`, whose window is long, are replaced after this time. Otherwise all requests would be denied.
 const NEW_CLIENTS_EVERY: Duration = Duration::from_secs(4);
 
-/// A connection to a server.
+/// A keep-alive connection to a server.
 #[derive(Debug)]
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    /// Connects.
+    /// Connects to the server at this port.
     ///
     /// # Errors
     ///
-    /// If that cannot be.
+    /// If the server does not accept the connection.
     pub fn to(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// The status of the answer to a GET with these further lines in its head, and the body.
+    /// Sends a GET with these additional header lines, and returns the status and the body of the response.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If the connection ends or the response is invalid.
     pub fn get(&mut self, path: &str, lines: &str) -> Result<(u16, String)> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: storm\r\n{lines}\r\n");
         self.0.get_mut().write_all(request.as_bytes())?;
@@ -50,7 +50,7 @@ impl Connection {
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line)? == 0 {
-                return Err(Error::other("the server ended the connection"));
+                return Err(Error::other("the server closed the connection"));
             }
             let line = line.trim_end().to_ascii_lowercase();
             if line.is_empty() {
@@ -65,64 +65,63 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
-        let status = status.ok_or_else(|| Error::other("an answer without a status"))?;
+        let status = status.ok_or_else(|| Error::other("a response without a status"))?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
-/// What came of requests.
+/// Statistics of requests.
 #[derive(Debug, Default)]
-pub struct Answers {
-    /// How many had which status.
+pub struct ResponseStats {
+    /// The number of responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// How long each took, in microseconds.
-    pub took: Vec<u32>,
-    /// What went wrong with connections.
-    pub broken: Vec<String>,
+    /// The latency of each response in microseconds.
+    pub micros: Vec<u32>,
+    /// The errors of connections.
+    pub errors: Vec<String>,
 }
 
-impl Answers {
-    /// Adds those of another connection.
+impl ResponseStats {
+    /// Adds the statistics of another connection.
     pub fn add(&mut self, other: Self) {
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
-        self.took.extend(other.took);
-        self.broken.extend(other.broken);
+        self.micros.extend(other.micros);
+        self.errors.extend(other.errors);
     }
 }
 
-/// Asks a server for one page after the other, with a pause of about so long between them, until it is told to stop.
+/// Requests random pages of a server until `stop` is set, with a mean pause of `pause` between two requests.
 #[must_use]
-pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> Answers {
+pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> ResponseStats {
     let mut random = SmallRng::seed_from_u64(seed);
-    let (start, mut answers) = (Instant::now(), Answers::default());
+    let (start, mut stats) = (Instant::now(), ResponseStats::default());
     let mut connection = Connection::to(port);
     while !stop.load(Relaxed) {
         let page = &PAGES[random.random_range(0..PAGES.len())];
         let mut client = format!("client-{}", random.random_range(0..CLIENTS));
         if page.path == "/long" {
-            let turn = start.elapsed().as_secs() / NEW_CLIENTS_EVERY.as_secs();
-            client = format!("{client}-of-{turn}");
+            let generation = start.elapsed().as_secs() / NEW_CLIENTS_EVERY.as_secs();
+            client = format!("{client}-of-{generation}");
         }
         let cost = random.random_range(1..=page.max_cost);
         let free = if random.random_range(0..2) == 0 { "" } else { ": yes\r\n" };
         let name = if free.is_empty() { "" } else { FREE };
         let lines = format!("{CLIENT}: {client}\r\n{COST}: {cost}\r\n{name}{free}");
-        let asked = Instant::now();
-        let answer =
-            connection.as_mut().map_err(|error| Error::new(error.kind(), error.to_string()));
-        match answer.and_then(|connection| connection.get(page.path, &lines)) {
+        let sent = Instant::now();
+        let open = connection.as_mut().map_err(|error| Error::new(error.kind(), error.to_string()));
+        match open.and_then(|connection| connection.get(page.path, &lines)) {
             Ok((status, _)) => {
-                *answers.statuses.entry(status).or_default() += 1;
-                answers.took.push(asked.elapsed().as_micros() as u32);
+                *stats.statuses.entry(status).or_default() += 1;
+                stats.micros.push(sent.elapsed().as_micros() as u32);
             }
             Err(error) => {
-                answers.broken.push(format!("{}: {error}", page.path));
+                stats.errors.push(format!("{}: {error}", page.path));
                 connection = Connection::to(port);
             }
         }
         thread::sleep(pause.mul_f64(random.random_range(0.5..1.5)));
     }
-    answers
+    stats
 }

@@ -1,5 +1,5 @@
-//! How long Redis takes for a `PING` of a connection that carries nothing else: on a machine with too few processors it may be
-//! silent though nothing is wrong with it or with its clients.
+//! Measures the latency of `PING` on a connection without other traffic. On a machine with too few processors, Redis
+//! may not reply in time although neither Redis nor its clients have a fault.
 
 use std::{
     fs,
@@ -14,9 +14,10 @@ use super::now;
 
 /// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A reply that takes longer than this, or a probe that comes later, is a stall: two thirds of what a server takes for silence.
+/// A stall is a reply or a pause between two probes that takes longer than this, in microseconds: two thirds of the
+/// time after which a server treats Redis as silent.
 const STALL: u64 = 60_000;
-/// No probe waits longer than this for a reply.
+/// The timeout of a probe.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A `PING`.
@@ -24,13 +25,13 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub struct Probe {
     /// When it was sent, in microseconds since 1970.
     pub sent: u64,
-    /// When it was answered.
-    pub answered: u64,
-    /// For how many microseconds between the two Redis had a processor, if the system says so.
+    /// When its reply arrived, in microseconds since 1970.
+    pub replied: u64,
+    /// The CPU time in microseconds that Redis used in between, if the system reports it.
     pub redis_ran: Option<u64>,
 }
 
-/// Sends probes to the Redis at this port, of which this is the process, until it is told to stop.
+/// Sends probes to the Redis at this port until `stop` is set. `redis` is the id of the Redis process.
 #[must_use]
 pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     let mut probes = Vec::new();
@@ -46,7 +47,7 @@ pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
                 Ok(()) => {
                     let ran = processor_time(process).zip(ran);
                     let redis_ran = ran.map(|(after, before)| after.saturating_sub(before));
-                    probes.push(Probe { sent, answered: now(), redis_ran });
+                    probes.push(Probe { sent, replied: now(), redis_ran });
                 }
                 Err(_) => connection = None,
             }
@@ -56,18 +57,17 @@ pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     probes
 }
 
-/// When a server could not have had an answer in time because the machine had no processor for Redis or for the probe: the
-/// stalls that these probes show, by time. Redis that ran for half of a stall or more was busy with what it was sent, which is
-/// no fault of the machine.
+/// The periods in which the machine had no processor for Redis or for the probe, sorted. A Redis that used the CPU for
+/// half of a stall or longer was busy with its clients; such a period is not included.
 #[must_use]
 pub fn stalls(probes: &[Probe]) -> Vec<(u64, u64)> {
     let is_starved = |probe: &&Probe| {
-        let took = probe.answered.saturating_sub(probe.sent);
+        let took = probe.replied.saturating_sub(probe.sent);
         took > STALL && probe.redis_ran.is_none_or(|ran| ran < took / 2)
     };
-    let slow = probes.iter().filter(is_starved).map(|probe| (probe.sent, probe.answered));
+    let slow = probes.iter().filter(is_starved).map(|probe| (probe.sent, probe.replied));
     let pairs = probes.iter().zip(probes.iter().skip(1));
-    let gaps = pairs.map(|(one, next)| (one.answered, next.sent));
+    let gaps = pairs.map(|(one, next)| (one.replied, next.sent));
     let late = gaps.filter(|(from, until)| until.saturating_sub(*from) > STALL);
     let mut stalls: Vec<_> = slow.chain(late).collect();
     stalls.sort_unstable();
@@ -81,7 +81,7 @@ fn connect(port: u16) -> Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Any reply will do, also an error.
+/// Any reply is sufficient, also an error.
 fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
     connection.get_mut().write_all(b"PING\r\n")?;
     match connection.read_line(&mut String::new())? {
@@ -90,7 +90,7 @@ fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
     }
 }
 
-/// Microseconds for which the first thread of a process has had a processor.
+/// The CPU time in microseconds of the first thread of a process.
 fn processor_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
     let nanos: u64 = stat.split_whitespace().next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! A way to Redis that is slow, stands still, or breaks off in the middle of a reply.
+//! A TCP proxy in front of Redis that can delay, stall, cut off or close connections.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,77 +8,77 @@ use std::{
     time::Duration,
 };
 
-/// How what comes is passed on.
+/// How the proxy forwards data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// At once.
-    Clear,
-    /// So much later, in either direction.
-    Slow(Duration),
-    /// Not at all; connections stay, and what comes is passed on later.
-    Still,
-    /// Of each reply the first bytes, and then the connection ends.
-    CutsReplies,
-    /// Connections end at once.
-    Closed,
+pub enum ProxyMode {
+    /// Forwards immediately.
+    Forward,
+    /// Forwards after this delay, in either direction.
+    Delay(Duration),
+    /// Forwards nothing until the mode changes. Connections stay open.
+    Stall,
+    /// Forwards the first half of a reply and then closes the connection.
+    CutReplies,
+    /// Closes all connections.
+    Close,
 }
 
-/// How often a way that stands still is looked at again.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often a stalled or idle proxy checks its mode.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A proxy on a port of its own. It lives as long as the process.
+/// A proxy on its own port. It runs until the process ends.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     port: u16,
-    way: Arc<Mutex<Way>>,
+    mode: Arc<Mutex<ProxyMode>>,
 }
 
 impl Proxy {
-    /// To the server at this port.
+    /// Starts a proxy to the server at this port.
     ///
     /// # Errors
     ///
-    /// If there is no port for it.
+    /// If no port is free.
     pub fn start(to: u16) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let proxy = Self { port, way: Arc::new(Mutex::new(Way::Clear)) };
-        let lent = proxy.clone();
+        let proxy = Self { port, mode: Arc::new(Mutex::new(ProxyMode::Forward)) };
+        let accepting = proxy.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let proxy = lent.clone();
-                // Its thread, as a way that is still lets nobody connect.
+                let proxy = accepting.clone();
+                // A stalled connection blocks its thread, so each connection has one.
                 thread::spawn(move || proxy.connect(client, to));
             }
         });
         Ok(proxy)
     }
 
-    /// Where it listens.
+    /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How it is from now on.
-    pub fn set(&self, way: Way) {
-        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    /// Sets the mode.
+    pub fn set(&self, mode: ProxyMode) {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    /// How it is, once it does not stand still.
-    fn way(&self) -> Way {
+    /// Waits until the mode is not `Stall`, and returns it.
+    fn wait_for_mode(&self) -> ProxyMode {
         loop {
-            match *self.way.lock().unwrap_or_else(PoisonError::into_inner) {
-                Way::Still => {}
-                way => return way,
+            match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
+                ProxyMode::Stall => {}
+                mode => return mode,
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
     fn connect(&self, client: TcpStream, to: u16) {
         let server = || TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], to)));
-        if self.way() == Way::Closed {
+        if self.wait_for_mode() == ProxyMode::Close {
             return;
         }
         let Ok(server) = server() else { return };
@@ -86,13 +86,13 @@ impl Proxy {
             return;
         };
         let proxy = self.clone();
-        thread::spawn(move || proxy.pass_on(from_client, to_server, false));
-        self.pass_on(server, client, true);
+        thread::spawn(move || proxy.forward(from_client, to_server, false));
+        self.forward(server, client, true);
     }
 
-    /// Passes on what comes until either side ends, or the way does.
-    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream, are_replies: bool) {
-        let _ = (to.set_nodelay(true), from.set_read_timeout(Some(LOOK)));
+    /// Forwards data in one direction until either side or the mode closes the connection.
+    fn forward(&self, mut from: TcpStream, mut to: TcpStream, are_replies: bool) {
+        let _ = (to.set_nodelay(true), from.set_read_timeout(Some(POLL_INTERVAL)));
         let mut bytes = [0; 16 * 1024];
         loop {
             let count = match from.read(&mut bytes) {
@@ -101,20 +101,20 @@ impl Proxy {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    if self.way() == Way::Closed {
+                    if self.wait_for_mode() == ProxyMode::Close {
                         break;
                     }
                     continue;
                 }
                 Err(_) => break,
             };
-            let cut = match self.way() {
-                Way::Closed => break,
-                Way::Slow(by) => {
+            let cut = match self.wait_for_mode() {
+                ProxyMode::Close => break,
+                ProxyMode::Delay(by) => {
                     thread::sleep(by);
                     count
                 }
-                Way::CutsReplies if are_replies => count / 2,
+                ProxyMode::CutReplies if are_replies => count / 2,
                 _ => count,
             };
             if to.write_all(&bytes[..cut]).is_err() || cut < count {

@@ -1,4 +1,4 @@
-//! The Redis that the storm is about: a process of its own, that keeps what it is told or forgets it.
+//! The Redis of a storm: a process that can be frozen, killed, and restarted with or without its data.
 
 use std::{
     env, fs,
@@ -12,12 +12,12 @@ use std::{
 
 use redis::{RedisResult, Value};
 
-use super::{PATIENCE, clock::Clock, within};
+use super::{TIMEOUT, clock::Clock, retry_until};
 
-/// Who gives orders, whatever the rights and the password of others are.
-const ORDERS: &str = "storm:storm";
+/// The credentials of the admin user. Faults that change the default user do not affect it.
+const ADMIN_CREDENTIALS: &str = "storm:storm";
 
-/// A server in a folder of its own.
+/// A Redis process with its own folder.
 #[derive(Debug)]
 pub struct RedisProcess {
     child: Child,
@@ -27,11 +27,11 @@ pub struct RedisProcess {
 }
 
 impl RedisProcess {
-    /// Starts it, with what it keeps below this folder, and this clock or the system's.
+    /// Starts Redis with its data below this folder, and with this clock or the system clock.
     ///
     /// # Errors
     ///
-    /// If it does not start.
+    /// If Redis does not start.
     pub fn start(folder: &Path, clock: Option<Clock>) -> Result<Self> {
         let folder = folder.join("redis");
         fs::create_dir_all(&folder)?;
@@ -41,29 +41,29 @@ impl RedisProcess {
                 return Ok(Self { child, port, folder, clock });
             }
         }
-        Err(Error::other("no Redis server starts; `scripts/test` says how to get one"))
+        Err(Error::other("redis-server does not start; run `scripts/test` to install it"))
     }
 
-    /// Where it listens.
+    /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its process.
+    /// The process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its clock, if it has one of its own.
+    /// The clock, if Redis does not use the system clock.
     #[must_use]
     pub fn clock(&self) -> Option<&Clock> {
         self.clock.as_ref()
     }
 
-    /// Lets it go on after it was stopped.
-    pub fn go_on(&self) {
+    /// Resumes Redis after [`freeze`](Self::freeze).
+    pub fn resume(&self) {
         self.signal("CONT");
     }
 
@@ -72,54 +72,54 @@ impl RedisProcess {
         let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
     }
 
-    /// Stops it, and waits until it does nothing any more.
-    pub fn stop(&self) {
+    /// Freezes Redis, and waits until the process is stopped.
+    pub fn freeze(&self) {
         self.signal("STOP");
-        // Its state is the first word after its name, which is in brackets. Where there is no `/proc`, nobody can tell.
+        // The state follows the name, which is in parentheses. Without `/proc`, it cannot be observed.
         let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
-        let _ = within(PATIENCE, || match stat() {
+        let _ = retry_until(TIMEOUT, || match stat() {
             Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
             None => Some(()),
         });
     }
 
-    /// Kills it, as the kernel does when memory is short.
+    /// Kills Redis with SIGKILL.
     ///
     /// # Errors
     ///
-    /// If that cannot be.
+    /// If the process cannot be killed.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait().map(|_| ())
     }
 
-    /// Lets it forget everything, while it is not there.
+    /// Deletes all data while Redis is not running.
     ///
     /// # Errors
     ///
-    /// If that cannot be.
-    pub fn forget(&self) -> Result<()> {
+    /// If the folder cannot be deleted.
+    pub fn delete_data(&self) -> Result<()> {
         fs::remove_dir_all(&self.folder)?;
         fs::create_dir_all(&self.folder)
     }
 
-    /// Starts it again after it was killed.
+    /// Starts Redis again after [`kill`](Self::kill).
     ///
     /// # Errors
     ///
-    /// If it does not start.
-    pub fn start_again(&mut self) -> Result<()> {
+    /// If Redis does not start.
+    pub fn restart(&mut self) -> Result<()> {
         let clock = self.clock.as_ref();
-        let started = within(PATIENCE, || spawn(self.port, &self.folder, clock).ok());
-        self.child = started.map_err(|_| Error::other("the Redis server does not start again"))?;
+        let started = retry_until(TIMEOUT, || spawn(self.port, &self.folder, clock).ok());
+        self.child = started.map_err(|_| Error::other("redis-server does not restart"))?;
         Ok(())
     }
 
-    /// A connection for orders, whose answers may take so long.
+    /// Opens an admin connection. Commands on it may take up to 5 seconds.
     ///
     /// # Errors
     ///
-    /// If it cannot be had.
+    /// If Redis does not accept the connection.
     pub fn connect(&self) -> RedisResult<redis::Connection> {
         connect(self.port)
     }
@@ -127,22 +127,22 @@ impl RedisProcess {
 
 impl Drop for RedisProcess {
     fn drop(&mut self) {
-        // A stopped process is killed as well as a running one.
+        // SIGKILL also ends a frozen process.
         let _ = (self.child.kill(), self.child.wait());
     }
 }
 
-/// Gives an order.
+/// Runs a command.
 ///
 /// # Errors
 ///
-/// As the server says.
-pub fn order(connection: &mut redis::Connection, words: &[&str]) -> RedisResult<Value> {
+/// The error of the server or of the connection.
+pub fn run_command(connection: &mut redis::Connection, words: &[&str]) -> RedisResult<Value> {
     let (name, args) = words.split_first().unwrap_or((&"PING", &[]));
     redis::cmd(name).arg(args).query(connection)
 }
 
-/// A port below those that the system gives to outgoing connections, which might take it while the server is away.
+/// A port below the range of outgoing connections, which could otherwise use the port while Redis is not running.
 fn port() -> u16 {
     loop {
         // Two hashers of the standard library have different random seeds.
@@ -157,7 +157,7 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     let mut command = Command::new(program);
     if let Some(clock) = clock {
-        clock.give_to(&mut command);
+        clock.attach_to(&mut command);
     }
     let mut child = command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -167,26 +167,26 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // Another storm may have been faster to take the port.
+    // Another process may have taken the port first.
     let own = format!("process_id:{}", child.id());
-    let answers = || {
+    let is_own = || {
         let info =
             redis::cmd("INFO").arg("server").query::<String>(&mut connect(port).ok()?).ok()?;
         Some(info.lines().any(|line| line == own))
     };
-    let up = within(PATIENCE, || match child.try_wait() {
-        Ok(None) => answers(),
+    let up = retry_until(TIMEOUT, || match child.try_wait() {
+        Ok(None) => is_own(),
         _ => Some(false),
     });
     if up == Ok(true) {
         return Ok(child);
     }
     let _ = (child.kill(), child.wait());
-    Err(Error::other("it does not answer"))
+    Err(Error::other("redis-server does not reply"))
 }
 
 fn connect(port: u16) -> RedisResult<redis::Connection> {
-    let client = redis::Client::open(format!("redis://{ORDERS}@127.0.0.1:{port}"))?;
+    let client = redis::Client::open(format!("redis://{ADMIN_CREDENTIALS}@127.0.0.1:{port}"))?;
     let connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;
     Ok(connection)

@@ -1,4 +1,4 @@
-//! What a storm has shown, in words and tables.
+//! The report of a storm: figures, and the failures found.
 
 use std::{
     collections::BTreeMap,
@@ -7,125 +7,128 @@ use std::{
 };
 
 use super::{
-    load::Answers,
-    verdict::{Verdict, Violation},
-    vitals::Vitals,
+    judge::{Findings, Violation},
+    load::ResponseStats,
+    process_stats::ProcessStats,
 };
 use crate::attack::load::Tally;
 
-/// No request took longer, stalls of the machine apart: fifty deadlines, for slow machines.
-const LONGEST: Duration = Duration::from_secs(5);
-/// After no fault was any server without answers for longer.
-const LONGEST_RECOVERY: Duration = Duration::from_secs(10);
-/// So many kilobytes a process may have grown by; what it allocates once, late, is within that.
-const GROWTH: u64 = 4 * 1024;
-/// Of what was found, so many are shown of each kind.
-const SHOWN: usize = 3;
+/// The maximum latency of a request, without stalls of the machine: fifty deadlines, for slow machines.
+const MAX_LATENCY: Duration = Duration::from_secs(5);
+/// The maximum time from the end of a fault until each server has a reply of Redis.
+const MAX_RECOVERY: Duration = Duration::from_secs(10);
+/// The maximum growth of a server's memory in kilobytes. It includes allocations that a server makes late and only
+/// once.
+const MAX_GROWTH: u64 = 4 * 1024;
+/// The maximum number of violations of each kind that are printed.
+const MAX_PRINTED: usize = 3;
 
-/// All of it.
+/// The results of a storm.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Of the histories.
-    pub verdict: Verdict,
-    /// Of the clients.
-    pub answers: Answers,
-    /// By the faults of a step, when each server had answers again.
+    /// The result of the judge.
+    pub findings: Findings,
+    /// The statistics of all clients.
+    pub responses: ResponseStats,
+    /// For each combination of faults, the recovery time after each step.
     pub recoveries: BTreeMap<String, Vec<Duration>>,
-    /// After which faults a server had none for too long.
-    pub lost: Vec<String>,
-    /// What each server held early and at the end.
-    pub vitals: Vec<(Vitals, Vitals)>,
-    /// How often data was lost, and the clock set.
-    pub happened: (usize, usize),
-    /// Of each attack, what the attacker counted.
+    /// The faults after which a server did not recover in time.
+    pub unrecovered: Vec<String>,
+    /// The resources of each server: early, and at the end.
+    pub process_stats: Vec<(ProcessStats, ProcessStats)>,
+    /// The number of data losses and of clock steps.
+    pub events: (usize, usize),
+    /// The counts of each attack.
     pub attacks: Vec<Tally>,
-    /// How often Redis was silent because the machine had no processor for it, as seen directly and through a proxy.
+    /// The number of stalls of the machine, observed on a direct connection and through a proxy.
     pub stalls: (usize, usize),
-    /// How long the direct ones lasted, all together.
-    pub stalled: Duration,
+    /// The total duration of the stalls on the direct connection.
+    pub stall_time: Duration,
 }
 
 impl Report {
-    /// What must not be.
+    /// Everything that makes the storm fail, in words.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        for (violation, found) in &self.verdict.found {
-            complaints.push(format!("{violation:?}: {}", found.len()));
-            complaints.extend(found.iter().take(SHOWN).map(|found| format!("  {found}")));
+    pub fn failures(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for (violation, found) in &self.findings.violations {
+            failures.push(format!("{violation:?}: {}", found.len()));
+            failures.extend(found.iter().take(MAX_PRINTED).map(|found| format!("  {found}")));
         }
-        let broken = &self.answers.broken;
-        if !broken.is_empty() {
-            complaints.push(format!("requests without an answer: {}", broken.len()));
-            complaints.extend(broken.iter().take(SHOWN).map(|broken| format!("  {broken}")));
+        let errors = &self.responses.errors;
+        if !errors.is_empty() {
+            failures.push(format!("requests without a response: {}", errors.len()));
+            failures.extend(errors.iter().take(MAX_PRINTED).map(|error| format!("  {error}")));
         }
-        for (status, count) in &self.answers.statuses {
+        for (status, count) in &self.responses.statuses {
             if ![200, 204, 429, 503].contains(status) {
-                complaints.push(format!("answers with status {status}: {count}"));
+                failures.push(format!("responses with status {status}: {count}"));
             }
         }
-        let longest = self.answers.took.iter().max().copied().unwrap_or(0);
-        if Duration::from_micros(longest.into()) > LONGEST + self.stalled {
-            let stalled = self.stalled;
-            complaints.push(format!("a request took {longest} µs, with stalls of {stalled:?}"));
+        let longest = self.responses.micros.iter().max().copied().unwrap_or(0);
+        if Duration::from_micros(longest.into()) > MAX_LATENCY + self.stall_time {
+            let stall_time = self.stall_time;
+            failures.push(format!("a request took {longest} µs, with stalls of {stall_time:?}"));
         }
-        for faults in &self.lost {
-            complaints.push(format!("a server had no answers again after {faults}"));
+        for faults in &self.unrecovered {
+            failures.push(format!("a server has no reply of Redis after {faults}"));
         }
         for (faults, times) in &self.recoveries {
-            if let Some(time) = times.iter().find(|time| **time > LONGEST_RECOVERY) {
-                complaints.push(format!("after {faults} a server had no answers for {time:?}"));
+            if let Some(time) = times.iter().find(|time| **time > MAX_RECOVERY) {
+                failures.push(format!("after {faults} a server had no reply for {time:?}"));
             }
         }
-        for (server, (early, late)) in self.vitals.iter().enumerate() {
+        for (server, (early, late)) in self.process_stats.iter().enumerate() {
             let is_same = (early.threads, early.files) == (late.threads, late.files);
             let connections = [early.connections, late.connections];
-            if !is_same || connections != [1, 1] || late.memory > early.memory + GROWTH {
-                complaints.push(format!("server {server} holds more, or less: {early:?} {late:?}"));
+            if !is_same || connections != [1, 1] || late.memory > early.memory + MAX_GROWTH {
+                failures
+                    .push(format!("the resources of server {server} changed: {early:?} {late:?}"));
             }
         }
-        complaints
+        failures
     }
 }
 
 fn quantile<T: Copy + Ord + Default>(sorted: &[T], part: f64) -> T {
-    let place = (sorted.len().saturating_sub(1) as f64 * part) as usize;
-    sorted.get(place).copied().unwrap_or_default()
+    let index = (sorted.len().saturating_sub(1) as f64 * part) as usize;
+    sorted.get(index).copied().unwrap_or_default()
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { found, requests, admitted, denied, unanswered, given_back, .. } =
-            &self.verdict;
+        let Findings { violations, requests, admitted, denied, unanswered, refunded, .. } =
+            &self.findings;
         writeln!(
             f,
             "requests                 {requests}, with status {:?}",
-            self.answers.statuses
+            self.responses.statuses
         )?;
-        let mut took = self.answers.took.clone();
-        took.sort_unstable();
+        let mut micros = self.responses.micros.clone();
+        micros.sort_unstable();
         let [median, p99, longest] =
-            [0.5, 0.99, 1.0].map(|part| Duration::from_micros(quantile(&took, part).into()));
+            [0.5, 0.99, 1.0].map(|part| Duration::from_micros(quantile(&micros, part).into()));
         writeln!(
             f,
-            "  took                   median {median:.1?}, 99 of 100 {p99:.1?}, longest {longest:.1?}"
+            "  latency                median {median:.1?}, p99 {p99:.1?}, maximum {longest:.1?}"
         )?;
         writeln!(
             f,
-            "checks by Redis          {admitted} admitted, {denied} denied, {unanswered} unanswered, {given_back} given back"
+            "checks by Redis          {admitted} admitted, {denied} denied, {unanswered} without reply, {refunded} refunded"
         )?;
+        let durations = &self.findings.unanswered_durations;
         let [median, p99, longest] =
-            [0.5, 0.99, 1.0].map(|part| Duration::from_micros(quantile(&self.verdict.waits, part)));
+            [0.5, 0.99, 1.0].map(|part| Duration::from_micros(quantile(durations, part)));
         writeln!(
             f,
-            "  the unanswered took    median {median:.1?}, 99 of 100 {p99:.1?}, longest {longest:.1?}"
+            "  without reply          median {median:.1?}, p99 {p99:.1?}, maximum {longest:.1?}"
         )?;
-        for (outcome, count) in &self.verdict.outcomes {
+        for (outcome, count) in &self.findings.outcomes {
             writeln!(f, "requests {outcome:<24} {count}")?;
         }
         for violation in Violation::ALL {
-            let count = found.get(&violation).map_or(0, Vec::len);
-            writeln!(f, "found {:<18} {count}", format!("{violation:?}"))?;
+            let count = violations.get(&violation).map_or(0, Vec::len);
+            writeln!(f, "violations {:<13} {count}", format!("{violation:?}"))?;
         }
         for Tally { sent, passed, denied, unavailable, lasted, .. } in &self.attacks {
             writeln!(
@@ -133,14 +136,17 @@ impl fmt::Display for Report {
                 "attack of {lasted:.1?}           {sent} requests: {passed} passed, {denied} denied, {unavailable} unavailable"
             )?;
         }
-        let ((direct, proxied), stalled) = (self.stalls, self.stalled);
-        writeln!(f, "stalls of the machine    {direct} of {stalled:.1?}, {proxied} proxied")?;
-        writeln!(f, "denials that what was unanswered may explain: {}", self.verdict.undecidable)?;
-        let ((losses, settings), (all, most)) = (self.happened, self.verdict.by_losses);
+        let ((direct, proxied), stall_time) = (self.stalls, self.stall_time);
+        writeln!(f, "stalls of the machine    {direct} of {stall_time:.1?}, {proxied} proxied")?;
         writeln!(
             f,
-            "{losses} losses of data, {settings} settings of the clock: {all} units of logs beyond the limit, of one key and \
-             time at most {most}"
+            "denials that only calls without reply explain: {}",
+            self.findings.undecidable
+        )?;
+        let ((losses, steps), (sum, max)) = (self.events, self.findings.excess_after_losses);
+        writeln!(
+            f,
+            "{losses} data losses, {steps} clock steps: {sum} units of logs above the limit, at most {max} for one key and loss"
         )?;
         let mut table = String::new();
         let mut all = Vec::new();
@@ -150,11 +156,11 @@ impl fmt::Display for Report {
             write_times(&mut table, faults, &mut times)?;
         }
         write_times(&mut table, "all", &mut all)?;
-        write!(f, "decisions by Redis again, of all four servers, after\n{table}")?;
-        if !self.vitals.is_empty() {
+        write!(f, "recovery of all four servers after\n{table}")?;
+        if !self.process_stats.is_empty() {
             writeln!(f, "server       memory kB          threads        files     connections")?;
         }
-        for (server, (early, late)) in self.vitals.iter().enumerate() {
+        for (server, (early, late)) in self.process_stats.iter().enumerate() {
             writeln!(
                 f,
                 "{server:<6} {:>9} {:>9} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6}",
@@ -178,6 +184,6 @@ fn write_times(table: &mut String, faults: &str, times: &mut [Duration]) -> fmt:
     let count = times.len();
     writeln!(
         table,
-        "  {faults:<24} {count:>4} times  median {median:>9.1?}  longest {longest:>9.1?}"
+        "  {faults:<24} {count:>4} times  median {median:>9.1?}  maximum {longest:>9.1?}"
     )
 }

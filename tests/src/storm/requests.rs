@@ -1,91 +1,101 @@
-//! Whether what became of a request follows from what the store said.
+//! Checks that the response to a request follows from the replies of the store.
 
 use std::collections::BTreeMap;
 
-use rateguard::store::Operation;
+use actix_rateguard::store::Operation;
 
 use super::{
-    history::{Asked, Decided, Request},
+    cached_denials::DenialCacheModel,
+    history::{DecisionSource, Request, StoreCall},
     limits::PAGES,
-    remembered::Memory,
 };
 
-/// Why this result of a request is impossible, or `None` if it is not. The mode is that of its server, and these are the checks that were
-/// asked of the store for it; it may also be that the server [remembered](Memory) a denial.
+/// Why the response to a request is impossible, or `None` if it is possible.
+///
+/// `mode` is the failure mode of the server, and `checks` are the checks of the request. The server may also have taken
+/// the denial from its [denial cache](DenialCacheModel).
 #[must_use]
 pub fn violation(
     mode: &str,
     request: &Request,
-    checks: &[&Asked],
-    memory: &Memory<'_>,
+    checks: &[&StoreCall],
+    denial_cache: &DenialCacheModel<'_>,
 ) -> Option<&'static str> {
     let limits = PAGES.get(request.page).map_or(0, |page| page.checks);
     if checks.len() > limits {
-        return Some("a limit was asked about twice");
+        return Some("a limit was checked twice");
     }
-    let said = |is_allowed| {
-        let is_so = |it: &&&Asked| it.said.is_some_and(|said| said.is_allowed == is_allowed);
-        checks.iter().filter(is_so).count()
+    let count = |is_allowed| {
+        let is_counted = |it: &&&StoreCall| it.reply.is_some_and(|it| it.is_allowed == is_allowed);
+        checks.iter().filter(is_counted).count()
     };
-    let (admitted, denied) = (said(true), said(false));
-    match request.decided {
-        Decided::Together if is_remembered(request, checks) => {
-            let may_be = memory.may_deny(request, checks);
-            return (!may_be).then_some("refused, undenied, and nothing could be remembered");
+    let (admitted, denied) = (count(true), count(false));
+    match request.source {
+        DecisionSource::Store if is_cached_denial(request, checks) => {
+            let may_be = denial_cache.may_deny(request, checks);
+            return (!may_be).then_some("denied without a reply, and no cached denial explains it");
         }
-        Decided::Together if admitted + denied == 0 => {
-            return Some("the store is said to have decided, and has not");
+        DecisionSource::Store if admitted + denied == 0 => {
+            return Some("decided by the store, but the store did not reply");
         }
-        // The store leaves checks unanswered also because of load, so this is legal for every mode.
-        Decided::Locally if admitted + denied >= limits => {
-            return Some("decided in memory though there was an answer");
+        // Checks may also fail because of load, so every failure mode may decide in memory.
+        DecisionSource::Memory if admitted + denied >= limits => {
+            return Some("decided in memory, although the store replied");
         }
-        Decided::Nobody if admitted + denied > 0 => return Some("a decision was not told"),
+        DecisionSource::Undecided if admitted + denied > 0 => {
+            return Some("the response lacks the decision");
+        }
         _ => {}
     }
     match request.status {
-        200 | 204 if denied > 0 => Some("denied, and passed"),
+        200 | 204 if denied > 0 => Some("denied by the store, but passed"),
         200 | 204
-            if mode == "closed" && admitted < limits && request.decided != Decided::Locally =>
+            if mode == "closed"
+                && admitted < limits
+                && request.source != DecisionSource::Memory =>
         {
-            Some("passed, undecided")
+            Some("passed without decision in the mode `closed`")
         }
-        200 | 204 if mode == "local" && request.decided == Decided::Nobody => {
-            Some("passed, undecided")
+        200 | 204 if mode == "local" && request.source == DecisionSource::Undecided => {
+            Some("passed without decision in the mode `local`")
         }
-        429 if denied == 0 && request.decided != Decided::Locally => Some("refused, undenied"),
-        503 if mode != "closed" => Some("refused for want of an answer"),
-        503 if denied > 0 || admitted == limits => Some("refused though there was an answer"),
+        429 if denied == 0 && request.source != DecisionSource::Memory => {
+            Some("rejected, but not denied")
+        }
+        503 if mode != "closed" => Some("rejected with 503 in another mode than `closed`"),
+        503 if denied > 0 || admitted == limits => {
+            Some("rejected with 503, although the store replied")
+        }
         200 | 204 | 429 | 503 => None,
-        _ => Some("answered with another status"),
+        _ => Some("an unexpected status"),
     }
 }
 
-/// Whether no limit decided on a request.
+/// Whether no limit decided on the request.
 #[must_use]
 pub fn is_undecided(request: &Request) -> bool {
-    request.decided == Decided::Nobody || request.status == 503
+    request.source == DecisionSource::Undecided || request.status == 503
 }
 
-/// Whether a denial is said to be the store's, and it was not asked for it.
+/// Whether the response is a denial of the store, but no check of the request was denied.
 #[must_use]
-pub fn is_remembered(request: &Request, checks: &[&Asked]) -> bool {
+pub fn is_cached_denial(request: &Request, checks: &[&StoreCall]) -> bool {
     let is_denied = checks.iter().any(|it| is_denial(it));
-    request.decided == Decided::Together && request.status == 429 && !is_denied
+    request.source == DecisionSource::Store && request.status == 429 && !is_denied
 }
 
-/// Whether the store has answered no.
+/// Whether the store denied the check.
 #[must_use]
-pub fn is_denial(asked: &Asked) -> bool {
-    asked.said.is_some_and(|said| !said.is_allowed)
+pub fn is_denial(call: &StoreCall) -> bool {
+    call.reply.is_some_and(|reply| !reply.is_allowed)
 }
 
-/// Of each request, the checks that were asked for it.
+/// The checks of each request.
 #[must_use]
-pub fn checks(asked: &[Asked]) -> BTreeMap<u64, Vec<&Asked>> {
-    let mut checks: BTreeMap<u64, Vec<&Asked>> = BTreeMap::new();
-    for asked in asked.iter().filter(|asked| asked.operation == Operation::Check) {
-        checks.entry(asked.request).or_default().push(asked);
+pub fn checks(calls: &[StoreCall]) -> BTreeMap<u64, Vec<&StoreCall>> {
+    let mut checks: BTreeMap<u64, Vec<&StoreCall>> = BTreeMap::new();
+    for call in calls.iter().filter(|call| call.operation == Operation::Check) {
+        checks.entry(call.request).or_default().push(call);
     }
     checks
 }

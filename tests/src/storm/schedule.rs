@@ -1,72 +1,72 @@
-//! Which faults come when: the same for the same seed.
+//! The schedule of faults. It is the same for the same seed.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// What befalls Redis or the way to it.
+/// A fault of Redis, of the network, or of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// It is stopped in the middle of whatever it does, and goes on later.
+    /// Redis is frozen with SIGSTOP, and resumed.
     Freeze,
-    /// It is killed, and comes back with all that it has said.
-    KillKept,
-    /// It is killed, and comes back with nothing.
-    KillEmpty,
-    /// It takes no writes for a while.
+    /// Redis is killed, and restarted with its data.
+    KillKeepData,
+    /// Redis is killed, and restarted without its data.
+    KillLoseData,
+    /// `CLIENT PAUSE … WRITE`.
     PauseWrites,
-    /// It does nothing for a while.
+    /// `CLIENT PAUSE … ALL`.
     PauseAll,
-    /// It ends all connections and takes no new ones.
+    /// Redis closes all connections and accepts no new ones.
     MaxClients,
-    /// It ends all connections and wants a password that nobody has.
+    /// Redis closes all connections and requires an unknown password.
     Password,
-    /// It no longer runs scripts for the servers, or a command in them.
-    Right,
-    /// It has no memory left.
+    /// The ACL of Redis denies the servers `EVALSHA` and `EVAL`, or a command of the script.
+    Acl,
+    /// Redis has no memory left.
     Memory,
-    /// It is busy with somebody else's script.
+    /// Redis is busy with a script of another application.
     Busy,
-    /// It is a replica of a server that is not there.
+    /// Redis is a replica of an unreachable server.
     Replica,
-    /// It forgets the script again and again.
+    /// `SCRIPT FLUSH`, repeatedly.
     ScriptFlush,
-    /// It ends all connections again and again.
+    /// `CLIENT KILL` of all connections, repeatedly.
     ClientKill,
-    /// The way of half of the servers is slow.
+    /// The proxies of half of the servers delay all data.
     Slow,
-    /// The way of half of the servers stands still.
-    Still,
-    /// On the way of half of the servers replies break off in their middle, again and again.
+    /// The proxies of half of the servers forward nothing.
+    Stall,
+    /// The proxies of half of the servers cut replies in the middle, repeatedly.
     Cut,
-    /// The way of half of the servers is closed.
+    /// The proxies of half of the servers close all connections.
     Closed,
-    /// Its clock is set back.
+    /// The clock of Redis is stepped backward.
     ClockBack,
-    /// Its clock is set forward.
+    /// The clock of Redis is stepped forward.
     ClockForward,
-    /// One client sends as fast as it gets responses, on many connections to all servers.
+    /// One client sends as fast as it receives responses, on many connections to all servers.
     Attack,
 }
 
 impl Fault {
-    /// All of them, with the word for each.
+    /// All faults and their names on the command line.
     pub const ALL: [(&'static str, Self); 20] = [
         ("freeze", Self::Freeze),
-        ("kill-kept", Self::KillKept),
-        ("kill-empty", Self::KillEmpty),
+        ("kill-keep-data", Self::KillKeepData),
+        ("kill-lose-data", Self::KillLoseData),
         ("pause-writes", Self::PauseWrites),
         ("pause-all", Self::PauseAll),
         ("max-clients", Self::MaxClients),
         ("password", Self::Password),
-        ("right", Self::Right),
+        ("acl", Self::Acl),
         ("memory", Self::Memory),
         ("busy", Self::Busy),
         ("replica", Self::Replica),
         ("script-flush", Self::ScriptFlush),
         ("client-kill", Self::ClientKill),
         ("slow", Self::Slow),
-        ("still", Self::Still),
+        ("stall", Self::Stall),
         ("cut", Self::Cut),
         ("closed", Self::Closed),
         ("clock-back", Self::ClockBack),
@@ -74,58 +74,58 @@ impl Fault {
         ("attack", Self::Attack),
     ];
 
-    /// Its word.
+    /// The name on the command line.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, fault)| *fault == self).map_or("", |(word, _)| word)
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, fault)| *fault == self).map_or("", |(name, _)| name)
     }
 
-    /// Whether it sets the clock, for which a C compiler is needed.
+    /// Whether the fault steps the clock of Redis, which needs a C compiler.
     #[must_use]
-    pub fn is_of_the_clock(self) -> bool {
+    pub fn sets_clock(self) -> bool {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
-    /// Whether it is one of the way to Redis, so that it may come at once with one of Redis itself.
+    /// Whether it is a fault of the network, which may be combined with a fault of Redis.
     #[must_use]
-    pub fn is_of_the_way(self) -> bool {
-        matches!(self, Self::Slow | Self::Still | Self::Cut | Self::Closed)
+    pub fn is_network_fault(self) -> bool {
+        matches!(self, Self::Slow | Self::Stall | Self::Cut | Self::Closed)
     }
 }
 
-/// An attack lasts at least this long, so that there is one after its connections are open.
-const SHORTEST_ATTACK: Duration = Duration::from_millis(1_000);
+/// The minimum duration of an attack. It includes the time until its connections are open.
+const MIN_ATTACK: Duration = Duration::from_millis(1_000);
 
-/// One or two faults at once, for a while, and the calm after them.
+/// One or two simultaneous faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What comes.
+    /// The faults.
     pub faults: Vec<Fault>,
-    /// For how long.
-    pub lasts: Duration,
-    /// How long nothing comes after it.
-    pub calm: Duration,
-    /// A number at random for what there is to choose yet.
-    pub choice: usize,
+    /// The duration of the faults.
+    pub duration: Duration,
+    /// The time until the next step.
+    pub pause_after: Duration,
+    /// A random number for faults with several variants.
+    pub random_choice: usize,
 }
 
-/// How late a slow network passes on what is sent, in milliseconds: from hardly noticeable to longer than any check waits.
+/// The delays of a slow network in milliseconds, from hardly noticeable to longer than a deadline.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
-/// With a delay up to this, replies come well within the deadline: a request and its reply each wait for at most two delays, as
-/// what is sent during one is passed on after the next.
+/// The maximum delay with which replies arrive well within the deadline. A request and its reply are each delayed at
+/// most twice, because data that arrives during one delay is forwarded after the next one.
 const MAX_HARMLESS_DELAY: Duration = Duration::from_millis(5);
 
 impl Step {
-    /// How late a slow network passes on what is sent.
+    /// The delay of a slow network.
     #[must_use]
     pub fn delay(&self) -> Duration {
-        Duration::from_millis(DELAYS[self.choice % DELAYS.len()])
+        Duration::from_millis(DELAYS[self.random_choice % DELAYS.len()])
     }
 
-    /// Whether this fault of the step keeps servers from answers of Redis. Load does not, nor does a server that rejects writes
-    /// because it has no memory or is busy: then servers decide in memory.
+    /// Whether this fault of the step makes Redis unavailable to servers. Load does not. Neither does a Redis that
+    /// rejects writes because it is busy or has no memory: the servers then decide in memory.
     #[must_use]
-    pub fn is_outage(&self, fault: Fault) -> bool {
+    pub fn blocks_redis(&self, fault: Fault) -> bool {
         match fault {
             Fault::Attack | Fault::Memory | Fault::Busy | Fault::ScriptFlush => false,
             Fault::Slow => self.delay() > MAX_HARMLESS_DELAY,
@@ -133,20 +133,21 @@ impl Step {
         }
     }
 
-    /// Its faults in words.
+    /// The names of the faults, joined with `+`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let words: Vec<_> = self.faults.iter().map(|fault| fault.word()).collect();
-        words.join("+")
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.faults.iter().map(|fault| fault.name()).collect();
+        names.join("+")
     }
 }
 
-/// The steps of a storm, without an end.
+/// The endless series of steps of a storm.
 pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> {
     let mut random = SmallRng::seed_from_u64(seed);
     let faults = faults.to_vec();
-    let of_the_way: Vec<Fault> = faults.iter().copied().filter(|it| it.is_of_the_way()).collect();
-    // Every fault comes once before one comes again.
+    let network_faults: Vec<Fault> =
+        faults.iter().copied().filter(|it| it.is_network_fault()).collect();
+    // Every fault is used once before one is repeated.
     let mut left: Vec<Fault> = Vec::new();
     std::iter::from_fn(move || {
         if left.is_empty() {
@@ -156,26 +157,26 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
             return None;
         }
         let first = left.swap_remove(random.random_range(0..left.len()));
-        let mut together = vec![first];
-        let is_alone = first.is_of_the_way() || first.is_of_the_clock();
-        // An attack is the more of a test the less the network can carry.
+        let mut faults = vec![first];
+        let is_exclusive = first.is_network_fault() || first.sets_clock();
+        // An attack on a degraded network is a harder test, so it is more frequent.
         let odds = if first == Fault::Attack { 2 } else { 4 };
-        if !is_alone && !of_the_way.is_empty() && random.random_range(0..odds) == 0 {
-            together.push(of_the_way[random.random_range(0..of_the_way.len())]);
+        if !is_exclusive && !network_faults.is_empty() && random.random_range(0..odds) == 0 {
+            faults.push(network_faults[random.random_range(0..network_faults.len())]);
         }
-        let mut lasts = Duration::from_millis(match random.random_range(0..6) {
-            // Until everybody has given up, and tried anew.
+        let mut duration = Duration::from_millis(match random.random_range(0..6) {
+            // Longer than any deadline and backoff.
             0 => 3_000,
             _ => random.random_range(50..1_500),
         });
         if first == Fault::Attack {
-            lasts = lasts.max(SHORTEST_ATTACK);
+            duration = duration.max(MIN_ATTACK);
         }
         Some(Step {
-            faults: together,
-            lasts,
-            calm: Duration::from_millis(random.random_range(300..1_500)),
-            choice: random.random_range(0..1_000),
+            faults,
+            duration,
+            pause_after: Duration::from_millis(random.random_range(300..1_500)),
+            random_choice: random.random_range(0..1_000),
         })
     })
 }

@@ -1,4 +1,5 @@
-//! actix-extensible-rate-limit with its headers, and actix-limitation, which has none. Their windows are whole seconds.
+//! actix-extensible-rate-limit with its headers, and actix-limitation, which has no headers. Their windows are whole
+//! seconds.
 
 use std::time::Duration;
 
@@ -12,39 +13,39 @@ use actix_extensible_rate_limit::{
 use actix_limitation::Limiter;
 use actix_web::{dev::ServiceRequest, error::ErrorBadRequest};
 use extensible_redis::{Client, aio::ConnectionManager};
-use rateguard_benches::{Outcome, contenders::Asked};
+use rateguard_benches::{BenchResult, contenders::Scenario};
 
 use super::key_of;
 
-/// How many in how long; what it costs to count does not depend on it.
-fn limit(asked: Asked) -> (u32, Duration) {
-    match asked {
-        Asked::Denied => (1, Duration::from_secs(3600)),
-        Asked::OneKey | Asked::ManyKeys => (1_000_000_000, Duration::from_secs(60)),
+/// The limit and the window. The cost of a check does not depend on them.
+fn limit(scenario: Scenario) -> (u32, Duration) {
+    match scenario {
+        Scenario::Denied => (1, Duration::from_secs(3600)),
+        Scenario::OneKey | Scenario::ManyKeys => (1_000_000_000, Duration::from_secs(60)),
     }
 }
 
-pub(crate) async fn extensible_on_redis(url: &str) -> Outcome<RedisBackend> {
+pub(crate) async fn extensible_on_redis(url: &str) -> BenchResult<RedisBackend> {
     let manager = ConnectionManager::new(Client::open(url)?).await?;
     Ok(RedisBackend::builder(manager).build())
 }
 
 pub(crate) fn extensible<B>(
     backend: B,
-    asked: Asked,
+    scenario: Scenario,
 ) -> RateLimiter<B, SimpleOutput, impl Fn(&ServiceRequest) -> SimpleInputFuture + 'static>
 where
     B: Backend<SimpleInput, Output = SimpleOutput> + 'static,
 {
-    let (limit, window) = limit(asked);
+    let (limit, window) = limit(scenario);
     let input = SimpleInputFunctionBuilder::new(window, limit.into())
         .custom_fn(|request| key_of(request).ok_or_else(|| ErrorBadRequest("no key")))
         .build();
     RateLimiter::builder(backend, input).add_headers().build()
 }
 
-pub(crate) fn limitation(url: &str, asked: Asked) -> Outcome<Limiter> {
-    let (limit, window) = limit(asked);
+pub(crate) fn limitation(url: &str, scenario: Scenario) -> BenchResult<Limiter> {
+    let (limit, window) = limit(scenario);
     let mut builder = Limiter::builder(url);
     Ok(builder.key_by(key_of).limit(limit as usize).period(window).build()?)
 }

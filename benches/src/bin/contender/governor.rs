@@ -7,11 +7,11 @@ use actix_governor::{
     governor::middleware::StateInformationMiddleware,
 };
 use actix_web::dev::ServiceRequest;
-use rateguard_benches::contenders::Asked;
+use rateguard_benches::contenders::Scenario;
 
 use super::key_of;
 
-/// By the same header as all others.
+/// Uses the same header as key as all other limiters.
 #[derive(Clone)]
 pub(crate) struct ByKey;
 
@@ -24,11 +24,13 @@ impl KeyExtractor for ByKey {
     }
 }
 
-/// A million a second, or one an hour.
-pub(crate) fn config(asked: Asked) -> Option<GovernorConfig<ByKey, StateInformationMiddleware>> {
-    let (period, burst) = match asked {
-        Asked::Denied => (Duration::from_secs(3600), 1),
-        Asked::OneKey | Asked::ManyKeys => (Duration::from_micros(1), 1_000_000),
+/// A limit of a million per second, or of one per hour.
+pub(crate) fn config(
+    scenario: Scenario,
+) -> Option<GovernorConfig<ByKey, StateInformationMiddleware>> {
+    let (period, burst) = match scenario {
+        Scenario::Denied => (Duration::from_secs(3600), 1),
+        Scenario::OneKey | Scenario::ManyKeys => (Duration::from_micros(1), 1_000_000),
     };
     GovernorConfigBuilder::default()
         .period(period)

@@ -1,4 +1,4 @@
-//! Three headers and no limit: what every limiter that tells its clients anything does at least.
+//! Three constant headers and no limit: the minimum cost of a limiter with headers.
 
 use std::future::{Ready, ready};
 
@@ -13,7 +13,7 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Writes what a limiter would.
+/// Writes the three headers.
 pub(crate) fn write(headers: &mut HeaderMap, limit: u32, remaining: u64, reset_after: u64) {
     headers.insert(LIMIT, HeaderValue::from(limit));
     headers.insert(REMAINING, HeaderValue::from(remaining));
@@ -54,11 +54,11 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let answer = self.service.call(request);
+        let future = self.service.call(request);
         Box::pin(async move {
-            let mut answer = answer.await?;
-            write(answer.headers_mut(), 100_000, 12_345, 60);
-            Ok(answer)
+            let mut response = future.await?;
+            write(response.headers_mut(), 100_000, 12_345, 60);
+            Ok(response)
         })
     }
 }

@@ -1,37 +1,39 @@
-//! A server with one limiter in front of a handler that does nothing: `contender LIMITER ASKED REDIS_URL`. It says its
-//! address in a line, and answers with one worker until it is killed.
+//! A server with one limiter in front of an empty handler: `contender LIMITER SCENARIO REDIS_URL`. It prints its
+//! address in a line, and serves requests with one worker until it is killed.
 
-#![allow(clippy::print_stdout, reason = "its parent reads it")]
+#![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 mod fixed_window;
 mod governor;
 mod headers;
 mod plain_port;
-#[cfg(feature = "seeing")]
-mod seen;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::{env, time::Duration};
 
 use actix_extensible_rate_limit::backend::memory::InMemoryBackend;
+use actix_rateguard::{OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
-use rateguard::{OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
-use rateguard_benches::{GENEROUS, GENEROUS_TO_MANY, Outcome, PATIENCE, STRICT, contenders::Asked};
+use rateguard_benches::{
+    BenchResult, GENEROUS, GENEROUS_TO_MANY, STRICT, TIMEOUT, contenders::Scenario,
+};
 
 use self::plain_port::PlainPort;
 
-/// Whose a request is.
+/// The header with the key.
 const KEY: &str = "X-Key";
 
 #[get("/")]
-async fn answer() -> impl Responder {
+async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// Serves what this makes of an application with the handler, for each worker.
+/// Runs a server. The expression wraps the application, which has the handler.
 macro_rules! serve {
     ($app:ident => $wrapped:expr) => {{
         let server = HttpServer::new(move || {
-            let $app = App::new().service(answer);
+            let $app = App::new().service(hello);
             $wrapped
         });
         let server = server.workers(1).bind("127.0.0.1:0")?;
@@ -41,15 +43,15 @@ macro_rules! serve {
 }
 
 #[actix_web::main]
-async fn main() -> Outcome {
+async fn main() -> BenchResult {
     let args: Vec<String> = env::args().skip(1).collect();
-    let [limiter, asked, url] =
-        <[String; 3]>::try_from(args).map_err(|_| "usage: contender LIMITER ASKED REDIS_URL")?;
-    let asked = Asked::from_word(&asked).ok_or("what is asked?")?;
-    let (limit, window) = match asked {
-        Asked::OneKey => GENEROUS,
-        Asked::ManyKeys => GENEROUS_TO_MANY,
-        Asked::Denied => STRICT,
+    let [limiter, scenario, url] =
+        <[String; 3]>::try_from(args).map_err(|_| "usage: contender LIMITER SCENARIO REDIS_URL")?;
+    let scenario = Scenario::from_name(&scenario).ok_or("unknown scenario")?;
+    let (limit, window) = match scenario {
+        Scenario::OneKey => GENEROUS,
+        Scenario::ManyKeys => GENEROUS_TO_MANY,
+        Scenario::Denied => STRICT,
     };
     match limiter.as_str() {
         "bare" => serve!(app => app),
@@ -58,9 +60,9 @@ async fn main() -> Outcome {
             let limit = rate_guard(RateGuard::builder(), (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
-        #[cfg(feature = "seeing")]
-        "rateguard-seen-metrics" | "rateguard-seen-spans" => {
-            seen::listen(&limiter)?;
+        #[cfg(feature = "telemetry")]
+        "rateguard-metrics" | "rateguard-spans" => {
+            telemetry::install(&limiter)?;
             let limit = rate_guard(RateGuard::builder(), (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
@@ -68,25 +70,25 @@ async fn main() -> Outcome {
             let limit = rate_guard(RateGuard::redis(url), (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
-        "rateguard-redis-asking" => {
-            let settings = RateGuard::redis(url).remember_denials(Duration::ZERO);
+        "rateguard-redis-no-cache" => {
+            let settings = RateGuard::redis(url).denial_cache_ttl(Duration::ZERO);
             let limit = rate_guard(settings, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         "governor" => {
-            let config = governor::config(asked).ok_or("no limit")?;
+            let config = governor::config(scenario).ok_or("no limit")?;
             serve!(app => app.wrap(actix_governor::Governor::new(&config)))
         }
         "extensible" => {
             let backend = InMemoryBackend::builder().build();
-            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), asked)))
+            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
         }
         "extensible-redis" => {
             let backend = fixed_window::extensible_on_redis(&url).await?;
-            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), asked)))
+            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
         }
         "limitation-redis" => {
-            let limiter = web::Data::new(fixed_window::limitation(&url, asked)?);
+            let limiter = web::Data::new(fixed_window::limitation(&url, scenario)?);
             let middleware = actix_limitation::RateLimiter::default;
             serve!(app => app.wrap(middleware()).app_data(limiter.clone()))
         }
@@ -94,18 +96,18 @@ async fn main() -> Outcome {
             let port = web::Data::new(PlainPort::new(&url, (limit, window))?);
             serve!(app => app.wrap(from_fn(plain_port::limit)).app_data(port.clone()))
         }
-        _ => return Err("no such limiter".into()),
+        _ => return Err("unknown limiter".into()),
     }
     Ok(())
 }
 
-fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> Outcome<RateLimit> {
-    // Where nothing was decided the answer is 503, and the measurement fails.
-    let guard = guard.on_error(OnError::Closed).deadline(PATIENCE).build()?;
+fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
+    // A request without a decision is a 503, which makes the measurement fail.
+    let guard = guard.on_error(OnError::Closed).deadline(TIMEOUT).build()?;
     Ok(RateLimit::new(&guard, Quota::new(limit, window)?).by(key::header(KEY)))
 }
 
-/// The same for limiters that take text.
+/// The key as text, for limiters that need text.
 fn key_of(request: &ServiceRequest) -> Option<String> {
     Some(request.headers().get(KEY)?.to_str().ok()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The plain port as a middleware: a connection of a pool for each request, a script, three headers.
+//! The plain port as a middleware: a pooled connection for each request, a script, and three headers.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use actix_web::{
 };
 use deadpool_redis::Pool;
 use rateguard_benches::{
-    Outcome,
-    plain::{self, Plain},
+    BenchResult,
+    plain::{self, PlainLimiter},
 };
 
 use super::{headers, key_of};
@@ -22,12 +22,12 @@ use super::{headers, key_of};
 pub(crate) struct PlainPort {
     pool: Pool,
     limit: u32,
-    plain: Plain,
+    plain: PlainLimiter,
 }
 
 impl PlainPort {
-    pub(crate) fn new(url: &str, limit: (u32, Duration)) -> Outcome<Self> {
-        Ok(Self { pool: plain::pool(url)?, limit: limit.0, plain: Plain::new(limit) })
+    pub(crate) fn new(url: &str, limit: (u32, Duration)) -> BenchResult<Self> {
+        Ok(Self { pool: plain::pool(url)?, limit: limit.0, plain: PlainLimiter::new(limit) })
     }
 }
 
@@ -38,18 +38,18 @@ pub(crate) async fn limit<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let key = key_of(&request).ok_or_else(|| ErrorBadRequest("no key"))?;
     let mut connection = port.pool.get().await.map_err(ErrorInternalServerError)?;
-    let decided = port.plain.check(&mut connection, &key).await;
-    // Others wait for it.
+    let decision = port.plain.check(&mut connection, &key).await;
+    // Other requests wait for a connection.
     drop(connection);
-    let decided = decided.map_err(ErrorInternalServerError)?;
+    let decision = decision.map_err(ErrorInternalServerError)?;
 
-    let mut answer = if decided.is_allowed {
+    let mut response = if decision.is_allowed {
         next.call(request).await?.map_into_left_body()
     } else {
-        let mut refusal = HttpResponse::TooManyRequests();
-        let refusal = refusal.insert_header((RETRY_AFTER, decided.reset_after)).finish();
-        request.into_response(refusal).map_into_right_body()
+        let mut rejection = HttpResponse::TooManyRequests();
+        let rejection = rejection.insert_header((RETRY_AFTER, decision.reset_after)).finish();
+        request.into_response(rejection).map_into_right_body()
     };
-    headers::write(answer.headers_mut(), port.limit, decided.remaining, decided.reset_after);
-    Ok(answer)
+    headers::write(response.headers_mut(), port.limit, decision.remaining, decision.reset_after);
+    Ok(response)
 }

@@ -1,0 +1,237 @@
+//! Lists of clients and keys that are exempt from limits or always denied.
+
+use std::{collections::HashSet, error::Error, fmt, net::IpAddr};
+
+use actix_rateguard_grammar::escape_for_display;
+use ipnet::IpNet;
+
+use crate::{
+    Key,
+    client_address::{ResolvedClient, parse_network, tunnel_endpoint},
+};
+
+/// Addresses and keys that are exempt from limits, and those that are always denied.
+///
+/// An HTTP adapter applies the list to requests before it checks limits, and rejects denied requests with status 403. The guard's
+/// own methods do not use the list.
+///
+/// An entry that allows takes precedence over one that denies. The networks are searched sequentially for each request, so a
+/// list is suitable for hundreds of networks, not for hundreds of thousands.
+///
+/// ```
+/// use actix_rateguard_core::{AccessList, Key};
+///
+/// let list = AccessList::new()
+///     .allow_addresses(["10.1.0.0/16", "fd01::/64"])?
+///     .deny_addresses(["203.0.113.0/24"])?
+///     .allow_keys([Key::from("the key of our monitoring")])
+///     .deny_keys([Key::from_parts(["tenant-7", "user-42"])]);
+/// # Ok::<(), actix_rateguard_core::AccessListError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct AccessList {
+    allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
+    allowed_keys: HashSet<Key>,
+    denied_keys: HashSet<Key>,
+}
+
+/// The result of a lookup in an [`AccessList`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Limits do not apply.
+    Allowed,
+    /// The request is denied.
+    Denied,
+    /// The list has no matching entry.
+    Unlisted,
+}
+
+impl AccessList {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Exempts clients with these IP addresses, or in these networks such as `10.0.0.0/8`, from all limits.
+    ///
+    /// The address of a client is that of [`ClientAddress`](crate::ClientAddress). Without this setting, clients behind a proxy
+    /// have the address of the proxy.
+    ///
+    /// The address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)) is never allowed, since it may
+    /// stand for any client. So trust the addresses of the proxies themselves, not a network that also contains the clients that
+    /// are allowed here.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessListError`] if a text is neither an address nor a network, or if a network contains all addresses, which would
+    /// disable all limits.
+    pub fn allow_addresses<A: AsRef<str>>(
+        mut self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Self, AccessListError> {
+        for address in addresses {
+            let network = network(address.as_ref())?;
+            if network.prefix_len() == 0 {
+                return Err(AccessListError::new(address.as_ref(), true));
+            }
+            self.allowed.push(network);
+        }
+        Ok(self)
+    }
+
+    /// Denies clients with these IP addresses, or in these networks such as `203.0.113.0/24`.
+    ///
+    /// Clients of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) are also denied by the IPv4 address in their IPv6 address.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessListError`] if a text is neither an address nor a network.
+    pub fn deny_addresses<A: AsRef<str>>(
+        mut self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Self, AccessListError> {
+        for address in addresses {
+            self.denied.push(network(address.as_ref())?);
+        }
+        Ok(self)
+    }
+
+    /// Exempts requests with these keys from the limits that count by these keys.
+    pub fn allow_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.allowed_keys.extend(keys);
+        self
+    }
+
+    /// Denies requests with these keys, by the limits that count by these keys.
+    pub fn deny_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.denied_keys.extend(keys);
+        self
+    }
+
+    /// Whether the list contains addresses.
+    #[doc(hidden)]
+    pub fn has_addresses(&self) -> bool {
+        !(self.allowed.is_empty() && self.denied.is_empty())
+    }
+
+    /// Looks up the address of a client.
+    ///
+    /// If no client was found behind a proxy, the address is the proxy's. It can be denied but not allowed, since every client
+    /// can send an unreadable header. The IPv4 address in a tunnel address can be denied but not allowed, since any relay of the
+    /// tunnel can write it.
+    #[doc(hidden)]
+    pub fn of_client(&self, client: ResolvedClient) -> Access {
+        let ResolvedClient { address: Some(address), is_proxy } = client else {
+            return Access::Unlisted;
+        };
+        let has = |list: &[IpNet], address| list.iter().any(|network| network.contains(&address));
+        let endpoint = tunnel_endpoint(address).map(IpAddr::V4);
+        Self::access(!is_proxy && has(&self.allowed, address), || {
+            has(&self.denied, address) || endpoint.is_some_and(|it| has(&self.denied, it))
+        })
+    }
+
+    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a relay could choose, which is
+    /// never allowed.
+    #[doc(hidden)]
+    pub fn of_key(&self, key: &Key, is_unreliable: impl FnOnce() -> bool) -> Access {
+        let is_allowed = self.allowed_keys.contains(key) && !is_unreliable();
+        Self::access(is_allowed, || self.denied_keys.contains(key))
+    }
+
+    /// An allowed network that is entirely a network of trusted proxies, so that the entry never applies.
+    #[doc(hidden)]
+    pub fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
+        let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));
+        self.allowed.iter().find(is_of_proxies).copied()
+    }
+
+    fn access(is_allowed: bool, is_denied: impl FnOnce() -> bool) -> Access {
+        match is_allowed {
+            true => Access::Allowed,
+            false if is_denied() => Access::Denied,
+            false => Access::Unlisted,
+        }
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, AccessListError> {
+    parse_network(text).ok_or_else(|| AccessListError::new(text, false))
+}
+
+/// The error for a text that is not a valid address of an [`AccessList`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessListError {
+    text: String,
+    contains_all: bool,
+}
+
+impl AccessListError {
+    fn new(text: &str, contains_all: bool) -> Self {
+        Self { text: escape_for_display(text), contains_all }
+    }
+}
+
+impl fmt::Display for AccessListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.text;
+        if self.contains_all {
+            return write!(
+                f,
+                "`{text}` allows all addresses, which would disable all limits; list smaller networks"
+            );
+        }
+        write!(
+            f,
+            "expected an IP address or a network, such as \"10.0.0.1\", \"10.0.0.0/8\" or \"fd00::/8\", found `{text}`"
+        )
+    }
+}
+
+impl Error for AccessListError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_entries_take_precedence_over_deny_entries() {
+        let list = AccessList::new()
+            .allow_addresses(["10.1.0.0/16", "::ffff:192.0.2.7"])
+            .and_then(|list| list.deny_addresses(["10.0.0.0/8", "::/0"]))
+            .unwrap()
+            .allow_keys([Key::from("ann")])
+            .deny_keys([Key::from("ann"), Key::from("bob")]);
+        for (address, access) in [
+            (Some("10.1.2.3"), Access::Allowed),
+            (Some("192.0.2.7"), Access::Allowed),
+            (Some("10.2.2.3"), Access::Denied),
+            (Some("2001:db8::1"), Access::Denied),
+            (Some("192.0.2.8"), Access::Unlisted),
+            (None, Access::Unlisted),
+        ] {
+            let address = address.map(|it| it.parse().unwrap());
+            let client = ResolvedClient { address, is_proxy: false };
+            assert_eq!(list.of_client(client), access, "{address:?}");
+        }
+        let of = |user: &str| list.of_key(&Key::from(user), || false);
+        assert_eq!(
+            ["ann", "bob", "eve"].map(of),
+            [Access::Allowed, Access::Denied, Access::Unlisted]
+        );
+    }
+
+    #[test]
+    fn invalid_addresses_are_errors() {
+        let error = AccessList::new().allow_addresses(["10.0.0"]).unwrap_err().to_string();
+        assert!(error.ends_with("found `10.0.0`"), "{error}");
+        let error = AccessList::new().deny_addresses(["::1\u{7}"]).unwrap_err().to_string();
+        assert!(error.ends_with("found `::1\\u{7}`"), "{error}");
+        for all in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
+            let error = AccessList::new().allow_addresses([all]).unwrap_err().to_string();
+            assert!(error.contains("allows all addresses"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+-- Reads the arguments of the script. `prelude.lua` documents them.
+
+local operations = {}
+
+-- Returns the operations of an algorithm, and creates them on first use.
+local function operations_of(algorithm)
+  local cached = operations[algorithm]
+  if not cached then
+    cached = algorithms[algorithm]()
+    operations[algorithm] = cached
+  end
+  return cached
+end
+
+-- The position in ARGV of the last argument that was read.
+local position = 4
+
+-- Returns the next argument.
+local function argument()
+  position = position + 1
+  return ARGV[position]
+end
+
+local quotas, shapes = {}, {}
+
+for i = 1, tonumber(argument()) do
+  local algorithm = argument()
+  quotas[i] = {
+    algorithm = algorithm,
+    operations = operations_of(algorithm),
+    is_log = algorithm == 'sliding_window' or algorithm == 'sliding_window_sorted_set',
+    window = tonumber(argument()),
+    capacity = tonumber(argument()),
+    units = tonumber(argument()),
+    refill = tonumber(argument()),
+  }
+end
+
+for i = 1, tonumber(argument()) do
+  local operation, deadline = argument(), tonumber(argument())
+  local parts = {}
+  for j = 1, tonumber(argument()) do
+    local quota, cost = quotas[tonumber(argument())], tonumber(argument())
+    local is_check_only = cost < 0
+    cost = math.abs(cost)
+    parts[j] = {
+      quota = quota,
+      cost = cost,
+      is_check_only = is_check_only,
+      -- Such a cost never fits.
+      exceeds_max_cost = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
+    }
+  end
+  shapes[i] = {
+    operation = operation,
+    is_check = operation == 'check' or operation == 'peek',
+    -- The client no longer waits after the deadline, so the request must not take units.
+    is_late = deadline > 0 and now > deadline,
+    parts = parts,
+  }
+end
+
+-- The list of requests, and the position in ARGV before the receipts of the refunds.
+local requests = argument()
+local first_receipt = position
+
+-- The positions of the keys of the current request.
+local indices = {}
+
+-- Sets `indices` for each request in turn, and calls `callback` with its shape.
+local function each_request(callback)
+  if requests == '' then
+    for index = 1, #KEYS do
+      indices[1] = index
+      callback(shapes[1])
+    end
+    return
+  end
+  local next_number = string.gmatch(requests, '%d+')
+  for number in next_number do
+    local shape = shapes[tonumber(number)]
+    for i = 1, #shape.parts do
+      indices[i] = tonumber(next_number())
+    end
+    callback(shape)
+  end
+end
+

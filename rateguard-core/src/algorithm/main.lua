@@ -1,0 +1,332 @@
+-- Decides the requests of the batch, and saves the changed buckets.
+
+-- Returns the algorithm that wrote this key, or nil if another application wrote it.
+local function algorithm_of(key)
+  local kind = call('TYPE', key).ok
+  if kind == 'string' then
+    return 'sliding_window'
+  elseif kind == 'zset' then
+    return 'sliding_window_sorted_set'
+  elseif kind == 'hash' then
+    local algorithm = call('HGET', key, 'algorithm')
+    return algorithms[algorithm or ''] and algorithm
+  end
+end
+
+-- The request id of converted units. The ids of requests start at 1.
+local CONVERSION = 0
+
+-- Reads the state at `now`. Returns false if another application wrote the key.
+local function load_bucket(bucket)
+  local quota = bucket.quota
+  local algorithm_operations = quota.operations
+  if algorithm_operations.load(bucket) then
+    return true
+  end
+  -- Another algorithm wrote this key. The units that count are converted, as if they were taken now.
+  local algorithm = algorithm_of(bucket.key)
+  local previous_operations = algorithm and operations_of(algorithm)
+  local previous = algorithm and previous_operations.new(bucket.key, quota)
+  if not previous or previous_operations == algorithm_operations or not previous_operations.load(previous) then
+    return false
+  end
+  bucket.is_converted = true
+  algorithm_operations.empty(bucket)
+  -- Units beyond the capacity count too. Otherwise they would be free when the limit is raised again. A log has an
+  -- entry for each unit, so their number is bounded.
+  local used = previous_operations.used(previous)
+  algorithm_operations.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used, CONVERSION)
+  return true
+end
+
+-- The loaded buckets, and the error codes of buckets that cannot be used, by the positions of their keys.
+local buckets, failures = {}, {}
+-- The position of the key that the next command uses. If the command fails, this key has failed.
+local current
+-- The buckets whose additions are already written.
+local saved
+-- The refunds that are already applied, by request id. They are skipped if the batch is decided again.
+local refunded = {}
+local error_texts = {}
+local reply, reply_length
+
+local function append(number)
+  reply_length = reply_length + 1
+  reply[reply_length] = number
+end
+
+-- Writes the pending changes of a bucket, and unloads it.
+local function save(index)
+  local bucket = buckets[index]
+  local algorithm_operations = bucket.quota.operations
+  current = index
+  if bucket.is_converted then
+    -- This applies to denials too. Otherwise each denial would convert the key again with the current time, and the
+    -- wait would never end.
+    if bucket.is_checked then
+      call('DEL', bucket.key)
+      if algorithm_operations.used(bucket) > 0 then
+        algorithm_operations.save(bucket)
+      end
+    end
+  elseif bucket.additions then
+    algorithm_operations.save(bucket)
+  elseif bucket.is_checked then
+    algorithm_operations.refresh_expiry(bucket)
+  end
+  if bucket.additions then
+    saved[#saved + 1] = bucket
+  end
+  buckets[index] = nil
+end
+
+-- Returns the bucket of this key, loaded for this quota.
+local function bucket_for(index, quota)
+  local bucket = buckets[index]
+  if bucket then
+    if bucket.quota == quota then
+      return bucket
+    end
+    -- Two requests have different quotas for one key, for example while a limit is changed.
+    save(index)
+  end
+  current = index
+  bucket = quota.operations.new(KEYS[index], quota)
+  if not load_bucket(bucket) then
+    error(redis.error_reply('WRONGTYPE this key was not written by RateGuard'))
+  end
+  buckets[index] = bucket
+  return bucket
+end
+
+local function add(bucket, units, id)
+  local quota, additions = bucket.quota, bucket.additions
+  if quota.is_log then
+    -- A log needs no more units than the capacity for one request, because all of them expire at the same time.
+    units = min(units, quota.capacity)
+  end
+  if not additions then
+    additions = {}
+    bucket.additions = additions
+  end
+  local length = #additions
+  additions[length + 1], additions[length + 2] = id, units
+  quota.operations.add(bucket, units, id)
+end
+
+-- Refunds the units that this attempt has added to a bucket and saved.
+local function roll_back(saved_bucket)
+  local quota, additions = saved_bucket.quota, saved_bucket.additions
+  for i = 1, #additions, 2 do
+    local bucket = quota.operations.new(saved_bucket.key, quota)
+    if load_bucket(bucket) then
+      local by = ARGV[1] .. '-' .. whole(additions[i])
+      quota.operations.refund(bucket, additions[i + 1], by, now)
+    end
+  end
+end
+
+-- Appends the remaining units and both waits of this part to the reply.
+local function append_status(bucket, part)
+  local quota, cost = part.quota, part.cost
+  local algorithm_operations = quota.operations
+  local used = algorithm_operations.used(bucket)
+  local remaining = max(0, quota.capacity - used)
+  local wait = 0
+  if part.exceeds_max_cost then
+    wait = -1
+  elseif remaining < cost then
+    wait = algorithm_operations.wait_for(bucket, cost)
+  end
+  local reset = 0
+  if remaining + 1 == cost and wait > 0 then
+    -- Both waits are for the same unit, so it is searched once.
+    reset = wait
+  elseif used > 0 then
+    reset = algorithm_operations.wait_for(bucket, remaining + 1)
+  end
+  reply[reply_length + 1], reply[reply_length + 2], reply[reply_length + 3] = remaining, reset, wait
+  reply_length = reply_length + 3
+end
+
+-- Applies a reset or a refund. Both change the key itself, so pending changes are saved before. Converted units cannot
+-- be refunded.
+local function change_key(index, operation, part, by, at)
+  local bucket = buckets[index]
+  local is_converted = bucket.is_converted
+  save(index)
+  if operation == 'refund' then
+    if not is_converted then
+      part.quota.operations.refund(bucket_for(index, part.quota), part.cost, by, at)
+    end
+  elseif is_converted then
+    call('DEL', KEYS[index])
+  elseif call('TYPE', KEYS[index]).ok ~= 'none' then
+    part.quota.operations.reset(bucket_for(index, part.quota))
+  end
+  buckets[index] = nil
+  bucket_for(index, part.quota)
+end
+
+-- The id of the next request, and the position in ARGV before its receipts, which only refunds have.
+local id, receipt
+
+-- Decides the request of this shape for the buckets at `indices`.
+local function decide(shape)
+  local parts, operation = shape.parts, shape.operation
+  if shape.is_late then
+    append(-1)
+    return
+  end
+  for i = 1, #parts do
+    local failure = failures[indices[i]]
+    if failure then
+      append(failure)
+      return
+    end
+  end
+
+  local is_admitted = true
+  for i = 1, #parts do
+    local part = parts[i]
+    local bucket = bucket_for(indices[i], part.quota)
+    if shape.is_check and part.cost > 0 and part.quota.capacity - part.quota.operations.used(bucket) < part.cost
+      or shape.is_check and part.exceeds_max_cost then
+      is_admitted = false
+    end
+  end
+
+  for i = 1, #parts do
+    local part, index = parts[i], indices[i]
+    local bucket = buckets[index]
+    current = index
+    if operation == 'check' or operation == 'debit' then
+      bucket.is_checked = true
+      if is_admitted and part.cost > 0 and not part.is_check_only then
+        add(bucket, part.cost, id)
+      end
+    elseif operation == 'reset' then
+      change_key(index, operation, part)
+    elseif operation == 'refund' and not refunded[id] then
+      change_key(index, operation, part, ARGV[receipt + 2 * i - 1], tonumber(ARGV[receipt + 2 * i]))
+    end
+  end
+  if operation == 'refund' then
+    refunded[id] = true
+  end
+
+  append(is_admitted and 1 or 0)
+  for i = 1, #parts do
+    current = indices[i]
+    append_status(buckets[current], parts[i])
+  end
+end
+
+local function load_buckets(shape)
+  for i, part in ipairs(shape.parts) do
+    local index = indices[i]
+    if not shape.is_late and not buckets[index] and not failures[index] then
+      bucket_for(index, part.quota)
+    end
+  end
+end
+
+local function decide_next(shape)
+  decide(shape)
+  id = id + 1
+  if shape.operation == 'refund' then
+    receipt = receipt + 2 * #shape.parts
+  end
+end
+
+-- Decides all requests, and saves the changed buckets.
+local function decide_all()
+  -- `expiries` is not cleared, because an earlier attempt may have written some of its keys.
+  buckets, saved = {}, {}
+  reply, reply_length = { now }, 1
+  id, receipt = tonumber(ARGV[2]), first_receipt
+  if ARGV[4] == 'mixed' then
+    -- A mixed batch writes keys before all requests are decided, so first find the keys that cannot be used.
+    each_request(load_buckets)
+  end
+  each_request(decide_next)
+
+  for index = 1, #KEYS do
+    if buckets[index] then
+      save(index)
+    end
+    local millis = expiries[KEYS[index]]
+    if millis then
+      current = index
+      call('PEXPIRE', KEYS[index], millis)
+    end
+  end
+end
+
+-- Marks the bucket that failed, so that only the requests that use it fail.
+local function mark_failed(text)
+  local text_number = 0
+  for i, error_text in ipairs(error_texts) do
+    if error_text == text then
+      text_number = i
+    end
+  end
+  if text_number == 0 then
+    text_number = #error_texts + 1
+    error_texts[text_number] = text
+  end
+  failures[current] = -1 - text_number
+  if string.find(text, 'OOM', 1, true) then
+    -- Redis is out of memory, so other buckets with unsaved additions cannot be written either.
+    for index, bucket in pairs(buckets) do
+      if bucket.additions then
+        failures[index] = -1 - text_number
+      end
+    end
+  end
+end
+
+-- Returns the error as a reply. Before Redis 7, an error is a text that begins with a position in the script
+-- (`@user_script: 7:`). Such a server parses the text if it is raised again.
+local function as_reply(failure)
+  if type(failure) == 'table' then
+    return failure
+  elseif string.find(failure, '^@') then
+    error(failure, 0)
+  end
+  return redis.error_reply(failure)
+end
+
+local function encode_reply()
+  if ARGV[3] == 'numbers' then
+    return reply
+  end
+  local packed = {}
+  -- In chunks of 1,000, because Lua's `unpack` has a limit of a few thousand.
+  for first = 1, reply_length, 1000 do
+    local last = min(first + 999, reply_length)
+    packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
+  end
+  local bytes = table.concat(packed)
+  if #error_texts == 0 then
+    return bytes
+  end
+  return { bytes, unpack(error_texts) }
+end
+
+-- Decides the batch again without the bucket that failed, until all others are decided.
+while true do
+  local is_done, failure = pcall(decide_all)
+  if is_done then
+    return encode_reply()
+  end
+  local failed = current
+  for _, bucket in ipairs(saved) do
+    pcall(roll_back, bucket)
+  end
+  current = failed
+  if ARGV[3] == 'numbers' or not current or failures[current] then
+    return as_reply(failure)
+  end
+  mark_failed(type(failure) == 'table' and failure.err or tostring(failure))
+end

@@ -1,0 +1,272 @@
+-- sliding_window: at most `limit` admitted units in any window, exactly.
+--
+-- The log is a string with an entry of 13 bytes for each admitted unit, in the order of their times.
+--   7 bytes  the server's time in microseconds
+--   4 bytes  the number of live units including this one; 0 unless this is the last unit that was added at its time
+--   2 bytes  the class of the window (see below); 0 unless this is the last unit that was added at its time
+-- A unit at t counts during [t, t + window). Expired entries at the start of a long log are removed from time to time.
+-- After a refund, slots at the end of a long log may be void. The last void slot has the time 0, and the number of void
+-- slots as its count. Costs O(1) for each unit, and O(log n) if many of n units have expired since the last request. A
+-- refund moves the later entries, at most 4,096. After the clock was set back, the entries from the future are
+-- rewritten.
+
+function algorithms.sliding_window()
+  local sliding_window = {}
+
+  local FORMAT, ENTRY = '>I7I4I2', 13
+  -- A load reads this many of the newest entries, from this offset on. The offset is a text because Redis takes a text
+  -- faster than it formats a number.
+  local TAIL_ENTRIES, TAIL_OFFSET = 32, '-416'
+  -- A log of up to this many live units is rewritten as a whole, because APPEND makes Redis allocate twice the length.
+  local MAX_REWRITTEN = 128
+  -- A refund moves at most this many entries, so that a refund takes the server about 0.1 ms at most.
+  local MAX_MOVED = 4096
+
+  local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
+
+  -- The windows of one class differ by about 1 %. No window has class 0. An expiry is set for a window 4 % longer than
+  -- that of the quota, so within a class it does not need to be set for each request.
+  local function class_of(quota)
+    local class = quota.class or 1 + floor(math.log(quota.window) * 100)
+    quota.class = class
+    return class
+  end
+
+  local function extended(window)
+    return window * 1.04
+  end
+
+  -- Returns the number of a time interval. Intervals are so short that an expiry that is set in one is still long
+  -- enough at its end.
+  local function interval(time, class)
+    return floor(time / max(math.exp((class - 1) / 100) * 0.02, 400000))
+  end
+
+  -- Returns the entries from `first`, which is the older one, to `last`. Both positions count from the newest entry.
+  local function entries(bucket, first, last)
+    local void = bucket.void
+    return call('GETRANGE', bucket.key, -ENTRY * (first + void), -ENTRY * (last + void - 1) - 1)
+  end
+
+  -- Rewrites the log with its expiry, which replaces any expiry that is to be set at the end of the script.
+  local function write(bucket, log, millis)
+    call('SET', bucket.key, log, 'PX', millis)
+    expiries[bucket.key] = nil
+  end
+
+  -- Returns the expiry in milliseconds of a log to which units were added now.
+  local function log_lifetime(quota)
+    local millis = quota.log_lifetime or whole(lifetime(extended(quota.window)))
+    quota.log_lifetime = millis
+    return millis
+  end
+
+  -- Returns the time of the n-th stored unit, counted from the newest.
+  local function time_of(bucket, n)
+    local offset = #bucket.tail - ENTRY * n
+    if offset >= 0 then
+      return (entry_at(FORMAT, bucket.tail, offset + 1))
+    end
+    -- Cached, because many requests of a batch wait for the same unit.
+    local times = bucket.times
+    if not times then
+      times = {}
+      bucket.times = times
+    end
+    local time = times[n]
+    if not time then
+      local entry = entries(bucket, n, n)
+      time = #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
+      times[n] = time
+    end
+    return time
+  end
+
+  -- Returns how many of the last `high` units are later than `time`. At least `low` units are later.
+  local function count_after(bucket, time, low, high)
+    if high > low and time_of(bucket, high) > time then
+      return high
+    end
+    -- The boundary is usually near the oldest unit, so search from there in growing steps. Then use a binary search.
+    local step = 1
+    while high - step > low and time_of(bucket, high - step) <= time do
+      high, step = high - step, step * 2
+    end
+    low = max(low, high - step)
+    while high - low > 1 do
+      local middle = floor((low + high) / 2)
+      if time_of(bucket, middle) > time then
+        low = middle
+      else
+        high = middle
+      end
+    end
+    return low
+  end
+
+  -- Sets the time of entries from the future to `now`, after the clock was set back. They expire one window from now.
+  local function clamp_future_entries(bucket, counted)
+    local future = count_after(bucket, now, 1, counted)
+    local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
+    call('SETRANGE', bucket.key, call('STRLEN', bucket.key) - ENTRY * (future + bucket.void), moved)
+    expire_after(bucket.key, extended(bucket.quota.window))
+    bucket.tail, bucket.times = entries(bucket, TAIL_ENTRIES, 1), nil
+  end
+
+  function sliding_window.new(key, quota)
+    return { key = key, quota = quota, tail = '', newest = 0, class = 0, live = 0, stored = 0, added = 0, void = 0 }
+  end
+
+  function sliding_window.load(bucket)
+    local tail = call_typed('GETRANGE', bucket.key, TAIL_OFFSET, '-1')
+    if tail == '' then
+      return true
+    end
+    if not tail or #tail % ENTRY ~= 0 then
+      return false
+    end
+    local cutoff = now - bucket.quota.window
+    local newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    if newest == 0 and counted > 0 then
+      bucket.void = counted
+      tail = entries(bucket, TAIL_ENTRIES, 1)
+      if tail == '' then
+        return false
+      end
+      newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+    end
+    if counted == 0 or newest >= 9007199254740992 then
+      -- Another application wrote this string.
+      return false
+    end
+    bucket.tail = tail
+    if newest > now then
+      clamp_future_entries(bucket, counted)
+      newest, class = now, 0
+    end
+    bucket.newest, bucket.class = newest, class
+    if newest > cutoff then
+      bucket.live = count_after(bucket, cutoff, 1, counted)
+      bucket.stored = bucket.live
+    end
+    return true
+  end
+
+  function sliding_window.empty(bucket)
+    bucket.tail, bucket.newest, bucket.class = '', 0, 0
+    bucket.live, bucket.stored, bucket.added, bucket.void = 0, 0, 0, 0
+  end
+
+  function sliding_window.used(bucket)
+    return bucket.live
+  end
+
+  function sliding_window.wait_for(bucket, units)
+    -- The excess units must expire first. The excess is larger than `units` only if the limit was lowered, or a debit
+    -- exceeded the capacity.
+    local excess = bucket.live + units - bucket.quota.capacity
+    if excess <= 0 then
+      return 0
+    end
+    if excess > bucket.stored then
+      -- The last excess unit is one that this batch adds now.
+      return bucket.quota.window
+    end
+    return time_of(bucket, bucket.stored - excess + 1) + bucket.quota.window - now
+  end
+
+  function sliding_window.add(bucket, units)
+    bucket.live = bucket.live + units
+    bucket.added = bucket.added + units
+  end
+
+  function sliding_window.save(bucket)
+    local key, window, live, added = bucket.key, bucket.quota.window, bucket.live, bucket.added
+    local class = class_of(bucket.quota)
+    local new = pack(FORMAT, now, live, class)
+    if added > 1 then
+      new = string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new
+    end
+    local stored = live - added
+    if live <= MAX_REWRITTEN then
+      local previous = cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)
+      if stored > TAIL_ENTRIES then
+        previous = entries(bucket, stored, 1)
+      end
+      write(bucket, previous .. new, log_lifetime(bucket.quota))
+      return
+    end
+    local length
+    if bucket.void == 0 then
+      length = call('APPEND', key, new)
+    else
+      length = call('SETRANGE', key, call('STRLEN', key) - ENTRY * bucket.void, new)
+      bucket.void = max(0, bucket.void - added)
+      if bucket.void > 0 then
+        call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void, 0))
+      end
+    end
+    -- Remove the expired entries when they are more than an eighth of the log.
+    if length > ENTRY * (live + live / 8 + TAIL_ENTRIES) then
+      write(bucket, entries(bucket, live, 1), log_lifetime(bucket.quota))
+    elseif class ~= bucket.class or interval(now, class) ~= interval(bucket.newest, class) then
+      expire_after(key, extended(window))
+    end
+  end
+
+  function sliding_window.refresh_expiry(bucket)
+    -- The expiry may have been set for a shorter window.
+    local window = bucket.quota.window
+    if bucket.live > 0 and bucket.class ~= class_of(bucket.quota) then
+      local needed = bucket.newest + window - now
+      if call('PTTL', bucket.key) * 1000 < needed then
+        expire_after(bucket.key, needed)
+      end
+    end
+  end
+
+  function sliding_window.refund(bucket, units, _, taken_at)
+    local key, live = bucket.key, bucket.live
+    local later = count_after(bucket, taken_at, 0, live)
+    -- Units of the same time expire at the same time, so any of them can be refunded.
+    local refunded = min(units, count_after(bucket, taken_at - 1, later, live) - later)
+    if refunded == 0 then
+      return
+    end
+    if refunded == live then
+      call('DEL', key)
+      return
+    end
+    local tail = bucket.tail
+    if later > MAX_MOVED then
+      -- Refund the oldest units instead: lower the count, and move nothing. This never admits too many requests,
+      -- because the units that still count expire later than the oldest ones.
+      local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
+      call('SETRANGE', key, call('STRLEN', key) - ENTRY * (bucket.void + 1), pack(FORMAT, newest, live - refunded, class))
+      return
+    end
+    -- The later entries overwrite the refunded ones. The count goes into the newest entry that is left.
+    local moved = later > 0 and entries(bucket, later, 1) or entries(bucket, refunded + 1, refunded + 1)
+    local newest = entry_at(FORMAT, moved, #moved - ENTRY + 1)
+    moved = cut(moved, 1, -ENTRY - 1)
+    local slots = max(later, 1) + refunded
+    if live <= MAX_REWRITTEN then
+      local before = live > slots and entries(bucket, live, slots + 1) or ''
+      local log = before .. moved .. pack(FORMAT, newest, live - refunded, 0)
+      write(bucket, log, lifetime(newest + extended(bucket.quota.window) - now))
+      return
+    end
+    -- The expiry is long enough, because it was set for this newest entry or a later one.
+    local length = call('STRLEN', key)
+    local class = later > 0 and bucket.class or 0
+    call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - refunded, class))
+    call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + refunded, 0))
+  end
+
+  function sliding_window.reset(bucket)
+    call('DEL', bucket.key)
+  end
+
+  return sliding_window
+end
+

@@ -1,0 +1,243 @@
+//! The exact sliding window: a log of the admitted requests.
+//!
+//! A request at `t` counts during `[t, t + window)`. A request is admitted if its units and the units that count do not
+//! exceed the limit, so no interval of that length has more than `limit` admitted units. The memory is one entry per
+//! request that counts, for any cost.
+
+use std::collections::VecDeque;
+
+use super::{LimiterState, Micros, micros};
+use crate::Quota;
+
+/// The admitted requests of one bucket, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct SlidingWindowLog {
+    entries: VecDeque<Entry>,
+    /// The number of oldest entries that have expired. The next admission removes them, so that a denial changes
+    /// nothing.
+    expired: usize,
+    /// The units of all live entries, which are those that have not expired.
+    live_units: u64,
+    /// The times of the first live entry and of the last entry; 0 if there is none. With them, most checks do not
+    /// access the entries except to add one.
+    first: Micros,
+    last: Micros,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Micros,
+    units: u32,
+}
+
+impl LimiterState for SlidingWindowLog {
+    fn settle(&mut self, quota: Quota, now: Micros) {
+        let window = micros(quota);
+        if self.expired == 0 && self.last <= now && now < self.first + window {
+            return;
+        }
+        // The clock was set back: entries from the future count as taken now, so they expire one window from now.
+        for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at > now) {
+            entry.at = now;
+        }
+        while let Some(entry) = self.entries.get(self.expired)
+            && entry.at + window <= now
+        {
+            self.live_units -= u64::from(entry.units);
+            self.expired += 1;
+        }
+        // Expired entries count again if the clock was set back or the window became longer.
+        while let Some(before) = self.expired.checked_sub(1)
+            && let Some(entry) = self.entries.get(before)
+            && now < entry.at + window
+        {
+            self.live_units += u64::from(entry.units);
+            self.expired = before;
+        }
+        self.update_times();
+    }
+
+    fn used(&self, _: Quota) -> u32 {
+        u32::try_from(self.live_units).unwrap_or(u32::MAX)
+    }
+
+    fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros {
+        // The excess units must expire first. The excess is larger than `units` only if the limit was lowered, or a
+        // debit exceeded the capacity.
+        let mut excess =
+            (self.live_units + u64::from(units)).saturating_sub(quota.capacity().into());
+        let last = match excess {
+            0 => None,
+            // Every entry has at least one unit.
+            1 => Some(self.first),
+            _ => {
+                let mut last = None;
+                let mut live = self.entries.range(self.expired..);
+                while excess > 0
+                    && let Some(entry) = live.next()
+                {
+                    excess = excess.saturating_sub(entry.units.into());
+                    last = Some(entry.at);
+                }
+                last
+            }
+        };
+        last.map_or(0, |at| (at + micros(quota)).saturating_sub(now))
+    }
+
+    fn add(&mut self, _: Quota, now: Micros, units: u32) {
+        for _ in 0..std::mem::take(&mut self.expired) {
+            self.entries.pop_front();
+        }
+        self.live_units += u64::from(units);
+        if self.entries.is_empty() {
+            self.first = now;
+        } else if self.last == now
+            && let Some(last) = self.entries.back_mut()
+            && let Some(sum) = last.units.checked_add(units)
+        {
+            last.units = sum;
+            return;
+        }
+        self.last = now;
+        self.entries.push_back(Entry { at: now, units });
+    }
+
+    fn refund(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
+        // Several entries of one microsecond expire at the same time, so any of them can be refunded.
+        let Ok(index) = self.entries.binary_search_by_key(&taken_at, |entry| entry.at) else {
+            return;
+        };
+        let entry = &mut self.entries[index];
+        let refunded = units.min(entry.units);
+        entry.units -= refunded;
+        if index >= self.expired {
+            self.live_units -= u64::from(refunded);
+        }
+        if entry.units == 0 {
+            self.entries.remove(index);
+            self.expired -= usize::from(index < self.expired);
+            self.update_times();
+        }
+    }
+
+    fn expires_at(&self, quota: Quota) -> Micros {
+        if self.entries.is_empty() { 0 } else { self.last + micros(quota) }
+    }
+}
+
+impl SlidingWindowLog {
+    /// Sets `first` and `last` from the entries.
+    fn update_times(&mut self) {
+        let at = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.at);
+        self.first = at(self.entries.get(self.expired));
+        self.last = at(self.entries.back());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn quota(rate: &str) -> Quota {
+        rate.parse().unwrap()
+    }
+
+    /// Takes the units if they fit, or returns the time until they fit.
+    fn check(
+        log: &mut SlidingWindowLog,
+        quota: Quota,
+        now: Micros,
+        units: u32,
+    ) -> Result<(), Micros> {
+        log.settle(quota, now);
+        match log.wait_for(quota, now, units) {
+            0 => {
+                log.add(quota, now, units);
+                Ok(())
+            }
+            wait => Err(wait),
+        }
+    }
+
+    #[test]
+    fn admitted_units_count_for_exactly_one_window() {
+        let quota = quota("2/10s");
+        let mut log = SlidingWindowLog::default();
+        assert_eq!(check(&mut log, quota, 0, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 4 * SECOND, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 10 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Ok(()));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Err(4 * SECOND));
+    }
+
+    #[test]
+    fn denial_changes_nothing() {
+        let quota = quota("1/10s");
+        let mut log = SlidingWindowLog::default();
+        assert_eq!(check(&mut log, quota, 0, 1), Ok(()));
+        for second in 1..10 {
+            assert_eq!(check(&mut log, quota, second * SECOND, 1), Err((10 - second) * SECOND));
+        }
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 1), Ok(()));
+    }
+
+    #[test]
+    fn lowered_limit_waits_until_excess_units_expire() {
+        let (before, after) = (quota("5/10s"), quota("2/10s"));
+        let mut log = SlidingWindowLog::default();
+        for second in 0..5 {
+            assert_eq!(check(&mut log, before, second * SECOND, 1), Ok(()));
+        }
+        // Four of the entries at 0, 1, 2, 3 and 4 s must expire. The fourth expires at 13 s.
+        assert_eq!(check(&mut log, after, 5 * SECOND, 1), Err(8 * SECOND));
+        assert_eq!(check(&mut log, after, 13 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, after, 13 * SECOND, 1), Ok(()));
+    }
+
+    #[test]
+    fn request_of_any_cost_is_one_entry() {
+        let quota = quota("1000000/10s");
+        let mut log = SlidingWindowLog::default();
+        assert_eq!(check(&mut log, quota, 0, 600_000), Ok(()));
+        assert_eq!(check(&mut log, quota, SECOND, 300_000), Ok(()));
+        assert_eq!(log.entries.len(), 2);
+        assert_eq!(log.used(quota), 900_000);
+        assert_eq!(check(&mut log, quota, 2 * SECOND, 100_001), Err(8 * SECOND));
+        assert_eq!(check(&mut log, quota, 2 * SECOND, 700_001), Err(9 * SECOND));
+    }
+
+    #[test]
+    fn refund_removes_only_units_of_its_receipt() {
+        let quota = quota("10/10s");
+        let mut log = SlidingWindowLog::default();
+        for (second, units) in [(0, 3), (1, 4)] {
+            assert_eq!(check(&mut log, quota, second * SECOND, units), Ok(()));
+        }
+        log.refund(quota, SECOND, 2, 0);
+        assert_eq!(log.used(quota), 5);
+        log.refund(quota, SECOND, 9, SECOND);
+        assert_eq!((log.used(quota), log.entries.len()), (1, 1));
+        // No unit was taken at 2 s.
+        log.refund(quota, SECOND, 9, 2 * SECOND);
+        assert_eq!(log.used(quota), 1);
+        // A refund of expired units changes no count.
+        log.settle(quota, 10 * SECOND);
+        assert_eq!(log.used(quota), 0);
+        log.refund(quota, 10 * SECOND, 1, 0);
+        assert_eq!((log.used(quota), log.entries.len(), log.live_units), (0, 0, 0));
+    }
+
+    #[test]
+    fn clock_step_back_denies_for_one_window_at_most() {
+        let quota = quota("2/10s");
+        let mut log = SlidingWindowLog::default();
+        let before = 3_600 * SECOND;
+        assert_eq!(check(&mut log, quota, before, 2), Ok(()));
+        assert_eq!(check(&mut log, quota, 0, 1), Err(10 * SECOND));
+        assert_eq!(check(&mut log, quota, 10 * SECOND - 1, 1), Err(1));
+        assert_eq!(check(&mut log, quota, 10 * SECOND, 2), Ok(()));
+    }
+}

@@ -1,0 +1,138 @@
+-- sliding_window_counter: two counters, one of the window that begins at `start` and one of the previous window, which
+-- is weighted by the part of it that still counts. O(1).
+
+function algorithms.sliding_window_counter()
+  local sliding_window_counter = {}
+
+  local function read(bucket, ...)
+    return read_numbers(bucket.key, 'sliding_window_counter', 'window', 'start', 'current', 'previous', ...)
+  end
+
+  local function weighted(state, elapsed)
+    return state.current + math.ceil(state.previous * (state.window - elapsed) / state.window)
+  end
+
+  -- Moves to the window of `now`.
+  local function roll(bucket)
+    bucket.elapsed = math.fmod(now, bucket.window)
+    local start = now - bucket.elapsed
+    if bucket.start + bucket.window == start then
+      bucket.previous, bucket.current = bucket.current, 0
+    elseif bucket.start < start then
+      bucket.previous, bucket.current = 0, 0
+    elseif bucket.start > start then
+      -- The clock was set back: the units count in the earlier window.
+      bucket.changed = true
+    end
+    bucket.start = start
+  end
+
+  function sliding_window_counter.new(key, quota)
+    local bucket = { key = key, quota = quota }
+    sliding_window_counter.empty(bucket)
+    return bucket
+  end
+
+  function sliding_window_counter.load(bucket)
+    local numbers = read(bucket)
+    if not numbers then
+      return false
+    end
+    if numbers[1] == 0 then
+      sliding_window_counter.empty(bucket)
+      return true
+    end
+    bucket.window, bucket.start, bucket.current, bucket.previous = unpack(numbers)
+    roll(bucket)
+    if bucket.window ~= bucket.quota.window then
+      -- The window has changed: the units that count are converted, as if they were taken now.
+      local converted = weighted(bucket, bucket.elapsed)
+      sliding_window_counter.empty(bucket)
+      bucket.current = converted
+      bucket.changed = true
+    end
+    return true
+  end
+
+  function sliding_window_counter.empty(bucket)
+    local window = bucket.quota.window
+    bucket.window, bucket.current, bucket.previous = window, 0, 0
+    bucket.elapsed = math.fmod(now, window)
+    bucket.start = now - bucket.elapsed
+  end
+
+  function sliding_window_counter.used(bucket)
+    return weighted(bucket, bucket.elapsed)
+  end
+
+  local function wait_for(state, max_units)
+    if weighted(state, state.elapsed) <= max_units then
+      return 0
+    end
+    if state.current > max_units then
+      -- The current units decay only in the next window, as the units of its previous window.
+      local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
+      return state.window - state.elapsed + wait_for(next_window, max_units)
+    end
+    -- The share of the previous units that fits together with the current units.
+    local fitting = (max_units - state.current) / state.previous
+    local elapsed = math.ceil(state.window * (1 - fitting))
+    elapsed = math.min(math.max(elapsed, state.elapsed + 1), state.window)
+    -- Floating point may be off by some microseconds, so search the exact time.
+    while weighted(state, elapsed) > max_units do
+      elapsed = elapsed + 1
+    end
+    while elapsed > state.elapsed + 1 and weighted(state, elapsed - 1) <= max_units do
+      elapsed = elapsed - 1
+    end
+    return elapsed - state.elapsed
+  end
+
+  function sliding_window_counter.wait_for(bucket, units)
+    return wait_for(bucket, math.max(0, bucket.quota.capacity - units))
+  end
+
+  function sliding_window_counter.add(bucket, units)
+    bucket.current = bucket.current + units
+  end
+
+  function sliding_window_counter.save(bucket)
+    write_numbers(
+      bucket.key,
+      'sliding_window_counter',
+      'window', bucket.window,
+      'start', bucket.start,
+      'current', bucket.current,
+      'previous', bucket.previous
+    )
+    expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)
+  end
+
+  function sliding_window_counter.refresh_expiry(bucket)
+    if bucket.changed then
+      sliding_window_counter.save(bucket)
+    end
+  end
+
+  function sliding_window_counter.refund(bucket, units, _, taken_at)
+    local numbers, window = read(bucket, 'reset_at'), bucket.quota.window
+    if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
+      -- A changed window has converted the units, and a reset has removed them.
+      return
+    end
+    local _, start, current, previous = unpack(numbers)
+    if taken_at >= start and taken_at < start + window and current > 0 then
+      write_numbers(bucket.key, 'sliding_window_counter', 'current', math.max(0, current - units))
+    elseif taken_at < start and taken_at + window >= start and previous > 0 then
+      write_numbers(bucket.key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
+    end
+  end
+
+  function sliding_window_counter.reset(bucket)
+    -- The expiry is unchanged. Until then, the time of the reset prevents refunds of units from before it.
+    write_numbers(bucket.key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
+  end
+
+  return sliding_window_counter
+end
+

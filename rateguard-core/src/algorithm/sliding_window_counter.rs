@@ -1,0 +1,138 @@
+//! The sliding window as two counters: one of the current window and one of the previous window.
+//!
+//! Windows begin at whole multiples of their length. The algorithm assumes that the requests of the previous window
+//! were spread evenly over it. It weights them by the part of that window that the sliding window still covers, and
+//! rounds up. If they were not spread evenly, it admits too many or too few requests, but never more than twice the
+//! limit in one window. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
+//! (2017).
+
+use super::{LimiterState, Micros, micros};
+use crate::Quota;
+
+/// The units of the window that begins at `start`, and of the previous window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SlidingWindowCounterState {
+    window: Micros,
+    start: Micros,
+    current: u32,
+    previous: u32,
+    /// The time since `start`.
+    elapsed: Micros,
+    /// The time of the last reset. Units that were taken until then cannot be refunded.
+    reset_at: Option<Micros>,
+}
+
+impl SlidingWindowCounterState {
+    /// Returns the number of units that count `elapsed` after the start of the window.
+    fn weighted(&self, elapsed: Micros) -> u32 {
+        // The Lua script also uses floating point. The product is exact below 2^53, which most quotas do not reach.
+        let remaining = (self.window - elapsed) as f64;
+        let of_previous = (f64::from(self.previous) * remaining / self.window as f64).ceil();
+        self.current.saturating_add(of_previous as u32)
+    }
+
+    /// Returns the time until at most `max_units` count.
+    fn wait_until_at_most(&self, max_units: u32) -> Micros {
+        if self.weighted(self.elapsed) <= max_units {
+            return 0;
+        }
+        if self.current > max_units {
+            // The current units decay only in the next window, as the units of its previous window.
+            return self.window - self.elapsed + self.next_window().wait_until_at_most(max_units);
+        }
+        // The share of the previous units that fits together with the current units.
+        let fitting = f64::from(max_units - self.current) / f64::from(self.previous);
+        let estimate = (self.window as f64 * (1.0 - fitting)).ceil() as Micros;
+        let mut elapsed = estimate.clamp(self.elapsed + 1, self.window);
+        // Floating point may be off by some microseconds, so search the exact time.
+        while self.weighted(elapsed) > max_units {
+            elapsed += 1;
+        }
+        while elapsed > self.elapsed + 1 && self.weighted(elapsed - 1) <= max_units {
+            elapsed -= 1;
+        }
+        elapsed - self.elapsed
+    }
+
+    /// Moves to the window that begins at `start`.
+    fn roll(&mut self, start: Micros, elapsed: Micros) {
+        if self.start + self.window == start {
+            *self = self.next_window();
+        } else if self.start < start {
+            (self.current, self.previous) = (0, 0);
+        }
+        // If the clock was set back, the units count in the earlier window.
+        self.start = start;
+        self.elapsed = elapsed;
+    }
+
+    /// Returns the state at the start of the next window.
+    fn next_window(&self) -> Self {
+        Self {
+            window: self.window,
+            start: self.start + self.window,
+            current: 0,
+            previous: self.current,
+            elapsed: 0,
+            reset_at: self.reset_at,
+        }
+    }
+}
+
+impl LimiterState for SlidingWindowCounterState {
+    fn settle(&mut self, quota: Quota, now: Micros) {
+        let window = micros(quota);
+        let elapsed = now % window;
+        let start = now - elapsed;
+        if self.window != window {
+            // The window has changed: the units that count are converted, as if they were taken now.
+            let converted = if self.window == 0 {
+                0
+            } else {
+                self.roll(now - now % self.window, now % self.window);
+                self.weighted(self.elapsed)
+            };
+            let reset_at = self.reset_at;
+            *self = Self { window, start, current: converted, previous: 0, elapsed, reset_at };
+        }
+        self.roll(start, elapsed);
+    }
+
+    fn used(&self, _: Quota) -> u32 {
+        self.weighted(self.elapsed)
+    }
+
+    fn wait_for(&self, quota: Quota, _: Micros, units: u32) -> Micros {
+        self.wait_until_at_most(quota.capacity().saturating_sub(units))
+    }
+
+    fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+        if self.window == 0 {
+            self.settle(quota, now);
+        }
+        self.current = self.current.saturating_add(units);
+    }
+
+    fn refund(&mut self, quota: Quota, _: Micros, units: u32, taken_at: Micros) {
+        if self.window != micros(quota) || Some(taken_at) <= self.reset_at {
+            // A changed window has converted the units, and a reset has removed them.
+            return;
+        }
+        let counter = if taken_at >= self.start {
+            (taken_at < self.start + self.window).then_some(&mut self.current)
+        } else {
+            (taken_at + self.window >= self.start).then_some(&mut self.previous)
+        };
+        if let Some(counter) = counter {
+            *counter = counter.saturating_sub(units);
+        }
+    }
+
+    fn reset(&mut self, now: Micros) {
+        *self = Self { reset_at: Some(now), ..Self::default() };
+    }
+
+    fn expires_at(&self, _: Quota) -> Micros {
+        self.start + 2 * self.window
+    }
+}

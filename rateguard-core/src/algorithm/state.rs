@@ -1,0 +1,188 @@
+//! The state of a bucket, and the decisions on it, for every algorithm.
+
+use std::time::Duration;
+
+use super::{
+    Micros, fixed_window::FixedWindowState, sliding_window::SlidingWindowLog,
+    sliding_window_counter::SlidingWindowCounterState, token_bucket::TokenBucketState,
+};
+use crate::{Algorithm, Quota, bucket_status::BucketStatus};
+
+/// A log takes over at most this many units from another algorithm, or its capacity if that is larger.
+const MAX_CONVERTED_ENTRIES: u32 = 10_000;
+
+/// The state of a bucket under one algorithm. The default is an empty bucket.
+pub(crate) trait LimiterState: Default {
+    /// Moves the state to `now`, and stops counting expired units. If the clock was set back, units from the future
+    /// count as taken at `now`.
+    fn settle(&mut self, quota: Quota, now: Micros);
+
+    /// Returns the number of units that count.
+    fn used(&self, quota: Quota) -> u32;
+
+    /// Returns the time until `units` more fit. `units` is between 1 and the quota's capacity.
+    fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros;
+
+    /// Adds the units, even beyond the capacity.
+    fn add(&mut self, quota: Quota, now: Micros, units: u32);
+
+    /// Removes at most `units` of the units that were taken at `taken_at`, if they still count.
+    fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
+
+    /// Removes all units. Units that were taken until now cannot be refunded afterwards.
+    fn reset(&mut self, _now: Micros) {
+        *self = Self::default();
+    }
+
+    /// Returns the time from which on the state equals an empty one.
+    fn expires_at(&self, quota: Quota) -> Micros;
+}
+
+/// The state of a bucket, under the algorithm of its last quota.
+pub(crate) enum BucketState {
+    SlidingWindow(SlidingWindowLog),
+    SlidingWindowCounter(SlidingWindowCounterState),
+    FixedWindow(FixedWindowState),
+    TokenBucket(TokenBucketState),
+}
+
+/// Evaluates an expression for the state of any algorithm.
+macro_rules! with_state {
+    ($bucket:expr, $state:ident => $body:expr) => {
+        match $bucket {
+            BucketState::SlidingWindow($state) => $body,
+            BucketState::SlidingWindowCounter($state) => $body,
+            BucketState::FixedWindow($state) => $body,
+            BucketState::TokenBucket($state) => $body,
+        }
+    };
+}
+
+impl BucketState {
+    /// Returns a state without units.
+    pub(crate) fn empty(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::SlidingWindow => Self::SlidingWindow(SlidingWindowLog::default()),
+            Algorithm::SlidingWindowCounter => {
+                Self::SlidingWindowCounter(SlidingWindowCounterState::default())
+            }
+            Algorithm::FixedWindow => Self::FixedWindow(FixedWindowState::default()),
+            Algorithm::TokenBucket => Self::TokenBucket(TokenBucketState::default()),
+        }
+    }
+
+    /// Moves the state to `now` under this quota.
+    ///
+    /// If the algorithm has changed, the state is converted, also for a denial. Otherwise each denial would convert it
+    /// again with the current time, and the wait would never end.
+    pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {
+        if self.algorithm() != quota.algorithm() {
+            *self = self.convert(quota, now);
+        }
+        with_state!(self, state => state.settle(quota, now));
+    }
+
+    /// Returns the time until `units` more fit, or `None` if they never fit. The state must be settled.
+    pub(crate) fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Option<Micros> {
+        match units {
+            0 => Some(0),
+            _ if units > quota.max_cost() => None,
+            _ => Some(with_state!(self, state => state.wait_for(quota, now, units))),
+        }
+    }
+
+    /// Adds the units. The state must be settled.
+    pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
+        // A log needs no more units than the capacity for one request, because all of them expire at the same time.
+        let units = match self {
+            Self::SlidingWindow(_) => units.min(quota.capacity()),
+            _ => units,
+        };
+        self.add_unclamped(quota, now, units);
+    }
+
+    fn add_unclamped(&mut self, quota: Quota, now: Micros, units: u32) {
+        if units > 0 {
+            with_state!(self, state => state.add(quota, now, units));
+        }
+    }
+
+    /// Refunds units that were taken at `taken_at`, unless the state was converted to another algorithm since.
+    pub(crate) fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
+        if self.algorithm() == quota.algorithm() {
+            with_state!(self, state => state.refund(quota, now, units, taken_at));
+        }
+    }
+
+    pub(crate) fn reset(&mut self, now: Micros) {
+        with_state!(self, state => state.reset(now));
+    }
+
+    /// Whether no unit counts. The state must be settled.
+    pub(crate) fn is_empty(&self, quota: Quota) -> bool {
+        with_state!(self, state => state.used(quota) == 0)
+    }
+
+    /// Returns the status of the bucket for a request of `units`. The state must be settled.
+    pub(crate) fn status(&self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
+        let used = with_state!(self, state => state.used(quota));
+        let remaining = quota.capacity().saturating_sub(used);
+        let reset = match used {
+            0 => 0,
+            _ => with_state!(self, state => state.wait_for(quota, now, remaining + 1)),
+        };
+        BucketStatus {
+            remaining,
+            reset_after: Duration::from_micros(reset),
+            retry_after: self.wait_for(quota, now, units).map(Duration::from_micros),
+        }
+    }
+
+    /// Returns the status of the bucket for a request of `units`, without a change that a later request can observe.
+    pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
+        let mut copy = match self {
+            Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
+                // A log may be large, so it is settled in place. That removes no entry.
+                log.settle(quota, now);
+                return self.status(quota, now, units);
+            }
+            Self::SlidingWindow(_) => self.convert(quota, now),
+            Self::SlidingWindowCounter(state) => Self::SlidingWindowCounter(state.clone()),
+            Self::FixedWindow(state) => Self::FixedWindow(state.clone()),
+            Self::TokenBucket(state) => Self::TokenBucket(state.clone()),
+        };
+        copy.settle(quota, now);
+        copy.status(quota, now, units)
+    }
+
+    /// Returns a state of the quota's algorithm in which the same number of units count, as if they were taken now.
+    ///
+    /// Units beyond the capacity count too. Otherwise they would be free when the limit is raised again. A log in Redis
+    /// has an entry for each unit, so [`MAX_CONVERTED_ENTRIES`] bounds their number.
+    fn convert(&mut self, quota: Quota, now: Micros) -> Self {
+        let used = with_state!(self, state => {
+            state.settle(quota, now);
+            state.used(quota)
+        });
+        let mut converted = Self::empty(quota.algorithm());
+        let max_units = match converted {
+            Self::SlidingWindow(_) => quota.capacity().max(MAX_CONVERTED_ENTRIES),
+            _ => u32::MAX,
+        };
+        converted.add_unclamped(quota, now, used.min(max_units));
+        converted
+    }
+
+    pub(crate) fn expires_at(&self, quota: Quota) -> Micros {
+        with_state!(self, state => state.expires_at(quota))
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::SlidingWindow(_) => Algorithm::SlidingWindow,
+            Self::SlidingWindowCounter(_) => Algorithm::SlidingWindowCounter,
+            Self::FixedWindow(_) => Algorithm::FixedWindow,
+            Self::TokenBucket(_) => Algorithm::TokenBucket,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! IPv4 addresses that are written inside IPv6 addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The address that an IPv4 client or proxy is known by.
+///
+/// IPv4-mapped addresses (`::ffff:192.0.2.7`) are what a dual-stack socket reports. NAT64 addresses come from a translator in
+/// the server's own network: the well-known prefix is not routed between networks (RFC 6052, section 3.1), and the local-use
+/// prefix is for one network alone (RFC 8215). So both are the IPv4 client, in each access list too.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().or_else(|| translated(v6)).map_or(address, IpAddr::V4)
+        }
+        IpAddr::V4(_) => address,
+    }
+}
+
+/// The IPv4 client of a translator, from `64:ff9b::/96` or a /96 of `64:ff9b:1::/48`.
+///
+/// The local-use prefix may also be embedded with shorter prefix lengths (RFC 6052, section 2.2). Those put a part of the IPv4
+/// address before bit 96, so bits 64 to 95 are zero for a /96 alone, and nothing else is taken for one.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let is_translated = matches!(
+        address.segments(),
+        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, _, 0, 0, _, _]
+    );
+    is_translated.then(|| low_bits(address))
+}
+
+/// Whether a network with this first address is one of translators, as a whole or in part.
+pub(super) fn is_of_translators(first: Ipv6Addr) -> bool {
+    translated(first).is_some() || matches!(first.segments(), [0x64, 0xff9b, 1, ..])
+}
+
+/// The IPv4 endpoint of a tunnel client: 6to4 (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380).
+///
+/// A holder of one IPv4 address has 65,536 networks of 64 bits through 6to4, so that it is counted by its IPv4 address and
+/// denied by it. Any relay of these public prefixes can write any endpoint, so no allowance and no trust follows from it.
+pub(crate) fn tunnel_endpoint(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    match v6.segments() {
+        [0x2002, high, low, ..] => Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))),
+        // The client's address is inverted, so that translators on the way leave it alone.
+        [0x2001, 0, ..] => Some(Ipv4Addr::from(!u32::from(low_bits(v6)))),
+        _ => None,
+    }
+}
+
+fn low_bits(address: Ipv6Addr) -> Ipv4Addr {
+    let [.., a, b, c, d] = address.octets();
+    Ipv4Addr::new(a, b, c, d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_reads_mapped_and_nat64_addresses_only() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("64:ff9b::192.0.2.7", "192.0.2.7"),
+            ("64:ff9b:1::192.0.2.7", "192.0.2.7"),
+            ("64:ff9b:1:abcd::192.0.2.7", "192.0.2.7"),
+            // Prefixes of 48 and of 64 bits with 192.0.2.7 embedded behind them.
+            ("64:ff9b:1:c000:2:700::", "64:ff9b:1:c000:2:700::"),
+            ("64:ff9b:1:0:c0:2:700:0", "64:ff9b:1:0:c0:2:700:0"),
+            // Near to the prefixes.
+            ("64:ff9b:2::192.0.2.7", "64:ff9b:2::192.0.2.7"),
+            ("64:ff9b::1:0:192.0.2.7", "64:ff9b::1:0:192.0.2.7"),
+            ("64:ff9c::192.0.2.7", "64:ff9c::192.0.2.7"),
+            ("::192.0.2.7", "::192.0.2.7"),
+            ("2002:c000:207::1", "2002:c000:207::1"),
+            ("2001:0:1:2:3:4:3fff:fdf8", "2001:0:1:2:3:4:3fff:fdf8"),
+        ] {
+            let [address, expected] = [address, expected].map(|it| it.parse::<IpAddr>().unwrap());
+            assert_eq!(canonical(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn tunnel_endpoint_reads_6to4_and_teredo_addresses_only() {
+        for (address, expected) in [
+            ("2002:c000:207::1", Some("192.0.2.7")),
+            ("2002:c000:207:ffff::1", Some("192.0.2.7")),
+            ("2001:0:1:2:3:4:3fff:fdf8", Some("192.0.2.7")),
+            ("2001:db8::1", None),
+            ("2003:c000:207::1", None),
+            ("64:ff9b::192.0.2.7", None),
+            ("192.0.2.7", None),
+        ] {
+            let endpoint = tunnel_endpoint(address.parse().unwrap());
+            assert_eq!(endpoint, expected.map(|it| it.parse().unwrap()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Determines the address of a client behind proxies: pure functions of the address of the peer and the values of a header.
+
+mod address_trace;
+mod embedded;
+mod error;
+mod header;
+mod network;
+mod network_caps;
+mod network_keys;
+mod resolved;
+mod tracked_clients;
+
+use std::net::IpAddr;
+
+use actix_rateguard_grammar::IPV6_PREFIXES;
+use ipnet::IpNet;
+
+pub use self::{
+    address_trace::{AddressTrace, AddressTraceRecorder, Hop, StopReason, TraceListener},
+    embedded::canonical,
+    error::ClientAddressError,
+    network::Network,
+    network_caps::NetworkCaps,
+    network_keys::{NetworkKeys, SharedKey},
+    resolved::ResolvedClient,
+};
+pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
+use self::{error::Problem, header::Header};
+
+/// The rule that determines the address of a client: for the key `"ip"` of an HTTP adapter, and for requests without any other
+/// key.
+///
+/// By default, the address is that of the TCP peer, and no header is read, since a client can send any header. Behind proxies,
+/// the peer of every request is a proxy. In this case, list the proxies, and name the header in which they send the address of
+/// the client:
+///
+/// ```
+/// # use actix_rateguard_core::ClientAddress;
+/// let rule = ClientAddress::behind(["10.0.0.0/24", "fd00::/64"])?.header("X-Forwarded-For")?;
+/// let client = rule.address("10.0.0.1".parse().ok(), [b"192.0.2.7".as_slice()]);
+/// assert_eq!(client, "192.0.2.7".parse().ok());
+/// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
+/// ```
+///
+/// The header is read only if the peer is a trusted proxy. All lines of the header are read from right to left, since the last
+/// proxy appends the last address. The first address that does not belong to a trusted proxy is the client.
+///
+/// The search stops at an entry that is not an address. It also stops after the last 8 lines or the last 1,024 bytes of the
+/// header, since a request over HTTP/2 may contain megabytes of it. The client is then the last proxy that was found.
+///
+/// If no client is found, the address is that of a trusted proxy, which stands for any client. Such requests are counted and
+/// denied by this address, but no [`AccessList`](crate::AccessList) allows them.
+///
+/// IPv4-mapped addresses and addresses of NAT64 (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in `64:ff9b:1::/48` of
+/// RFC 8215) are replaced by the IPv4 address in them. Clients of the tunnels 6to4 (`2002::/16`, RFC 3056) and Teredo
+/// (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. They are neither allowed nor trusted by it, since
+/// every relay of the tunnel can write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddress {
+    proxies: Vec<IpNet>,
+    trusts_unix_sockets: bool,
+    header: Header,
+    ipv6_prefix: u8,
+    ipv6_caps: NetworkCaps,
+}
+
+/// The maximum number of lines of the header that are read.
+const MAX_LINES: usize = 8;
+/// The maximum number of bytes of the header that are read.
+const MAX_BYTES: usize = 1_024;
+
+impl ClientAddress {
+    /// The address of the TCP peer.
+    #[must_use]
+    pub const fn peer() -> Self {
+        Self {
+            proxies: Vec::new(),
+            trusts_unix_sockets: false,
+            header: Header::X_FORWARDED_FOR,
+            ipv6_prefix: 64,
+            ipv6_caps: NetworkCaps::DEFAULT,
+        }
+    }
+
+    /// The address that these trusted proxies send in a header: `X-Forwarded-For`, or that of [`header`](Self::header).
+    ///
+    /// Each proxy is an IP address or a network such as `10.0.0.0/8`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if a text is neither an address nor a network, or if a network contains all addresses.
+    pub fn behind<P: AsRef<str>>(
+        proxies: impl IntoIterator<Item = P>,
+    ) -> Result<Self, ClientAddressError> {
+        let proxies = proxies.into_iter().map(|proxy| network::parse_proxy(proxy.as_ref()));
+        Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
+    }
+
+    /// The address that any peer sends in the header.
+    ///
+    /// **Dangerous:** a client that can connect to the server can choose its own address. Use it only for servers that accept
+    /// connections from their proxies only.
+    #[must_use]
+    pub fn trusting_every_peer_dangerously() -> Self {
+        let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
+        Self { proxies: all.to_vec(), ..Self::peer() }
+    }
+
+    /// The header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other header that
+    /// contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if `name` is not a valid name of a header.
+    pub fn header(mut self, name: &str) -> Result<Self, ClientAddressError> {
+        self.header =
+            Header::named(name).ok_or_else(|| ClientAddressError::new(name, Problem::Header))?;
+        Ok(self)
+    }
+
+    /// Trusts the header of all peers that connect over a Unix socket. Default: the header is not read, and all requests over
+    /// Unix sockets share one key.
+    #[must_use]
+    pub fn trust_unix_sockets(mut self) -> Self {
+        self.trusts_unix_sockets = true;
+        self
+    }
+
+    /// The number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since one customer
+    /// gets at least a /64 network (RFC 6177), and often a /56.
+    ///
+    /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48) and [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32) limit the
+    /// number of clients in one wide network.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientAddressError`] if `bits` is out of range.
+    pub fn ipv6_prefix(mut self, bits: u8) -> Result<Self, ClientAddressError> {
+        if !IPV6_PREFIXES.contains(&bits) {
+            return Err(ClientAddressError::new(&bits.to_string(), Problem::Prefix));
+        }
+        self.ipv6_prefix = bits;
+        Ok(self)
+    }
+
+    /// The maximum number of clients of one IPv6 /48 network that have keys of their own at the same time, in one process.
+    /// Default: 1,024. 0 disables the maximum.
+    ///
+    /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses fewer than
+    /// 1,024 of its /64 networks, so the default does not affect it. Above the maximum, further clients of the /48 share a
+    /// quarter as many keys (256 by default), so a request may be denied because of requests of other clients. Such a denial
+    /// does not count as an offence that leads to a [ban](crate::Policy::ban). A client loses its own key 1 to 2 minutes after
+    /// its last request.
+    #[must_use]
+    pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
+        self.ipv6_caps.set(0, max);
+        self
+    }
+
+    /// The maximum number of clients of one IPv6 /32 network, the typical size of a provider, that have keys of their own at the
+    /// same time, in one process. Default: 16,384. 0 disables the maximum.
+    ///
+    /// Above the maximum, further clients of the /32 share a sixteenth as many keys (1,024 by default). A mobile network may
+    /// assign all its phones to one /32, each with a /64 of its own. Increase the maximum if one process serves more than 16,384
+    /// of them within a minute.
+    #[must_use]
+    pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
+        self.ipv6_caps.set(1, max);
+        self
+    }
+
+    /// Whether the rule never reads a header.
+    #[doc(hidden)]
+    pub fn is_peer(&self) -> bool {
+        self.proxies.is_empty() && !self.trusts_unix_sockets
+    }
+
+    /// The name of the header, in lower case.
+    #[doc(hidden)]
+    pub fn header_name(&self) -> &str {
+        self.header.name()
+    }
+
+    /// The number of leading bits of an IPv6 address that identify one client.
+    #[doc(hidden)]
+    pub fn ipv6_bits(&self) -> u8 {
+        self.ipv6_prefix
+    }
+
+    /// The maximum numbers of clients of wide IPv6 networks with keys of their own.
+    #[doc(hidden)]
+    pub fn ipv6_caps(&self) -> NetworkCaps {
+        self.ipv6_caps
+    }
+
+    /// Returns the address of the client of a request from this peer (`None` for a Unix socket), with these lines of the header
+    /// in the order of the request.
+    ///
+    /// An IPv4-mapped or NAT64 address is returned as the IPv4 address in it. `None` if the request has no address.
+    ///
+    /// ```
+    /// # use actix_rateguard_core::ClientAddress;
+    /// let rule = ClientAddress::behind(["10.0.0.0/8"])?;
+    /// let client = rule.address("10.0.0.1".parse().ok(), [b"192.0.2.7, 10.0.0.2".as_slice()]);
+    /// assert_eq!(client, "192.0.2.7".parse().ok());
+    /// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
+    /// ```
+    pub fn address<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
+    ) -> Option<IpAddr> {
+        self.trace_address(peer, lines, &mut ()).address
+    }
+
+    /// As [`address`](Self::address), and reports each step to a listener.
+    #[doc(hidden)]
+    pub fn trace_address<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        lines: impl IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
+        listener: &mut impl TraceListener,
+    ) -> ResolvedClient {
+        let mut last = peer.map(canonical);
+        let is_trusted = match last {
+            Some(peer) => self.trusts(peer),
+            None => self.trusts_unix_sockets,
+        };
+        listener.peer(last, is_trusted);
+        if !is_trusted {
+            return ResolvedClient { address: last, is_proxy: false };
+        }
+        let (mut bytes_left, mut has_hops) = (MAX_BYTES, false);
+        for (number, line) in lines.into_iter().rev().enumerate() {
+            if number == MAX_LINES {
+                listener.too_long();
+                return ResolvedClient { address: last, is_proxy: true };
+            }
+            for entry in self.header.entries(line, &mut bytes_left) {
+                let Some(entry) = entry else {
+                    listener.too_long();
+                    return ResolvedClient { address: last, is_proxy: true };
+                };
+                let Some(address) = self.header.address(entry) else {
+                    listener.hop(entry, None, false);
+                    return ResolvedClient { address: last, is_proxy: true };
+                };
+                (last, has_hops) = (Some(address), true);
+                let is_trusted = self.trusts(address);
+                listener.hop(entry, last, is_trusted);
+                if !is_trusted {
+                    return ResolvedClient { address: last, is_proxy: false };
+                }
+            }
+        }
+        // If all addresses are trusted, the leftmost one is the client by definition.
+        let is_client = has_hops && self.trusts_every_address();
+        ResolvedClient { address: last, is_proxy: !is_client }
+    }
+
+    /// Whether a resolved address belongs to a trusted proxy, which is not a client.
+    #[doc(hidden)]
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.trusts(address) && !self.trusts_every_address()
+    }
+
+    /// The networks of the trusted proxies; empty if all addresses are trusted.
+    #[doc(hidden)]
+    pub fn proxies(&self) -> &[IpNet] {
+        if self.trusts_every_address() { &[] } else { &self.proxies }
+    }
+
+    fn trusts_every_address(&self) -> bool {
+        self.proxies.iter().any(|network| network.prefix_len() == 0)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|proxies| proxies.contains(&address))
+    }
+}
+
+impl Default for ClientAddress {
+    fn default() -> Self {
+        Self::peer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client of a request from this peer with these lines of the header.
+    fn client(rule: &ClientAddress, peer: &str, lines: &[&str]) -> String {
+        let lines = lines.iter().map(|line| line.as_bytes());
+        rule.address(peer.parse().ok(), lines).map_or("none".to_owned(), |it| it.to_string())
+    }
+
+    #[test]
+    fn client_is_the_last_address_that_is_not_a_trusted_proxy() {
+        let rule = ClientAddress::behind(["10.0.0.0/8", "2001:db8::1"]).unwrap();
+        for (peer, lines, expected) in [
+            // The header of a peer that is not trusted is ignored.
+            ("192.0.2.1", &["198.51.100.1"][..], "192.0.2.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("2001:db8::1", &["198.51.100.1"], "198.51.100.1"),
+            ("2001:db8::2", &["198.51.100.1"], "2001:db8::2"),
+            // Entries that the client has sent itself are on the left.
+            ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.9"], "198.51.100.1"),
+            ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.9, 10.0.0.8"], "198.51.100.1"),
+            // If all addresses are proxies, the leftmost one is returned.
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            // An entry that is not an address stops the search at the last valid hop.
+            ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1, , 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["198.51.100.1, 10.0.0.999, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            // Notations of addresses, some of them invalid.
+            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
+            ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["fe80::7%eth0"], "fe80::7"),
+            ("10.0.0.1", &["[fe80::7%eth0]"], "fe80::7"),
+            ("10.0.0.1", &["fe80::7%"], "10.0.0.1"),
+            ("10.0.0.1", &["fe80::7%eth0]"], "10.0.0.1"),
+            ("10.0.0.1", &["[198.51.100.1]"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.01"], "10.0.0.1"),
+            ("10.0.0.1", &["\u{ff11}98.51.100.1"], "10.0.0.1"),
+        ] {
+            assert_eq!(client(&rule, peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded_header_is_parsed_according_to_rfc_7239() {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap().header("Forwarded").unwrap();
+        for (lines, expected) in [
+            (&["for=198.51.100.1"][..], "198.51.100.1"),
+            (&["For=\"[2001:db8::7]:4711\";proto=https"], "2001:db8::7"),
+            (&["proto=https ; for=198.51.100.1;by=10.0.0.1"], "198.51.100.1"),
+            (&["for=1.1.1.1, for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
+            (&["for=1.1.1.1", "for=198.51.100.1:80"], "198.51.100.1"),
+            // A comma or a semicolon in a quoted string is not a separator.
+            (&["for=1.1.1.1;host=\"a, for=2.2.2.2\", for=198.51.100.1"], "198.51.100.1"),
+            (&["for=unknown"], "10.0.0.1"),
+            (&["for=_hidden"], "10.0.0.1"),
+            (&["proto=https"], "10.0.0.1"),
+            (&["198.51.100.1"], "10.0.0.1"),
+            // An element with two clients is invalid.
+            (&["for=1.1.1.1;for=198.51.100.1"], "10.0.0.1"),
+            (&["for=\"198.51.100.1"], "10.0.0.1"),
+            // A quoted string that a client has not closed ends before the entry of the proxy.
+            (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
+            (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
+            // An entry of a proxy with an unclosed quoted string is invalid, and so is the text that the string includes.
+            (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
+            (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
+        ] {
+            assert_eq!(client(&rule, "10.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn unix_sockets_are_trusted_only_on_request() {
+        let lines = ["198.51.100.1"];
+        assert_eq!(client(&ClientAddress::peer(), "", &lines), "none");
+        let rule = ClientAddress::peer().trust_unix_sockets();
+        assert_eq!(client(&rule, "", &lines), "198.51.100.1");
+        assert_eq!(client(&rule, "", &[]), "none");
+        assert_eq!(client(&rule, "192.0.2.1", &lines), "192.0.2.1");
+    }
+
+    #[test]
+    fn invalid_proxies_are_errors() {
+        for (proxy, message) in [
+            ("", "found ``"),
+            ("10.0.0.0/33", "found `10.0.0.0/33`"),
+            ("10.0.0", "found `10.0.0`"),
+            ("example.org", "found `example.org`"),
+            ("0.0.0.0/0", "`0.0.0.0/0` trusts all addresses"),
+            ("::/0", "trusts all addresses"),
+            ("::ffff:0.0.0.0/96", "trusts all addresses"),
+        ] {
+            let error = ClientAddress::behind([proxy]).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        assert!(ClientAddress::peer().header("X Forwarded").is_err());
+        assert!(ClientAddress::peer().ipv6_prefix(31).is_err());
+        let mapped = ClientAddress::behind(["::ffff:10.0.0.0/104"]).unwrap();
+        assert_eq!(client(&mapped, "10.1.2.3", &["198.51.100.1"]), "198.51.100.1");
+        let all = ClientAddress::trusting_every_peer_dangerously();
+        assert_eq!(client(&all, "192.0.2.1", &["198.51.100.1"]), "198.51.100.1");
+    }
+}

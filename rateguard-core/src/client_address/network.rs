@@ -1,0 +1,184 @@
+//! The network that counts as one client.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{
+    embedded::{canonical, is_of_translators, tunnel_endpoint},
+    error::{ClientAddressError, Problem},
+    network_keys::SharedKey,
+};
+use crate::{Key, key::KeyNetwork};
+
+/// The unit that counts as one client: an IPv4 address or an IPv6 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 network.
+    V6 {
+        /// The first address of the network.
+        first: Ipv6Addr,
+        /// The length of its prefix in bits.
+        bits: u8,
+    },
+    /// A key that several IPv6 clients of a wide network share.
+    SharedV6(SharedKey),
+    /// The connection has no address, as on a Unix socket.
+    None,
+}
+
+impl Network {
+    /// The network of an address. `bits` is the prefix length of an IPv6 network; it does not apply to an IPv6 address that
+    /// contains an IPv4 address.
+    pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
+        let Some(address) = address.map(canonical) else { return Self::None };
+        match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
+            IpAddr::V4(v4) => Self::V4(v4),
+            IpAddr::V6(v6) => Self::V6 {
+                // Callers validate the prefix length, so `Ipv6Net::new` does not fail.
+                first: Ipv6Net::new(v6, bits).map_or(v6, |network| network.network()),
+                bits,
+            },
+        }
+    }
+
+    /// The key of this network. The tag separates it from other kinds of keys.
+    pub fn key(self, tag: &'static str) -> Key {
+        match self {
+            Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()])
+                .in_network(KeyNetwork::of(v4.into())),
+            Self::V6 { first, bits } => {
+                Key::tagged(tag, [b"6".as_slice(), &[bits], &first.octets()])
+                    .in_network(KeyNetwork::of(first.into()))
+            }
+            Self::SharedV6(shared) => {
+                let SharedKey { first, bits, client_bits, number, .. } = shared;
+                let parts = [
+                    b"6 shared".as_slice(),
+                    &[bits, client_bits],
+                    &first.octets(),
+                    &number.to_be_bytes(),
+                ];
+                Key::tagged(tag, parts).in_network(KeyNetwork::of(first.into()))
+            }
+            Self::None => Key::tagged(tag, [b"none"]),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(v4) => v4.fmt(f),
+            Self::V6 { first, bits } => write!(f, "{first}/{bits}"),
+            Self::SharedV6(SharedKey { first, bits, number, of, .. }) => {
+                write!(f, "{first}/{bits}, shared key {} of {of}", number + 1)
+            }
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address in it.
+///
+/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. The canonical
+/// addresses of NAT64 clients are IPv4 addresses, so such a network would match all IPv4 clients or none.
+pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(|network| network.trunc())
+        .ok()?;
+    let IpNet::V6(v6) = network else { return Some(network) };
+    if v6.prefix_len() <= 96 && is_of_translators(v6.network()) {
+        return None;
+    }
+    // Lists are compared with canonical addresses of clients.
+    match canonical(IpAddr::V6(v6.network())) {
+        IpAddr::V4(v4) if v6.prefix_len() >= 96 => {
+            Ipv4Net::new(v4, v6.prefix_len() - 96).ok().map(IpNet::V4)
+        }
+        _ => Some(network),
+    }
+}
+
+/// Parses the address or the network of a proxy.
+pub(super) fn parse_proxy(text: &str) -> Result<IpNet, ClientAddressError> {
+    let network =
+        parse_network(text).ok_or_else(|| ClientAddressError::new(text, Problem::Proxy))?;
+    if network.prefix_len() == 0 {
+        return Err(ClientAddressError::new(text, Problem::AllAddresses));
+    }
+    Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(address: &str) -> Network {
+        Network::of(address.parse().ok(), 64)
+    }
+
+    #[test]
+    fn ipv6_network_is_one_client() {
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        let wide = |address: &str| Network::of(address.parse().ok(), 48);
+        assert_eq!(wide("2001:db8:1:2::1"), wide("2001:db8:1:3::1"));
+        // Networks with the same first address and different prefix lengths are different clients.
+        assert_ne!(wide("2001:db8:1::").key("ip"), of("2001:db8:1::").key("ip"));
+    }
+
+    #[test]
+    fn mapped_address_is_the_ipv4_client() {
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+        assert_ne!(of("::ffff:192.0.2.7"), of("::ffff:192.0.2.8"));
+        assert_ne!(of("::1"), of("::ffff:192.0.2.7"));
+        assert_ne!(of("::1"), of("0.0.0.1"));
+    }
+
+    #[test]
+    fn translator_and_tunnel_clients_count_by_ipv4_address() {
+        for address in [
+            "64:ff9b::192.0.2.7",
+            "64:ff9b:1:2::192.0.2.7",
+            "2002:c000:207::1",
+            "2002:c000:207:ffff::1",
+            "2001:0:1:2:3:4:3fff:fdf8",
+        ] {
+            assert_eq!(of(address), of("192.0.2.7"), "{address}");
+            assert_eq!(of(address).key("ip"), of("192.0.2.7").key("ip"), "{address}");
+        }
+        assert_ne!(of("64:ff9b::192.0.2.7"), of("64:ff9b::192.0.2.8"));
+        assert_ne!(of("2001:0:1:2:3:4:3fff:fdf8"), of("2001:0:1:2:3:4:3fff:fdf9"));
+    }
+
+    #[test]
+    fn mapped_and_nat64_networks_are_parsed_as_ipv4_networks() {
+        for (text, expected) in [
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.7/120", Some("192.0.2.0/24")),
+            ("64:ff9b::192.0.2.7", Some("192.0.2.7/32")),
+            ("64:ff9b::192.0.2.7/120", Some("192.0.2.0/24")),
+            ("64:ff9b:1:2::10.1.2.3/104", Some("10.0.0.0/8")),
+            // NAT64 networks with a prefix of at most 96 bits are invalid.
+            ("64:ff9b::/96", None),
+            ("64:ff9b::/64", None),
+            ("64:ff9b:1::/48", None),
+            ("64:ff9b:1:c000::/64", None),
+            ("64:ff9b::/32", None),
+            // 6to4 networks, and networks that also contain other addresses, are unchanged.
+            ("2002:c000:207::/48", Some("2002:c000:207::/48")),
+            ("::/0", Some("::/0")),
+        ] {
+            let network = parse_network(text).map(|network| network.to_string());
+            assert_eq!(network.as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The client of a request, and what may be concluded from its address.
+
+use std::net::IpAddr;
+
+use actix_rateguard_grammar::IPV6_PREFIXES;
+
+use super::{Network, tunnel_endpoint};
+use crate::Key;
+
+/// The client of a request, as far as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedClient {
+    /// Canonical; `None` if the connection has no address.
+    pub address: Option<IpAddr>,
+    /// The address is a trusted proxy's, as no client was found behind it.
+    pub is_proxy: bool,
+}
+
+impl ResolvedClient {
+    /// Whether `key` is this address, and no allowance may follow from it: it is a proxy's, or a tunnel's relay wrote it.
+    pub fn is_unreliable_key(self, key: &Key) -> bool {
+        let is_unreliable = self.is_proxy || self.address.and_then(tunnel_endpoint).is_some();
+        let is_address = |bits| Network::of(self.address, bits).key("ip") == *key;
+        is_unreliable && IPV6_PREFIXES.into_iter().any(is_address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ClientAddress;
+
+    fn resolve(rule: &ClientAddress, peer: &str, lines: &[&str]) -> (String, bool) {
+        let lines = lines.iter().map(|line| line.as_bytes());
+        let client = rule.trace_address(peer.parse().ok(), lines, &mut ());
+        (client.address.map_or("none".to_owned(), |it| it.to_string()), client.is_proxy)
+    }
+
+    #[test]
+    fn client_is_a_proxy_if_nothing_else_was_found_behind_it() {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
+        for (peer, lines, expected) in [
+            ("192.0.2.1", &["10.0.0.9"][..], ("192.0.2.1", false)),
+            ("10.0.0.1", &["198.51.100.1"], ("198.51.100.1", false)),
+            ("10.0.0.1", &["198.51.100.1, 10.0.0.2"], ("198.51.100.1", false)),
+            ("10.0.0.1", &[], ("10.0.0.1", true)),
+            ("10.0.0.1", &["10.0.0.2"], ("10.0.0.2", true)),
+            ("10.0.0.1", &["unknown"], ("10.0.0.1", true)),
+            ("10.0.0.1", &["198.51.100.1, unknown"], ("10.0.0.1", true)),
+            ("10.0.0.1", &["198.51.100.1, _hidden, 10.0.0.2"], ("10.0.0.2", true)),
+            ("10.0.0.1", &[""], ("10.0.0.1", true)),
+        ] {
+            let (address, is_proxy) = resolve(&rule, peer, lines);
+            assert_eq!((address.as_str(), is_proxy), expected, "{peer} {lines:?}");
+        }
+        // The first that was named is the client's where all are trusted; one that was not read is not.
+        let all = ClientAddress::trusting_every_peer_dangerously();
+        for (lines, expected) in [
+            (&["198.51.100.1, 10.0.0.2"][..], ("198.51.100.1", false)),
+            (&["198.51.100.1, unknown, 10.0.0.2"], ("10.0.0.2", true)),
+            (&[], ("10.0.0.1", true)),
+        ] {
+            let (address, is_proxy) = resolve(&all, "10.0.0.1", lines);
+            assert_eq!((address.as_str(), is_proxy), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_header_is_read() {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
+        let client = ("198.51.100.1".to_owned(), false);
+        let lost = |address: &str| (address.to_owned(), true);
+        // 8 lines.
+        let lines = |proxies: usize| {
+            let mut lines = vec!["198.51.100.1"];
+            lines.resize(1 + proxies, "10.0.0.2");
+            resolve(&rule, "10.0.0.1", &lines)
+        };
+        assert_eq!(lines(7), client);
+        assert_eq!(lines(8), lost("10.0.0.2"));
+        // 1,024 bytes, in one line or several; a client cannot push a proxy's entry out of them.
+        let proxies = ",10.0.0.2".repeat(112);
+        let line = |padding: usize| format!("{}198.51.100.1{proxies}", " ".repeat(padding));
+        assert_eq!(line(4).len(), 1_024);
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&line(4)]), client);
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&line(5)]), lost("10.0.0.2"));
+        assert_eq!(resolve(&rule, "10.0.0.1", &["198.51.100.1", &proxies[1..]]), client);
+        assert_eq!(resolve(&rule, "10.0.0.1", &["198.51.100.1     ", &proxies[1..]]), client);
+        let long = format!("198.51.100.1{}", " ".repeat(10));
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&long, &proxies[1..]]), lost("10.0.0.2"));
+        let flood = "6.6.6.6,".repeat(500_000);
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&flood, "198.51.100.1"]), client);
+        let flood = format!("{flood}198.51.100.1");
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&flood]), client);
+        // What is cut is no address.
+        let cut = format!("1{}", line(4));
+        assert_eq!(resolve(&rule, "10.0.0.1", &[&cut]), lost("10.0.0.2"));
+        let all = ClientAddress::trusting_every_peer_dangerously();
+        let flood = "10.0.0.2, ".repeat(100_000) + "10.0.0.3";
+        assert_eq!(resolve(&all, "10.0.0.1", &[&flood]), lost("10.0.0.2"));
+    }
+
+    #[test]
+    fn quotation_marks_do_not_hide_where_a_long_header_is_cut() {
+        let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap().header("Forwarded").unwrap();
+        let proxy = "for=10.0.0.2;host=\"a\\\"b\"";
+        let told = |line: String| resolve(&rule, "10.0.0.1", &[&line]);
+        let filler = format!("x=\"{}\",", "\\\\,".repeat(2_000));
+        assert_eq!(
+            told(format!("{filler}for=198.51.100.1,{proxy}")),
+            ("198.51.100.1".to_owned(), false)
+        );
+        assert_eq!(told(format!("{filler}{proxy}")), ("10.0.0.2".to_owned(), true));
+    }
+}

@@ -1,0 +1,78 @@
+//! The clients of the last two periods, in two generations.
+
+use crate::keyed_hash::HashedMap;
+
+/// The clients of some networks that have keys of their own, by the period of their last request.
+#[derive(Default)]
+pub(super) struct TrackedClients {
+    period: u64,
+    /// The clients with a request in this period.
+    current: Generation,
+    /// The clients with a request in the previous period and none in this one.
+    previous: Generation,
+}
+
+impl TrackedClients {
+    /// Moves to this period. Returns the number of clients that are no longer tracked.
+    pub(super) fn advance_to(&mut self, period: u64) -> usize {
+        let elapsed = period.saturating_sub(self.period);
+        if elapsed == 0 {
+            return 0;
+        }
+        self.period = period;
+        let current = std::mem::take(&mut self.current);
+        let mut dropped = std::mem::take(&mut self.previous).clients.len();
+        if elapsed == 1 {
+            self.previous = current;
+        } else {
+            dropped += current.clients.len();
+        }
+        dropped
+    }
+
+    pub(super) fn is_current(&self, client: u64) -> bool {
+        self.current.clients.contains_key(&client)
+    }
+
+    pub(super) fn is_previous(&self, client: u64) -> bool {
+        self.previous.clients.contains_key(&client)
+    }
+
+    /// Adds a client of these wide networks to the current period.
+    pub(super) fn add(&mut self, client: u64, wides: impl Iterator<Item = u64> + Clone) {
+        if self.is_previous(client) {
+            self.previous.remove(client, wides.clone());
+        }
+        self.current.add(client, wides);
+    }
+
+    /// The number of clients of a wide network that have keys of their own.
+    pub(super) fn own_keys(&self, wide: u64) -> u32 {
+        let own_keys = |generation: &Generation| generation.own_keys.get(&wide).copied();
+        own_keys(&self.current).unwrap_or(0) + own_keys(&self.previous).unwrap_or(0)
+    }
+}
+
+/// The clients whose last request was in one period.
+#[derive(Default)]
+struct Generation {
+    clients: HashedMap<u64, ()>,
+    /// The number of these clients in each wide network.
+    own_keys: HashedMap<u64, u32>,
+}
+
+impl Generation {
+    fn add(&mut self, client: u64, wides: impl Iterator<Item = u64>) {
+        self.clients.insert(client, ());
+        wides.for_each(|wide| *self.own_keys.entry(wide).or_default() += 1);
+    }
+
+    fn remove(&mut self, client: u64, wides: impl Iterator<Item = u64>) {
+        self.clients.remove(&client);
+        for wide in wides {
+            if let Some(own_keys) = self.own_keys.get_mut(&wide) {
+                *own_keys = own_keys.saturating_sub(1);
+            }
+        }
+    }
+}

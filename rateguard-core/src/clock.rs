@@ -1,0 +1,35 @@
+//! The clock of the in-memory store.
+
+use std::time::{Duration, Instant};
+
+/// A clock for the in-memory store.
+///
+/// The default is the system's monotonic clock. A test can use its own clock, so that it need not wait for the end of a window.
+pub trait Clock: Send + Sync + 'static {
+    /// The time since a fixed moment. The store uses it in whole microseconds.
+    fn now(&self) -> Duration;
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+}
+
+/// The system's monotonic clock. Changes of the time of day do not affect it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MonotonicClock {
+    start: Instant,
+}
+
+impl MonotonicClock {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

@@ -1,0 +1,331 @@
+//! The result of a check.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+#[cfg(feature = "metrics")]
+use crate::policy::PolicyName;
+use crate::{Policy, Quota, quota_status::QuotaStatus, telemetry::mode::DecisionMode};
+
+/// The result of a check: whether the request is admitted, and the status of the quotas.
+///
+/// All numbers come from the same atomic step as the decision. A denial from the
+/// [denial cache](crate::RateGuardBuilder::denial_cache_ttl) has the times of the original denial minus the time since then.
+///
+/// If several quotas were checked, the numbers are those of the tightest quota. In a denial this is the quota with the longest
+/// time until it has room; otherwise it is the quota that admits the fewest further requests of this cost.
+/// [`standings`](Self::standings) returns the status of every quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    allowed: bool,
+    /// Never empty.
+    standings: SmallVec<[QuotaStatus; 1]>,
+    /// The index of the tightest quota.
+    tightest: u32,
+    /// The time until the end of the ban, if the key is banned.
+    banned_for: Option<Duration>,
+    mode: DecisionMode,
+    /// `Some` if all policies of the decision are in shadow: whether one of them would deny the request.
+    shadow: Option<bool>,
+    denied_for_others: bool,
+}
+
+impl Decision {
+    /// A decision over at least one quota.
+    pub(crate) fn new(allowed: bool, standings: SmallVec<[QuotaStatus; 1]>) -> Self {
+        let indices = 0..standings.len();
+        let tightest =
+            indices.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
+        let tightest = tightest as u32;
+        Self {
+            allowed,
+            standings,
+            tightest,
+            banned_for: None,
+            mode: DecisionMode::Store,
+            shadow: None,
+            denied_for_others: false,
+        }
+    }
+
+    /// A decision over a single quota.
+    pub(crate) fn of_one(allowed: bool, status: QuotaStatus) -> Self {
+        let standings = SmallVec::from_buf([status]);
+        Self {
+            allowed,
+            standings,
+            tightest: 0,
+            banned_for: None,
+            mode: DecisionMode::Store,
+            shadow: None,
+            denied_for_others: false,
+        }
+    }
+
+    /// Whether the request is admitted.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// Whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. Such a request is
+    /// denied at any time.
+    #[must_use]
+    pub fn is_too_costly(&self) -> bool {
+        !self.allowed && self.standings.iter().any(|status| status.retry_after().is_none())
+    }
+
+    /// Whether this process has decided in memory, with its share of the limits, because the store did not answer
+    /// ([`OnError::Local`](crate::OnError::Local)).
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.mode == DecisionMode::Local
+    }
+
+    /// Whether the request would be denied if its policy were not in [shadow](crate::Policy::shadow). The request
+    /// [is allowed](Self::is_allowed) nevertheless, and the numbers are those of the denial.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        self.shadow == Some(true)
+    }
+
+    /// Turns the decision of policies in shadow into an admission that records whether it was a denial.
+    pub(crate) fn in_shadow(mut self) -> Self {
+        self.shadow = Some(!self.allowed);
+        self.allowed = true;
+        self
+    }
+
+    /// The same decision in the mode [`DecisionMode::Local`].
+    pub(crate) fn locally(self) -> Self {
+        self.by(DecisionMode::Local)
+    }
+
+    /// The same decision in this mode.
+    pub(crate) fn by(self, mode: DecisionMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// The same decision with this value of [`is_denied_for_others`](Self::is_denied_for_others).
+    pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
+        Self { denied_for_others, ..self }
+    }
+
+    /// Whether a quota had no room only because other keys share its count, which happens when the in-memory store is full.
+    pub(crate) fn is_denied_for_others(&self) -> bool {
+        self.denied_for_others
+    }
+
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn mode(&self) -> DecisionMode {
+        self.mode
+    }
+
+    /// The time until the end of the ban; `None` if the key is not banned. While a key is banned, its requests are denied
+    /// whatever the quotas admit. An HTTP adapter may start a ban after an admitted request, because of its response. See
+    /// [`Policy::ban`].
+    #[must_use]
+    pub fn banned_for(&self) -> Option<Duration> {
+        self.banned_for
+    }
+
+    /// The name of the policy with the tightest quota. In a denial, this is the policy that denied.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        self.tightest().policy()
+    }
+
+    /// The tightest quota. In a denial, this is the quota that denied.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.tightest().quota()
+    }
+
+    /// The maximum number of units that the tightest quota admits at one moment: its limit, or the burst of a token bucket.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.tightest().limit()
+    }
+
+    /// The number of units that the tightest quota would admit now; 0 if the key is banned.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.banned_for.map_or(self.tightest().remaining(), |_| 0)
+    }
+
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units are
+    /// counted. If the key is banned, the time until the end of the ban.
+    #[must_use]
+    pub fn reset_after(&self) -> Duration {
+        self.banned_for.unwrap_or(self.tightest().reset_after())
+    }
+
+    /// The time until the same request is admitted, if no further units are taken meanwhile.
+    ///
+    /// Zero if the quotas have room, but other requests in the wait queue come first. `None` if the request is admitted, or
+    /// if it [can never be](Self::is_too_costly).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.allowed {
+            return None;
+        }
+        let ban = self.banned_for.unwrap_or_default();
+        self.standings.iter().try_fold(ban, |wait, status| Some(wait.max(status.retry_after()?)))
+    }
+
+    /// The status of each quota that was checked. The slice has at least one element.
+    #[must_use]
+    pub fn standings(&self) -> &[QuotaStatus] {
+        &self.standings
+    }
+
+    /// Unique names of the quotas for clients, in the order of [`standings`](Self::standings).
+    #[doc(hidden)]
+    pub fn public_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for status in &self.standings {
+            let mut name = status.public_name();
+            // The public name of a policy may be the last segment of a path, which two policies may have in common.
+            while names.contains(&name) {
+                name.push('\'');
+            }
+            names.push(name);
+        }
+        names
+    }
+
+    /// The name of the policy with the tightest quota.
+    #[cfg(feature = "metrics")]
+    #[doc(hidden)]
+    pub fn policy_name(&self) -> &PolicyName {
+        self.tightest().name()
+    }
+
+    /// The index of the tightest quota in [`standings`](Self::standings).
+    #[doc(hidden)]
+    pub fn tightest_index(&self) -> usize {
+        self.tightest as usize
+    }
+
+    fn tightest(&self) -> &QuotaStatus {
+        &self.standings[self.tightest_index()]
+    }
+
+    /// A denial with the same numbers.
+    pub(crate) fn denied(mut self) -> Self {
+        self.allowed = false;
+        self
+    }
+
+    /// Combines two decisions on one request. It is admitted if both admit it, and `retry_after` covers both.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn and(mut self, other: Self) -> Self {
+        let allowed = self.allowed && other.allowed;
+        let mode = if other.is_local() { DecisionMode::Local } else { self.mode };
+        let (of_self, of_other) = (self.tightest, self.standings.len() as u32 + other.tightest);
+        self.standings.extend(other.standings);
+        let both = Self::new(allowed, self.standings);
+        let tightest = match (self.banned_for, other.banned_for) {
+            (None, None) => both.tightest,
+            (one, other) if one >= other => of_self,
+            _ => of_other,
+        };
+        let banned_for = self.banned_for.max(other.banned_for);
+        // The decision is enforced if one of the two is.
+        let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
+        Self { tightest, banned_for, mode, shadow, ..both }
+    }
+
+    /// The same numbers with a ban under this policy, unless a longer ban is set already.
+    #[doc(hidden)]
+    pub fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
+        if self.banned_for < Some(ban) {
+            self.banned_for = Some(ban);
+            let is_of_policy = |status: &QuotaStatus| status.policy() == policy.name();
+            if let Some(index) = self.standings.iter().position(is_of_policy) {
+                self.tightest = index as u32;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bucket_status::BucketStatus, policy::PolicyName, store::BucketRequest};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn status(name: &str, remaining: u32, reset: Duration, retry: Option<Duration>) -> QuotaStatus {
+        let status = BucketStatus { remaining, reset_after: reset, retry_after: retry };
+        let key = crate::Key::global();
+        let bucket = crate::store::Bucket::new(name, 0, &key);
+        let request = BucketRequest::new(bucket, "10/minute".parse().unwrap(), 1);
+        QuotaStatus::new(PolicyName::of(name), &request, status)
+    }
+
+    fn decision<const N: usize>(allowed: bool, standings: [QuotaStatus; N]) -> Decision {
+        Decision::new(allowed, standings.into_iter().collect())
+    }
+
+    #[test]
+    fn tightest_quota_does_not_depend_on_order() {
+        let room = |name, remaining, reset| status(name, remaining, reset, Some(Duration::ZERO));
+        let wait = |name, wait| status(name, 0, SECOND, Some(wait));
+        for (tight, loose) in [
+            (wait("t", SECOND), room("l", 1, 9 * SECOND)),
+            (wait("t", 2 * SECOND), wait("l", SECOND)),
+            (status("t", 3, SECOND, None), wait("l", SECOND)),
+            (room("t", 1, SECOND), room("l", 2, 9 * SECOND)),
+            (room("t", 1, 9 * SECOND), room("l", 1, SECOND)),
+        ] {
+            let (one, other) = ([tight.clone(), loose.clone()], [loose, tight]);
+            assert_eq!(decision(true, one).policy(), "t");
+            assert_eq!(decision(true, other).policy(), "t");
+        }
+    }
+
+    #[test]
+    fn combined_retry_after_is_the_longer_of_both() {
+        let exhausted = decision(true, [status("outer", 0, 9 * SECOND, Some(9 * SECOND))]);
+        assert_eq!(exhausted.retry_after(), None);
+        let denied = decision(false, [status("inner", 0, SECOND, Some(SECOND))]);
+        for both in [exhausted.clone().and(denied.clone()), denied.and(exhausted)] {
+            assert!(!both.is_allowed());
+            assert_eq!(both.retry_after(), Some(9 * SECOND));
+        }
+    }
+
+    #[test]
+    fn combined_decision_reports_the_longer_ban() {
+        let policy = |name: &'static str| Policy::new(name, "10/minute").unwrap();
+        let banned = |name: &'static str, ban| {
+            let room = status(name, 5, SECOND, Some(Duration::ZERO));
+            decision(false, [room]).banned(&policy(name), ban)
+        };
+        let exhausted = || decision(true, [status("full", 0, 9 * SECOND, Some(9 * SECOND))]);
+        let (short, long) = (|| banned("short", SECOND), || banned("long", 2 * SECOND));
+        for both in [
+            exhausted().and(long()),
+            long().and(exhausted()),
+            short().and(long()),
+            long().and(short()),
+        ] {
+            assert_eq!((both.policy(), both.banned_for()), ("long", Some(2 * SECOND)));
+            assert_eq!((both.is_allowed(), both.remaining()), (false, 0));
+            assert!(both.retry_after() >= Some(2 * SECOND));
+        }
+    }
+
+    #[test]
+    fn too_costly_request_has_no_retry_after() {
+        let denied =
+            decision(false, [status("a", 3, SECOND, None), status("b", 0, SECOND, Some(SECOND))]);
+        assert!(denied.is_too_costly());
+        assert_eq!(denied.retry_after(), None);
+        assert_eq!((denied.policy(), denied.remaining()), ("a", 3));
+    }
+}

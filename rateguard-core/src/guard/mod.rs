@@ -1,0 +1,61 @@
+//! The guard: a store behind a deadline, with an answer for when the store has none.
+
+mod admin;
+mod bounds;
+mod breaker;
+mod bucket_requests;
+mod build_error;
+mod builder;
+mod builder_policies;
+mod check;
+mod check_or_wait;
+mod check_span;
+mod concurrency_limit;
+mod debit;
+mod denial_cache;
+mod escalating_ban;
+mod failure_log;
+mod fast_path;
+#[cfg(feature = "metrics")]
+mod gauges;
+mod health;
+mod http_settings;
+mod local_fallback;
+mod manual_ban;
+mod multi_key;
+mod name_registry;
+mod policies;
+mod policy_set;
+mod rate_guard;
+#[cfg(feature = "config")]
+mod reload;
+mod request;
+mod requested_limit;
+mod reservation;
+mod server_state;
+mod settings;
+mod shadow;
+mod shutdown;
+mod store_call;
+mod unavailable;
+mod wait_queue;
+
+#[cfg(feature = "config")]
+pub(crate) use self::bounds::DEADLINES;
+pub(crate) use self::name_registry::NameRegistry;
+use self::rate_guard::Shared;
+pub use self::{
+    build_error::BuildError,
+    builder::RateGuardBuilder,
+    failure_log::{Failures, ThrottledLog},
+    health::Health,
+    http_settings::HttpSettings,
+    manual_ban::BanError,
+    name_registry::{NameConflict, NameRegistration},
+    policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
+    rate_guard::RateGuard,
+    request::Request,
+    reservation::Reservation,
+    shadow::{ShadowCounts, ShadowHolds},
+    unavailable::Unavailable,
+};

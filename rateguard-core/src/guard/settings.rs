@@ -1,0 +1,42 @@
+//! The settings that a guard is made of, after validation, and their defaults.
+
+use std::time::Duration;
+
+use super::{HttpSettings, policies::Policies, policy_set::PolicySet};
+use crate::{MemoryStore, key::KeySecret, store::Store};
+
+pub(super) const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
+pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
+pub(super) const DEFAULT_REMEMBER_DENIALS: Duration = Duration::from_millis(250);
+
+/// What a guard is made of, checked.
+pub(super) struct Settings {
+    pub(super) store: Box<dyn Store>,
+    pub(super) deadline: Duration,
+    pub(super) fail_closed_after: Option<Duration>,
+    pub(super) max_in_flight: usize,
+    pub(super) denial_cache_ttl: Duration,
+    pub(super) replicas: u32,
+    /// Local decisions count large logs exactly.
+    pub(super) mirrors_exactly: bool,
+    pub(super) secret: Option<KeySecret>,
+    pub(super) policies: Policies,
+    pub(super) http: HttpSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: Box::new(MemoryStore::new()),
+            deadline: DEFAULT_DEADLINE,
+            fail_closed_after: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            denial_cache_ttl: Duration::ZERO,
+            replicas: 1,
+            mirrors_exactly: false,
+            secret: None,
+            policies: Policies::Fixed(Box::<PolicySet>::default()),
+            http: HttpSettings::default(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Records the outcome of every shadow check that is reported.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{Policy, RateGuard};
+
+/// The outcome of a reported shadow check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShadowOutcome {
+    Allowed,
+    Denied,
+    /// The store did not answer.
+    Undecided,
+}
+
+impl RateGuard {
+    /// Counts the outcome of one request under a policy in shadow or its candidate, and logs denials, throttled.
+    pub(super) fn record_shadow_outcome(&self, policy: &Policy, outcome: ShadowOutcome) {
+        let counts = self.shared.shadow.report.counts_of(policy.name());
+        match outcome {
+            ShadowOutcome::Allowed => counts.allowed.fetch_add(1, Relaxed),
+            ShadowOutcome::Denied => counts.would_deny.fetch_add(1, Relaxed),
+            ShadowOutcome::Undecided => counts.undecided.fetch_add(1, Relaxed),
+        };
+        if outcome == ShadowOutcome::Denied
+            && let Some(denied) = counts.denial_log.try_emit()
+        {
+            let decided = counts.allowed.load(Relaxed) + counts.would_deny.load(Relaxed);
+            let before = counts.decided_at_last_log.swap(decided, Relaxed);
+            log::info!(
+                target: "rateguard",
+                "`{}` in shadow would have denied {denied} of {} requests since the last message of this kind",
+                policy.name(), decided.saturating_sub(before)
+            );
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Runs the shadow checks of a request together with its enforced check.
+
+use std::future::Future;
+
+use smallvec::SmallVec;
+
+use super::{
+    super::{Reservation, Unavailable, request::Request, requested_limit::RequestedLimit},
+    report::ShadowCounts,
+    shadow_check::{ShadowCheck, ShadowChecks, ShadowHolds},
+};
+use crate::{
+    Decision, RateGuard,
+    policy::{QuotaVariant, ShadowMode},
+    store::{Bucket, BucketRequest, Operation},
+};
+
+impl Request<'_> {
+    /// Runs the enforced operation, and the same operation on what is in shadow.
+    pub(in crate::guard) async fn run_with_shadows(
+        &self,
+        operation: Operation,
+        enforced: impl Future<Output = Result<Decision, Unavailable>>,
+    ) -> Result<Decision, Unavailable> {
+        match self.shadow_checks(operation) {
+            None => enforced.await,
+            Some(checks) if self.is_in_shadow() => Ok(checks.decision().await?.0),
+            Some(checks) => checks.run_alongside(enforced).await.0,
+        }
+    }
+
+    /// Runs the enforced peek; if nothing is enforced, peeks at what is in shadow.
+    pub(in crate::guard) async fn peeked(
+        &self,
+        enforced: impl Future<Output = Result<Decision, Unavailable>>,
+    ) -> Result<Decision, Unavailable> {
+        if self.is_in_shadow()
+            && let Some(checks) = self.shadow_checks(Operation::Peek)
+        {
+            return Ok(checks.decision().await?.0);
+        }
+        enforced.await
+    }
+
+    /// Runs the enforced reservation, which then also holds the units that the shadow checks took.
+    pub(in crate::guard) async fn reserve_with_shadows(
+        &self,
+        enforced: impl Future<Output = Result<Reservation, Unavailable>>,
+    ) -> Result<Reservation, Unavailable> {
+        match self.shadow_checks(Operation::Check) {
+            None => enforced.await,
+            Some(checks) if self.is_in_shadow() => {
+                let (decision, holds) = checks.decision().await?;
+                Ok(Reservation::of_shadows(self.guard(), decision, &self.limits, holds))
+            }
+            Some(checks) => {
+                let (reservation, holds) = checks.run_alongside(enforced).await;
+                Ok(reservation?.with_shadows(holds))
+            }
+        }
+    }
+
+    /// Starts the checks of what is in shadow, without waiting for their results.
+    #[doc(hidden)]
+    pub fn check_shadow_only(&self) -> Option<ShadowHolds> {
+        self.shadow_checks(Operation::Check).map(ShadowChecks::start)
+    }
+
+    /// Starts the debits of what is in shadow, without waiting for their results.
+    #[doc(hidden)]
+    pub fn debit_shadow_only(&self) {
+        self.shadow_checks(Operation::Debit).map(ShadowChecks::start);
+    }
+
+    /// Whether any of the policies is in shadow or has a candidate.
+    pub(in crate::guard) fn has_shadow_limits(&self) -> bool {
+        self.limits.iter().any(|requested| requested.policy.shadow_mode().is_some())
+    }
+
+    /// Whether all of the policies are in shadow, so that nothing is enforced.
+    pub(in crate::guard) fn is_in_shadow(&self) -> bool {
+        !self.limits.is_empty()
+            && self.limits.iter().all(|requested| requested.policy.is_in_shadow())
+    }
+
+    /// The shadow checks of this request; `None` if it has none.
+    pub(in crate::guard) fn shadow_checks(&self, operation: Operation) -> Option<ShadowChecks> {
+        if !self.has_shadow_limits() {
+            return None;
+        }
+        let shadow_check = |(limit, requested): (usize, &RequestedLimit<'_>)| {
+            let (variant, is_reported) = match requested.policy.shadow_mode()? {
+                ShadowMode::Whole => (QuotaVariant::Own, true),
+                ShadowMode::Candidate(_) => {
+                    (requested.side.other(), requested.side == QuotaVariant::Own)
+                }
+            };
+            let (policy, key, cost) = (requested.policy.clone(), requested.key, requested.cost);
+            let is_reported = is_reported && operation == Operation::Check;
+            Some(ShadowCheck { policy, variant, key, cost, limit, is_reported })
+        };
+        let checks: Vec<_> = self.limits.iter().enumerate().filter_map(shadow_check).collect();
+        Some(ShadowChecks::new(self.guard(), checks, operation))
+    }
+}
+
+impl RequestedLimit<'_> {
+    /// The buckets of the variant that is in shadow.
+    pub(in crate::guard) fn candidate_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
+        let variant = match self.policy.shadow_mode() {
+            None => return SmallVec::new(),
+            Some(ShadowMode::Whole) => QuotaVariant::Own,
+            Some(ShadowMode::Candidate(_)) => self.side.other(),
+        };
+        let (name, quotas) = self.policy.quotas_of_variant(variant);
+        let bucket = |index| Bucket::new(name.as_str(), index, &self.key);
+        quotas
+            .iter()
+            .enumerate()
+            .map(|(index, quota)| BucketRequest::new(bucket(index), *quota, 1))
+            .collect()
+    }
+}
+
+impl RateGuard {
+    /// The counts of all policies in [shadow](crate::Policy::shadow) and of all [candidates](crate::Policy::candidate), sorted
+    /// by the names of the policies.
+    ///
+    /// The counts are those of this process since the guard was built. A policy is listed after its first request.
+    ///
+    /// In addition, the guard logs how many requests such a policy would have denied, at most every 10 seconds for each policy.
+    #[must_use]
+    pub fn shadow_report(&self) -> Vec<ShadowCounts> {
+        self.shared.shadow.report.snapshot()
+    }
+}

@@ -1,0 +1,21 @@
+//! The state of a guard for shadow checks: their counts, their permits and their circuit breakers.
+
+use super::report::Report;
+use crate::guard::{concurrency_limit::InFlight, server_state::Servers};
+
+/// The state of a guard for shadow checks.
+pub(in crate::guard) struct ShadowRunner {
+    pub(super) report: Report,
+    pub(super) servers: Servers,
+    pub(super) in_flight: InFlight,
+}
+
+impl ShadowRunner {
+    pub(in crate::guard) fn new(max_in_flight: usize) -> Self {
+        Self {
+            report: Report::default(),
+            servers: Servers::new(),
+            in_flight: InFlight::new(max_in_flight),
+        }
+    }
+}

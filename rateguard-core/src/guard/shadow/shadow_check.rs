@@ -1,0 +1,245 @@
+//! Shadow checks, which run concurrently with the enforced check and never delay it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use futures_util::{FutureExt, future::join_all};
+use smallvec::SmallVec;
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use super::{super::Unavailable, record::ShadowOutcome};
+use crate::{
+    Algorithm, Decision, Key, OnError, Policy, RateGuard, StoreError,
+    policy::QuotaVariant,
+    quota_status::QuotaStatus,
+    store::{Bucket, BucketRequest, Operation, Receipt, Verdict},
+};
+
+/// A check in shadow of one limit of a request, in one step of the store.
+pub(super) struct ShadowCheck {
+    pub(super) policy: Policy,
+    pub(super) variant: QuotaVariant,
+    pub(super) key: Key,
+    pub(super) cost: u32,
+    /// The index of the limit in the request.
+    pub(super) limit: usize,
+    /// Whether the outcome is reported. If the rollout includes the key, the shadow check is of the policy's own quotas. It then
+    /// only maintains their count and is not reported.
+    pub(super) is_reported: bool,
+}
+
+/// A shadow check with the reply of the store.
+struct CompletedCheck {
+    check: ShadowCheck,
+    reply: Result<Verdict, StoreError>,
+}
+
+/// All shadow checks of a request while they run.
+pub(in crate::guard) struct ShadowChecks {
+    guard: RateGuard,
+    limits: Limits,
+    results: Results,
+}
+
+/// The indices of the limits that are checked.
+type Limits = SmallVec<[usize; 1]>;
+
+type Results = Pin<Box<dyn Future<Output = Vec<CompletedCheck>> + Send>>;
+
+/// The units that shadow checks took, to be refunded or corrected.
+pub struct ShadowHolds {
+    guard: RateGuard,
+    limits: Limits,
+    state: State,
+}
+
+enum State {
+    Completed(Vec<CompletedCheck>),
+    /// A task waits for the results.
+    Running(JoinHandle<Vec<CompletedCheck>>),
+    /// There was no Tokio runtime for the task, so the checks were dropped.
+    Dropped,
+}
+
+impl ShadowCheck {
+    async fn run(self, guard: &RateGuard, operation: Operation) -> CompletedCheck {
+        let reply = guard
+            .call_store_in_shadow(operation, &self.bucket_requests(operation, self.cost))
+            .await;
+        if self.is_reported {
+            let outcome = match &reply {
+                Ok(verdict) if verdict.is_allowed() => ShadowOutcome::Allowed,
+                Ok(_) => ShadowOutcome::Denied,
+                Err(_) => ShadowOutcome::Undecided,
+            };
+            guard.record_shadow_outcome(&self.policy, outcome);
+        }
+        let completed = CompletedCheck { check: self, reply };
+        // Metrics count both variants of a rollout: the label `quota` distinguishes them.
+        guard.record_shadow_decision(operation == Operation::Check, || completed.decision().ok());
+        completed
+    }
+
+    fn bucket_requests(&self, operation: Operation, cost: u32) -> SmallVec<[BucketRequest<'_>; 1]> {
+        let (name, quotas) = self.policy.quotas_of_variant(self.variant);
+        let bucket_request = |(index, quota): (usize, &crate::Quota)| {
+            let bucket = Bucket::new(name.as_str(), index, &self.key);
+            // A sliding window takes no more than `max_cost` in one step, and a shadow debit has only one step.
+            let is_capped =
+                operation == Operation::Debit && quota.algorithm() == Algorithm::SlidingWindow;
+            let cost = if is_capped { cost.min(quota.max_cost()) } else { cost };
+            BucketRequest { low_priority: true, ..BucketRequest::new(bucket, *quota, cost) }
+        };
+        quotas.iter().enumerate().map(bucket_request).collect()
+    }
+}
+
+impl CompletedCheck {
+    /// The decision in shadow mode, which admits the request.
+    fn decision(&self) -> Result<Decision, StoreError> {
+        let verdict = self.reply.as_ref().map_err(|cause| *cause)?;
+        let name = self.check.policy.shared_name();
+        let requests = self.check.bucket_requests(Operation::Peek, self.check.cost);
+        let standings = requests.iter().zip(verdict.levels());
+        let standings = standings
+            .map(|(request, status)| QuotaStatus::new(name.clone(), request, status))
+            .collect();
+        Ok(Decision::new(verdict.is_allowed(), standings).in_shadow())
+    }
+
+    /// Refunds `refund` units and debits `debit` units, if the check took any.
+    async fn correct(&self, guard: &RateGuard, refund: u32, debit: u32) {
+        let Ok(verdict) = &self.reply else { return };
+        if !verdict.is_allowed() {
+            return;
+        }
+        for (operation, cost) in [(Operation::Refund, refund), (Operation::Debit, debit)] {
+            if cost > 0 {
+                let mut requests = self.check.bucket_requests(operation, cost);
+                let receipts: Vec<Receipt> = verdict.receipts().collect();
+                for (request, receipt) in requests.iter_mut().zip(receipts) {
+                    request.receipt = receipt;
+                }
+                // After a failure the shadow count is too high or too low, which denies no request.
+                let _ = guard.call_store_in_shadow(operation, &requests).await;
+            }
+        }
+    }
+}
+
+impl ShadowChecks {
+    pub(super) fn new(guard: &RateGuard, checks: Vec<ShadowCheck>, operation: Operation) -> Self {
+        let (guard, results_guard) = (guard.clone(), guard.clone());
+        let limits = checks.iter().map(|it| it.limit).collect();
+        let results = Box::pin(async move {
+            let run = |check: ShadowCheck| check.run(&results_guard, operation);
+            join_all(checks.into_iter().map(run)).await
+        });
+        Self { guard, limits, results }
+    }
+
+    /// Waits for all checks. Used where nothing is enforced, so that the caller gets a decision.
+    pub(in crate::guard) async fn decision(self) -> Result<(Decision, ShadowHolds), Unavailable> {
+        let completed = self.results.await;
+        let mut cause = None;
+        let decisions = completed.iter().filter_map(|it| match it.decision() {
+            Ok(decision) => Some(decision),
+            Err(error) => {
+                cause.get_or_insert(error);
+                None
+            }
+        });
+        let decision = decisions.reduce(Decision::and);
+        let state = State::Completed(completed);
+        let holds = ShadowHolds { guard: self.guard, limits: self.limits, state };
+        match decision {
+            Some(decision) => Ok((decision, holds)),
+            None => {
+                let cause = cause.unwrap_or(StoreError::Unreachable);
+                Err(Unavailable::new(cause, OnError::Open))
+            }
+        }
+    }
+
+    /// Runs the checks until the enforced operation completes, and leaves the rest to a task.
+    ///
+    /// The enforced operation is polled first, so that its store call is sent first.
+    pub(in crate::guard) async fn run_alongside<T>(
+        mut self,
+        enforced: impl Future<Output = T>,
+    ) -> (T, ShadowHolds) {
+        let mut enforced = pin!(enforced);
+        let mut completed = None;
+        let output = poll_fn(|context| {
+            let output = enforced.as_mut().poll(context);
+            if completed.is_none()
+                && let Poll::Ready(results) = self.results.as_mut().poll(context)
+            {
+                completed = Some(results);
+            }
+            output
+        })
+        .await;
+        (output, self.into_holds(completed))
+    }
+
+    /// Starts the checks without waiting for their results.
+    pub(in crate::guard) fn start(mut self) -> ShadowHolds {
+        let completed = (&mut self.results).now_or_never();
+        self.into_holds(completed)
+    }
+
+    /// Spawns a task for the rest of the checks, unless they are completed.
+    fn into_holds(self, completed: Option<Vec<CompletedCheck>>) -> ShadowHolds {
+        let Self { guard, limits, results } = self;
+        let state = match (completed, Handle::try_current()) {
+            (Some(completed), _) => State::Completed(completed),
+            (None, Ok(runtime)) => State::Running(runtime.spawn(results)),
+            (None, Err(_)) => State::Dropped,
+        };
+        ShadowHolds { guard, limits, state }
+    }
+}
+
+impl ShadowHolds {
+    /// Refunds all units of the limits whose index in the request satisfies `is_refunded`.
+    pub fn refund(self, is_refunded: impl Fn(usize) -> bool) {
+        self.correct(|limit| (if is_refunded(limit) { u32::MAX } else { 0 }, 0));
+    }
+
+    /// Corrects the cost of the limit with this index from `requested` units to `cost` units.
+    pub(in crate::guard) fn settle(self, index: usize, requested: u32, cost: u32) {
+        self.correct(|limit| match limit == index {
+            true => (requested.saturating_sub(cost), cost.saturating_sub(requested)),
+            false => (0, 0),
+        });
+    }
+
+    /// Starts the corrections. `units` returns the units to refund and the units to debit for the index of a limit.
+    fn correct(self, units: impl Fn(usize) -> (u32, u32)) {
+        let Self { guard, limits, state } = self;
+        let corrections: Vec<_> = limits.iter().map(|limit| units(*limit)).collect();
+        if corrections.iter().all(|it| *it == (0, 0)) {
+            return;
+        }
+        let mut task = Box::pin(async move {
+            let completed = match state {
+                State::Completed(completed) => completed,
+                State::Running(task) => task.await.unwrap_or_default(),
+                State::Dropped => return,
+            };
+            let correct = completed.iter().zip(corrections).map(|(completed, (refund, debit))| {
+                completed.correct(&guard, refund.min(completed.check.cost), debit)
+            });
+            join_all(correct).await;
+        });
+        if (&mut task).now_or_never().is_none()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(task);
+        }
+    }
+}

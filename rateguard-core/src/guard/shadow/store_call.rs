@@ -1,0 +1,55 @@
+//! Store calls of shadow checks, which never delay or fail enforced checks.
+//!
+//! Shadow checks have a concurrency limit and circuit breakers of their own. So they take no permits of enforced checks, and
+//! their failures do not open the breakers of enforced checks. An open breaker of enforced checks also stops shadow checks.
+
+use crate::{
+    RateGuard, StoreError,
+    guard::{Shared, denial_cache::CacheLookup, store_call::validate_reply},
+    store::{BucketRequest, Operation, StoreFuture, Verdict},
+};
+
+impl RateGuard {
+    /// Calls the store, or the denial cache, for buckets of one key. Ends at the deadline.
+    pub(super) async fn call_store_in_shadow(
+        &self,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+    ) -> Result<Verdict, StoreError> {
+        let Shared { store, servers, shadow, remembered, deadline, .. } = &*self.shared;
+        if self.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        let pending_insert = match remembered.recall(operation, requests) {
+            CacheLookup::Denial(denial) => return Ok(denial),
+            CacheLookup::Nothing(pending_insert) => pending_insert,
+        };
+        let invalidation = remembered.change(operation, requests);
+        let server = store.server(requests);
+        let reply = match store.apply_with_deadline(*deadline, operation, requests) {
+            StoreFuture::Ready(reply) => validate_reply(reply, requests),
+            StoreFuture::Pending(reply) => {
+                if let Some(cause) = servers.of(server).breaker.open() {
+                    return Err(cause);
+                }
+                let breaker_permit = shadow.servers.of(server).breaker.enter(*deadline)?;
+                let _permit = shadow.in_flight.enter()?;
+                let reply = tokio::time::timeout(*deadline, reply).await;
+                let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
+                // An overload of this process is no evidence about the state of the store.
+                if reply != Err(StoreError::Overloaded) {
+                    breaker_permit.record(&reply);
+                }
+                let reply = validate_reply(reply, requests);
+                if let Some(invalidation) = invalidation {
+                    invalidation.record(&reply);
+                }
+                reply
+            }
+        };
+        if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &reply) {
+            pending_insert.answered(verdict);
+        }
+        reply
+    }
+}

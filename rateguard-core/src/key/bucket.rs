@@ -1,0 +1,96 @@
+//! A bucket, and its name in a store.
+
+use super::key::{DIGEST_BYTES, Key};
+
+/// The unit that a store counts: one key under one quota of a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bucket<'a> {
+    name: &'a str,
+    index: usize,
+    key: &'a Key,
+}
+
+impl<'a> Bucket<'a> {
+    /// The bucket of a key under a quota of a policy: the name of the policy, and the index of the quota in the policy, from 0.
+    #[must_use]
+    pub fn new(name: &'a str, index: usize, key: &'a Key) -> Self {
+        Self { name, index, key }
+    }
+
+    /// The name of the policy.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The index of the quota in the policy, from 0.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.index
+    }
+
+    /// The digest of the key: 128 bits, the same on every server.
+    #[must_use]
+    pub fn digest(&self) -> [u8; DIGEST_BYTES] {
+        self.key.digest()
+    }
+
+    pub(crate) fn key(&self) -> &'a Key {
+        self.key
+    }
+
+    /// The name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy, `prefix:{digest}:name{2}` for
+    /// the second, and so on.
+    ///
+    /// The first braces are the hash tag of Redis Cluster, so all buckets of one key are in one slot, whatever their policies
+    /// are. Prefix and policy name cannot contain braces, so different buckets have different names.
+    #[must_use]
+    pub fn storage_key(&self, prefix: &str) -> String {
+        use std::fmt::Write;
+
+        let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
+        let tag = self.hash_tag();
+        // Hexadecimal digits are valid UTF-8.
+        let tag = str::from_utf8(&tag).unwrap_or_default();
+        key.extend([prefix, ":{", tag, "}:", self.name]);
+        if self.index > 0 {
+            // Writing to a `String` cannot fail.
+            let _ = write!(key, "{{{}}}", self.index + 1);
+        }
+        key
+    }
+
+    /// The part of the name that determines the slot in a cluster: the digest in hexadecimal.
+    pub(crate) fn hash_tag(&self) -> [u8; 2 * DIGEST_BYTES] {
+        let mut tag = [0; 2 * DIGEST_BYTES];
+        for (digits, byte) in tag.as_chunks_mut::<2>().0.iter_mut().zip(self.digest()) {
+            *digits = [byte >> 4, byte & 0xf].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+        }
+        tag
+    }
+}
+
+impl std::fmt::Debug for Bucket<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket")
+            .field("name", &self.name)
+            .field("index", &self.index)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_key_has_constant_length_and_one_hash_tag() {
+        for value in ["", "x", "{tag}", &"long".repeat(40_000)] {
+            let key = Key::from(value);
+            let name = Bucket::new("login", 0, &key).storage_key("app");
+            assert_eq!(name.len(), "app:{}:login".len() + 32);
+            assert_eq!(name.matches(['{', '}']).count(), 2);
+            assert_eq!(Bucket::new("login", 1, &key).storage_key("app"), name + "{2}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Keys, and the buckets that are counted for them.
+
+mod ban_record;
+mod bucket;
+mod key;
+mod network;
+#[cfg(feature = "config")]
+mod plain_recipe;
+mod recipe;
+mod secret;
+
+pub(crate) use ban_record::BanRecord;
+pub use bucket::Bucket;
+pub use key::Key;
+pub(crate) use key::{DIGEST_BYTES, KEY_BYTES};
+pub(crate) use network::KeyNetwork;
+#[cfg(feature = "config")]
+pub(crate) use plain_recipe::plain_recipe;
+pub use recipe::{KeyRecipe, KeyRecipes};
+pub use secret::KeySecret;

@@ -1,0 +1,45 @@
+//! Keys of a policies file in a program without HTTP. Such a program may share the file with a web application.
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_rateguard_grammar::{KeyNotation, KeyPart};
+
+use super::KeyRecipe;
+use crate::{Key, client_address::Network};
+
+/// The default number of leading bits of an IPv6 address that identify one client.
+const DEFAULT_IPV6_BITS: u8 = 64;
+
+/// A key recipe for programs without HTTP. It reads no requests, but it creates the keys of an access list.
+#[derive(Debug)]
+struct PlainRecipe(KeyNotation);
+
+/// Creates the key recipes of a program without HTTP.
+pub(crate) fn plain_recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
+    Ok(Arc::new(PlainRecipe(notation.clone())))
+}
+
+impl KeyRecipe for PlainRecipe {
+    fn notation(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn key_of(&self, value: &str) -> Option<Key> {
+        let [part] = self.0.parts() else { return None };
+        let address = |bits| {
+            let address: IpAddr = value.parse().ok()?;
+            Some(Network::of(Some(address), bits).key("ip"))
+        };
+        match part {
+            KeyPart::Ip => address(DEFAULT_IPV6_BITS),
+            KeyPart::IpNetwork(bits) => address(*bits),
+            // The global key has no value. A session stores its values as JSON, which this crate cannot encode.
+            KeyPart::Global | KeyPart::Session(_) => None,
+            KeyPart::Header(name) => {
+                let part = KeyPart::Header(name.to_ascii_lowercase());
+                Some(Key::of_part(&part, value.as_bytes()))
+            }
+            part => Some(Key::of_part(part, value.as_bytes())),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Keys in the notation of a policies file, such as `key = "user"`.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use actix_rateguard_grammar::{KeyNotation, KeyPart};
+
+use crate::Key;
+
+/// A key in the notation of a policies file, which an HTTP adapter can read from requests.
+pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
+    /// The notation, such as `user+path:tenant`.
+    fn notation(&self) -> String;
+
+    /// The key of the client that has this value, such as a user id; `None` if no client has such a key.
+    fn key_of(&self, value: &str) -> Option<Key>;
+}
+
+/// Creates the recipe for a notation. The error is the reason why this program cannot read such keys.
+pub type KeyRecipes = fn(&KeyNotation) -> Result<Arc<dyn KeyRecipe>, String>;
+
+impl Key {
+    /// The key of one part of a notation with this value. The global key for `ip` and `global`, which have no value. The name of
+    /// a header must be in lower case.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_part(part: &KeyPart, value: &[u8]) -> Self {
+        match part {
+            KeyPart::User => Self::tagged("user", [value]),
+            KeyPart::Identity => Self::tagged("identity", [value]),
+            KeyPart::Session(name) => Self::tagged("session", [name.as_bytes(), value]),
+            KeyPart::Bearer => Self::tagged("bearer", [value]),
+            KeyPart::Header(name) => Self::tagged("header", [name.as_bytes(), value]),
+            KeyPart::Cookie(name) => Self::tagged("cookie", [name.as_bytes(), value]),
+            KeyPart::Path(name) => Self::tagged("path", [name.as_bytes(), value]),
+            KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global => Self::global(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Errors of invalid policies.
+
+use std::{error::Error, fmt};
+
+use actix_rateguard_grammar::NameError;
+
+use crate::{BanSpecError, RateError};
+
+/// The reason why a policy is invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The name is invalid.
+    Name(NameError),
+    /// A quota is invalid.
+    Quota(RateError),
+    /// The ban is invalid.
+    Ban(BanSpecError),
+    /// A policy in [shadow](crate::Policy::shadow) cannot have a [candidate](crate::Policy::candidate), since nothing of it is
+    /// enforced that the candidate could replace.
+    Shadow,
+    /// A [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
+    Rollout,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(error) => error.fmt(f),
+            Self::Quota(error) => error.fmt(f),
+            Self::Ban(error) => error.fmt(f),
+            Self::Shadow => f.write_str(
+                "a policy in shadow cannot have a candidate; remove `shadow` or the candidate",
+            ),
+            Self::Rollout => f.write_str(
+                "expected a rollout from 0 to 100 percent for a policy with a candidate; add the candidate first",
+            ),
+        }
+    }
+}
+
+impl Error for PolicyError {}

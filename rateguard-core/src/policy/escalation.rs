@@ -1,0 +1,112 @@
+//! The ban of a policy, and the buckets in which it is counted.
+
+use std::time::Duration;
+
+use actix_rateguard_grammar::Ban;
+use smallvec::SmallVec;
+
+use crate::{
+    Algorithm, Key, Quota,
+    key::BanRecord,
+    store::{Bucket, BucketRequest},
+};
+
+/// The maximum number of past bans that are counted. Since each ban is twice as long as the one before, the longest ban is reached
+/// earlier.
+pub(crate) const MAX_PAST_BANS: u32 = 32;
+
+/// The ban of a policy, with the names of its buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Escalation {
+    ban: Ban,
+    /// The bucket that counts offences.
+    offences: String,
+    /// The bucket that counts past bans.
+    bans: String,
+    /// The bucket of the active ban.
+    banned: String,
+}
+
+impl Escalation {
+    pub(crate) fn new(ban: Ban, policy: &str) -> Self {
+        let [offences, bans, banned] =
+            [BanRecord::Offences, BanRecord::PastBans, BanRecord::Active]
+                .map(|record| record.bucket_name(policy));
+        Self { ban, offences, bans, banned }
+    }
+
+    pub(crate) fn ban(&self) -> Ban {
+        self.ban
+    }
+
+    /// The name of the bucket of the active ban.
+    pub(crate) fn banned_name(&self) -> &str {
+        &self.banned
+    }
+
+    /// The check-only request for the active ban: it has room if the key is not banned.
+    pub(crate) fn ban_check<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
+        let mut ban_check = self.banned(key, 1);
+        ban_check.check_only = true;
+        ban_check
+    }
+
+    /// The request for a ban of this length, which has room if the key is not banned.
+    ///
+    /// The bucket is a token bucket that gets one token each second. A ban takes one token for each of its seconds.
+    pub(crate) fn banned<'a>(&'a self, key: &'a Key, seconds: u32) -> BucketRequest<'a> {
+        // The length of a ban is validated, so it is a valid burst.
+        let quota = TOKEN_A_SECOND.with_burst(seconds).unwrap_or(TOKEN_A_SECOND);
+        BucketRequest::new(Bucket::new(&self.banned, 0, key), quota, seconds)
+    }
+
+    /// As [`banned`](Self::banned), for the rest of a ban, rounded up to whole seconds.
+    pub(crate) fn ban_for<'a>(&'a self, key: &'a Key, left: Duration) -> BucketRequest<'a> {
+        self.banned(key, whole_seconds(left))
+    }
+
+    /// The request that extends a ban of which `left` remains to `length`, or up to 1 second longer. It has no room if the ban
+    /// has become longer meanwhile.
+    pub(crate) fn longer_ban<'a>(
+        &'a self,
+        key: &'a Key,
+        left: Duration,
+        length: Duration,
+    ) -> BucketRequest<'a> {
+        let seconds = whole_seconds(length.saturating_sub(left));
+        let total = self.banned(key, whole_seconds(left) + seconds);
+        BucketRequest { cost: seconds, ..total }
+    }
+
+    /// The request for one offence.
+    pub(crate) fn offence<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
+        BucketRequest::new(Bucket::new(&self.offences, 0, key), self.ban.offences(), 1)
+    }
+
+    /// The request that counts `number` past bans. `None` if all bans have the same length.
+    pub(crate) fn bans<'a>(&'a self, key: &'a Key, number: u32) -> Option<BucketRequest<'a>> {
+        let quota = Quota::new(MAX_PAST_BANS, self.ban.memory()?).ok()?;
+        Some(BucketRequest::new(Bucket::new(&self.bans, 0, key), quota, number))
+    }
+
+    /// Requests for all buckets of the ban, for resets.
+    pub(crate) fn records<'a>(&'a self, key: &'a Key) -> SmallVec<[BucketRequest<'a>; 3]> {
+        let always = [self.banned(key, 1), self.offence(key)];
+        always.into_iter().chain(self.bans(key, 1)).collect()
+    }
+}
+
+/// Rounds up to whole seconds. A ban has fewer than 2^23 seconds, so the number fits into 32 bits.
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+/// The refill rate of the bucket of an active ban.
+const TOKEN_A_SECOND: Quota = match Quota::new(1, Duration::from_secs(1)) {
+    Ok(quota) => match quota.with_algorithm(Algorithm::TokenBucket) {
+        Ok(quota) => quota,
+        Err(_) => quota,
+    },
+    Err(_) => unreachable!(),
+};

@@ -1,0 +1,21 @@
+//! Named quotas with a ban, a shadow mode and a failure mode.
+
+mod error;
+mod escalation;
+mod name;
+#[allow(clippy::module_inception, reason = "the folder is the table of contents")]
+mod policy;
+mod rollout;
+mod shadow;
+mod shadow_mode;
+
+pub use self::{
+    error::PolicyError,
+    policy::{PLACEHOLDER_QUOTA, Policy},
+    shadow_mode::{QuotaVariant, ShadowSpec},
+};
+pub(crate) use self::{
+    escalation::{Escalation, MAX_PAST_BANS},
+    name::PolicyName,
+    shadow_mode::ShadowMode,
+};

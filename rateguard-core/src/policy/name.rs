@@ -1,0 +1,53 @@
+//! The name of a policy.
+
+use std::sync::Arc;
+
+/// The name of a policy. Every decision contains one, so it is a single pointer that is cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PolicyName(Arc<Name>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Name {
+    text: Box<str>,
+    /// The byte offset at which the public part begins. The default name of an annotated handler is its Rust path, which clients
+    /// should not see.
+    public_from: usize,
+    /// The hash of the text, computed once, so that lookups of metrics are fast.
+    #[cfg(feature = "metrics")]
+    hash: u64,
+}
+
+impl PolicyName {
+    pub(crate) fn of(name: &str) -> Self {
+        Self::public_from(name, 0)
+    }
+
+    pub(super) fn public_from(name: &str, public_from: usize) -> Self {
+        Self(Arc::new(Name {
+            text: name.into(),
+            public_from,
+            #[cfg(feature = "metrics")]
+            hash: crate::telemetry::metrics::hash(name),
+        }))
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.hash
+    }
+
+    /// Whether the names are equal. Compares the pointers first, which are usually the same.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The part of the name for clients.
+    pub(crate) fn public(&self) -> &str {
+        self.0.text.get(self.0.public_from..).unwrap_or_default()
+    }
+}

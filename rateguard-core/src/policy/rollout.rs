@@ -1,0 +1,90 @@
+//! The percentage of the keys for which a candidate is enforced.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::Key;
+
+/// A percentage of the keys, from 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rollout(u8);
+
+impl Rollout {
+    /// No key.
+    pub(super) const NONE: Self = Self(0);
+
+    /// `None` if the percentage is above 100.
+    pub(super) fn of(percent: u8) -> Option<Self> {
+        (percent <= 100).then_some(Self(percent))
+    }
+
+    pub(super) fn percent(self) -> u8 {
+        self.0
+    }
+
+    /// Whether a hashed key is one of them.
+    ///
+    /// The percentile of a key is the same on every server. It is another one for each policy, so the keys that get candidates
+    /// first are not the same for all policies.
+    pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
+        match self.0 {
+            0 => false,
+            100.. => true,
+            percent => percentile(policy, key) < percent,
+        }
+    }
+}
+
+impl fmt::Display for Rollout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
+}
+
+/// A number from 0 to 99, uniformly distributed over the keys of a policy.
+fn percentile(policy: &str, key: &Key) -> u8 {
+    // The digest of a key has a constant length, so two different pairs never give the same bytes.
+    let digest = Sha256::new().chain_update(key.digest()).chain_update(policy).finalize();
+    let prefix = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    ((u128::from(prefix) * 100) >> 64) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn included(percent: u8, policy: &str) -> Vec<bool> {
+        let rollout = Rollout::of(percent).unwrap();
+        (0..10_000_u32).map(|number| rollout.includes(policy, &Key::from(number))).collect()
+    }
+
+    #[test]
+    fn higher_percentage_only_adds_keys() {
+        let mut before = included(0, "search");
+        assert!(!before.contains(&true));
+        for percent in 1..=100 {
+            let now = included(percent, "search");
+            assert!(before.iter().zip(&now).all(|(before, now)| *now || !before), "{percent}");
+            // The number is binomially distributed: four standard deviations are at most 200.
+            let keys = now.iter().filter(|it| **it).count();
+            assert!(keys.abs_diff(usize::from(percent) * 100) <= 250, "{percent} %: {keys}");
+            before = now;
+        }
+        assert!(!before.contains(&false));
+    }
+
+    #[test]
+    fn percentiles_of_keys_are_stable() {
+        // If these numbers change, servers with two versions of this crate enforce different quotas for one key.
+        let keys = ["user-1", "user-2", "user-3", "user-4"];
+        assert_eq!(keys.map(|key| percentile("search", &Key::from(key))), [90, 44, 77, 94]);
+    }
+
+    #[test]
+    fn policies_roll_out_to_independent_keys() {
+        let (one, other) = (included(50, "search"), included(50, "login"));
+        let alike = one.iter().zip(&other).filter(|(one, other)| one == other).count();
+        assert!(alike.abs_diff(5_000) <= 250, "{alike}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The shadow mode of a policy: the whole policy is in shadow, or it has a candidate with other quotas.
+//!
+//! A candidate counts in buckets of its own, under a name that no policy can have. The policy's own quotas and the candidate's
+//! quotas both count every request of the policy, whichever of them is enforced for the key. So a change of the rollout moves
+//! keys between the two without giving any key its full quota back.
+
+use actix_rateguard_grammar::Quotas;
+
+use super::{
+    Policy, PolicyError, PolicyName, QuotaVariant, ShadowMode, ShadowSpec, rollout::Rollout,
+    shadow_mode::Candidate,
+};
+use crate::{Key, RateError};
+
+impl Policy {
+    /// The same policy in shadow mode: it decides, counts and is [reported](crate::RateGuard::shadow_report), but denies no
+    /// request.
+    ///
+    /// Use it to measure the effect of a new limit before it is enforced. A policy in shadow differs from an enforced one:
+    ///
+    /// - Its decisions admit every request, and [`Decision::would_deny`](crate::Decision::would_deny) says whether the enforced
+    ///   policy would deny it.
+    /// - In a [`Request`](crate::Request) with enforced policies, it is not a part of the decision.
+    /// - An HTTP adapter sends nothing about it to clients, and no HTTP request waits for it.
+    /// - It bans no key, whatever [`ban`](Self::ban) says.
+    /// - If the store does not answer, requests pass, whatever [`on_error`](Self::on_error) says.
+    /// - A [candidate](Self::candidate) of the policy is removed.
+    ///
+    /// The counts remain valid when the policy is enforced later.
+    #[must_use]
+    pub fn shadow(self) -> Self {
+        self.with_shadow_mode(Some(ShadowMode::Whole))
+    }
+
+    /// Adds candidate quotas, which are evaluated in shadow next to the enforced ones: a [`Quota`](crate::Quota), [`Quotas`],
+    /// or text such as `"3/minute"`.
+    ///
+    /// The candidate counts every request of the policy, whatever the decision is, in buckets of its own. They take as much
+    /// space in the store as the buckets of the policy. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the
+    /// requests that the candidate would deny. A candidate denies and delays no request and changes no response header, except
+    /// for the keys of its [rollout](Self::rollout).
+    ///
+    /// ```
+    /// # use actix_rateguard_core::{Key, Policy, RateGuard};
+    /// # futures_util::FutureExt::now_or_never(async {
+    /// # let guard = RateGuard::in_memory();
+    /// let search = Policy::new("search", "10/minute")?.candidate("3/minute")?;
+    /// for _ in 0..5 {
+    ///     assert!(guard.check(&search, &Key::from("user-42")).await?.is_allowed());
+    /// }
+    /// let counts = &guard.shadow_report()[0];
+    /// assert_eq!((counts.allowed, counts.would_deny), (3, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if a quota is invalid, or if the policy is in [shadow](Self::shadow) itself.
+    pub fn candidate<Q>(self, quotas: Q) -> Result<Self, PolicyError>
+    where
+        Q: TryInto<Quotas, Error: Into<RateError>>,
+    {
+        let quotas = quotas.try_into().map_err(|error| PolicyError::Quota(error.into()))?;
+        if self.is_in_shadow() {
+            return Err(PolicyError::Shadow);
+        }
+        let candidate = Candidate::new(self.name(), quotas, Rollout::NONE);
+        Ok(self.with_shadow_mode(Some(ShadowMode::Candidate(candidate))))
+    }
+
+    /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys, from 0 to
+    /// 100. Default: 0.
+    ///
+    /// Start with 0: a new candidate has counted nothing yet, so each key for which it is enforced immediately has the full
+    /// quota left.
+    ///
+    /// The choice of the keys depends only on the key and the name of the policy, so it is the same on every server. A higher
+    /// percentage adds keys and removes none. Both sets of quotas count all requests of all keys, so a change of the percentage
+    /// gives no key its full quota back.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Rollout`] if `percent` is above 100, or if the policy has no candidate.
+    pub fn rollout(self, percent: u8) -> Result<Self, PolicyError> {
+        let rollout = Rollout::of(percent).ok_or(PolicyError::Rollout)?;
+        match self.shadow_mode() {
+            Some(ShadowMode::Candidate(candidate)) => {
+                let candidate = Candidate { rollout, ..candidate.clone() };
+                Ok(self.with_shadow_mode(Some(ShadowMode::Candidate(candidate))))
+            }
+            _ => Err(PolicyError::Rollout),
+        }
+    }
+
+    /// Whether the whole policy is in [shadow](Self::shadow).
+    #[must_use]
+    pub fn is_in_shadow(&self) -> bool {
+        matches!(self.shadow_mode(), Some(ShadowMode::Whole))
+    }
+
+    /// The quotas of the candidate, and the percentage of the keys for which they are enforced.
+    #[doc(hidden)]
+    pub fn candidate_quotas(&self) -> Option<(&Quotas, u8)> {
+        self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
+    }
+
+    /// The highest cost of a request that both the policy's own quotas and the candidate's can ever admit.
+    #[doc(hidden)]
+    pub fn max_cost(&self) -> u32 {
+        let own = self.quotas().max_cost();
+        self.candidate_mode().map_or(own, |candidate| own.min(candidate.quotas.max_cost()))
+    }
+
+    /// The quotas that are enforced for a key. The key must be [hashed](crate::RateGuard::hashed_key), as in the store.
+    #[doc(hidden)]
+    pub fn variant_for(&self, key: &Key) -> QuotaVariant {
+        match self.candidate_mode() {
+            Some(candidate) if candidate.rollout.includes(self.name(), key) => {
+                QuotaVariant::Candidate
+            }
+            _ => QuotaVariant::Own,
+        }
+    }
+
+    /// The bucket name and the quotas of a variant.
+    pub(crate) fn quotas_of_variant(&self, variant: QuotaVariant) -> (&PolicyName, &Quotas) {
+        match self.candidate_mode() {
+            Some(candidate) if variant == QuotaVariant::Candidate => {
+                (&candidate.name, &candidate.quotas)
+            }
+            _ => (self.shared_name(), self.quotas()),
+        }
+    }
+
+    /// The same policy with this shadow mode, or with none.
+    #[doc(hidden)]
+    pub fn with_shadow_spec(self, spec: Option<ShadowSpec>) -> Self {
+        let mode = spec.map(|spec| match spec {
+            ShadowSpec::Whole => ShadowMode::Whole,
+            ShadowSpec::Candidate(quotas, percent) => {
+                let rollout = Rollout::of(percent).unwrap_or(Rollout::NONE);
+                ShadowMode::Candidate(Candidate::new(self.name(), quotas, rollout))
+            }
+        });
+        self.with_shadow_mode(mode)
+    }
+
+    /// The shadow mode of this policy for a policy with another name, which needs other bucket names.
+    pub(crate) fn shadow_mode_for_name(&self, name: &str) -> Option<ShadowMode> {
+        Some(match self.shadow_mode()? {
+            ShadowMode::Whole => ShadowMode::Whole,
+            ShadowMode::Candidate(Candidate { quotas, rollout, .. }) => {
+                ShadowMode::Candidate(Candidate::new(name, quotas.clone(), *rollout))
+            }
+        })
+    }
+
+    fn candidate_mode(&self) -> Option<&Candidate> {
+        match self.shadow_mode() {
+            Some(ShadowMode::Candidate(candidate)) => Some(candidate),
+            _ => None,
+        }
+    }
+}

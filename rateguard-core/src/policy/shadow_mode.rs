@@ -1,0 +1,66 @@
+//! The part of a policy that is in shadow.
+
+use actix_rateguard_grammar::Quotas;
+
+use super::{PolicyName, rollout::Rollout};
+
+/// The part of a policy that is in shadow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ShadowMode {
+    /// The whole policy.
+    Whole,
+    /// Other quotas than the policy's own, except for the keys of the rollout.
+    Candidate(Candidate),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// The name of the candidate's buckets.
+    pub(super) name: PolicyName,
+    pub(super) quotas: Quotas,
+    pub(super) rollout: Rollout,
+}
+
+impl Candidate {
+    pub(super) fn new(policy: &str, quotas: Quotas, rollout: Rollout) -> Self {
+        // The name of a policy cannot contain braces, so this name is unique.
+        Self { name: PolicyName::of(&format!("{policy}{{shadow}}")), quotas, rollout }
+    }
+}
+
+/// The shadow mode as attributes and policies files specify it, after validation.
+pub enum ShadowSpec {
+    /// The whole policy is in shadow.
+    Whole,
+    /// Candidate quotas, and the percentage of the keys (0 to 100) for which they are enforced.
+    Candidate(Quotas, u8),
+}
+
+/// Which of the two sets of quotas and buckets of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaVariant {
+    /// The policy's own quotas.
+    Own,
+    /// The quotas of its candidate.
+    Candidate,
+}
+
+impl QuotaVariant {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Own => Self::Candidate,
+            Self::Candidate => Self::Own,
+        }
+    }
+}
+
+impl std::fmt::Display for ShadowMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole => f.write_str("the whole policy"),
+            Self::Candidate(Candidate { quotas, rollout, .. }) => {
+                write!(f, "{quotas} for {rollout} of the keys")
+            }
+        }
+    }
+}

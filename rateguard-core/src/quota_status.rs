@@ -1,0 +1,102 @@
+//! The status of one quota after a decision.
+
+use std::{cmp::Ordering, time::Duration};
+
+use crate::{Quota, bucket_status::BucketStatus, policy::PolicyName, store::BucketRequest};
+
+/// The status of one quota after a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaStatus {
+    policy: PolicyName,
+    /// The index of the quota in its policy.
+    index: u32,
+    quota: Quota,
+    cost: u32,
+    remaining: u32,
+    reset_after: Duration,
+    retry_after: Option<Duration>,
+}
+
+impl QuotaStatus {
+    pub(crate) fn new(
+        policy: PolicyName,
+        request: &BucketRequest<'_>,
+        status: BucketStatus,
+    ) -> Self {
+        let BucketStatus { remaining, reset_after, retry_after } = status;
+        let BucketRequest { bucket, quota, cost, .. } = *request;
+        let index = bucket.place() as u32;
+        Self { policy, index, quota, cost, remaining, reset_after, retry_after }
+    }
+
+    /// The name of the quota for clients: the public name of the policy, followed by `{2}`, `{3}` … for its further quotas.
+    #[doc(hidden)]
+    pub fn public_name(&self) -> String {
+        match self.index {
+            0 => self.policy.public().to_owned(),
+            index => format!("{}{{{}}}", self.policy.public(), index + 1),
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn name(&self) -> &PolicyName {
+        &self.policy
+    }
+
+    /// The name of the policy.
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        self.policy.as_str()
+    }
+
+    /// The quota.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// The number of units of the request, or of the last refund or debit of its reservation.
+    #[must_use]
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// The maximum number of units that the quota admits at one moment: its limit, or the burst of a token bucket.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.quota.capacity()
+    }
+
+    /// The number of units that the quota would admit now.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.remaining
+    }
+
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units are
+    /// counted.
+    #[must_use]
+    pub fn reset_after(&self) -> Duration {
+        self.reset_after
+    }
+
+    /// The time until the quota has room for a request of this cost, after what this request took. Zero if it has room now.
+    /// `None` if it never has, because the cost is above the quota's [`max_cost`](Quota::max_cost).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Orders a tighter quota before a looser one.
+    ///
+    /// The tighter quota has no room for the longer time. If the times are equal, it admits fewer further requests of this cost.
+    /// If these are equal too, its units become available later.
+    pub(crate) fn tightness(&self, other: &Self) -> Ordering {
+        let wait = |status: &Self| status.retry_after.unwrap_or(Duration::MAX);
+        let further_requests = |status: &Self| status.remaining / status.cost.max(1);
+        wait(other)
+            .cmp(&wait(self))
+            .then(further_requests(self).cmp(&further_requests(other)))
+            .then(other.reset_after.cmp(&self.reset_after))
+    }
+}

@@ -1,0 +1,147 @@
+//! The ids of buckets in this process: a keyed hash of their names.
+
+use std::hash::{Hash, Hasher};
+
+use crate::{
+    Key,
+    key::{Bucket, KEY_BYTES},
+    keyed_hash::random_u128s,
+};
+
+/// The id of a bucket: a random 128-bit hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BucketId(pub(super) [u64; 2]);
+
+/// Hashes only one half of the id, because both halves are already uniform.
+impl Hash for BucketId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[1]);
+    }
+}
+
+/// The location of a bucket in the store.
+#[derive(Clone, Copy)]
+pub(super) struct BucketLocation {
+    pub(super) id: BucketId,
+    /// The index of the shard.
+    pub(super) shard: usize,
+}
+
+/// The hash input in words of 8 bytes: the key, one word for the length of the name and the index of the quota, the name.
+const KEY_WORDS: usize = KEY_BYTES / 8;
+const NAME_WORDS: usize = 32;
+const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;
+
+/// Computes the ids of buckets, with secret random factors.
+///
+/// An id consists of the upper halves of two sums modulo 2^128. Each sum adds the products of the input words and random
+/// factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is fast", 2014). Two
+/// different buckets have the same id with a probability of 2^-128. Clients therefore cannot construct keys that share a
+/// bucket or that all belong to one shard. One hash takes a few nanoseconds.
+pub(super) struct BucketHasher {
+    start: [u128; 2],
+    factors: [[u128; 2]; WORDS],
+}
+
+impl BucketHasher {
+    pub(super) fn new() -> Self {
+        let mut random = random_u128s();
+        let mut pair = || [random(), random()];
+        Self { start: pair(), factors: std::array::from_fn(|_| pair()) }
+    }
+
+    /// Returns the location of a bucket among `shards` shards. All buckets of a key are in the same shard.
+    pub(super) fn locate(&self, bucket: Bucket<'_>, shards: usize) -> BucketLocation {
+        let mut sums = Sums { factors: &self.factors, sums: self.start };
+        let (bytes, used) = bucket.key().bytes();
+        // The words after the used bytes are zero, so they would add nothing to the sums.
+        let words = bytes.as_chunks::<8>().0.iter().take(used.div_ceil(8));
+        for (index, word) in words.enumerate() {
+            sums.add(index, u64::from_le_bytes(*word));
+        }
+        let [key_hash, _] = sums.upper();
+
+        let digest;
+        let mut name = bucket.name().as_bytes();
+        // Both values are below 2^32.
+        let length_and_index = ((name.len() as u64) << 32) | bucket.place() as u64;
+        if name.len() > 8 * NAME_WORDS {
+            digest = Key::from(name).digest();
+            name = &digest;
+        }
+        sums.add(KEY_WORDS, length_and_index);
+        let (words, rest) = name.as_chunks::<8>();
+        for (index, word) in words.iter().enumerate() {
+            sums.add(KEY_WORDS + 1 + index, u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let word = rest.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            sums.add(KEY_WORDS + 1 + words.len(), word);
+        }
+        BucketLocation {
+            id: BucketId(sums.upper()),
+            // A multiplication maps the hash to `0..shards`.
+            shard: ((u128::from(key_hash) * shards as u128) >> 64) as usize,
+        }
+    }
+}
+
+struct Sums<'a> {
+    factors: &'a [[u128; 2]; WORDS],
+    sums: [u128; 2],
+}
+
+impl Sums<'_> {
+    fn add(&mut self, index: usize, word: u64) {
+        for (sum, factor) in self.sums.iter_mut().zip(self.factors[index]) {
+            *sum = sum.wrapping_add(factor.wrapping_mul(word.into()));
+        }
+    }
+
+    fn upper(&self) -> [u64; 2] {
+        self.sums.map(|sum| (sum >> 64) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn bucket_ids_are_unique_and_a_key_has_one_shard() {
+        let hasher = BucketHasher::new();
+        let values = ["", "a", "b", "ab", "\0", "a\0"].map(str::to_owned);
+        let long = (50..70).map(|length| "x".repeat(length));
+        let keys: Vec<Key> = values.into_iter().chain(long).map(Key::from).collect();
+        let long = [255, 256, 257, 1_000].map(|length| "y".repeat(length));
+        let names = ["", "a", "ab", "a\0", "12345678", "123456789"].map(str::to_owned);
+        let mut ids = HashSet::new();
+        for key in &keys {
+            let shard = hasher.locate(Bucket::new("", 0, key), 64).shard;
+            for name in names.iter().chain(&long) {
+                for index in 0..3 {
+                    let location = hasher.locate(Bucket::new(name, index, key), 64);
+                    assert_eq!(location.shard, shard);
+                    ids.insert(location.id.0);
+                }
+            }
+        }
+        assert_eq!(ids.len(), keys.len() * (names.len() + long.len()) * 3);
+    }
+
+    #[test]
+    fn keys_spread_evenly_and_differently_in_each_store() {
+        let [one, other] = [(); 2].map(|()| BucketHasher::new());
+        let keys: Vec<Key> = (0..6_400).map(Key::from).collect();
+        let shard =
+            |hasher: &BucketHasher, key| hasher.locate(Bucket::new("p", 0, key), 64).shard;
+        let mut counts = [0; 64];
+        keys.iter().for_each(|key| counts[shard(&one, key)] += 1);
+        // The mean is 100, and the range is six standard deviations on each side.
+        assert!(counts.iter().all(|count| (40..160).contains(count)), "{counts:?}");
+        let same = keys.iter().filter(|key| shard(&one, key) == shard(&other, key)).count();
+        assert!(same < 200, "{same}");
+    }
+}

@@ -1,0 +1,324 @@
+//! Sends the requests that wait for a server, in batches, and gives the callers their answers.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use tokio::{
+    sync::watch,
+    time::{sleep, sleep_until},
+};
+
+use super::{
+    StoreError,
+    batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, PendingRequest, Priority, RequestError},
+    cluster::slot,
+    error::classify,
+    link::{ActiveConnection, State},
+    progress::{Progress, TICK},
+    script_runner::{RawReply, ScriptRunner},
+};
+use crate::store::script::{Batch, BatchOutcome, ScriptRequest};
+
+/// Max batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
+const MAX_IN_FLIGHT: usize = 4;
+/// Within this time after a batch, a smaller one is not sent while others are in flight: a batch costs client and server as much as
+/// several requests. It is sent when the dispatcher wakes next, at the latest after [`SLOW_SERVER_AFTER`].
+const BATCH_DELAY: Duration = Duration::from_micros(200);
+/// If a batch is unanswered this long after the last one was sent, the server counts as slow, and gets one more batch.
+const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
+/// Max batches in flight to a slow server.
+const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
+/// While the batches in flight add more entries to logs than this, no further batch is sent: one costly request after the other
+/// would keep the server from answering.
+const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
+/// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window ends, the
+/// dispatcher reads the queue without a wake-up.
+const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
+
+pub(super) struct Dispatcher {
+    pub(super) queue: Arc<BatchQueue>,
+    pub(super) script: Arc<ScriptRunner>,
+    pub(super) state: watch::Receiver<State>,
+    pub(super) progress: Arc<Progress>,
+    /// True after the first `CROSSSLOT` error. From then on, each batch has the keys of one slot.
+    pub(super) is_cluster: AtomicBool,
+}
+
+/// The last batch that was sent.
+struct LastBatch {
+    at: Instant,
+    requests: usize,
+}
+
+impl LastBatch {
+    /// Whether to send a batch of `waiting` requests while `in_flight` batches are unanswered.
+    fn should_flush(&self, in_flight: usize, waiting: usize) -> bool {
+        self.should_flush_after(self.at.elapsed(), in_flight, waiting)
+    }
+
+    fn should_flush_after(&self, passed: Duration, in_flight: usize, waiting: usize) -> bool {
+        match in_flight {
+            0 => true,
+            _ if passed >= SLOW_SERVER_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
+            // A small batch is better sent together with the requests that come next.
+            _ => in_flight < MAX_IN_FLIGHT && (waiting >= self.requests || passed >= BATCH_DELAY),
+        }
+    }
+}
+
+/// A pipeline of batches that was sent.
+struct Sent<'a> {
+    live: &'a ActiveConnection,
+    at: Instant,
+    /// The requests were grouped by slot.
+    by_slot: bool,
+}
+
+/// The requests of a batch, by their positions among those that were taken from the queue.
+type Positions = Vec<usize>;
+
+impl Dispatcher {
+    pub(super) async fn run(mut self) {
+        loop {
+            let live =
+                match self.state.wait_for(|state| matches!(state, State::Up(_))).await.as_deref() {
+                    Ok(State::Up(live)) => live.clone(),
+                    Ok(_) => continue,
+                    Err(_) => return,
+                };
+            self.run_on(&live).await;
+            let cause = match &*self.state.borrow() {
+                State::Down(cause) => *cause,
+                State::Up(_) | State::Connecting => StoreError::Disconnected,
+            };
+            self.queue.fail_all(cause);
+        }
+    }
+
+    /// Runs until there is another connection, or none. Requests in flight are dropped then, and fail with
+    /// [`StoreError::Disconnected`].
+    async fn run_on(&self, live: &ActiveConnection) {
+        let mut state = self.state.clone();
+        let mut changed = pin!(state.changed());
+        // Entries that the batches in flight add to logs.
+        let entries_in_flight = AtomicU32::new(0);
+        let mut batches = FuturesUnordered::new();
+        let mut low_priority = FuturesUnordered::new();
+        self.progress.connected();
+        let mut last = LastBatch { at: Instant::now(), requests: 0 };
+        let mut is_any_in_flight = false;
+        loop {
+            self.progress.record_run(is_any_in_flight);
+            let may_send = |in_flight| {
+                entries_in_flight.load(Relaxed) <= MAX_ENTRIES_IN_FLIGHT
+                    && (in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged())
+            };
+            while last.should_flush(batches.len(), self.queue.len(Priority::Enforced))
+                && may_send(batches.len())
+            {
+                let requests = self.queue.take(Priority::Enforced);
+                if requests.is_empty() {
+                    break;
+                }
+                last = LastBatch { at: Instant::now(), requests: requests.len() };
+                let entries = requests.iter().map(|it| it.request.entries());
+                let entries = entries.fold(0, u32::saturating_add);
+                entries_in_flight.fetch_add(entries, Relaxed);
+                let (send, entries_in_flight) = (self.send(live, requests), &entries_in_flight);
+                batches.push(async move {
+                    send.await;
+                    entries_in_flight.fetch_sub(entries, Relaxed);
+                });
+            }
+            // Requests of low priority have batches of their own, one at a time, and only while no other request waits: a
+            // server that runs them cannot serve enforced requests.
+            if low_priority.is_empty() && self.queue.len(Priority::Enforced) == 0 {
+                let requests = self.queue.take(Priority::Low);
+                if !requests.is_empty() {
+                    low_priority.push(self.send(live, requests));
+                }
+            }
+            let shares_wakes = last.requests > 1 && last.at.elapsed() < SHARED_WAKE_WINDOW;
+            self.queue.share_wakes(shares_wakes);
+            let is_any_waiting = self.queue.len(Priority::Enforced) > 0;
+            let is_held_back = !may_send(batches.len());
+            is_any_in_flight = !batches.is_empty() || !low_priority.is_empty();
+            let mut is_slow = pin!(sleep_until((last.at + SLOW_SERVER_AFTER).into()));
+            let mut window_end = pin!(sleep_until((last.at + SHARED_WAKE_WINDOW).into()));
+            let mut tick = pin!(sleep(TICK));
+            let mut woken = pin!(self.queue.wake.notified());
+            let connection_changed = poll_fn(|context| {
+                if changed.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                let mut is_woken =
+                    matches!(batches.poll_next_unpin(context), Poll::Ready(Some(())));
+                is_woken |= matches!(low_priority.poll_next_unpin(context), Poll::Ready(Some(())));
+                if batches.len() < MAX_IN_FLIGHT || !is_any_waiting {
+                    is_woken |= woken.as_mut().poll(context).is_ready();
+                }
+                if is_any_waiting && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_held_back {
+                    is_woken |= is_slow.as_mut().poll(context).is_ready();
+                }
+                if shares_wakes {
+                    is_woken |= window_end.as_mut().poll(context).is_ready();
+                }
+                if is_any_in_flight {
+                    is_woken |= tick.as_mut().poll(context).is_ready();
+                }
+                if is_woken { Poll::Ready(false) } else { Poll::Pending }
+            });
+            if connection_changed.await {
+                return;
+            }
+        }
+    }
+
+    /// Sends these requests as one batch; in a cluster as one batch for each slot, in one pipeline.
+    async fn send(&self, live: &ActiveConnection, pending: Vec<PendingRequest>) {
+        let requests: Vec<_> = pending
+            .iter()
+            .map(|it| (Arc::clone(&it.request), it.no_batching, live.clock.at(it.deadline)))
+            .collect();
+        let by_slot = self.is_cluster.load(Relaxed);
+        let (batches, positions) = self.batches(&requests, by_slot);
+        let sent = Sent { live, at: Instant::now(), by_slot };
+        let in_flight = self.progress.send();
+        let replies = self.script.run(&live.connection, false, &batches).await;
+        drop(in_flight);
+
+        let mut pending: Vec<_> = pending.into_iter().map(Some).collect();
+        let mut of_batch = |positions: Positions| -> Vec<PendingRequest> {
+            positions.into_iter().filter_map(|position| pending[position].take()).collect()
+        };
+        match replies {
+            Ok(replies) => {
+                for ((batch, positions), reply) in batches.iter().zip(positions).zip(replies) {
+                    self.dispatch_reply(&sent, batch, of_batch(positions), reply);
+                }
+            }
+            Err(error) => {
+                let error = RequestError::OnConnection(live.generation, error);
+                pending.into_iter().flatten().for_each(|it| it.fail(error.clone()));
+            }
+        }
+    }
+
+    /// The batches for these requests, and which requests are in each of them.
+    fn batches<'a>(
+        &self,
+        requests: &'a [(Arc<ScriptRequest>, bool, i64)],
+        by_slot: bool,
+    ) -> (Vec<Batch<'a>>, Vec<Positions>) {
+        // Cross-slot requests are sent alone, so that only they get the `CROSSSLOT` error.
+        let mut groups: Vec<(Option<u16>, Positions)> = Vec::new();
+        let slot_of = |tag: &str| slot(tag.as_bytes());
+        for (position, (request, no_batching, _)) in requests.iter().enumerate() {
+            let slot = match (no_batching, by_slot) {
+                (true, _) => None,
+                (false, true) => request.hash_tag().map(slot_of),
+                (false, false) => Some(0),
+            };
+            let known = groups.iter_mut().find(|(known, _)| known.is_some() && *known == slot);
+            match known {
+                Some((_, positions)) => positions.push(position),
+                None => groups.push((slot, vec![position])),
+            }
+        }
+        let batch = |positions: &Positions| {
+            let of_batch: Vec<_> = positions
+                .iter()
+                .map(|position| (&*requests[*position].0, requests[*position].2))
+                .collect();
+            Batch::new(&self.script.ids, &of_batch)
+        };
+        let batches = groups.iter().map(|(_, positions)| batch(positions)).collect();
+        (batches, groups.into_iter().map(|(_, positions)| positions).collect())
+    }
+
+    fn dispatch_reply(
+        &self,
+        sent: &Sent<'_>,
+        batch: &Batch<'_>,
+        pending: Vec<PendingRequest>,
+        reply: RedisResult<RawReply>,
+    ) {
+        match reply.and_then(|reply| reply.read(batch)) {
+            Ok(reply) => {
+                let is_late = reply.outcomes.contains(&BatchOutcome::DeadlineExceeded);
+                sent.live.clock.record_reply(reply.now, sent.at, is_late);
+                for (it, outcome) in pending.into_iter().zip(reply.outcomes) {
+                    self.complete(sent, it, outcome);
+                }
+            }
+            // The script did not run. Each request alone may be in one slot, so they are sent again, grouped by slot.
+            Err(error) if is_cross_slot(&error) && !sent.by_slot => {
+                self.is_cluster.store(true, Relaxed);
+                self.queue.requeue(pending.into_iter());
+            }
+            // The script did not run, so sending its requests again counts nothing twice.
+            Err(error) if batch.has_several_requests() && may_concern_one_key(&error) => {
+                let alone = |it| PendingRequest { no_batching: true, ..it };
+                self.queue.requeue(pending.into_iter().map(alone));
+            }
+            Err(error) => {
+                let error = RequestError::OnConnection(sent.live.generation, error);
+                pending.into_iter().for_each(|it| it.fail(error.clone()));
+            }
+        }
+    }
+
+    /// Completes a request. A denial also completes the same checks that were in the queue before the batch was sent, so that many
+    /// requests for a key that is used up do not need a decision each.
+    fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
+        let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
+        if is_denial {
+            self.queue.deny_same_checks(&pending.request, sent.at, &outcome);
+        }
+        pending.complete(outcome);
+    }
+}
+
+/// Whether the error may concern one key only: the user may not access it, or in a cluster, its slot is being moved.
+fn may_concern_one_key(error: &RedisError) -> bool {
+    let moves = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
+    let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
+    // An error without a code comes from the client library: the server may have run the script.
+    moves.contains(&error.kind()) || error.code().is_some() && causes.contains(&classify(error))
+}
+
+fn is_cross_slot(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_batch_waits_for_more_requests_but_not_for_long() {
+        let last = LastBatch { at: Instant::now(), requests: 10 };
+        let micros = Duration::from_micros;
+        // Nothing is in flight.
+        assert!(last.should_flush_after(micros(0), 0, 1));
+        // Before the delay has passed, only a batch as large as the last one.
+        assert!(!last.should_flush_after(micros(199), 1, 9));
+        assert!(last.should_flush_after(micros(0), 3, 10));
+        assert!(last.should_flush_after(micros(200), 3, 1));
+        // After a millisecond with unanswered batches, the server counts as slow.
+        assert!(!last.should_flush_after(micros(999), 4, 100));
+        assert!(last.should_flush_after(micros(1_000), 4, 1));
+        assert!(last.should_flush_after(micros(1_000), 255, 1));
+        assert!(!last.should_flush_after(micros(1_000), 256, 128));
+    }
+}

@@ -1,0 +1,93 @@
+//! What redis-rs reports, in our words.
+
+use redis::{ErrorKind, RedisError};
+
+use super::StoreError;
+use crate::store::server_error::cause;
+
+/// Which of our causes this is. Nothing of the error's text is kept: servers quote arguments in it.
+pub(super) fn classify(error: &RedisError) -> StoreError {
+    match error.kind() {
+        ErrorKind::Io if error.is_timeout() => StoreError::Timeout,
+        ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable,
+        ErrorKind::Io => StoreError::Disconnected,
+        ErrorKind::AuthenticationFailed => StoreError::Authentication,
+        _ => match error.code() {
+            Some(word) => cause(word, error.detail()),
+            None => StoreError::InvalidReply,
+        },
+    }
+}
+
+/// Whether a new connection may help: to a server that is there, that is the primary, that knows the user.
+pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
+    match cause {
+        StoreError::Unreachable
+        | StoreError::Disconnected
+        | StoreError::Authentication
+        | StoreError::NotReady
+        | StoreError::NoPrimary => true,
+        StoreError::Timeout
+        | StoreError::Permission
+        | StoreError::Busy
+        | StoreError::OutOfMemory
+        | StoreError::Cluster
+        | StoreError::CrossSlot
+        | StoreError::Overloaded
+        | StoreError::Throttled
+        | StoreError::InvalidReply
+        | StoreError::Closed => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause_of(line: &str) -> StoreError {
+        let reply = format!("-{line}\r\n");
+        let error = redis::parse_redis_value(reply.as_bytes())
+            .and_then(redis::Value::extract_error)
+            .expect_err("an error reply");
+        classify(&error)
+    }
+
+    #[test]
+    fn what_servers_say_is_told_in_our_words() {
+        for (line, expected) in [
+            ("READONLY You can't write against a read only replica.", StoreError::NotReady),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't",
+                StoreError::NotReady,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -OOM command not allowed",
+                StoreError::OutOfMemory,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", StoreError::OutOfMemory),
+            ("LOADING Redis is loading the dataset in memory", StoreError::NotReady),
+            ("NOAUTH Authentication required.", StoreError::Authentication),
+            ("NOPERM this user has no permissions", StoreError::Permission),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 7bd4",
+                StoreError::Permission,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: The user executing the script can't access at least one of the keys",
+                StoreError::Permission,
+            ),
+            (
+                "ERR ACL failure in script: User limiter has no permissions to run the 'zadd' command script: 7bd4",
+                StoreError::Permission,
+            ),
+            ("BUSY Redis is busy running a script.", StoreError::Busy),
+            ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
+            ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::CrossSlot),
+            ("WRONGTYPE Operation against a key", StoreError::InvalidReply),
+            ("ERR unknown command", StoreError::InvalidReply),
+            ("ERR", StoreError::InvalidReply),
+        ] {
+            assert_eq!(cause_of(line), expected, "{line}");
+        }
+    }
+}

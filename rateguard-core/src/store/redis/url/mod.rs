@@ -1,0 +1,224 @@
+//! Which Redis: the URL, without a word of it in an error.
+
+mod error;
+mod multi_host;
+
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2::TcpKeepalive};
+
+pub use self::error::RedisUrlError;
+
+/// Keepalive probes begin after so much silence; as the connection is tested more often, there is none while it lives.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// What was sent and is not acknowledged for so long was sent in vain.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The servers of a URL.
+#[derive(Debug)]
+pub(super) enum Target {
+    One(ConnectionInfo),
+    /// Some of a cluster's nodes, at least one.
+    Cluster(Vec<ConnectionInfo>),
+    /// The primary is as the sentinels say, of whom there is at least one, and of `primary` all but the address is true.
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        service: String,
+        primary: ConnectionInfo,
+    },
+}
+
+impl Target {
+    /// The same with something done to each server.
+    #[cfg(feature = "tls")]
+    pub(super) fn map(
+        self,
+        change: impl Fn(ConnectionInfo) -> Result<ConnectionInfo, RedisUrlError>,
+    ) -> Result<Self, RedisUrlError> {
+        let all = |servers: Vec<_>| servers.into_iter().map(&change).collect::<Result<_, _>>();
+        Ok(match self {
+            Self::One(server) => Self::One(change(server)?),
+            Self::Cluster(nodes) => Self::Cluster(all(nodes)?),
+            Self::Sentinel { sentinels, service, primary } => {
+                Self::Sentinel { sentinels: all(sentinels)?, service, primary: change(primary)? }
+            }
+        })
+    }
+}
+
+/// Reads one of
+///
+/// - `redis://[user][:password@]host[:port][/database]`, the same with `rediss://`, or
+///   `redis+unix:///path[?db=database]`
+/// - `redis+cluster://[user][:password@]host[:port],host[:port],…`, or `rediss+cluster://`
+/// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]`, or `rediss+sentinel://`, with
+///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels ask for them
+pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
+    // The library leaves tabs and line ends out wherever they are, so nothing that is looked for here would be found.
+    if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
+        return Err(RedisUrlError::Characters);
+    }
+    let (scheme, rest) = url.split_once("://").ok_or(RedisUrlError::Scheme)?;
+    let (plain, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+    match (plain, kind) {
+        ("redis", "" | "unix" | "cluster" | "sentinel") => {}
+        #[cfg(feature = "tls")]
+        ("rediss", "" | "cluster" | "sentinel") => {}
+        #[cfg(not(feature = "tls"))]
+        ("rediss", "" | "cluster" | "sentinel") => return Err(RedisUrlError::Tls),
+        _ => return Err(RedisUrlError::Scheme),
+    }
+    if url.contains("#insecure") {
+        return Err(RedisUrlError::Insecure);
+    }
+    // Any other fragment is left out by the library; most likely it is the rest of a password.
+    if url.contains('#') {
+        return Err(RedisUrlError::Malformed);
+    }
+    match kind {
+        "cluster" => multi_host::cluster(plain, rest),
+        "sentinel" => multi_host::sentinel(plain, rest),
+        _ => one(url).map(Target::One),
+    }
+}
+
+/// The server of a URL with one host.
+fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
+    let known: &[&str] = match url.starts_with("redis+unix:") {
+        true => &["protocol", "db", "user", "pass"],
+        false => &["protocol"],
+    };
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = query.split('&').filter(|pair| !pair.is_empty());
+    if !parameters.all(|pair| known.contains(&pair.split_once('=').map_or(pair, |(name, _)| name)))
+    {
+        return Err(RedisUrlError::Parameter);
+    }
+    // The library's message may quote the URL, and the URL may hold a password.
+    let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
+    match info.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
+            let tcp = info.tcp_settings().clone();
+            // A check is one small packet; waiting for more to send with it would only delay it.
+            let tcp = tcp.set_nodelay(true);
+            let tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE));
+            #[cfg(target_os = "linux")]
+            let tcp = tcp.set_user_timeout(USER_TIMEOUT);
+            Ok(info.set_tcp_settings(tcp))
+        }
+        ConnectionAddr::Unix(_) => Ok(info),
+        _ => Err(RedisUrlError::Scheme),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_password_port_and_database_are_read() {
+        let Target::One(info) = parse("redis://limiter:p%40ss@redis.example:6380/3").unwrap()
+        else {
+            panic!("it is one server");
+        };
+        assert_eq!(info.addr(), &ConnectionAddr::Tcp("redis.example".into(), 6380));
+        assert_eq!(info.redis_settings().username(), Some("limiter"));
+        assert_eq!(info.redis_settings().password(), Some("p@ss"));
+        assert_eq!(info.redis_settings().db(), 3);
+    }
+
+    /// Where each of these is, who we are there, and which database is ours.
+    fn told(servers: &[ConnectionInfo]) -> Vec<String> {
+        let tell = |server: &ConnectionInfo| {
+            let settings = server.redis_settings();
+            let who = settings.username().zip(settings.password());
+            format!("{} {who:?} {}", server.addr(), settings.db())
+        };
+        servers.iter().map(tell).collect()
+    }
+
+    #[test]
+    fn several_hosts_are_read() {
+        let Target::Cluster(nodes) = parse("redis+cluster://u:p%40@a,b:7001,[::1]:7002").unwrap()
+        else {
+            panic!("it is a cluster");
+        };
+        let who = r#"Some(("u", "p@")) 0"#;
+        assert_eq!(told(&nodes), ["a:6379", "b:7001", "::1:7002"].map(|it| format!("{it} {who}")));
+
+        let url =
+            "redis+sentinel://u:p@a,[::1],c:5000/main/2?sentinel_password=s%2Fp&sentinel_user=s";
+        let Target::Sentinel { sentinels, service, primary } = parse(url).unwrap() else {
+            panic!("it is a service");
+        };
+        let who = r#"Some(("s", "s/p")) 0"#;
+        let places = ["a:26379", "::1:26379", "c:5000"];
+        assert_eq!(told(&sentinels), places.map(|it| format!("{it} {who}")));
+        assert_eq!(service, "main");
+        assert_eq!(told(&[primary]), [r#"primary.invalid:6379 Some(("u", "p")) 2"#]);
+    }
+
+    #[test]
+    fn known_parameters_and_percent_encoded_characters_are_read() {
+        let url = "redis://:a%20b%09%23insecure@localhost/?protocol=resp3";
+        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        assert_eq!(info.redis_settings().password(), Some("a b\t#insecure"));
+        let url = "redis+unix:///redis.sock?db=2&user=u&pass=p&protocol=2";
+        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        assert_eq!(info.redis_settings().db(), 2);
+        assert!(parse("redis+sentinel://a/main?protocol=resp3&sentinel_user=s").is_ok());
+        assert!(parse("redis+cluster://a,b?protocol=resp3").is_ok());
+    }
+
+    const INSECURE: RedisUrlError =
+        if cfg!(feature = "tls") { RedisUrlError::Insecure } else { RedisUrlError::Tls };
+
+    #[test]
+    fn what_cannot_be_used_is_refused_without_quoting_it() {
+        for (url, error) in [
+            ("", RedisUrlError::Scheme),
+            ("localhost:6379", RedisUrlError::Scheme),
+            ("http://:hunter2@localhost", RedisUrlError::Scheme),
+            ("unix:///tmp/redis.sock", RedisUrlError::Scheme),
+            #[cfg(not(feature = "tls"))]
+            ("rediss://:hunter2@localhost", RedisUrlError::Tls),
+            ("rediss://:hunter2@localhost/#insecure", INSECURE),
+            ("rediss://:hunter2@localhost/#inse\tcure", RedisUrlError::Characters),
+            ("rediss://:hunter2@localhost/#\ninsecure", RedisUrlError::Characters),
+            ("rediss://:hunter2@localhost/#insecure\r", RedisUrlError::Characters),
+            (" rediss://:hunter2@localhost/", RedisUrlError::Characters),
+            ("redi\tss://:hunter2@localhost/", RedisUrlError::Characters),
+            ("redis://:hunt er2@localhost/", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/\u{a0}", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/\0", RedisUrlError::Characters),
+            ("redis+cluster://:hunter2@a,\tb", RedisUrlError::Characters),
+            ("redis+sentinel://:hunter2@a/ma\nin", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/#secure", RedisUrlError::Malformed),
+            ("redis://:hun#ter2@localhost/", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost/?tls=true", RedisUrlError::Parameter),
+            ("redis://:hunter2@localhost/?protocol=resp3&db", RedisUrlError::Parameter),
+            ("redis://:hunter2@localhost/?protocol=resp4", RedisUrlError::Malformed),
+            ("redis+unix:///redis.sock?pass=hunter2&password=hunter2", RedisUrlError::Parameter),
+            ("redis+cluster://:hunter2@a,b?db=1", RedisUrlError::Parameter),
+            ("redis+sentinel://:hunter2@a/main?pass=hunter2", RedisUrlError::Parameter),
+            ("redis://:hunter2@localhost:port", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost/zero", RedisUrlError::Malformed),
+            ("redis://", RedisUrlError::Malformed),
+            ("redis+cluster://:hunter2@a,b:port", RedisUrlError::Malformed),
+            ("redis+cluster://:hunter2@a,,b", RedisUrlError::Malformed),
+            ("redis+cluster://:hunter2@a,b/1", RedisUrlError::Database),
+            ("redis+cluster://", RedisUrlError::Malformed),
+            ("redis+sentinel://:hunter2@a,b", RedisUrlError::Service),
+            ("redis+sentinel://:hunter2@a,b/", RedisUrlError::Service),
+            ("redis+sentinel://:hun/ter2@a/main", RedisUrlError::Malformed),
+            ("redis+sentinel://:hunter2@a/main/two", RedisUrlError::Malformed),
+            ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
+            ("rediss+unix:///hunter2", RedisUrlError::Scheme),
+        ] {
+            let refused = parse(url).unwrap_err();
+            assert_eq!(refused, error, "{url}");
+            assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+        }
+    }
+}

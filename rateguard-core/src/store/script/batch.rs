@@ -1,0 +1,307 @@
+//! A batch of requests, as the arguments of one call of the script.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use smallvec::SmallVec;
+
+use super::{Operation, ScriptRequest, request::BucketParams};
+use crate::Quota;
+
+/// A request joins a shape if its deadline differs by less than this from that of the shape's first request, in
+/// microseconds. The shape has the earliest deadline of its requests.
+const DEADLINE_SLACK: i64 = 10_000;
+
+/// One call of the script, for one request or several. Each bucket is listed once, even if several requests use it.
+pub(in crate::store) struct Batch<'a> {
+    pub(super) ids: RequestIdRange,
+    keys: Vec<&'a str>,
+    /// The quota under which each key was first used.
+    key_quotas: Vec<usize>,
+    /// Requests have different quotas for one key, or there are refunds or resets.
+    is_mixed: bool,
+    quotas: SmallVec<[ScriptQuota; 1]>,
+    shapes: SmallVec<[Shape<'a>; 1]>,
+    pub(super) requests: Vec<BatchRequest<'a>>,
+}
+
+/// What requests have in common: operation, quotas, costs, and about the same deadline.
+struct Shape<'a> {
+    example: &'a ScriptRequest,
+    /// The deadline of the first request, by the server's clock; 0 without an estimate of that clock.
+    first_deadline: i64,
+    /// The earliest deadline of all requests.
+    deadline: i64,
+}
+
+pub(super) struct BatchRequest<'a> {
+    pub(super) request: &'a ScriptRequest,
+    shape: usize,
+    /// The indices of its buckets in the list of keys.
+    keys: SmallVec<[usize; 1]>,
+}
+
+/// A quota, with the script's name of its algorithm.
+type ScriptQuota = (Quota, &'static str);
+
+/// How the reply is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum ReplyEncoding {
+    /// Eight bytes for each number: a client reads them faster than numbers of the protocol.
+    #[cfg(feature = "redis")]
+    Bytes,
+    /// Numbers of the protocol, for interfaces that do not carry bytes.
+    #[cfg(feature = "upstash")]
+    Numbers,
+}
+
+/// An argument of the command.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Argument<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl<'a> Batch<'a> {
+    /// Creates a batch of these requests, each with its deadline on the server's clock.
+    pub(in crate::store) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
+        let mut batch = Self {
+            ids: ids.take(requests.len()),
+            keys: Vec::with_capacity(requests.len()),
+            key_quotas: Vec::with_capacity(requests.len()),
+            is_mixed: false,
+            quotas: SmallVec::new(),
+            shapes: SmallVec::new(),
+            requests: Vec::with_capacity(requests.len()),
+        };
+        let mut index = HashMap::with_capacity(requests.len());
+        for (request, deadline) in requests {
+            batch.push(&mut index, request, *deadline);
+        }
+        batch
+    }
+
+    fn push(
+        &mut self,
+        index: &mut HashMap<&'a str, usize>,
+        request: &'a ScriptRequest,
+        deadline: i64,
+    ) {
+        self.is_mixed |= matches!(request.operation, Operation::Refund | Operation::Reset);
+        let mut keys = SmallVec::with_capacity(request.parts.len());
+        for part in &request.parts {
+            let quota = self.quota_index(part.params.quota());
+            let key = *index.entry(&part.key).or_insert_with(|| {
+                self.keys.push(&part.key);
+                self.key_quotas.push(quota);
+                self.keys.len() - 1
+            });
+            self.is_mixed |= self.key_quotas[key] != quota;
+            keys.push(key);
+        }
+        let existing = self.shapes.iter().position(|shape| shape.fits(request, deadline));
+        let shape = existing.unwrap_or_else(|| {
+            self.shapes.push(Shape { example: request, first_deadline: deadline, deadline });
+            self.shapes.len() - 1
+        });
+        let earliest = &mut self.shapes[shape].deadline;
+        *earliest = deadline.min(*earliest);
+        self.requests.push(BatchRequest { request, shape, keys });
+    }
+
+    /// Returns the index of the quota, and adds it if it is missing.
+    fn quota_index(&mut self, quota: ScriptQuota) -> usize {
+        self.quotas.iter().position(|it| *it == quota).unwrap_or_else(|| {
+            self.quotas.push(quota);
+            self.quotas.len() - 1
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn has_several_requests(&self) -> bool {
+        self.requests.len() > 1
+    }
+
+    /// Emits the arguments after the script, in order. `prelude.lua` documents them.
+    pub(in crate::store) fn write(
+        &self,
+        encoding: ReplyEncoding,
+        mut argument: impl FnMut(Argument<'_>),
+    ) {
+        let count = |number: usize| Argument::Number(number as i64);
+        argument(count(self.keys.len()));
+        self.keys.iter().for_each(|key| argument(Argument::Text(key)));
+        argument(Argument::Text(&format!("{:016x}", self.ids.process)));
+        argument(Argument::Number(self.ids.first as i64));
+        argument(Argument::Text(encoding.as_str()));
+        argument(Argument::Text(if self.is_mixed { "mixed" } else { "" }));
+        argument(count(self.quotas.len()));
+        for (quota, algorithm) in &self.quotas {
+            let (units, refill) = quota.token();
+            argument(Argument::Text(algorithm));
+            // Every value is below 2^53, so it is exact in Lua.
+            argument(Argument::Number(quota.window().as_micros() as i64));
+            argument(Argument::Number(quota.capacity().into()));
+            argument(Argument::Number(units as i64));
+            argument(Argument::Number(refill as i64));
+        }
+        argument(count(self.shapes.len()));
+        for shape in &self.shapes {
+            argument(Argument::Text(operation_name(shape.example.operation)));
+            argument(Argument::Number(shape.deadline));
+            argument(count(shape.example.parts.len()));
+            for part in &shape.example.parts {
+                let is_same = |quota: &ScriptQuota| *quota == part.params.quota();
+                let index = self.quotas.iter().position(is_same).unwrap_or_default();
+                argument(count(index + 1));
+                let cost = i64::from(part.params.cost);
+                argument(Argument::Number(if part.params.is_check_only { -cost } else { cost }));
+            }
+        }
+        argument(Argument::Text(&self.request_list()));
+        let refunds = self.requests.iter().filter(|it| it.request.operation == Operation::Refund);
+        for part in refunds.flat_map(|it| &it.request.parts) {
+            let [process, number, at] = part.receipt.words();
+            argument(Argument::Text(&format!("{process:016x}-{number}")));
+            argument(Argument::Number(at as i64));
+        }
+    }
+
+    /// The shape and the buckets of every request. Empty if there is one shape, and request `n` has bucket `n` alone.
+    fn request_list(&self) -> String {
+        let is_default = |(index, it): (usize, &BatchRequest<'_>)| *it.keys == [index];
+        if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_default) {
+            return String::new();
+        }
+        let mut list = String::with_capacity(8 * self.requests.len());
+        for BatchRequest { shape, keys, .. } in &self.requests {
+            // Writing to a `String` cannot fail.
+            let _ = write!(list, "{} ", shape + 1);
+            for key in keys {
+                let _ = write!(list, "{} ", key + 1);
+            }
+        }
+        list
+    }
+}
+
+impl Shape<'_> {
+    fn fits(&self, request: &ScriptRequest, deadline: i64) -> bool {
+        self.first_deadline.abs_diff(deadline) < DEADLINE_SLACK.unsigned_abs()
+            && self.example.has_shape_of(request)
+    }
+}
+
+impl BucketParams {
+    fn quota(&self) -> ScriptQuota {
+        (self.quota, self.algorithm)
+    }
+}
+
+impl ReplyEncoding {
+    fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Bytes => "bytes",
+            #[cfg(feature = "upstash")]
+            Self::Numbers => "numbers",
+        }
+    }
+}
+
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Check => "check",
+        Operation::Peek => "peek",
+        Operation::Debit => "debit",
+        Operation::Refund => "refund",
+        Operation::Reset => "reset",
+    }
+}
+
+/// Unique request ids: a random id of the process, and a counter.
+pub(in crate::store) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+/// The ids of the requests of a batch, which follow one another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestIdRange {
+    pub(super) process: u64,
+    pub(super) first: u64,
+}
+
+impl RequestIds {
+    pub(in crate::store) fn new() -> Self {
+        // Every `RandomState` has a random seed.
+        let process = RandomState::new().hash_one("process");
+        Self { process, next: AtomicU64::new(1) }
+    }
+
+    fn take(&self, requests: usize) -> RequestIdRange {
+        let first = self.next.fetch_add(requests as u64, Relaxed);
+        RequestIdRange { process: self.process, first }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Key,
+        store::{Bucket, BucketRequest, RedisLog},
+    };
+
+    fn request(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> ScriptRequest {
+        let key = Key::from(key);
+        let quotas: Vec<Quota> = quotas.iter().map(|quota| quota.parse().unwrap()).collect();
+        let request = |(index, quota): (usize, &Quota)| {
+            BucketRequest::new(Bucket::new("p", index, &key), *quota, cost)
+        };
+        let requests: Vec<_> = quotas.iter().enumerate().map(request).collect();
+        ScriptRequest::new("test", RedisLog::Packed, operation, &requests)
+    }
+
+    fn batch<'a>(requests: &[&'a ScriptRequest], deadlines: &[i64]) -> Batch<'a> {
+        let deadlines = deadlines.iter().copied().chain(std::iter::repeat(0));
+        let requests: Vec<_> = requests.iter().copied().zip(deadlines).collect();
+        Batch::new(&RequestIds::new(), &requests)
+    }
+
+    #[test]
+    fn batch_lists_each_bucket_and_quota_once() {
+        let check = request(Operation::Check, &["5/minute"], 1, 1);
+        let costly = request(Operation::Check, &["5/minute"], 1, 3);
+        let both = request(Operation::Check, &["5/minute", "9/hour"], 1, 1);
+        let refund = request(Operation::Refund, &["5/minute"], 1, 1);
+        let batch = batch(&[&check, &costly, &both, &check, &refund], &[]);
+        assert_eq!(batch.keys.len(), 2);
+        assert_eq!(batch.quotas.len(), 2);
+        assert_eq!(batch.shapes.len(), 4);
+        assert_eq!(batch.request_list(), "1 1 2 1 3 1 2 1 1 4 1 ");
+        assert!(batch.is_mixed);
+    }
+
+    #[test]
+    fn requests_of_one_shape_for_distinct_keys_need_no_list() {
+        let requests = [1, 2, 3].map(|key| request(Operation::Check, &["5/minute"], key, 1));
+        assert_eq!(batch(&requests.each_ref(), &[]).request_list(), "");
+        assert!(!batch(&requests.each_ref(), &[]).is_mixed);
+        let raised = request(Operation::Check, &["6/minute"], 1, 1);
+        assert!(batch(&[&requests[0], &raised], &[]).is_mixed);
+        assert_eq!(batch(&[&requests[0], &requests[0]], &[]).request_list(), "1 1 1 1 ");
+    }
+
+    #[test]
+    fn deadlines_of_one_shape_differ_by_less_than_the_slack() {
+        let requests = [1, 2, 3].map(|key| request(Operation::Check, &["5/minute"], key, 1));
+        let batch = batch(&requests.each_ref(), &[59_000, 50_000, 61_000_000]);
+        let deadlines: Vec<_> = batch.shapes.iter().map(|shape| shape.deadline).collect();
+        assert_eq!(deadlines, [50_000, 61_000_000]);
+    }
+}

@@ -1,0 +1,84 @@
+//! The gauges of a guard, which are summed over all guards of the process.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use metrics::{Gauge, Label};
+
+use super::{
+    Metric,
+    lazy_handle::{IsNew, LazyHandle},
+    names,
+};
+
+/// The values of a guard's gauges at one moment.
+pub(crate) struct GaugeValues {
+    /// `None` if the store of the guard is not the in-memory store of this crate.
+    pub(crate) memory_keys: Option<usize>,
+    pub(crate) local_keys: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) cached_denials: usize,
+    pub(crate) open_breakers: usize,
+}
+
+pub(super) struct Gauges {
+    memory_keys: GuardGauge,
+    local_keys: GuardGauge,
+    in_flight: GuardGauge,
+    cached_denials: GuardGauge,
+    open_breakers: GuardGauge,
+}
+
+impl Gauges {
+    pub(super) fn new() -> Self {
+        let keys =
+            |store| GuardGauge::new(&names::KEYS, vec![Label::from_static_parts("store", store)]);
+        Self {
+            memory_keys: keys("memory"),
+            local_keys: keys("local"),
+            in_flight: GuardGauge::new(&names::CHECKS_IN_FLIGHT, Vec::new()),
+            cached_denials: GuardGauge::new(&names::CACHED_DENIALS, Vec::new()),
+            open_breakers: GuardGauge::new(&names::BREAKERS_OPEN, Vec::new()),
+        }
+    }
+
+    pub(super) fn update(&self, values: &GaugeValues) -> IsNew {
+        if let Some(keys) = values.memory_keys {
+            self.memory_keys.update(keys);
+        }
+        self.local_keys.update(values.local_keys);
+        self.in_flight.update(values.in_flight);
+        self.cached_denials.update(values.cached_denials);
+        self.open_breakers.update(values.open_breakers)
+    }
+}
+
+/// The contribution of one guard to a gauge that all guards of the process share.
+struct GuardGauge {
+    sum: LazyHandle<Gauge>,
+    /// The last contribution. Dropping the guard subtracts it.
+    reported: AtomicU64,
+}
+
+impl GuardGauge {
+    fn new(metric: &Metric, labels: Vec<Label>) -> Self {
+        Self { sum: LazyHandle::new(metric, labels), reported: AtomicU64::new(0) }
+    }
+
+    fn update(&self, value: usize) -> IsNew {
+        let value = value as u64;
+        self.sum.with_handle(|sum, is_new| {
+            let before = self.reported.swap(value, Relaxed);
+            // A new recorder has received no earlier value.
+            let before = if is_new { 0 } else { before };
+            sum.increment(value as f64 - before as f64);
+        })
+    }
+}
+
+impl Drop for GuardGauge {
+    fn drop(&mut self) {
+        if let Some(sum) = self.sum.get() {
+            sum.decrement(*self.reported.get_mut() as f64);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Handles of the recorder, each registered once.
+
+use std::sync::OnceLock;
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, with_recorder};
+
+use super::Metric;
+
+static METADATA: Metadata<'_> = Metadata::new("rateguard", Level::INFO, None);
+
+/// A handle that a recorder returns for a metric.
+pub(super) trait Handle: Sized {
+    fn register(recorder: &dyn Recorder, key: &Key) -> Self;
+}
+
+impl Handle for Counter {
+    fn register(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_counter(key, &METADATA)
+    }
+}
+
+impl Handle for Gauge {
+    fn register(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_gauge(key, &METADATA)
+    }
+}
+
+impl Handle for Histogram {
+    fn register(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_histogram(key, &METADATA)
+    }
+}
+
+/// A handle that is registered and stored at its first use after a recorder was installed.
+pub(super) struct LazyHandle<H> {
+    key: Key,
+    handle: OnceLock<H>,
+}
+
+impl<H: Handle> LazyHandle<H> {
+    pub(super) fn new(metric: &Metric, labels: Vec<Label>) -> Self {
+        Self { key: Key::from_parts(metric.name, labels), handle: OnceLock::new() }
+    }
+
+    /// Calls `record` with the handle. Returns whether this call has stored the handle, so that the caller can describe the
+    /// metrics once.
+    pub(super) fn with_handle(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
+        if let Some(handle) = self.handle.get() {
+            record(handle, false);
+            return false;
+        }
+        self.register(record)
+    }
+
+    #[cold]
+    fn register(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
+        with_recorder(|recorder| {
+            let handle = H::register(recorder, &self.key);
+            // Until a recorder is installed, `metrics` passes a zero-sized recorder that does nothing. Its handle is not stored,
+            // since a real recorder may be installed later.
+            let is_new = size_of_val(recorder) > 0 && self.handle.set(handle).is_ok();
+            match self.handle.get() {
+                Some(handle) => record(handle, is_new),
+                None => record(&H::register(recorder, &self.key), false),
+            }
+            is_new
+        })
+    }
+
+    /// The stored handle; `None` if it is not registered yet.
+    pub(super) fn get(&self) -> Option<&H> {
+        self.handle.get()
+    }
+}
+
+/// Whether a handle was stored just now.
+pub(super) type IsNew = bool;

@@ -1,0 +1,134 @@
+//! The names of all metrics, with their labels, units and help texts.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// The definition of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// The name that the recorder gets, in the notation of Prometheus.
+    pub name: &'static str,
+    /// Whether the metric is a counter, a gauge or a histogram.
+    pub kind: MetricKind,
+    /// The unit of its values.
+    pub unit: Unit,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// The help text that the recorder gets.
+    pub help: &'static str,
+}
+
+/// The kind of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// A number that only increases.
+    Counter,
+    /// A number that increases and decreases.
+    Gauge,
+    /// The distribution of values over buckets.
+    Histogram,
+}
+
+impl Metric {
+    pub(super) fn describe(&self) {
+        let Self { name, unit, help, .. } = *self;
+        match self.kind {
+            MetricKind::Counter => describe_counter!(name, unit, help),
+            MetricKind::Gauge => describe_gauge!(name, unit, help),
+            MetricKind::Histogram => describe_histogram!(name, unit, help),
+        }
+    }
+}
+
+pub(super) const DECISIONS: Metric = Metric {
+    name: "rateguard_decisions_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    labels: &["policy", "quota", "outcome", "mode"],
+    help: "Completed checks, by the quota that decided: the one that denied, or else the tightest.",
+};
+
+pub(super) const STORE_DURATION: Metric = Metric {
+    name: "rateguard_store_duration_seconds",
+    kind: MetricKind::Histogram,
+    unit: Unit::Seconds,
+    labels: &["operation"],
+    help: "Duration of calls to a remote store such as Redis, including calls without a reply.",
+};
+
+pub(super) const STORE_ERRORS: Metric = Metric {
+    name: "rateguard_store_errors_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    labels: &["error"],
+    help: "Operations that the store did not answer, or that were not sent to it, by the reason.",
+};
+
+pub(super) const BREAKERS_OPEN: Metric = Metric {
+    name: "rateguard_breakers_open",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Servers of the store whose circuit breaker is open because they did not answer.",
+};
+
+pub(super) const CHECKS_IN_FLIGHT: Metric = Metric {
+    name: "rateguard_checks_in_flight",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Operations that wait for a reply of the store.",
+};
+
+pub(super) const KEYS: Metric = Metric {
+    name: "rateguard_memory_keys",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &["store"],
+    help: "Buckets in the memory of this process: in the store, or for decisions while it does not answer.",
+};
+
+pub(super) const CACHED_DENIALS: Metric = Metric {
+    name: "rateguard_remembered_denials",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Denials in the denial cache, which are repeated without a call to the store.",
+};
+
+pub(super) const QUOTA_LIMIT: Metric = Metric {
+    name: "rateguard_quota_limit",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &["policy", "quota"],
+    help: "Units that a quota admits in its window, or 0 if the quota is no longer in effect.",
+};
+
+pub(super) const QUOTA_WINDOW: Metric = Metric {
+    name: "rateguard_quota_window_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    labels: &["policy", "quota"],
+    help: "Length of the window of a quota, or 0 if the quota is no longer in effect.",
+};
+
+/// All metrics.
+pub const ALL: [Metric; 9] = [
+    DECISIONS,
+    STORE_DURATION,
+    STORE_ERRORS,
+    BREAKERS_OPEN,
+    CHECKS_IN_FLIGHT,
+    KEYS,
+    CACHED_DENIALS,
+    QUOTA_LIMIT,
+    QUOTA_WINDOW,
+];
+
+/// The name of the only histogram, for exporters that need its buckets.
+pub const STORE_DURATION_SECONDS: &str = STORE_DURATION.name;
+
+/// The upper bounds of its buckets in seconds, from 0.1 ms (Redis on the same machine) to 1 s (a very long deadline).
+pub const STORE_DURATION_BUCKETS: [f64; 13] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];

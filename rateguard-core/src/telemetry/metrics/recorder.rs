@@ -1,0 +1,103 @@
+//! Records the metrics of one guard.
+
+use std::{
+    sync::{Once, OnceLock},
+    time::Duration,
+};
+
+use metrics::{Counter, Histogram, Label};
+
+use super::{
+    gauges::{GaugeValues, Gauges},
+    lazy_handle::{IsNew, LazyHandle},
+    names,
+    series::{QuotaSeries, SeriesTable},
+};
+use crate::{
+    Quota, StoreError,
+    policy::PolicyName,
+    store::Operation,
+    telemetry::{labels::OutcomeLabel, mode::DecisionMode},
+};
+
+pub(crate) struct Metrics {
+    series: SeriesTable,
+    /// Indexed by the discriminant of the error.
+    errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
+    /// Indexed by the discriminant of the operation.
+    durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
+    gauges: Gauges,
+    described: Once,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            series: SeriesTable::new(),
+            errors: [const { OnceLock::new() }; StoreError::ALL.len()],
+            durations: [const { OnceLock::new() }; Operation::ALL.len()],
+            gauges: Gauges::new(),
+            described: Once::new(),
+        }
+    }
+
+    /// Registers a quota before its first check.
+    pub(crate) fn register_quota(&self, policy: &PolicyName, quota: Quota) {
+        self.series.of(policy, Some(quota)).publish_quota();
+    }
+
+    /// Replaces the quotas of the guard's policies. The gauges of a removed quota become 0.
+    pub(crate) fn replace_policies(&self, quotas: &[(&PolicyName, Quota)]) {
+        quotas.iter().for_each(|(policy, quota)| self.series.of(policy, Some(*quota)).activate());
+        let is_active = |series: &QuotaSeries| {
+            quotas.iter().any(|(policy, quota)| series.is(policy, Some(*quota)))
+        };
+        self.series.iter().filter(|series| !is_active(series)).for_each(QuotaSeries::retire);
+    }
+
+    /// Counts a completed check.
+    pub(crate) fn record_decision(
+        &self,
+        policy: &PolicyName,
+        quota: Option<Quota>,
+        outcome: OutcomeLabel,
+        mode: DecisionMode,
+    ) {
+        let series = self.series.of(policy, quota);
+        if series.record_decision(outcome, mode) {
+            series.publish_quota();
+            self.describe(true);
+        }
+    }
+
+    /// Records the duration of a store call.
+    pub(crate) fn record_store_call(&self, operation: Operation, elapsed: Duration) {
+        let duration = self.durations[operation as usize].get_or_init(|| {
+            let label = Label::from_static_parts("operation", operation.as_str());
+            LazyHandle::new(&names::STORE_DURATION, vec![label])
+        });
+        self.describe(duration.with_handle(|duration, _| duration.record(elapsed.as_secs_f64())));
+    }
+
+    /// Counts an operation that the store did not answer.
+    pub(crate) fn record_store_error(&self, cause: StoreError) {
+        let errors = self.errors[cause as usize].get_or_init(|| {
+            let label = Label::from_static_parts("error", cause.as_str());
+            LazyHandle::new(&names::STORE_ERRORS, vec![label])
+        });
+        self.describe(errors.with_handle(|errors, _| errors.increment(1)));
+    }
+
+    /// Updates all gauges.
+    pub(crate) fn update(&self, values: GaugeValues) {
+        self.series.iter().for_each(QuotaSeries::publish_quota);
+        self.describe(self.gauges.update(&values));
+    }
+
+    /// Describes all metrics to the recorder, once, after the first handle was registered.
+    fn describe(&self, is_new: IsNew) {
+        if is_new {
+            self.described.call_once(|| names::ALL.iter().for_each(names::Metric::describe));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The metrics of each pair of a policy and a quota.
+
+use std::sync::{
+    Mutex, OnceLock, PoisonError,
+    atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+};
+
+use metrics::{Counter, Gauge, Label, SharedString};
+
+use super::{
+    hash::mix,
+    lazy_handle::{IsNew, LazyHandle},
+    names,
+};
+use crate::{
+    Quota,
+    policy::PolicyName,
+    telemetry::{labels::OutcomeLabel, mode::DecisionMode},
+};
+
+/// The maximum number of pairs of a policy and a quota with metrics of their own, for each guard: 200. All later pairs share the
+/// label value `other`.
+pub const MAX_PAIRS: usize = 200;
+
+/// At most 200 of 512 slots are used, so a lookup probes one or two slots on average.
+const SLOTS: usize = 512;
+const COUNTERS_PER_PAIR: usize = OutcomeLabel::ALL.len() * DecisionMode::ALL.len();
+
+/// A hash table with linear probing. Pairs are added and never removed, so a lookup takes no lock.
+pub(super) struct SeriesTable {
+    slots: Box<[OnceLock<Box<QuotaSeries>>]>,
+    len: AtomicUsize,
+    insert_lock: Mutex<()>,
+    other: QuotaSeries,
+}
+
+impl SeriesTable {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: (0..SLOTS).map(|_| OnceLock::new()).collect(),
+            len: AtomicUsize::new(0),
+            insert_lock: Mutex::new(()),
+            other: QuotaSeries::new(PolicyName::of("other"), None, "other".to_owned()),
+        }
+    }
+
+    pub(super) fn of(&self, policy: &PolicyName, quota: Option<Quota>) -> &QuotaSeries {
+        let mut slot = first_slot(policy, quota);
+        while let Some(series) = self.slots[slot].get() {
+            if series.is(policy, quota) {
+                return series;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        if self.len.load(Relaxed) >= MAX_PAIRS {
+            return &self.other;
+        }
+        self.insert(policy, quota, slot)
+    }
+
+    #[cold]
+    fn insert(&self, policy: &PolicyName, quota: Option<Quota>, mut slot: usize) -> &QuotaSeries {
+        let _guard = self.insert_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.len.load(Relaxed) >= MAX_PAIRS {
+            return &self.other;
+        }
+        loop {
+            let series = self.slots[slot].get_or_init(|| {
+                self.len.fetch_add(1, Relaxed);
+                let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
+                Box::new(QuotaSeries::new(policy.clone(), quota, text))
+            });
+            // Another thread may have filled this slot before the lock was taken.
+            if series.is(policy, quota) {
+                return series;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QuotaSeries> {
+        self.slots.iter().filter_map(OnceLock::get).map(Box::as_ref)
+    }
+}
+
+/// The metrics of a policy and one of its quotas, or of its checks without a decision.
+pub(super) struct QuotaSeries {
+    policy: PolicyName,
+    quota: Option<Quota>,
+    policy_text: SharedString,
+    quota_text: SharedString,
+    /// Indexed by outcome and mode.
+    decisions: [OnceLock<Box<LazyHandle<Counter>>>; COUNTERS_PER_PAIR],
+    limit: LazyHandle<Gauge>,
+    window: LazyHandle<Gauge>,
+    /// Whether the pair belongs to the guard's policies, which a policies file may change: one of the three states below.
+    state: AtomicU8,
+}
+
+/// The pair does not belong to the guard's policies.
+const UNMANAGED: u8 = 0;
+/// The pair belongs to the guard's policies.
+const ACTIVE: u8 = 1;
+/// The pair belonged to the guard's policies and was removed.
+const RETIRED: u8 = 2;
+
+impl QuotaSeries {
+    fn new(policy: PolicyName, quota: Option<Quota>, quota_text: String) -> Self {
+        let policy_text = SharedString::from(policy.as_str().to_owned());
+        let quota_text = SharedString::from(quota_text);
+        let (policy_label, quota_label) =
+            (Label::new("policy", policy_text.clone()), Label::new("quota", quota_text.clone()));
+        let labels = || vec![policy_label.clone(), quota_label.clone()];
+        let limit = LazyHandle::new(&names::QUOTA_LIMIT, labels());
+        let window = LazyHandle::new(&names::QUOTA_WINDOW, labels());
+        let decisions = [const { OnceLock::new() }; COUNTERS_PER_PAIR];
+        let state = AtomicU8::new(UNMANAGED);
+        Self { policy, quota, policy_text, quota_text, decisions, limit, window, state }
+    }
+
+    pub(super) fn is(&self, policy: &PolicyName, quota: Option<Quota>) -> bool {
+        self.quota == quota && self.policy.is(policy)
+    }
+
+    /// Counts a decision.
+    pub(super) fn record_decision(&self, outcome: OutcomeLabel, mode: DecisionMode) -> IsNew {
+        let counter = self.decisions[outcome as usize * DecisionMode::ALL.len() + mode as usize]
+            .get_or_init(|| {
+                let labels = vec![
+                    Label::new("policy", self.policy_text.clone()),
+                    Label::new("quota", self.quota_text.clone()),
+                    Label::from_static_parts("outcome", outcome.as_str()),
+                    Label::from_static_parts("mode", mode.as_str()),
+                ];
+                Box::new(LazyHandle::new(&names::DECISIONS, labels))
+            });
+        counter.with_handle(|counter, _| counter.increment(1))
+    }
+
+    /// Marks the pair as one of the guard's policies.
+    pub(super) fn activate(&self) {
+        self.state.store(ACTIVE, Relaxed);
+        self.publish_quota();
+    }
+
+    /// Sets the gauges to 0 after the quota was removed from the guard's policies. This is done only once, since another guard
+    /// of the process may still have the quota and share the gauges.
+    pub(super) fn retire(&self) {
+        if self.state.compare_exchange(ACTIVE, RETIRED, Relaxed, Relaxed).is_ok() {
+            self.limit.with_handle(|gauge, _| gauge.set(0.0));
+            self.window.with_handle(|gauge, _| gauge.set(0.0));
+        }
+    }
+
+    /// Sets the gauges for limit and window.
+    pub(super) fn publish_quota(&self) {
+        if let Some(quota) = self.quota.filter(|_| self.state.load(Relaxed) != RETIRED) {
+            self.limit.with_handle(|gauge, _| gauge.set(quota.limit()));
+            self.window.with_handle(|gauge, _| gauge.set(quota.window().as_secs_f64()));
+        }
+    }
+}
+
+/// The slot where probing for this pair begins.
+fn first_slot(policy: &PolicyName, quota: Option<Quota>) -> usize {
+    let hash = match quota {
+        Some(quota) => mix(mix(policy.hash(), quota.limit().into()), quota.window_micros()),
+        None => policy.hash(),
+    };
+    (hash >> 48) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_above_the_maximum_are_other() {
+        let (table, app) = (SeriesTable::new(), PolicyName::of("app"));
+        let quotas = (1..=300).map(|limit| Quota::new(limit, Quota::MIN_WINDOW).unwrap());
+        for (number, quota) in quotas.clone().enumerate() {
+            let series = table.of(&app, Some(quota));
+            let text = if number < MAX_PAIRS { quota.to_string() } else { "other".to_owned() };
+            assert_eq!(*series.quota_text, *text);
+        }
+        for (number, quota) in quotas.enumerate().take(MAX_PAIRS) {
+            // A name with the same text at another address.
+            let app = PolicyName::of("app");
+            assert!(table.of(&app, Some(quota)).is(&app, Some(quota)), "{number}");
+        }
+        assert_eq!(*table.of(&PolicyName::of("another"), None).policy_text, *"other");
+        assert_eq!(table.iter().count(), MAX_PAIRS);
+    }
+
+    #[test]
+    fn concurrent_inserts_of_one_pair_create_one_series() {
+        let table = SeriesTable::new();
+        let quota = |number| Quota::new(number, Quota::MIN_WINDOW).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let app = PolicyName::of("app");
+                    (1..=100).for_each(|it| _ = table.of(&app, Some(quota(it))));
+                });
+            }
+        });
+        assert_eq!(table.iter().count(), 100);
+    }
+}

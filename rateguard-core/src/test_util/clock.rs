@@ -1,0 +1,91 @@
+//! Clocks that a test controls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use crate::Clock;
+
+/// A clock that only a test advances. A clone is the same clock.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    /// In microseconds.
+    now: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Advances the clock by this time, in whole microseconds.
+    pub fn advance(&self, time: Duration) {
+        self.now.fetch_add(micros(time), SeqCst);
+    }
+
+    /// Sets the clock to this time, in whole microseconds. It may be earlier than now.
+    pub fn set(&self, now: Duration) {
+        self.now.store(micros(now), SeqCst);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.now.load(SeqCst))
+    }
+}
+
+/// The clock of Tokio, which tests can pause. Use it to test [`check_or_wait`](crate::RateGuard::check_or_wait), which sleeps.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use actix_rateguard_core::{Key, MemoryStore, Policy, RateGuard, test_util::TokioClock};
+/// #[tokio::test(start_paused = true)]
+/// # async fn hidden() {}
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> { jobs_wait_for_their_turn().await }
+/// async fn jobs_wait_for_their_turn() -> Result<(), Box<dyn std::error::Error>> {
+///     let store = MemoryStore::new().clock(TokioClock::new());
+///     let guard = RateGuard::builder().store(store).build()?;
+///     let jobs = Policy::new("jobs", "1/hour")?;
+///     for _ in 0..24 {
+///         let day = Duration::from_secs(86_400);
+///         assert!(guard.check_or_wait(&jobs, &Key::global(), day).await?.is_allowed());
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    start: tokio::time::Instant,
+}
+
+impl TokioClock {
+    /// A clock that is at 0 now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { start: tokio::time::Instant::now() }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

@@ -1,0 +1,113 @@
+//! A store that fails or hangs on demand.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    StoreError,
+    store::{BucketRequest, Operation, Store, StoreFuture},
+};
+
+/// Wraps a store and injects faults into it. A clone is the same store.
+#[derive(Clone)]
+pub struct FaultyStore {
+    store: Arc<dyn Store>,
+    fault: Arc<Mutex<Fault>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    Fails(StoreError),
+    Hangs,
+}
+
+impl FaultyStore {
+    /// Wraps this store, at first without a fault.
+    #[must_use]
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self { store: Arc::new(store), fault: Arc::new(Mutex::new(Fault::None)) }
+    }
+
+    /// From now on, every operation does nothing and returns this error.
+    pub fn fail(&self, cause: StoreError) {
+        self.set(Fault::Fails(cause));
+    }
+
+    /// From now on, every operation does nothing and never completes, so that it ends at the deadline of the guard.
+    pub fn hang(&self) {
+        self.set(Fault::Hangs);
+    }
+
+    /// From now on, the store works without a fault.
+    pub fn work(&self) {
+        self.set(Fault::None);
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    fn apply_unless_faulty<'a>(&self, apply: impl FnOnce() -> StoreFuture<'a>) -> StoreFuture<'a> {
+        match self.fault() {
+            Fault::None => apply(),
+            Fault::Fails(cause) => StoreFuture::Ready(Err(cause)),
+            Fault::Hangs => StoreFuture::Pending(Box::pin(std::future::pending())),
+        }
+    }
+}
+
+impl Store for FaultyStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        self.apply_unless_faulty(|| self.store.apply(operation, requests))
+    }
+
+    fn apply_with_deadline<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        self.apply_unless_faulty(|| self.store.apply_with_deadline(deadline, operation, requests))
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        match self.fault() {
+            Fault::None => self.store.health(),
+            Fault::Fails(cause) => Err(cause),
+            Fault::Hangs => Err(StoreError::Timeout),
+        }
+    }
+
+    fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
+        self.store.server(requests)
+    }
+
+    fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
+        match self.fault() {
+            Fault::Hangs => StoreError::Timeout,
+            _ => self.store.timeout_cause(requests),
+        }
+    }
+
+    fn close(&self) {
+        self.store.close();
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}

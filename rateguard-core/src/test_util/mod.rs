@@ -1,0 +1,53 @@
+//! Helpers for tests: manual clocks, stores that fail on demand, and the conformance suite for stores.
+//!
+//! [`guard`] returns a guard with a manual clock, so a test needs neither Redis nor sleeping:
+//!
+//! ```
+//! # futures_util::FutureExt::now_or_never(async {
+//! use std::time::Duration;
+//! use actix_rateguard_core::{Key, Policy, test_util};
+//!
+//! let (guard, clock) = test_util::guard();
+//! let policy = Policy::new("login", "1/minute")?;
+//! let user = Key::from("user-42");
+//!
+//! assert!(guard.allows(&policy, &user).await);
+//! assert!(!guard.allows(&policy, &user).await);
+//! clock.advance(Duration::from_secs(60));
+//! assert!(guard.allows(&policy, &user).await);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap().unwrap();
+//! ```
+//!
+//! With a [`FaultyStore`], a test can check what an application does when its store does not answer:
+//!
+//! ```
+//! # futures_util::FutureExt::now_or_never(async {
+//! use actix_rateguard_core::{Key, MemoryStore, Policy, RateGuard, StoreError, test_util::FaultyStore};
+//!
+//! let store = FaultyStore::new(MemoryStore::new());
+//! let guard = RateGuard::builder().store(store.clone()).build()?;
+//! store.fail(StoreError::Unreachable);
+//! assert!(guard.check(&Policy::new("login", "1/minute")?, &Key::global()).await.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap().unwrap();
+//! ```
+
+mod clock;
+mod conformance;
+mod decisions;
+mod faulty;
+
+pub use clock::{ManualClock, TokioClock};
+pub use conformance::{Time, conformance};
+pub use decisions::decision;
+pub use faulty::FaultyStore;
+
+use crate::{MemoryStore, RateGuard};
+
+/// A guard with an in-memory store, and the clock of the store.
+#[must_use]
+pub fn guard() -> (RateGuard, ManualClock) {
+    let clock = ManualClock::new();
+    (RateGuard::in_memory_with(MemoryStore::new().clock(clock.clone())), clock)
+}

@@ -1,0 +1,46 @@
+//! A limit that a client reads from a response.
+
+use std::time::Duration;
+
+/// A limit that a client reads from a response. Every value is optional, because no dialect contains all values, and
+/// servers omit some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParsedLimit {
+    pub(crate) policy: Option<String>,
+    pub(crate) quota: Option<u64>,
+    pub(crate) window: Option<Duration>,
+    pub(crate) remaining: Option<u64>,
+    pub(crate) reset_after: Option<Duration>,
+}
+
+impl ParsedLimit {
+    /// The name of the policy. It has no control characters, so it is safe in a log.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+
+    /// The number of units in a window. The units are usually requests, but a server can count something else.
+    #[must_use]
+    pub fn quota(&self) -> Option<u64> {
+        self.quota
+    }
+
+    /// The length of the window.
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        self.window
+    }
+
+    /// The number of units that were still admitted when the response was generated.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+
+    /// The time from the response until more units are admitted; at most [`MAX_WAIT`](crate::MAX_WAIT).
+    #[must_use]
+    pub fn reset_after(&self) -> Option<Duration> {
+        self.reset_after
+    }
+}

@@ -1,0 +1,10 @@
+//! Errors of the attribute.
+
+use std::fmt::Display;
+
+use proc_macro2::Span;
+
+/// Returns an error that the compiler reports at `span`.
+pub(crate) fn error_at(span: Span, message: impl Display) -> syn::Error {
+    syn::Error::new(span, message)
+}

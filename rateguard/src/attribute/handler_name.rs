@@ -1,0 +1,66 @@
+//! The name of a handler, for attributes without a `name`.
+
+use std::any::type_name;
+
+/// Returns the path of the handler in which the function `F` is defined, such as `shop::cart::add`. A handler in an
+/// `impl` block has the type in its path.
+pub(crate) fn handler_name<F>() -> String {
+    name_of(type_name::<F>())
+}
+
+/// Extracts the handler's path from the path of an item inside it.
+fn name_of(path: &str) -> String {
+    // The last segment is the item itself.
+    let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
+    // The attribute generates a function between the handler and the item.
+    let path = path.replace("::{{closure}}", "").replace("::__rateguard_limit_inputs", "");
+    // `#[get]` and similar macros of actix-web move the handler into a method of a type of the same name:
+    // `<shop::cart::add as actix_web::…>::register::add`.
+    let name = path
+        .strip_prefix('<')
+        .and_then(|path| path.split_once("HttpServiceFactory>::register::"))
+        .and_then(|(implementor, handler)| {
+            let (ty, _) = implementor.split_once(" as ")?;
+            let (module, _) = ty.rsplit_once("::")?;
+            Some(format!("{module}::{handler}"))
+        })
+        .unwrap_or(path);
+    name.replace([' ', '{', '}'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_is_the_module_and_function_of_the_handler() {
+        for (path, name) in [
+            ("shop::cart::add::{{closure}}::here", "shop::cart::add"),
+            (
+                "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::here",
+                "shop::cart::add",
+            ),
+            // The second of two attributes on one handler.
+            (
+                "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::add::{{closure}}::here",
+                "shop::cart::add::add",
+            ),
+            ("shop::Cart::add::{{closure}}::here", "shop::Cart::add"),
+            ("<shop::Cart as shop::Api>::add::{{closure}}::here", "<shop::Cart_as_shop::Api>::add"),
+        ] {
+            assert_eq!(name_of(path), name);
+        }
+    }
+
+    #[test]
+    fn type_name_of_an_item_is_parsed() {
+        fn here() {}
+        fn name<F>(_: F) -> String {
+            handler_name::<F>()
+        }
+        assert_eq!(
+            name(here),
+            "actix_rateguard::attribute::handler_name::tests::type_name_of_an_item_is_parsed"
+        );
+    }
+}

@@ -1,0 +1,339 @@
+//! The runtime of the attribute: its expansion is a call of [`limited`] with one or more [`Limit`]s.
+
+mod handler_name;
+
+use std::{
+    borrow::Cow,
+    panic::Location,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use actix_rateguard_core::adapter::{
+    NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec, ThrottledLog,
+};
+use actix_web::{
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Responder, http::Method, web,
+};
+
+use self::handler_name::handler_name;
+use crate::{
+    AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
+    applicability::{LimitScope, OnDeniedRef, check_address_lists},
+    client,
+    enforce::{Admission, LimitCheck, LimitChecks, enforce},
+    request_policies::{named, policy_set, quotas_of},
+    request_state::write_headers,
+    response::{self, Rejection},
+};
+
+/// The settings of an attribute that are the same for all requests.
+pub struct Settings {
+    /// The name, if the attribute has one.
+    pub name: Option<&'static str>,
+    /// The number of this limit among those of the handler. The first is 1.
+    pub number: usize,
+    /// The source of the quotas.
+    pub allowance: Allowance,
+    /// The escalating ban.
+    pub ban: Option<Ban>,
+    /// The part of the limit that is in shadow: all of it, or a candidate.
+    pub shadow: Option<ShadowSpec>,
+    /// The failure mode while the store does not answer. `None`: the guard's.
+    pub on_error: Option<OnError>,
+    /// The responses that make a request count.
+    pub count: Count,
+    /// The rule for requests without a key.
+    pub missing: MissingKey,
+    /// The methods that the limit applies to. Empty: all methods.
+    pub methods: &'static [&'static str],
+}
+
+/// The application's response to a denied request.
+pub type OnDeniedFn = fn(&HttpRequest, &Decision) -> HttpResponse;
+
+/// The source of a limit's quotas.
+pub enum Allowance {
+    /// The same quotas for all requests.
+    Fixed(Quotas),
+    /// A function chooses the quotas for each request.
+    PerRequest,
+    /// The guard's policy of this name.
+    Named(&'static str),
+}
+
+/// The limit of one attribute. A `static` in the handler holds it.
+pub struct Limit {
+    pub(crate) policy: PolicySource,
+    pub(crate) scope: LimitScope,
+    pub(crate) location: &'static Location<'static>,
+    has_name: bool,
+    /// The id of the last guard at which this limit has registered its name.
+    pub(crate) registered_guard: AtomicUsize,
+}
+
+/// The policy of a limit, by the source of its quotas.
+pub(crate) enum PolicySource {
+    Fixed(Policy),
+    /// The policy has placeholder quotas, which the chosen ones replace.
+    PerRequest(Policy),
+    /// The guard's policy of this name.
+    Named(&'static str),
+}
+
+impl Limit {
+    /// Creates a limit. Without a name in `settings`, the name is the path of the handler that contains the function
+    /// `_handler`, with `#` and the number for the second and further limits of one handler.
+    #[track_caller]
+    pub fn new<F>(settings: Settings, _handler: F) -> Self {
+        let Settings { name, number, ban, shadow, on_error, .. } = settings;
+        let policy = |quotas| {
+            let policy = match (name, number) {
+                (Some(name), _) => Policy::of_attribute(name, quotas, on_error),
+                (None, number) => {
+                    let mut name = handler_name::<F>();
+                    if number > 1 {
+                        name = format!("{name}#{number}");
+                    }
+                    Policy::of_attribute(&name, quotas, on_error).named_by_path()
+                }
+            };
+            policy.with_ban(ban).with_shadow_spec(shadow)
+        };
+        let policy = match settings.allowance {
+            Allowance::Fixed(quotas) => PolicySource::Fixed(policy(quotas)),
+            Allowance::PerRequest => {
+                PolicySource::PerRequest(policy(Quotas::from(PLACEHOLDER_QUOTA)))
+            }
+            Allowance::Named(name) => PolicySource::Named(name),
+        };
+        // The attribute rejects invalid methods at compile time.
+        let methods =
+            settings.methods.iter().filter_map(|it| Method::from_bytes(it.as_bytes()).ok());
+        let scope = LimitScope {
+            methods: methods.collect(),
+            missing: settings.missing,
+            count: settings.count,
+            ..LimitScope::default()
+        };
+        let location = Location::caller();
+        Self {
+            policy,
+            scope,
+            location,
+            has_name: name.is_some(),
+            registered_guard: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns whether the limit applies to this request.
+    pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
+        self.scope.applies_to(self.overrides(policy_set), request)
+    }
+
+    /// Reads the key of the policies file, which overrides that of the attribute. `None` if the file has none.
+    pub fn caller(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<Caller> {
+        self.overrides(policy_set).key.as_ref().map(|key| crate::key::read(&**key, request))
+    }
+
+    /// Returns the cost in the policies file, which overrides that of the attribute. `None` if the file has none.
+    pub fn cost(&self, policy_set: &PolicySet) -> Option<u32> {
+        self.overrides(policy_set).cost
+    }
+
+    /// Returns the settings of the policies file that override those of the attribute.
+    pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
+        match &self.policy {
+            PolicySource::Named(name) => {
+                policy_set.peek_policy(name).map_or(RouteOverrides::NOTHING, |it| &it.said)
+            }
+            PolicySource::Fixed(_) | PolicySource::PerRequest(_) => RouteOverrides::NOTHING,
+        }
+    }
+
+    /// Returns the policy. Its quotas are placeholders if they are chosen for each request.
+    ///
+    /// Registers the limit's name at the guard on first use.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Misconfigured`] if the guard has no policy of the name, or a limit with other quotas has the same
+    /// name.
+    fn policy<'a>(
+        &'a self,
+        guard: &RateGuard,
+        policy_set: &'a PolicySet,
+    ) -> Result<&'a Policy, Rejection> {
+        let registration = match self.name_registration() {
+            Ok(registration) => registration,
+            Err(name) => {
+                let user = format_args!("the attribute at {}", self.location);
+                // The guard has registered the names of its policies itself.
+                let policy = named(policy_set, name, user).map(|named| &named.policy)?;
+                self.mark_registered(guard);
+                return Ok(policy);
+            }
+        };
+        let policy = registration.policy;
+        if self.registered_guard.load(Relaxed) == guard.id() {
+            return Ok(policy);
+        }
+        match guard.register_name(registration) {
+            Ok(()) => {
+                self.mark_registered(guard);
+                Ok(policy)
+            }
+            Err(conflict) => {
+                static LOG: ThrottledLog = ThrottledLog::new();
+                if LOG.try_emit().is_some() {
+                    log::error!(target: "rateguard", "{conflict}. The requests of the second limit are rejected with 500");
+                }
+                Err(Rejection::Misconfigured)
+            }
+        }
+    }
+
+    /// Returns the registration of the limit's own policy.
+    ///
+    /// # Errors
+    ///
+    /// The name of the guard's policy, if the limit has none of its own.
+    fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
+        let (policy, is_fixed) = match &self.policy {
+            PolicySource::Fixed(policy) => (policy, true),
+            PolicySource::PerRequest(policy) => (policy, false),
+            PolicySource::Named(name) => return Err(name),
+        };
+        let unnamed_at = (!self.has_name).then_some(self.location);
+        Ok(NameRegistration { policy, is_fixed, unnamed_at })
+    }
+
+    /// Returns whether another limit of the guard has the same name and other quotas, ban or shadow settings.
+    pub(crate) fn conflicts_with_name(&self, guard: &RateGuard) -> bool {
+        self.name_registration().is_ok_and(|registration| !guard.can_register_name(&registration))
+    }
+}
+
+/// The values of a limit for one request: key, plan and cost.
+pub struct LimitInputs {
+    limit: &'static Limit,
+    /// Whether the limit applies to the request.
+    pub(crate) applies: bool,
+    pub(crate) caller: Result<Caller, Error>,
+    pub(crate) plan: Option<Result<Plan, Error>>,
+    pub(crate) cost: u32,
+    on_denied: Option<OnDeniedFn>,
+}
+
+impl LimitInputs {
+    /// Creates the inputs of a limit that applies. `plan` is `None` if the quotas are not chosen for each request.
+    #[must_use]
+    pub fn new(
+        limit: &'static Limit,
+        caller: Result<Caller, Error>,
+        plan: Option<Result<Plan, Error>>,
+        cost: u32,
+        on_denied: Option<OnDeniedFn>,
+    ) -> Self {
+        Self { limit, applies: true, caller, plan, cost, on_denied }
+    }
+
+    /// Creates the inputs of a limit that does not apply.
+    #[must_use]
+    pub fn exempt(limit: &'static Limit) -> Self {
+        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
+    }
+
+    /// Builds the check, or returns `None` if the request is exempt.
+    fn into_check<'a>(
+        self,
+        guard: &'a RateGuard,
+        policy_set: &'a PolicySet,
+        lists: &[&AccessList],
+        request: &HttpRequest,
+    ) -> Result<Option<LimitCheck<'a>>, Rejection> {
+        let Limit { scope, .. } = self.limit;
+        let mut policy = Cow::Borrowed(self.limit.policy(guard, policy_set)?);
+        let overrides = self.limit.overrides(policy_set);
+        let caller = self.caller.map_err(Rejection::Error)?;
+        // Access lists come before plans: a denied key is rejected under an unlimited plan, too.
+        let Some(key) = scope.key(overrides, caller, lists, request)? else { return Ok(None) };
+        if let Some(plan) = self.plan.transpose().map_err(Rejection::Error)? {
+            let Some(quotas) = quotas_of(plan, policy_set)? else { return Ok(None) };
+            policy = Cow::Owned(policy.with_quotas(quotas));
+        }
+        let on_denied = self.on_denied.map(OnDeniedRef::Function);
+        Ok(Some(LimitCheck { on_denied, ..scope.check(overrides, policy, key, self.cost) }))
+    }
+}
+
+/// Runs a handler behind its limits: first the checks, then the extractors, then the handler.
+///
+/// Without a `guard`, it uses the guard in the application's data. Without any guard, it rejects the request with 500.
+pub async fn limited<H, Args, const LIMITS: usize>(
+    guard: Option<&RateGuard>,
+    limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
+    handler: H,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse
+where
+    H: Handler<Args, Output: Responder<Body: 'static>>,
+    Args: FromRequest,
+{
+    let Some(guard) = guard.or_else(|| guard_of(&request)) else {
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if LOG.try_emit().is_some() {
+            log::error!(
+                target: "rateguard",
+                "`{}` is rate-limited, but there is no `RateGuard` in the application's data, so its requests are rejected with 500. Add `.app_data(guard.clone())` to the `App`, or `limiter = …` to the attribute",
+                handler_name::<H>()
+            );
+        }
+        return response::misconfigured();
+    };
+
+    let policy_set = policy_set(guard, &request);
+    #[cfg(feature = "test-util")]
+    if let Some(probe) = crate::route_probe::RouteProbe::of(&request) {
+        client::resolve_without_warning(guard, &request);
+        probe.record(limits(&policy_set, &request).await.iter().any(|inputs| inputs.applies));
+        return crate::route_probe::RouteProbe::response();
+    }
+    let mut response = match admit(guard, &policy_set, limits, &request).await {
+        Err(rejection) => rejection.into_response(guard.http(), &request),
+        Ok(mut admission) => {
+            let response = match Args::from_request(&request, &mut payload.into_inner()).await {
+                Ok(arguments) => {
+                    handler.call(arguments).await.respond_to(&request).map_into_boxed_body()
+                }
+                Err(error) => HttpResponse::from_error(error),
+            };
+            admission.on_response(response.status()).await;
+            response
+        }
+    };
+    write_headers(guard, &request, response.headers_mut());
+    response
+}
+
+async fn admit<'a, const LIMITS: usize>(
+    guard: &'a RateGuard,
+    policy_set: &'a PolicySet,
+    limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
+    request: &HttpRequest,
+) -> Result<Admission<'a>, Rejection> {
+    client::resolve(guard, request);
+    let lists = [&policy_set.access, &guard.http().access];
+    if check_address_lists(&lists, request)? {
+        return Ok(Admission::not_limited(guard));
+    }
+    let mut checks = LimitChecks::new();
+    for inputs in limits(policy_set, request).await {
+        checks.extend(inputs.into_check(guard, policy_set, &lists, request)?);
+    }
+    enforce(guard, policy_set, checks, request).await
+}
+
+fn guard_of(request: &HttpRequest) -> Option<&RateGuard> {
+    request.app_data().or_else(|| request.app_data::<web::Data<RateGuard>>().map(|data| &***data))
+}

@@ -1,0 +1,255 @@
+//! The builder of a guard: the settings of the core limiter, and those of HTTP responses.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use actix_rateguard_core as core;
+use actix_rateguard_headers::HeaderDialect;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::{
+    AccessList, BuildError, ClientAddress, Decision, OnError, Plan, Policy, RateGuard,
+    RejectionBody, settings::HttpSettings, store::Store,
+};
+
+/// Builds a [`RateGuard`]. Made by [`RateGuard::builder`], [`RateGuard::redis`] and similar functions.
+#[must_use]
+pub struct RateGuardBuilder {
+    core: core::RateGuardBuilder,
+    http: HttpSettings,
+}
+
+/// Declares methods that pass their arguments to the builder of the core crate.
+macro_rules! core_settings {
+    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
+        /// Settings of the limiter. The builder of `actix-rateguard-core` has the same methods and explains them in
+        /// more detail.
+        impl RateGuardBuilder {
+            $(
+                $(#[$attribute])*
+                pub fn $name(mut self, $($argument: $type),*) -> Self {
+                    self.core = self.core.$name($($argument),*);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+core_settings! {
+    /// How Redis stores the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable
+    /// for other commands. Default: [`RedisLog::Packed`](crate::RedisLog::Packed). It has no effect on other stores.
+    #[cfg(any(feature = "redis", feature = "upstash"))]
+    redis_log(log: crate::RedisLog);
+
+    /// Counts in this store: a [`MemoryStore`](crate::MemoryStore) with settings of its own, or any other [`Store`].
+    store(store: impl Store + 'static);
+
+    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. It has
+    /// no effect on other URLs than `rediss://` and `https://`.
+    #[cfg(any(feature = "tls", feature = "upstash"))]
+    tls(tls: crate::RedisTls);
+
+    /// The prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
+    /// their counts; give each application its own. It has no effect on other stores.
+    prefix(prefix: impl Into<String>);
+
+    /// How long a check may take in total, from 1 ms to 60 s; other values are an error of [`build`](Self::build).
+    /// Default: 100 ms, about a hundred times what a Redis server nearby needs, and too short for a user to notice.
+    deadline(deadline: Duration);
+
+    /// The failure mode for the time while the store does not answer. A policy may have its own. Default:
+    /// [`OnError::Open`].
+    on_error(on_error: OnError);
+
+    /// Rejects requests with 503 once the store has not answered for longer than this, whatever the failure mode is.
+    /// The time starts with the first failed check after the last successful one. Default: never.
+    fail_closed_after(grace: Duration);
+
+    /// How many checks may wait for the store at the same time. Further checks are decided in memory. Default: 4,096,
+    /// which limits the memory of waiting requests to some megabytes. Zero counts as 1.
+    max_in_flight(checks: usize);
+
+    /// How long this process caches a denial, and denies the same check again without a call to the store. A cached
+    /// denial expires earlier if there may be room earlier. Default: 250 ms on Redis and Upstash, and zero (no cache)
+    /// in a [`store`](Self::store) of your own.
+    denial_cache_ttl(max: Duration);
+
+    /// How many processes share the store. A process that decides in its own memory divides each limit by this number.
+    /// It rounds down, but admits at least one unit. Default: 1. Zero counts as 1.
+    replicas(replicas: u32);
+
+    /// A secret of at least 16 bytes that keys are hashed with. It must be the same on every server. Default: none. A
+    /// shorter secret is an error of [`build`](Self::build).
+    ///
+    /// Without a secret, a reader of the store can find the client of a key by hashing all candidates: all IPv4
+    /// addresses take minutes. A new secret resets all counts to zero.
+    key_secret(secret: impl AsRef<[u8]>);
+
+    /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, and
+    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that use one policy share its counts.
+    ///
+    /// A guard with policies must have every policy that an attribute of the program names; otherwise
+    /// [`build`](Self::build) fails. Attributes with a `limiter` are not checked, because their guard is determined by
+    /// a request. [`for_attributes`](Self::for_attributes) disables this check.
+    policy(policy: Policy);
+
+    /// Adds a plan that a function can return by its name for a request: [`Plan::named`].
+    ///
+    /// ```
+    /// # use actix_rateguard::{Plan, RateGuard};
+    /// let guard = RateGuard::builder()
+    ///     .plan("free", Plan::of("10/minute; 100/day"))
+    ///     .plan("enterprise", Plan::Unlimited)
+    ///     .build()?;
+    /// # Ok::<(), actix_rateguard::BuildError>(())
+    /// ```
+    plan(name: impl Into<String>, plan: impl Into<Plan>);
+
+    /// A TOML file with policies, plans, exemptions and settings of the guard. Its values replace those of the program.
+    /// A change of the file takes effect without a restart.
+    ///
+    /// ```toml
+    /// [guard]
+    /// on_error = "closed"
+    ///
+    /// [access]
+    /// allow_addresses = ["10.1.0.0/16"]
+    ///
+    /// [plans]
+    /// free = "10/minute; 100/day"
+    /// enterprise = "unlimited"
+    ///
+    /// [policies.login]
+    /// rate = "5/minute; 20/hour"
+    /// key = "ip"
+    /// ban = "10/hour for 15m up to 1d"
+    /// ```
+    ///
+    /// Limits use a policy by its name: `#[rate_limit(policy = "login")]`,
+    /// [`RateLimit::policy`](crate::RateLimit::policy). Plans are used with [`Plan::named`].
+    ///
+    /// A file takes effect as a whole or not at all. A missing file, an invalid file and a file without a name that the
+    /// program uses change nothing, and the log reports the reason once. At startup they are an error of
+    /// [`build`](Self::build). Counts stay when a quota changes. A request in progress finishes under the policies with
+    /// which it began.
+    #[cfg(feature = "config")]
+    policies_file(path: impl Into<std::path::PathBuf>);
+
+    /// The interval at which the policies file is checked for changes. Default: 1 second. [`Duration::ZERO`] disables
+    /// the check; then only `reload_policies` applies a change.
+    ///
+    /// A change takes effect when two checks in a row find the same content. A file that is still being written is not
+    /// applied.
+    #[cfg(feature = "config")]
+    policies_file_interval(interval: Duration);
+}
+
+/// Settings of responses.
+impl RateGuardBuilder {
+    /// How the address of a client is determined. Use [`ClientAddress::behind`] if there are proxies. Default:
+    /// [`ClientAddress::peer`], the address that connected.
+    pub fn client_address(mut self, client_address: ClientAddress) -> Self {
+        self.http.client_address = client_address;
+        self
+    }
+
+    /// The clients that this guard never limits, and those that it always rejects with 403. Default: none.
+    pub fn access(mut self, list: AccessList) -> Self {
+        self.http.access = list;
+        self
+    }
+
+    /// The header fields that report the numbers of a decision: any of [`HeaderDialect`], or none. Default:
+    /// [`HeaderDialect::XRateLimit`], which most clients support.
+    ///
+    /// A denial has `Retry-After` in any case, unless the request can never be allowed. `XRateLimit` together with
+    /// `XRateLimitEpoch` is an error of [`build`](Self::build), because both write the same fields.
+    ///
+    /// ```
+    /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};
+    /// let both = RateGuard::builder().headers([HeaderDialect::XRateLimit, HeaderDialect::Draft]);
+    /// let none = RateGuard::builder().headers([]);
+    /// ```
+    pub fn headers(mut self, dialects: impl IntoIterator<Item = HeaderDialect>) -> Self {
+        self.http.headers = dialects.into_iter().collect();
+        self
+    }
+
+    /// The upper bound of a random delay that is added to `Retry-After`, so that clients that were denied together do
+    /// not return together. The delay is a whole number of seconds; fractions of this bound are ignored. Default: zero.
+    pub fn retry_jitter(mut self, max: Duration) -> Self {
+        self.http.retry_jitter = max;
+        self
+    }
+
+    /// The format of the body of a rejection. Default: [`RejectionBody::Negotiated`].
+    pub fn rejection_body(mut self, body: RejectionBody) -> Self {
+        self.http.body = body;
+        self
+    }
+
+    /// Replaces the response to denied requests. RateGuard adds the headers of the decision, `Retry-After` and
+    /// `Cache-Control: no-store` to it. Default: 429 with the body of [`rejection_body`](Self::rejection_body).
+    ///
+    /// ```
+    /// # use actix_web::{HttpRequest, HttpResponse};
+    /// # use actix_rateguard::{Decision, RateGuard};
+    /// let guard = RateGuard::builder().on_denied(|_: &HttpRequest, decision: &Decision| {
+    ///     HttpResponse::TooManyRequests().body(format!("The limit is {}.", decision.limit()))
+    /// });
+    /// ```
+    pub fn on_denied(
+        mut self,
+        response: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.http.on_denied = Some(Arc::new(response));
+        self
+    }
+
+    /// Whether this guard is in the application's data, where attributes find it. If `false`, the guard does not need
+    /// the policies that attributes name. Default: `true`.
+    pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
+        self.http.is_for_attributes = is_for_attributes;
+        self
+    }
+}
+
+impl RateGuardBuilder {
+    pub(crate) fn new(core: core::RateGuardBuilder) -> Self {
+        Self { core, http: HttpSettings::default() }
+    }
+
+    /// Builds the guard. It does not wait for Redis: a server can start while Redis is down, and connects later.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is invalid, the policies file cannot be applied, or the system cannot start a
+    /// thread.
+    pub fn build(self) -> Result<RateGuard, BuildError> {
+        #[cfg_attr(
+            not(any(feature = "macros", feature = "config")),
+            allow(unused_mut, reason = "only these features change it")
+        )]
+        let Self { mut core, mut http } = self;
+        #[cfg(feature = "macros")]
+        if http.is_for_attributes {
+            core = core.attribute_policies(crate::inventory::attribute_policies());
+        }
+        #[cfg(feature = "config")]
+        {
+            core = core.key_recipes(crate::key::recipe);
+        }
+        let core = core.build()?;
+        http.apply(core.http_settings());
+        http.validate()?;
+        let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
+        guard.warn_of_allowed_proxies();
+        Ok(guard)
+    }
+}
+
+impl fmt::Debug for RateGuardBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt(f)
+    }
+}

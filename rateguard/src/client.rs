@@ -1,0 +1,269 @@
+//! The client of an HTTP request: its address, and the key that it is counted under.
+
+use std::{
+    cell::RefCell,
+    net::IpAddr,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use actix_rateguard_core::adapter::{
+    AddressTraceRecorder, KeySecret, Network, NetworkCaps, NetworkKeys, ResolvedClient, SharedKey,
+    ThrottledLog, TraceListener,
+};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{FORWARDED, HeaderName, HeaderValue},
+};
+
+use smallvec::SmallVec;
+
+use crate::{AddressTrace, ClientAddress, Key, RateGuard};
+
+/// The rule of guards without a rule of their own.
+static PEER: ClientAddress = ClientAddress::peer();
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The number of requests of a guard that are checked for forwarding headers.
+const PROXY_PROBE_REQUESTS: u32 = 1_000;
+
+/// The state of the warning about a proxy that is not configured.
+pub(crate) struct ProxyWarning {
+    once: Once,
+    probed: AtomicU32,
+}
+
+impl ProxyWarning {
+    pub(crate) const fn new() -> Self {
+        Self { once: Once::new(), probed: AtomicU32::new(0) }
+    }
+}
+
+/// The client of a request, in its extensions.
+///
+/// Absent if the peer is the client and has an IPv4 address or none: then nothing has to be stored.
+struct RequestClient {
+    client: ResolvedClient,
+    ipv6_bits: u8,
+    assignment: Option<KeyAssignment>,
+}
+
+/// Assigns keys to the clients of wide IPv6 networks, and logs when a client shares a key.
+pub(crate) struct ClientNetworks {
+    keys: NetworkKeys,
+    log: ThrottledLog,
+}
+
+impl ClientNetworks {
+    pub(crate) fn new(secret: Option<&KeySecret>) -> Self {
+        let keys = NetworkKeys::new();
+        let keys = match secret {
+            Some(secret) => keys.with_secret(secret),
+            None => keys,
+        };
+        Self { keys, log: ThrottledLog::new() }
+    }
+}
+
+/// The key assignment of an IPv6 client. IPv4 clients never share keys.
+struct KeyAssignment {
+    networks: Arc<ClientNetworks>,
+    caps: NetworkCaps,
+    /// Whether the client may receive a key of its own. `false` for requests that are only explained.
+    assign: bool,
+    /// Pairs of a shared key of this client and the key of its own that it replaces.
+    shared: RefCell<Vec<(Key, Key)>>,
+}
+
+/// Determines the client of a request by the guard's rule, and stores it for the keys that are read next.
+pub(crate) fn resolve(guard: &RateGuard, request: &HttpRequest) {
+    store_client(guard, request, true);
+    if guard.http().client_address.is_peer() {
+        warn_of_proxies(guard, request);
+    }
+}
+
+/// As [`resolve`], for a request that is only explained: it assigns no keys and does not warn of proxies.
+pub(crate) fn resolve_without_warning(guard: &RateGuard, request: &HttpRequest) {
+    store_client(guard, request, false);
+}
+
+fn store_client(guard: &RateGuard, request: &HttpRequest, assign: bool) {
+    let rule = &guard.http().client_address;
+    let is_ipv6_peer =
+        || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
+    if *rule == PEER && !is_ipv6_peer() {
+        // Another guard may have stored a client by another rule.
+        request.extensions_mut().remove::<RequestClient>();
+        return;
+    }
+    let (client, ipv6_bits) = (resolve_by_rule(rule, request, &mut ()), rule.ipv6_bits());
+    let assignment = client.address.is_some_and(|it| it.is_ipv6()).then(|| KeyAssignment {
+        networks: Arc::clone(&guard.http().client_networks),
+        caps: rule.ipv6_caps(),
+        assign,
+        shared: RefCell::default(),
+    });
+    request.extensions_mut().insert(RequestClient { client, ipv6_bits, assignment });
+}
+
+/// Traces how the guard's rule determines the client of a request.
+pub(crate) fn trace_address(guard: &RateGuard, request: &HttpRequest) -> AddressTrace {
+    let rule = &guard.http().client_address;
+    let mut steps = AddressTraceRecorder::default();
+    let client = resolve_by_rule(rule, request, &mut steps);
+    let header = (!rule.is_peer()).then(|| rule.header_name());
+    steps.into_trace(client, header, network_of(guard, client.address, None))
+}
+
+/// Returns the network that a client at this address is counted as. `bits` is the prefix length for IPv6, by default
+/// the guard's. Assigns no key.
+pub(crate) fn network_of(guard: &RateGuard, address: Option<IpAddr>, bits: Option<u8>) -> Network {
+    let rule = &guard.http().client_address;
+    let network = Network::of(address, bits.unwrap_or(rule.ipv6_bits()));
+    guard.http().client_networks.keys.counted_as(network, rule.ipv6_caps(), false)
+}
+
+/// Returns the client of this request.
+pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
+    with_client(request, |it| it.client)
+}
+
+/// Returns the key of this request's client: its IPv4 address or IPv6 network, in the key space of `tag`. `bits` is the
+/// prefix length of the network, by default the guard's. In a network with too many clients it may be a shared key.
+pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) -> Key {
+    with_client(request, |RequestClient { client, ipv6_bits, assignment }| {
+        warn_of_no_address(client.address);
+        let own = Network::of(client.address, bits.unwrap_or(*ipv6_bits));
+        let Some(KeyAssignment { networks, caps, assign, shared }) = assignment else {
+            return own.key(tag);
+        };
+        let assigned = networks.keys.counted_as(own, *caps, *assign);
+        let key = assigned.key(tag);
+        if let Network::SharedV6(network) = assigned {
+            shared.borrow_mut().push((key, own.key(tag)));
+            if *assign {
+                warn_of_shared_key(&networks.log, network);
+            }
+        }
+        key
+    })
+}
+
+/// Combines several keys of this request into one. Records the client's own key if a part is shared.
+pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
+    let key = Key::combined(parts);
+    with_client(request, |client| {
+        let Some(KeyAssignment { shared, .. }) = &client.assignment else { return };
+        let own: SmallVec<[Key; 4]> =
+            parts.iter().map(|part| client.own_key(part).unwrap_or(*part)).collect();
+        if *own != *parts {
+            shared.borrow_mut().push((key, Key::combined(&own)));
+        }
+    });
+    key
+}
+
+/// Returns the client's own key that `key` replaces, if `key` is shared with other clients of its network.
+pub(crate) fn own_key(request: &HttpRequest, key: &Key) -> Option<Key> {
+    request.extensions().get::<RequestClient>()?.own_key(key)
+}
+
+impl RequestClient {
+    fn own_key(&self, key: &Key) -> Option<Key> {
+        let shared = self.assignment.as_ref()?.shared.borrow();
+        shared.iter().find(|(shared, _)| shared == key).map(|(_, own)| *own)
+    }
+}
+
+/// Logs that the clients of a network share keys. The message does not name the network, because logs contain no
+/// addresses.
+fn warn_of_shared_key(log: &ThrottledLog, network: SharedKey) {
+    if let Some(requests) = log.try_emit() {
+        let SharedKey { bits, of, max_own, .. } = network;
+        log::warn!(
+            target: "rateguard",
+            "an IPv6 /{bits} network has more than {max_own} clients, or the total number of IPv6 clients is at its limit. The further clients of the network share {of} keys, so a client may be denied because of others ({requests} requests since the last message of this kind). If this is not a flood, increase `ClientAddress::max_ipv6_keys_per_{bits}`"
+        );
+    }
+}
+
+fn warn_of_no_address(address: Option<IpAddr>) {
+    if address.is_none() {
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if LOG.try_emit().is_some() {
+            log::warn!(
+                target: "rateguard",
+                "requests without a peer address, such as over a Unix socket, are all counted as one client"
+            );
+        }
+    }
+}
+
+fn with_client<T>(request: &HttpRequest, read: impl FnOnce(&RequestClient) -> T) -> T {
+    if let Some(client) = request.extensions().get() {
+        return read(client);
+    }
+    let client = resolve_by_rule(&PEER, request, &mut ());
+    read(&RequestClient { client, ipv6_bits: PEER.ipv6_bits(), assignment: None })
+}
+
+fn resolve_by_rule(
+    rule: &ClientAddress,
+    request: &HttpRequest,
+    listener: &mut impl TraceListener,
+) -> ResolvedClient {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let values: Vec<_> = if rule.is_peer() {
+        Vec::new()
+    } else {
+        request.headers().get_all(rule.header_name()).map(HeaderValue::as_bytes).collect()
+    };
+    rule.trace_address(peer, values, listener)
+}
+
+impl RateGuard {
+    /// Returns the address of the client of a request.
+    #[cfg(feature = "operator")]
+    pub(crate) fn client_of(&self, request: &HttpRequest) -> Option<IpAddr> {
+        resolve_by_rule(&self.http().client_address, request, &mut ()).address
+    }
+
+    /// Warns at startup of an allowed network that has no effect because all its addresses are trusted as proxies.
+    pub(crate) fn warn_of_allowed_proxies(&self) {
+        let proxies = self.http().client_address.proxies();
+        for list in [&self.policy_set().access, &self.http().access] {
+            if let Some(network) = list.allowed_proxies(proxies) {
+                log::warn!(
+                    target: "rateguard",
+                    "`{network}` is allowed by an access list, but all its addresses are trusted as proxies, so the entry has no effect. Trust only the addresses of the proxies"
+                );
+            }
+        }
+    }
+}
+
+/// Warns once per guard if requests seem to come through a proxy that is not configured.
+fn warn_of_proxies(guard: &RateGuard, request: &HttpRequest) {
+    let is_forwarded =
+        || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
+    let ProxyWarning { once, probed } = &guard.http().proxy_warning;
+    // A proxy adds the header to every request, so 1,000 requests without it prove that there is none. The workers
+    // share the counter without a lock: a lost update only probes one more request.
+    let count = probed.load(Relaxed);
+    if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
+        return;
+    }
+    probed.store(count + 1, Relaxed);
+    if is_forwarded() {
+        once.call_once(|| {
+            log::warn!(
+                target: "rateguard",
+                "a request has a forwarding header, but no proxy is trusted: all clients behind a proxy are limited as one client. If there is a proxy, configure it with `RateGuard::builder().client_address(ClientAddress::behind(…)?)`"
+            );
+        });
+    }
+}

@@ -1,0 +1,158 @@
+//! A cost that depends on the length of the body.
+
+use actix_web::{
+    HttpRequest,
+    http::{
+        Method, Version,
+        header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
+    },
+};
+
+use super::RequestCost;
+
+/// A cost that depends on the length of the body, before the body is read: one unit for each started block of bytes, at
+/// least 1.
+///
+/// ```
+/// # use actix_web::HttpRequest;
+/// # use actix_rateguard::{BodyCost, RateGuard, RateLimit, RequestCost, rate_limit};
+/// # let guard = RateGuard::in_memory();
+/// let uploads = RateLimit::new(&guard, "10000/minute").cost(BodyCost::per_bytes(1_024));
+///
+/// #[rate_limit(rate = "10000/minute", cost = |req| BodyCost::per_bytes(1_024).unknown_length(256).cost(req))]
+/// async fn upload(body: String) -> String {
+///     body
+/// }
+/// ```
+///
+/// The length is that of `Content-Length`. A cost above [`u32::MAX`] becomes [`u32::MAX`]. The length is unknown for a
+/// chunked body (`Transfer-Encoding`), after an `Upgrade`, and over HTTP/2 without `Content-Length`; then the cost is
+/// that of [`unknown_length`](Self::unknown_length). `GET`, `HEAD` and `OPTIONS` without `Content-Length` count as
+/// requests without a body.
+///
+/// The length is that of the transferred body. A compressed body may be longer after decompression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct BodyCost {
+    bytes: u32,
+    unknown: u32,
+}
+
+impl BodyCost {
+    /// One unit for each started block of `bytes`. Zero counts as 1 byte.
+    pub const fn per_bytes(bytes: u32) -> Self {
+        Self { bytes, unknown: u32::MAX }
+    }
+
+    /// The cost of a body of unknown length, in units. Default: [`u32::MAX`]. This is more than any limit, so such
+    /// requests are denied; otherwise a client could lower the cost by hiding the length. To allow such bodies, limit
+    /// their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set the cost of a body of that size here.
+    pub const fn unknown_length(mut self, cost: u32) -> Self {
+        self.unknown = cost;
+        self
+    }
+}
+
+impl RequestCost for BodyCost {
+    fn cost(&self, request: &HttpRequest) -> u32 {
+        match body_length(request) {
+            Some(bytes) => {
+                let units = bytes.div_ceil(self.bytes.max(1).into()).max(1);
+                u32::try_from(units).unwrap_or(u32::MAX)
+            }
+            None => self.unknown,
+        }
+    }
+}
+
+/// Returns the length of the body in bytes, if the headers determine it.
+fn body_length(request: &HttpRequest) -> Option<u64> {
+    let headers = request.headers();
+    let is_bodiless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    // Both override `Content-Length` (RFC 9112, section 6.3): the server may read more bytes than that.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    if headers.contains_key(UPGRADE) && !is_bodiless {
+        return None;
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH);
+    match (lengths.next(), lengths.next()) {
+        (Some(length), None) => parse(length.as_bytes()),
+        (Some(_), Some(_)) => None,
+        (None, _) => {
+            // Without the header, an HTTP/1 request has no body. An HTTP/2 request may have one.
+            let is_http_1 = request.version() <= Version::HTTP_11;
+            (is_http_1 || is_bodiless).then_some(0)
+        }
+    }
+}
+
+/// Parses a decimal number. A number above [`u64::MAX`] becomes [`u64::MAX`].
+fn parse(digits: &[u8]) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let digits = str::from_utf8(digits).ok().filter(|_| is_number)?;
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn cost(request: TestRequest) -> u32 {
+        BodyCost::per_bytes(1_024).unknown_length(77).cost(&request.to_http_request())
+    }
+
+    #[test]
+    fn cost_rounds_up_and_saturates() {
+        for (length, expected) in [
+            ("0", 1),
+            ("1", 1),
+            ("1024", 1),
+            ("1025", 2),
+            ("4294967296", 4_194_304),
+            ("4398046510080", u32::MAX),
+            ("4398046511105", u32::MAX),
+            ("18446744073709551615", u32::MAX),
+            ("18446744073709551616", u32::MAX),
+            ("99999999999999999999999999", u32::MAX),
+            ("-1", 77),
+            ("+1", 77),
+            ("1, 1", 77),
+            ("", 77),
+            ("many", 77),
+        ] {
+            let request = TestRequest::post().insert_header((CONTENT_LENGTH, length));
+            assert_eq!(cost(request), expected, "{length:?}");
+        }
+        let request = TestRequest::post().insert_header((CONTENT_LENGTH, "7")).to_http_request();
+        assert_eq!(BodyCost::per_bytes(0).cost(&request), 7);
+    }
+
+    #[test]
+    fn body_of_unknown_length_has_the_configured_or_maximum_cost() {
+        let post = || TestRequest::post().insert_header((CONTENT_LENGTH, "1"));
+        for request in [
+            post().append_header((CONTENT_LENGTH, "1")),
+            post().insert_header((TRANSFER_ENCODING, "chunked")),
+            post().insert_header((UPGRADE, "websocket")),
+            TestRequest::get().insert_header((TRANSFER_ENCODING, "chunked")),
+            TestRequest::post().version(Version::HTTP_2),
+            TestRequest::delete().version(Version::HTTP_2),
+        ] {
+            assert_eq!(cost(request), 77);
+        }
+        for request in [
+            TestRequest::post(),
+            TestRequest::get().version(Version::HTTP_2),
+            TestRequest::get().insert_header((UPGRADE, "websocket")),
+            post().version(Version::HTTP_2),
+        ] {
+            assert_eq!(cost(request), 1);
+        }
+        let chunked = TestRequest::post().insert_header((TRANSFER_ENCODING, "chunked"));
+        assert_eq!(BodyCost::per_bytes(1_024).cost(&chunked.to_http_request()), u32::MAX);
+    }
+}

@@ -1,0 +1,53 @@
+//! The cost of a request.
+
+mod body;
+
+use actix_web::HttpRequest;
+
+pub use body::BodyCost;
+
+/// The cost of a request in units: a number, a closure or function over `&HttpRequest` that returns one, or a
+/// [`BodyCost`].
+///
+/// ```
+/// # use actix_web::HttpRequest;
+/// # use actix_rateguard::{BodyCost, RateGuard, RateLimit};
+/// # let guard = RateGuard::in_memory();
+/// let fixed = RateLimit::new(&guard, "100/minute").cost(5);
+/// let by_size = RateLimit::new(&guard, "10000/minute").cost(BodyCost::per_bytes(1_024));
+/// let by_path = RateLimit::new(&guard, "100/minute").cost(|request: &HttpRequest| {
+///     if request.path().starts_with("/search/") { 10 } else { 1 }
+/// });
+/// ```
+///
+/// A function that parses a number from a request should return a high cost for values that it cannot parse, not a low
+/// one. For example, `Content-Length: 4294967296` does not fit into a `u32`.
+pub trait RequestCost: Send + Sync + 'static {
+    /// Returns the cost of this request in units. A cost of 0 is always allowed, unless the client is banned. A cost
+    /// above the limit is always denied.
+    fn cost(&self, request: &HttpRequest) -> u32;
+
+    /// Returns the cost if it is the same for all requests. Default: `None`.
+    fn constant(&self) -> Option<u32> {
+        None
+    }
+}
+
+impl RequestCost for u32 {
+    fn cost(&self, _: &HttpRequest) -> u32 {
+        *self
+    }
+
+    fn constant(&self) -> Option<u32> {
+        Some(*self)
+    }
+}
+
+impl<F> RequestCost for F
+where
+    F: Fn(&HttpRequest) -> u32 + Send + Sync + 'static,
+{
+    fn cost(&self, request: &HttpRequest) -> u32 {
+        self(request)
+    }
+}

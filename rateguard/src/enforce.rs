@@ -1,0 +1,262 @@
+//! Enforces limits on a request: the common path of the middleware and the attribute.
+
+use std::{borrow::Cow, rc::Rc};
+
+use actix_rateguard_core::adapter::{PolicySet, ShadowHolds, ThrottledLog};
+use actix_web::{HttpRequest, http::StatusCode};
+use smallvec::SmallVec;
+
+use crate::{
+    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, UndecidedReason,
+    applicability::OnDeniedRef, request_state::RequestState, response::Rejection,
+};
+
+/// The check of a request under one limit.
+pub(crate) struct LimitCheck<'a> {
+    pub(crate) policy: Cow<'a, Policy>,
+    /// Hashed as in the store, once [`enforce`] runs.
+    pub(crate) key: Key,
+    /// Whether other clients of the same IPv6 network are counted under this key. Such a key is never banned.
+    pub(crate) is_shared: bool,
+    pub(crate) cost: u32,
+    pub(crate) count: Count,
+    pub(crate) on_denied: Option<OnDeniedRef<'a>>,
+}
+
+impl LimitCheck<'_> {
+    /// Returns whether the request counts whatever its response is.
+    fn counts_always(&self) -> bool {
+        self.count == Count::All
+    }
+}
+
+/// Builds the guard's request for all checks.
+fn build_request<'a>(
+    guard: &'a RateGuard,
+    policy_set: &PolicySet,
+    checks: &'a [LimitCheck<'_>],
+) -> Request<'a> {
+    let empty = guard.empty_request().default_on_error(policy_set.on_error);
+    checks.iter().fold(empty, |request, check| {
+        let request = request.and_hashed(&check.policy, check.key, check.cost);
+        // A limit that counts by response may deny because of units that are refunded later. Its offences are
+        // responses.
+        if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
+    })
+}
+
+/// The checks of one decision.
+pub(crate) type LimitChecks<'a> = SmallVec<[LimitCheck<'a>; 1]>;
+
+/// Checks a request under all of these limits.
+///
+/// The decision is stored in the state of the request, for its handler and its response.
+///
+/// # Errors
+///
+/// [`Rejection`] if a limit denies, or if the store does not answer and the limit fails closed.
+pub(crate) async fn enforce<'a>(
+    guard: &'a RateGuard,
+    policy_set: &PolicySet,
+    mut checks: LimitChecks<'a>,
+    request: &HttpRequest,
+) -> Result<Admission<'a>, Rejection> {
+    checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
+    if checks.is_empty() {
+        return Ok(Admission::not_limited(guard));
+    }
+    if checks.iter().all(|it| it.policy.is_in_shadow()) {
+        // The response does not depend on limits in shadow, so it does not wait for them.
+        let holds = build_request(guard, policy_set, &checks).check_shadow_only();
+        let state = RequestState::of(request);
+        state.undecided.set(UndecidedReason::Shadow);
+        let shadow_holds = holds.map(|holds| (state, holds));
+        return Ok(Admission { checks, shadow_holds, ..Admission::not_limited(guard) });
+    }
+    if let [check] = &*checks
+        && check.counts_always()
+        && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
+    {
+        return Admission::from_decision(guard, checks, decision, None, request);
+    }
+    // Boxed, because the future is large and the fast path above does not need it.
+    match Box::pin(check_via_store(guard, policy_set, &checks)).await {
+        Ok((decision, reservation)) => {
+            Admission::from_decision(guard, checks, decision, reservation, request)
+        }
+        Err(unavailable) if unavailable.lets_pass() => {
+            RequestState::of(request).undecided.set(UndecidedReason::StoreUnavailable);
+            Ok(Admission::not_limited(guard))
+        }
+        Err(_) => Err(Rejection::Unavailable),
+    }
+}
+
+/// Runs all checks. Reserves the units if some may have to be refunded after the response.
+async fn check_via_store(
+    guard: &RateGuard,
+    policy_set: &PolicySet,
+    checks: &[LimitCheck<'_>],
+) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
+    let request = build_request(guard, policy_set, checks);
+    if checks.iter().all(LimitCheck::counts_always) {
+        return Ok((request.check_via_store().await?, None));
+    }
+    let reservation = Box::pin(request.reserve()).await?;
+    Ok((reservation.decision().clone(), Some(reservation.into())))
+}
+
+/// A request that was allowed, until its response is complete.
+pub(crate) struct Admission<'a> {
+    guard: &'a RateGuard,
+    checks: LimitChecks<'a>,
+    /// The state of the request, and the index of the decision in it.
+    decision: Option<(Rc<RequestState>, usize)>,
+    /// The units to refund if the response does not count.
+    reservation: Option<Box<Reservation>>,
+    /// The units that limits in shadow hold, if all limits are in shadow, and the state of the request.
+    shadow_holds: Option<(Rc<RequestState>, ShadowHolds)>,
+}
+
+impl<'a> Admission<'a> {
+    /// Admits a request without a decision.
+    pub(crate) fn not_limited(guard: &'a RateGuard) -> Self {
+        let checks = SmallVec::new();
+        Self { guard, checks, decision: None, reservation: None, shadow_holds: None }
+    }
+
+    /// Stores a decision in the state of the request, and admits or rejects the request by it.
+    fn from_decision(
+        guard: &'a RateGuard,
+        checks: LimitChecks<'a>,
+        decision: Decision,
+        reservation: Option<Box<Reservation>>,
+        request: &HttpRequest,
+    ) -> Result<Self, Rejection> {
+        let state = RequestState::of(request);
+        if decision.is_allowed() {
+            let index = state.push(decision);
+            let decision = Some((state, index));
+            return Ok(Self { guard, checks, decision, reservation, shadow_holds: None });
+        }
+        let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
+        let on_denied = denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedRef::to_shared);
+        let index = state.push(decision);
+        Err(Rejection::Denied { state, index, on_denied })
+    }
+
+    /// Returns whether no limit has decided.
+    pub(crate) fn is_not_limited(&self) -> bool {
+        self.decision.is_none()
+    }
+
+    /// Settles the request once its status is final.
+    ///
+    /// Refunds the units that this response does not count for, charges the penalty of the handler, and bans the client
+    /// after too many responses that count. Then updates the decision in the state of the request.
+    pub(crate) async fn on_response(&mut self, status: StatusCode) {
+        if let Some((state, holds)) = self.shadow_holds.take() {
+            holds.refund(|index| !self.checks[index].count.counts(status.as_u16()));
+            // Taken, so that limits around this one do not charge it, too.
+            let penalty = state.penalty.take();
+            if penalty > 0 {
+                self.penalty_request(penalty).debit_shadow_only();
+            }
+        }
+        let Some((state, index)) = &self.decision else { return };
+        let penalty = state.penalty.take();
+        if penalty == 0 && self.checks.iter().all(LimitCheck::counts_always) {
+            return;
+        }
+        let Some(decision) = state.get(*index) else { return };
+        let mut update = DecisionUpdate { decision, is_changed: false };
+        let reservation = self.reservation.take();
+        // Boxed, because the future is large and most requests do not need it.
+        Box::pin(self.settle(&mut update, reservation, penalty, status)).await;
+        if update.is_changed {
+            state.set(*index, update.decision);
+        }
+    }
+
+    /// Builds the request that charges the penalty under all limits.
+    fn penalty_request(&self, penalty: u32) -> Request<'_> {
+        self.checks.iter().fold(self.guard.empty_request(), |request, check| {
+            request.and_hashed(&check.policy, check.key, penalty)
+        })
+    }
+
+    async fn settle(
+        &self,
+        update: &mut DecisionUpdate,
+        reservation: Option<Box<Reservation>>,
+        penalty: u32,
+        status: StatusCode,
+    ) {
+        let counts = |index: usize| self.checks[index].count.counts(status.as_u16());
+        if let Some(reservation) = reservation
+            && !(0..self.checks.len()).all(counts)
+        {
+            let refund = reservation.refund_where(|index| !counts(index)).await;
+            update.apply(refund, &REFUND_FAILURE);
+        }
+        if penalty > 0 {
+            update.apply(self.penalty_request(penalty).debit().await, &PENALTY_FAILURE);
+        }
+        for (index, check) in self.checks.iter().enumerate() {
+            if !check.counts_always()
+                && !check.is_shared
+                && counts(index)
+                && let Some(ban) = self.guard.record_offence(&check.policy, &check.key).await
+            {
+                update.decision = update.decision.clone().banned(&check.policy, ban);
+                update.is_changed = true;
+            }
+        }
+    }
+
+    /// Returns the current decision, if a limit has decided.
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        let (state, index) = self.decision.as_ref()?;
+        state.get(*index)
+    }
+}
+
+/// The decision on a request while it is settled after the response.
+struct DecisionUpdate {
+    decision: Decision,
+    is_changed: bool,
+}
+
+/// The log message for a step after the response that failed.
+struct CleanupFailure {
+    message: &'static str,
+    log: ThrottledLog,
+}
+
+static REFUND_FAILURE: CleanupFailure = CleanupFailure {
+    message: "failed to refund requests, so they count although their responses do not",
+    log: ThrottledLog::new(),
+};
+static PENALTY_FAILURE: CleanupFailure =
+    CleanupFailure { message: "failed to charge penalties", log: ThrottledLog::new() };
+
+impl DecisionUpdate {
+    /// Stores the decision of a step, or logs its failure.
+    fn apply(&mut self, result: Result<Decision, Unavailable>, failure: &CleanupFailure) {
+        match result {
+            Ok(decision) => {
+                self.decision = decision;
+                self.is_changed = true;
+            }
+            Err(unavailable) => {
+                if let Some(requests) = failure.log.try_emit() {
+                    log::warn!(
+                        target: "rateguard",
+                        "{}: {} ({requests} requests since the last message of this kind)",
+                        failure.message, unavailable.cause()
+                    );
+                }
+            }
+        }
+    }
+}

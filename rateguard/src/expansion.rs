@@ -1,0 +1,109 @@
+//! The items that the expansion of `#[rate_limit]` names. They change without notice.
+
+use std::time::Duration;
+
+pub use actix_rateguard_core::adapter::{PolicySet, ShadowSpec};
+pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
+pub use inventory;
+
+use crate::{
+    Algorithm, Caller, Plan, Quota, Quotas, RequestCost, key::ReadyMade, per_request::ResolveOutput,
+};
+pub use crate::{
+    attribute::{Allowance, Limit, LimitInputs, OnDeniedFn, Settings, limited},
+    inventory::{AttributeLimit, PolicyUse},
+};
+
+/// Builds a quota from values that the attribute has validated. `window` is in microseconds.
+///
+/// # Panics
+///
+/// At compile time, if a value is invalid.
+#[allow(clippy::panic, reason = "it runs at compile time")]
+pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32) -> Quota {
+    let Ok(quota) = Quota::new(limit, Duration::from_micros(window)) else {
+        panic!("the attribute validates the limit and the window")
+    };
+    let Ok(quota) = quota.with_algorithm(algorithm) else {
+        panic!("the attribute validates the algorithm")
+    };
+    if capacity == quota.capacity() {
+        return quota;
+    }
+    match quota.with_burst(capacity) {
+        Ok(quota) => quota,
+        Err(_) => panic!("the attribute validates the burst"),
+    }
+}
+
+/// Builds quotas from values that the attribute has validated.
+///
+/// # Panics
+///
+/// At the first use of the limit, if they are invalid.
+#[must_use]
+#[allow(clippy::expect_used, reason = "the attribute validates it")]
+pub fn quotas(quotas: &[Quota]) -> Quotas {
+    Quotas::new(quotas.iter().copied()).expect("the attribute validates the quotas")
+}
+
+/// Parses a ban that the attribute has validated.
+///
+/// # Panics
+///
+/// At the first use of the limit, if it is invalid.
+#[must_use]
+#[allow(clippy::expect_used, reason = "the attribute validates it")]
+pub fn ban(text: &str) -> crate::Ban {
+    text.parse().expect("the attribute validates the ban")
+}
+
+/// Returns whether a request is exempt from a limit. The parameter type lets the compiler infer the argument of a
+/// closure.
+pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
+    skip(request)
+}
+
+/// Returns the function for denied requests. The parameter type lets the compiler infer the arguments of a closure.
+#[must_use]
+pub fn on_denied(function: OnDeniedFn) -> OnDeniedFn {
+    function
+}
+
+/// Returns the cost of a request in units.
+pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
+    cost.cost(request)
+}
+
+/// Returns the cost of a request in units. The parameter type lets the compiler infer the argument of a closure.
+pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
+    cost(request)
+}
+
+/// Reads a built-in key from a request.
+#[must_use]
+pub fn builtin_key(key: &ReadyMade, request: &HttpRequest) -> Caller {
+    key.caller(request)
+}
+
+/// Reads a key with a function, whose value may borrow from the request.
+pub async fn caller<'a, V, Kind>(
+    request: &'a HttpRequest,
+    key: impl FnOnce(&'a HttpRequest) -> V,
+) -> Result<Caller, Error>
+where
+    V: ResolveOutput<Caller, Kind>,
+{
+    key(request).resolve().await
+}
+
+/// Returns the plan that a function chooses for a request.
+pub async fn plan<'a, V, Kind>(
+    request: &'a HttpRequest,
+    plan: impl FnOnce(&'a HttpRequest) -> V,
+) -> Result<Plan, Error>
+where
+    V: ResolveOutput<Plan, Kind>,
+{
+    plan(request).resolve().await
+}

@@ -1,0 +1,188 @@
+//! The methods of the guard that explain limits.
+
+#[cfg(feature = "operator")]
+use std::net::IpAddr;
+
+use actix_rateguard_core::adapter::{Access, PolicySet};
+use actix_web::HttpRequest;
+use futures_util::{StreamExt, stream};
+
+use super::{
+    Exemption, ExplainedLimit, Explanation, Outcome, RejectReason, UnknownReason,
+    evaluate::{PeekRequest, evaluate},
+    unknown::{has_functions, key_parts},
+};
+use crate::{
+    AccessList, Key, LimitInfo, Policy, RateGuard, applicability::check_access_lists, client,
+    inventory::LimitSource, response::Rejection,
+};
+#[cfg(feature = "operator")]
+use actix_rateguard_core::adapter::{ResolvedClient, canonical};
+
+/// The number of limits that are peeked at in parallel. The inventory of most guards fits into one round, and so into
+/// one deadline, and an explanation uses few of the slots for requests in flight.
+const MAX_PARALLEL_PEEKS: usize = 16;
+
+/// The origin of an explained request: real, or described by an operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestOrigin {
+    Real,
+    #[cfg(feature = "operator")]
+    Described,
+}
+
+impl RateGuard {
+    /// Returns the outcome of one more request of `key` under `policy`, and why. Counts nothing.
+    ///
+    /// The outcome respects the keys of the guard's [access list](crate::RateGuardBuilder::access). All other
+    /// exemptions (methods, `skip`, address lists, the list of a middleware) depend on a request: see
+    /// [`explain_request`](Self::explain_request).
+    ///
+    /// ```
+    /// # use actix_rateguard::{Key, Policy, RateGuard};
+    /// # futures_util::FutureExt::now_or_never(async {
+    /// let guard = RateGuard::in_memory();
+    /// let (policy, key) = (Policy::new("emails", "2/minute")?, Key::from("user-42"));
+    /// let outcome = guard.explain(&policy, &key).await;
+    /// assert_eq!(outcome.passes(), Some(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap().unwrap();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](actix_rateguard_core::RateGuard::check).
+    pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
+        self.explain_key(policy, key, || false).await
+    }
+
+    async fn explain_key(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        is_unreliable: impl Fn() -> bool,
+    ) -> Outcome {
+        match self.check_current_lists(|list| list.of_key(key, &is_unreliable)) {
+            Ok(true) => Outcome::Exempt(Exemption::KeyAllowed),
+            Err(_) => Outcome::Refused(RejectReason::KeyDenied),
+            Ok(false) => self.peek_outcome(policy, key, 1).await,
+        }
+    }
+
+    /// As [`explain`](Self::explain), for a client at this address, which an access list may contain.
+    #[cfg(feature = "operator")]
+    pub(crate) async fn explain_client(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        address: Option<IpAddr>,
+    ) -> Outcome {
+        let rule = &self.http().client_address;
+        let address = address.map(canonical);
+        let is_proxy = address.is_some_and(|address| rule.is_proxy(address));
+        let client = ResolvedClient { address, is_proxy };
+        match self.check_current_lists(|list| list.of_client(client)) {
+            Ok(true) => Outcome::Exempt(Exemption::AddressAllowed),
+            Err(_) => Outcome::Refused(RejectReason::AddressDenied),
+            Ok(false) => self.explain_key(policy, key, || client.is_unreliable_key(key)).await,
+        }
+    }
+
+    /// Applies the current access lists, as [`check_access_lists`].
+    fn check_current_lists(
+        &self,
+        access: impl Fn(&AccessList) -> Access,
+    ) -> Result<bool, Rejection> {
+        check_access_lists(&[&self.policy_set().access, &self.http().access], access)
+    }
+
+    /// Explains what limits of the [inventory](Self::inventory) would do with this request. Counts nothing.
+    ///
+    /// `limits` are the names of limits; if it is empty, all limits are explained. The explanation has the steps that
+    /// determine the client's address, the key of each limit, and the status of its quotas. It takes at most the
+    /// guard's deadline for every 16 limits, plus the time of the limits' own functions, which it calls.
+    ///
+    /// Each limit is evaluated separately, as if the request met it alone. A denial that would start a
+    /// [ban](Policy::ban) is reported as a denial without a ban.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](actix_rateguard_core::RateGuard::check).
+    pub async fn explain_request(&self, request: &HttpRequest, limits: &[&str]) -> Explanation {
+        self.explain_for(RequestOrigin::Real, request, limits).await
+    }
+
+    pub(crate) async fn explain_for(
+        &self,
+        origin: RequestOrigin,
+        request: &HttpRequest,
+        limits: &[&str],
+    ) -> Explanation {
+        let is_selected =
+            |limit: &LimitInfo| limits.is_empty() || limits.contains(&limit.name.as_str());
+        // One policy set for all limits, also if the policies file changes meanwhile.
+        let policy_set = self.policy_set();
+        let infos = self.limit_infos(&policy_set).into_iter();
+        let mut evaluated = Vec::new();
+        for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
+            let result = self.evaluate_limit(origin, &policy_set, &limit, &source, request).await;
+            evaluated.push((limit, result));
+        }
+        let explain = async |(limit, result)| {
+            let is_best_effort = origin != RequestOrigin::Real && has_functions(&limit);
+            match result {
+                Ok(PeekRequest { policy, key, cost, counted_by }) => ExplainedLimit {
+                    limit,
+                    counted_by: Some(counted_by),
+                    cost: Some(cost),
+                    is_rolled_out: self.is_rolled_out(&policy, &key),
+                    is_best_effort,
+                    outcome: self.peek_outcome(&policy, &key, cost).await,
+                },
+                Err(outcome) => ExplainedLimit {
+                    limit,
+                    counted_by: None,
+                    cost: None,
+                    is_rolled_out: None,
+                    is_best_effort,
+                    outcome,
+                },
+            }
+        };
+        let limits =
+            stream::iter(evaluated).map(explain).buffered(MAX_PARALLEL_PEEKS).collect().await;
+        Explanation { client: client::trace_address(self, request), limits }
+    }
+
+    /// Evaluates a limit, and reports the key parts that a description lacks.
+    async fn evaluate_limit(
+        &self,
+        origin: RequestOrigin,
+        policy_set: &PolicySet,
+        limit: &LimitInfo,
+        source: &LimitSource,
+        request: &HttpRequest,
+    ) -> Result<PeekRequest, Outcome> {
+        // A function of another limit may have used another guard, which stores its own client.
+        client::resolve_without_warning(self, request);
+        let result = evaluate(self, policy_set, source, request).await;
+        let has_read_key = matches!(
+            result,
+            Ok(_) | Err(Outcome::Exempt(Exemption::NoKey) | Outcome::Refused(RejectReason::NoKey))
+        );
+        if origin != RequestOrigin::Real && has_read_key {
+            let missing = key_parts(limit, request);
+            if !missing.is_empty() {
+                return Err(Outcome::Unknown(UnknownReason::KeyParts(missing)));
+            }
+        }
+        result
+    }
+
+    async fn peek_outcome(&self, policy: &Policy, key: &Key, cost: u32) -> Outcome {
+        match self.request(policy, key).cost(cost).peek().await {
+            Ok(decision) => Outcome::Decided(decision),
+            Err(unavailable) => Outcome::Unavailable(unavailable),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Explanations as text.
+
+use std::{fmt, time::Duration};
+
+use super::{
+    Exemption, ExplainedLimit, Explanation, KeySource, Outcome, RejectReason, UnknownReason,
+};
+use crate::{Decision, inventory::LimitInfo};
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.client)?;
+        self.limits.iter().try_for_each(|limit| writeln!(f, "{limit}"))
+    }
+}
+
+impl fmt::Display for ExplainedLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LimitInfo { name, key, file, line, .. } = &self.limit;
+        write!(f, "{name} ({file}:{line}), by {key}")?;
+        if self.counted_by == Some(KeySource::Address) {
+            f.write_str(" (missing, so by address)")?;
+        }
+        if let Some(cost) = self.cost.filter(|cost| *cost != 1) {
+            write!(f, ", cost {cost}")?;
+        }
+        match self.is_rolled_out {
+            Some(true) => f.write_str(", under the candidate")?,
+            Some(false) => f.write_str(", not under the candidate")?,
+            None => {}
+        }
+        if self.is_best_effort {
+            f.write_str(", best effort (its functions had only the description)")?;
+        }
+        write!(f, ": {}", self.outcome)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(decision) => decided(decision, f),
+            Self::Exempt(exemption) => write!(f, "does not apply: {exemption}"),
+            Self::Refused(reason) => write!(f, "rejected: {reason}"),
+            Self::Unavailable(unavailable) => {
+                let result = if unavailable.lets_pass() { "allowed" } else { "rejected" };
+                write!(f, "{result} without a check: {}", unavailable.cause())
+            }
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}
+
+fn decided(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let seconds = |time: Duration| time.as_secs_f64();
+    if decision.would_deny() {
+        f.write_str("allowed because it is in shadow, but would be denied")?;
+        return write_statuses(decision, f);
+    }
+    match (decision.is_allowed(), decision.banned_for(), decision.retry_after()) {
+        (true, ..) => f.write_str("allowed")?,
+        (false, Some(ban), _) => write!(f, "denied: banned for {:.3} s", seconds(ban))?,
+        (false, None, Some(wait)) => write!(f, "denied: retry after {:.3} s", seconds(wait))?,
+        (false, None, None) => f.write_str("denied: the cost is above the limit")?,
+    }
+    write_statuses(decision, f)
+}
+
+fn write_statuses(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for status in decision.standings() {
+        write!(f, "; {} of {} left", status.remaining(), status.quota())?;
+    }
+    if decision.is_local() {
+        f.write_str("; decided in the memory of this process, because the store does not answer")?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Exemption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Method => "it is for other methods",
+            Self::Skip => "its `skip` function exempts the request",
+            Self::Preflight => "the request looks like a CORS preflight",
+            Self::AddressAllowed => "an access list allows the address",
+            Self::KeyAllowed => "an access list allows the key",
+            Self::KeyFunction => "its key function exempts the request",
+            Self::NoKey => "the request has no key, and the limit skips such requests",
+            Self::Plan => "the plan is unlimited",
+        })
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AddressDenied => "an access list denies the address",
+            Self::KeyDenied => "an access list denies the key",
+            Self::NoKey => "the request has no key, and the limit denies such requests",
+            Self::Function(status) => {
+                return write!(f, "a function of the limit returned an error with status {status}");
+            }
+            Self::NoPolicy => "the guard has no policy of this name",
+            Self::NoPlan => "the guard has no plan of the chosen name",
+            Self::NameConflict => "another limit has the same name and different settings",
+        })
+    }
+}
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyParts(parts) => {
+                return write!(f, "the description lacks {}", parts.join(", "));
+            }
+            Self::InHandler => "its functions depend on type parameters of the handler",
+            Self::NotRunning => "no worker runs the middleware any more",
+            Self::Panicked => {
+                "a function of the limit panicked; it may need parts of a request that the description lacks"
+            }
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! The explanation of a request.
+
+use std::time::Duration;
+
+use super::Outcome;
+use crate::{AddressTrace, LimitInfo};
+
+/// Explains what the limits of a guard would do with a request, and why.
+///
+/// Made by [`RateGuard::explain_request`](crate::RateGuard::explain_request). `Display` formats it as text, one limit
+/// per line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    pub(super) client: AddressTrace,
+    pub(super) limits: Vec<ExplainedLimit>,
+}
+
+/// Explains what one limit would do with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExplainedLimit {
+    /// The limit.
+    pub limit: LimitInfo,
+    /// What the request is counted by. `None` if it is not counted.
+    pub counted_by: Option<KeySource>,
+    /// The cost of the request in units. `None` if it is not counted.
+    pub cost: Option<u32>,
+    /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key instead of its own quotas.
+    /// `None` if there is no candidate, or no key.
+    pub is_rolled_out: Option<bool>,
+    /// Whether the result depends on functions of the application that were called with a described request. They may
+    /// need parts of a request that the description lacks. Always `false` for a real request.
+    pub is_best_effort: bool,
+    /// The outcome of the request under this limit.
+    pub outcome: Outcome,
+}
+
+/// What a request is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// The key of the limit.
+    Key,
+    /// The client's address, because the request has no key.
+    Address,
+}
+
+impl KeySource {
+    /// Returns a stable name for programs, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Address => "address",
+        }
+    }
+}
+
+impl Explanation {
+    /// Returns how the client's address was determined.
+    #[must_use]
+    pub fn client(&self) -> &AddressTrace {
+        &self.client
+    }
+
+    /// Returns the explained limits, in the order of the [inventory](crate::RateGuard::inventory).
+    #[must_use]
+    pub fn limits(&self) -> &[ExplainedLimit] {
+        &self.limits
+    }
+
+    /// Returns whether the request would pass all of these limits. `None` if that is unknown.
+    #[must_use]
+    pub fn passes(&self) -> Option<bool> {
+        let each = || self.limits.iter().map(|it| it.outcome.passes());
+        if each().any(|passes| passes == Some(false)) {
+            return Some(false);
+        }
+        each().all(|passes| passes == Some(true)).then_some(true)
+    }
+
+    /// Returns how long the request has to wait until it passes all limits. `None` if none of them rejects it, or
+    /// waiting does not help.
+    ///
+    /// A real request may have to wait longer: an outer limit counts it before an inner limit denies it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));
+        let waits: Option<Vec<_>> = denied.map(|it| it.outcome.retry_after()).collect();
+        waits?.into_iter().max()
+    }
+}

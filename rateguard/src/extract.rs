@@ -1,0 +1,87 @@
+//! The result of the limits as an argument of a handler.
+
+use std::convert::Infallible;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use futures_util::future::{Ready, ready};
+
+use crate::{Decision, request_state::RequestState};
+
+/// The result of the limits that a request passed before its handler.
+///
+/// Every request has a value, so its extraction never fails.
+///
+/// ```
+/// # use actix_web::{Responder, get};
+/// # use actix_rateguard::CheckResult;
+/// #[get("/quota")]
+/// async fn quota(result: CheckResult) -> impl Responder {
+///     match result.decision() {
+///         Some(decision) => format!("{} requests left", decision.remaining()),
+///         None => "not limited at the moment".to_owned(),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CheckResult {
+    /// The decision of the tightest limit: the one with the fewest requests left.
+    Decided(Decision),
+    /// No limit has decided on the request.
+    Undecided(UndecidedReason),
+}
+
+/// Why no limit has decided on a request that reached its handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UndecidedReason {
+    /// No limit applies: there is none, the request is exempt from it, or its plan is unlimited.
+    #[default]
+    NotLimited,
+    /// All limits are in shadow, so none of them decides.
+    Shadow,
+    /// The store did not answer, and the limit fails open.
+    StoreUnavailable,
+}
+
+impl CheckResult {
+    /// Returns the decision, if there is one.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Decided(decision) => Some(decision),
+            Self::Undecided(_) => None,
+        }
+    }
+
+    /// Returns the decision, if there is one.
+    #[must_use]
+    pub fn into_decision(self) -> Option<Decision> {
+        match self {
+            Self::Decided(decision) => Some(decision),
+            Self::Undecided(_) => None,
+        }
+    }
+
+    /// Returns the result of the limits that have checked this request so far. For middlewares and other code outside
+    /// handlers.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        let Some(state) = RequestState::existing(request) else {
+            return Self::Undecided(UndecidedReason::default());
+        };
+        match state.decision() {
+            Some(decision) => Self::Decided(decision),
+            None => Self::Undecided(state.undecided.get()),
+        }
+    }
+}
+
+impl FromRequest for CheckResult {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request)))
+    }
+}

@@ -1,0 +1,170 @@
+//! The list of all limits of a guard.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use actix_rateguard_core::adapter::{PLACEHOLDER_QUOTA, PolicySet};
+
+#[cfg(feature = "macros")]
+use super::{AttributeLimit, LimitKind, limit_info::LimitDefinition};
+use super::{
+    LimitInfo,
+    limit_info::{missing_key_name, on_error_name},
+    middlewares::RegisteredLimit,
+};
+use crate::{Policy, Quota, Quotas, RateGuard};
+
+/// All limits of a guard. Made by [`RateGuard::inventory`]; `Display` formats it as a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    limits: Vec<LimitInfo>,
+    omitted: usize,
+}
+
+impl Inventory {
+    /// Returns the limits: first the attributes by file and line, then the middlewares in the order of their start.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitInfo] {
+        &self.limits
+    }
+
+    /// Returns the number of middleware starts that are not in the list, because it holds at most 1,024 limits of
+    /// middlewares.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+}
+
+/// The attribute or middleware of a limit, which an explanation needs.
+#[derive(Clone)]
+pub(crate) enum LimitSource {
+    #[cfg(feature = "macros")]
+    Attribute(&'static AttributeLimit),
+    Middleware(Arc<RegisteredLimit>),
+}
+
+impl LimitSource {
+    /// Returns the limit's own policy. `None` if it uses one of the guard's, or no worker runs the middleware.
+    fn policy(&self) -> Option<Policy> {
+        match self {
+            #[cfg(feature = "macros")]
+            Self::Attribute(attribute) => (attribute.limit)().own_policy().cloned(),
+            Self::Middleware(registered) => Some(registered.active()?.limit().policy.clone()),
+        }
+    }
+}
+
+/// Returns the maximum number of quotas, so that a reset covers the buckets of every plan.
+fn max_quotas() -> Arc<Quotas> {
+    let second = Duration::from_secs(1);
+    let quotas = (1..=Quotas::MAX as u32).filter_map(|limit| Quota::new(limit, second).ok());
+    Arc::new(Quotas::new(quotas).unwrap_or_else(|_| Quotas::from(PLACEHOLDER_QUOTA)))
+}
+
+impl RateGuard {
+    /// Lists the limits of this guard: every `#[rate_limit]` of the program, and every [`RateLimit`](crate::RateLimit)
+    /// that a worker has started with this guard. A limit is listed once for all workers.
+    ///
+    /// An attribute with a `limiter` is listed after its first request under this guard. Other attributes are listed
+    /// unless [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The inventory has no routes: it
+    /// does not contain which routes a middleware wraps, or whether a handler is registered.
+    ///
+    /// ```
+    /// # use actix_rateguard::RateGuard;
+    /// # let guard = RateGuard::in_memory();
+    /// println!("{}", guard.inventory());
+    /// ```
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        let infos = self.limit_infos(&self.policy_set());
+        let limits = infos.into_iter().map(|(info, _)| info).collect();
+        Inventory { limits, omitted: self.http().middlewares.omitted() }
+    }
+
+    /// Returns the current policy of this name, to [explain](Self::explain),
+    /// [reset](actix_rateguard_core::RateGuard::reset) or [ban](actix_rateguard_core::RateGuard::ban) a key under it.
+    ///
+    /// It is a policy of the guard's [builder](crate::RateGuardBuilder::policy) or policies file, or else that of a
+    /// limit in the [inventory](Self::inventory). `None` if there is none. If the quotas are chosen for each request,
+    /// the policy has placeholder quotas: it is suitable to reset and to ban, but not to explain.
+    #[must_use]
+    pub fn policy_of_limit(&self, name: &str) -> Option<Policy> {
+        self.current_policy(name).or_else(|| {
+            let mut infos = self.limit_infos(&self.policy_set()).into_iter();
+            let (info, source) = infos.find(|(info, _)| info.name == name)?;
+            let policy = source.policy()?;
+            Some(if info.is_per_request { policy.with_quotas(max_quotas()) } else { policy })
+        })
+    }
+
+    /// Returns the limits with their sources.
+    pub(crate) fn limit_infos(&self, policy_set: &PolicySet) -> Vec<(LimitInfo, LimitSource)> {
+        let mut infos: Vec<(LimitInfo, LimitSource)> = Vec::new();
+        #[cfg(feature = "macros")]
+        infos.extend(AttributeLimit::of(self).into_iter().map(|attribute| {
+            let limit = (attribute.limit)();
+            let definition = LimitDefinition {
+                kind: LimitKind::Attribute,
+                name: limit.name(),
+                policy: limit.own_policy(),
+                is_per_request: limit.is_per_request(),
+                key: attribute.key,
+                cost: attribute.cost,
+                has_skip: attribute.has_skip,
+                scope: &limit.scope,
+                location: limit.location,
+            };
+            (definition.into_info(self, policy_set), LimitSource::Attribute(attribute))
+        }));
+        let middlewares = self.http().middlewares.registered();
+        infos.extend(middlewares.into_iter().map(|registered| {
+            (registered.current_info(self, policy_set), LimitSource::Middleware(registered))
+        }));
+        infos
+    }
+}
+
+const HEADINGS: [&str; 8] =
+    ["NAME", "LIMIT", "KEY", "COST", "COUNTS", "METHODS", "ON ERROR", "LOCATION"];
+
+impl fmt::Display for Inventory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 8]> = self.limits.iter().map(row).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([HEADINGS[column].len()]).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+        let headings = HEADINGS.map(str::to_owned);
+        for row in [&headings].into_iter().chain(&rows) {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        match self.omitted {
+            0 => Ok(()),
+            number => writeln!(f, "omitted {number} starts of middlewares"),
+        }
+    }
+}
+
+fn row(limit: &LimitInfo) -> [String; 8] {
+    let mut quotas = limit.quotas_text();
+    if let Some(ban) = limit.ban {
+        quotas = format!("{quotas}, ban {ban}");
+    }
+    let key = match missing_key_name(limit.missing_key) {
+        "ip" => limit.key.clone(),
+        missing => format!("{} (missing: {missing})", limit.key),
+    };
+    let cost = limit.cost.map_or("function".to_owned(), |cost| cost.to_string());
+    let mut methods = limit.methods.join(",");
+    if methods.is_empty() {
+        methods = "all".to_owned();
+    }
+    if limit.has_skip {
+        methods.push_str(" (with skip)");
+    }
+    let location = format!("{}:{} ({})", limit.file, limit.line, limit.kind);
+    let on_error = on_error_name(limit.on_error).to_owned();
+    [limit.name.clone(), quotas, key, cost, limit.count_text(), methods, on_error, location]
+}

@@ -1,0 +1,136 @@
+//! The registry of started middlewares.
+
+use std::{
+    panic::Location,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use actix_rateguard_core::adapter::PolicySet;
+
+use super::{LimitInfo, LimitKind, limit_info::LimitDefinition};
+use crate::{
+    AccessList, RateGuard,
+    middleware::{MiddlewareLimit, RateLimit},
+};
+
+/// The maximum number of limits in the registry. A limit counts once for all workers.
+const MAX_LIMITS: usize = 1_024;
+
+/// The limits of started middlewares. A middleware registers its limits when a worker starts it.
+#[derive(Default)]
+pub(crate) struct MiddlewareRegistry {
+    state: Mutex<RegistryState>,
+}
+
+#[derive(Default)]
+struct RegistryState {
+    limits: Vec<Arc<RegisteredLimit>>,
+    omitted: usize,
+}
+
+/// One limit of a middleware that was started.
+pub(crate) struct RegisteredLimit {
+    location: &'static Location<'static>,
+    name: String,
+    /// The description at its start, for the time after the last worker has stopped.
+    startup_info: LimitInfo,
+    /// The index in `limits`.
+    index: usize,
+    /// Weak, because functions of the limits may hold the guard, which would leak in a cycle.
+    limits: Weak<Vec<MiddlewareLimit>>,
+    access: Weak<AccessList>,
+    counts_preflights: bool,
+}
+
+/// One limit of a middleware that a worker still runs.
+pub(crate) struct ActiveLimit {
+    limits: Arc<Vec<MiddlewareLimit>>,
+    index: usize,
+    pub(crate) access: Arc<AccessList>,
+    pub(crate) counts_preflights: bool,
+}
+
+impl ActiveLimit {
+    pub(crate) fn limit(&self) -> &MiddlewareLimit {
+        &self.limits[self.index]
+    }
+}
+
+impl MiddlewareRegistry {
+    /// Registers the limits of a middleware. Replaces those of the same middleware of another worker.
+    pub(crate) fn register(
+        &self,
+        guard: &RateGuard,
+        policy_set: &PolicySet,
+        middleware: &RateLimit,
+    ) {
+        for (index, limit) in middleware.limits.iter().enumerate() {
+            let registered = Arc::new(RegisteredLimit {
+                location: limit.location,
+                name: limit.policy.name().to_owned(),
+                startup_info: limit_info(guard, policy_set, limit),
+                index,
+                limits: Arc::downgrade(&middleware.limits),
+                access: Arc::downgrade(&middleware.access),
+                counts_preflights: middleware.counts_preflights,
+            });
+            let mut state = self.lock();
+            let is_same = |other: &Arc<RegisteredLimit>| {
+                (other.location, &other.name) == (registered.location, &registered.name)
+            };
+            match state.limits.iter().position(is_same) {
+                Some(position) => state.limits[position] = registered,
+                None if state.limits.len() < MAX_LIMITS => state.limits.push(registered),
+                None => state.omitted += 1,
+            }
+        }
+    }
+
+    pub(super) fn registered(&self) -> Vec<Arc<RegisteredLimit>> {
+        self.lock().limits.clone()
+    }
+
+    pub(super) fn omitted(&self) -> usize {
+        self.lock().omitted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
+        // No code panics while the lock is held, so a poisoned state is still consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RegisteredLimit {
+    /// Returns the limit, if a worker still runs it.
+    pub(crate) fn active(&self) -> Option<ActiveLimit> {
+        Some(ActiveLimit {
+            limits: self.limits.upgrade()?,
+            index: self.index,
+            access: self.access.upgrade()?,
+            counts_preflights: self.counts_preflights,
+        })
+    }
+
+    /// Returns the current description, or that of the start if no worker runs the limit any more.
+    pub(super) fn current_info(&self, guard: &RateGuard, policy_set: &PolicySet) -> LimitInfo {
+        match self.active() {
+            Some(active) => limit_info(guard, policy_set, active.limit()),
+            None => self.startup_info.clone(),
+        }
+    }
+}
+
+fn limit_info(guard: &RateGuard, policy_set: &PolicySet, limit: &MiddlewareLimit) -> LimitInfo {
+    let definition = LimitDefinition {
+        kind: LimitKind::Middleware,
+        name: limit.policy.name(),
+        policy: (!limit.is_of_guard).then_some(&limit.policy),
+        is_per_request: limit.plan.is_some(),
+        key: &limit.key_notation,
+        cost: limit.cost.constant(),
+        has_skip: limit.scope.skip.is_some(),
+        scope: &limit.scope,
+        location: limit.location,
+    };
+    definition.into_info(guard, policy_set)
+}

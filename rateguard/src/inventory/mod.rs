@@ -1,0 +1,21 @@
+//! The inventory: all limits of a guard, available before the first request.
+
+#[cfg(feature = "macros")]
+mod attribute;
+mod limit_info;
+mod list;
+mod middlewares;
+
+#[cfg(feature = "macros")]
+pub(crate) use attribute::attribute_policies;
+#[cfg(feature = "macros")]
+pub use attribute::{AttributeLimit, PolicyUse};
+pub use limit_info::{LimitInfo, LimitKind};
+#[cfg(feature = "operator")]
+pub(crate) use limit_info::{missing_key_name, on_error_name};
+pub use list::Inventory;
+pub(crate) use list::LimitSource;
+pub(crate) use middlewares::{MiddlewareRegistry, RegisteredLimit};
+
+/// The notation of a key that a closure or function reads.
+pub(crate) const FUNCTION: &str = "function";

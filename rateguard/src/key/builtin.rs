@@ -1,0 +1,276 @@
+//! The built-in keys.
+
+use std::{any::Any, sync::Arc};
+
+use actix_rateguard_core::adapter::{KeyRecipe, Network};
+use actix_rateguard_grammar::{KeyNotation, KeyPart};
+use actix_web::HttpRequest;
+use smallvec::SmallVec;
+
+use super::{Caller, source::PartSource};
+use crate::{
+    Key, client,
+    expect_valid::expect_valid,
+    per_request::{PerRequest, RequestResolver},
+};
+
+/// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of them.
+#[derive(Clone, Debug)]
+pub struct ReadyMade {
+    sources: SmallVec<[PartSource; 1]>,
+}
+
+/// The client's address, as `"ip"` in the attribute.
+///
+/// The address is that of the TCP peer, or that which a trusted proxy reports
+/// ([`ClientAddress`](crate::ClientAddress)). IPv6 addresses count by their /64 network, or by the prefix length of the
+/// guard. IPv6 addresses that embed an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) count by that IPv4 address.
+#[must_use]
+pub fn ip() -> ReadyMade {
+    PartSource::Ip(None).into()
+}
+
+/// The client's address, with IPv6 addresses grouped by a prefix length in bits, as `"ip/48"` in the attribute.
+///
+/// Use it for limits in tiers: the owner of a /48 network has 65,536 networks of 64 bits.
+///
+/// ```
+/// # use actix_rateguard::{RateGuard, RateLimit, key};
+/// # let guard = RateGuard::in_memory();
+/// let tiers = RateLimit::new(&guard, "100/minute")
+///     .by(key::ip())
+///     .name("per-client")
+///     .and("1000/minute")
+///     .by(key::ip_network(48))
+///     .name("per-site");
+/// ```
+///
+/// # Panics
+///
+/// If `ipv6_bits` is not from 32 to 128. This happens when the key is created, not in a request.
+#[must_use]
+#[track_caller]
+pub fn ip_network(ipv6_bits: u8) -> ReadyMade {
+    notation(&format!("ip/{ipv6_bits}"))
+}
+
+/// The authenticated user, as `"user"` in the attribute: the [`UserId`](crate::UserId) in the request's extensions.
+///
+/// The application's authentication must run before the limit. In actix-web, the middleware that is registered last
+/// runs first.
+#[must_use]
+pub fn user() -> ReadyMade {
+    PartSource::User.into()
+}
+
+/// The user of [actix-identity](https://docs.rs/actix-identity), as `"identity"` in the attribute: `Identity::id`.
+///
+/// Register its middlewares after that of the limit, so that they run before it.
+#[cfg(feature = "actix-identity")]
+#[must_use]
+pub fn identity() -> ReadyMade {
+    PartSource::Identity.into()
+}
+
+/// A value in the session of [actix-session](https://docs.rs/actix-session), as `"session:NAME"` in the attribute.
+///
+/// Register its middleware after that of the limit, so that it runs before it.
+///
+/// # Panics
+///
+/// If `name` is empty. This happens when the key is created, not in a request.
+#[cfg(feature = "actix-session")]
+#[must_use]
+#[track_caller]
+pub fn session(name: &str) -> ReadyMade {
+    part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
+}
+
+/// The credential of `Authorization: Bearer` (RFC 6750), as `"bearer"` in the attribute.
+///
+/// The key does not depend on the case of the scheme or the number of spaces. Requests without a credential or with
+/// another scheme have no key.
+///
+/// The credential is not verified. A client that invents credentials gets a new bucket for each one. Add a limit by
+/// address around this one, or place it behind your authentication.
+#[must_use]
+pub fn bearer() -> ReadyMade {
+    PartSource::Bearer.into()
+}
+
+/// One key for all requests, as `"global"` in the attribute.
+#[must_use]
+pub fn global() -> ReadyMade {
+    PartSource::Global.into()
+}
+
+/// The value of a request header, as `"header:NAME"` in the attribute.
+///
+/// Of several values, the first one counts, as in `request.headers().get(NAME)`. Requests without the header or with an
+/// empty value have no key.
+///
+/// An unverified header is a weak key: a client that invents values gets a new bucket for each one. Add a limit by
+/// address around this one.
+///
+/// # Panics
+///
+/// If `name` is not a valid header name. This happens when the key is created, not in a request.
+#[must_use]
+#[track_caller]
+pub fn header(name: &str) -> ReadyMade {
+    part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
+}
+
+/// The value of a cookie, as `"cookie:NAME"` in the attribute.
+///
+/// Requests without the cookie or with an empty value have no key. The same
+/// applies to requests whose `Cookie` headers exceed 8,192 bytes or 64 header fields.
+///
+/// An unverified cookie is as weak a key as an unverified [`header`].
+///
+/// # Panics
+///
+/// If `name` is not a valid cookie name. This happens when the key is created, not in a request.
+#[must_use]
+#[track_caller]
+pub fn cookie(name: &str) -> ReadyMade {
+    part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
+}
+
+/// The value of a route parameter, as `"path:NAME"` in the attribute. It is percent-decoded, as for a handler that
+/// reads text.
+///
+/// Requests without the parameter or with an empty value have no key.
+///
+/// If the handler parses the parameter, several texts may be the same value: as a number, `7` equals `007`. In this
+/// case, use a closure that parses the parameter as the handler does.
+///
+/// A middleware around the whole application runs before routing, so it has no parameters. A middleware around a scope
+/// has the parameters of the scope.
+///
+/// # Panics
+///
+/// If `name` is not a valid parameter name. This happens when the key is created, not in a request.
+#[must_use]
+#[track_caller]
+pub fn path(name: &str) -> ReadyMade {
+    part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
+}
+
+/// Parses a key in the notation of the attribute, such as `"user+path:tenant"`.
+///
+/// # Panics
+///
+/// If the text is not a valid key, or a part of it requires a feature that is disabled. This happens when the key is
+/// created, not in a request.
+#[must_use]
+#[track_caller]
+pub fn notation(text: &str) -> ReadyMade {
+    let notation: KeyNotation = expect_valid(text.parse());
+    expect_valid(ReadyMade::of(&notation))
+}
+
+/// Creates a key of one part. The name may contain a `+`, which would separate parts in [`notation`].
+#[track_caller]
+fn part(part: KeyPart, notation: &str) -> ReadyMade {
+    let _: KeyPart = expect_valid(notation.parse());
+    expect_valid(PartSource::of(&part)).into()
+}
+
+impl From<PartSource> for ReadyMade {
+    fn from(source: PartSource) -> Self {
+        Self { sources: [source].into_iter().collect() }
+    }
+}
+
+impl ReadyMade {
+    /// Creates the key of a notation.
+    ///
+    /// # Errors
+    ///
+    /// A message if a part requires a feature that is disabled.
+    pub(crate) fn of(notation: &KeyNotation) -> Result<Self, String> {
+        let sources = notation.parts().iter().map(PartSource::of);
+        Ok(Self { sources: sources.collect::<Result<_, _>>()? })
+    }
+
+    /// Combines two keys: requests count together only if both keys are equal. `key::user().and(key::path("tenant"))`
+    /// is `"user+path:tenant"` in the attribute. A request that lacks one of the keys has no key.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self
+    }
+
+    /// Returns the key of a value, such as a user id, to [reset](actix_rateguard_core::RateGuard::reset) or
+    /// [deny](crate::AccessList::deny_keys) it. `None` for keys of several parts, for `global`, and for an invalid
+    /// address.
+    ///
+    /// ```
+    /// # use actix_rateguard::key;
+    /// let user = key::user().key_of("42");
+    /// let client = key::ip_network(56).key_of("2001:db8::1");
+    /// # assert!(user.is_some() && client.is_some());
+    /// ```
+    ///
+    /// For [`ip`], an IPv6 address counts by its /64 network. If the guard has another prefix length, use
+    /// [`ip_network`]. The result is the client's own key, also while the client [shares a
+    /// key](crate::ClientAddress::max_ipv6_keys_per_48) with others of its network.
+    #[must_use]
+    pub fn key_of(&self, value: &str) -> Option<Key> {
+        let [source] = &*self.sources else { return None };
+        source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
+    }
+
+    /// Returns the notation of the key.
+    pub(crate) fn to_notation(&self) -> String {
+        let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
+        parts.join("+")
+    }
+
+    /// Reads the key of a request.
+    pub(crate) fn caller(&self, request: &HttpRequest) -> Caller {
+        let key = match &*self.sources {
+            [source] => source.read(request),
+            sources => {
+                let parts: Option<SmallVec<[Key; 4]>> =
+                    sources.iter().map(|source| source.read(request)).collect();
+                parts.map(|parts| client::combined_key(request, &parts))
+            }
+        };
+        key.map_or(Caller::Unknown, Caller::Known)
+    }
+}
+
+impl KeyRecipe for ReadyMade {
+    fn notation(&self) -> String {
+        self.to_notation()
+    }
+
+    fn key_of(&self, value: &str) -> Option<Key> {
+        Self::key_of(self, value)
+    }
+}
+
+/// Creates the key of a notation in a policies file.
+#[cfg(feature = "config")]
+pub(crate) fn recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
+    Ok(Arc::new(ReadyMade::of(notation)?))
+}
+
+/// Reads a key of a policies file from a request.
+pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
+    let recipe: &dyn Any = recipe;
+    // Only guards of this crate create recipes that can read requests. With any other recipe, the key is missing.
+    recipe.downcast_ref::<ReadyMade>().map_or(Caller::Unknown, |key| key.caller(request))
+}
+
+impl PerRequest<Caller, ReadyMade> for ReadyMade {
+    fn into_resolver(self) -> RequestResolver<Caller> {
+        RequestResolver::Sync(Arc::new(move |request| Ok(self.caller(request))))
+    }
+
+    fn notation(&self) -> Option<String> {
+        Some(self.to_notation())
+    }
+}

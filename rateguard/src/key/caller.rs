@@ -1,0 +1,58 @@
+//! The result of a key function.
+
+use actix_web::Error;
+
+use crate::{
+    Key,
+    per_request::{IntoResolved, Optional, Plain},
+};
+
+/// The client of a request as a limit counts it: the result of a key function.
+///
+/// A key function may also return a value that converts into it. A value that converts into a [`Key`] (text, bytes, a
+/// number, an address, a tuple of them) becomes [`Known`](Self::Known), and `None` becomes [`Unknown`](Self::Unknown).
+/// An `Err` becomes the response to the request.
+///
+/// ```
+/// # use actix_web::HttpRequest;
+/// # use actix_rateguard::{Caller, Key, RateGuard, RateLimit};
+/// # let guard = RateGuard::in_memory();
+/// let limit = RateLimit::new(&guard, "100/minute").by(|request: &HttpRequest| {
+///     match request.headers().get("X-Tenant") {
+///         Some(tenant) if tenant == "ourselves" => Caller::Exempt,
+///         Some(tenant) => Caller::Known(Key::from(tenant.as_bytes())),
+///         None => Caller::Unknown,
+///     }
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The request is counted under this key.
+    Known(Key),
+    /// The request has no key. The limit's [`MissingKey`](crate::MissingKey) determines what happens to it.
+    Unknown,
+    /// The request is exempt from this limit.
+    Exempt,
+}
+
+/// Marks a [`Caller`], which needs no conversion.
+#[doc(hidden)]
+pub enum Direct {}
+
+impl IntoResolved<Self, Direct> for Caller {
+    fn into_resolved(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl<V: Into<Key>> IntoResolved<Caller, Plain> for V {
+    fn into_resolved(self) -> Result<Caller, Error> {
+        Ok(Caller::Known(self.into()))
+    }
+}
+
+impl<V: Into<Key>> IntoResolved<Caller, Optional> for Option<V> {
+    fn into_resolved(self) -> Result<Caller, Error> {
+        Ok(self.map_or(Caller::Unknown, |key| Caller::Known(key.into())))
+    }
+}

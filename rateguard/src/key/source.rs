@@ -1,0 +1,182 @@
+//! The source of one part of a built-in key.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use actix_rateguard_core::adapter::Network;
+use actix_rateguard_grammar::KeyPart;
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+};
+use percent_encoding::percent_decode_str;
+
+use super::cookie::cookie;
+
+use crate::{Key, client, user::UserId};
+
+/// The source of one part of a built-in key.
+#[derive(Clone, Debug)]
+pub(super) enum PartSource {
+    /// The client's address. For IPv6, its network with this prefix length, by default the guard's.
+    Ip(Option<u8>),
+    User,
+    #[cfg(feature = "actix-identity")]
+    Identity,
+    #[cfg(feature = "actix-session")]
+    Session(String),
+    Bearer,
+    Global,
+    Header(HeaderName),
+    Cookie(String),
+    Path(String),
+}
+
+impl PartSource {
+    /// Returns the source of a part of a notation.
+    ///
+    /// # Errors
+    ///
+    /// A message if the part requires a feature that is disabled.
+    pub(super) fn of(part: &KeyPart) -> Result<Self, String> {
+        Ok(match part {
+            KeyPart::Ip => Self::Ip(None),
+            KeyPart::IpNetwork(bits) => Self::Ip(Some(*bits)),
+            KeyPart::User => Self::User,
+            #[cfg(feature = "actix-identity")]
+            KeyPart::Identity => Self::Identity,
+            #[cfg(not(feature = "actix-identity"))]
+            KeyPart::Identity => {
+                return Err("the key `identity` requires the feature `actix-identity`".to_owned());
+            }
+            #[cfg(feature = "actix-session")]
+            KeyPart::Session(name) => Self::Session(name.clone()),
+            #[cfg(not(feature = "actix-session"))]
+            KeyPart::Session(_) => {
+                return Err(
+                    "the key `session:NAME` requires the feature `actix-session`".to_owned()
+                );
+            }
+            KeyPart::Bearer => Self::Bearer,
+            KeyPart::Global => Self::Global,
+            KeyPart::Header(name) => Self::Header(
+                HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?,
+            ),
+            KeyPart::Cookie(name) => Self::Cookie(name.clone()),
+            KeyPart::Path(name) => Self::Path(name.clone()),
+        })
+    }
+
+    /// Returns the part of a notation for this source.
+    pub(super) fn part(&self) -> KeyPart {
+        match self {
+            Self::Ip(None) => KeyPart::Ip,
+            Self::Ip(Some(bits)) => KeyPart::IpNetwork(*bits),
+            Self::User => KeyPart::User,
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => KeyPart::Identity,
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => KeyPart::Session(name.clone()),
+            Self::Bearer => KeyPart::Bearer,
+            Self::Global => KeyPart::Global,
+            Self::Header(name) => KeyPart::Header(name.as_str().to_owned()),
+            Self::Cookie(name) => KeyPart::Cookie(name.clone()),
+            Self::Path(name) => KeyPart::Path(name.clone()),
+        }
+    }
+
+    /// Returns the key of a value. For an address it is the global key, as [`key_of`](Self::key_of) handles addresses.
+    pub(super) fn key(&self, value: &[u8]) -> Key {
+        match self {
+            Self::User => Key::tagged("user", [value]),
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => Key::tagged("identity", [value]),
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => Key::tagged("session", [name.as_bytes(), value]),
+            Self::Bearer => Key::tagged("bearer", [value]),
+            Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
+            Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
+            Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
+            Self::Ip(_) | Self::Global => Key::global(),
+        }
+    }
+
+    /// Returns the key of a value in text form, such as the input of an operator. `network_of` maps an address to its
+    /// network.
+    pub(super) fn key_of(
+        &self,
+        value: &str,
+        network_of: impl FnOnce(IpAddr, Option<u8>) -> Network,
+    ) -> Option<Key> {
+        match self {
+            Self::Ip(bits) => Some(network_of(value.parse().ok()?, *bits).key("ip")),
+            Self::Global => None,
+            #[cfg(feature = "actix-session")]
+            // Sessions store values as JSON.
+            Self::Session(_) => {
+                Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
+            }
+            _ => Some(self.key(value.as_bytes())),
+        }
+    }
+
+    /// Reads the key of a request, if it has one.
+    pub(super) fn read(&self, request: &HttpRequest) -> Option<Key> {
+        match self {
+            Self::Ip(bits) => Some(client::key(request, *bits, "ip")),
+            Self::Global => Some(Key::global()),
+            Self::User => Some(self.key(request.extensions().get::<UserId>()?.as_str().as_bytes())),
+            #[cfg(feature = "actix-identity")]
+            Self::Identity => {
+                let identity = actix_identity::IdentityExt::get_identity(request).ok()?;
+                Some(self.key(identity.id().ok()?.as_bytes()))
+            }
+            #[cfg(feature = "actix-session")]
+            Self::Session(name) => {
+                let session = actix_session::SessionExt::get_session(request);
+                let entries = session.entries();
+                Some(self.key(entries.get(name)?.as_bytes()))
+            }
+            Self::Bearer => Some(self.key(credential(request.headers().get(AUTHORIZATION)?)?)),
+            Self::Header(name) => {
+                let value = request.headers().get(name).filter(|value| !value.is_empty())?;
+                Some(self.key(value.as_bytes()))
+            }
+            Self::Cookie(name) => {
+                let cookie = cookie(request.headers(), name)?;
+                let value = Some(cookie.value()).filter(|value| !value.is_empty())?;
+                Some(self.key(value.as_bytes()))
+            }
+            Self::Path(name) => {
+                let value = request.match_info().get(name).filter(|value| !value.is_empty())?;
+                let value: Cow<'_, [u8]> = percent_decode_str(value).into();
+                Some(self.key(&value))
+            }
+        }
+    }
+}
+
+/// Returns the credential after the scheme `Bearer`, which is case-insensitive, and any number of spaces (RFC 9110,
+/// section 11.4).
+fn credential(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, credential) = value.as_bytes().split_first_chunk::<6>()?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
+    let has_separator = credential.first().is_some_and(u8::is_ascii_whitespace);
+    let credential = credential.trim_ascii();
+    (is_bearer && has_separator && !credential.is_empty()).then_some(credential)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credential_is_independent_of_case_and_spaces() {
+        for value in ["Bearer t0ken", "bearer t0ken", "BEARER   t0ken ", "Bearer\tt0ken"] {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(credential(&value), Some(b"t0ken".as_slice()), "{value:?}");
+        }
+        for value in ["", "Bearer", "Bearer ", "Bearert0ken", "Basic t0ken", "t0ken"] {
+            assert_eq!(credential(&HeaderValue::from_static(value)), None, "{value}");
+        }
+    }
+}

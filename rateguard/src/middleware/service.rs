@@ -1,0 +1,177 @@
+//! The `Transform` and `Service` of the middleware.
+
+use std::rc::Rc;
+
+use actix_rateguard_core::adapter::{NameRegistration, PolicySet};
+use actix_web::{
+    Error, HttpRequest,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    http::{
+        Method,
+        header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    },
+};
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+
+use super::limit::{MiddlewareLimit, RateLimit, validate_cost, validate_unique_names};
+#[cfg(feature = "test-util")]
+use crate::route_probe::RouteProbe;
+use crate::{
+    applicability::check_address_lists,
+    client,
+    enforce::{Admission, LimitChecks, enforce},
+    expect_valid::expect_valid,
+    request_policies::policy_set,
+    request_state::write_headers,
+    response::{LimitedError, Rejection},
+};
+
+/// # Panics
+///
+/// At startup of the application, if one of these holds:
+///
+/// - Another limit of the guard has the same name and a different quota, ban or shadow setting.
+/// - Two limits of the guard have no name.
+/// - A constant cost is above the limit, so every request would be denied.
+impl<S, B> Transform<S, ServiceRequest> for RateLimit
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = RateLimitMiddleware<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        expect_valid(validate_unique_names(&self.limits));
+        let policy_set = self.guard.policy_set();
+        for limit in &*self.limits {
+            let MiddlewareLimit { policy, is_of_guard, unnamed_at, .. } = limit;
+            if !is_of_guard {
+                let is_fixed = limit.plan.is_none();
+                expect_valid(self.guard.register_name(NameRegistration {
+                    policy,
+                    is_fixed,
+                    unnamed_at: *unnamed_at,
+                }));
+            }
+            expect_valid(validate_cost(limit, &policy_set));
+            limit.record_cost(&policy_set);
+        }
+        self.guard.http().middlewares.register(&self.guard, &policy_set, self);
+        ready(Ok(RateLimitMiddleware {
+            service: Rc::new(service),
+            middleware: Rc::new(self.clone()),
+        }))
+    }
+}
+
+/// The service that [`RateLimit`] wraps around another one.
+#[doc(hidden)]
+pub struct RateLimitMiddleware<S> {
+    service: Rc<S>,
+    middleware: Rc<RateLimit>,
+}
+
+impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let service = Rc::clone(&self.service);
+        let middleware = Rc::clone(&self.middleware);
+        Box::pin(async move {
+            let policy_set = policy_set(&middleware.guard, request.request());
+            #[cfg(feature = "test-util")]
+            if let Some(probe) = RouteProbe::of(request.request()) {
+                let applies = |limit: &MiddlewareLimit| {
+                    limit.scope.applies_to(limit.overrides(&policy_set), request.request())
+                };
+                probe.record(middleware.limits.iter().any(applies));
+                if probe.found_limit() {
+                    return Ok(request.into_response(RouteProbe::response()).map_into_right_body());
+                }
+            }
+            let mut admission = match admit(&middleware, &policy_set, request.request()).await {
+                Ok(admission) => admission,
+                Err(rejection) => {
+                    let rejection =
+                        rejection.into_response(middleware.guard.http(), request.request());
+                    let mut response = request.into_response(rejection).map_into_right_body();
+                    write_response_headers(&middleware, &mut response);
+                    return Ok(response);
+                }
+            };
+            // actix-web panics if a clone of the request exists while the inner service routes it.
+            match service.call(request).await {
+                Ok(response) => {
+                    let mut response = response.map_into_left_body();
+                    admission.on_response(response.status()).await;
+                    write_response_headers(&middleware, &mut response);
+                    Ok(response)
+                }
+                Err(error) if admission.is_not_limited() => {
+                    // Only the status is needed. The error creates its response later, outside this middleware.
+                    admission.on_response(error.as_response_error().status_code()).await;
+                    Err(error)
+                }
+                Err(error) => {
+                    // The response is created now, because its status decides what counts. An error may create it only
+                    // once.
+                    let response = error.error_response();
+                    admission.on_response(response.status()).await;
+                    // Other middlewares add their own decisions to the error.
+                    match admission.decision() {
+                        Some(decision) => {
+                            let guard = middleware.guard.clone();
+                            Err(LimitedError::new(error, response, decision, guard).into())
+                        }
+                        None => Err(error),
+                    }
+                }
+            }
+        })
+    }
+}
+
+async fn admit<'a>(
+    middleware: &'a RateLimit,
+    policy_set: &'a PolicySet,
+    request: &HttpRequest,
+) -> Result<Admission<'a>, Rejection> {
+    let RateLimit { guard, limits, access, counts_preflights } = middleware;
+    client::resolve(guard, request);
+    let lists = [&policy_set.access, &guard.http().access, &**access];
+    let is_allowed = check_address_lists(&lists, request)?;
+    if is_allowed || (!counts_preflights && is_preflight(request)) {
+        return Ok(Admission::not_limited(guard));
+    }
+    let mut checks = LimitChecks::new();
+    for limit in &**limits {
+        checks.extend(limit.check(policy_set, &lists, request).await?);
+    }
+    enforce(guard, policy_set, checks, request).await
+}
+
+/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends it by
+/// itself.
+pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Writes the decisions on a request into the headers of its response.
+fn write_response_headers<B>(middleware: &RateLimit, response: &mut ServiceResponse<B>) {
+    let request = response.request().clone();
+    write_headers(&middleware.guard, &request, response.headers_mut());
+}

@@ -1,0 +1,167 @@
+//! The bodies of requests to the endpoints, and the key that they select.
+
+use std::{cell::Cell, net::IpAddr};
+
+use actix_rateguard_core::adapter::Network;
+use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{described_request::DescribedRequest, key_type::key_type, problem::Problem};
+use crate::{
+    Key, Policy, RateGuard, client,
+    key::{OperatorKey, operator_key},
+};
+
+/// The maximum size of a body in bytes.
+const MAX_BODY: usize = 64 * 1_024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeySelector {
+    pub(super) policy: String,
+    pub(super) key: Option<Values>,
+    pub(super) address: Option<String>,
+    pub(super) by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BanBody {
+    policy: String,
+    key: Option<Values>,
+    address: Option<String>,
+    by: Option<String>,
+    pub(super) for_seconds: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainBody {
+    policy: Option<String>,
+    key: Option<Values>,
+    address: Option<String>,
+    by: Option<String>,
+    pub(super) request: Option<DescribedRequest>,
+    pub(super) limits: Option<Vec<String>>,
+}
+
+/// One value, or one for each part of the key.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
+pub(super) enum Values {
+    One(Part),
+    Several(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
+pub(super) enum Part {
+    Text(String),
+    Natural(u64),
+    Whole(i64),
+}
+
+impl Part {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Natural(number) => number.to_string(),
+            Self::Whole(number) => number.to_string(),
+        }
+    }
+}
+
+/// The key that a body selects, and its policy.
+pub(super) struct SelectedKey {
+    pub(super) policy: Policy,
+    pub(super) key: Key,
+    /// Whether other clients of the same IPv6 network are counted under this key, too.
+    pub(super) is_shared: bool,
+    pub(super) address: Option<IpAddr>,
+    /// The selection of the operator, for the response.
+    pub(super) echo: Value,
+}
+
+/// Reads a JSON body of at most [`MAX_BODY`] bytes.
+pub(super) async fn read<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<T, Problem> {
+    // A page of another origin cannot send this type without a CORS preflight.
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::media_type());
+    }
+    let body =
+        payload.to_bytes_limited(MAX_BODY).await.map_err(|_| Problem::too_large(MAX_BODY))?;
+    let body = body.map_err(|_| Problem::bad("failed to read the request body"))?;
+    // Serde would accept a list of the values of an object.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::bad("expected a JSON object"));
+    }
+    serde_json::from_slice(&body).map_err(|error| Problem::bad(error.to_string()))
+}
+
+impl BanBody {
+    pub(super) fn into_selector(self) -> KeySelector {
+        let Self { policy, key, address, by, .. } = self;
+        KeySelector { policy, key, address, by }
+    }
+}
+
+impl ExplainBody {
+    /// Returns the selected key of a body without a `request`.
+    ///
+    /// # Errors
+    ///
+    /// 400 if `policy` is missing, or there are `limits`.
+    pub(super) fn into_selector(self) -> Result<KeySelector, Problem> {
+        let Self { policy, key, address, by, limits, .. } = self;
+        match (policy, limits) {
+            (Some(policy), None) => Ok(KeySelector { policy, key, address, by }),
+            _ => Err(Problem::bad(
+                "expected either a `request`, with or without `limits`, or a `policy` with `key`, `address` or both",
+            )),
+        }
+    }
+
+    /// Returns whether the body selects a key.
+    pub(super) fn has_selector(&self) -> bool {
+        self.policy.is_some() || self.key.is_some() || self.address.is_some() || self.by.is_some()
+    }
+}
+
+impl KeySelector {
+    /// Finds the policy and builds the key.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no limit or policy of the name, and 400 if the values do not form a key of it.
+    pub(super) fn select(self, guard: &RateGuard) -> Result<SelectedKey, Problem> {
+        let Self { policy: name, key, address, by } = self;
+        let policy = guard.policy_of_limit(&name).ok_or_else(|| {
+            Problem::unknown(
+                "`policy`: expected the name of a limit or policy; `GET inventory` and `GET policies` list them",
+            )
+        })?;
+        let values: Vec<String> = match key {
+            None => Vec::new(),
+            Some(Values::One(part)) => vec![part.into_text()],
+            Some(Values::Several(parts)) => parts.into_iter().map(Part::into_text).collect(),
+        };
+        let by = key_type(guard, &name, by)?;
+        let input = OperatorKey { by: &by, values: &values, address: address.as_deref() };
+        let is_shared = Cell::new(false);
+        let network_of = |address, bits| {
+            let network = client::network_of(guard, Some(address), bits);
+            is_shared.set(is_shared.get() || matches!(network, Network::SharedV6(_)));
+            network
+        };
+        let key = operator_key(&input, &network_of).map_err(Problem::bad)?;
+        let client = address.as_ref().and_then(|address| address.parse().ok());
+        let echo = json!({ "policy": name, "by": by, "key": values, "address": address });
+        Ok(SelectedKey { policy, key, is_shared: is_shared.get(), address: client, echo })
+    }
+}

@@ -1,0 +1,73 @@
+//! The responses of the endpoints: JSON that no cache stores and no browser interprets as a page.
+
+use std::fmt::Write;
+
+use actix_web::{
+    HttpResponse,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    },
+};
+use serde_json::{Value, json};
+
+/// The version of the response format.
+const VERSION: u32 = 1;
+
+/// Creates a response with these fields and the version.
+pub(super) fn json_response(body: Value) -> HttpResponse {
+    build(StatusCode::OK, "application/json", &with_version(body))
+}
+
+/// Adds the version to the fields.
+pub(super) fn with_version(mut body: Value) -> Value {
+    if let Value::Object(fields) = &mut body {
+        fields.insert("version".to_owned(), json!(VERSION));
+    }
+    body
+}
+
+/// Creates a response with the headers of all endpoints.
+pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> HttpResponse {
+    let mut text = escape_json(&body.to_string());
+    text.push('\n');
+    HttpResponse::build(status)
+        .content_type(content_type)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(text)
+}
+
+/// Escapes everything except printable ASCII, and the markup characters of HTML.
+///
+/// A terminal or a browser then cannot interpret hostile keys as control sequences or markup. JSON has these characters
+/// only inside strings, so the value stays the same.
+fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            ' '..='~' if !"<>&'".contains(character) => escaped.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(escaped, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_json_is_printable_and_equal() {
+        let hostile = json!({ "key": "<script>'&\u{202e}\u{7f}\u{0}\n\"\\ \u{1f600} \u{2028}" });
+        let text = escape_json(&hostile.to_string());
+        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        assert!(!text.contains(['<', '>', '&', '\'']), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), hostile);
+    }
+}

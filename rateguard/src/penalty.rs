@@ -1,0 +1,58 @@
+//! Extra units that a handler charges for a request.
+
+use std::{fmt, rc::Rc};
+
+use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
+use futures_util::future::{Ready, ready};
+
+use crate::request_state::RequestState;
+
+/// Charges extra units for a request: for a failed login or an expensive search.
+///
+/// The units are charged after the handler has responded, even beyond the limit. They count under the innermost limits
+/// that apply to the request: those of the attribute, else those of the innermost middleware. The headers of the
+/// response report what is left after the charge. A penalty has no effect where no limit has decided on the request.
+///
+/// ```
+/// # use actix_web::{HttpResponse, post, web};
+/// # use actix_rateguard::{Penalty, rate_limit};
+/// #[rate_limit(rate = "20/hour", key = "ip", name = "login", ban = "5/hour for 15m up to 1d")]
+/// #[post("/login")]
+/// async fn login(penalty: Penalty, password: String) -> HttpResponse {
+///     if password == "correct horse battery staple" {
+///         return HttpResponse::Ok().finish();
+///     }
+///     penalty.add(4); // together with the request itself, 5 of 20
+///     HttpResponse::Unauthorized().finish()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Penalty {
+    state: Rc<RequestState>,
+}
+
+impl Penalty {
+    /// The maximum penalty of a request: 10,000 units.
+    pub const MAX: u32 = 10_000;
+
+    /// Adds units to the penalty of the request. The sum is capped at [`MAX`](Self::MAX).
+    pub fn add(&self, units: u32) {
+        let sum = self.state.penalty.get().saturating_add(units);
+        self.state.penalty.set(sum.min(Self::MAX));
+    }
+}
+
+impl FromRequest for Penalty {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self { state: RequestState::of(request) }))
+    }
+}
+
+impl fmt::Debug for Penalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Penalty").field("units", &self.state.penalty.get()).finish()
+    }
+}

@@ -1,0 +1,157 @@
+//! Values that a closure or function resolves for each request. It may be sync or async, and may fail.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use actix_web::{Error, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+use crate::Plan;
+
+/// Resolves a `T` for a request: the [`Caller`](crate::Caller) for [`RateLimit::by`](crate::RateLimit::by), the
+/// [`Plan`](crate::Plan) for [`RateLimit::per_request`](crate::RateLimit::per_request).
+///
+/// Implemented for every sync or async closure and function over `&HttpRequest` whose output converts into a `T`
+/// ([`IntoResolved`]). The compiler infers `Kind`.
+#[diagnostic::on_unimplemented(
+    message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
+    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them"
+)]
+pub trait PerRequest<T, Kind>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn into_resolver(self) -> RequestResolver<T>;
+
+    /// Returns the notation of the attribute for this value, if there is one.
+    #[doc(hidden)]
+    fn notation(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Converts the output of a closure or function into a `T`, or into an error that becomes the response.
+pub trait IntoResolved<T, Kind> {
+    /// Returns the resolved value.
+    ///
+    /// # Errors
+    ///
+    /// The error of the closure or function. The request is answered with its response and is not handled.
+    fn into_resolved(self) -> Result<T, Error>;
+}
+
+/// Marks values that convert into a resolved one with `Into`.
+#[doc(hidden)]
+pub enum Plain {}
+
+/// Marks an `Option` of such values.
+#[doc(hidden)]
+pub enum Optional {}
+
+/// Marks a `Result` whose value is of another kind.
+#[doc(hidden)]
+pub struct Fallible<Kind>(PhantomData<Kind>);
+
+impl<T, Kind, V: IntoResolved<T, Kind>, E: Into<Error>> IntoResolved<T, Fallible<Kind>>
+    for Result<V, E>
+{
+    fn into_resolved(self) -> Result<T, Error> {
+        self.map_err(Into::into)?.into_resolved()
+    }
+}
+
+impl<V: Into<Plan>> IntoResolved<Plan, Plain> for V {
+    fn into_resolved(self) -> Result<Plan, Error> {
+        Ok(self.into())
+    }
+}
+
+#[cfg(feature = "operator")]
+impl IntoResolved<Self, Plain> for bool {
+    fn into_resolved(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+/// A sync or async function that resolves a `T` for a request.
+#[doc(hidden)]
+pub enum RequestResolver<T> {
+    Sync(Arc<SyncFunction<T>>),
+    Async(Arc<AsyncFunction<T>>),
+}
+
+type SyncFunction<T> = dyn Fn(&HttpRequest) -> Result<T, Error> + Send + Sync;
+type AsyncFunction<T> =
+    dyn for<'a> Fn(&'a HttpRequest) -> LocalBoxFuture<'a, Result<T, Error>> + Send + Sync;
+
+impl<T> RequestResolver<T> {
+    pub(crate) async fn resolve(&self, request: &HttpRequest) -> Result<T, Error> {
+        match self {
+            Self::Sync(function) => function(request),
+            Self::Async(function) => function(request).await,
+        }
+    }
+}
+
+impl<T> Clone for RequestResolver<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Sync(function) => Self::Sync(Arc::clone(function)),
+            Self::Async(function) => Self::Async(Arc::clone(function)),
+        }
+    }
+}
+
+/// Marks sync functions, and values that are not futures.
+#[doc(hidden)]
+pub struct Immediate<Kind>(PhantomData<Kind>);
+
+/// Marks async functions, and futures.
+#[doc(hidden)]
+pub struct Awaited<Kind>(PhantomData<Kind>);
+
+impl<T, F, V, Kind> PerRequest<T, Immediate<Kind>> for F
+where
+    F: Fn(&HttpRequest) -> V + Send + Sync + 'static,
+    V: IntoResolved<T, Kind>,
+{
+    fn into_resolver(self) -> RequestResolver<T> {
+        RequestResolver::Sync(Arc::new(move |request| self(request).into_resolved()))
+    }
+}
+
+impl<T, F, V, Kind> PerRequest<T, Awaited<Kind>> for F
+where
+    F: AsyncFn(&HttpRequest) -> V + Send + Sync + 'static,
+    V: IntoResolved<T, Kind>,
+{
+    fn into_resolver(self) -> RequestResolver<T> {
+        let function = Arc::new(self);
+        RequestResolver::Async(Arc::new(move |request| {
+            let function = Arc::clone(&function);
+            Box::pin(async move { function(request).await.into_resolved() })
+        }))
+    }
+}
+
+/// The output of a function that the attribute names: a value, or the future of one.
+#[diagnostic::on_unimplemented(
+    message = "expected the output of a key or quota function, found `{Self}`",
+    note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a quota function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"
+)]
+#[cfg(feature = "macros")]
+pub trait ResolveOutput<T, Kind> {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn resolve(self) -> Result<T, Error>;
+}
+
+#[cfg(feature = "macros")]
+impl<T, Kind, V: IntoResolved<T, Kind>> ResolveOutput<T, Immediate<Kind>> for V {
+    async fn resolve(self) -> Result<T, Error> {
+        self.into_resolved()
+    }
+}
+
+#[cfg(feature = "macros")]
+impl<T, Kind, F: Future<Output: IntoResolved<T, Kind>>> ResolveOutput<T, Awaited<Kind>> for F {
+    async fn resolve(self) -> Result<T, Error> {
+        self.await.into_resolved()
+    }
+}

@@ -1,0 +1,105 @@
+//! The policies of one request. All its limits use the same set, also if the policies file changes meanwhile.
+
+use std::{fmt::Display, sync::Arc};
+
+use actix_rateguard_core::adapter::{NamedPolicy, PolicySet, PolicySetRef, ThrottledLog};
+use actix_web::HttpRequest;
+
+use crate::{Plan, Quotas, RateGuard, response::Rejection};
+
+/// Returns the policy set of a request. It is the same for all limits of one guard on that request.
+pub(crate) fn policy_set<'a>(
+    guard: &'a RateGuard,
+    #[cfg_attr(not(feature = "config"), allow(unused_variables))] request: &HttpRequest,
+) -> PolicySetRef<'a> {
+    match guard.policy_set() {
+        #[cfg(feature = "config")]
+        PolicySetRef::OfFile(current) => {
+            PolicySetRef::OfFile(file::request_policy_set(guard, request, current))
+        }
+        fixed => fixed,
+    }
+}
+
+/// Returns the guard's policy of this name. `user` is the attribute or middleware that names it, for the log.
+///
+/// # Errors
+///
+/// [`Rejection::Misconfigured`] if there is none: a missing policy never lifts a limit.
+pub(crate) fn named<'a>(
+    policy_set: &'a PolicySet,
+    name: &str,
+    user: impl Display,
+) -> Result<&'a NamedPolicy, Rejection> {
+    policy_set.policy(name).ok_or_else(|| {
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if LOG.try_emit().is_some() {
+            log::error!(
+                target: "rateguard",
+                "{user} names the policy `{name}`, but its guard has no policy of this name. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
+            );
+        }
+        Rejection::Misconfigured
+    })
+}
+
+/// Returns the quotas of a plan, or `None` if it is unlimited.
+///
+/// # Errors
+///
+/// [`Rejection::Misconfigured`] if the plan is named and the guard has no plan of this name.
+pub(crate) fn quotas_of(
+    plan: Plan,
+    policy_set: &PolicySet,
+) -> Result<Option<Arc<Quotas>>, Rejection> {
+    let plan = match &plan {
+        Plan::Named(name) => policy_set.plan(name),
+        plan => Some(plan),
+    };
+    match plan {
+        Some(Plan::Limited(quotas)) => Ok(Some(Arc::clone(quotas))),
+        Some(Plan::Unlimited) => Ok(None),
+        // A named plan never refers to another named plan.
+        Some(Plan::Named(_)) | None => {
+            static LOG: ThrottledLog = ThrottledLog::new();
+            if LOG.try_emit().is_some() {
+                log::error!(
+                    target: "rateguard",
+                    "a function chose a plan by name, but the guard has no plan of this name. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file"
+                );
+            }
+            Err(Rejection::Misconfigured)
+        }
+    }
+}
+
+#[cfg(feature = "config")]
+mod file {
+    use actix_web::HttpMessage;
+    use smallvec::SmallVec;
+
+    use super::{Arc, HttpRequest, PolicySet, RateGuard};
+
+    /// The policy set that the first limit of each guard used for this request, by the id of the guard.
+    struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
+
+    pub(crate) fn request_policy_set(
+        guard: &RateGuard,
+        request: &HttpRequest,
+        current: Arc<PolicySet>,
+    ) -> Arc<PolicySet> {
+        let mut extensions = request.extensions_mut();
+        let Some(RequestPolicySets(sets)) = extensions.get_mut() else {
+            let first = (guard.id(), Arc::clone(&current));
+            extensions.insert(RequestPolicySets(SmallVec::from_iter([first])));
+            return current;
+        };
+        match sets.iter().find(|(id, _)| *id == guard.id()) {
+            Some((_, first)) => Arc::clone(first),
+            None => {
+                sets.push((guard.id(), Arc::clone(&current)));
+                current
+            }
+        }
+    }
+}

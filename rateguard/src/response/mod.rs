@@ -1,0 +1,13 @@
+//! Responses: the headers that report a decision, and the rejections.
+
+mod error_response;
+mod headers;
+mod rejection;
+
+#[cfg(feature = "macros")]
+pub(crate) use self::rejection::misconfigured;
+pub(crate) use self::{
+    error_response::LimitedError,
+    headers::{jitter, write_decision},
+    rejection::Rejection,
+};

@@ -1,0 +1,252 @@
+//! The responses to rejected requests.
+//!
+//! Their bodies are constant except for the public names of policies, because every client can read them.
+
+use std::{rc::Rc, time::Duration};
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{ACCEPT, Accept, ContentType, Header, HeaderValue, Quality},
+    },
+};
+use serde_json::json;
+
+use super::headers::{jitter, write_no_store, write_retry_after};
+use crate::{
+    Decision, QuotaStatus, RejectionBody, applicability::OnDenied, bounds,
+    request_state::RequestState, settings::HttpSettings,
+};
+
+/// `Retry-After` while the store does not answer. A recovered store is detected within about this time.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a request was rejected.
+pub(crate) enum Rejection {
+    /// 429: the limit is exhausted, or below the cost of the request.
+    ///
+    /// `index` is that of the decision in the state of the request. The middleware or attribute adds the headers of the
+    /// decision.
+    Denied { state: Rc<RequestState>, index: usize, on_denied: Option<OnDenied> },
+    /// 503: the store did not answer, and the limit fails closed.
+    Unavailable,
+    /// 403: the request lacks a required key, or an access list denies it.
+    Forbidden,
+    /// The error of a function of the application.
+    Error(Error),
+    /// 500: the application is misconfigured. The log has the details.
+    Misconfigured,
+}
+
+impl Rejection {
+    /// Creates the response.
+    pub(crate) fn into_response(
+        self,
+        settings: &HttpSettings,
+        request: &HttpRequest,
+    ) -> HttpResponse {
+        let mut response = match self {
+            Self::Denied { state, index, on_denied } => {
+                let decision = state.get(index);
+                match (on_denied.as_ref().or(settings.on_denied.as_ref()), &decision) {
+                    (Some(on_denied), Some(decision)) => on_denied(request, decision),
+                    _ => denied(decision.as_ref(), settings, request),
+                }
+            }
+            Self::Unavailable => {
+                let mut response = UNAVAILABLE.response(None, settings, request);
+                let jitter = jitter(settings, request);
+                write_retry_after(STORE_RETRY_AFTER, jitter, response.headers_mut());
+                response
+            }
+            Self::Forbidden => FORBIDDEN.response(None, settings, request),
+            // The application sets the caching of its own errors.
+            Self::Error(error) => return HttpResponse::from_error(error),
+            Self::Misconfigured => return misconfigured(),
+        };
+        write_no_store(response.headers_mut());
+        response
+    }
+}
+
+/// Creates the response with status 500, which needs no guard.
+pub(crate) fn misconfigured() -> HttpResponse {
+    let mut response = MISCONFIGURED.text();
+    write_no_store(response.headers_mut());
+    response
+}
+
+/// The texts of a rejection. The problem types and titles are those that draft-ietf-httpapi-ratelimit-headers-11
+/// registers.
+struct RejectionText {
+    status: StatusCode,
+    text: &'static str,
+    problem: &'static str,
+    title: &'static str,
+}
+
+const DENIED: RejectionText = RejectionText {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    text: "Too many requests. Please retry later.\n",
+    problem: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    title: "Request cannot be satisfied as assigned quota has been exceeded",
+};
+
+const TOO_COSTLY: RejectionText =
+    RejectionText { text: "This request is larger than its rate limit.\n", ..DENIED };
+
+const BANNED: RejectionText = RejectionText {
+    problem: "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+    title: "Request not satisfied due to detection of abnormal request pattern",
+    ..DENIED
+};
+
+const UNAVAILABLE: RejectionText = RejectionText {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    text: "Service unavailable. Please retry later.\n",
+    problem: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    title: "Request cannot be satisfied due to temporary server capacity constraints",
+};
+
+const FORBIDDEN: RejectionText = RejectionText {
+    status: StatusCode::FORBIDDEN,
+    text: "Forbidden.\n",
+    problem: "about:blank",
+    title: "Forbidden",
+};
+
+const MISCONFIGURED: RejectionText = RejectionText {
+    status: StatusCode::INTERNAL_SERVER_ERROR,
+    text: "Internal server error.\n",
+    problem: "about:blank",
+    title: "Internal Server Error",
+};
+
+fn denied(
+    decision: Option<&Decision>,
+    settings: &HttpSettings,
+    request: &HttpRequest,
+) -> HttpResponse {
+    let text = match decision {
+        Some(banned) if banned.banned_for().is_some() => BANNED,
+        Some(costly) if costly.is_too_costly() => TOO_COSTLY,
+        _ => DENIED,
+    };
+    text.response(decision, settings, request)
+}
+
+impl RejectionText {
+    fn response(
+        &self,
+        decision: Option<&Decision>,
+        settings: &HttpSettings,
+        request: &HttpRequest,
+    ) -> HttpResponse {
+        let is_problem = match settings.body {
+            RejectionBody::ProblemDetails => true,
+            RejectionBody::Text => false,
+            _ => accepts_problem_json(request),
+        };
+        if is_problem { self.problem(decision) } else { self.text() }
+    }
+
+    fn text(&self) -> HttpResponse {
+        HttpResponse::build(self.status).content_type(ContentType::plaintext()).body(self.text)
+    }
+
+    /// Creates a response with problem details (RFC 9457).
+    fn problem(&self, decision: Option<&Decision>) -> HttpResponse {
+        let mut problem = json!({
+            "type": self.problem,
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.text.trim_end(),
+        });
+        if let Some(decision) = decision {
+            problem["violated-policies"] = violated_policies(decision).into();
+        }
+        HttpResponse::build(self.status)
+            .content_type("application/problem+json")
+            .body(problem.to_string())
+    }
+}
+
+/// Returns the public names of the quotas that denied, or of the one whose policy banned the client.
+fn violated_policies(decision: &Decision) -> Vec<String> {
+    let tightest = decision.tightest_index();
+    let is_violated = |(index, status): &(usize, &QuotaStatus)| match decision.banned_for() {
+        Some(_) => *index == tightest,
+        None => status.retry_after() != Some(Duration::ZERO),
+    };
+    let statuses = decision.standings().iter().enumerate().zip(decision.public_names());
+    statuses.filter(|(status, _)| is_violated(status)).map(|(_, name)| name).collect()
+}
+
+/// Returns whether `Accept` names JSON with at least the quality of text (RFC 9110, section 12.5.1).
+///
+/// An `Accept` of more than 8 values or 1,024 bytes is treated as absent.
+fn accepts_problem_json(request: &HttpRequest) -> bool {
+    if !bounds::ACCEPT.permits(request.headers(), &ACCEPT) {
+        return false;
+    }
+    // To parse the header takes longer than the rate limit check, and most requests do not name JSON.
+    let names_json = |value: &HeaderValue| {
+        value.as_bytes().windows(4).any(|bytes| bytes.eq_ignore_ascii_case(b"json"))
+    };
+    if !request.headers().get_all(ACCEPT).any(names_json) {
+        return false;
+    }
+    let Ok(Accept(accepted)) = Accept::parse(request) else { return false };
+    let quality = |types: &[&str]| {
+        let of_type = accepted.iter().filter(|it| types.contains(&it.item.essence_str()));
+        of_type.map(|it| it.quality).max().unwrap_or(Quality::ZERO)
+    };
+    let json = quality(&["application/problem+json", "application/json"]);
+    json > Quality::ZERO && json >= quality(&["text/plain", "text/html"])
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn problem_details_require_json_with_at_least_the_quality_of_text() {
+        for (accept, expected) in [
+            ("application/problem+json", true),
+            ("application/json, text/plain;q=0.5", true),
+            ("text/plain;q=0.5, application/json;q=0.5", true),
+            ("Application/JSON", true),
+            ("application/json;q=0", false),
+            ("text/html, application/json;q=0.9", false),
+            ("*/*", false),
+            ("application/*", false),
+            ("", false),
+            ("nonsense", false),
+        ] {
+            let request =
+                TestRequest::default().insert_header(("Accept", accept)).to_http_request();
+            assert_eq!(accepts_problem_json(&request), expected, "{accept:?}");
+        }
+        assert!(!accepts_problem_json(&TestRequest::default().to_http_request()));
+    }
+
+    #[test]
+    fn accept_is_treated_as_absent_when_it_exceeds_its_bound() {
+        let accepts = |values: &[String]| {
+            let request = TestRequest::default();
+            let request =
+                values.iter().fold(request, |it, value| it.append_header((ACCEPT, value.as_str())));
+            accepts_problem_json(&request.to_http_request())
+        };
+        let json = || "application/json".to_owned();
+        let padded = |length: usize| format!("application/json{}", " ".repeat(length - 16));
+        assert!(accepts(&vec![json(); 8]));
+        assert!(!accepts(&vec![json(); 9]));
+        assert!(accepts(&[format!("application/json, a/{}", "b".repeat(1_024 - 20))]));
+        assert!(!accepts(&[format!("application/json, a/{}", "b".repeat(1_024 - 19))]));
+        assert!(!accepts(&vec![padded(2_000); 2_000]));
+    }
+}

@@ -1,0 +1,76 @@
+//! The settings of a guard that only HTTP needs.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_rateguard_core::adapter::{self, KeySecret};
+use actix_rateguard_headers::HeaderDialect;
+
+use crate::{
+    AccessList, BuildError, ClientAddress, RejectionBody,
+    applicability::OnDenied,
+    client::{ClientNetworks, ProxyWarning},
+    inventory::MiddlewareRegistry,
+};
+
+/// The settings of a guard that only HTTP needs.
+pub(crate) struct HttpSettings {
+    pub(crate) client_address: ClientAddress,
+    pub(crate) access: AccessList,
+    pub(crate) headers: Vec<HeaderDialect>,
+    pub(crate) retry_jitter: Duration,
+    pub(crate) body: RejectionBody,
+    pub(crate) on_denied: Option<OnDenied>,
+    pub(crate) proxy_warning: ProxyWarning,
+    /// The IPv6 clients that have keys of their own.
+    pub(crate) client_networks: Arc<ClientNetworks>,
+    /// The middlewares that workers have started, for the inventory.
+    pub(crate) middlewares: MiddlewareRegistry,
+    /// Whether attributes without a `limiter` use this guard.
+    pub(crate) is_for_attributes: bool,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            client_address: ClientAddress::peer(),
+            access: AccessList::new(),
+            headers: vec![HeaderDialect::XRateLimit],
+            retry_jitter: Duration::ZERO,
+            body: RejectionBody::default(),
+            on_denied: None,
+            proxy_warning: ProxyWarning::new(),
+            client_networks: Arc::new(ClientNetworks::new(None)),
+            middlewares: MiddlewareRegistry::default(),
+            is_for_attributes: true,
+        }
+    }
+}
+
+impl HttpSettings {
+    /// Sets the guard's secret, which determines the shared keys of IPv6 networks.
+    pub(crate) fn with_secret(self, secret: Option<&KeySecret>) -> Self {
+        Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
+    }
+
+    /// Returns an error if two header dialects write the same fields.
+    pub(crate) fn validate(&self) -> Result<(), BuildError> {
+        let has = |dialect| self.headers.contains(&dialect);
+        if has(HeaderDialect::XRateLimit) && has(HeaderDialect::XRateLimitEpoch) {
+            return Err(BuildError::Headers);
+        }
+        Ok(())
+    }
+
+    /// Overrides settings with those of a policies file.
+    pub(crate) fn apply(&mut self, file: &adapter::HttpSettings) {
+        let adapter::HttpSettings { client_address, headers, retry_jitter, rejection_body } = file;
+        if let Some(client_address) = client_address {
+            self.client_address = client_address.clone();
+        }
+        if let Some(headers) = headers {
+            self.headers.clone_from(headers);
+        }
+        self.retry_jitter = retry_jitter.unwrap_or(self.retry_jitter);
+        self.body = rejection_body.unwrap_or(self.body);
+    }
+}

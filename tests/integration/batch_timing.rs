@@ -1,0 +1,197 @@
+//! When the dispatcher sends a batch, and which requests share it.
+
+use std::{
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use actix_rateguard::{Key, Policy, RateGuard};
+use futures_util::{future::join_all, poll};
+
+use crate::support::{
+    TEST_TIMEOUT,
+    redis_server::{RedisServer, run},
+};
+
+const TASKS: u32 = 64;
+
+fn policy() -> Policy {
+    Policy::new("shared", "1000000/365d").unwrap()
+}
+
+/// Runs `TASKS` concurrent checks, each of its own key.
+async fn burst(guard: &RateGuard) {
+    let policy = policy();
+    let check = async |number: u32| {
+        assert!(guard.check(&policy, &Key::from(number)).await.unwrap().is_allowed());
+    };
+    join_all((0..TASKS).map(check)).await;
+}
+
+/// Returns how often the script was called so far.
+fn script_calls(server: &RedisServer) -> u64 {
+    let info: String = run(&mut server.client(), "INFO commandstats");
+    let calls = |line: &str| -> Option<u64> {
+        let stats = line.strip_prefix("cmdstat_evalsha:calls=");
+        stats.or_else(|| line.strip_prefix("cmdstat_eval:calls="))?.split_once(',')?.0.parse().ok()
+    };
+    info.lines().filter_map(calls).sum()
+}
+
+#[tokio::test]
+async fn requests_during_four_calls_in_flight_share_next_batch() {
+    let server = RedisServer::start();
+    let guard = server.guard("five");
+    // After this burst, the script is loaded and the guard is connected.
+    burst(&guard).await;
+    for _ in 0..8 {
+        let before = script_calls(&server);
+        server.freeze();
+        let start = Instant::now();
+        let elapsed;
+        {
+            let mut burst = pin!(burst(&guard));
+            // The server is frozen, so all checks are pending before the first reply.
+            assert!(poll!(burst.as_mut()).is_pending());
+            server.thaw();
+            elapsed = start.elapsed();
+            burst.await;
+        }
+        let calls = script_calls(&server) - before;
+        // Four batches are sent first, then two batches of 32. The dispatcher sends one more batch for each millisecond
+        // without a reply.
+        let max_calls = 6 + elapsed.as_millis() as u64;
+        assert!(
+            (1..=max_calls).contains(&calls),
+            "{calls} calls for {TASKS} checks in {elapsed:?}"
+        );
+    }
+}
+
+/// A blocked runtime cannot run the task that wakes the dispatcher, so the dispatcher must read its queue by itself.
+#[tokio::test]
+async fn request_is_sent_although_a_later_task_blocks_runtime() {
+    let server = RedisServer::start();
+    let guard = server.guard("blocks");
+    let (policy, key) = (policy(), Key::from("single"));
+    for _ in 0..8 {
+        burst(&guard).await;
+        let before = script_calls(&server);
+        let mut check = pin!(guard.check(&policy, &key));
+        let result = match poll!(check.as_mut()) {
+            // The reply came before this thread continued.
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                let start = Instant::now();
+                while script_calls(&server) == before {
+                    assert!(start.elapsed() < TEST_TIMEOUT, "the request is not sent");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                check.await
+            }
+        };
+        assert!(result.unwrap().is_allowed());
+    }
+}
+
+/// The task that wakes the dispatcher is left on a runtime that is no longer polled.
+#[test]
+fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
+    let server = RedisServer::start();
+    let guard = server.guard("stale");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (stalled, other) = (runtime(), runtime());
+    stalled.block_on(async {
+        burst(&guard).await;
+        let (policy, key) = (policy(), Key::from("single"));
+        let mut check = pin!(guard.check(&policy, &key));
+        let _ = poll!(check.as_mut());
+    });
+    let (policy, keys) = (policy(), [Key::from("one"), Key::from("other")]);
+    let pair = || {
+        let start = Instant::now();
+        other.block_on(join_all(keys.iter().map(|key| guard.check(&policy, key))));
+        start.elapsed()
+    };
+    // Without a wake-up, the dispatcher reads its queue after 5 ms.
+    let max_wait = Duration::from_millis(4);
+    let start = Instant::now();
+    while (0..50).filter(|_| pair() < max_wait).count() < 25 {
+        assert!(start.elapsed() < TEST_TIMEOUT, "the requests do not wake the dispatcher");
+    }
+    drop(stalled);
+}
+
+/// The size of the batches depends on the scheduling of the tasks, so the test repeats until one round has few calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looping_tasks_use_at_most_one_call_per_three_checks() {
+    const ROUNDS: u32 = 30;
+    let server = RedisServer::start();
+    let guard = server.guard("loop");
+    burst(&guard).await;
+    let start = Instant::now();
+    loop {
+        let before = script_calls(&server);
+        let task = |task: u32| {
+            let guard = guard.clone();
+            tokio::spawn(async move {
+                let policy = policy();
+                for round in 0..ROUNDS {
+                    let key = Key::from(task * ROUNDS + round);
+                    assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+                }
+            })
+        };
+        for done in join_all((0..TASKS).map(task)).await {
+            done.unwrap();
+        }
+        let calls = script_calls(&server) - before;
+        if calls * 3 <= u64::from(TASKS * ROUNDS) {
+            break;
+        }
+        assert!(start.elapsed() < TEST_TIMEOUT, "{calls} calls for {} checks", TASKS * ROUNDS);
+    }
+}
+
+/// The single request comes at different times before or after the replies to the burst. No request follows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_request_after_a_burst_is_answered() {
+    let server = RedisServer::start();
+    let guard = server.guard("single");
+    let (policy, key) = (policy(), Key::from("single"));
+    burst(&guard).await;
+    for round in 0..300_u64 {
+        let pending_burst = tokio::spawn({
+            let guard = guard.clone();
+            async move { burst(&guard).await }
+        });
+        if round % 3 == 0 {
+            // The request comes right after the replies to the burst.
+            pending_burst.await.unwrap();
+            assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+        } else {
+            std::thread::sleep(Duration::from_micros(round % 100 * 10));
+            assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+            pending_burst.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn single_request_queued_behind_a_burst_is_answered() {
+    let server = RedisServer::start();
+    let guard = server.guard("after");
+    let (policy, key) = (policy(), Key::from("single"));
+    burst(&guard).await;
+    for _ in 0..8 {
+        server.freeze();
+        let (mut pending_burst, mut single) =
+            (pin!(burst(&guard)), pin!(guard.check(&policy, &key)));
+        assert!(poll!(pending_burst.as_mut()).is_pending());
+        assert!(poll!(single.as_mut()).is_pending());
+        server.thaw();
+        assert!(single.await.unwrap().is_allowed());
+        pending_burst.await;
+    }
+}

@@ -1,0 +1,293 @@
+//! Invalid files: each diagnostic has a location and the legal values, and the active policies do not change.
+
+use std::{error::Error, fs};
+
+use actix_rateguard::{BuildError, Diagnostic, PoliciesFileError, Policy, Reloaded};
+
+use super::without_polling;
+use crate::support::folder::Folder;
+
+/// The line, the column and a part of the message of a diagnostic.
+type Expected = (usize, usize, &'static str);
+
+/// Invalid files and their diagnostics.
+pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
+    ("", &[(1, 1, "the file is empty")]),
+    (" \n\t\n", &[(1, 1, "the file is empty")]),
+    // Invalid TOML.
+    ("[policies.login]\nrate = \"5/minute\n", &[(2, 17, "invalid basic string")]),
+    ("[policies.login\nrate = \"5/minute\"\n", &[(1, 16, "unclosed table")]),
+    ("[policies.login]\nrate = 5/minute\n", &[(2, 9, "")]),
+    ("[policies.login]\nrate = \"5/minute\"\nrate = \"6/minute\"\n", &[(3, 1, "duplicate key")]),
+    (
+        "[policies.login]\nrate = \"5/minute\"\n\n[policies.login]\nrate = \"6/minute\"\n",
+        &[(4, 11, "duplicate key"), (5, 1, "duplicate key")],
+    ),
+    // Unknown fields.
+    (
+        "[policy.login]\nrate = \"5/minute\"\n",
+        &[(1, 2, "unknown field `policy`; legal are `guard`, `access`, `plans`, `policies`")],
+    ),
+    (
+        "[policies.login]\nrtae = \"5/minute\"\n",
+        &[(2, 1, "unknown field `rtae`; did you mean `rate`? legal are `rate`, `limit`, `window`")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nname = \"x\"\n", &[(3, 1, "unknown field `name`; legal")]),
+    ("[guard]\nonerror = \"open\"\n", &[(2, 1, "did you mean `on_error`?")]),
+    ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "legal are `allow_addresses`,")]),
+    // Quotas.
+    ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "`minut` is not a window; write")]),
+    ("[policies.login]\nrate = 5\n", &[(2, 8, "a rate is text in quotes, such as \"5/minute\"")]),
+    ("[policies.login]\n", &[(1, 11, "says not how much it admits; write `rate = \"5/minute\"`")]),
+    (
+        "[policies.login]\nrate = \"5/minute\"\nlimit = 5\n",
+        &[(3, 9, "`rate` already says limit and window")],
+    ),
+    ("[policies.login]\nlimit = 5\n", &[(2, 9, "`limit` needs a `window`, such as")]),
+    ("[policies.login]\nwindow = \"1m\"\n", &[(2, 10, "`window` needs a `limit`, such as")]),
+    (
+        "[policies.login]\nlimit = 0\nwindow = \"400d\"\n",
+        &[
+            (2, 9, "a limit is a whole number from 1 to 2147483648"),
+            (3, 10, "a window is from 1 millisecond to 365 days long"),
+        ],
+    ),
+    ("[policies.login]\nlimit = -5\nwindow = 60\n", &[(2, 9, "a limit is a whole number")]),
+    ("[policies.login]\nlimit = 5\nwindow = 1.5\n", &[(3, 10, "a window is from")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nalgorithm = \"leaky\"\n",
+        &[(3, 13, "`leaky` is not an algorithm; legal are \"sliding_window\"")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s fixed_window\"\nalgorithm = \"token_bucket\"\n",
+        &[(3, 13, "`rate` already says fixed_window")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nburst = 9\n",
+        &[(3, 9, "for the algorithm \"token_bucket\"")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s; 9/m\"\nalgorithm = \"token_bucket\"\nburst = 9\n",
+        &[(4, 9, "`burst` is of one quota")],
+    ),
+    // Other settings of a policy.
+    (
+        "[policies.login]\nrate = \"5/s\"\nkey = \"adress\"\n",
+        &[(3, 7, "legal are \"ip\", \"ip/48\"")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nkey = \"header:\"\n", &[(3, 7, "does not name a header")]),
+    ("[policies.login]\nrate = \"5/s\"\nkey = 5\n", &[(3, 7, "a key is \"ip\", \"ip/48\"")]),
+    ("[policies.login]\nrate = \"5/s\"\nmissing = \"pass\"\n", &[(3, 11, "legal are \"ip\"")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 0\n", &[(3, 8, "a whole number from 1 on")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "nothing would ever pass")]),
+    ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "legal are \"all\"")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nmethods = \"post\"\n",
+        &[(3, 11, "write them in capitals")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nban = \"15m\"\n",
+        &[(3, 7, "is not a ban; write how many")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\non_error = \"close\"\n",
+        &[(3, 12, "\"closed\" (answer 503)")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/sec.\"\nrollout = 10\n",
+        &[(3, 10, "`sec.` is not a window")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
+        &[(3, 10, "true, which is the whole policy, and a rate in quotes")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\nrollout = 101\n",
+        &[(4, 11, "a whole number of percent from 0 to 100")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = true\nrollout = 10\n",
+        &[(4, 11, "`rollout` is of a rate that is tried")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "write `shadow = ")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\ncost = 4\n",
+        &[(4, 8, "no more than 3 are admitted at once")],
+    ),
+    // Names and types.
+    ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "\"log in\" is not a legal name")]),
+    ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "a policy is a table, such as")]),
+    ("[[policies]]\nname = \"login\"\n", &[(1, 1, "policies are tables of their own")]),
+    ("policies = 5\n", &[(1, 12, "policies are tables of their own")]),
+    ("[plans]\nfree = \"10/min; free\"\n", &[(2, 8, "legal is also \"unlimited\"")]),
+    ("[plans]\nfree = 10\n", &[(2, 8, "plans are a table")]),
+    ("[plans]\n\"fr ee\" = \"1/s\"\n", &[(2, 1, "is not a legal name")]),
+    // Exemptions.
+    (
+        "[access]\nallow_addresses = [\"10.0.0.1\", \"10.0.0\"]\n",
+        &[(2, 32, "\"fd00::/8\", found `10.0.0`")],
+    ),
+    ("[access]\nallow_addresses = [\"::/0\"]\n", &[(2, 20, "allows all addresses")]),
+    ("[access]\ndeny_addresses = \"10.0.0.1\"\n", &[(2, 18, "addresses are a list of text")]),
+    ("[access]\ndeny_keys = [\"42\"]\n", &[(2, 14, "[{ key = \"user\", value = \"42\" }]")]),
+    ("[access]\ndeny_keys = [{ key = \"user\" }]\n", &[(2, 14, "keys are a list of tables")]),
+    (
+        "[access]\ndeny_keys = [{ key = \"usr\", value = \"42\" }]\n",
+        &[(2, 22, "unknown key `usr`; legal are")],
+    ),
+    (
+        "[access]\ndeny_keys = [{ key = \"user+ip\", value = \"42\" }]\n",
+        &[(2, 22, "has several parts")],
+    ),
+    // The guard.
+    ("[guard]\ndeadline = \"0ms\"\n", &[(2, 12, "from 1 millisecond to 60 seconds")]),
+    ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "`soon` is not a window")]),
+    ("[guard]\nclosed_after = true\n", &[(2, 16, "legal here is a length of time")]),
+    ("[guard]\nremember_denials = \"never\"\n", &[(2, 20, "`never` is not a window")]),
+    ("[guard]\nremember_denials = true\n", &[(2, 20, "such as \"250ms\", or 0 for not at all")]),
+    ("[guard]\nreplicas = 0\n", &[(2, 12, "whole numbers from 1 on")]),
+    ("[guard]\nmax_in_flight = \"many\"\n", &[(2, 17, "whole numbers from 1 on")]),
+    (
+        "[guard]\nheaders = [\"x-ratelimit\", \"rfc\"]\n",
+        &[(2, 27, "legal are \"x-ratelimit\", \"x-ratelimit-epoch\", \"draft\"")],
+    ),
+    (
+        "[guard]\nheaders = [\"x-ratelimit\", \"x-ratelimit-epoch\"]\n",
+        &[(2, 11, "choose one dialect of the two")],
+    ),
+    ("[guard]\nrefusal_body = \"html\"\n", &[(2, 16, "legal are \"negotiated\"")]),
+    ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to an hour")]),
+    ("[guard.client_address]\nbehind = [\"0.0.0.0/0\"]\n", &[(2, 11, "trusts all addresses")]),
+    ("[guard.client_address]\nheader = \"X Real\"\n", &[(2, 10, "expected the name of a header, found `X Real`")]),
+    ("[guard.client_address]\nipv6_prefix = 16\n", &[(2, 15, "legal here are 32 to 128 bits")]),
+    (
+        "[guard.client_address]\nmax_ipv6_keys_per_48 = -1\nmax_ipv6_keys_per_32 = 4294967296\n",
+        &[(2, 24, "or 0 for no limit"), (3, 24, "or 0 for no limit")],
+    ),
+    (
+        "[guard.client_address]\ntrust_unix_sockets = \"yes\"\n",
+        &[(2, 22, "legal here are true and false")],
+    ),
+    // Several diagnostics in one file.
+    (
+        "[guard]\non_error = \"shut\"\n\n[policies.a]\nrate = \"x\"\nkey = \"y\"\n\n[policies.b]\nbun = 1\n",
+        &[
+            (2, 12, "`shut` is not legal here"),
+            (5, 8, "`x` is not a rate"),
+            (6, 7, "unknown key `y`"),
+            (9, 1, "did you mean `ban`?"),
+        ],
+    ),
+];
+
+const VALID_FILE: &str = "[policies.login]\nrate = \"5/minute\"\n";
+
+fn check(text: &str, diagnostics: &[Diagnostic], expected: &[Expected]) {
+    let messages: Vec<_> = diagnostics.iter().map(Diagnostic::to_string).collect();
+    assert_eq!(diagnostics.len(), expected.len(), "{text}\n{messages:#?}");
+    for (diagnostic, (line, column, part)) in diagnostics.iter().zip(expected) {
+        assert_eq!(
+            (diagnostic.line(), diagnostic.column()),
+            (*line, *column),
+            "{text}\n{diagnostic}"
+        );
+        assert!(diagnostic.message().contains(part), "{text}\n{diagnostic}");
+    }
+}
+
+#[test]
+fn diagnostics_report_location_and_legal_values() {
+    let folder = Folder::new();
+    for (text, expected) in INVALID_FILES {
+        let path = folder.file("rateguard.toml", text);
+        let error = without_polling(&path).build().unwrap_err();
+        let BuildError::PoliciesFile(file) = &error else { panic!("{error}") };
+        check(text, file.mistakes(), expected);
+        let (line, column, _) = expected[0];
+        assert!(error.to_string().starts_with(&format!("{path}:{line}:{column}: ")), "{error}");
+        assert_eq!(
+            error.to_string().lines().count(),
+            expected.len(),
+            "one line for each diagnostic"
+        );
+    }
+}
+
+#[test]
+fn rejected_file_leaves_active_policies_unchanged() {
+    let folder = Folder::new();
+    let path = folder.file("rateguard.toml", VALID_FILE);
+    // With this policy in code, a file without it is valid.
+    let login = Policy::new("login", "9/minute").unwrap();
+    let guard = without_polling(&path).policy(login).build().unwrap();
+    for (text, expected) in INVALID_FILES {
+        fs::write(&path, text).unwrap();
+        let error = guard.reload_policies().unwrap_err();
+        check(text, error.mistakes(), expected);
+        let status = guard.policies_file().unwrap();
+        assert_eq!(status.generation, 1);
+        assert_eq!(status.error.unwrap().mistakes(), error.mistakes());
+        assert_eq!(guard.policy("login").unwrap().quotas().to_string(), "5/minute");
+    }
+    fs::write(&path, VALID_FILE).unwrap();
+    assert_eq!(guard.reload_policies().unwrap(), Reloaded::Unchanged);
+    assert!(guard.policies_file().unwrap().error.is_none());
+}
+
+#[test]
+fn invalid_utf8_is_reported_at_its_position() {
+    let folder = Folder::new();
+    let path = folder.file("rateguard.toml", "");
+    fs::write(&path, b"# caf\xc3\xa9\n# caf\xe9\n").unwrap();
+    let error = rejected(&path);
+    check("", error.mistakes(), &[(2, 6, "not UTF-8")]);
+}
+
+/// Builds a guard with an invalid file and returns the error.
+fn rejected(path: &str) -> PoliciesFileError {
+    match without_polling(path).build() {
+        Err(BuildError::PoliciesFile(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn unreadable_file_is_an_error_without_diagnostics() {
+    let folder = Folder::new();
+    let missing = folder.path().join("missing.toml");
+    let big = folder.file("big.toml", &"# a comment...\n".repeat(100_000));
+    for (path, cause) in [
+        (missing.to_str().unwrap(), "No such file"),
+        (folder.text(), "it is not a file"),
+        ("/dev/zero", "it is not a file"),
+        (&big, "more than a megabyte"),
+    ] {
+        let error = rejected(path);
+        assert_eq!(error.mistakes(), []);
+        let message = error.to_string();
+        let rest = message.strip_prefix(&format!("{path} cannot be read: "));
+        assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");
+        // A build error has the same message, and no source that would repeat the cause.
+        let error = BuildError::PoliciesFile(error);
+        assert_eq!(error.to_string(), message);
+        assert!(error.source().is_none());
+    }
+}
+
+#[test]
+fn access_keys_never_appear_in_errors() {
+    let folder = Folder::new();
+    let secret = "sk-4711";
+    for text in [
+        "[access]\nallow_keys = [{ key = \"global\", value = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"ip\", value = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = \"sk-4711\", vlue = \"sk-4711\" }]\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = \"sk-4711\" }\n",
+        "[access]\nallow_keys = [{ key = \"bearer\", value = sk-4711 }]\n",
+        "[access]\nallow_keys = \"sk-4711\"\n",
+        "[access]\nallow_keys = [\"sk-4711\"]\n",
+    ] {
+        let error = rejected(&folder.file("rateguard.toml", text));
+        assert!(!format!("{error} {error:?}").contains(secret), "{error}");
+    }
+}

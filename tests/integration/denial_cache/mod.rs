@@ -1,0 +1,106 @@
+//! The denial cache: the process denies a repeated check without a store call, and reports correct numbers.
+
+mod bounds;
+mod invalidation;
+mod lookups;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use actix_rateguard::{
+    Key, MemoryStore, Policy, RateGuard,
+    store::{BucketRequest, Operation, Store, StoreFuture},
+    test_util::ManualClock,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An asynchronous store that counts its calls.
+#[derive(Clone)]
+struct RemoteStore {
+    store: Arc<MemoryStore>,
+    calls: Arc<AtomicU64>,
+    /// An operation, and the delay of its replies.
+    delay: Option<(Operation, Duration)>,
+}
+
+impl RemoteStore {
+    /// A store whose clock stands still.
+    fn new() -> Self {
+        Self::of(MemoryStore::new().clock(ManualClock::new()))
+    }
+
+    fn of(store: MemoryStore) -> Self {
+        let calls = Arc::new(AtomicU64::new(0));
+        Self { store: Arc::new(store), calls, delay: None }
+    }
+
+    /// A guard with a cache TTL of one hour, which is longer than any test.
+    fn guard(&self) -> RateGuard {
+        self.guard_with_ttl(HOUR)
+    }
+
+    fn guard_with_ttl(&self, ttl: Duration) -> RateGuard {
+        let settings = RateGuard::builder().store(self.clone()).deadline(HOUR / 60);
+        settings.denial_cache_ttl(ttl).build().unwrap()
+    }
+
+    /// Returns the number of calls since the last time, and resets it.
+    fn take_calls(&self) -> u64 {
+        self.calls.swap(0, SeqCst)
+    }
+}
+
+impl Store for RemoteStore {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        StoreFuture::Pending(Box::pin(async move {
+            self.calls.fetch_add(1, SeqCst);
+            let reply = self.store.apply(operation, requests).get().await;
+            if let Some((_, delay)) = self.delay.filter(|(delayed, _)| *delayed == operation) {
+                tokio::time::sleep(delay).await;
+            }
+            reply
+        }))
+    }
+}
+
+fn policy() -> Policy {
+    Policy::new("p", "2/hour").unwrap()
+}
+
+async fn admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
+    guard.check(policy, key).await.unwrap().is_allowed()
+}
+
+/// Asserts that a check is denied, and returns its retry time.
+async fn denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
+    let decision = guard.check(policy, key).await.unwrap();
+    assert!(!decision.is_allowed(), "{decision:?}");
+    decision.retry_after().unwrap()
+}
+
+/// Sends checks until one is denied, and returns its retry time.
+async fn until_denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
+    loop {
+        let decision = guard.check(policy, key).await.unwrap();
+        if !decision.is_allowed() {
+            return decision.retry_after().unwrap();
+        }
+    }
+}
+
+/// Exhausts the limit of a key, so that the cache holds a denial of it.
+async fn exhausted(guard: &RateGuard, policy: &Policy) -> Key {
+    let key = Key::from("ann");
+    until_denied(guard, policy, &key).await;
+    key
+}

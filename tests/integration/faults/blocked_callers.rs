@@ -1,0 +1,238 @@
+//! Clients that cancel or disconnect, workers that block, key functions that panic, and servers that shut down do not
+//! affect other clients.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use actix_rateguard::{Key, OnError, Policy, RateGuard, RateLimit, key, rate_limit};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{StreamExt, stream};
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
+
+use super::checks::Checks;
+use crate::support::{
+    TEST_TIMEOUT, eventually,
+    process::Quickstart,
+    proxy::{NetworkFaults, Proxy},
+    redis_server::{RedisServer, packed_log_len, run},
+    server::{self, Server},
+    wire,
+};
+
+#[tokio::test]
+async fn cancelled_checks_do_not_affect_other_checks() {
+    let redis = RedisServer::start();
+    let guard = redis.guard("cancelled");
+    let policy = Policy::new("p", "1/hour").unwrap();
+    let mut admitted = 0;
+    for check in 0..2_000_u32 {
+        // Some checks are cancelled immediately, some later, some never. Each key is checked twice.
+        let key = Key::from(check / 2);
+        let timeout = Duration::from_micros(u64::from(check % 7) * 40);
+        match tokio::time::timeout(timeout, guard.check(&policy, &key)).await {
+            Ok(decision) => admitted += u32::from(decision.unwrap().is_allowed()),
+            Err(_) => continue,
+        }
+    }
+    // If a reply went to another check, a key would be admitted twice.
+    assert!(admitted <= 1_000, "{admitted}");
+    let key = Key::from("afterwards");
+    assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
+    assert!(!guard.check(&policy, &key).await.unwrap().is_allowed());
+}
+
+#[tokio::test]
+async fn disconnected_clients_count_once_and_leak_nothing() {
+    const CLIENTS: u32 = 10_000;
+    const PERMITS: usize = 64;
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port());
+    let settings = RateGuard::redis(proxy.url()).prefix("gone").max_in_flight(PERMITS);
+    let checks = Checks::new(settings, TEST_TIMEOUT, "1000000/hour");
+    checks.wait_for_decision().await;
+    let site = Server::start({
+        let guard = checks.guard.clone();
+        move |app| {
+            let limit = RateLimit::new(&guard, "1000000/hour").by(key::ip()).name("address");
+            let page = web::resource("/").wrap(limit).get(async || "ok");
+            app.app_data(guard.clone()).service(page);
+        }
+    });
+    // The delay makes clients disconnect during their check.
+    proxy
+        .set_faults(NetworkFaults { delay: Duration::from_millis(10), ..NetworkFaults::default() });
+    let address = site.address();
+    stream::iter(0..CLIENTS)
+        .for_each_concurrent(200, async |number| {
+            let socket = TcpSocket::new_v4().unwrap();
+            // Each client has its own address, and so its own count.
+            let [.., high, low] = number.to_be_bytes();
+            let client_ip = Ipv4Addr::new(127, 1, high, low);
+            socket.bind(SocketAddr::from((client_ip, 0))).unwrap();
+            let mut stream = socket.connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(u64::from(number % 8))).await;
+            // The client closes the connection with a reset, like a machine that fails.
+            stream.set_zero_linger().unwrap();
+        })
+        .await;
+    proxy.clear_faults();
+
+    eventually("all connections are closed", || (connections_to(address) == 0).then_some(()));
+    // After the last check of the clients, all permits are free, so this many concurrent checks are decided.
+    let start = Instant::now();
+    while checks.check_concurrently(PERMITS).await.iter().any(Result::is_err) {
+        assert!(start.elapsed() < TEST_TIMEOUT);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut client = redis.client();
+    let names: Vec<String> = run(&mut client, "KEYS gone:*:address");
+    let counts = names.iter().map(|name| packed_log_len(&mut client, name));
+    let counts: Vec<_> = counts.collect();
+    assert!(!counts.is_empty());
+    // A client that disconnects before its address is read has no address. Such clients share one count.
+    let shared = counts.iter().filter(|count| **count != 1).count();
+    assert!(shared <= 1 && counts.iter().sum::<u32>() <= CLIENTS, "{counts:?}");
+}
+
+/// Returns how many connections to this address the kernel lists.
+fn connections_to(address: SocketAddr) -> usize {
+    let local = format!(":{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_connection = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // State 0A is a listening socket.
+        fields[1].ends_with(&local) && fields[3] != "0A"
+    };
+    table.lines().skip(1).filter(is_connection).count()
+}
+
+#[test]
+fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
+    for is_frozen in [false, true] {
+        let redis = RedisServer::start();
+        let mut server = Quickstart::start(Some(&redis.url()));
+        let url = server.url("/search?q=rust");
+        assert_eq!(server::get(&url).status, 200);
+        if is_frozen {
+            redis.freeze();
+        }
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let url = url.clone();
+                thread::spawn(move || {
+                    let agent = server::agent();
+                    let mut responses = 0_u32;
+                    while let Ok(response) = server::try_get(&agent, &url) {
+                        assert!(matches!(response.status, 200 | 429), "{response:?}");
+                        responses += 1;
+                    }
+                    responses
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(300));
+        let start = Instant::now();
+        let status = server.terminate();
+        // If a request did not end, the server would wait 30 seconds for it.
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(status.success(), "{status}");
+        for client in clients {
+            assert!(client.join().unwrap() > 0);
+        }
+    }
+}
+
+#[test]
+fn blocked_worker_does_not_stall_other_checks() {
+    let redis = RedisServer::start();
+    let settings = redis.settings("blocked");
+    check_with_blocked_worker(settings.deadline(Duration::from_secs(10)).build().unwrap());
+}
+
+/// Checks while the runtime of the first check is blocked, and after it has ended.
+pub fn check_with_blocked_worker(guard: RateGuard) {
+    let policy = Policy::new("p", "1000/hour").unwrap();
+    let check = |guard: RateGuard, policy: Policy| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move { guard.check(&policy, &Key::global()).await.unwrap() });
+    };
+    // The runtime that first used the connection is blocked, and then ends.
+    let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
+    let blocking = thread::spawn({
+        let (guard, policy) = (guard.clone(), policy.clone());
+        move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                guard.check(&policy, &Key::global()).await.unwrap();
+                unblocked.recv().unwrap();
+            });
+        }
+    });
+    for _ in 0..10 {
+        check(guard.clone(), policy.clone());
+    }
+    unblock.send(()).unwrap();
+    blocking.join().unwrap();
+    check(guard, policy);
+}
+
+/// Returns the user as the key, or panics if the request has the header `X-Panic`.
+fn user(request: &HttpRequest) -> Option<String> {
+    if request.headers().contains_key("X-Panic") {
+        // This panics without a message on the terminal.
+        std::panic::resume_unwind(Box::new("a bug"));
+    }
+    Some(request.headers().get("X-User")?.to_str().ok()?.to_owned())
+}
+
+#[rate_limit(limit = 2, window = 3600, key = user)]
+async fn by_attribute() -> HttpResponse {
+    HttpResponse::Ok().finish()
+}
+
+#[test]
+fn panicking_key_function_closes_only_its_own_connection() {
+    let redis = RedisServer::start();
+    let settings = redis.settings("panics").deadline(TEST_TIMEOUT).on_error(OnError::Closed);
+    let guard = settings.max_in_flight(4).build().unwrap();
+    let site = Server::start(move |app| {
+        let limit = RateLimit::new(&guard, "2/hour").by(user).name("middleware");
+        app.app_data(guard.clone())
+            .route("/attribute", web::get().to(by_attribute))
+            .service(web::resource("/middleware").wrap(limit).get(async || "ok"));
+    });
+    let send = |path: &str, header: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}: ann\r\n\r\n");
+        wire::send(site.address(), request.as_bytes())
+    };
+    for path in ["/attribute", "/middleware"] {
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            // There are fewer workers and fewer permits than panics.
+            for _ in 0..10 {
+                assert_eq!(send(path, "X-Panic"), wire::WireResponse::Closed);
+            }
+            statuses.push(send(path, "X-User"));
+        }
+        assert_eq!(statuses, [200, 200, 429].map(wire::WireResponse::Status), "{path}");
+    }
+}
+
+#[test]
+fn dropped_guard_closes_its_connection() {
+    let redis = RedisServer::start();
+    let mut client = redis.client();
+    let mut connections = || -> usize {
+        let list: String = run(&mut client, "CLIENT LIST");
+        list.lines().count()
+    };
+    let guards: Vec<_> = (0..5).map(|_| redis.guard("dropped")).collect();
+    eventually("all guards are connected", || (connections() == 6).then_some(()));
+    drop(guards);
+    eventually("all connections are closed", || (connections() == 1).then_some(()));
+}

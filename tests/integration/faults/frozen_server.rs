@@ -1,0 +1,128 @@
+//! A Redis server that accepts connections and does not reply: no check waits longer than its deadline, and checks that
+//! timed out are not counted later.
+
+use std::time::{Duration, Instant};
+
+use actix_rateguard::{Decision, Key, RateGuard, StoreError};
+
+use super::{
+    checks::{Checks, DEADLINE, MAX_WAIT, is_undecided},
+    fault_site::Site,
+    malformed_replies::custom_server,
+};
+use crate::support::{
+    TEST_TIMEOUT, eventually,
+    redis_server::{RedisServer, run},
+};
+
+#[test]
+fn frozen_redis_costs_at_most_deadline_and_is_reused() {
+    let redis = RedisServer::start();
+    let site = Site::start(redis.settings("frozen").deadline(DEADLINE).build().unwrap());
+    site.wait_until_limited();
+
+    redis.freeze();
+    site.assert_open(30);
+    redis.thaw();
+    site.wait_until_limited();
+    // The count is preserved, and some requests during the freeze may have been counted.
+    eventually("the limit is reached", || (site.get().status == 429).then_some(()));
+}
+
+#[tokio::test]
+async fn timed_out_checks_are_not_counted_when_redis_resumes() {
+    let redis = RedisServer::start();
+    let checks = Checks::with_short_deadline(redis.settings("late"));
+    let first = checks.wait_for_decision().await.remaining();
+    redis.freeze();
+    assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
+    // The guard's estimate of the server clock may lag by the duration of a reply.
+    checks.assert_undecided_for(2 * DEADLINE).await;
+    redis.thaw();
+    checks.assert_no_late_counts(first).await;
+}
+
+#[tokio::test]
+async fn redis_that_stays_frozen_soon_fails_without_delay() {
+    let redis = RedisServer::start();
+    let checks = Checks::with_short_deadline(redis.settings("stuck"));
+    checks.wait_for_decision().await;
+    redis.freeze();
+    // After the reconnect has failed, no check waits for Redis.
+    checks.wait_for_error(StoreError::Unreachable).await;
+    let start = Instant::now();
+    let mut number = 0;
+    while start.elapsed() < Duration::from_millis(200) {
+        let _ = checks.check_global().await;
+        number += 1;
+    }
+    // If each check waited for the deadline, there would be two.
+    assert!(number > 50, "{number}");
+}
+
+#[tokio::test]
+async fn cancelled_checks_do_not_hide_a_dead_connection() {
+    let redis = RedisServer::start();
+    let checks = Checks::new(redis.settings("impatient"), Duration::from_secs(2), "9999/hour");
+    assert!(checks.check_global().await.is_ok());
+    redis.freeze();
+    let (start, key) = (Instant::now(), Key::global());
+    loop {
+        let check = checks.guard.check(&checks.policy, &key);
+        if let Ok(result) = tokio::time::timeout(Duration::from_millis(50), check).await {
+            // The guard found the dead connection, although no check waited for the deadline.
+            assert!(is_undecided(&result.map_err(|it| it.cause())));
+            break;
+        }
+        assert!(start.elapsed() < TEST_TIMEOUT);
+    }
+}
+
+#[tokio::test]
+async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
+    let redis = RedisServer::start();
+    let settings = redis.settings("bound").max_in_flight(10);
+    let checks = Checks::new(settings, MAX_WAIT / 3, "1000000/hour");
+    checks.wait_for_decision().await;
+    redis.freeze();
+    let results = checks.check_concurrently(100).await;
+    let is_timeout = |result: &&Result<Decision, _>| matches!(result, Err(StoreError::Timeout));
+    let is_local = |result: &&Result<Decision, _>| matches!(result, Ok(it) if it.is_local());
+    let count = |wanted: &dyn Fn(&&Result<Decision, StoreError>) -> bool| {
+        results.iter().filter(|result| wanted(result)).count()
+    };
+    assert_eq!((count(&is_timeout), count(&is_local)), (10, 90));
+    redis.thaw();
+    // The permits are free again.
+    checks.wait_for_decision().await;
+    assert!(checks.check_concurrently(10).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn client_pause_costs_at_most_the_deadline() {
+    let redis = RedisServer::start();
+    let mut client = redis.client();
+    // A pause of all commands also delays the `UNPAUSE`, so it is short. The other pause is only of writes.
+    for pause in ["CLIENT PAUSE 2000 ALL", "CLIENT PAUSE 60000 WRITE"] {
+        let checks = Checks::with_short_deadline(redis.settings("paused"));
+        let first = checks.wait_for_decision().await.remaining();
+        let _: () = run(&mut client, pause);
+        assert!(checks.check_concurrently(50).await.iter().all(is_undecided), "{pause}");
+        checks.assert_undecided_for(2 * DEADLINE).await;
+        let _: () = run(&mut client, "CLIENT UNPAUSE");
+        checks.assert_no_late_counts(first).await;
+    }
+}
+
+#[tokio::test]
+async fn silent_server_costs_at_most_the_deadline() {
+    let (silent, _) = custom_server(|stream| {
+        std::thread::sleep(TEST_TIMEOUT);
+        drop(stream);
+    });
+    let checks = Checks::with_short_deadline(RateGuard::redis(silent));
+    let start = Instant::now();
+    assert_eq!(checks.check_global().await.err(), Some(StoreError::Timeout));
+    // The connection attempt itself has a longer timeout.
+    assert!(start.elapsed() < 9 * DEADLINE, "{:?}", start.elapsed());
+}

@@ -1,0 +1,95 @@
+//! Checks whether the denial cache of a server explains a denial: the store recently denied the same check, and the
+//! server has observed no change of the bucket since.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use actix_rateguard::store::Operation;
+
+use super::{
+    history::{Bucket, Request, StoreCall},
+    limits::{PAGES, policy_index},
+    requests::is_denial,
+};
+
+/// The maximum age of a cached denial: the default of guards on Redis.
+pub const DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
+
+/// A model of the denial cache of one server.
+#[derive(Debug)]
+pub struct DenialCacheModel<'a> {
+    /// Denials by policy, client and cost, sorted by the start of the call.
+    denials: BTreeMap<(usize, &'a str, u32), Vec<&'a StoreCall>>,
+    /// Calls that may have changed a bucket: when each ended, and when the server responded to its request.
+    changes: BTreeMap<Bucket, Vec<(u64, u64)>>,
+}
+
+impl<'a> DenialCacheModel<'a> {
+    /// Builds the model from the calls and the requests of a server.
+    #[must_use]
+    pub fn of(calls: &'a [StoreCall], requests: &'a [Request]) -> Self {
+        let requests: BTreeMap<u64, &Request> =
+            requests.iter().map(|request| (request.number, request)).collect();
+        let mut model = Self { denials: BTreeMap::new(), changes: BTreeMap::new() };
+        for call in calls {
+            let (Some(request), Some(part)) = (requests.get(&call.request), call.parts.first())
+            else {
+                continue;
+            };
+            let bucket = part.bucket;
+            let is_check = call.operation == Operation::Check;
+            if is_check && call.reply.is_none() {
+                // An unanswered check can only take units, so cached denials stay valid.
+                continue;
+            }
+            if is_check && is_denial(call) {
+                // Denials of checks with several keys are not cached: another request may refund one of the keys.
+                if call.parts.iter().any(|part| part.bucket.key != bucket.key) {
+                    continue;
+                }
+                let identity = (bucket.policy, &*request.client, request.cost);
+                model.denials.entry(identity).or_default().push(call);
+            } else {
+                model.changes.entry(bucket).or_default().push((call.ended, request.responded_at));
+            }
+        }
+        model.denials.values_mut().for_each(|denials| denials.sort_by_key(|it| it.began));
+        model.changes.values_mut().for_each(|changes| changes.sort_unstable());
+        model
+    }
+
+    /// Whether a cached denial explains that this request was denied: one of its policies has no answered check.
+    #[must_use]
+    pub fn may_deny(&self, request: &Request, checks: &[&StoreCall]) -> bool {
+        let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
+        let has_reply = |policy: &usize| {
+            let with_reply = checks.iter().filter(|check| check.reply.is_some());
+            with_reply.flat_map(|check| &check.parts).any(|it| it.bucket.policy == *policy)
+        };
+        let mut policies = policies.iter().filter_map(|name| policy_index(name));
+        policies.any(|policy| !has_reply(&policy) && self.has_denial(policy, request))
+    }
+
+    fn has_denial(&self, policy: usize, request: &Request) -> bool {
+        let identity = (policy, &*request.client, request.cost);
+        let denials = self.denials.get(&identity).map_or(&[][..], Vec::as_slice);
+        let max_age = DENIAL_CACHE_TTL.as_micros() as u64;
+        let first = denials.partition_point(|it| it.began + max_age <= request.received_at);
+        denials[first..].iter().any(|denial| {
+            // A cached denial expires when one of its buckets changes with time.
+            let changes = denial.parts.iter().map(|part| part.reset_after);
+            let age = changes.filter(|after| *after > 0).fold(max_age, u64::min);
+            denial.ended <= request.responded_at
+                && request.received_at < denial.began + age
+                && !self.has_changed(denial, request.received_at)
+        })
+    }
+
+    /// Whether the server had certainly observed a change, by this time, that the denial does not include.
+    fn has_changed(&self, denial: &StoreCall, by: u64) -> bool {
+        let Some(part) = denial.parts.first() else { return false };
+        let changes = self.changes.get(&part.bucket).map_or(&[][..], Vec::as_slice);
+        let since = changes.partition_point(|(ended, _)| *ended <= denial.began);
+        let mut since = changes[since..].iter().take_while(|(ended, _)| *ended < by);
+        since.any(|(_, responded_at)| *responded_at < by)
+    }
+}

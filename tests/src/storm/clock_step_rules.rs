@@ -1,0 +1,63 @@
+//! Denials that a backward clock step explains. Entries in the future of the stepped clock count as if they were made
+//! at the first access to the bucket after the step, and at most for one window.
+
+use std::collections::BTreeMap;
+
+use actix_rateguard::Algorithm;
+
+use super::{
+    history::{Bucket, StoreCall},
+    judge::{StoreEvents, uses_stepped_clock},
+    limits::quota,
+};
+
+/// The first access to each bucket after each backward clock step.
+#[derive(Debug)]
+pub struct ClockStepRules<'a> {
+    events: &'a StoreEvents,
+    /// The time of the step, and the time of the first access.
+    first_accesses: BTreeMap<Bucket, Vec<(u64, u64)>>,
+}
+
+impl<'a> ClockStepRules<'a> {
+    /// Collects the first accesses from the calls of all servers.
+    #[must_use]
+    pub fn of(servers: &[Vec<StoreCall>], events: &'a StoreEvents) -> Self {
+        let mut first_accesses: BTreeMap<Bucket, Vec<(u64, u64)>> = BTreeMap::new();
+        for set_back in events.set_back() {
+            let mut firsts: BTreeMap<Bucket, u64> = BTreeMap::new();
+            for call in servers.iter().flatten() {
+                let Some(reply) = call.reply.filter(|reply| reply.at >= set_back) else { continue };
+                for part in &call.parts {
+                    let first = firsts.entry(part.bucket).or_insert(reply.at);
+                    *first = reply.at.min(*first);
+                }
+            }
+            for (bucket, first) in firsts {
+                first_accesses.entry(bucket).or_default().push((set_back, first));
+            }
+        }
+        Self { events, first_accesses }
+    }
+
+    /// The times of the first access after each backward step. Until then, no token has been refilled since the step.
+    pub fn first_accesses(&self, bucket: Bucket) -> impl Iterator<Item = u64> {
+        self.first_accesses.get(&bucket).into_iter().flatten().map(|(_, first)| *first)
+    }
+
+    /// Whether a clock step explains a denial at this time.
+    #[must_use]
+    pub fn explains_denial(&self, bucket: Bucket, at: u64) -> bool {
+        let Some(quota) = quota(bucket.policy, bucket.quota_index) else { return false };
+        if quota.algorithm() == Algorithm::TokenBucket {
+            // The upper bound of the usage includes the clock steps of token buckets.
+            return false;
+        }
+        let window = quota.window().as_micros() as u64;
+        let accesses = self.first_accesses.get(&bucket).into_iter().flatten();
+        uses_stepped_clock(quota, self.events)
+            || accesses
+                .into_iter()
+                .any(|(set_back, first)| (*set_back..first + window).contains(&at))
+    }
+}

@@ -1,0 +1,306 @@
+//! Checks that the histories of all servers are consistent with their limits.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use actix_rateguard::{Algorithm, Quota, store::Operation};
+
+use super::{
+    admissions::excess,
+    bans::{admission_during_ban, ban_without_offences},
+    buckets::{BucketHistory, bucket_histories},
+    cached_denials::DenialCacheModel,
+    clock::{Setting, correct},
+    clock_step_rules::ClockStepRules,
+    denials::UsageUpperBound,
+    history::{Bucket, DecisionSource, Part, Request, StoreCall},
+    limits::{LIMITS, quota},
+    local::over_share,
+    requests::{checks, is_cached_denial, is_undecided, violation},
+    unavailability::{FaultPeriod, UnavailablePeriods},
+};
+
+/// The history of one server.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The failure mode: `open`, `closed` or `local`.
+    pub mode: &'static str,
+    /// Whether its connection to Redis is proxied.
+    pub is_proxied: bool,
+    /// When Redis could not reply because the machine had no processor for it, sorted by time.
+    pub stalls: Vec<(u64, u64)>,
+    /// The calls of its store.
+    pub calls: Vec<StoreCall>,
+    /// Its requests.
+    pub requests: Vec<Request>,
+}
+
+/// A kind of violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Violation {
+    /// A bucket admitted more than its limit.
+    OverAdmission,
+    /// A check was denied though all of its buckets certainly had room.
+    FalseDenial,
+    /// The response to a request does not follow from the replies of the store.
+    Request,
+    /// A server admitted more in memory than its share of the limit.
+    Local,
+    /// A request had no decision though Redis was available.
+    Undecided,
+    /// A banned key was admitted, or a ban had no reason.
+    Ban,
+}
+
+impl Violation {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::OverAdmission,
+        Self::FalseDenial,
+        Self::Request,
+        Self::Local,
+        Self::Undecided,
+        Self::Ban,
+    ];
+}
+
+/// Events that the servers cannot observe directly. Times are in microseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct StoreEvents {
+    /// When the store lost all data.
+    pub losses: Vec<u64>,
+    /// The clock steps of the store.
+    pub settings: Vec<Setting>,
+    /// All injected faults.
+    pub faults: Vec<FaultPeriod>,
+}
+
+impl StoreEvents {
+    /// The times from which a bucket may admit its full limit again: the store lost its data, or its clock stepped
+    /// forward.
+    fn epoch_starts(&self) -> Vec<u64> {
+        let mut starts = self.losses.clone();
+        starts.extend(self.clock_steps(|before, after| before < after));
+        starts.sort_unstable();
+        starts
+    }
+
+    /// The times of backward clock steps.
+    pub(super) fn set_back(&self) -> Vec<u64> {
+        self.clock_steps(|before, after| before > after)
+    }
+
+    /// The times of the clock steps whose old and new offset satisfy the predicate.
+    fn clock_steps(&self, is_selected: impl Fn(i64, i64) -> bool) -> Vec<u64> {
+        let mut before = 0;
+        let mut times = Vec::new();
+        for Setting { at, ahead } in &self.settings {
+            if is_selected(before, *ahead) {
+                times.push(*at);
+            }
+            before = *ahead;
+        }
+        times
+    }
+}
+
+/// The result of the judge: violations and counts.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The violations of each kind, described in words.
+    pub violations: BTreeMap<Violation, Vec<String>>,
+    /// The number of requests.
+    pub requests: usize,
+    /// The number of checks that the store admitted.
+    pub admitted: usize,
+    /// The number of checks that the store denied.
+    pub denied: usize,
+    /// The number of checks without a reply.
+    pub unanswered: usize,
+    /// The number of confirmed refunds.
+    pub refunded: usize,
+    /// The durations of the checks without a reply, in microseconds, sorted.
+    pub unanswered_durations: Vec<u64>,
+    /// The number of requests without a decision of the store, by kind.
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// For logs, the units above the limit that were admitted after data losses: the sum, and the maximum for one
+    /// bucket and one loss.
+    pub excess_after_losses: (u64, u64),
+    /// The number of denials that only calls without a reply can explain.
+    pub undecidable: usize,
+}
+
+impl Findings {
+    fn add_all(&mut self, violation: Violation, details: Vec<String>) {
+        details.into_iter().for_each(|it| self.add(violation, it));
+    }
+
+    fn add(&mut self, violation: Violation, details: impl fmt::Display) {
+        self.violations.entry(violation).or_default().push(details.to_string());
+    }
+}
+
+/// Judges the histories of all servers that share a store. `deadline` is the deadline of their calls.
+#[must_use]
+pub fn judge(histories: Vec<History>, deadline: Duration, events: &StoreEvents) -> Findings {
+    let mut findings = Findings::default();
+    for history in &histories {
+        judge_requests(history, events, &mut findings);
+    }
+    let banned = ban_without_offences(&histories, events);
+    findings.add_all(Violation::Ban, banned);
+    let mut calls: Vec<Vec<StoreCall>> =
+        histories.into_iter().map(|history| history.calls).collect();
+    for call in calls.iter_mut().flatten() {
+        correct(call, &events.settings);
+    }
+    findings.add_all(Violation::Ban, admission_during_ban(&calls, events));
+    let bucket_histories = bucket_histories(&calls, deadline);
+    for (bucket, history) in &bucket_histories {
+        judge_admissions(*bucket, history, events, &mut findings);
+    }
+    judge_denials(&calls, &bucket_histories, events, &mut findings);
+    let calls_of = |operation| calls.iter().flatten().filter(move |it| it.operation == operation);
+    let count = |is_allowed| {
+        let is_counted = move |it: &&StoreCall| it.reply.map(|it| it.is_allowed) == is_allowed;
+        calls_of(Operation::Check).filter(is_counted).count()
+    };
+    (findings.admitted, findings.denied) = (count(Some(true)), count(Some(false)));
+    findings.unanswered = count(None);
+    let unanswered = calls_of(Operation::Check).filter(|call| call.reply.is_none());
+    let durations = unanswered.map(|call| call.ended.saturating_sub(call.began));
+    findings.unanswered_durations = durations.collect();
+    findings.unanswered_durations.sort_unstable();
+    findings.refunded = calls_of(Operation::Refund).filter(|it| it.reply.is_some()).count();
+    findings
+}
+
+fn judge_requests(history: &History, events: &StoreEvents, findings: &mut Findings) {
+    let unavailable = UnavailablePeriods::of(history, events);
+    let checks = checks(&history.calls);
+    let denial_cache = DenialCacheModel::of(&history.calls, &history.requests);
+    for request in &history.requests {
+        let none = Vec::new();
+        let checks = checks.get(&request.number).unwrap_or(&none);
+        if let Some(reason) = violation(history.mode, request, checks, &denial_cache) {
+            let details = format!("{reason} ({}): {request:?} {checks:?}", history.mode);
+            findings.add(Violation::Request, details);
+        }
+        let was_unavailable = || unavailable.overlap(request.received_at, request.responded_at);
+        if is_undecided(request) && !was_unavailable() {
+            let details = format!("({}) {request:?} {checks:?}", history.mode);
+            findings.add(Violation::Undecided, details);
+        }
+        let outcome = match (request.source, request.status) {
+            (DecisionSource::Memory, _) => Some("decided in memory"),
+            (_, 503) => Some("rejected without decision"),
+            (DecisionSource::Undecided, _) => Some("passed without decision"),
+            (DecisionSource::Store, _) => {
+                is_cached_denial(request, checks).then_some("denied from cache")
+            }
+        };
+        if let Some(outcome) = outcome {
+            *findings.outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+    findings.requests += history.requests.len();
+    for request in over_share(history) {
+        findings.add(Violation::Local, format!("({}) {request:?}", history.mode));
+    }
+}
+
+fn judge_admissions(
+    bucket: Bucket,
+    history: &BucketHistory,
+    events: &StoreEvents,
+    findings: &mut Findings,
+) {
+    let Some(quota) = quota(bucket.policy, bucket.quota_index) else { return };
+    if uses_stepped_clock(quota, events) {
+        return;
+    }
+    let (name, _) = LIMITS[bucket.policy];
+    // Takes before the start of an epoch do not count after it.
+    let starts = events.epoch_starts();
+    let epoch = |at: u64| starts.partition_point(|start| *start <= at);
+    let epochs: Vec<_> =
+        history.takes.chunk_by(|one, other| epoch(one.at) == epoch(other.at)).collect();
+    for takes in &epochs {
+        let excess = excess(quota, takes);
+        if excess.units > 0 {
+            findings.add(
+                Violation::OverAdmission,
+                format!("{name}, {quota}: {excess:?} of {bucket:?}"),
+            );
+        }
+    }
+    if quota.algorithm() != Algorithm::SlidingWindow {
+        return;
+    }
+    // Each epoch admits at most one limit, so the excess of two epochs is at most one limit.
+    for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
+        let units = excess(quota, &[*one, *other].concat()).units;
+        findings.excess_after_losses.0 += units;
+        findings.excess_after_losses.1 = findings.excess_after_losses.1.max(units);
+    }
+}
+
+fn judge_denials(
+    calls: &[Vec<StoreCall>],
+    bucket_histories: &BTreeMap<Bucket, BucketHistory>,
+    events: &StoreEvents,
+    findings: &mut Findings,
+) {
+    let confirmed = |(bucket, history): (&Bucket, &BucketHistory)| {
+        (*bucket, BucketHistory { takes: history.takes.clone(), uncertain: Vec::new() })
+    };
+    let confirmed: BTreeMap<Bucket, BucketHistory> =
+        bucket_histories.iter().map(confirmed).collect();
+    let rules = ClockStepRules::of(calls, events);
+    let with_uncertain = upper_bounds(bucket_histories, &events.losses, &rules);
+    let without_uncertain = upper_bounds(&confirmed, &events.losses, &rules);
+    for call in calls.iter().flatten().filter(|call| call.operation == Operation::Check) {
+        let Some(reply) = call.reply.filter(|reply| !reply.is_allowed) else { continue };
+        let used = |bounds: &BTreeMap<Bucket, UsageUpperBound<'_>>| -> Vec<u64> {
+            let used = |part: &Part| bounds.get(&part.bucket).map_or(0, |it| it.at(reply.at));
+            call.parts.iter().map(used).collect()
+        };
+        let has_room = |used: &[u64]| {
+            call.parts.iter().zip(used).all(|(part, used)| {
+                let quota = quota(part.bucket.policy, part.bucket.quota_index);
+                used + u64::from(part.cost) <= quota.map_or(0, |quota| quota.capacity().into())
+            })
+        };
+        let is_explained =
+            call.parts.iter().any(|part| rules.explains_denial(part.bucket, reply.at));
+        // The quotas of a banned key may have room.
+        if is_explained || reply.banned_for > 0 {
+            continue;
+        }
+        let max_used = used(&with_uncertain);
+        if has_room(&max_used) {
+            let (name, _) = LIMITS[call.parts[0].bucket.policy];
+            let details = format!("{name}, with at most {max_used:?} units used: {call:?}");
+            findings.add(Violation::FalseDenial, details);
+        } else if has_room(&used(&without_uncertain)) {
+            findings.undecidable += 1;
+        }
+    }
+}
+
+/// Whether the windows of the quota depend on the store's clock, and the clock was stepped.
+pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
+    quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
+}
+
+fn upper_bounds<'a>(
+    bucket_histories: &'a BTreeMap<Bucket, BucketHistory>,
+    losses: &'a [u64],
+    rules: &ClockStepRules<'_>,
+) -> BTreeMap<Bucket, UsageUpperBound<'a>> {
+    let bound = |(bucket, history): (&Bucket, &'a BucketHistory)| {
+        let quota = quota(bucket.policy, bucket.quota_index)?;
+        let first_accesses = rules.first_accesses(*bucket);
+        Some((*bucket, UsageUpperBound::of(quota, history, losses, first_accesses)))
+    };
+    bucket_histories.iter().filter_map(bound).collect()
+}

@@ -1,0 +1,72 @@
+//! The periods in which Redis may be unavailable to a server: from the start of a fault until the server has
+//! reconnected. Load is not a fault.
+
+use super::{
+    judge::{History, StoreEvents},
+    schedule::Fault,
+};
+
+/// A period in which a fault was injected. Times are in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultPeriod {
+    /// The fault.
+    pub fault: Fault,
+    /// Whether the fault makes Redis unavailable.
+    pub blocks_redis: bool,
+    /// The start.
+    pub from: u64,
+    /// The end.
+    pub until: u64,
+}
+
+/// The maximum time in microseconds from a reply until all threads of the server have observed that Redis is available.
+const SLACK: u64 = 100_000;
+
+/// The periods in which Redis may be unavailable to one server.
+#[derive(Debug)]
+pub struct UnavailablePeriods(Vec<(u64, u64)>);
+
+impl UnavailablePeriods {
+    /// Computes the periods from the faults, the stalls, and the replies that the server received.
+    #[must_use]
+    pub fn of(history: &History, events: &StoreEvents) -> Self {
+        let replies = ReplyTimes::of(history);
+        let faults = events.faults.iter().filter(|period| {
+            period.blocks_redis && (history.is_proxied || !period.fault.is_network_fault())
+        });
+        let faults = faults.map(|period| (period.from, period.until));
+        // A server starts without a connection.
+        let start = (0, 0);
+        let all = faults.chain(history.stalls.iter().copied()).chain([start]);
+        let until_reply = |(from, until)| (from, replies.first_after(until).saturating_add(SLACK));
+        Self(all.map(until_reply).collect())
+    }
+
+    /// Whether a period overlaps the time from `from` to `until`.
+    #[must_use]
+    pub fn overlap(&self, from: u64, until: u64) -> bool {
+        self.0.iter().any(|(begin, end)| *begin <= until && from <= *end)
+    }
+}
+
+/// When each call with a reply began, and the earliest end of all calls that began at that time or later.
+struct ReplyTimes(Vec<(u64, u64)>);
+
+impl ReplyTimes {
+    fn of(history: &History) -> Self {
+        let with_reply = history.calls.iter().filter(|call| call.reply.is_some());
+        let mut times: Vec<_> = with_reply.map(|call| (call.began, call.ended)).collect();
+        times.sort_unstable();
+        let mut earliest = u64::MAX;
+        for (_, ended) in times.iter_mut().rev() {
+            earliest = earliest.min(*ended);
+            *ended = earliest;
+        }
+        Self(times)
+    }
+
+    fn first_after(&self, time: u64) -> u64 {
+        let index = self.0.partition_point(|(began, _)| *began < time);
+        self.0.get(index).map_or(u64::MAX, |(_, ended)| *ended)
+    }
+}
