@@ -12,11 +12,11 @@ use crate::{
 
 /// Addresses and keys that are exempt from limits, and those that are always denied.
 ///
-/// An HTTP adapter applies the list to requests before it checks limits, and rejects denied requests with status 403. The guard's
-/// own methods do not use the list.
+/// An HTTP adapter applies the list to requests before it checks limits, and rejects denied requests with status 403.
+/// The guard's own methods do not use the list.
 ///
-/// An entry that allows takes precedence over one that denies. The networks are searched sequentially for each request, so a
-/// list is suitable for hundreds of networks, not for hundreds of thousands.
+/// An entry that allows takes precedence over one that denies. The networks are searched sequentially for each request,
+/// so a list is suitable for hundreds of networks, not for hundreds of thousands.
 ///
 /// ```
 /// use actix_rateguard_core::{AccessList, Key};
@@ -56,17 +56,17 @@ impl AccessList {
 
     /// Exempts clients with these IP addresses, or in these networks such as `10.0.0.0/8`, from all limits.
     ///
-    /// The address of a client is that of [`ClientAddress`](crate::ClientAddress). Without this setting, clients behind a proxy
-    /// have the address of the proxy.
+    /// The address of a client is that of [`ClientAddress`](crate::ClientAddress). Without this setting, clients behind
+    /// a proxy have the address of the proxy.
     ///
-    /// The address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)) is never allowed, since it may
-    /// stand for any client. So trust the addresses of the proxies themselves, not a network that also contains the clients that
-    /// are allowed here.
+    /// The address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)) is never allowed, since
+    /// it may stand for any client. So trust the addresses of the proxies themselves, not a network that also contains
+    /// the clients that are allowed here.
     ///
     /// # Errors
     ///
-    /// [`AccessListError`] if a text is neither an address nor a network, or if a network contains all addresses, which would
-    /// disable all limits.
+    /// [`AccessListError`] if a text is neither an address nor a network, or if a network contains all addresses, which
+    /// would disable all limits.
     pub fn allow_addresses<A: AsRef<str>>(
         mut self,
         addresses: impl IntoIterator<Item = A>,
@@ -83,7 +83,8 @@ impl AccessList {
 
     /// Denies clients with these IP addresses, or in these networks such as `203.0.113.0/24`.
     ///
-    /// Clients of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) are also denied by the IPv4 address in their IPv6 address.
+    /// Clients of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) are also denied by the IPv4 address in their IPv6
+    /// address.
     ///
     /// # Errors
     ///
@@ -118,9 +119,9 @@ impl AccessList {
 
     /// Looks up the address of a client.
     ///
-    /// If no client was found behind a proxy, the address is the proxy's. It can be denied but not allowed, since every client
-    /// can send an unreadable header. The IPv4 address in a tunnel address can be denied but not allowed, since any relay of the
-    /// tunnel can write it.
+    /// If no client was found behind a proxy, the address is the proxy's. It can be denied but not allowed, since every
+    /// client can send an unreadable header. The IPv4 address in a tunnel address can be denied but not allowed, since
+    /// any relay of the tunnel can write it.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
         let ResolvedClient { address: Some(address), is_proxy } = client else {
@@ -133,8 +134,8 @@ impl AccessList {
         })
     }
 
-    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a relay could choose, which is
-    /// never allowed.
+    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a relay could choose,
+    /// which is never allowed.
     #[doc(hidden)]
     pub fn of_key(&self, key: &Key, is_unreliable: impl FnOnce() -> bool) -> Access {
         let is_allowed = self.allowed_keys.contains(key) && !is_unreliable();

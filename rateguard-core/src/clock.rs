@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 /// A clock for the in-memory store.
 ///
-/// The default is the system's monotonic clock. A test can use its own clock, so that it need not wait for the end of a window.
+/// The default is the system's monotonic clock. A test can use its own clock, so that it need not wait for the end of a
+/// window.
 pub trait Clock: Send + Sync + 'static {
     /// The time since a fixed moment. The store uses it in whole microseconds.
     fn now(&self) -> Duration;

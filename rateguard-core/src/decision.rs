@@ -10,11 +10,11 @@ use crate::{Policy, Quota, quota_status::QuotaStatus, telemetry::mode::DecisionM
 
 /// The result of a check: whether the request is admitted, and the status of the quotas.
 ///
-/// All numbers come from the same atomic step as the decision. A denial from the
-/// [denial cache](crate::RateGuardBuilder::denial_cache_ttl) has the times of the original denial minus the time since then.
+/// All numbers come from the same atomic step as the decision. A denial from the [denial
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) has the times of the original denial minus the time since then.
 ///
-/// If several quotas were checked, the numbers are those of the tightest quota. In a denial this is the quota with the longest
-/// time until it has room; otherwise it is the quota that admits the fewest further requests of this cost.
+/// If several quotas were checked, the numbers are those of the tightest quota. In a denial this is the quota with the
+/// longest time until it has room; otherwise it is the quota that admits the fewest further requests of this cost.
 /// [`standings`](Self::standings) returns the status of every quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -69,8 +69,8 @@ impl Decision {
         self.allowed
     }
 
-    /// Whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. Such a request is
-    /// denied at any time.
+    /// Whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. Such a
+    /// request is denied at any time.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.standings.iter().any(|status| status.retry_after().is_none())
@@ -112,7 +112,8 @@ impl Decision {
         Self { denied_for_others, ..self }
     }
 
-    /// Whether a quota had no room only because other keys share its count, which happens when the in-memory store is full.
+    /// Whether a quota had no room only because other keys share its count, which happens when the in-memory store is
+    /// full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
@@ -122,9 +123,9 @@ impl Decision {
         self.mode
     }
 
-    /// The time until the end of the ban; `None` if the key is not banned. While a key is banned, its requests are denied
-    /// whatever the quotas admit. An HTTP adapter may start a ban after an admitted request, because of its response. See
-    /// [`Policy::ban`].
+    /// The time until the end of the ban; `None` if the key is not banned. While a key is banned, its requests are
+    /// denied whatever the quotas admit. An HTTP adapter may start a ban after an admitted request, because of its
+    /// response. See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
@@ -142,7 +143,8 @@ impl Decision {
         self.tightest().quota()
     }
 
-    /// The maximum number of units that the tightest quota admits at one moment: its limit, or the burst of a token bucket.
+    /// The maximum number of units that the tightest quota admits at one moment: its limit, or the burst of a token
+    /// bucket.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.tightest().limit()
@@ -154,8 +156,8 @@ impl Decision {
         self.banned_for.map_or(self.tightest().remaining(), |_| 0)
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units are
-    /// counted. If the key is banned, the time until the end of the ban.
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units
+    /// are counted. If the key is banned, the time until the end of the ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.banned_for.unwrap_or(self.tightest().reset_after())
@@ -163,8 +165,8 @@ impl Decision {
 
     /// The time until the same request is admitted, if no further units are taken meanwhile.
     ///
-    /// Zero if the quotas have room, but other requests in the wait queue come first. `None` if the request is admitted, or
-    /// if it [can never be](Self::is_too_costly).
+    /// Zero if the quotas have room, but other requests in the wait queue come first. `None` if the request is
+    /// admitted, or if it [can never be](Self::is_too_costly).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -197,8 +199,7 @@ impl Decision {
 
     /// The name of the policy with the tightest quota.
     #[cfg(feature = "metrics")]
-    #[doc(hidden)]
-    pub fn policy_name(&self) -> &PolicyName {
+    pub(crate) fn policy_name(&self) -> &PolicyName {
         self.tightest().name()
     }
 

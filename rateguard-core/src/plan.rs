@@ -6,11 +6,12 @@ use crate::{Quota, Quotas};
 
 /// The quotas of one client, such as fewer units for a free account than for a paid one.
 ///
-/// An HTTP adapter can choose the plan of a limit for each request. A function that chooses it may return a plan or a value that
-/// converts into one: a [`Quota`], [`Quotas`] or an [`Arc`] of them are [`Limited`](Self::Limited), and `None` is
-/// [`Unlimited`](Self::Unlimited).
+/// An HTTP adapter can choose the plan of a limit for each request. A function that chooses it may return a plan or a
+/// value that converts into one: a [`Quota`], [`Quotas`] or an [`Arc`] of them are [`Limited`](Self::Limited), and
+/// `None` is [`Unlimited`](Self::Unlimited).
 ///
-/// When the plan of a client changes, the new quotas apply to the units that were counted before, as for every change of a quota.
+/// When the plan of a client changes, the new quotas apply to the units that were counted before, as for every change
+/// of a quota.
 ///
 /// ```
 /// use actix_rateguard_core::{Plan, Quota, RateGuard};
@@ -30,7 +31,8 @@ pub enum Plan {
     Limited(Arc<Quotas>),
     /// The limit does not apply.
     Unlimited,
-    /// The guard's plan with this name, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from its policies file.
+    /// The guard's plan with this name, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from its
+    /// policies file.
     ///
     /// If the guard has no plan with this name, an HTTP adapter responds with status 500 and logs the reason.
     Named(Cow<'static, str>),
@@ -41,8 +43,8 @@ impl Plan {
     ///
     /// # Panics
     ///
-    /// If the text is invalid. Create such plans when the application starts, for example in a `static`. Parse text from other
-    /// sources with `text.parse::<Quotas>()`, which returns an error instead.
+    /// If the text is invalid. Create such plans when the application starts, for example in a `static`. Parse text
+    /// from other sources with `text.parse::<Quotas>()`, which returns an error instead.
     #[must_use]
     #[track_caller]
     #[allow(clippy::panic, reason = "invalid text is a bug in the application")]

@@ -29,7 +29,8 @@ impl QuotaStatus {
         Self { policy, index, quota, cost, remaining, reset_after, retry_after }
     }
 
-    /// The name of the quota for clients: the public name of the policy, followed by `{2}`, `{3}` … for its further quotas.
+    /// The name of the quota for clients: the public name of the policy, followed by `{2}`, `{3}` … for its further
+    /// quotas.
     #[doc(hidden)]
     pub fn public_name(&self) -> String {
         match self.index {
@@ -73,15 +74,15 @@ impl QuotaStatus {
         self.remaining
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units are
-    /// counted.
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units
+    /// are counted.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.reset_after
     }
 
-    /// The time until the quota has room for a request of this cost, after what this request took. Zero if it has room now.
-    /// `None` if it never has, because the cost is above the quota's [`max_cost`](Quota::max_cost).
+    /// The time until the quota has room for a request of this cost, after what this request took. Zero if it has room
+    /// now. `None` if it never has, because the cost is above the quota's [`max_cost`](Quota::max_cost).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -89,8 +90,8 @@ impl QuotaStatus {
 
     /// Orders a tighter quota before a looser one.
     ///
-    /// The tighter quota has no room for the longer time. If the times are equal, it admits fewer further requests of this cost.
-    /// If these are equal too, its units become available later.
+    /// The tighter quota has no room for the longer time. If the times are equal, it admits fewer further requests of
+    /// this cost. If these are equal too, its units become available later.
     pub(crate) fn tightness(&self, other: &Self) -> Ordering {
         let wait = |status: &Self| status.retry_after.unwrap_or(Duration::MAX);
         let further_requests = |status: &Self| status.remaining / status.cost.max(1);

@@ -3,35 +3,17 @@
 use std::{borrow::Cow, sync::Arc};
 
 use actix_rateguard_core::adapter::{Access, RouteOverrides};
-use actix_web::{HttpRequest, HttpResponse, http::Method};
+use actix_web::{HttpRequest, http::Method};
 
 use crate::{
-    AccessList, Caller, Count, Decision, Key, MissingKey, Policy, client, enforce::LimitCheck,
+    AccessList, Caller, Count, Key, MissingKey, Policy, client,
+    limit_check::LimitCheck,
+    on_denied::{OnDenied, OnDeniedRef},
     response::Rejection,
 };
 
 /// Returns whether a request is exempt from a limit.
 pub(crate) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
-
-/// The application's response to a denied request.
-pub(crate) type OnDenied = Arc<dyn Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync>;
-
-/// The `on_denied` function of one limit.
-pub(crate) enum OnDeniedRef<'a> {
-    Shared(&'a OnDenied),
-    #[cfg(feature = "macros")]
-    Function(fn(&HttpRequest, &Decision) -> HttpResponse),
-}
-
-impl OnDeniedRef<'_> {
-    pub(crate) fn to_shared(&self) -> OnDenied {
-        match self {
-            Self::Shared(function) => Arc::clone(function),
-            #[cfg(feature = "macros")]
-            Self::Function(function) => Arc::new(*function),
-        }
-    }
-}
 
 /// The settings of a limit that do not belong to its policy, key or cost.
 #[derive(Clone, Default)]

@@ -243,8 +243,88 @@ impl RateGuardBuilder {
         http.apply(core.http_settings());
         http.validate()?;
         let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
-        guard.warn_of_allowed_proxies();
+        warn_of_allowed_proxies(&guard);
         Ok(guard)
+    }
+}
+
+/// Builders for each store.
+impl RateGuard {
+    /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
+    /// [prefix](RateGuardBuilder::prefix) share their counts there. An invalid URL is an error of
+    /// [`build`](RateGuardBuilder::build).
+    ///
+    /// The URL is one of
+    ///
+    /// - `redis://[user][:password@]host[:port][/database]`
+    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
+    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
+    ///   the service; with `?sentinel_user=…&sentinel_password=…` if they require a password
+    /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
+    /// - `redis+unix:///path[?db=database]`
+    ///
+    /// ```no_run
+    /// # use actix_rateguard::RateGuard;
+    /// let guard = RateGuard::redis("redis://127.0.0.1:6379").build()?;
+    /// # Ok::<(), actix_rateguard::BuildError>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn redis(url: impl Into<String>) -> RateGuardBuilder {
+        RateGuardBuilder::new(core::RateGuard::redis(url))
+    }
+
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool.
+    ///
+    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
+    /// the connections of the pool, because a blocked worker that drives one of them would delay all checks.
+    ///
+    /// ```no_run
+    /// # use actix_rateguard::RateGuard;
+    /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
+    ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deadpool")]
+    pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder {
+        RateGuardBuilder::new(core::RateGuard::redis_pool(pool))
+    }
+
+    /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
+    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also those that connect without REST. An
+    /// invalid URL or token is an error of [`build`](RateGuardBuilder::build).
+    ///
+    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
+    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
+    ///
+    /// ```no_run
+    /// # use actix_rateguard::RateGuard;
+    /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
+    /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
+    /// let guard = RateGuard::upstash(url, token).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "upstash")]
+    pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder {
+        RateGuardBuilder::new(core::RateGuard::upstash(url, token))
+    }
+
+    /// Returns a builder for a guard that counts in memory, or in the [`store`](RateGuardBuilder::store) that is set.
+    pub fn builder() -> RateGuardBuilder {
+        RateGuardBuilder::new(core::RateGuard::builder())
+    }
+}
+
+/// Warns at startup of an allowed network that has no effect because all its addresses are trusted as proxies.
+fn warn_of_allowed_proxies(guard: &RateGuard) {
+    let proxies = guard.http().client_address.proxies();
+    for list in [&guard.policy_set().access, &guard.http().access] {
+        if let Some(network) = list.allowed_proxies(proxies) {
+            log::warn!(
+                target: "rateguard",
+                "`{network}` is allowed by an access list, but all its addresses are trusted as proxies, so the entry has no effect. Trust only the addresses of the proxies"
+            );
+        }
     }
 }
 

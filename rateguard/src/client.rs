@@ -3,15 +3,12 @@
 use std::{
     cell::RefCell,
     net::IpAddr,
-    sync::{
-        Arc, Once,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use actix_rateguard_core::adapter::{
-    AddressTraceRecorder, KeySecret, Network, NetworkCaps, NetworkKeys, ResolvedClient, SharedKey,
-    ThrottledLog, TraceListener,
+    AddressTraceRecorder, Network, NetworkCaps, ResolvedClient, SharedKey, ThrottledLog,
+    TraceListener,
 };
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -20,7 +17,10 @@ use actix_web::{
 
 use smallvec::SmallVec;
 
-use crate::{AddressTrace, ClientAddress, Key, RateGuard};
+use crate::{
+    AddressTrace, ClientAddress, Key, client_networks::ClientNetworks, proxy_warning::ProxyWarning,
+    settings::HttpSettings,
+};
 
 /// The rule of guards without a rule of their own.
 static PEER: ClientAddress = ClientAddress::peer();
@@ -30,18 +30,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The number of requests of a guard that are checked for forwarding headers.
 const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
-/// The state of the warning about a proxy that is not configured.
-pub(crate) struct ProxyWarning {
-    once: Once,
-    probed: AtomicU32,
-}
-
-impl ProxyWarning {
-    pub(crate) const fn new() -> Self {
-        Self { once: Once::new(), probed: AtomicU32::new(0) }
-    }
-}
-
 /// The client of a request, in its extensions.
 ///
 /// Absent if the peer is the client and has an IPv4 address or none: then nothing has to be stored.
@@ -49,23 +37,6 @@ struct RequestClient {
     client: ResolvedClient,
     ipv6_bits: u8,
     assignment: Option<KeyAssignment>,
-}
-
-/// Assigns keys to the clients of wide IPv6 networks, and logs when a client shares a key.
-pub(crate) struct ClientNetworks {
-    keys: NetworkKeys,
-    log: ThrottledLog,
-}
-
-impl ClientNetworks {
-    pub(crate) fn new(secret: Option<&KeySecret>) -> Self {
-        let keys = NetworkKeys::new();
-        let keys = match secret {
-            Some(secret) => keys.with_secret(secret),
-            None => keys,
-        };
-        Self { keys, log: ThrottledLog::new() }
-    }
 }
 
 /// The key assignment of an IPv6 client. IPv4 clients never share keys.
@@ -79,20 +50,20 @@ struct KeyAssignment {
 }
 
 /// Determines the client of a request by the guard's rule, and stores it for the keys that are read next.
-pub(crate) fn resolve(guard: &RateGuard, request: &HttpRequest) {
-    store_client(guard, request, true);
-    if guard.http().client_address.is_peer() {
-        warn_of_proxies(guard, request);
+pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
+    store_client(settings, request, true);
+    if settings.client_address.is_peer() {
+        warn_of_proxies(settings, request);
     }
 }
 
 /// As [`resolve`], for a request that is only explained: it assigns no keys and does not warn of proxies.
-pub(crate) fn resolve_without_warning(guard: &RateGuard, request: &HttpRequest) {
-    store_client(guard, request, false);
+pub(crate) fn resolve_without_warning(settings: &HttpSettings, request: &HttpRequest) {
+    store_client(settings, request, false);
 }
 
-fn store_client(guard: &RateGuard, request: &HttpRequest, assign: bool) {
-    let rule = &guard.http().client_address;
+fn store_client(settings: &HttpSettings, request: &HttpRequest, assign: bool) {
+    let rule = &settings.client_address;
     let is_ipv6_peer =
         || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
     if *rule == PEER && !is_ipv6_peer() {
@@ -102,7 +73,7 @@ fn store_client(guard: &RateGuard, request: &HttpRequest, assign: bool) {
     }
     let (client, ipv6_bits) = (resolve_by_rule(rule, request, &mut ()), rule.ipv6_bits());
     let assignment = client.address.is_some_and(|it| it.is_ipv6()).then(|| KeyAssignment {
-        networks: Arc::clone(&guard.http().client_networks),
+        networks: Arc::clone(&settings.client_networks),
         caps: rule.ipv6_caps(),
         assign,
         shared: RefCell::default(),
@@ -111,20 +82,24 @@ fn store_client(guard: &RateGuard, request: &HttpRequest, assign: bool) {
 }
 
 /// Traces how the guard's rule determines the client of a request.
-pub(crate) fn trace_address(guard: &RateGuard, request: &HttpRequest) -> AddressTrace {
-    let rule = &guard.http().client_address;
+pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> AddressTrace {
+    let rule = &settings.client_address;
     let mut steps = AddressTraceRecorder::default();
     let client = resolve_by_rule(rule, request, &mut steps);
     let header = (!rule.is_peer()).then(|| rule.header_name());
-    steps.into_trace(client, header, network_of(guard, client.address, None))
+    steps.into_trace(client, header, network_of(settings, client.address, None))
 }
 
 /// Returns the network that a client at this address is counted as. `bits` is the prefix length for IPv6, by default
 /// the guard's. Assigns no key.
-pub(crate) fn network_of(guard: &RateGuard, address: Option<IpAddr>, bits: Option<u8>) -> Network {
-    let rule = &guard.http().client_address;
+pub(crate) fn network_of(
+    settings: &HttpSettings,
+    address: Option<IpAddr>,
+    bits: Option<u8>,
+) -> Network {
+    let rule = &settings.client_address;
     let network = Network::of(address, bits.unwrap_or(rule.ipv6_bits()));
-    guard.http().client_networks.keys.counted_as(network, rule.ipv6_caps(), false)
+    settings.client_networks.keys.counted_as(network, rule.ipv6_caps(), false)
 }
 
 /// Returns the client of this request.
@@ -225,32 +200,17 @@ fn resolve_by_rule(
     rule.trace_address(peer, values, listener)
 }
 
-impl RateGuard {
-    /// Returns the address of the client of a request.
-    #[cfg(feature = "operator")]
-    pub(crate) fn client_of(&self, request: &HttpRequest) -> Option<IpAddr> {
-        resolve_by_rule(&self.http().client_address, request, &mut ()).address
-    }
-
-    /// Warns at startup of an allowed network that has no effect because all its addresses are trusted as proxies.
-    pub(crate) fn warn_of_allowed_proxies(&self) {
-        let proxies = self.http().client_address.proxies();
-        for list in [&self.policy_set().access, &self.http().access] {
-            if let Some(network) = list.allowed_proxies(proxies) {
-                log::warn!(
-                    target: "rateguard",
-                    "`{network}` is allowed by an access list, but all its addresses are trusted as proxies, so the entry has no effect. Trust only the addresses of the proxies"
-                );
-            }
-        }
-    }
+/// Returns the address of the client of a request.
+#[cfg(feature = "operator")]
+pub(crate) fn address_of(settings: &HttpSettings, request: &HttpRequest) -> Option<IpAddr> {
+    resolve_by_rule(&settings.client_address, request, &mut ()).address
 }
 
 /// Warns once per guard if requests seem to come through a proxy that is not configured.
-fn warn_of_proxies(guard: &RateGuard, request: &HttpRequest) {
+fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
     let is_forwarded =
         || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
-    let ProxyWarning { once, probed } = &guard.http().proxy_warning;
+    let ProxyWarning { once, probed } = &settings.proxy_warning;
     // A proxy adds the header to every request, so 1,000 requests without it prove that there is none. The workers
     // share the counter without a lock: a lost update only probes one more request.
     let count = probed.load(Relaxed);

@@ -1,34 +1,21 @@
 //! Enforces limits on a request: the common path of the middleware and the attribute.
 
-use std::{borrow::Cow, rc::Rc};
+use std::rc::Rc;
 
-use actix_rateguard_core::adapter::{PolicySet, ShadowHolds, ThrottledLog};
+use actix_rateguard_core::{
+    RateGuard,
+    adapter::{PolicySet, ShadowHolds, ThrottledLog},
+};
 use actix_web::{HttpRequest, http::StatusCode};
 use smallvec::SmallVec;
 
 use crate::{
-    Count, Decision, Key, Policy, RateGuard, Request, Reservation, Unavailable, UndecidedReason,
-    applicability::OnDeniedRef, request_state::RequestState, response::Rejection,
+    Decision, Request, Reservation, Unavailable, UndecidedReason,
+    limit_check::{LimitCheck, LimitChecks},
+    on_denied::OnDeniedRef,
+    request_state::RequestState,
+    response::Rejection,
 };
-
-/// The check of a request under one limit.
-pub(crate) struct LimitCheck<'a> {
-    pub(crate) policy: Cow<'a, Policy>,
-    /// Hashed as in the store, once [`enforce`] runs.
-    pub(crate) key: Key,
-    /// Whether other clients of the same IPv6 network are counted under this key. Such a key is never banned.
-    pub(crate) is_shared: bool,
-    pub(crate) cost: u32,
-    pub(crate) count: Count,
-    pub(crate) on_denied: Option<OnDeniedRef<'a>>,
-}
-
-impl LimitCheck<'_> {
-    /// Returns whether the request counts whatever its response is.
-    fn counts_always(&self) -> bool {
-        self.count == Count::All
-    }
-}
 
 /// Builds the guard's request for all checks.
 fn build_request<'a>(
@@ -44,9 +31,6 @@ fn build_request<'a>(
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }
-
-/// The checks of one decision.
-pub(crate) type LimitChecks<'a> = SmallVec<[LimitCheck<'a>; 1]>;
 
 /// Checks a request under all of these limits.
 ///

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
 
-use crate::{Decision, request_state::RequestState};
+use crate::{Decision, request_state::RequestState, undecided::UndecidedReason};
 
 /// The result of the limits that a request passed before its handler.
 ///
@@ -29,19 +29,6 @@ pub enum CheckResult {
     Decided(Decision),
     /// No limit has decided on the request.
     Undecided(UndecidedReason),
-}
-
-/// Why no limit has decided on a request that reached its handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UndecidedReason {
-    /// No limit applies: there is none, the request is exempt from it, or its plan is unlimited.
-    #[default]
-    NotLimited,
-    /// All limits are in shadow, so none of them decides.
-    Shadow,
-    /// The store did not answer, and the limit fails open.
-    StoreUnavailable,
 }
 
 impl CheckResult {

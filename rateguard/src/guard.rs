@@ -3,10 +3,11 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use actix_rateguard_core as core;
+use actix_rateguard_headers::RETRY_AFTER;
 
 #[cfg(feature = "test-util")]
 use crate::MemoryStore;
-use crate::{RateGuardBuilder, settings::HttpSettings};
+use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
 
 /// A rate limiter for a web application: checks keys against policies, and holds the settings of responses.
 ///
@@ -32,6 +33,8 @@ use crate::{RateGuardBuilder, settings::HttpSettings};
 pub struct RateGuard {
     core: core::RateGuard,
     http: Arc<HttpSettings>,
+    /// The middlewares that were started, for the inventory.
+    middlewares: Arc<MiddlewareRegistry>,
 }
 
 impl RateGuard {
@@ -47,76 +50,31 @@ impl RateGuard {
         Self::from(core::RateGuard::in_memory_with(store))
     }
 
-    /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
-    /// [prefix](RateGuardBuilder::prefix) share their counts there. An invalid URL is an error of
-    /// [`build`](RateGuardBuilder::build).
-    ///
-    /// The URL is one of
-    ///
-    /// - `redis://[user][:password@]host[:port][/database]`
-    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
-    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
-    ///   the service; with `?sentinel_user=…&sentinel_password=…` if they require a password
-    /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
-    /// - `redis+unix:///path[?db=database]`
-    ///
-    /// ```no_run
-    /// # use actix_rateguard::RateGuard;
-    /// let guard = RateGuard::redis("redis://127.0.0.1:6379").build()?;
-    /// # Ok::<(), actix_rateguard::BuildError>(())
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn redis(url: impl Into<String>) -> RateGuardBuilder {
-        RateGuardBuilder::new(core::RateGuard::redis(url))
-    }
-
-    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool.
-    ///
-    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
-    /// the connections of the pool, because a blocked worker that drives one of them would delay all checks.
-    ///
-    /// ```no_run
-    /// # use actix_rateguard::RateGuard;
-    /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
-    ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
-    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "deadpool")]
-    pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder {
-        RateGuardBuilder::new(core::RateGuard::redis_pool(pool))
-    }
-
-    /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
-    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also those that connect without REST. An
-    /// invalid URL or token is an error of [`build`](RateGuardBuilder::build).
-    ///
-    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
-    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
-    ///
-    /// ```no_run
-    /// # use actix_rateguard::RateGuard;
-    /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
-    /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
-    /// let guard = RateGuard::upstash(url, token).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "upstash")]
-    pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder {
-        RateGuardBuilder::new(core::RateGuard::upstash(url, token))
-    }
-
-    /// Returns a builder for a guard that counts in memory, or in the [`store`](RateGuardBuilder::store) that is set.
-    pub fn builder() -> RateGuardBuilder {
-        RateGuardBuilder::new(core::RateGuard::builder())
-    }
-
     pub(crate) fn with_settings(core: core::RateGuard, http: HttpSettings) -> Self {
-        Self { core, http: Arc::new(http) }
+        Self { core, http: Arc::new(http), middlewares: Arc::default() }
+    }
+
+    /// The names of the header fields that the limits of this guard write, for `Access-Control-Expose-Headers`. Without
+    /// that header, scripts in browsers cannot read them.
+    ///
+    /// ```
+    /// # use actix_rateguard::RateGuard;
+    /// let guard = RateGuard::in_memory();
+    /// assert!(guard.header_names().any(|name| name == "retry-after"));
+    /// // actix_cors::Cors::default().expose_headers(guard.header_names())
+    /// ```
+    pub fn header_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let names: Vec<_> =
+            self.http().headers.iter().flat_map(|dialect| dialect.field_names()).copied().collect();
+        names.into_iter().chain([RETRY_AFTER])
     }
 
     pub(crate) fn http(&self) -> &HttpSettings {
         &self.http
+    }
+
+    pub(crate) fn middlewares(&self) -> &MiddlewareRegistry {
+        &self.middlewares
     }
 
     /// Returns the prefix length of the IPv6 network that is one client, in bits.

@@ -9,19 +9,25 @@ mod attribute;
 mod bounds;
 mod builder;
 mod client;
+mod client_networks;
 mod cost;
 mod enforce;
 mod expect_valid;
 mod explain;
 mod extract;
+#[cfg(feature = "config")]
+mod file_policies;
 mod guard;
 mod inventory;
 pub mod key;
+mod limit_check;
 mod middleware;
+mod on_denied;
 #[cfg(feature = "operator")]
 pub mod operator;
 mod penalty;
 mod per_request;
+mod proxy_warning;
 mod request_policies;
 mod request_state;
 mod response;
@@ -30,6 +36,7 @@ mod route_probe;
 mod settings;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod undecided;
 mod user;
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
@@ -61,13 +68,14 @@ pub use self::{
     explain::{
         Exemption, ExplainedLimit, Explanation, KeySource, Outcome, RejectReason, UnknownReason,
     },
-    extract::{CheckResult, UndecidedReason},
+    extract::CheckResult,
     guard::RateGuard,
     inventory::{Inventory, LimitInfo, LimitKind},
     key::Caller,
     middleware::RateLimit,
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
+    undecided::UndecidedReason,
     user::UserId,
 };
 

@@ -2,10 +2,13 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use actix_rateguard_core::adapter::{NamedPolicy, PolicySet, PolicySetRef, ThrottledLog};
+use actix_rateguard_core::{
+    RateGuard,
+    adapter::{NamedPolicy, PolicySet, PolicySetRef, ThrottledLog},
+};
 use actix_web::HttpRequest;
 
-use crate::{Plan, Quotas, RateGuard, response::Rejection};
+use crate::{Plan, Quotas, response::Rejection};
 
 /// Returns the policy set of a request. It is the same for all limits of one guard on that request.
 pub(crate) fn policy_set<'a>(
@@ -15,7 +18,7 @@ pub(crate) fn policy_set<'a>(
     match guard.policy_set() {
         #[cfg(feature = "config")]
         PolicySetRef::OfFile(current) => {
-            PolicySetRef::OfFile(file::request_policy_set(guard, request, current))
+            PolicySetRef::OfFile(crate::file_policies::request_policy_set(guard, request, current))
         }
         fixed => fixed,
     }
@@ -69,37 +72,6 @@ pub(crate) fn quotas_of(
                 );
             }
             Err(Rejection::Misconfigured)
-        }
-    }
-}
-
-#[cfg(feature = "config")]
-mod file {
-    use actix_web::HttpMessage;
-    use smallvec::SmallVec;
-
-    use super::{Arc, HttpRequest, PolicySet, RateGuard};
-
-    /// The policy set that the first limit of each guard used for this request, by the id of the guard.
-    struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
-
-    pub(crate) fn request_policy_set(
-        guard: &RateGuard,
-        request: &HttpRequest,
-        current: Arc<PolicySet>,
-    ) -> Arc<PolicySet> {
-        let mut extensions = request.extensions_mut();
-        let Some(RequestPolicySets(sets)) = extensions.get_mut() else {
-            let first = (guard.id(), Arc::clone(&current));
-            extensions.insert(RequestPolicySets(SmallVec::from_iter([first])));
-            return current;
-        };
-        match sets.iter().find(|(id, _)| *id == guard.id()) {
-            Some((_, first)) => Arc::clone(first),
-            None => {
-                sets.push((guard.id(), Arc::clone(&current)));
-                current
-            }
         }
     }
 }

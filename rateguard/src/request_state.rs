@@ -9,8 +9,9 @@ use actix_web::{HttpMessage, HttpRequest, http::header::HeaderMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Decision, RateGuard, UndecidedReason,
+    Decision, UndecidedReason,
     response::{jitter, write_decision},
+    settings::HttpSettings,
 };
 
 /// The state of a request that its limits share, in its extensions.
@@ -67,7 +68,11 @@ impl RequestState {
 }
 
 /// Writes the decisions on a request into the headers of its response.
-pub(crate) fn write_headers(guard: &RateGuard, request: &HttpRequest, headers: &mut HeaderMap) {
+pub(crate) fn write_headers(
+    settings: &HttpSettings,
+    request: &HttpRequest,
+    headers: &mut HeaderMap,
+) {
     let Some(state) = RequestState::existing(request) else { return };
     let decisions = state.decisions.borrow();
     let combined;
@@ -80,6 +85,6 @@ pub(crate) fn write_headers(guard: &RateGuard, request: &HttpRequest, headers: &
         }
     };
     // Only a denial has `Retry-After`.
-    let jitter = if decision.is_allowed() { 0 } else { jitter(guard.http(), request) };
-    write_decision(decision, guard.http(), jitter, headers);
+    let jitter = if decision.is_allowed() { 0 } else { jitter(settings, request) };
+    write_decision(decision, settings, jitter, headers);
 }

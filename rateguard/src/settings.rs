@@ -6,10 +6,8 @@ use actix_rateguard_core::adapter::{self, KeySecret};
 use actix_rateguard_headers::HeaderDialect;
 
 use crate::{
-    AccessList, BuildError, ClientAddress, RejectionBody,
-    applicability::OnDenied,
-    client::{ClientNetworks, ProxyWarning},
-    inventory::MiddlewareRegistry,
+    AccessList, BuildError, ClientAddress, RejectionBody, client_networks::ClientNetworks,
+    on_denied::OnDenied, proxy_warning::ProxyWarning,
 };
 
 /// The settings of a guard that only HTTP needs.
@@ -23,8 +21,6 @@ pub(crate) struct HttpSettings {
     pub(crate) proxy_warning: ProxyWarning,
     /// The IPv6 clients that have keys of their own.
     pub(crate) client_networks: Arc<ClientNetworks>,
-    /// The middlewares that workers have started, for the inventory.
-    pub(crate) middlewares: MiddlewareRegistry,
     /// Whether attributes without a `limiter` use this guard.
     pub(crate) is_for_attributes: bool,
 }
@@ -40,7 +36,6 @@ impl Default for HttpSettings {
             on_denied: None,
             proxy_warning: ProxyWarning::new(),
             client_networks: Arc::new(ClientNetworks::new(None)),
-            middlewares: MiddlewareRegistry::default(),
             is_for_attributes: true,
         }
     }

@@ -99,8 +99,8 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
     let unreachable = || RateGuard::redis(url(free_port()));
     let reason = |error: BuildError| error.to_string();
     for (result, expected) in [
-        (unreachable().prefix("").build(), "prefix: \"\" is not a legal name"),
-        (unreachable().prefix("a{b}").build(), "prefix: \"a{b}\" is not a legal name"),
+        (unreachable().prefix("").build(), "prefix: expected a name of 1 to 200 bytes"),
+        (unreachable().prefix("a{b}").build(), "prefix: expected a name of 1 to 200 bytes"),
         (
             unreachable().deadline(Duration::ZERO).build(),
             "deadline: a deadline is from 1 millisecond",

@@ -190,7 +190,7 @@ fn redis_check_span_records_store_seconds() {
 #[test]
 fn span_without_redis_records_mode_and_error() {
     for (on_error, outcome, mode) in
-        [(OnError::Open, "allowed", "open"), (OnError::Closed, "refused", "closed")]
+        [(OnError::Open, "allowed", "open"), (OnError::Closed, "rejected", "closed")]
     {
         let mut spans = record_spans(async || {
             let guard = RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT);
@@ -228,7 +228,7 @@ fn cached_denial_span_has_no_store_seconds() {
     let is_timed: Vec<_> =
         spans.iter_mut().map(|span| take_store_seconds(span).is_some()).collect();
     assert_eq!(is_timed, [true, true, true, false]);
-    assert_eq!(spans[2..], ["store", "remembered"].map(|mode| decided("denied", mode, "0")));
+    assert_eq!(spans[2..], ["store", "cached_denial"].map(|mode| decided("denied", mode, "0")));
 }
 
 #[test]

@@ -1,50 +1,53 @@
-//! How a client's address was found, step by step.
+//! The steps by which the address of a client was determined.
 
 use std::{fmt, net::IpAddr};
 
 use super::{Network, ResolvedClient};
 
-/// Hears of each step when an address is looked for. Nobody listens by default, which costs nothing.
+/// Receives the steps by which the address of a client is determined. The implementation for `()` ignores them at no
+/// cost.
 pub trait TraceListener {
+    /// The peer of the connection, and whether it is a trusted proxy.
     fn peer(&mut self, _peer: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// An entry of the header, and the address that it is, if it is one.
+    /// An entry of the header, its address if it is one, and whether that is a trusted proxy.
     fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// The header goes on, and no more of it is read.
+    /// The header is longer than the part that is read.
     fn too_long(&mut self) {}
 }
 
 impl TraceListener for () {}
 
-/// So many hops are kept; a header may have thousands.
-const KEPT: usize = 32;
-/// Of an entry that is no address, so many characters are kept.
-const KEPT_OF_ENTRY: usize = 100;
+/// The maximum number of recorded hops. A header may have thousands.
+const MAX_HOPS: usize = 32;
+/// The maximum number of recorded characters of an entry.
+const MAX_ENTRY_CHARS: usize = 100;
 
-/// How the address of a client was found: [`Explanation::client`](crate::Explanation::client).
+/// The steps by which the address of a client was determined, for the diagnostics of an HTTP adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
-    /// Who connected; `None` over a Unix socket.
+    /// The peer of the connection; `None` for a Unix socket.
     pub peer: Option<IpAddr>,
-    /// Whether the peer is a trusted proxy. Only then the header is read.
+    /// Whether the peer is a trusted proxy. The header is read only in this case.
     pub is_peer_trusted: bool,
-    /// The name of the header that trusted proxies write, if any is ever read.
+    /// The name of the header of the trusted proxies; `None` if no header is ever read.
     pub header: Option<String>,
-    /// What was read of the header, from the right, up to 32 of them.
+    /// The entries of the header that were read, from right to left, at most 32 of them.
     pub hops: Vec<Hop>,
-    /// How many further ones were read.
+    /// The number of further entries that were read.
     pub hops_left_out: usize,
-    /// Why it ended there.
+    /// The reason why the search stopped.
     pub end: StopReason,
-    /// The client.
+    /// The address of the client.
     pub address: Option<IpAddr>,
-    /// Whether that is a trusted proxy, as no client was found behind it. An [`AccessList`](crate::AccessList) does not allow
-    /// such a request by its address.
+    /// Whether this is the address of a trusted proxy, because no client was found behind it. An
+    /// [`AccessList`](crate::AccessList) does not allow such a request by its address.
     pub is_proxy: bool,
-    /// What is counted as one client by the key `"ip"`: the address, or `2001:db8::/64`; or `2001:db8::/48, shared key 17 of
-    /// 256` if that network has more clients than have [keys of their own](crate::ClientAddress::max_ipv6_keys_per_48).
+    /// The unit that counts as one client for the key `"ip"`: the address, or a network such as `2001:db8::/64`. If
+    /// that network has more clients than [keys of their own](crate::ClientAddress::max_ipv6_keys_per_48), a shared key
+    /// such as `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 
@@ -52,15 +55,15 @@ pub struct AddressTrace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
-    /// As it was written, the first 100 characters of it.
+    /// The first 100 characters of the entry.
     pub text: String,
-    /// The address that it is, if it is one.
+    /// The address; `None` if the entry is not an address.
     pub address: Option<IpAddr>,
-    /// Whether that is a trusted proxy's.
+    /// Whether this is the address of a trusted proxy.
     pub is_trusted: bool,
 }
 
-/// Why the search for the client's address ended.
+/// The reason why the search for the client's address stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
@@ -70,16 +73,16 @@ pub enum StopReason {
     PeerIsNoProxy,
     /// The last hop that was read is not a trusted proxy, so it is the client.
     HopIsNoProxy,
-    /// The last entry that was read is not an address, so the hop before it is taken for the client.
+    /// The last entry that was read is not an address, so the hop before it counts as the client.
     NotAnAddress,
-    /// All hops are trusted proxies and there are no more, so the last is taken for the client.
+    /// All hops are trusted proxies, so the last one counts as the client.
     NothingLeft,
-    /// The header is longer than what is read of it, so the last hop that was read is taken for the client.
+    /// The header is longer than the part that is read, so the last hop that was read counts as the client.
     TooLong,
 }
 
 impl StopReason {
-    /// A word for programs.
+    /// The name of the reason in snake case, such as `no_proxies`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -97,26 +100,26 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoProxies => "no proxy is trusted, so the peer is the client",
-            Self::PeerIsNoProxy => "the peer is no trusted proxy, so it is the client",
-            Self::HopIsNoProxy => "this hop is no trusted proxy, so it is the client",
+            Self::PeerIsNoProxy => "the peer is not a trusted proxy, so it is the client",
+            Self::HopIsNoProxy => "this hop is not a trusted proxy, so it is the client",
             Self::NotAnAddress => {
-                "this entry is no address, so the last hop before it is taken for the client"
+                "this entry is not an address, so the hop before it counts as the client"
             }
-            Self::NothingLeft => "there are no more hops, so the last is taken for the client",
+            Self::NothingLeft => "there are no more hops, so the last one counts as the client",
             Self::TooLong => {
-                "the header is longer than what is read of it, so the last hop is taken for the client"
+                "the header is longer than the part that is read, so the last hop counts as the client"
             }
         })
     }
 }
 
-/// Writes down the steps.
+/// Records the steps for an [`AddressTrace`].
 #[derive(Default)]
 pub struct AddressTraceRecorder {
     peer: Option<IpAddr>,
     is_peer_trusted: bool,
     hops: Vec<Hop>,
-    number: usize,
+    hop_count: usize,
     end: Option<StopReason>,
 }
 
@@ -127,16 +130,16 @@ impl TraceListener for AddressTraceRecorder {
     }
 
     fn hop(&mut self, entry: &[u8], address: Option<IpAddr>, is_trusted: bool) {
-        self.number += 1;
+        self.hop_count += 1;
         self.end = match (address, is_trusted) {
             (None, _) => Some(StopReason::NotAnAddress),
             (Some(_), false) => Some(StopReason::HopIsNoProxy),
             (Some(_), true) => None,
         };
         let text = String::from_utf8_lossy(entry.trim_ascii());
-        let hop = Hop { text: text.chars().take(KEPT_OF_ENTRY).collect(), address, is_trusted };
-        // The last one says why it ended.
-        self.hops.truncate(KEPT - 1);
+        let hop = Hop { text: text.chars().take(MAX_ENTRY_CHARS).collect(), address, is_trusted };
+        // The last hop is always recorded, since it explains why the search stopped.
+        self.hops.truncate(MAX_HOPS - 1);
         self.hops.push(hop);
     }
 
@@ -146,7 +149,7 @@ impl TraceListener for AddressTraceRecorder {
 }
 
 impl AddressTraceRecorder {
-    /// All of them, of a walk that found this client; under a rule that reads this header, if it reads any.
+    /// The trace of a search that resolved this client. `header` is `None` if the rule never reads a header.
     pub fn into_trace(
         self,
         client: ResolvedClient,
@@ -162,7 +165,7 @@ impl AddressTraceRecorder {
             peer: self.peer,
             is_peer_trusted: self.is_peer_trusted,
             header: header.map(str::to_owned),
-            hops_left_out: self.number - self.hops.len(),
+            hops_left_out: self.hop_count - self.hops.len(),
             hops: self.hops,
             end,
             address: client.address,
@@ -174,7 +177,8 @@ impl AddressTraceRecorder {
 
 impl fmt::Display for AddressTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let trusted = |is_trusted| if is_trusted { "a trusted proxy" } else { "no trusted proxy" };
+        let trusted =
+            |is_trusted| if is_trusted { "a trusted proxy" } else { "not a trusted proxy" };
         match self.peer {
             Some(peer) => writeln!(f, "peer {peer}: {}", trusted(self.is_peer_trusted))?,
             None => writeln!(f, "peer without an address: {}", trusted(self.is_peer_trusted))?,
@@ -183,8 +187,8 @@ impl fmt::Display for AddressTrace {
             let header = self.header.as_deref().unwrap_or_default();
             match hop.address {
                 Some(address) => writeln!(f, "{header} {address}: {}", trusted(hop.is_trusted))?,
-                // As data: it may hold anything.
-                None => writeln!(f, "{header} {:?}: no address", hop.text)?,
+                // Escaped, since a client may have sent control characters.
+                None => writeln!(f, "{header} {:?}: not an address", hop.text)?,
             }
         }
         writeln!(f, "{}", self.end)?;
@@ -192,11 +196,13 @@ impl fmt::Display for AddressTrace {
             Some(address) => {
                 write!(f, "client {address}, counted as {}", self.network)?;
                 match self.is_proxy {
-                    true => f.write_str(", and allowed by no access list as it is a trusted proxy"),
+                    true => {
+                        f.write_str(", and allowed by no access list because it is a trusted proxy")
+                    }
                     false => Ok(()),
                 }
             }
-            None => write!(f, "client without an address, counted with all such"),
+            None => write!(f, "client without an address, counted with all such clients"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The header in which proxies write where a request came from.
+//! The header in which proxies send the address of the client.
 
 use std::{
     borrow::Cow,
@@ -10,19 +10,19 @@ use actix_rateguard_grammar::is_token;
 
 use super::embedded::canonical;
 
-/// A header and its syntax.
+/// The name of a header and its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Header {
-    /// RFC 7239.
+    /// `Forwarded`, in the syntax of RFC 7239.
     Forwarded,
-    /// Addresses with commas between, or one alone.
+    /// Any other header with one address or a comma-separated list of addresses.
     Addresses(Cow<'static, str>),
 }
 
 impl Header {
     pub(super) const X_FORWARDED_FOR: Self = Self::Addresses(Cow::Borrowed("x-forwarded-for"));
 
-    /// The header of this name, if it can be one's.
+    /// The header with this name; `None` if the name is invalid.
     pub(super) fn named(name: &str) -> Option<Self> {
         is_token(name).then(|| match name.to_ascii_lowercase() {
             name if name == "forwarded" => Self::Forwarded,
@@ -37,8 +37,8 @@ impl Header {
         }
     }
 
-    /// What stands between the commas of a line, the last first, and `None` after it if that is more than the bytes that are
-    /// left, from which it is subtracted.
+    /// The comma-separated entries of a line, from right to left, subtracting their lengths from `bytes_left`. The item
+    /// `None` means that the next entry exceeds `bytes_left`, and is the last one.
     pub(super) fn entries<'a, 'b>(
         &self,
         line: &'a [u8],
@@ -51,7 +51,7 @@ impl Header {
             let readable = &unread[unread.len().saturating_sub(*bytes_left)..];
             let (before, entry) = last_entry(readable, has_quotes);
             if before.is_none() && readable.len() < unread.len() {
-                // Half an entry is no entry: `1.2.3.4` may end what is `101.2.3.4`.
+                // A truncated entry is not used: `1.2.3.4` may be the end of `101.2.3.4`.
                 rest = None;
                 *bytes_left = 0;
                 return Some(None);
@@ -63,7 +63,7 @@ impl Header {
         })
     }
 
-    /// The address of an entry, if it is one.
+    /// The address of an entry; `None` if the entry is not an address.
     pub(super) fn address(&self, entry: &[u8]) -> Option<IpAddr> {
         let entry = entry.trim_ascii();
         match self {
@@ -74,7 +74,7 @@ impl Header {
                     name.eq_ignore_ascii_case(b"for=").then_some(value)
                 });
                 let node = nodes.next()?;
-                // Two of them cannot be told apart.
+                // An element with two `for` parameters is ambiguous.
                 if nodes.next().is_some() {
                     return None;
                 }
@@ -88,27 +88,27 @@ impl Header {
     }
 }
 
-/// The last entry of a line, and what is before its comma, if there is one.
+/// The last entry of a line, and the part before its comma, if there is one.
 ///
-/// Quotations are found from the right, too, so that one which a client has left open does not go on in what a proxy has
-/// written behind it.
+/// Quoted strings are also parsed from the right, so that one that a client has not closed does not extend into the
+/// entry that a proxy has appended.
 fn last_entry(line: &[u8], has_quotes: bool) -> (Option<&[u8]>, &[u8]) {
     let mut is_quoted = false;
-    for (place, byte) in line.iter().enumerate().rev() {
+    for (index, byte) in line.iter().enumerate().rev() {
         match byte {
             b'"' if has_quotes => {
-                let escapes = line[..place].iter().rev().take_while(|it| **it == b'\\').count();
-                // Seen from here, the first closes the quotation, and the next that is not escaped opens it.
+                let escapes = line[..index].iter().rev().take_while(|it| **it == b'\\').count();
+                // From the right, the first quote ends the string, and the next quote without an escape begins it.
                 is_quoted = !is_quoted || escapes % 2 == 1;
             }
-            b',' if !is_quoted => return (Some(&line[..place]), &line[place + 1..]),
+            b',' if !is_quoted => return (Some(&line[..index]), &line[index + 1..]),
             _ => {}
         }
     }
     (None, line)
 }
 
-/// An address alone, or with a port, in brackets, or with a zone.
+/// Parses an address, which may have brackets, a port or a zone.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?;
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -121,14 +121,16 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-/// Whether this names an interface (RFC 4007, section 11).
+/// Whether this is a zone identifier, such as the name of an interface (RFC 4007, section 11).
 fn is_zone(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// What stands between the semicolons of an entry that are not quoted. `None` if a quotation is left open: from the right
-/// it may have swallowed what a client wrote before the entry.
+/// The parts of an entry between semicolons outside of quoted strings.
+///
+/// `None` if a quoted string is not closed: parsed from the right, it may include text that a client has sent before
+/// the entry.
 fn pairs(entry: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let pairs = entry.split(|byte| {

@@ -1,4 +1,5 @@
-//! Determines the address of a client behind proxies: pure functions of the address of the peer and the values of a header.
+//! Determines the address of a client behind proxies: pure functions of the address of the peer and the values of a
+//! header.
 
 mod address_trace;
 mod embedded;
@@ -27,12 +28,12 @@ pub use self::{
 pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::Problem, header::Header};
 
-/// The rule that determines the address of a client: for the key `"ip"` of an HTTP adapter, and for requests without any other
-/// key.
+/// The rule that determines the address of a client: for the key `"ip"` of an HTTP adapter, and for requests without
+/// any other key.
 ///
-/// By default, the address is that of the TCP peer, and no header is read, since a client can send any header. Behind proxies,
-/// the peer of every request is a proxy. In this case, list the proxies, and name the header in which they send the address of
-/// the client:
+/// By default, the address is that of the TCP peer, and no header is read, since a client can send any header. Behind
+/// proxies, the peer of every request is a proxy. In this case, list the proxies, and name the header in which they
+/// send the address of the client:
 ///
 /// ```
 /// # use actix_rateguard_core::ClientAddress;
@@ -42,19 +43,20 @@ use self::{error::Problem, header::Header};
 /// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
 /// ```
 ///
-/// The header is read only if the peer is a trusted proxy. All lines of the header are read from right to left, since the last
-/// proxy appends the last address. The first address that does not belong to a trusted proxy is the client.
+/// The header is read only if the peer is a trusted proxy. All lines of the header are read from right to left, since
+/// the last proxy appends the last address. The first address that does not belong to a trusted proxy is the client.
 ///
-/// The search stops at an entry that is not an address. It also stops after the last 8 lines or the last 1,024 bytes of the
-/// header, since a request over HTTP/2 may contain megabytes of it. The client is then the last proxy that was found.
+/// The search stops at an entry that is not an address. It also stops after the last 8 lines or the last 1,024 bytes of
+/// the header, since a request over HTTP/2 may contain megabytes of it. The client is then the last proxy that was
+/// found.
 ///
-/// If no client is found, the address is that of a trusted proxy, which stands for any client. Such requests are counted and
-/// denied by this address, but no [`AccessList`](crate::AccessList) allows them.
+/// If no client is found, the address is that of a trusted proxy, which stands for any client. Such requests are
+/// counted and denied by this address, but no [`AccessList`](crate::AccessList) allows them.
 ///
-/// IPv4-mapped addresses and addresses of NAT64 (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in `64:ff9b:1::/48` of
-/// RFC 8215) are replaced by the IPv4 address in them. Clients of the tunnels 6to4 (`2002::/16`, RFC 3056) and Teredo
-/// (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. They are neither allowed nor trusted by it, since
-/// every relay of the tunnel can write it.
+/// IPv4-mapped addresses and addresses of NAT64 (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in
+/// `64:ff9b:1::/48` of RFC 8215) are replaced by the IPv4 address in them. Clients of the tunnels 6to4 (`2002::/16`,
+/// RFC 3056) and Teredo (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. They are neither
+/// allowed nor trusted by it, since every relay of the tunnel can write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -98,16 +100,16 @@ impl ClientAddress {
 
     /// The address that any peer sends in the header.
     ///
-    /// **Dangerous:** a client that can connect to the server can choose its own address. Use it only for servers that accept
-    /// connections from their proxies only.
+    /// **Dangerous:** a client that can connect to the server can choose its own address. Use it only for servers that
+    /// accept connections from their proxies only.
     #[must_use]
     pub fn trusting_every_peer_dangerously() -> Self {
         let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
         Self { proxies: all.to_vec(), ..Self::peer() }
     }
 
-    /// The header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other header that
-    /// contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
+    /// The header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other header
+    /// that contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
     ///
     /// # Errors
     ///
@@ -118,19 +120,19 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// Trusts the header of all peers that connect over a Unix socket. Default: the header is not read, and all requests over
-    /// Unix sockets share one key.
+    /// Trusts the header of all peers that connect over a Unix socket. Default: the header is not read, and all
+    /// requests over Unix sockets share one key.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
         self
     }
 
-    /// The number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since one customer
-    /// gets at least a /64 network (RFC 6177), and often a /56.
+    /// The number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since one
+    /// customer gets at least a /64 network (RFC 6177), and often a /56.
     ///
-    /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48) and [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32) limit the
-    /// number of clients in one wide network.
+    /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48) and [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32)
+    /// limit the number of clients in one wide network.
     ///
     /// # Errors
     ///
@@ -143,26 +145,26 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// The maximum number of clients of one IPv6 /48 network that have keys of their own at the same time, in one process.
-    /// Default: 1,024. 0 disables the maximum.
+    /// The maximum number of clients of one IPv6 /48 network that have keys of their own at the same time, in one
+    /// process. Default: 1,024. 0 disables the maximum.
     ///
-    /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses fewer than
-    /// 1,024 of its /64 networks, so the default does not affect it. Above the maximum, further clients of the /48 share a
-    /// quarter as many keys (256 by default), so a request may be denied because of requests of other clients. Such a denial
-    /// does not count as an offence that leads to a [ban](crate::Policy::ban). A client loses its own key 1 to 2 minutes after
-    /// its last request.
+    /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses
+    /// fewer than 1,024 of its /64 networks, so the default does not affect it. Above the maximum, further clients of
+    /// the /48 share a quarter as many keys (256 by default), so a request may be denied because of requests of other
+    /// clients. Such a denial does not count as an offence that leads to a [ban](crate::Policy::ban). A client loses
+    /// its own key 1 to 2 minutes after its last request.
     #[must_use]
     pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
         self.ipv6_caps.set(0, max);
         self
     }
 
-    /// The maximum number of clients of one IPv6 /32 network, the typical size of a provider, that have keys of their own at the
-    /// same time, in one process. Default: 16,384. 0 disables the maximum.
+    /// The maximum number of clients of one IPv6 /32 network, the typical size of a provider, that have keys of their
+    /// own at the same time, in one process. Default: 16,384. 0 disables the maximum.
     ///
-    /// Above the maximum, further clients of the /32 share a sixteenth as many keys (1,024 by default). A mobile network may
-    /// assign all its phones to one /32, each with a /64 of its own. Increase the maximum if one process serves more than 16,384
-    /// of them within a minute.
+    /// Above the maximum, further clients of the /32 share a sixteenth as many keys (1,024 by default). A mobile
+    /// network may assign all its phones to one /32, each with a /64 of its own. Increase the maximum if one process
+    /// serves more than 16,384 of them within a minute.
     #[must_use]
     pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
         self.ipv6_caps.set(1, max);
@@ -193,8 +195,8 @@ impl ClientAddress {
         self.ipv6_caps
     }
 
-    /// Returns the address of the client of a request from this peer (`None` for a Unix socket), with these lines of the header
-    /// in the order of the request.
+    /// Returns the address of the client of a request from this peer (`None` for a Unix socket), with these lines of
+    /// the header in the order of the request.
     ///
     /// An IPv4-mapped or NAT64 address is returned as the IPv4 address in it. `None` if the request has no address.
     ///
@@ -356,7 +358,8 @@ mod tests {
             // A quoted string that a client has not closed ends before the entry of the proxy.
             (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
             (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
-            // An entry of a proxy with an unclosed quoted string is invalid, and so is the text that the string includes.
+            // An entry of a proxy with an unclosed quoted string is invalid, and so is the text that the string
+            // includes.
             (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
             (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {

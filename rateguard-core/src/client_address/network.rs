@@ -33,8 +33,8 @@ pub enum Network {
 }
 
 impl Network {
-    /// The network of an address. `bits` is the prefix length of an IPv6 network; it does not apply to an IPv6 address that
-    /// contains an IPv4 address.
+    /// The network of an address. `bits` is the prefix length of an IPv6 network; it does not apply to an IPv6 address
+    /// that contains an IPv4 address.
     pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
         let Some(address) = address.map(canonical) else { return Self::None };
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
@@ -86,8 +86,8 @@ impl fmt::Display for Network {
 
 /// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address in it.
 ///
-/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. The canonical
-/// addresses of NAT64 clients are IPv4 addresses, so such a network would match all IPv4 clients or none.
+/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. The
+/// canonical addresses of NAT64 clients are IPv4 addresses, so such a network would match all IPv4 clients or none.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()

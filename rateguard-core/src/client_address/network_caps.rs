@@ -1,13 +1,13 @@
 //! The maximum number of clients of one wide IPv6 network with keys of their own.
 
-/// The prefix lengths of the wide networks with a maximum, the longer one first: a customer gets at most a /48 (RFC 6177), and a
-/// provider gets at least a /32 (RIPE-738).
+/// The prefix lengths of the wide networks with a maximum, the longer one first: a customer gets at most a /48 (RFC
+/// 6177), and a provider gets at least a /32 (RIPE-738).
 pub(super) const TIERS: [u8; 2] = [48, 32];
 
 /// The maximum number of clients of one wide IPv6 network that have keys of their own at the same time.
 ///
-/// The other clients of the network share a fixed number of keys. So one network creates a bounded number of keys, and every
-/// client is still served.
+/// The other clients of the network share a fixed number of keys. So one network creates a bounded number of keys, and
+/// every client is still served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkCaps {
     /// For each of [`TIERS`]. 0 disables the maximum.
@@ -15,8 +15,8 @@ pub struct NetworkCaps {
 }
 
 impl NetworkCaps {
-    /// 1,024 for a /48: a site uses fewer /64 networks, and this number of keys takes 200 KB in Redis. 16,384 for a /32: the
-    /// phones of a large mobile network that one process serves within a minute.
+    /// 1,024 for a /48: a site uses fewer /64 networks, and this number of keys takes 200 KB in Redis. 16,384 for a
+    /// /32: the phones of a large mobile network that one process serves within a minute.
     pub(super) const DEFAULT: Self = Self { max_own: [1_024, 16_384] };
 
     /// The number of own keys for each shared key, for each of [`TIERS`].

@@ -23,13 +23,13 @@ const SHARDS: usize = 16;
 
 /// Tracks the clients that had keys of their own in the last 1 to 2 minutes, in one process.
 ///
-/// A client is the network of an IPv6 address, by default its /64. A client gets a key of its own while the numbers of such
-/// clients in its /48 and in its /32 are below the [maximum](NetworkCaps). The other clients of a /48 or a /32 are distributed
-/// over the shared keys of that network by a hash that clients cannot predict.
+/// A client is the network of an IPv6 address, by default its /64. A client gets a key of its own while the numbers of
+/// such clients in its /48 and in its /32 are below the [maximum](NetworkCaps). The other clients of a /48 or a /32 are
+/// distributed over the shared keys of that network by a hash that clients cannot predict.
 ///
-/// The number of tracked clients is bounded, too. When [`NetworkCaps::max_tracked`] clients are tracked, all new clients are
-/// distributed over the shared keys of their /32. So an attacker with many /32 networks cannot exhaust the memory, and other
-/// clients are still served.
+/// The number of tracked clients is bounded, too. When [`NetworkCaps::max_tracked`] clients are tracked, all new
+/// clients are distributed over the shared keys of their /32. So an attacker with many /32 networks cannot exhaust the
+/// memory, and other clients are still served.
 pub struct NetworkKeys {
     start: Instant,
     hash: NetworkHash,
@@ -79,8 +79,8 @@ impl NetworkKeys {
         Self { seed: secret.seal(&Key::tagged("shared network keys", [""; 0])).digest(), ..self }
     }
 
-    /// Returns the network or the shared key as which a client is counted. With `assign`, a new client gets a key of its own if
-    /// one is available; without, nothing changes.
+    /// Returns the network or the shared key as which a client is counted. With `assign`, a new client gets a key of
+    /// its own if one is available; without, nothing changes.
     pub fn counted_as(&self, client: Network, caps: NetworkCaps, assign: bool) -> Network {
         self.counted_at(client, caps, assign, self.start.elapsed())
     }
@@ -99,7 +99,8 @@ impl NetworkKeys {
         }
     }
 
-    /// The tier whose network is full, so that the client gets a shared key of it. `None` if the client has or gets its own key.
+    /// The tier whose network is full, so that the client gets a shared key of it. `None` if the client has or gets its
+    /// own key.
     fn full_tier(
         &self,
         first: Ipv6Addr,
@@ -261,7 +262,8 @@ mod tests {
             panic!("the client got a key of its own")
         };
         assert_eq!((shared.bits, shared.of), (32, 1_024));
-        // Expired clients of all shards make room. The new clients are all in one shard, and are more than that shard had.
+        // Expired clients of all shards make room. The new clients are all in one shard, and are more than that shard
+        // had.
         let is_in_first_shard = |client: &Network| match client {
             Network::V6 { first, .. } => {
                 (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)

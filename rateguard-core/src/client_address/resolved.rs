@@ -1,4 +1,4 @@
-//! The client of a request, and what may be concluded from its address.
+//! The client of a request, and the reliability of its address.
 
 use std::net::IpAddr;
 
@@ -7,17 +7,18 @@ use actix_rateguard_grammar::IPV6_PREFIXES;
 use super::{Network, tunnel_endpoint};
 use crate::Key;
 
-/// The client of a request, as far as it was found.
+/// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedClient {
-    /// Canonical; `None` if the connection has no address.
+    /// The [canonical](super::canonical) address; `None` if the connection has no address.
     pub address: Option<IpAddr>,
-    /// The address is a trusted proxy's, as no client was found behind it.
+    /// Whether this is the address of a trusted proxy, because no client was found behind it.
     pub is_proxy: bool,
 }
 
 impl ResolvedClient {
-    /// Whether `key` is this address, and no allowance may follow from it: it is a proxy's, or a tunnel's relay wrote it.
+    /// Whether `key` is the key of this address, and the address must not be allowed: it belongs to a proxy, or the
+    /// relay of a tunnel could choose it.
     pub fn is_unreliable_key(self, key: &Key) -> bool {
         let is_unreliable = self.is_proxy || self.address.and_then(tunnel_endpoint).is_some();
         let is_address = |bits| Network::of(self.address, bits).key("ip") == *key;
@@ -36,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn client_is_a_proxy_if_nothing_else_was_found_behind_it() {
+    fn client_without_a_valid_hop_is_a_proxy() {
         let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
         for (peer, lines, expected) in [
             ("192.0.2.1", &["10.0.0.9"][..], ("192.0.2.1", false)),
@@ -52,7 +53,7 @@ mod tests {
             let (address, is_proxy) = resolve(&rule, peer, lines);
             assert_eq!((address.as_str(), is_proxy), expected, "{peer} {lines:?}");
         }
-        // The first that was named is the client's where all are trusted; one that was not read is not.
+        // If all addresses are trusted, the leftmost one is the client, unless the header was not read completely.
         let all = ClientAddress::trusting_every_peer_dangerously();
         for (lines, expected) in [
             (&["198.51.100.1, 10.0.0.2"][..], ("198.51.100.1", false)),
@@ -69,7 +70,7 @@ mod tests {
         let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
         let client = ("198.51.100.1".to_owned(), false);
         let lost = |address: &str| (address.to_owned(), true);
-        // 8 lines.
+        // At most 8 lines are read.
         let lines = |proxies: usize| {
             let mut lines = vec!["198.51.100.1"];
             lines.resize(1 + proxies, "10.0.0.2");
@@ -77,7 +78,7 @@ mod tests {
         };
         assert_eq!(lines(7), client);
         assert_eq!(lines(8), lost("10.0.0.2"));
-        // 1,024 bytes, in one line or several; a client cannot push a proxy's entry out of them.
+        // At most 1,024 bytes are read, in one line or several. A client cannot push the entry of a proxy out of them.
         let proxies = ",10.0.0.2".repeat(112);
         let line = |padding: usize| format!("{}198.51.100.1{proxies}", " ".repeat(padding));
         assert_eq!(line(4).len(), 1_024);
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood, "198.51.100.1"]), client);
         let flood = format!("{flood}198.51.100.1");
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood]), client);
-        // What is cut is no address.
+        // A truncated entry is not an address.
         let cut = format!("1{}", line(4));
         assert_eq!(resolve(&rule, "10.0.0.1", &[&cut]), lost("10.0.0.2"));
         let all = ClientAddress::trusting_every_peer_dangerously();
@@ -100,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn quotation_marks_do_not_hide_where_a_long_header_is_cut() {
+    fn quoted_strings_do_not_hide_the_end_of_a_long_header() {
         let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap().header("Forwarded").unwrap();
         let proxy = "for=10.0.0.2;host=\"a\\\"b\"";
-        let told = |line: String| resolve(&rule, "10.0.0.1", &[&line]);
+        let resolve_line = |line: String| resolve(&rule, "10.0.0.1", &[&line]);
         let filler = format!("x=\"{}\",", "\\\\,".repeat(2_000));
         assert_eq!(
-            told(format!("{filler}for=198.51.100.1,{proxy}")),
+            resolve_line(format!("{filler}for=198.51.100.1,{proxy}")),
             ("198.51.100.1".to_owned(), false)
         );
-        assert_eq!(told(format!("{filler}{proxy}")), ("10.0.0.2".to_owned(), true));
+        assert_eq!(resolve_line(format!("{filler}{proxy}")), ("10.0.0.2".to_owned(), true));
     }
 }

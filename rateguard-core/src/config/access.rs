@@ -1,32 +1,36 @@
-//! `[access]`: who is never limited, and who is always refused.
+//! `[access]`: clients and keys that are exempt from limits or always denied.
 
 use std::{mem::take, sync::Arc};
 
 use super::{
-    fields::{At, Reader, Value, read},
+    diagnostics::Diagnostics,
+    fields::{Located, Reader, Value, read},
     limit::key,
-    mistakes::Diagnostics,
-    values::{list, made, table, text},
+    values::{list, parse_with, string, table},
 };
 use crate::{AccessList, AccessListError, Key, key::KeyRecipe};
 
 const FIELDS: &[(&str, Reader<AccessList>)] = &[
-    ("allow_addresses", |to, it, wrong| {
-        addresses(to, it, wrong, |list, it| list.allow_addresses(it))
+    ("allow_addresses", |to, value, diagnostics| {
+        addresses(to, value, diagnostics, |list, it| list.allow_addresses(it))
     }),
-    ("deny_addresses", |to, it, wrong| {
-        addresses(to, it, wrong, |list, it| list.deny_addresses(it))
+    ("deny_addresses", |to, value, diagnostics| {
+        addresses(to, value, diagnostics, |list, it| list.deny_addresses(it))
     }),
-    ("allow_keys", |to, it, wrong| *to = take(to).allow_keys(keys(it, wrong))),
-    ("deny_keys", |to, it, wrong| *to = take(to).deny_keys(keys(it, wrong))),
+    ("allow_keys", |to, value, diagnostics| {
+        *to = take(to).allow_keys(keys(value, diagnostics));
+    }),
+    ("deny_keys", |to, value, diagnostics| {
+        *to = take(to).deny_keys(keys(value, diagnostics));
+    }),
 ];
 
-pub(super) fn access(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> AccessList {
-    const FORM: &str =
-        "this is a table: `[access]`, with `allow_addresses = [\"10.0.0.0/8\"]` below, for example";
+pub(super) fn access(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> AccessList {
+    const EXPECTED: &str =
+        "expected a table: `[access]`, with fields such as `allow_addresses = [\"10.0.0.0/8\"]`";
     let mut access = AccessList::new();
-    if let Some(table) = table(value, FORM, mistakes) {
-        read(&mut access, FIELDS, table, mistakes);
+    if let Some(table) = table(value, EXPECTED, diagnostics) {
+        read(&mut access, FIELDS, table, diagnostics);
     }
     access
 }
@@ -34,52 +38,54 @@ pub(super) fn access(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Acces
 fn addresses(
     to: &mut AccessList,
     value: &Value<'_>,
-    mistakes: &mut Diagnostics<'_>,
+    diagnostics: &mut Diagnostics<'_>,
     add: fn(AccessList, [&str; 1]) -> Result<AccessList, AccessListError>,
 ) {
-    const FORM: &str = "addresses are a list of text, such as [\"10.0.0.1\", \"10.0.0.0/8\"]";
-    for address in list(value, FORM, mistakes) {
-        // If it is not legal, the whole file is not.
+    const EXPECTED: &str =
+        "expected a list of addresses in quotes, such as [\"10.0.0.1\", \"10.0.0.0/8\"]";
+    for address in list(value, EXPECTED, diagnostics) {
         let list = take(to);
-        let added = made(address, FORM, mistakes, |address| add(list, [address]));
+        let added = parse_with(address, EXPECTED, diagnostics, |address| add(list, [address]));
+        // After an error, the list is lost, but the whole file is rejected anyway.
         *to = added.map(|it| it.value).unwrap_or_default();
     }
 }
 
-/// A key and its value for somebody. That is never shown, as it may be a secret.
+/// A key and its value. The value can be a secret, so no message contains it.
 #[derive(Default)]
 struct ParsedKey {
-    key: Option<At<Arc<dyn KeyRecipe>>>,
+    key: Option<Located<Arc<dyn KeyRecipe>>>,
     value: Option<String>,
 }
 
 const KEY_FIELDS: &[(&str, Reader<ParsedKey>)] = &[
-    ("key", |to, it, wrong| to.key = key(it, wrong)),
-    ("value", |to, it, wrong| {
-        to.value =
-            text(it, "a key's value is text in quotes, such as \"42\"", wrong).map(str::to_owned);
+    ("key", |to, value, diagnostics| to.key = key(value, diagnostics)),
+    ("value", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected the value of a key in quotes, such as \"42\"";
+        to.value = string(value, EXPECTED, diagnostics).map(str::to_owned);
     }),
 ];
 
-fn keys(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Vec<Key> {
-    const FORM: &str = "keys are a list of tables, such as [{ key = \"user\", value = \"42\" }]";
+fn keys(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Vec<Key> {
+    const EXPECTED: &str =
+        "expected a list of tables, such as [{ key = \"user\", value = \"42\" }]";
     let mut keys = Vec::new();
-    for somebody in list(value, FORM, mistakes) {
-        let Some(table) = table(somebody, FORM, mistakes) else { continue };
-        let (earlier, mut written) = (mistakes.len(), ParsedKey::default());
-        read(&mut written, KEY_FIELDS, table, mistakes);
-        match written {
-            ParsedKey { key: Some(At { value: key, at }), value: Some(value) } => {
+    for item in list(value, EXPECTED, diagnostics) {
+        let Some(table) = table(item, EXPECTED, diagnostics) else { continue };
+        let (count, mut parsed) = (diagnostics.len(), ParsedKey::default());
+        read(&mut parsed, KEY_FIELDS, table, diagnostics);
+        match parsed {
+            ParsedKey { key: Some(Located { value: key, offset }), value: Some(value) } => {
                 match key.key_of(&value) {
                     Some(key) => keys.push(key),
-                    None => mistakes.add(
-                        at,
-                        "nobody has such a key by this value: it is \"global\" or has several parts, or should be an address and is none",
+                    None => diagnostics.add(
+                        offset,
+                        "expected a key of one part other than \"global\", with an address as value of an address key",
                     ),
                 }
             }
-            _ if mistakes.len() > earlier => {}
-            _ => mistakes.add(somebody.span().start, FORM),
+            _ if diagnostics.len() > count => {}
+            _ => diagnostics.add(item.span().start, EXPECTED),
         }
     }
     keys

@@ -1,31 +1,31 @@
-//! The whole file, as it is written.
+//! The tables of a policies file.
 
 use actix_rateguard_grammar::{Quotas, check_name};
 use toml::de::DeTable;
 
 use super::{
     access::access,
+    diagnostics::Diagnostics,
     fields::{Reader, Value, read},
     guard::{ParsedGuard, guard},
     limit::{FilePolicy, policy},
-    mistakes::Diagnostics,
-    values::{made, table},
+    values::{parse_with, table},
 };
 use crate::{AccessList, Plan};
 
-/// What a file says.
+/// The content of a policies file.
 #[derive(Default)]
 pub(super) struct Document {
     pub(super) guard: ParsedGuard,
     pub(super) access: AccessList,
     pub(super) plans: Vec<(String, Plan)>,
     pub(super) policies: Vec<FilePolicy>,
-    /// The names that are there, also of what is not legal.
-    pub(super) named: Names,
-    /// Whether it is TOML, so that all of this was read.
-    pub(super) is_read: bool,
-    /// Where the tables of these names begin.
-    pub(super) places: Vec<(&'static str, usize)>,
+    /// The names of all policies and plans, including invalid ones.
+    pub(super) names: Names,
+    /// Whether the text is TOML. Otherwise the other fields are empty.
+    pub(super) is_toml: bool,
+    /// The names of the tables and the byte offsets at which they start.
+    table_offsets: Vec<(&'static str, usize)>,
 }
 
 #[derive(Default)]
@@ -35,75 +35,75 @@ pub(super) struct Names {
 }
 
 const FIELDS: &[(&str, Reader<Document>)] = &[
-    ("guard", |to, it, wrong| {
-        to.places.push(("guard", it.span().start));
-        to.guard = guard(it, wrong);
+    ("guard", |to, value, diagnostics| {
+        to.table_offsets.push(("guard", value.span().start));
+        to.guard = guard(value, diagnostics);
     }),
-    ("access", |to, it, wrong| to.access = access(it, wrong)),
+    ("access", |to, value, diagnostics| to.access = access(value, diagnostics)),
     ("plans", plans),
     ("policies", policies),
 ];
 
 impl Document {
-    pub(super) fn read(text: &str, mistakes: &mut Diagnostics<'_>) -> Self {
+    pub(super) fn read(text: &str, diagnostics: &mut Diagnostics<'_>) -> Self {
         let mut document = Self::default();
         if text.trim().is_empty() {
-            // So that a file that an editor or a full disk has emptied lifts no limit.
-            mistakes
-                .add(0, "the file is empty; one that says nothing on purpose has a comment in it");
+            // An editor or a full disk can leave an empty file, which must not remove all limits.
+            diagnostics
+                .add(0, "the file is empty; a file without settings must contain a comment");
             return document;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            // Without the line of the file that it quotes, too.
-            mistakes.add(error.span().map_or(0, |span| span.start), error.message());
+            // The message alone does not quote a line of the file, which can contain a secret.
+            diagnostics.add(error.span().map_or(0, |span| span.start), error.message());
         }
-        // What is read of a text that is no TOML may be something else than what is written.
+        // After a syntax error, the parsed tables can differ from what the user meant.
         if errors.is_empty() {
-            document.is_read = true;
-            read(&mut document, FIELDS, table.get_ref(), mistakes);
+            document.is_toml = true;
+            read(&mut document, FIELDS, table.get_ref(), diagnostics);
         }
         document
     }
 
-    /// Where the table of this name begins, or else the file.
-    pub(super) fn place(&self, table: &str) -> usize {
-        self.places.iter().find(|(name, _)| *name == table).map_or(0, |(_, at)| *at)
+    /// Returns the offset of a table, or 0 if the file does not have it.
+    pub(super) fn offset_of(&self, table: &str) -> usize {
+        self.table_offsets.iter().find(|(name, _)| *name == table).map_or(0, |(_, offset)| *offset)
     }
 
-    /// Where the name of this policy stands, if it does.
-    pub(super) fn place_of_policy(&self, name: &str) -> usize {
-        let written = self.policies.iter().find(|it| it.policy.name() == name);
-        written.map_or_else(|| self.place("policies"), |it| it.at)
-    }
-}
-
-fn policies(to: &mut Document, value: &Value<'_>, mistakes: &mut Diagnostics<'_>) {
-    const FORM: &str =
-        "policies are tables of their own: `[policies.login]`, with `rate = \"5/minute\"` below";
-    to.places.push(("policies", value.span().start));
-    let Some(table) = table(value, FORM, mistakes) else { return };
-    for (name, value) in table {
-        to.named.policies.push(name.get_ref().clone().into_owned());
-        to.policies.extend(policy(name, value, mistakes));
+    /// Returns the offset of the name of a policy, or that of the table of policies.
+    pub(super) fn offset_of_policy(&self, name: &str) -> usize {
+        let policy = self.policies.iter().find(|it| it.policy.name() == name);
+        policy.map_or_else(|| self.offset_of("policies"), |it| it.offset)
     }
 }
 
-fn plans(to: &mut Document, value: &Value<'_>, mistakes: &mut Diagnostics<'_>) {
-    const FORM: &str = "plans are a table: `[plans]`, with `free = \"10/minute; 100/day\"` and `pro = \"unlimited\"` below, for example";
-    to.places.push(("plans", value.span().start));
-    let Some(table) = table(value, FORM, mistakes) else { return };
+fn policies(to: &mut Document, value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) {
+    const EXPECTED: &str =
+        "expected a table for each policy, such as `[policies.login]` with `rate = \"5/minute\"`";
+    to.table_offsets.push(("policies", value.span().start));
+    let Some(table) = table(value, EXPECTED, diagnostics) else { return };
     for (name, value) in table {
-        to.named.plans.push(name.get_ref().clone().into_owned());
+        to.names.policies.push(name.get_ref().clone().into_owned());
+        to.policies.extend(policy(name, value, diagnostics));
+    }
+}
+
+fn plans(to: &mut Document, value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) {
+    const EXPECTED: &str = "expected a table: `[plans]`, with fields such as `free = \"10/minute; 100/day\"` and `pro = \"unlimited\"`";
+    to.table_offsets.push(("plans", value.span().start));
+    let Some(table) = table(value, EXPECTED, diagnostics) else { return };
+    for (name, value) in table {
+        to.names.plans.push(name.get_ref().clone().into_owned());
         if let Err(error) = check_name(name.get_ref()) {
-            mistakes.add(name.span().start, error);
+            diagnostics.add(name.span().start, error);
         }
-        let plan = made(value, FORM, mistakes, |text| match text {
+        let plan = parse_with(value, EXPECTED, diagnostics, |text| match text {
             "unlimited" => Ok(Plan::Unlimited),
             _ => text
                 .parse::<Quotas>()
                 .map(Plan::from)
-                .map_err(|error| format!("{error}; legal is also \"unlimited\"")),
+                .map_err(|error| format!("{error}; \"unlimited\" is also valid")),
         });
         let name = name.get_ref().clone().into_owned();
         to.plans.extend(plan.map(|plan| (name, plan.value)));

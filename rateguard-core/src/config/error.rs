@@ -1,4 +1,4 @@
-//! Why a file with policies is not put in force.
+//! Errors of policies files.
 
 use std::{
     error::Error,
@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// Why a file with policies is not put in force. What was in force before, is still.
+/// The reason why a policies file was rejected. The earlier policies stay active.
 #[derive(Clone, Debug)]
 pub struct PoliciesFileError {
     path: PathBuf,
@@ -17,11 +17,11 @@ pub struct PoliciesFileError {
 #[derive(Clone, Debug)]
 enum Problem {
     Unreadable(Arc<io::Error>),
-    BeingRead,
-    Diagnostics(Vec<Diagnostic>),
+    Busy,
+    Invalid(Vec<Diagnostic>),
 }
 
-/// A mistake in a file with policies.
+/// An error at a position of a policies file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub(super) line: usize,
@@ -30,19 +30,19 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// The line, from 1 on.
+    /// The line, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The character of the line, from 1 on.
+    /// The column in characters, from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column
     }
 
-    /// What is wrong, and what is legal.
+    /// The message, which contains the valid values.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -60,42 +60,43 @@ impl PoliciesFileError {
         Self { path: path.to_owned(), problem: Problem::Unreadable(Arc::new(error)) }
     }
 
-    /// Somebody else reads it, and takes long.
-    pub(super) fn being_read(path: &Path) -> Self {
-        Self { path: path.to_owned(), problem: Problem::BeingRead }
+    /// Another thread has been reading the file for more than a second.
+    pub(super) fn busy(path: &Path) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Busy }
     }
 
-    pub(super) fn mistakes_in(path: &Path, mistakes: Vec<Diagnostic>) -> Self {
-        Self { path: path.to_owned(), problem: Problem::Diagnostics(mistakes) }
+    pub(super) fn invalid(path: &Path, diagnostics: Vec<Diagnostic>) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Invalid(diagnostics) }
     }
 
-    /// The file.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All mistakes that were found, in the order of their lines; none if the file cannot be read.
+    /// The diagnostics in the order of their lines. Empty if the file could not be read.
     #[must_use]
     pub fn mistakes(&self) -> &[Diagnostic] {
         match &self.problem {
-            Problem::Unreadable(_) | Problem::BeingRead => &[],
-            Problem::Diagnostics(mistakes) => mistakes,
+            Problem::Unreadable(_) | Problem::Busy => &[],
+            Problem::Invalid(diagnostics) => diagnostics,
         }
     }
 }
 
-/// One line for each mistake, as compilers write it: `rateguard.toml:3:8: …`; or why it cannot be read.
+/// One line for each diagnostic in the form of a compiler, `rateguard.toml:3:8: …`, or the reason why the file could
+/// not be read.
 impl fmt::Display for PoliciesFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.problem {
-            Problem::Unreadable(error) => write!(f, "{path} cannot be read: {error}"),
-            Problem::BeingRead => write!(f, "{path} is still being read"),
-            Problem::Diagnostics(mistakes) => {
-                for (place, mistake) in mistakes.iter().enumerate() {
-                    let line_break = if place == 0 { "" } else { "\n" };
-                    write!(f, "{line_break}{path}:{mistake}")?;
+            Problem::Unreadable(error) => write!(f, "failed to read {path}: {error}"),
+            Problem::Busy => write!(f, "another thread is still reading {path}; try again later"),
+            Problem::Invalid(diagnostics) => {
+                for (index, diagnostic) in diagnostics.iter().enumerate() {
+                    let line_break = if index == 0 { "" } else { "\n" };
+                    write!(f, "{line_break}{path}:{diagnostic}")?;
                 }
                 Ok(())
             }
@@ -103,5 +104,5 @@ impl fmt::Display for PoliciesFileError {
     }
 }
 
-// It is shown whole, with its cause.
+// `Display` contains the cause, so there is no `source`.
 impl Error for PoliciesFileError {}

@@ -1,4 +1,4 @@
-//! Tables with fields that are known.
+//! Tables with a fixed set of fields.
 
 use actix_rateguard_grammar::escape_for_display;
 use toml::{
@@ -6,42 +6,40 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{mistakes::Diagnostics, suggest::suggest};
+use super::{diagnostics::Diagnostics, suggest::suggest};
 
-/// A value with its place in the text.
+/// A TOML value with its location in the text.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-/// Something that was read, with its place in the text.
+/// A parsed value with the byte offset at which it starts in the text.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
+pub(super) struct Located<T> {
     pub(super) value: T,
-    pub(super) at: usize,
+    pub(super) offset: usize,
 }
 
-/// Reads the value of a field, or says what is wrong with it.
+/// Parses the value of a field, or adds diagnostics.
 pub(super) type Reader<T> = fn(&mut T, &Value<'_>, &mut Diagnostics<'_>);
 
-/// Reads all fields of a table. The list of legal names in messages comes from `fields`.
+/// Reads all fields of a table. The list of valid fields in messages is generated from `fields`.
 pub(super) fn read<T>(
     to: &mut T,
     fields: &[(&'static str, Reader<T>)],
     table: &DeTable<'_>,
-    mistakes: &mut Diagnostics<'_>,
+    diagnostics: &mut Diagnostics<'_>,
 ) {
     for (key, value) in table {
         let name = &**key.get_ref();
-        match fields.iter().find(|(known, _)| *known == name) {
-            Some((_, read)) => read(to, value, mistakes),
+        match fields.iter().find(|(field, _)| *field == name) {
+            Some((_, read)) => read(to, value, diagnostics),
             None => {
-                let names = || fields.iter().map(|(name, _)| *name);
-                let meant = suggest(name, names())
-                    .map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
-                mistakes.add(
+                let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+                diagnostics.add(
                     key.span().start,
                     format!(
-                        "unknown field `{}`; {meant}legal are {}",
+                        "unknown field `{}`; {}",
                         escape_for_display(name),
-                        listed(names())
+                        expected_one_of(name, &names)
                     ),
                 );
             }
@@ -49,7 +47,9 @@ pub(super) fn read<T>(
     }
 }
 
-/// Names as a message lists them.
-pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+/// Returns the end of a message about an unknown name: a suggestion, if a name is similar, and the valid names.
+pub(super) fn expected_one_of(unknown: &str, names: &[&str]) -> String {
+    let suggestion = suggest(unknown, names.iter().copied())
+        .map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    format!("{suggestion}expected one of `{}`", names.join("`, `"))
 }

@@ -1,4 +1,4 @@
-//! The file with policies of a guard: what of it is in force, and what becomes of what it says now.
+//! The policies file of a guard: the active policies, and their replacement when the file changes.
 
 use std::{
     io,
@@ -23,29 +23,30 @@ use crate::{
     key::KeyRecipes,
 };
 
-/// For somebody else who reads the file.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The maximum time for which a reload waits while another thread reads the file.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct PoliciesFile {
     path: PathBuf,
     from_builder: PolicySet,
     key_recipes: KeyRecipes,
-    at_start: StartupSettings,
+    startup: StartupSettings,
     policy_set: ArcSwap<PolicySet>,
-    judged: Mutex<Validated>,
+    fingerprints: Mutex<Fingerprints>,
     state: Mutex<FileState>,
     watch: Watch,
 }
 
-/// Held while the file is read and judged, which may take as long as a disk does.
-struct Validated {
-    /// What is in force.
-    policy_set: FileFingerprint,
-    /// What was judged last.
+/// The fingerprints of contents. A thread holds the lock while it reads and validates the file, which a slow disk can
+/// delay.
+struct Fingerprints {
+    /// The content of the active policies.
+    active: FileFingerprint,
+    /// The content that was validated last.
     last: FileFingerprint,
 }
 
-/// Held for a moment.
+/// The status of the file. A thread holds the lock for single assignments only.
 struct FileState {
     generation: u64,
     since: SystemTime,
@@ -53,37 +54,37 @@ struct FileState {
 }
 
 impl FileState {
-    fn renew(&mut self) {
+    fn record_change(&mut self) {
         *self = Self { generation: self.generation + 1, since: SystemTime::now(), error: None };
     }
 }
 
-/// What came of reading a file with policies once more.
+/// The result of reloading a policies file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reloaded {
-    /// What it says is in force from now on.
+    /// The policies of the file have replaced the active ones.
     Changed,
-    /// It says what is in force already.
+    /// The content of the file has not changed.
     Unchanged,
 }
 
-/// How things are with a guard's file with policies.
+/// The status of a guard's policies file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoliciesFileStatus {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How many states of it have been in force in this process, the present one included.
+    /// The number of contents that have been active in this process, including the current one.
     pub generation: u64,
-    /// When the present one was put in force.
+    /// The time at which the current content became active.
     pub since: SystemTime,
-    /// Why what the file says now is not in force, if it is not.
+    /// The reason why the latest content was rejected; `None` if it is active.
     pub error: Option<PoliciesFileError>,
 }
 
 impl PoliciesFile {
-    /// Polls the file in a thread of its own until `poll` returns `None`. See [`Watch::start`].
+    /// Polls the file in a separate thread until `poll` returns `None`. See [`Watch::start`].
     pub(crate) fn watch(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
@@ -95,7 +96,7 @@ impl PoliciesFile {
         self.watch.stop();
     }
 
-    /// The file, which has to be legal, and what of it is read now and never again.
+    /// Reads a file at start. Returns the file and the settings that cannot change later.
     pub(crate) fn open(
         path: PathBuf,
         interval: Duration,
@@ -103,23 +104,23 @@ impl PoliciesFile {
         key_recipes: KeyRecipes,
     ) -> Result<(Self, StartupSettings), PoliciesFileError> {
         let content = content(&path);
-        let seen = FileFingerprint::of(&content);
+        let fingerprint = FileFingerprint::of(&content);
         let bytes = content.map_err(|error| PoliciesFileError::unreadable(&path, error))?;
-        let ground = ValidationContext { from_builder: &from_builder, key_recipes, earlier: None };
-        let (policy_set, at_start) = validate(&bytes, &ground)
-            .map_err(|mistakes| PoliciesFileError::mistakes_in(&path, mistakes))?;
+        let context = ValidationContext { from_builder: &from_builder, key_recipes, active: None };
+        let (policy_set, startup) = validate(&bytes, &context)
+            .map_err(|diagnostics| PoliciesFileError::invalid(&path, diagnostics))?;
         let state = FileState { generation: 1, since: SystemTime::now(), error: None };
         let file = Self {
             path,
             from_builder,
             key_recipes,
-            at_start: at_start.clone(),
+            startup: startup.clone(),
             policy_set: ArcSwap::from_pointee(policy_set),
-            judged: Mutex::new(Validated { policy_set: seen, last: seen }),
+            fingerprints: Mutex::new(Fingerprints { active: fingerprint, last: fingerprint }),
             state: Mutex::new(state),
             watch: Watch::every(interval),
         };
-        Ok((file, at_start))
+        Ok((file, startup))
     }
 
     pub(crate) fn policy_set(&self) -> Arc<PolicySet> {
@@ -131,73 +132,73 @@ impl PoliciesFile {
     }
 
     pub(crate) fn status(&self) -> PoliciesFileStatus {
-        let FileState { generation, since, ref error } = *held(&self.state);
+        let FileState { generation, since, ref error } = *lock(&self.state);
         PoliciesFileStatus { path: self.path.clone(), generation, since, error: error.clone() }
     }
 
-    /// Puts in force what the file says, if all of it is legal.
-    pub(crate) fn reload(&self, claims: &NameRegistry) -> Result<Reloaded, PoliciesFileError> {
-        // Read under the lock, so that of two who do this the later reads the later content.
-        let Some(mut judged) = lock_timeout(&self.judged) else {
-            let error = PoliciesFileError::being_read(&self.path);
-            log::error!(target: "rateguard", "{error}, so it is not read again");
+    /// Reads the file and replaces the active policies if it is valid.
+    pub(crate) fn reload(&self, registry: &NameRegistry) -> Result<Reloaded, PoliciesFileError> {
+        // The file is read under the lock, so that of two reloads the later one reads the later content.
+        let Some(mut fingerprints) = lock_timeout(&self.fingerprints) else {
+            let error = PoliciesFileError::busy(&self.path);
+            log::error!(target: "rateguard", "{error}");
             return Err(error);
         };
         let content = content(&self.path);
-        self.take(&mut judged, content, claims)
+        self.apply(&mut fingerprints, content, registry)
     }
 
-    /// A look in passing: what is found twice in a row, and has not been judged, is. So what an editor has written half is
-    /// left alone, unless it stays like that. Says what was found.
-    pub(crate) fn look(
+    /// Reads the file and returns its fingerprint. Content that two polls in a row have found and that is not validated
+    /// yet is validated and applied. The second poll avoids content that an editor has not written completely.
+    pub(crate) fn poll(
         &self,
-        before: Option<FileFingerprint>,
-        claims: &NameRegistry,
+        previous: Option<FileFingerprint>,
+        registry: &NameRegistry,
     ) -> FileFingerprint {
-        let mut judged = held(&self.judged);
+        let mut fingerprints = lock(&self.fingerprints);
         let content = content(&self.path);
-        let seen = FileFingerprint::of(&content);
-        if before == Some(seen) && judged.last != seen {
-            // What is wrong is in the log.
-            let _ = self.take(&mut judged, content, claims);
+        let fingerprint = FileFingerprint::of(&content);
+        if previous == Some(fingerprint) && fingerprints.last != fingerprint {
+            // An error is logged and stored in the status.
+            let _ = self.apply(&mut fingerprints, content, registry);
         }
-        seen
+        fingerprint
     }
 
-    fn take(
+    fn apply(
         &self,
-        judged: &mut Validated,
+        fingerprints: &mut Fingerprints,
         content: io::Result<Vec<u8>>,
-        claims: &NameRegistry,
+        registry: &NameRegistry,
     ) -> Result<Reloaded, PoliciesFileError> {
-        let (seen, path) = (FileFingerprint::of(&content), self.path.display());
-        let is_known = judged.last == seen;
-        judged.last = seen;
-        if seen == judged.policy_set {
-            if held(&self.state).error.take().is_some() {
-                log::info!(target: "rateguard", "{path} says again what is in force");
+        let (fingerprint, path) = (FileFingerprint::of(&content), self.path.display());
+        let is_validated = fingerprints.last == fingerprint;
+        fingerprints.last = fingerprint;
+        if fingerprint == fingerprints.active {
+            if lock(&self.state).error.take().is_some() {
+                log::info!(target: "rateguard", "{path} matches the active policies again");
             }
             return Ok(Reloaded::Unchanged);
         }
         let next = content
             .map_err(|error| PoliciesFileError::unreadable(&self.path, error))
-            .and_then(|bytes| self.validate(&bytes, claims));
+            .and_then(|bytes| self.validate(&bytes, registry));
         match next {
             Ok(next) => {
-                self.put(next);
-                judged.policy_set = seen;
-                held(&self.state).renew();
-                log::info!(target: "rateguard", "what {path} says is in force");
+                self.replace(next);
+                fingerprints.active = fingerprint;
+                lock(&self.state).record_change();
+                log::info!(target: "rateguard", "the policies of {path} are active");
                 Ok(Reloaded::Changed)
             }
             Err(error) => {
-                // The same may be refused by hand as often as one likes, or for another reason.
-                let earlier = held(&self.state).error.replace(error.clone());
-                let is_said = earlier.is_some_and(|known| known.to_string() == error.to_string());
-                if !(is_known && is_said) {
+                // The same content is logged again only if it was rejected for another reason.
+                let logged = lock(&self.state).error.replace(error.clone());
+                let is_logged = logged.is_some_and(|it| it.to_string() == error.to_string());
+                if !(is_validated && is_logged) {
                     log::error!(
                         target: "rateguard",
-                        "{path} is not put in force, and what was in force before still is:\n{error}"
+                        "{path} was rejected; the earlier policies stay active:\n{error}"
                     );
                 }
                 Err(error)
@@ -208,49 +209,49 @@ impl PoliciesFile {
     fn validate(
         &self,
         bytes: &[u8],
-        claims: &NameRegistry,
+        registry: &NameRegistry,
     ) -> Result<PolicySet, PoliciesFileError> {
-        let ground = ValidationContext {
+        let context = ValidationContext {
             from_builder: &self.from_builder,
             key_recipes: self.key_recipes,
-            earlier: Some((&self.policy_set.load(), &self.at_start, claims)),
+            active: Some((&self.policy_set.load(), &self.startup, registry)),
         };
-        validate(bytes, &ground)
+        validate(bytes, &context)
             .map(|(next, _)| next)
-            .map_err(|mistakes| PoliciesFileError::mistakes_in(&self.path, mistakes))
+            .map_err(|diagnostics| PoliciesFileError::invalid(&self.path, diagnostics))
     }
 
-    fn put(&self, next: PolicySet) {
+    fn replace(&self, next: PolicySet) {
         let earlier = self.policy_set.swap(Arc::new(next));
         let next = self.policy_set.load();
         for policy in earlier.policies() {
             let Some(new) = next.policies().find(|new| new.name() == policy.name()) else {
                 continue;
             };
-            for said in [warn_moved_quota(policy, new), warn_new_candidate(policy, new)]
+            for warning in [warn_moved_quota(policy, new), warn_new_candidate(policy, new)]
                 .into_iter()
                 .flatten()
             {
-                log::warn!(target: "rateguard", "{}: {said}", self.path.display());
+                log::warn!(target: "rateguard", "{}: {warning}", self.path.display());
             }
         }
     }
 }
 
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whatever was being done, the state before it is whole.
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The threads only make single assignments, so a poisoned value is still consistent.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same, unless whoever has it keeps it for long, as one who reads from a disk that does not answer.
-fn lock_timeout<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. Another thread can hold it longer if its disk does not respond.
+fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {
-        match lock.try_lock() {
-            Ok(held) => return Some(held),
-            Err(TryLockError::Poisoned(held)) => return Some(held.into_inner()),
-            Err(TryLockError::WouldBlock) if start.elapsed() >= LONGEST_WAIT => return None,
-            Err(TryLockError::WouldBlock) => thread::sleep(LONGEST_WAIT / 200),
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= MAX_LOCK_WAIT => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(MAX_LOCK_WAIT / 200),
         }
     }
 }
@@ -269,16 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_once_is_left_alone_and_what_is_seen_twice_is_judged_once() {
-        let path = env::temp_dir().join(format!("rateguard-look-{}.toml", process::id()));
+    fn content_is_applied_after_two_equal_polls() {
+        let path = env::temp_dir().join(format!("rateguard-poll-{}.toml", process::id()));
         let text = |limit: u32| format!("[policies.a]\nlimit = {limit}\nwindow = 60\n");
         fs::write(&path, text(1)).unwrap();
-        let (from_builder, claims) = (PolicySet::default(), NameRegistry::default());
+        let (from_builder, registry) = (PolicySet::default(), NameRegistry::default());
         let (file, _) =
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
-        let mut seen = None;
-        // Half a file that is legal, the whole, another, and one that is not legal.
-        for (now, expected) in [
+        let mut fingerprint = None;
+        // The contents include a valid half of a file and an invalid file.
+        for (content, expected) in [
             (text(1), 1),
             ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),
             (text(2), 1),
@@ -292,37 +293,38 @@ mod tests {
             (text(4), 3),
             (text(4), 4),
         ] {
-            fs::write(&path, now).unwrap();
-            seen = Some(file.look(seen, &claims));
+            fs::write(&path, content).unwrap();
+            fingerprint = Some(file.poll(fingerprint, &registry));
             assert_eq!(limit(&file), expected);
         }
         assert_eq!(file.status().generation, 4);
-        // By hand, at once.
+        // A manual reload applies the content immediately.
         fs::write(&path, text(5)).unwrap();
-        assert_eq!(file.reload(&claims).unwrap(), Reloaded::Changed);
+        assert_eq!(file.reload(&registry).unwrap(), Reloaded::Changed);
         assert_eq!(limit(&file), 5);
         fs::remove_file(&path).unwrap();
     }
 
     #[test]
-    fn how_things_are_is_known_while_the_file_is_read() {
+    fn status_is_available_while_the_file_is_read() {
         let path = env::temp_dir().join(format!("rateguard-status-{}.toml", process::id()));
-        fs::write(&path, "# nothing\n").unwrap();
+        fs::write(&path, "# no settings\n").unwrap();
         let from_builder = PolicySet::default();
         let (file, _) =
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
-        let reading = held(&file.judged);
+        let reader = lock(&file.fingerprints);
         assert_eq!(file.status().generation, 1);
-        // Who wants to read it too is not kept waiting.
-        let (claims, start) = (NameRegistry::default(), Instant::now());
-        let error = thread::scope(|scope| scope.spawn(|| file.reload(&claims)).join().unwrap());
-        let error = error.unwrap_err();
-        assert_eq!(error.to_string(), format!("{} is still being read", path.display()));
-        assert!((LONGEST_WAIT..60 * LONGEST_WAIT).contains(&start.elapsed()));
-        // The file is not what is wrong.
+        // A second reader does not wait longer than the maximum.
+        let (registry, start) = (NameRegistry::default(), Instant::now());
+        let error = thread::scope(|scope| scope.spawn(|| file.reload(&registry)).join().unwrap());
+        let error = error.unwrap_err().to_string();
+        let expected = format!("another thread is still reading {}; ", path.display());
+        assert!(error.starts_with(&expected), "{error}");
+        assert!((MAX_LOCK_WAIT..60 * MAX_LOCK_WAIT).contains(&start.elapsed()));
+        // The status has no error, because the file is not invalid.
         assert!(file.status().error.is_none());
-        drop(reading);
-        assert_eq!(file.reload(&claims).unwrap(), Reloaded::Unchanged);
+        drop(reader);
+        assert_eq!(file.reload(&registry).unwrap(), Reloaded::Unchanged);
         fs::remove_file(&path).unwrap();
     }
 }

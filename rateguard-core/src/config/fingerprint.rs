@@ -1,4 +1,4 @@
-//! What a look at a file finds.
+//! Reads a policies file and detects changes of its content.
 
 use std::{
     fs::{self, File},
@@ -8,48 +8,49 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// A file with policies has some kilobytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// The maximum size of a policies file: 1 MiB. A typical file has a few kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// What is in a file, or why that cannot be read, to be compared with what is found another time.
+/// The hash of a file's content, or the kind of the error that prevents reading it. Equal fingerprints mean that the
+/// file has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileFingerprint {
-    Text([u8; 32]),
-    Nothing(ErrorKind),
+    Content([u8; 32]),
+    Unreadable(ErrorKind),
 }
 
 impl FileFingerprint {
     pub(super) fn of(content: &io::Result<Vec<u8>>) -> Self {
         match content {
-            Ok(bytes) => Self::Text(Sha256::digest(bytes).into()),
-            Err(error) => Self::Nothing(error.kind()),
+            Ok(bytes) => Self::Content(Sha256::digest(bytes).into()),
+            Err(error) => Self::Unreadable(error.kind()),
         }
     }
 }
 
-/// The bytes of a file, of which links lead to the right one at any moment.
+/// Reads the content of a file. Symbolic links are resolved on each call.
 ///
-/// All of it is read each time: neither times nor sizes tell of every change.
+/// The content is read even if size and modification time have not changed, because they do not reveal every change.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
-    let refuse = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
-    // What a device does when it is opened is not for us to find out.
+    let invalid = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
+    // Opening a device can have side effects.
     if !fs::metadata(path)?.is_file() {
-        return refuse("it is not a file");
+        return invalid("expected a regular file");
     }
     let file = open(path)?;
-    // Another may be there by now.
+    // The path can refer to another file since the first check.
     if !file.metadata()?.is_file() {
-        return refuse("it is not a file");
+        return invalid("expected a regular file");
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return refuse("it has more than a megabyte");
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return invalid("expected a file of at most 1 MiB");
     }
     Ok(bytes)
 }
 
-/// Without waiting for who writes into a pipe, or for what some files of the system have to say.
+/// Opens a file without blocking. Without `O_NONBLOCK`, opening a pipe would wait for its writer.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);

@@ -1,4 +1,4 @@
-//! `[guard]`: settings of the guard itself.
+//! `[guard]`: the settings of the guard.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use actix_rateguard_grammar::{IPV6_PREFIXES, OnError};
 use actix_rateguard_headers::HeaderDialect;
 
 use super::{
-    fields::{At, Reader, Value, read},
+    diagnostics::Diagnostics,
+    fields::{Located, Reader, Value, read},
     limit::on_error,
-    mistakes::Diagnostics,
-    values::{boolean, list, made, table, time, whole, whole_32, word},
+    values::{boolean, duration, integer, integer_u32, keyword, list, parse_with, table},
 };
 use crate::{
     ClientAddress, RejectionBody,
     guard::{DEADLINES, HttpSettings},
 };
 
-/// What is read when the guard is built, and only then.
+/// The settings that are read at start and cannot change while the program runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StartupSettings {
     pub(crate) fail_closed_after: Option<Duration>,
@@ -27,68 +27,66 @@ pub(crate) struct StartupSettings {
     pub(crate) http: HttpSettings,
 }
 
-/// What has been read so far.
+/// The fields that are parsed so far.
 #[derive(Default)]
 pub(super) struct ParsedGuard {
     pub(super) on_error: Option<OnError>,
-    pub(super) at_start: StartupSettings,
-    /// The settings of it that are there, and where.
-    pub(super) places: Vec<(&'static str, usize)>,
-    /// Whether something is wrong with them.
-    is_wrong: bool,
+    pub(super) startup: StartupSettings,
+    /// The names of the startup settings in the file, and their byte offsets.
+    offsets: Vec<(&'static str, usize)>,
+    has_errors: bool,
 }
 
 const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
-    ("on_error", |to, it, wrong| to.on_error = on_error(it, wrong).map(|it| it.value)),
-    ("fail_closed_after", |to, it, wrong| {
-        const FORM: &str = "legal here is a length of time, such as \"10m\"";
-        let read = time(it, Duration::ZERO..=Duration::MAX, FORM, wrong);
-        to.at_start.fail_closed_after = to.placed("fail_closed_after", read);
+    ("on_error", |to, value, diagnostics| {
+        to.on_error = on_error(value, diagnostics).map(|it| it.value);
     }),
-    ("deadline", |to, it, wrong| {
-        const FORM: &str = "a deadline is from 1 millisecond to 60 seconds, such as \"100ms\"";
-        let read = time(it, DEADLINES, FORM, wrong);
-        to.at_start.deadline = to.placed("deadline", read);
+    ("fail_closed_after", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a duration such as \"10m\"";
+        let parsed = duration(value, Duration::ZERO..=Duration::MAX, EXPECTED, diagnostics);
+        to.startup.fail_closed_after = to.record("fail_closed_after", parsed);
     }),
-    ("max_in_flight", |to, it, wrong| {
-        let read =
-            whole(it, 1..=u64::from(u32::MAX), "legal here are whole numbers from 1 on", wrong);
-        let read = to.placed("max_in_flight", read);
-        to.at_start.max_in_flight = read.and_then(|it| it.try_into().ok());
+    ("deadline", |to, value, diagnostics| {
+        const EXPECTED: &str =
+            "expected a deadline from 1 millisecond to 60 seconds, such as \"100ms\"";
+        let parsed = duration(value, DEADLINES, EXPECTED, diagnostics);
+        to.startup.deadline = to.record("deadline", parsed);
     }),
-    ("denial_cache_ttl", |to, it, wrong| {
-        const FORM: &str = "legal here is a length of time, such as \"250ms\", or 0 for not at all";
-        let read = time(it, Duration::ZERO..=Duration::MAX, FORM, wrong);
-        to.at_start.denial_cache_ttl = to.placed("denial_cache_ttl", read);
+    ("max_in_flight", |to, value, diagnostics| {
+        let parsed = integer(value, 1..=u64::from(u32::MAX), AT_LEAST_ONE, diagnostics);
+        let parsed = to.record("max_in_flight", parsed);
+        to.startup.max_in_flight = parsed.and_then(|it| it.try_into().ok());
     }),
-    ("replicas", |to, it, wrong| {
-        let read = whole_32(it, 1..=u32::MAX, "legal here are whole numbers from 1 on", wrong);
-        to.at_start.replicas = to.placed("replicas", read);
+    ("denial_cache_ttl", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a duration such as \"250ms\", or 0 for no denial cache";
+        let parsed = duration(value, Duration::ZERO..=Duration::MAX, EXPECTED, diagnostics);
+        to.startup.denial_cache_ttl = to.record("denial_cache_ttl", parsed);
     }),
-    ("client_address", |to, it, wrong| {
-        let read = client_address(it, wrong);
-        to.at_start.http.client_address = to.placed("client_address", read);
+    ("replicas", |to, value, diagnostics| {
+        let parsed = integer_u32(value, 1..=u32::MAX, AT_LEAST_ONE, diagnostics);
+        to.startup.replicas = to.record("replicas", parsed);
     }),
-    ("headers", |to, it, wrong| {
-        let read = headers(it, wrong);
-        to.at_start.http.headers = to.placed("headers", read);
+    ("client_address", |to, value, diagnostics| {
+        let parsed = client_address(value, diagnostics);
+        to.startup.http.client_address = to.record("client_address", parsed);
     }),
-    ("retry_jitter", |to, it, wrong| {
-        const FORM: &str = "legal here is a length of time up to an hour, such as \"5s\"";
-        let read = time(it, Duration::ZERO..=Duration::from_secs(3_600), FORM, wrong);
-        to.at_start.http.retry_jitter = to.placed("retry_jitter", read);
+    ("headers", |to, value, diagnostics| {
+        let parsed = headers(value, diagnostics);
+        to.startup.http.headers = to.record("headers", parsed);
     }),
-    ("rejection_body", |to, it, wrong| {
-        let read = word(it, BODIES, wrong);
-        to.at_start.http.rejection_body = to.placed("rejection_body", read);
+    ("retry_jitter", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a duration up to 1 hour, such as \"5s\"";
+        let range = Duration::ZERO..=Duration::from_secs(3_600);
+        let parsed = duration(value, range, EXPECTED, diagnostics);
+        to.startup.http.retry_jitter = to.record("retry_jitter", parsed);
+    }),
+    ("rejection_body", |to, value, diagnostics| {
+        let parsed = keyword(value, BODIES, diagnostics);
+        to.startup.http.rejection_body = to.record("rejection_body", parsed);
     }),
 ];
 
-const DIALECTS: &[(&str, HeaderDialect)] = &[
-    ("x-ratelimit", HeaderDialect::XRateLimit),
-    ("x-ratelimit-epoch", HeaderDialect::XRateLimitEpoch),
-    ("draft", HeaderDialect::Draft),
-];
+const AT_LEAST_ONE: &str = "expected a whole number of at least 1";
 
 const BODIES: &[(&str, RejectionBody)] = &[
     ("negotiated", RejectionBody::Negotiated),
@@ -97,23 +95,25 @@ const BODIES: &[(&str, RejectionBody)] = &[
 ];
 
 impl ParsedGuard {
-    fn placed<T>(&mut self, name: &'static str, read: Option<At<T>>) -> Option<T> {
-        let At { value, at } = read?;
-        self.places.push((name, at));
+    /// Records the offset of a startup setting and returns its value.
+    fn record<T>(&mut self, name: &'static str, parsed: Option<Located<T>>) -> Option<T> {
+        let Located { value, offset } = parsed?;
+        self.offsets.push((name, offset));
         Some(value)
     }
 
-    /// What may change at start alone and is not as it was then is a mistake. `at` is where what is missing could be.
-    pub(super) fn refuse_changes(
+    /// Rejects startup settings that differ from those at start. `offset` is the position of settings that are no
+    /// longer in the file.
+    pub(super) fn reject_changes(
         &self,
-        earlier: &StartupSettings,
-        at: usize,
-        mistakes: &mut Diagnostics<'_>,
+        old: &StartupSettings,
+        offset: usize,
+        diagnostics: &mut Diagnostics<'_>,
     ) {
-        if self.is_wrong {
+        if self.has_errors {
             return;
         }
-        let (old, new) = (earlier, &self.at_start);
+        let new = &self.startup;
         for (name, is_changed) in [
             ("fail_closed_after", old.fail_closed_after != new.fail_closed_after),
             ("deadline", old.deadline != new.deadline),
@@ -126,11 +126,11 @@ impl ParsedGuard {
             ("rejection_body", old.http.rejection_body != new.http.rejection_body),
         ] {
             if is_changed {
-                let place = self.places.iter().find(|(known, _)| *known == name);
-                mistakes.add(
-                    place.map_or(at, |(_, at)| *at),
+                let recorded = self.offsets.iter().find(|(setting, _)| *setting == name);
+                diagnostics.add(
+                    recorded.map_or(offset, |(_, offset)| *offset),
                     format!(
-                        "`{name}` of `[guard]` is read when the program starts, and is not as it was then; put it back, or restart the program"
+                        "`{name}` of `[guard]` cannot change while the program runs; restore it, or restart the program"
                     ),
                 );
             }
@@ -138,33 +138,37 @@ impl ParsedGuard {
     }
 }
 
-pub(super) fn guard(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> ParsedGuard {
-    const FORM: &str =
-        "this is a table: `[guard]`, with `on_error = \"closed\"` below, for example";
-    let mut written = ParsedGuard::default();
-    let earlier = mistakes.len();
-    if let Some(table) = table(value, FORM, mistakes) {
-        read(&mut written, FIELDS, table, mistakes);
+pub(super) fn guard(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> ParsedGuard {
+    const EXPECTED: &str =
+        "expected a table: `[guard]`, with fields such as `on_error = \"closed\"`";
+    let mut parsed = ParsedGuard::default();
+    let count = diagnostics.len();
+    if let Some(table) = table(value, EXPECTED, diagnostics) {
+        read(&mut parsed, FIELDS, table, diagnostics);
     }
-    written.is_wrong = mistakes.len() > earlier;
-    written
+    parsed.has_errors = diagnostics.len() > count;
+    parsed
 }
 
-fn headers(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<Vec<HeaderDialect>>> {
-    const FORM: &str = "dialects are a list, such as [\"x-ratelimit\", \"draft\"]";
-    let (at, earlier) = (value.span().start, mistakes.len());
-    let dialects = list(value, FORM, mistakes).iter();
+fn headers(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<Vec<HeaderDialect>>> {
+    const EXPECTED: &str = "expected a list of dialects, such as [\"x-ratelimit\", \"draft\"]";
+    let (offset, count) = (value.span().start, diagnostics.len());
+    let names = HeaderDialect::ALL.map(|dialect| (dialect.name(), dialect));
+    let dialects = list(value, EXPECTED, diagnostics).iter();
     let dialects: Vec<_> =
-        dialects.filter_map(|it| Some(word(it, DIALECTS, mistakes)?.value)).collect();
+        dialects.filter_map(|it| Some(keyword(it, &names, diagnostics)?.value)).collect();
     if dialects.contains(&HeaderDialect::XRateLimit)
         && dialects.contains(&HeaderDialect::XRateLimitEpoch)
     {
-        mistakes.add(at, crate::BuildError::Headers);
+        diagnostics.add(offset, crate::BuildError::Headers);
     }
-    (mistakes.len() == earlier).then_some(At { value: dialects, at })
+    (diagnostics.len() == count).then_some(Located { value: dialects, offset })
 }
 
-/// What has been read of `client_address` so far.
+/// The fields of `client_address` that are parsed so far.
 #[derive(Default)]
 struct ParsedClientAddress {
     behind: Vec<String>,
@@ -175,65 +179,72 @@ struct ParsedClientAddress {
     trust_unix_sockets: bool,
 }
 
-const MAX_KEYS: &str = "legal here are whole numbers up to 4294967295, or 0 for no limit";
+const MAX_KEYS: &str = "expected a whole number up to 4294967295, or 0 for no maximum";
 
 const ADDRESS_FIELDS: &[(&str, Reader<ParsedClientAddress>)] = &[
-    ("behind", |to, it, wrong| {
-        const FORM: &str = "proxies are a list of text, such as [\"10.0.0.0/8\", \"fd00::/8\"]";
-        for proxy in list(it, FORM, wrong) {
-            let proxy = made(proxy, FORM, wrong, |text| {
+    ("behind", |to, value, diagnostics| {
+        const EXPECTED: &str =
+            "expected a list of proxies in quotes, such as [\"10.0.0.0/8\", \"fd00::/8\"]";
+        for proxy in list(value, EXPECTED, diagnostics) {
+            let proxy = parse_with(proxy, EXPECTED, diagnostics, |text| {
                 ClientAddress::behind([text]).map(|_| text.to_owned())
             });
             to.behind.extend(proxy.map(|it| it.value));
         }
     }),
-    ("header", |to, it, wrong| {
-        let header = made(it, "a header is text in quotes, such as \"Forwarded\"", wrong, |text| {
+    ("header", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected the name of a header in quotes, such as \"Forwarded\"";
+        let header = parse_with(value, EXPECTED, diagnostics, |text| {
             ClientAddress::peer().header(text).map(|_| text.to_owned())
         });
         to.header = header.map(|it| it.value);
     }),
-    ("ipv6_prefix", |to, it, wrong| {
-        let legal = u32::from(*IPV6_PREFIXES.start())..=u32::from(*IPV6_PREFIXES.end());
-        let bits = whole_32(it, legal, "legal here are 32 to 128 bits", wrong);
+    ("ipv6_prefix", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected an IPv6 prefix length from 32 to 128 bits";
+        let range = u32::from(*IPV6_PREFIXES.start())..=u32::from(*IPV6_PREFIXES.end());
+        let bits = integer_u32(value, range, EXPECTED, diagnostics);
         to.ipv6_prefix = bits.and_then(|it| it.value.try_into().ok());
     }),
-    ("max_ipv6_keys_per_48", |to, it, wrong| {
-        to.max_ipv6_keys_per_48 = whole_32(it, 0..=u32::MAX, MAX_KEYS, wrong).map(|it| it.value);
+    ("max_ipv6_keys_per_48", |to, value, diagnostics| {
+        let max = integer_u32(value, 0..=u32::MAX, MAX_KEYS, diagnostics);
+        to.max_ipv6_keys_per_48 = max.map(|it| it.value);
     }),
-    ("max_ipv6_keys_per_32", |to, it, wrong| {
-        to.max_ipv6_keys_per_32 = whole_32(it, 0..=u32::MAX, MAX_KEYS, wrong).map(|it| it.value);
+    ("max_ipv6_keys_per_32", |to, value, diagnostics| {
+        let max = integer_u32(value, 0..=u32::MAX, MAX_KEYS, diagnostics);
+        to.max_ipv6_keys_per_32 = max.map(|it| it.value);
     }),
-    ("trust_unix_sockets", |to, it, wrong| {
-        to.trust_unix_sockets = boolean(it, wrong).is_some_and(|it| it.value);
+    ("trust_unix_sockets", |to, value, diagnostics| {
+        to.trust_unix_sockets = boolean(value, diagnostics).is_some_and(|it| it.value);
     }),
 ];
 
-fn client_address(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<ClientAddress>> {
-    const FORM: &str =
-        "this is a table: `[guard.client_address]`, with `behind = [\"10.0.0.0/8\"]` below";
-    let (at, earlier) = (value.span().start, mistakes.len());
-    let mut written = ParsedClientAddress::default();
-    read(&mut written, ADDRESS_FIELDS, table(value, FORM, mistakes)?, mistakes);
-    if mistakes.len() > earlier {
+fn client_address(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<ClientAddress>> {
+    const EXPECTED: &str = "expected a table: `[guard.client_address]`, with fields such as `behind = [\"10.0.0.0/8\"]`";
+    let (offset, count) = (value.span().start, diagnostics.len());
+    let mut parsed = ParsedClientAddress::default();
+    read(&mut parsed, ADDRESS_FIELDS, table(value, EXPECTED, diagnostics)?, diagnostics);
+    if diagnostics.len() > count {
         return None;
     }
-    // All of it was checked when it was read.
-    let mut rule = ClientAddress::behind(&written.behind).ok()?;
-    if let Some(header) = &written.header {
+    // The fields are validated, so `ok()` never discards an error.
+    let mut rule = ClientAddress::behind(&parsed.behind).ok()?;
+    if let Some(header) = &parsed.header {
         rule = rule.header(header).ok()?;
     }
-    if let Some(bits) = written.ipv6_prefix {
+    if let Some(bits) = parsed.ipv6_prefix {
         rule = rule.ipv6_prefix(bits).ok()?;
     }
-    if let Some(max) = written.max_ipv6_keys_per_48 {
+    if let Some(max) = parsed.max_ipv6_keys_per_48 {
         rule = rule.max_ipv6_keys_per_48(max);
     }
-    if let Some(max) = written.max_ipv6_keys_per_32 {
+    if let Some(max) = parsed.max_ipv6_keys_per_32 {
         rule = rule.max_ipv6_keys_per_32(max);
     }
-    if written.trust_unix_sockets {
+    if parsed.trust_unix_sockets {
         rule = rule.trust_unix_sockets();
     }
-    Some(At { value: rule, at })
+    Some(Located { value: rule, offset })
 }

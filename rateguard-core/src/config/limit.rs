@@ -1,4 +1,4 @@
-//! `[policies.NAME]`: how much is admitted, of whom, and what else is said of the limits that take the policy.
+//! `[policies.NAME]`: the quotas and the other settings of a policy.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,214 +9,224 @@ use actix_rateguard_grammar::{
 use toml::{Spanned, de::DeString};
 
 use super::{
-    fields::{At, Reader, Value, read},
-    mistakes::Diagnostics,
-    shadow::{Shadow, rollout, shadow, tried},
-    values::{made, parsed, table, time, whole_32},
+    diagnostics::Diagnostics,
+    fields::{Located, Reader, Value, read},
+    shadow::{ShadowValue, rollout, shadow, shadow_spec},
+    values::{duration, integer_u32, parse, parse_with, table},
 };
 use crate::{Policy, guard::RouteOverrides, key::KeyRecipe};
 
-/// A policy that is written in a file.
+/// A policy of the file.
 pub(super) struct FilePolicy {
     pub(super) policy: Policy,
-    pub(super) said: RouteOverrides,
-    /// Where its name stands.
-    pub(super) at: usize,
+    pub(super) overrides: RouteOverrides,
+    /// The byte offset of its name.
+    pub(super) offset: usize,
 }
 
-/// What has been read so far.
+/// The fields that are parsed so far.
 #[derive(Default)]
 struct ParsedPolicy {
-    rate: Option<At<Quotas>>,
-    limit: Option<At<u32>>,
-    window: Option<At<Duration>>,
-    algorithm: Option<At<Algorithm>>,
-    burst: Option<At<u32>>,
-    key: Option<At<Arc<dyn KeyRecipe>>>,
-    missing: Option<At<MissingKey>>,
-    cost: Option<At<u32>>,
-    count: Option<At<Count>>,
-    methods: Option<At<Methods>>,
-    ban: Option<At<Ban>>,
-    shadow: Option<At<Shadow>>,
-    rollout: Option<At<u32>>,
-    on_error: Option<At<OnError>>,
+    rate: Option<Located<Quotas>>,
+    limit: Option<Located<u32>>,
+    window: Option<Located<Duration>>,
+    algorithm: Option<Located<Algorithm>>,
+    burst: Option<Located<u32>>,
+    key: Option<Located<Arc<dyn KeyRecipe>>>,
+    missing: Option<Located<MissingKey>>,
+    cost: Option<Located<u32>>,
+    count: Option<Located<Count>>,
+    methods: Option<Located<Methods>>,
+    ban: Option<Located<Ban>>,
+    shadow: Option<Located<ShadowValue>>,
+    rollout: Option<Located<u32>>,
+    on_error: Option<Located<OnError>>,
 }
 
 const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
-    ("rate", |to, it, wrong| {
-        to.rate = parsed(it, "a rate is text in quotes, such as \"5/minute\"", wrong);
+    ("rate", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a rate in quotes, such as \"5/minute\"";
+        to.rate = parse(value, EXPECTED, diagnostics);
     }),
-    ("limit", |to, it, wrong| {
-        to.limit = whole_32(it, 1..=Quota::MAX_LIMIT, QuotaError::Limit, wrong);
+    ("limit", |to, value, diagnostics| {
+        to.limit = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Limit, diagnostics);
     }),
-    ("window", |to, it, wrong| {
-        let legal = Quota::MIN_WINDOW..=Quota::MAX_WINDOW;
-        to.window = time(it, legal, QuotaError::Window, wrong);
+    ("window", |to, value, diagnostics| {
+        let range = Quota::MIN_WINDOW..=Quota::MAX_WINDOW;
+        to.window = duration(value, range, QuotaError::Window, diagnostics);
     }),
-    ("algorithm", |to, it, wrong| {
-        let default_on_error = "an algorithm is text in quotes, such as \"token_bucket\"";
-        to.algorithm = parsed(it, default_on_error, wrong);
+    ("algorithm", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected an algorithm in quotes, such as \"token_bucket\"";
+        to.algorithm = parse(value, EXPECTED, diagnostics);
     }),
-    ("burst", |to, it, wrong| {
-        to.burst = whole_32(it, 1..=Quota::MAX_LIMIT, QuotaError::Burst, wrong);
+    ("burst", |to, value, diagnostics| {
+        to.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
     }),
-    ("key", |to, it, wrong| to.key = key(it, wrong)),
-    ("missing", |to, it, wrong| {
-        let default_on_error = "legal here are \"ip\", \"deny\" and \"skip\", in quotes";
-        to.missing = parsed(it, default_on_error, wrong);
+    ("key", |to, value, diagnostics| to.key = key(value, diagnostics)),
+    ("missing", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected \"ip\", \"deny\" or \"skip\", in quotes";
+        to.missing = parse(value, EXPECTED, diagnostics);
     }),
-    ("cost", |to, it, wrong| {
-        to.cost = whole_32(it, 1..=u32::MAX, "a cost is a whole number from 1 on", wrong);
+    ("cost", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a cost that is a whole number of at least 1";
+        to.cost = integer_u32(value, 1..=u32::MAX, EXPECTED, diagnostics);
     }),
-    ("count", |to, it, wrong| {
-        to.count = parsed(it, &format!("legal here are {}", Count::FORMS), wrong);
+    ("count", |to, value, diagnostics| {
+        let expected = format!("expected one of {}, in quotes", Count::FORMS);
+        to.count = parse(value, &expected, diagnostics);
     }),
-    ("methods", |to, it, wrong| {
-        let default_on_error = "methods are text in quotes, such as \"POST, PUT\"";
-        to.methods = parsed(it, default_on_error, wrong);
+    ("methods", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected methods in quotes, such as \"POST, PUT\"";
+        to.methods = parse(value, EXPECTED, diagnostics);
     }),
-    ("ban", |to, it, wrong| {
-        let default_on_error = "a ban is text in quotes, such as \"10/hour for 15m up to 1d\"";
-        to.ban = parsed(it, default_on_error, wrong);
+    ("ban", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a ban in quotes, such as \"10/hour for 15m up to 1d\"";
+        to.ban = parse(value, EXPECTED, diagnostics);
     }),
-    ("shadow", |to, it, wrong| to.shadow = shadow(it, wrong)),
-    ("rollout", |to, it, wrong| to.rollout = rollout(it, wrong)),
-    ("on_error", |to, it, wrong| to.on_error = on_error(it, wrong)),
+    ("shadow", |to, value, diagnostics| to.shadow = shadow(value, diagnostics)),
+    ("rollout", |to, value, diagnostics| to.rollout = rollout(value, diagnostics)),
+    ("on_error", |to, value, diagnostics| to.on_error = on_error(value, diagnostics)),
 ];
 
-pub(super) fn on_error(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<OnError>> {
-    let default_on_error = "legal here are \"open\", \"closed\" and \"local\", in quotes";
-    parsed(value, default_on_error, mistakes)
+pub(super) fn on_error(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<OnError>> {
+    const EXPECTED: &str = "expected \"open\", \"closed\" or \"local\", in quotes";
+    parse(value, EXPECTED, diagnostics)
 }
 
-/// A ready-made key, in the words of the attribute.
+/// Parses the notation of a built-in key.
 pub(super) fn key(
     value: &Value<'_>,
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<Arc<dyn KeyRecipe>>> {
-    let recipe = mistakes.key_recipes;
-    let default_on_error = format!("a key is {}, in quotes", KeyNotation::FORMS);
-    made(value, &default_on_error, mistakes, |text| {
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<Arc<dyn KeyRecipe>>> {
+    let recipe = diagnostics.key_recipes;
+    let expected = format!("expected one of {}, in quotes", KeyNotation::FORMS);
+    parse_with(value, &expected, diagnostics, |text| {
         let notation: KeyNotation = text.parse().map_err(|error| format!("{error}"))?;
         recipe(&notation)
     })
 }
 
-/// The policy of this name, if there is nothing wrong with it.
+/// Parses a policy. `None` if it has errors.
 pub(super) fn policy(
     name: &Spanned<DeString<'_>>,
     value: &Value<'_>,
-    mistakes: &mut Diagnostics<'_>,
+    diagnostics: &mut Diagnostics<'_>,
 ) -> Option<FilePolicy> {
-    let at = name.span().start;
-    let earlier = mistakes.len();
+    const EXPECTED: &str =
+        "expected a table, such as `[policies.login]` with `rate = \"5/minute\"`";
+    let offset = name.span().start;
+    let count = diagnostics.len();
     if let Err(error) = check_name(name.get_ref()) {
-        mistakes.add(at, error);
+        diagnostics.add(offset, error);
     }
-    let default_on_error =
-        "a policy is a table, such as `[policies.login]` with `rate = \"5/minute\"` below";
-    let table = table(value, default_on_error, mistakes)?;
-    let mut written = ParsedPolicy::default();
-    let before_fields = mistakes.len();
-    read(&mut written, FIELDS, table, mistakes);
-    let quotas = match written.quotas() {
+    let table = table(value, EXPECTED, diagnostics)?;
+    let mut parsed = ParsedPolicy::default();
+    let count_before_fields = diagnostics.len();
+    read(&mut parsed, FIELDS, table, diagnostics);
+    let quotas = match parsed.quotas() {
         Ok(quotas) => quotas,
-        // What is there and could not be read is not missing.
-        Err(_) if mistakes.len() > before_fields => return None,
-        Err((place, message)) => {
-            mistakes.add(place.unwrap_or(at), message);
+        // A field that is invalid is not also reported as missing.
+        Err(_) if diagnostics.len() > count_before_fields => return None,
+        Err((error_offset, message)) => {
+            diagnostics.add(error_offset.unwrap_or(offset), message);
             return None;
         }
     };
-    let are_read = mistakes.len() == before_fields;
-    let tried = tried(written.shadow, written.rollout, are_read, mistakes);
+    let is_complete = diagnostics.len() == count_before_fields;
+    let shadow = shadow_spec(parsed.shadow, parsed.rollout, is_complete, diagnostics);
     let mut policy = Policy::new(name.get_ref().clone().into_owned(), quotas).ok()?;
-    policy = policy.with_ban(written.ban.map(|ban| ban.value)).with_shadow_spec(tried);
-    if let Some(cost) = &written.cost
+    policy = policy.with_ban(parsed.ban.map(|ban| ban.value)).with_shadow_spec(shadow);
+    if let Some(cost) = &parsed.cost
         && cost.value > policy.max_cost()
     {
-        let most = policy.max_cost();
-        mistakes.add(
-            cost.at,
-            format!("no more than {most} are admitted at once, so nothing would ever pass"),
+        let (max, cost_value) = (policy.max_cost(), cost.value);
+        diagnostics.add(
+            cost.offset,
+            format!(
+                "expected a cost of at most {max}, the maximum of the quotas, found {cost_value}"
+            ),
         );
     }
-    if mistakes.len() > earlier {
+    if diagnostics.len() > count {
         return None;
     }
-    if let Some(on_error) = written.on_error {
+    if let Some(on_error) = parsed.on_error {
         policy = policy.on_error(on_error.value);
     }
-    let said = RouteOverrides {
-        key: written.key.map(|it| it.value),
-        missing: written.missing.map(|it| it.value),
-        cost: written.cost.map(|it| it.value),
-        count: written.count.map(|it| it.value),
-        methods: written.methods.map(|it| it.value),
+    let overrides = RouteOverrides {
+        key: parsed.key.map(|it| it.value),
+        missing: parsed.missing.map(|it| it.value),
+        cost: parsed.cost.map(|it| it.value),
+        count: parsed.count.map(|it| it.value),
+        methods: parsed.methods.map(|it| it.value),
     };
-    Some(FilePolicy { policy, said, at })
+    Some(FilePolicy { policy, overrides, offset })
 }
 
-/// Where something is wrong, if it is not the whole policy, and what.
-type Wrong = (Option<usize>, String);
+/// The offset of an error, or `None` for the whole policy, and its message.
+type PolicyError = (Option<usize>, String);
 
 impl ParsedPolicy {
-    /// How much is admitted, of which there is one way to say it.
-    fn quotas(&self) -> Result<Quotas, Wrong> {
-        let wrong = |at: usize, message: &str| Err((Some(at), message.to_owned()));
+    /// Returns the quotas. They must be given in one form.
+    fn quotas(&self) -> Result<Quotas, PolicyError> {
+        let error = |offset: usize, message: &str| Err((Some(offset), message.to_owned()));
         let quotas = match (&self.rate, &self.limit, &self.window) {
             (Some(rate), None, None) => rate.value.clone(),
             (None, Some(limit), Some(window)) => Quota::new(limit.value, window.value)
                 .map(Quotas::from)
-                .map_err(|error| (Some(limit.at), error.to_string()))?,
-            (Some(_), Some(At { at, .. }), _) | (Some(_), None, Some(At { at, .. })) => {
-                return wrong(
-                    *at,
-                    "`rate` already says limit and window; write either `rate` or `limit` and `window`",
+                .map_err(|error| (Some(limit.offset), error.to_string()))?,
+            (Some(_), Some(Located { offset, .. }), _)
+            | (Some(_), None, Some(Located { offset, .. })) => {
+                return error(
+                    *offset,
+                    "expected either `rate`, or `limit` and `window`, found both",
                 );
             }
             (None, Some(limit), None) => {
-                return wrong(limit.at, "`limit` needs a `window`, such as `window = \"1m\"`");
+                return error(limit.offset, "`limit` requires `window`, such as `window = \"1m\"`");
             }
             (None, None, Some(window)) => {
-                return wrong(window.at, "`window` needs a `limit`, such as `limit = 5`");
+                return error(window.offset, "`window` requires `limit`, such as `limit = 5`");
             }
             (None, None, None) => {
-                let message = "this policy says not how much it admits; write `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`";
+                let message = "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither";
                 return Err((None, message.to_owned()));
             }
         };
-        self.counted(quotas)
+        self.with_algorithm_and_burst(quotas)
     }
 
-    /// The quotas with the algorithm and the burst that are written beside them.
-    fn counted(&self, quotas: Quotas) -> Result<Quotas, Wrong> {
+    /// Returns the quotas with the algorithm and the burst of separate fields.
+    fn with_algorithm_and_burst(&self, quotas: Quotas) -> Result<Quotas, PolicyError> {
         let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
-        if let Some(At { value, at }) = self.algorithm {
+        if let Some(Located { value, offset }) = self.algorithm {
             for quota in &mut quotas {
                 match quota.algorithm() {
-                    // Not written, as this is what stands for nothing.
+                    // The default. A quota does not store whether its notation named the algorithm.
                     Algorithm::SlidingWindow => {
-                        let counted = quota.with_algorithm(value);
-                        *quota = counted.map_err(|error| (Some(at), error.to_string()))?;
+                        let changed = quota.with_algorithm(value);
+                        *quota = changed.map_err(|error| (Some(offset), error.to_string()))?;
                     }
-                    written if written == value => {}
-                    written => {
-                        let message =
-                            format!("`rate` already says {written}; write the algorithm once");
-                        return Err((Some(at), message));
+                    of_rate if of_rate == value => {}
+                    of_rate => {
+                        let message = format!(
+                            "`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"
+                        );
+                        return Err((Some(offset), message));
                     }
                 }
             }
         }
-        if let Some(At { value, at }) = self.burst {
+        if let Some(Located { value, offset }) = self.burst {
             let [quota] = &mut quotas[..] else {
-                let message = "`burst` is of one quota; in a list, write it behind its quota: \"5/second token_bucket burst 20; 100/minute\"";
-                return Err((Some(at), message.to_owned()));
+                let message = "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"";
+                return Err((Some(offset), message.to_owned()));
             };
-            let held = quota.with_burst(value);
-            *quota = held.map_err(|error| (Some(at), error.to_string()))?;
+            let changed = quota.with_burst(value);
+            *quota = changed.map_err(|error| (Some(offset), error.to_string()))?;
         }
         Quotas::new(quotas).map_err(|error| (None, error.to_string()))
     }

@@ -1,6 +1,7 @@
-//! Policies in a file: read, checked and put in force as a whole, also while the program runs.
+//! Policies files: parsing, validation, polling, and atomic replacement of the active policies.
 
 mod access;
+mod diagnostics;
 mod document;
 mod error;
 mod fields;
@@ -8,7 +9,6 @@ mod file;
 mod fingerprint;
 mod guard;
 mod limit;
-mod mistakes;
 mod shadow;
 mod suggest;
 mod validate;

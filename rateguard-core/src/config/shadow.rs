@@ -1,58 +1,66 @@
-//! What of a policy is tried: `shadow` and `rollout`.
+//! Shadow mode of a policy: the fields `shadow` and `rollout`.
 
 use actix_rateguard_grammar::Quotas;
 use toml::de::DeValue;
 
 use super::{
-    fields::{At, Value},
-    mistakes::Diagnostics,
-    values::{boolean, parsed, whole_32},
+    diagnostics::Diagnostics,
+    fields::{Located, Value},
+    values::{boolean, integer_u32, parse},
 };
 use crate::policy::ShadowSpec;
 
-/// What `shadow` says.
-pub(super) enum Shadow {
-    /// Whether it is the whole policy.
+/// The value of `shadow`.
+pub(super) enum ShadowValue {
+    /// `true` if the whole policy is in shadow mode.
     Whole(bool),
-    /// Other quotas, beside those that are enforced.
+    /// Candidate quotas, which are evaluated in addition to the enforced quotas.
     Candidate(Quotas),
 }
 
-pub(super) fn shadow(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<Shadow>> {
-    const FORM: &str = "legal here are true, which is the whole policy, and a rate in quotes that is tried beside it, such as \"3/minute\"";
+pub(super) fn shadow(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<ShadowValue>> {
+    const EXPECTED: &str =
+        "expected true for the whole policy, or a candidate rate in quotes, such as \"3/minute\"";
     if let DeValue::Boolean(_) = value.get_ref() {
-        let At { value, at } = boolean(value, mistakes)?;
-        return Some(At { value: Shadow::Whole(value), at });
+        let Located { value, offset } = boolean(value, diagnostics)?;
+        return Some(Located { value: ShadowValue::Whole(value), offset });
     }
-    let At { value, at } = parsed(value, FORM, mistakes)?;
-    Some(At { value: Shadow::Candidate(value), at })
+    let Located { value, offset } = parse(value, EXPECTED, diagnostics)?;
+    Some(Located { value: ShadowValue::Candidate(value), offset })
 }
 
-pub(super) fn rollout(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<u32>> {
-    const FORM: &str = "a roll-out is a whole number of percent from 0 to 100";
-    whole_32(value, 0..=100, FORM, mistakes)
+pub(super) fn rollout(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<u32>> {
+    const EXPECTED: &str = "expected a whole number of percent from 0 to 100";
+    integer_u32(value, 0..=100, EXPECTED, diagnostics)
 }
 
-/// What both of them say. What is there and could not be read is not missing.
-pub(super) fn tried(
-    shadow: Option<At<Shadow>>,
-    rollout: Option<At<u32>>,
-    are_read: bool,
-    mistakes: &mut Diagnostics<'_>,
+/// Combines the values of `shadow` and `rollout`. `is_complete` is false if the policy has invalid fields, because a
+/// missing value of `shadow` can be an invalid one.
+pub(super) fn shadow_spec(
+    shadow: Option<Located<ShadowValue>>,
+    rollout: Option<Located<u32>>,
+    is_complete: bool,
+    diagnostics: &mut Diagnostics<'_>,
 ) -> Option<ShadowSpec> {
     match (shadow.map(|it| it.value), rollout) {
-        (Some(Shadow::Candidate(quotas)), rollout) => {
+        (Some(ShadowValue::Candidate(quotas)), rollout) => {
             let percent = rollout.and_then(|it| it.value.try_into().ok());
             Some(ShadowSpec::Candidate(quotas, percent.unwrap_or(0)))
         }
-        (_, Some(rollout)) if are_read => {
-            mistakes.add(
-                rollout.at,
-                "`rollout` is of a rate that is tried: write `shadow = \"3/minute\"` beside it, for example",
+        (_, Some(rollout)) if is_complete => {
+            diagnostics.add(
+                rollout.offset,
+                "`rollout` requires a candidate rate, such as `shadow = \"3/minute\"`",
             );
             None
         }
-        (Some(Shadow::Whole(true)), None) => Some(ShadowSpec::Whole),
+        (Some(ShadowValue::Whole(true)), None) => Some(ShadowSpec::Whole),
         _ => None,
     }
 }

@@ -1,33 +1,34 @@
-//! What somebody may have meant.
+//! Suggests a valid name for a misspelled one.
 
-/// What is longer is like no word that is known.
-const LONGEST: usize = 60;
+/// The maximum length in bytes of a name that gets a suggestion.
+const MAX_BYTES: usize = 60;
 
-/// The word that is most like this one, if one is like it.
-pub(super) fn suggest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    if word.len() > LONGEST {
+/// Returns the most similar name, if one is similar enough.
+pub(super) fn suggest<'w>(unknown: &str, names: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    if unknown.len() > MAX_BYTES {
         return None;
     }
-    // A third of the letters may be wrong, and one of a short word.
-    let most = (word.chars().count() / 3).max(1);
-    let distances = words.into_iter().map(|known| (distance(word, known), known));
-    distances.filter(|(distance, _)| *distance <= most).min_by_key(|it| it.0).map(|it| it.1)
+    // A third of the letters may differ, and at least one.
+    let max = (unknown.chars().count() / 3).max(1);
+    let distances = names.into_iter().map(|name| (distance(unknown, name), name));
+    distances.filter(|(distance, _)| *distance <= max).min_by_key(|it| it.0).map(|it| it.1)
 }
 
-/// How many letters have to be put in, left out, replaced or swapped with their neighbour: the optimal string alignment.
+/// Returns the optimal string alignment distance: the number of insertions, deletions, substitutions, and
+/// transpositions of adjacent letters.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    // For each beginning of `one`: the distances to all beginnings of `other`.
+    // rows[i][j] is the distance between the first i letters of `one` and the first j letters of `other`.
     let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
     for (i, letter) in one.iter().enumerate() {
         let mut row = vec![i + 1];
-        for (j, known) in other.iter().enumerate() {
-            let replaced = rows[i][j] + usize::from(letter != known);
-            let mut least = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *letter == other[j - 1] && one[i - 1] == *known {
-                least = least.min(rows[i - 1][j - 1] + 1);
+        for (j, expected) in other.iter().enumerate() {
+            let substituted = rows[i][j] + usize::from(letter != expected);
+            let mut min = substituted.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *letter == other[j - 1] && one[i - 1] == *expected {
+                min = min.min(rows[i - 1][j - 1] + 1);
             }
-            row.push(least);
+            row.push(min);
         }
         rows.push(row);
     }
@@ -39,9 +40,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_understood_and_anything_else_is_not() {
-        let words = ["rate", "key", "ban", "on_error", "missing"];
-        for (word, expected) in [
+    fn only_similar_names_are_suggested() {
+        let names = ["rate", "key", "ban", "on_error", "missing"];
+        for (unknown, expected) in [
             ("rtae", Some("rate")),
             ("raet", Some("rate")),
             ("rates", Some("rate")),
@@ -52,7 +53,7 @@ mod tests {
             ("quota", None),
             ("", None),
         ] {
-            assert_eq!(suggest(word, words), expected, "{word}");
+            assert_eq!(suggest(unknown, names), expected, "{unknown}");
         }
     }
 }

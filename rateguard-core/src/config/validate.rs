@@ -1,4 +1,4 @@
-//! Whether what a file says can be put in force, all of it.
+//! Validates a policies file as a whole.
 
 use crate::{
     Policy,
@@ -7,79 +7,79 @@ use crate::{
 };
 
 use super::{
-    document::Document, error::Diagnostic, fields::listed, guard::StartupSettings,
-    mistakes::Diagnostics, suggest::suggest,
+    diagnostics::Diagnostics, document::Document, error::Diagnostic, fields::expected_one_of,
+    guard::StartupSettings,
 };
 
-/// What a file is judged by.
+/// The state that a file is validated against.
 pub(super) struct ValidationContext<'a> {
-    /// What the program says, which the file goes before.
+    /// The policies and settings of the program, which the file overrides.
     pub(super) from_builder: &'a PolicySet,
-    /// Makes keys of their notations.
+    /// Makes keys from their notations.
     pub(super) key_recipes: KeyRecipes,
-    /// What is in force, and what was read at start.
-    pub(super) earlier: Option<(&'a PolicySet, &'a StartupSettings, &'a NameRegistry)>,
+    /// The active policies, the settings at start, and the registered names. `None` at start.
+    pub(super) active: Option<(&'a PolicySet, &'a StartupSettings, &'a NameRegistry)>,
 }
 
-/// What would be in force, or all that is wrong.
+/// Returns the new policies and settings, or all diagnostics.
 pub(super) fn validate(
     bytes: &[u8],
-    ground: &ValidationContext<'_>,
+    context: &ValidationContext<'_>,
 ) -> Result<(PolicySet, StartupSettings), Vec<Diagnostic>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let legal = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let legal = String::from_utf8_lossy(legal);
-            let mut mistakes = Diagnostics::of(&legal);
-            mistakes.add(legal.len(), "here is something that is not UTF-8");
-            return Err(mistakes.into_list());
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let valid = String::from_utf8_lossy(valid);
+            let mut diagnostics = Diagnostics::of(&valid);
+            diagnostics.add(valid.len(), "expected UTF-8, found an invalid byte");
+            return Err(diagnostics.into_list());
         }
     };
-    let mut mistakes = Diagnostics::of(text).with_key_recipes(ground.key_recipes);
-    let document = Document::read(text, &mut mistakes);
-    if document.is_read {
-        let next = next(&document, ground);
-        refuse_missing_names(&document, &next, ground, &mut mistakes);
-        refuse_costs(&document, &next, &mut mistakes);
-        if let Some((_, at_start, claims)) = ground.earlier {
-            let place = document.place("guard");
-            document.guard.refuse_changes(at_start, place, &mut mistakes);
-            let is_legal = mistakes.len() == 0;
-            for conflict in claims.replace_policies(next.policies(), is_legal) {
-                mistakes.add(document.place_of_policy(&conflict.name), &conflict);
+    let mut diagnostics = Diagnostics::of(text).with_key_recipes(context.key_recipes);
+    let document = Document::read(text, &mut diagnostics);
+    if document.is_toml {
+        let next = merge(&document, context);
+        reject_missing_names(&document, &next, context, &mut diagnostics);
+        reject_excessive_costs(&document, &next, &mut diagnostics);
+        if let Some((_, startup, registry)) = context.active {
+            let offset = document.offset_of("guard");
+            document.guard.reject_changes(startup, offset, &mut diagnostics);
+            let is_valid = diagnostics.len() == 0;
+            for conflict in registry.replace_policies(next.policies(), is_valid) {
+                diagnostics.add(document.offset_of_policy(&conflict.name), &conflict);
             }
         }
-        if mistakes.len() == 0 {
-            return Ok((next, document.guard.at_start));
+        if diagnostics.len() == 0 {
+            return Ok((next, document.guard.startup));
         }
     }
-    Err(mistakes.into_list())
+    Err(diagnostics.into_list())
 }
 
-/// What the program says, with what the file says in its place.
-fn next(document: &Document, ground: &ValidationContext<'_>) -> PolicySet {
-    let mut next = ground.from_builder.clone();
+/// Returns the policies and settings of the program, overridden by those of the file.
+fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
+    let mut next = context.from_builder.clone();
     next.access = document.access.clone();
     next.on_error = document.guard.on_error.unwrap_or(next.on_error);
-    for written in &document.policies {
-        next.put_policy(written.policy.clone(), written.said.clone());
+    for policy in &document.policies {
+        next.put_policy(policy.policy.clone(), policy.overrides.clone());
     }
     for (name, plan) in &document.plans {
         next.put_plan(name.clone(), plan.clone());
     }
-    if let Some((earlier, ..)) = ground.earlier {
-        next.inherit_usage(earlier);
+    if let Some((active, ..)) = context.active {
+        next.inherit_usage(active);
     }
     next
 }
 
-/// A name that the program uses and that is not there is a mistake.
-fn refuse_missing_names(
+/// Rejects a file without a policy or a plan that the program uses.
+fn reject_missing_names(
     document: &Document,
     next: &PolicySet,
-    ground: &ValidationContext<'_>,
-    mistakes: &mut Diagnostics<'_>,
+    context: &ValidationContext<'_>,
+    diagnostics: &mut Diagnostics<'_>,
 ) {
     let (mut policies, mut plans) = (Vec::new(), Vec::new());
     for attribute in next.missing_for_attributes() {
@@ -87,87 +87,84 @@ fn refuse_missing_names(
             policies.push((attribute.name, format!("the attribute at {}", attribute.location)));
         }
     }
-    if let Some((earlier, ..)) = ground.earlier {
-        let (of_policies, of_plans) = next.missing_from(earlier);
-        for name in of_policies {
-            if policies.iter().all(|(known, _)| *known != name) {
+    if let Some((active, ..)) = context.active {
+        let (missing_policies, missing_plans) = next.missing_from(active);
+        for name in missing_policies {
+            if policies.iter().all(|(missing, _)| *missing != name) {
                 policies.push((name, "the program".to_owned()));
             }
         }
-        plans = of_plans;
+        plans = missing_plans;
     }
-    let known = next.policy_names();
-    for (name, who) in policies {
-        if !document.named.policies.iter().any(|it| it == name) {
-            let there_are = there_are(name, &known);
-            mistakes.add(
-                document.place("policies"),
-                format!(
-                    "{who} takes the policy `{name}`, and there is none of this name; {there_are}"
-                ),
-            );
+    let valid = next.policy_names();
+    for (name, user) in policies {
+        if !document.names.policies.iter().any(|it| it == name) {
+            let message = missing_name("policy", name, &user, &valid);
+            diagnostics.add(document.offset_of("policies"), message);
         }
     }
-    let known = next.plan_names();
+    let valid = next.plan_names();
     for name in plans {
-        if !document.named.plans.iter().any(|it| it == name) {
-            let there_are = there_are(name, &known);
-            mistakes.add(
-                document.place("plans"),
-                format!("the program takes the plan `{name}`, and there is none of this name; {there_are}"),
-            );
+        if !document.names.plans.iter().any(|it| it == name) {
+            let message = missing_name("plan", name, "the program", &valid);
+            diagnostics.add(document.offset_of("plans"), message);
         }
     }
 }
 
-fn there_are(name: &str, known: &[&str]) -> String {
-    let meant = suggest(name, known.iter().copied())
-        .map_or(String::new(), |meant| format!("is it `{meant}`? "));
-    if known.is_empty() {
-        return "there are none".to_owned();
-    }
-    format!("{meant}there are {}", listed(known.iter().copied()))
+/// Returns the message for a missing policy or plan. `valid` are the names that exist.
+fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
+    let expected = match valid {
+        [] => format!("expected a {kind} of this name, found none"),
+        _ => expected_one_of(name, valid),
+    };
+    format!("unknown {kind} `{name}`, used by {user}; {expected}")
 }
 
-/// A cost that is never admitted is a mistake, wherever it is said.
-fn refuse_costs(document: &Document, next: &PolicySet, mistakes: &mut Diagnostics<'_>) {
-    for named in next.named().filter(|named| named.said.cost.is_none()) {
-        let (name, most) = (named.policy.name(), named.policy.max_cost());
+/// Rejects a policy that admits fewer units than the cost of its requests in the program.
+fn reject_excessive_costs(
+    document: &Document,
+    next: &PolicySet,
+    diagnostics: &mut Diagnostics<'_>,
+) {
+    for named in next.named().filter(|named| named.overrides.cost.is_none()) {
+        let (name, max) = (named.policy.name(), named.policy.max_cost());
         let cost = next.known_cost(name);
-        if cost > most {
-            mistakes.add(
-                document.place_of_policy(name),
+        if cost > max {
+            diagnostics.add(
+                document.offset_of_policy(name),
                 format!(
-                    "`{name}` admits no more than {most} at once, and in the program each request that it limits costs {cost}; nothing would ever pass"
+                    "policy `{name}` admits at most {max} units, but each request costs {cost} in the program, so all would be denied"
                 ),
             );
         }
     }
 }
 
-/// Which quota leaves behind what it has counted, for the log: a quota is known by its place in the list.
-pub(super) fn warn_moved_quota(earlier: &Policy, new: &Policy) -> Option<String> {
-    let (old, new) = (earlier.quotas().as_slice(), new.quotas());
-    let mut warn_moved_quota = new.iter().enumerate().filter_map(|(place, quota)| {
-        let was_there = old.get(place).is_some_and(|it| it.window() == quota.window());
-        let before = old.iter().position(|it| it.window() == quota.window());
-        before.filter(|_| !was_there).map(|before| (place, quota, before))
+/// Returns a warning if a quota has moved to another position and so loses its count. Stores identify a quota by its
+/// position.
+pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> {
+    let (old, new) = (active.quotas().as_slice(), new.quotas());
+    let mut moved = new.iter().enumerate().filter_map(|(index, quota)| {
+        let is_in_place = old.get(index).is_some_and(|it| it.window() == quota.window());
+        let old_index = old.iter().position(|it| it.window() == quota.window());
+        old_index.filter(|_| !is_in_place).map(|old_index| (index, quota, old_index))
     });
-    let (place, quota, before) = warn_moved_quota.next()?;
+    let (index, quota, old_index) = moved.next()?;
     Some(format!(
-        "`{}`: {quota} was quota {} and is now quota {}, where it does not go on with what it has counted; a new quota belongs at the end",
-        earlier.name(),
-        before + 1,
-        place + 1
+        "`{}`: quota {quota} moved from position {} to {}, so its count is reset; add new quotas at the end",
+        active.name(),
+        old_index + 1,
+        index + 1
     ))
 }
 
-/// What a candidate would refill that is enforced as soon as it is there, for the log.
-pub(super) fn warn_new_candidate(earlier: &Policy, new: &Policy) -> Option<String> {
+/// Returns a warning if a new candidate is enforced immediately, because it has not counted any request yet.
+pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String> {
     let (quotas, percent) = new.candidate_quotas().filter(|(_, percent)| *percent > 0)?;
-    earlier.candidate_quotas().is_none().then(|| {
+    active.candidate_quotas().is_none().then(|| {
         format!(
-            "`{}`: the candidate {quotas} is new and has counted nothing yet, so {percent} % of the keys have all of it left; a new candidate belongs to `rollout = 0` at first",
+            "`{}`: the new candidate {quotas} is enforced for {percent} % of the keys, but has no counts yet; add a candidate with `rollout = 0` first",
             new.name()
         )
     })

@@ -1,4 +1,4 @@
-//! Values of fields, read and checked one by one.
+//! Parsers of field values. The argument `expected` is the message for a value of another type.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -6,160 +6,164 @@ use actix_rateguard_grammar::{escape_for_display, parse_window};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    fields::{At, Value},
-    mistakes::Diagnostics,
+    diagnostics::Diagnostics,
+    fields::{Located, Value},
 };
 
-pub(super) fn text<'v>(
+pub(super) fn string<'v>(
     value: &'v Value<'_>,
-    default_on_error: &str,
-    mistakes: &mut Diagnostics<'_>,
+    expected: &str,
+    diagnostics: &mut Diagnostics<'_>,
 ) -> Option<&'v str> {
     match value.get_ref() {
         DeValue::String(text) => Some(text),
         _ => {
-            mistakes.add(value.span().start, default_on_error);
+            diagnostics.add(value.span().start, expected);
             None
         }
     }
 }
 
-/// What this function makes of text.
-pub(super) fn made<T, E: Display>(
+/// Parses a string with a function.
+pub(super) fn parse_with<T, E: Display>(
     value: &Value<'_>,
-    default_on_error: &str,
-    mistakes: &mut Diagnostics<'_>,
-    make: impl FnOnce(&str) -> Result<T, E>,
-) -> Option<At<T>> {
-    let at = value.span().start;
-    match make(text(value, default_on_error, mistakes)?) {
-        Ok(value) => Some(At { value, at }),
+    expected: &str,
+    diagnostics: &mut Diagnostics<'_>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<Located<T>> {
+    let offset = value.span().start;
+    match parse(string(value, expected, diagnostics)?) {
+        Ok(value) => Some(Located { value, offset }),
         Err(error) => {
-            mistakes.add(at, error);
+            diagnostics.add(offset, error);
             None
         }
     }
 }
 
-/// What the grammar reads from text.
-pub(super) fn parsed<T: FromStr<Err: Display>>(
+/// Parses a string in the notation of the grammar.
+pub(super) fn parse<T: FromStr<Err: Display>>(
     value: &Value<'_>,
-    default_on_error: &str,
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<T>> {
-    made(value, default_on_error, mistakes, str::parse)
+    expected: &str,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<T>> {
+    parse_with(value, expected, diagnostics, str::parse)
 }
 
-/// One of these words.
-pub(super) fn word<T: Clone>(
+/// Parses a string that is one of the keywords.
+pub(super) fn keyword<T: Clone>(
     value: &Value<'_>,
-    words: &[(&str, T)],
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<T>> {
-    let legal: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-    let legal = legal.join(", ");
-    made(value, &format!("legal here are {legal}, in quotes"), mistakes, |text| {
-        let known = words.iter().find(|(word, _)| *word == text);
-        known.map(|(_, value)| value.clone()).ok_or_else(|| {
-            format!("`{}` is not legal here; legal are {legal}", escape_for_display(text))
-        })
+    keywords: &[(&str, T)],
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<T>> {
+    let names: Vec<_> = keywords.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let expected = format!("expected one of {}", names.join(", "));
+    parse_with(value, &expected, diagnostics, |text| {
+        let keyword = keywords.iter().find(|(name, _)| *name == text);
+        keyword
+            .map(|(_, value)| value.clone())
+            .ok_or_else(|| format!("{expected}, found `{}`", escape_for_display(text)))
     })
 }
 
-/// A whole number in this range.
-pub(super) fn whole(
+/// Parses a whole number in a range.
+pub(super) fn integer(
     value: &Value<'_>,
-    legal: RangeInclusive<u64>,
-    default_on_error: impl Display,
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<u64>> {
-    let at = value.span().start;
+    range: RangeInclusive<u64>,
+    expected: impl Display,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<u64>> {
+    let offset = value.span().start;
     let number = match value.get_ref() {
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
         _ => None,
     };
-    match number.filter(|number| legal.contains(number)) {
-        Some(value) => Some(At { value, at }),
+    match number.filter(|number| range.contains(number)) {
+        Some(value) => Some(Located { value, offset }),
         None => {
-            mistakes.add(at, default_on_error);
+            diagnostics.add(offset, expected);
             None
         }
     }
 }
 
-/// The same of numbers that fit into 32 bits.
-pub(super) fn whole_32(
+/// Parses a whole number of 32 bits in a range.
+pub(super) fn integer_u32(
     value: &Value<'_>,
-    legal: RangeInclusive<u32>,
-    default_on_error: impl Display,
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<u32>> {
-    let legal = u64::from(*legal.start())..=u64::from(*legal.end());
-    let At { value, at } = whole(value, legal, default_on_error, mistakes)?;
-    Some(At { value: u32::try_from(value).ok()?, at })
+    range: RangeInclusive<u32>,
+    expected: impl Display,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<u32>> {
+    let range = u64::from(*range.start())..=u64::from(*range.end());
+    let Located { value, offset } = integer(value, range, expected, diagnostics)?;
+    Some(Located { value: u32::try_from(value).ok()?, offset })
 }
 
-/// A length of time in this range: `"10s"`, or a whole number of seconds.
-pub(super) fn time(
+/// Parses a duration in a range: `"10s"`, or a whole number of seconds.
+pub(super) fn duration(
     value: &Value<'_>,
-    legal: RangeInclusive<Duration>,
-    default_on_error: impl Display,
-    mistakes: &mut Diagnostics<'_>,
-) -> Option<At<Duration>> {
-    let at = value.span().start;
-    let time = match value.get_ref() {
+    range: RangeInclusive<Duration>,
+    expected: impl Display,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<Duration>> {
+    let offset = value.span().start;
+    let duration = match value.get_ref() {
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
             .map(Duration::from_secs)
-            .map_err(|_| default_on_error.to_string()),
+            .map_err(|_| expected.to_string()),
         DeValue::String(text) => parse_window(text).map_err(|error| error.to_string()),
-        _ => Err(default_on_error.to_string()),
+        _ => Err(expected.to_string()),
     };
-    let is_legal = |time: &Duration| legal.contains(time);
-    match time.and_then(|time| Some(time).filter(is_legal).ok_or(default_on_error.to_string())) {
-        Ok(value) => Some(At { value, at }),
+    let in_range = duration.and_then(|duration| {
+        if range.contains(&duration) { Ok(duration) } else { Err(expected.to_string()) }
+    });
+    match in_range {
+        Ok(value) => Some(Located { value, offset }),
         Err(message) => {
-            mistakes.add(at, message);
+            diagnostics.add(offset, message);
             None
         }
     }
 }
 
-pub(super) fn boolean(value: &Value<'_>, mistakes: &mut Diagnostics<'_>) -> Option<At<bool>> {
-    let at = value.span().start;
+pub(super) fn boolean(
+    value: &Value<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+) -> Option<Located<bool>> {
+    let offset = value.span().start;
     match value.get_ref() {
-        DeValue::Boolean(value) => Some(At { value: *value, at }),
+        DeValue::Boolean(value) => Some(Located { value: *value, offset }),
         _ => {
-            mistakes.add(at, "legal here are true and false, without quotes");
+            diagnostics.add(offset, "expected true or false, without quotes");
             None
         }
     }
 }
 
-/// The elements of a list; `otherwise` says how one is written.
+/// Returns the elements of a list.
 pub(super) fn list<'v, 't>(
     value: &'v Value<'t>,
-    default_on_error: &str,
-    mistakes: &mut Diagnostics<'_>,
+    expected: &str,
+    diagnostics: &mut Diagnostics<'_>,
 ) -> &'v [Value<'t>] {
     match value.get_ref() {
         DeValue::Array(list) => list,
         _ => {
-            mistakes.add(value.span().start, default_on_error);
+            diagnostics.add(value.span().start, expected);
             &[]
         }
     }
 }
 
-/// A table; `otherwise` says how one is written.
 pub(super) fn table<'v, 't>(
     value: &'v Value<'t>,
-    default_on_error: &str,
-    mistakes: &mut Diagnostics<'_>,
+    expected: &str,
+    diagnostics: &mut Diagnostics<'_>,
 ) -> Option<&'v DeTable<'t>> {
     match value.get_ref() {
         DeValue::Table(table) => Some(table),
         _ => {
-            mistakes.add(value.span().start, default_on_error);
+            diagnostics.add(value.span().start, expected);
             None
         }
     }

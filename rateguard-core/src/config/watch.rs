@@ -1,4 +1,4 @@
-//! A thread that looks at a file now and then.
+//! The thread that polls a file.
 
 use std::{
     io,
@@ -12,51 +12,50 @@ use std::{
 
 use super::fingerprint::FileFingerprint;
 
-/// Ends with this, or before, if it is stopped.
+/// A polling thread. It ends when this value is dropped or [stopped](Self::stop).
 pub(super) struct Watch {
     interval: Duration,
-    end: Mutex<Option<Sender<()>>>,
+    /// The thread ends when this sender is dropped.
+    stop: Mutex<Option<Sender<()>>>,
 }
 
 impl Watch {
-    /// If the interval is 0, never.
+    /// Creates a watch that polls at an interval. An interval of zero disables polling.
     pub(super) fn every(interval: Duration) -> Self {
-        Self { interval, end: Mutex::new(None) }
+        Self { interval, stop: Mutex::new(None) }
     }
 
-    fn set(&self, end: Option<Sender<()>>) {
-        // One assignment cannot be left half done.
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
-    }
-}
-
-impl Watch {
-    /// Has a look at the file taken from now on, until there is none to be taken. A look is told what was seen before.
+    /// Calls `poll` at each interval with its previous result, until it returns `None`.
     ///
-    /// It is a thread and no task: a guard may be built where there is no runtime, and a worker that blocks stalls nothing.
+    /// Polling uses a thread and not a task, because a guard can be built without a runtime, and reading a file blocks.
     pub(super) fn start(
         &self,
-        look: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
+        poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
     ) -> io::Result<()> {
         let interval = self.interval;
         if interval.is_zero() {
             return Ok(());
         }
-        let (end, ended) = channel::<()>();
+        let (stop, stopped) = channel::<()>();
         thread::Builder::new().name("rateguard-file".to_owned()).spawn(move || {
-            let mut before = None;
-            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                before = look(before);
-                if before.is_none() {
+            let mut fingerprint = None;
+            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                fingerprint = poll(fingerprint);
+                if fingerprint.is_none() {
                     return;
                 }
             }
         })?;
-        self.set(Some(end));
+        self.set(Some(stop));
         Ok(())
     }
 
     pub(super) fn stop(&self) {
         self.set(None);
+    }
+
+    fn set(&self, stop: Option<Sender<()>>) {
+        // The lock only covers one assignment, so a poisoned value is still consistent.
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 }

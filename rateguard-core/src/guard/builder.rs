@@ -24,7 +24,7 @@ const DEFAULT_PREFIX: &str = "rateguard";
 /// Settings for a [`RateGuard`].
 #[must_use]
 pub struct RateGuardBuilder {
-    pub(super) store: StoreChoice,
+    store: StoreChoice,
     pub(super) prefix: String,
     #[cfg(any(feature = "redis", feature = "upstash"))]
     redis_log: RedisLog,

@@ -29,7 +29,7 @@ pub struct PolicySet {
 #[derive(Clone)]
 pub struct NamedPolicy {
     pub policy: Policy,
-    pub said: RouteOverrides,
+    pub overrides: RouteOverrides,
     used: Arc<NameUsage>,
 }
 
@@ -103,10 +103,10 @@ impl PolicySet {
     }
 
     /// In the place of another one of this name, if there is one.
-    pub fn put_policy(&mut self, policy: Policy, said: RouteOverrides) {
+    pub fn put_policy(&mut self, policy: Policy, overrides: RouteOverrides) {
         let name = policy.name().to_owned();
         let used = self.policies.remove(&name).map(|known| known.used).unwrap_or_default();
-        self.policies.insert(name, NamedPolicy { policy, said, used });
+        self.policies.insert(name, NamedPolicy { policy, overrides, used });
     }
 
     /// In the place of another one of this name, if there is one.

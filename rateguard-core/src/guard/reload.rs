@@ -126,7 +126,7 @@ impl RateGuard {
         file.watch(move |before| {
             let shared = shared.upgrade()?;
             match &shared.policies {
-                Policies::OfFile(file) => Some(file.look(before, &shared.claims)),
+                Policies::OfFile(file) => Some(file.poll(before, &shared.claims)),
                 Policies::Fixed(_) => None,
             }
         })

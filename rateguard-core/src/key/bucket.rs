@@ -11,7 +11,8 @@ pub struct Bucket<'a> {
 }
 
 impl<'a> Bucket<'a> {
-    /// The bucket of a key under a quota of a policy: the name of the policy, and the index of the quota in the policy, from 0.
+    /// The bucket of a key under a quota of a policy: the name of the policy, and the index of the quota in the policy,
+    /// from 0.
     #[must_use]
     pub fn new(name: &'a str, index: usize, key: &'a Key) -> Self {
         Self { name, index, key }
@@ -39,11 +40,11 @@ impl<'a> Bucket<'a> {
         self.key
     }
 
-    /// The name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy, `prefix:{digest}:name{2}` for
-    /// the second, and so on.
+    /// The name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy,
+    /// `prefix:{digest}:name{2}` for the second, and so on.
     ///
-    /// The first braces are the hash tag of Redis Cluster, so all buckets of one key are in one slot, whatever their policies
-    /// are. Prefix and policy name cannot contain braces, so different buckets have different names.
+    /// The first braces are the hash tag of Redis Cluster, so all buckets of one key are in one slot, whatever their
+    /// policies are. Prefix and policy name cannot contain braces, so different buckets have different names.
     #[must_use]
     pub fn storage_key(&self, prefix: &str) -> String {
         use std::fmt::Write;

@@ -11,9 +11,9 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 
 /// Identifies who or what is counted, such as a user, a tenant or an address.
 ///
-/// Different values give different keys. A text and an address with the same notation are different values, too. A store that
-/// several servers share receives only the digest of a key, which is the same on every server: the first 128 bits of a SHA-256.
-/// The `Debug` output of a key does not show its value.
+/// Different values give different keys. A text and an address with the same notation are different values, too. A
+/// store that several servers share receives only the digest of a key, which is the same on every server: the first 128
+/// bits of a SHA-256. The `Debug` output of a key does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;
@@ -23,20 +23,20 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The parts of the key if they fit, or else the digest. Most keys are short, and a digest costs more than a whole check in
-    /// memory, so it is computed only when a store needs it. Equal keys have equal bytes.
+    /// The parts of the key if they fit, or else the digest. Most keys are short, and a digest costs more than a whole
+    /// check in memory, so it is computed only when a store needs it. Equal keys have equal bytes.
     ///
-    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Each part follows its length, which takes one byte.
-    /// The other bytes are zero, except for the last four: if the parts do not need them, they contain the network of the client,
-    /// which is not a part of the key's identity.
+    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Each part follows its length, which takes
+    /// one byte. The other bytes are zero, except for the last four: if the parts do not need them, they contain the
+    /// network of the client, which is not a part of the key's identity.
     bytes: [u8; KEY_BYTES],
 }
 
 /// The size of a cache line of most processors.
 pub(crate) const KEY_BYTES: usize = 64;
 
-/// The location of the network. The bytes before it are read in words of 8 bytes, so a key has no network if its parts reach
-/// into the last word.
+/// The location of the network. The bytes before it are read in words of 8 bytes, so a key has no network if its parts
+/// reach into the last word.
 const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
 /// This value instead of a length means that a digest follows.
@@ -110,7 +110,8 @@ impl Key {
         Self { bytes }
     }
 
-    /// The digest of the parts. Each part is hashed after its length, so different lists of parts never give the same bytes.
+    /// The digest of the parts. Each part is hashed after its length, so different lists of parts never give the same
+    /// bytes.
     pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
         let mut digest = [0; DIGEST_BYTES];
         if self.bytes[0] == DIGESTED {

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-/// A wide network, within which one owner may create many keys: the /16 of an IPv4 address, or the /29 of an IPv6 address.
+/// A wide network, within which one owner may create many keys: the /16 of an IPv4 address, or the /29 of an IPv6
+/// address.
 ///
-/// A provider gets at most a /29 of IPv6 without a justification (RIPE-738, section 5.1), so all addresses of an attacker are
-/// in one network. A large provider has a /16 of IPv4, which allows at most 65,536 keys.
+/// A provider gets at most a /29 of IPv6 without a justification (RIPE-738, section 5.1), so all addresses of an
+/// attacker are in one network. A large provider has a /16 of IPv4, which allows at most 65,536 keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyNetwork(u32);
 

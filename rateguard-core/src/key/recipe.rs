@@ -19,8 +19,8 @@ pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
 pub type KeyRecipes = fn(&KeyNotation) -> Result<Arc<dyn KeyRecipe>, String>;
 
 impl Key {
-    /// The key of one part of a notation with this value. The global key for `ip` and `global`, which have no value. The name of
-    /// a header must be in lower case.
+    /// The key of one part of a notation with this value. The global key for `ip` and `global`, which have no value.
+    /// The name of a header must be in lower case.
     #[doc(hidden)]
     #[must_use]
     pub fn of_part(part: &KeyPart, value: &[u8]) -> Self {

@@ -5,8 +5,8 @@ use sha2::Sha256;
 
 use super::key::Key;
 
-/// A secret for keyed digests of keys. Without the secret, the address or user id of a key cannot be found by trying all possible
-/// values.
+/// A secret for keyed digests of keys. Without the secret, the address or user id of a key cannot be found by trying
+/// all possible values.
 pub struct KeySecret {
     hmac: Hmac<Sha256>,
 }

@@ -16,8 +16,8 @@ pub enum PolicyError {
     Quota(RateError),
     /// The ban is invalid.
     Ban(BanSpecError),
-    /// A policy in [shadow](crate::Policy::shadow) cannot have a [candidate](crate::Policy::candidate), since nothing of it is
-    /// enforced that the candidate could replace.
+    /// A policy in [shadow](crate::Policy::shadow) cannot have a [candidate](crate::Policy::candidate), since nothing
+    /// of it is enforced that the candidate could replace.
     Shadow,
     /// A [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
     Rollout,

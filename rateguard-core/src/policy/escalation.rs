@@ -11,8 +11,8 @@ use crate::{
     store::{Bucket, BucketRequest},
 };
 
-/// The maximum number of past bans that are counted. Since each ban is twice as long as the one before, the longest ban is reached
-/// earlier.
+/// The maximum number of past bans that are counted. Since each ban is twice as long as the one before, the longest ban
+/// is reached earlier.
 pub(crate) const MAX_PAST_BANS: u32 = 32;
 
 /// The ban of a policy, with the names of its buckets.
@@ -65,8 +65,8 @@ impl Escalation {
         self.banned(key, whole_seconds(left))
     }
 
-    /// The request that extends a ban of which `left` remains to `length`, or up to 1 second longer. It has no room if the ban
-    /// has become longer meanwhile.
+    /// The request that extends a ban of which `left` remains to `length`, or up to 1 second longer. It has no room if
+    /// the ban has become longer meanwhile.
     pub(crate) fn longer_ban<'a>(
         &'a self,
         key: &'a Key,

@@ -12,10 +12,10 @@ mod shadow_mode;
 pub use self::{
     error::PolicyError,
     policy::{PLACEHOLDER_QUOTA, Policy},
-    shadow_mode::{QuotaVariant, ShadowSpec},
+    shadow_mode::ShadowSpec,
 };
 pub(crate) use self::{
     escalation::{Escalation, MAX_PAST_BANS},
     name::PolicyName,
-    shadow_mode::ShadowMode,
+    shadow_mode::{QuotaVariant, ShadowMode},
 };

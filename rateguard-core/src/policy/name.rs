@@ -9,8 +9,8 @@ pub(crate) struct PolicyName(Arc<Name>);
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Name {
     text: Box<str>,
-    /// The byte offset at which the public part begins. The default name of an annotated handler is its Rust path, which clients
-    /// should not see.
+    /// The byte offset at which the public part begins. The default name of an annotated handler is its Rust path,
+    /// which clients should not see.
     public_from: usize,
     /// The hash of the text, computed once, so that lookups of metrics are fast.
     #[cfg(feature = "metrics")]

@@ -7,10 +7,11 @@ use actix_rateguard_grammar::check_name;
 use super::{Escalation, PolicyError, PolicyName, ShadowMode};
 use crate::{Ban, BanSpecError, OnError, Quota, Quotas, RateError};
 
-/// Named quotas that a [`RateGuard`](crate::RateGuard) checks keys against. A request is admitted if all quotas have room.
+/// Named quotas that a [`RateGuard`](crate::RateGuard) checks keys against. A request is admitted if all quotas have
+/// room.
 ///
-/// The name separates the counts of different limits. Policies with the same name share their counts in a store, so they should
-/// have the same quotas.
+/// The name separates the counts of different limits. Policies with the same name share their counts in a store, so
+/// they should have the same quotas.
 ///
 /// ```
 /// # use actix_rateguard_core::{OnError, Policy};
@@ -37,8 +38,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if a quota or the name is invalid. A valid name has 1 to 200 bytes and contains only letters, digits and
-    /// ASCII punctuation, except for braces.
+    /// [`PolicyError`] if a quota or the name is invalid. A valid name has 1 to 200 bytes and contains only letters,
+    /// digits and ASCII punctuation, except for braces.
     pub fn new<Q>(name: impl Into<Cow<'static, str>>, quotas: Q) -> Result<Self, PolicyError>
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,
@@ -95,8 +96,8 @@ impl Policy {
         self
     }
 
-    /// The failure mode: whether a request passes when the store does not answer. Default: the failure mode of the guard
-    /// ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
+    /// The failure mode: whether a request passes when the store does not answer. Default: the failure mode of the
+    /// guard ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
     #[must_use]
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = Some(on_error);

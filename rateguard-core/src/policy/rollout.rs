@@ -25,8 +25,8 @@ impl Rollout {
 
     /// Whether a hashed key is one of them.
     ///
-    /// The percentile of a key is the same on every server. It is another one for each policy, so the keys that get candidates
-    /// first are not the same for all policies.
+    /// The percentile of a key is the same on every server. It is another one for each policy, so the keys that get
+    /// candidates first are not the same for all policies.
     pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
         match self.0 {
             0 => false,

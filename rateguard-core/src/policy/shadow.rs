@@ -1,8 +1,8 @@
 //! The shadow mode of a policy: the whole policy is in shadow, or it has a candidate with other quotas.
 //!
-//! A candidate counts in buckets of its own, under a name that no policy can have. The policy's own quotas and the candidate's
-//! quotas both count every request of the policy, whichever of them is enforced for the key. So a change of the rollout moves
-//! keys between the two without giving any key its full quota back.
+//! A candidate counts in buckets of its own, under a name that no policy can have. The policy's own quotas and the
+//! candidate's quotas both count every request of the policy, whichever of them is enforced for the key. So a change of
+//! the rollout moves keys between the two without giving any key its full quota back.
 
 use actix_rateguard_grammar::Quotas;
 
@@ -13,13 +13,14 @@ use super::{
 use crate::{Key, RateError};
 
 impl Policy {
-    /// The same policy in shadow mode: it decides, counts and is [reported](crate::RateGuard::shadow_report), but denies no
-    /// request.
+    /// The same policy in shadow mode: it decides, counts and is [reported](crate::RateGuard::shadow_report), but
+    /// denies no request.
     ///
-    /// Use it to measure the effect of a new limit before it is enforced. A policy in shadow differs from an enforced one:
+    /// Use it to measure the effect of a new limit before it is enforced. A policy in shadow differs from an enforced
+    /// one:
     ///
-    /// - Its decisions admit every request, and [`Decision::would_deny`](crate::Decision::would_deny) says whether the enforced
-    ///   policy would deny it.
+    /// - Its decisions admit every request, and [`Decision::would_deny`](crate::Decision::would_deny) says whether the
+    ///   enforced policy would deny it.
     /// - In a [`Request`](crate::Request) with enforced policies, it is not a part of the decision.
     /// - An HTTP adapter sends nothing about it to clients, and no HTTP request waits for it.
     /// - It bans no key, whatever [`ban`](Self::ban) says.
@@ -32,13 +33,14 @@ impl Policy {
         self.with_shadow_mode(Some(ShadowMode::Whole))
     }
 
-    /// Adds candidate quotas, which are evaluated in shadow next to the enforced ones: a [`Quota`](crate::Quota), [`Quotas`],
-    /// or text such as `"3/minute"`.
+    /// Adds candidate quotas, which are evaluated in shadow next to the enforced ones: a [`Quota`](crate::Quota),
+    /// [`Quotas`], or text such as `"3/minute"`.
     ///
-    /// The candidate counts every request of the policy, whatever the decision is, in buckets of its own. They take as much
-    /// space in the store as the buckets of the policy. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the
-    /// requests that the candidate would deny. A candidate denies and delays no request and changes no response header, except
-    /// for the keys of its [rollout](Self::rollout).
+    /// The candidate counts every request of the policy, whatever the decision is, in buckets of its own. They take as
+    /// much space in the store as the buckets of the policy.
+    /// [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the candidate would deny.
+    /// A candidate denies and delays no request and changes no response header, except for the keys of its
+    /// [rollout](Self::rollout).
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -69,15 +71,16 @@ impl Policy {
         Ok(self.with_shadow_mode(Some(ShadowMode::Candidate(candidate))))
     }
 
-    /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys, from 0 to
+    /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys,
+    /// from 0 to
     /// 100. Default: 0.
     ///
-    /// Start with 0: a new candidate has counted nothing yet, so each key for which it is enforced immediately has the full
-    /// quota left.
+    /// Start with 0: a new candidate has counted nothing yet, so each key for which it is enforced immediately has the
+    /// full quota left.
     ///
-    /// The choice of the keys depends only on the key and the name of the policy, so it is the same on every server. A higher
-    /// percentage adds keys and removes none. Both sets of quotas count all requests of all keys, so a change of the percentage
-    /// gives no key its full quota back.
+    /// The choice of the keys depends only on the key and the name of the policy, so it is the same on every server. A
+    /// higher percentage adds keys and removes none. Both sets of quotas count all requests of all keys, so a change of
+    /// the percentage gives no key its full quota back.
     ///
     /// # Errors
     ///
@@ -113,8 +116,7 @@ impl Policy {
     }
 
     /// The quotas that are enforced for a key. The key must be [hashed](crate::RateGuard::hashed_key), as in the store.
-    #[doc(hidden)]
-    pub fn variant_for(&self, key: &Key) -> QuotaVariant {
+    pub(crate) fn variant_for(&self, key: &Key) -> QuotaVariant {
         match self.candidate_mode() {
             Some(candidate) if candidate.rollout.includes(self.name(), key) => {
                 QuotaVariant::Candidate

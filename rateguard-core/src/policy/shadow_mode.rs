@@ -38,7 +38,7 @@ pub enum ShadowSpec {
 
 /// Which of the two sets of quotas and buckets of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaVariant {
+pub(crate) enum QuotaVariant {
     /// The policy's own quotas.
     Own,
     /// The quotas of its candidate.

@@ -51,8 +51,8 @@ pub trait Store: Send + Sync {
     ///
     /// The verdict has one [`BucketStatus`] per request, in the order of the requests, after the operation.
     ///
-    /// A [pending](StoreFuture::Pending) operation must not start before the future is polled. The guard drops the future
-    /// at the deadline.
+    /// A [pending](StoreFuture::Pending) operation must not start before the future is polled. The guard drops the
+    /// future at the deadline.
     ///
     /// # Errors
     ///
@@ -67,8 +67,8 @@ pub trait Store: Send + Sync {
 
     /// Applies the operation for a caller that waits at most `deadline`.
     ///
-    /// A store should not start an operation after that time, because no caller receives the result of the units that it
-    /// would take. The default implementation calls [`apply`](Self::apply).
+    /// A store should not start an operation after that time, because no caller receives the result of the units that
+    /// it would take. The default implementation calls [`apply`](Self::apply).
     ///
     /// # Errors
     ///
@@ -92,7 +92,8 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Returns a number that identifies the server which has these buckets. The default is 0, for a store with one server.
+    /// Returns a number that identifies the server which has these buckets. The default is 0, for a store with one
+    /// server.
     ///
     /// The guard has one circuit breaker per server, so that a failed server does not affect checks on other servers.
     fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
@@ -103,7 +104,8 @@ pub trait Store: Send + Sync {
     /// Returns the reason why an operation on these buckets had no result before its deadline.
     ///
     /// - [`StoreError::Timeout`], the default: the store does not reply.
-    /// - [`StoreError::Overloaded`]: the store replies, but too many other operations of this process waited for it. The
+    /// - [`StoreError::Overloaded`]: the store replies, but too many other operations of this process waited for it.
+    ///   The
     ///   guard then decides in memory whatever the failure mode of the policy is, and its circuit breaker does not count
     ///   the failure.
     ///
@@ -167,21 +169,22 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 pub enum Operation {
     /// Takes the cost of each request if all costs fit, and otherwise takes nothing.
     ///
-    /// It takes nothing from requests with [`check_only`](BucketRequest::check_only). A cost of 0 always fits. A cost above
-    /// the quota's [`max_cost`](Quota::max_cost) never fits.
+    /// It takes nothing from requests with [`check_only`](BucketRequest::check_only). A cost of 0 always fits. A cost
+    /// above the quota's [`max_cost`](Quota::max_cost) never fits.
     Check,
     /// Returns the verdict that [`Check`](Self::Check) would return, and changes nothing.
     Peek,
     /// Takes the cost of each request, even beyond the capacity.
     ///
-    /// Units beyond the capacity count like all others. A log may omit those of one request, because they would all expire
-    /// at the same time. The debt of a token bucket is at most [`Quota::MAX_DEBT`], which is more than its burst.
+    /// Units beyond the capacity count like all others. A log may omit those of one request, because they would all
+    /// expire at the same time. The debt of a token bucket is at most [`Quota::MAX_DEBT`], which is more than its
+    /// burst.
     Debit,
     /// Returns the cost of each request to its bucket.
     ///
-    /// The cost is at most the units that the check with the request's [`Receipt`] took from the bucket. Expired units and
-    /// units of other requests are not refunded, and no unit is refunded twice. A token bucket does not refund tokens that
-    /// the refill may have returned since.
+    /// The cost is at most the units that the check with the request's [`Receipt`] took from the bucket. Expired units
+    /// and units of other requests are not refunded, and no unit is refunded twice. A token bucket does not refund
+    /// tokens that the refill may have returned since.
     Refund,
     /// Removes all units from the buckets. The cost is ignored.
     Reset,
@@ -197,11 +200,11 @@ pub struct BucketRequest<'a> {
     pub quota: Quota,
     /// The number of units to take or to refund.
     pub cost: u32,
-    /// For [`Operation::Check`] and [`Operation::Peek`]: the cost must fit, but is not taken from this bucket. A bucket of
-    /// a ban, for example, is filled by other operations and only denies requests.
+    /// For [`Operation::Check`] and [`Operation::Peek`]: the cost must fit, but is not taken from this bucket. A bucket
+    /// of a ban, for example, is filled by other operations and only denies requests.
     pub check_only: bool,
-    /// Whether the request can wait until no other request waits, such as a check in [shadow](crate::Policy::shadow), whose
-    /// result does not affect a response. A store may ignore it.
+    /// Whether the request can wait until no other request waits, such as a check in [shadow](crate::Policy::shadow),
+    /// whose result does not affect a response. A store may ignore it.
     pub low_priority: bool,
     /// For [`Operation::Refund`]: the receipt that the store returned when it took the units.
     pub receipt: Receipt,
@@ -256,8 +259,8 @@ pub struct Verdict {
 impl Verdict {
     /// Creates the result of an operation.
     ///
-    /// `allowed` is true if the requests were admitted, or for a peek, if they would be. `buckets` has the status and the
-    /// receipt of each bucket, in the order of the requests.
+    /// `allowed` is true if the requests were admitted, or for a peek, if they would be. `buckets` has the status and
+    /// the receipt of each bucket, in the order of the requests.
     pub fn new(allowed: bool, buckets: impl IntoIterator<Item = (BucketStatus, Receipt)>) -> Self {
         Self {
             allowed,
@@ -297,7 +300,8 @@ impl Verdict {
         !self.unknown.contains(&index)
     }
 
-    /// Whether the requests were admitted, or for a peek, would be. Always true for operations other than check and peek.
+    /// Whether the requests were admitted, or for a peek, would be. Always true for operations other than check and
+    /// peek.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed

@@ -16,7 +16,8 @@ pub enum StoreError {
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server accepts no writes now: it is a replica, loads its data, has too few replicas, or cannot write to disk.
+    /// The server accepts no writes now: it is a replica, loads its data, has too few replicas, or cannot write to
+    /// disk.
     NotReady,
     /// The server is busy with another script.
     Busy,
@@ -26,7 +27,8 @@ pub enum StoreError {
     Cluster,
     /// The store cannot decide these keys in one atomic step. The guard then sends one operation for each key.
     CrossSlot,
-    /// Too many checks of this process wait for the store, although the store replies. The guard decides them in memory.
+    /// Too many checks of this process wait for the store, although the store replies. The guard decides them in
+    /// memory.
     Overloaded,
     /// The server has a rate limit of its own, which is exceeded. For example, the quota of an Upstash plan is used up.
     Throttled,
@@ -62,8 +64,8 @@ impl StoreError {
 impl StoreError {
     /// Whether clients can cause this error by load on an available store.
     ///
-    /// The guard then decides requests in memory, whatever the failure mode is. Otherwise a client could disable its own
-    /// limits, or deny service to others.
+    /// The guard then decides requests in memory, whatever the failure mode is. Otherwise a client could disable its
+    /// own limits, or deny service to others.
     pub(crate) fn is_caused_by_load(self) -> bool {
         match self {
             Self::Overloaded | Self::Busy | Self::OutOfMemory | Self::Throttled => true,

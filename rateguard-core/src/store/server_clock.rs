@@ -10,13 +10,14 @@ const ESTIMATE_TTL: Duration = Duration::from_secs(10);
 /// After this time without a reply, there is no estimate.
 const MAX_ESTIMATE_AGE: Duration = Duration::from_secs(60);
 
-/// An upper bound of the server's clock. Because it is never behind the server, a converted deadline is never too early.
+/// An upper bound of the server's clock. Because it is never behind the server, a converted deadline is never too
+/// early.
 pub(super) struct ServerClock {
     start: Instant,
     /// The largest possible offset of the server's clock from the time since `start`, in microseconds.
     offset: AtomicI64,
-    /// The time of the estimate, in microseconds since `start`; 0 without one. A reader may combine it with the offset of
-    /// another reply, which is also a valid estimate.
+    /// The time of the estimate, in microseconds since `start`; 0 without one. A reader may combine it with the offset
+    /// of another reply, which is also a valid estimate.
     estimated_at: AtomicI64,
 }
 
@@ -27,8 +28,8 @@ impl ServerClock {
 
     /// Records the server's time `now` in a reply, in microseconds since 1970. The request was sent at `sent` or later.
     ///
-    /// `was_late` means that the server rejected the request as late. Then the old estimate is wrong, for example because
-    /// the server's clock was set.
+    /// `was_late` means that the server rejected the request as late. Then the old estimate is wrong, for example
+    /// because the server's clock was set.
     pub(super) fn record_reply(&self, now: i64, sent: Instant, was_late: bool) {
         let sent = self.micros(sent);
         // The server read its clock after `sent`, so the true offset is smaller by the time until then.

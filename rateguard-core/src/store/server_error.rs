@@ -2,8 +2,8 @@
 
 use super::StoreError;
 
-/// Returns the cause of an error with this code, which is its first word. `rest` is the text after the code. The text is
-/// not stored, because servers quote arguments in it.
+/// Returns the cause of an error with this code, which is its first word. `rest` is the text after the code. The text
+/// is not stored, because servers quote arguments in it.
 pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     let code = if code == "ERR" { rest.and_then(script_error_code).unwrap_or(code) } else { code };
     match code {
@@ -20,8 +20,8 @@ pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     }
 }
 
-/// Returns the cause of an error text that the script has caught. Before Redis 7, such a text begins with a position in the
-/// script: `@user_script: 7: -READONLY …`.
+/// Returns the cause of an error text that the script has caught. Before Redis 7, such a text begins with a position in
+/// the script: `@user_script: 7: -READONLY …`.
 #[cfg(feature = "redis")]
 pub(super) fn cause_of_text(text: &str) -> StoreError {
     let error = match text.strip_prefix('@') {
@@ -35,7 +35,8 @@ pub(super) fn cause_of_text(text: &str) -> StoreError {
     cause(code, Some(rest))
 }
 
-/// The texts for a missing permission in a script, up to Redis 7.0 and in later versions. They have no code of their own.
+/// The texts for a missing permission in a script, up to Redis 7.0 and in later versions. They have no code of their
+/// own.
 const ACL_ERRORS: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
 
 /// Returns the code of an error that Redis wrapped in an `ERR` reply of the script.

@@ -27,8 +27,8 @@ use crate::store::redis::RedisUrlError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has none,
-/// `build` installs the one of `ring`. To use another provider, install it before `build`.
+/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
+/// none, `build` installs the one of `ring`. To use another provider, install it before `build`.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {
@@ -48,8 +48,8 @@ impl RedisTls {
         self
     }
 
-    /// Sets the client certificate with its chain, and its private key, in PEM. Servers that require client certificates
-    /// need it.
+    /// Sets the client certificate with its chain, and its private key, in PEM. Servers that require client
+    /// certificates need it.
     pub fn client_certificate(
         mut self,
         certificate_pem: impl Into<Vec<u8>>,

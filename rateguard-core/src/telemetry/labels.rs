@@ -15,12 +15,12 @@ pub(crate) enum OutcomeLabel {
     /// The key is banned.
     Banned,
     /// The request was rejected without a decision.
-    Refused,
+    Rejected,
 }
 
 impl OutcomeLabel {
     #[cfg(feature = "metrics")]
-    pub(crate) const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::Banned, Self::Refused];
+    pub(crate) const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::Banned, Self::Rejected];
 
     pub(crate) fn of(decision: &Decision) -> Self {
         match (decision.is_allowed(), decision.banned_for()) {
@@ -35,7 +35,7 @@ impl OutcomeLabel {
         if unavailable.lets_pass() {
             (Self::Allowed, DecisionMode::Open)
         } else {
-            (Self::Refused, DecisionMode::Closed)
+            (Self::Rejected, DecisionMode::Closed)
         }
     }
 
@@ -44,7 +44,7 @@ impl OutcomeLabel {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
             Self::Banned => "banned",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -65,7 +65,7 @@ impl DecisionMode {
         match self {
             Self::Store => "store",
             Self::Overflow => "overflow",
-            Self::DenialCache => "remembered",
+            Self::DenialCache => "cached_denial",
             Self::Local => "local",
             Self::Open => "open",
             Self::Closed => "closed",
@@ -87,10 +87,10 @@ impl StoreError {
             Self::Busy => "busy",
             Self::OutOfMemory => "out_of_memory",
             Self::Cluster => "cluster",
-            Self::CrossSlot => "apart",
+            Self::CrossSlot => "cross_slot",
             Self::Overloaded => "overloaded",
             Self::Throttled => "throttled",
-            Self::InvalidReply => "unintelligible",
+            Self::InvalidReply => "invalid_reply",
             Self::NoPrimary => "no_primary",
             Self::Closed => "closed",
         }

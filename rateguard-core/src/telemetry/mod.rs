@@ -1,4 +1,4 @@
-//! What metrics (feature `metrics`) and traces (feature `tracing`) report about checks.
+//! Metrics (feature `metrics`) and traces (feature `tracing`) of checks.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub(crate) mod labels;

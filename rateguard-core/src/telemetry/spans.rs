@@ -9,7 +9,8 @@ use crate::{Decision, Policy, StoreError};
 
 /// A span without values yet.
 pub(crate) fn check() -> Span {
-    // If another crate enables the feature `log` of `tracing` and there is no subscriber, each span would write a log line.
+    // If another crate enables the feature `log` of `tracing` and there is no subscriber, each span would write a log
+    // line.
     if !has_been_set() {
         return Span::none();
     }

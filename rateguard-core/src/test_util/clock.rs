@@ -45,7 +45,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The clock of Tokio, which tests can pause. Use it to test [`check_or_wait`](crate::RateGuard::check_or_wait), which sleeps.
+/// The clock of Tokio, which tests can pause. Use it to test [`check_or_wait`](crate::RateGuard::check_or_wait), which
+/// sleeps.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -6,7 +6,8 @@ use crate::{
     store::{Bucket, BucketRequest, BucketStatus},
 };
 
-/// Returns a decision over these quotas: for each, the name of its policy, the quota, the cost in units, and its status.
+/// Returns a decision over these quotas: for each, the name of its policy, the quota, the cost in units, and its
+/// status.
 ///
 /// ```
 /// use std::time::Duration;

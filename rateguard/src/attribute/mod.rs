@@ -18,9 +18,11 @@ use actix_web::{
 use self::handler_name::handler_name;
 use crate::{
     AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
-    applicability::{LimitScope, OnDeniedRef, check_address_lists},
+    applicability::{LimitScope, check_address_lists},
     client,
-    enforce::{Admission, LimitCheck, LimitChecks, enforce},
+    enforce::{Admission, enforce},
+    limit_check::{LimitCheck, LimitChecks},
+    on_denied::OnDeniedRef,
     request_policies::{named, policy_set, quotas_of},
     request_state::write_headers,
     response::{self, Rejection},
@@ -144,7 +146,7 @@ impl Limit {
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         match &self.policy {
             PolicySource::Named(name) => {
-                policy_set.peek_policy(name).map_or(RouteOverrides::NOTHING, |it| &it.said)
+                policy_set.peek_policy(name).map_or(RouteOverrides::NOTHING, |it| &it.overrides)
             }
             PolicySource::Fixed(_) | PolicySource::PerRequest(_) => RouteOverrides::NOTHING,
         }
@@ -295,7 +297,7 @@ where
     let policy_set = policy_set(guard, &request);
     #[cfg(feature = "test-util")]
     if let Some(probe) = crate::route_probe::RouteProbe::of(&request) {
-        client::resolve_without_warning(guard, &request);
+        client::resolve_without_warning(guard.http(), &request);
         probe.record(limits(&policy_set, &request).await.iter().any(|inputs| inputs.applies));
         return crate::route_probe::RouteProbe::response();
     }
@@ -312,7 +314,7 @@ where
             response
         }
     };
-    write_headers(guard, &request, response.headers_mut());
+    write_headers(guard.http(), &request, response.headers_mut());
     response
 }
 
@@ -322,7 +324,7 @@ async fn admit<'a, const LIMITS: usize>(
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     request: &HttpRequest,
 ) -> Result<Admission<'a>, Rejection> {
-    client::resolve(guard, request);
+    client::resolve(guard.http(), request);
     let lists = [&policy_set.access, &guard.http().access];
     if check_address_lists(&lists, request)? {
         return Ok(Admission::not_limited(guard));

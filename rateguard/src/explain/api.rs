@@ -64,7 +64,7 @@ impl RateGuard {
     ) -> Outcome {
         match self.check_current_lists(|list| list.of_key(key, &is_unreliable)) {
             Ok(true) => Outcome::Exempt(Exemption::KeyAllowed),
-            Err(_) => Outcome::Refused(RejectReason::KeyDenied),
+            Err(_) => Outcome::Rejected(RejectReason::KeyDenied),
             Ok(false) => self.peek_outcome(policy, key, 1).await,
         }
     }
@@ -83,7 +83,7 @@ impl RateGuard {
         let client = ResolvedClient { address, is_proxy };
         match self.check_current_lists(|list| list.of_client(client)) {
             Ok(true) => Outcome::Exempt(Exemption::AddressAllowed),
-            Err(_) => Outcome::Refused(RejectReason::AddressDenied),
+            Err(_) => Outcome::Rejected(RejectReason::AddressDenied),
             Ok(false) => self.explain_key(policy, key, || client.is_unreliable_key(key)).await,
         }
     }
@@ -151,7 +151,7 @@ impl RateGuard {
         };
         let limits =
             stream::iter(evaluated).map(explain).buffered(MAX_PARALLEL_PEEKS).collect().await;
-        Explanation { client: client::trace_address(self, request), limits }
+        Explanation { client: client::trace_address(self.http(), request), limits }
     }
 
     /// Evaluates a limit, and reports the key parts that a description lacks.
@@ -164,11 +164,11 @@ impl RateGuard {
         request: &HttpRequest,
     ) -> Result<PeekRequest, Outcome> {
         // A function of another limit may have used another guard, which stores its own client.
-        client::resolve_without_warning(self, request);
+        client::resolve_without_warning(self.http(), request);
         let result = evaluate(self, policy_set, source, request).await;
         let has_read_key = matches!(
             result,
-            Ok(_) | Err(Outcome::Exempt(Exemption::NoKey) | Outcome::Refused(RejectReason::NoKey))
+            Ok(_) | Err(Outcome::Exempt(Exemption::NoKey) | Outcome::Rejected(RejectReason::NoKey))
         );
         if origin != RequestOrigin::Real && has_read_key {
             let missing = key_parts(limit, request);

@@ -41,7 +41,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Decided(decision) => decided(decision, f),
             Self::Exempt(exemption) => write!(f, "does not apply: {exemption}"),
-            Self::Refused(reason) => write!(f, "rejected: {reason}"),
+            Self::Rejected(reason) => write!(f, "rejected: {reason}"),
             Self::Unavailable(unavailable) => {
                 let result = if unavailable.lets_pass() { "allowed" } else { "rejected" };
                 write!(f, "{result} without a check: {}", unavailable.cause())

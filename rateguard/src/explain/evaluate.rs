@@ -77,7 +77,7 @@ async fn evaluate_attribute(
     let named = || policy_set.peek_policy(limit.name()).map(|named| &named.policy);
     let policy = limit.own_policy().or_else(named);
     if limit.conflicts_with_name(guard) {
-        return Err(Outcome::Refused(RejectReason::NameConflict));
+        return Err(Outcome::Rejected(RejectReason::NameConflict));
     }
     let LimitInputs { applies, caller, plan, cost, .. } = inputs;
     let inputs = ResolvedInputs { applies, caller, plan, cost };
@@ -130,7 +130,7 @@ fn check_addresses(lists: &[&AccessList], request: &HttpRequest) -> Result<(), O
     match check_address_lists(lists, request) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Outcome::Exempt(Exemption::AddressAllowed)),
-        Err(_) => Err(Outcome::Refused(RejectReason::AddressDenied)),
+        Err(_) => Err(Outcome::Rejected(RejectReason::AddressDenied)),
     }
 }
 
@@ -151,7 +151,7 @@ impl LimitRules<'_> {
         request: &HttpRequest,
     ) -> Result<PeekRequest, Outcome> {
         let Self { policy, overrides, scope, lists } = self;
-        let policy = policy.ok_or(Outcome::Refused(RejectReason::NoPolicy))?;
+        let policy = policy.ok_or(Outcome::Rejected(RejectReason::NoPolicy))?;
         if !inputs.applies {
             let has_method = scope.has_method(overrides, request);
             let exemption = if has_method { Exemption::Skip } else { Exemption::Method };
@@ -170,9 +170,9 @@ impl LimitRules<'_> {
                 }));
             }
             Err(Rejection::Forbidden) if has_key => {
-                return Err(Outcome::Refused(RejectReason::KeyDenied));
+                return Err(Outcome::Rejected(RejectReason::KeyDenied));
             }
-            Err(_) => return Err(Outcome::Refused(RejectReason::NoKey)),
+            Err(_) => return Err(Outcome::Rejected(RejectReason::NoKey)),
         };
         let policy = match inputs.plan.transpose().map_err(function_failed)? {
             None => policy.clone(),
@@ -195,12 +195,12 @@ fn plan_quotas(plan: Plan, policy_set: &PolicySet) -> Result<Option<Arc<Quotas>>
     match plan {
         Some(Plan::Limited(quotas)) => Ok(Some(quotas)),
         Some(Plan::Unlimited) => Ok(None),
-        Some(Plan::Named(_)) | None => Err(Outcome::Refused(RejectReason::NoPlan)),
+        Some(Plan::Named(_)) | None => Err(Outcome::Rejected(RejectReason::NoPlan)),
     }
 }
 
 fn function_failed(error: Error) -> Outcome {
-    Outcome::Refused(RejectReason::Function(error.error_response().status().as_u16()))
+    Outcome::Rejected(RejectReason::Function(error.error_response().status().as_u16()))
 }
 
 /// Awaits functions of the application, and catches their panics.

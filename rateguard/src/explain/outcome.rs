@@ -13,7 +13,7 @@ pub enum Outcome {
     /// The limit does not apply.
     Exempt(Exemption),
     /// The request is rejected, independent of the counts.
-    Refused(RejectReason),
+    Rejected(RejectReason),
     /// The store did not answer, so there is no decision.
     Unavailable(Unavailable),
     /// The outcome cannot be determined.
@@ -83,7 +83,7 @@ impl Outcome {
         match self {
             Self::Decided(decision) => Some(decision.is_allowed()),
             Self::Exempt(_) => Some(true),
-            Self::Refused(_) => Some(false),
+            Self::Rejected(_) => Some(false),
             Self::Unavailable(unavailable) => Some(unavailable.lets_pass()),
             Self::Unknown(_) => None,
         }

@@ -4,9 +4,7 @@ use std::{fmt, panic::Location};
 
 use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
-use crate::{
-    Ban, Count, MissingKey, OnError, Policy, Quotas, RateGuard, applicability::LimitScope,
-};
+use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, applicability::LimitScope};
 
 /// The description of a limit. It includes the current overrides of the policies file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +85,14 @@ pub(super) struct LimitDefinition<'a> {
 
 impl LimitDefinition<'_> {
     /// Applies the overrides of the policies file.
-    pub(super) fn into_info(self, guard: &RateGuard, policy_set: &PolicySet) -> LimitInfo {
+    pub(super) fn into_info(
+        self,
+        guard: &actix_rateguard_core::RateGuard,
+        policy_set: &PolicySet,
+    ) -> LimitInfo {
         let named = policy_set.peek_policy(self.name);
         let (policy, overrides) = match (self.policy, named) {
-            (None, Some(named)) => (Some(&named.policy), &named.said),
+            (None, Some(named)) => (Some(&named.policy), &named.overrides),
             (own, _) => (own, RouteOverrides::NOTHING),
         };
         let quotas = policy.filter(|_| !self.is_per_request).map(|it| it.quotas().clone());

@@ -78,7 +78,7 @@ impl RateGuard {
     pub fn inventory(&self) -> Inventory {
         let infos = self.limit_infos(&self.policy_set());
         let limits = infos.into_iter().map(|(info, _)| info).collect();
-        Inventory { limits, omitted: self.http().middlewares.omitted() }
+        Inventory { limits, omitted: self.middlewares().omitted() }
     }
 
     /// Returns the current policy of this name, to [explain](Self::explain),
@@ -116,7 +116,7 @@ impl RateGuard {
             };
             (definition.into_info(self, policy_set), LimitSource::Attribute(attribute))
         }));
-        let middlewares = self.http().middlewares.registered();
+        let middlewares = self.middlewares().registered();
         infos.extend(middlewares.into_iter().map(|registered| {
             (registered.current_info(self, policy_set), LimitSource::Middleware(registered))
         }));

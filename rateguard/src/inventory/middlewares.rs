@@ -8,10 +8,7 @@ use std::{
 use actix_rateguard_core::adapter::PolicySet;
 
 use super::{LimitInfo, LimitKind, limit_info::LimitDefinition};
-use crate::{
-    AccessList, RateGuard,
-    middleware::{MiddlewareLimit, RateLimit},
-};
+use crate::{AccessList, middleware::MiddlewareLimit};
 
 /// The maximum number of limits in the registry. A limit counts once for all workers.
 const MAX_LIMITS: usize = 1_024;
@@ -56,13 +53,20 @@ impl ActiveLimit {
     }
 }
 
+/// A middleware that a worker starts.
+pub(crate) struct ActiveMiddleware<'a> {
+    pub(crate) limits: &'a Arc<Vec<MiddlewareLimit>>,
+    pub(crate) access: &'a Arc<AccessList>,
+    pub(crate) counts_preflights: bool,
+}
+
 impl MiddlewareRegistry {
     /// Registers the limits of a middleware. Replaces those of the same middleware of another worker.
     pub(crate) fn register(
         &self,
-        guard: &RateGuard,
+        guard: &actix_rateguard_core::RateGuard,
         policy_set: &PolicySet,
-        middleware: &RateLimit,
+        middleware: ActiveMiddleware<'_>,
     ) {
         for (index, limit) in middleware.limits.iter().enumerate() {
             let registered = Arc::new(RegisteredLimit {
@@ -70,8 +74,8 @@ impl MiddlewareRegistry {
                 name: limit.policy.name().to_owned(),
                 startup_info: limit_info(guard, policy_set, limit),
                 index,
-                limits: Arc::downgrade(&middleware.limits),
-                access: Arc::downgrade(&middleware.access),
+                limits: Arc::downgrade(middleware.limits),
+                access: Arc::downgrade(middleware.access),
                 counts_preflights: middleware.counts_preflights,
             });
             let mut state = self.lock();
@@ -112,7 +116,11 @@ impl RegisteredLimit {
     }
 
     /// Returns the current description, or that of the start if no worker runs the limit any more.
-    pub(super) fn current_info(&self, guard: &RateGuard, policy_set: &PolicySet) -> LimitInfo {
+    pub(super) fn current_info(
+        &self,
+        guard: &actix_rateguard_core::RateGuard,
+        policy_set: &PolicySet,
+    ) -> LimitInfo {
         match self.active() {
             Some(active) => limit_info(guard, policy_set, active.limit()),
             None => self.startup_info.clone(),
@@ -120,7 +128,11 @@ impl RegisteredLimit {
     }
 }
 
-fn limit_info(guard: &RateGuard, policy_set: &PolicySet, limit: &MiddlewareLimit) -> LimitInfo {
+fn limit_info(
+    guard: &actix_rateguard_core::RateGuard,
+    policy_set: &PolicySet,
+    limit: &MiddlewareLimit,
+) -> LimitInfo {
     let definition = LimitDefinition {
         kind: LimitKind::Middleware,
         name: limit.policy.name(),

@@ -15,7 +15,7 @@ pub use limit_info::{LimitInfo, LimitKind};
 pub(crate) use limit_info::{missing_key_name, on_error_name};
 pub use list::Inventory;
 pub(crate) use list::LimitSource;
-pub(crate) use middlewares::{MiddlewareRegistry, RegisteredLimit};
+pub(crate) use middlewares::{ActiveMiddleware, MiddlewareRegistry, RegisteredLimit};
 
 /// The notation of a key that a closure or function reads.
 pub(crate) const FUNCTION: &str = "function";

@@ -1,48 +1,18 @@
-//! The middleware and its limits.
+//! One limit of a middleware.
 
-use std::{borrow::Cow, fmt, panic::Location, sync::Arc};
+use std::{borrow::Cow, panic::Location, sync::Arc};
 
-use actix_rateguard_core::adapter::{PLACEHOLDER_QUOTA, PolicySet, RouteOverrides};
+use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 use actix_web::HttpRequest;
 
 use crate::{
-    AccessList, Caller, PerRequest, Plan, Policy, Quotas, RateError, RateGuard, RequestCost,
+    AccessList, Caller, Plan, Policy, RequestCost,
     applicability::LimitScope,
-    enforce::LimitCheck,
-    expect_valid::expect_valid,
-    key,
+    limit_check::LimitCheck,
     per_request::RequestResolver,
     request_policies::{named, quotas_of},
     response::Rejection,
 };
-
-/// The name of a limit without a name. Two such limits on one guard panic at startup.
-const DEFAULT_NAME: &str = "app";
-
-/// A middleware that limits an `App`, a `Scope` or a `Resource`.
-///
-/// ```
-/// # use actix_web::{App, web};
-/// # use actix_rateguard::{RateGuard, RateLimit, key};
-/// let guard = RateGuard::in_memory();
-/// let app = App::new()
-///     .service(
-///         web::scope("/api")
-///             .wrap(RateLimit::new(&guard, "10/second").by(key::header("X-Api-Key")).name("api")),
-///     )
-///     .wrap(RateLimit::new(&guard, "100/minute"));
-/// ```
-///
-/// A denied request gets a response with status 429. It is a response and not an error, so that outer middlewares such
-/// as actix-cors process it. In actix-web, the middleware that is registered last runs first.
-#[derive(Clone)]
-pub struct RateLimit {
-    pub(super) guard: RateGuard,
-    /// At least one.
-    pub(crate) limits: Arc<Vec<MiddlewareLimit>>,
-    pub(crate) access: Arc<AccessList>,
-    pub(crate) counts_preflights: bool,
-}
 
 /// One limit of a middleware.
 #[derive(Clone)]
@@ -61,169 +31,6 @@ pub(crate) struct MiddlewareLimit {
     pub(crate) location: &'static Location<'static>,
     /// The location of a limit without a name.
     pub(super) unnamed_at: Option<&'static Location<'static>>,
-}
-
-impl RateLimit {
-    /// Creates a middleware with one limit, by client address unless [`by`](Self::by) sets another key.
-    ///
-    /// The quotas may be a [`Quota`](crate::Quota), [`Quotas`], or text such as `"100/minute"` or `"5/second;
-    /// 100/minute"`. A request is allowed if all quotas have room.
-    ///
-    /// # Panics
-    ///
-    /// If the text is not a valid quota. This happens while the application is built, not in a request. To handle the
-    /// error, parse the text first: `"100/minute".parse::<Quotas>()?`.
-    #[must_use]
-    #[track_caller]
-    pub fn new<Q>(guard: &RateGuard, quotas: Q) -> Self
-    where
-        Q: TryInto<Quotas, Error: Into<RateError>>,
-    {
-        Self::of(guard).and(quotas)
-    }
-
-    /// Creates a middleware with one limit whose quotas are chosen for each request.
-    ///
-    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into one.
-    /// It may be async, for example to read a user's plan from a database, and may fail: its error becomes the
-    /// response.
-    ///
-    /// ```
-    /// # use actix_web::HttpRequest;
-    /// # use actix_rateguard::{Plan, RateGuard, RateLimit, key};
-    /// # async fn plan_in_database(_: &str) -> Result<Plan, std::io::Error> { Ok(Plan::Unlimited) }
-    /// # let guard = RateGuard::in_memory();
-    /// let limit = RateLimit::per_request(&guard, async |request: &HttpRequest| {
-    ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
-    ///     plan_in_database(key.unwrap_or_default()).await
-    /// });
-    /// let limit = limit.by(key::header("X-Api-Key"));
-    /// ```
-    #[must_use]
-    #[track_caller]
-    pub fn per_request<Kind>(guard: &RateGuard, plan: impl PerRequest<Plan, Kind>) -> Self {
-        Self::of(guard).and_per_request(plan)
-    }
-
-    /// Creates a middleware with one limit that uses the guard's policy of this name. All limits of the policy share
-    /// its counts.
-    ///
-    /// # Panics
-    ///
-    /// If the guard has no policy of this name from its [builder](crate::RateGuardBuilder::policy) or policies file.
-    /// This happens while the application is built.
-    #[must_use]
-    #[track_caller]
-    pub fn policy(guard: &RateGuard, name: &str) -> Self {
-        Self::of(guard).and_policy(name)
-    }
-
-    fn of(guard: &RateGuard) -> Self {
-        Self {
-            guard: guard.clone(),
-            limits: Arc::default(),
-            access: Arc::default(),
-            counts_preflights: false,
-        }
-    }
-
-    /// Adds a further limit. The settings that follow apply to it.
-    ///
-    /// A request is allowed if all limits have room. Otherwise it is counted under none of them.
-    ///
-    /// ```
-    /// # use actix_rateguard::{RateGuard, RateLimit, key};
-    /// # let guard = RateGuard::in_memory();
-    /// let both = RateLimit::new(&guard, "10/second")
-    ///     .by(key::user())
-    ///     .name("per-user")
-    ///     .and("1000/second")
-    ///     .by(key::header("X-Tenant"))
-    ///     .name("per-tenant");
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// As [`new`](Self::new).
-    #[must_use]
-    #[track_caller]
-    pub fn and<Q>(self, quotas: Q) -> Self
-    where
-        Q: TryInto<Quotas, Error: Into<RateError>>,
-    {
-        let policy = expect_valid(Policy::new(self.next_name(), quotas));
-        self.and_limit(policy, false, None, Some(Location::caller()))
-    }
-
-    /// Adds a further limit whose quotas are chosen for each request. See [`per_request`](Self::per_request) and
-    /// [`and`](Self::and).
-    #[must_use]
-    #[track_caller]
-    pub fn and_per_request<Kind>(self, plan: impl PerRequest<Plan, Kind>) -> Self {
-        let policy = expect_valid(Policy::new(self.next_name(), PLACEHOLDER_QUOTA));
-        self.and_limit(policy, false, Some(plan.into_resolver()), Some(Location::caller()))
-    }
-
-    /// Adds a further limit that uses the guard's policy of this name. See [`policy`](Self::policy) and
-    /// [`and`](Self::and).
-    ///
-    /// # Panics
-    ///
-    /// As [`policy`](Self::policy).
-    #[must_use]
-    #[track_caller]
-    pub fn and_policy(self, name: &str) -> Self {
-        let unknown = || {
-            format!(
-                "the guard has no policy named `{name}`; add it with `RateGuard::builder().policy(…)`"
-            )
-        };
-        let policy = expect_valid(self.guard.policy(name).ok_or_else(unknown));
-        self.and_limit(policy, true, None, None)
-    }
-
-    fn next_name(&self) -> String {
-        match self.limits.len() {
-            0 => DEFAULT_NAME.to_owned(),
-            count => format!("{DEFAULT_NAME}#{}", count + 1),
-        }
-    }
-
-    #[track_caller]
-    fn and_limit(
-        mut self,
-        policy: Policy,
-        is_of_guard: bool,
-        plan: Option<RequestResolver<Plan>>,
-        unnamed_at: Option<&'static Location<'static>>,
-    ) -> Self {
-        let limit = MiddlewareLimit {
-            policy,
-            is_of_guard,
-            plan,
-            key: key::ip().into_resolver(),
-            key_notation: "ip".into(),
-            cost: Arc::new(1),
-            scope: LimitScope::default(),
-            location: Location::caller(),
-            unnamed_at,
-        };
-        Arc::make_mut(&mut self.limits).push(limit);
-        self
-    }
-
-    /// Changes the last limit.
-    pub(super) fn update_last(mut self, change: impl FnOnce(&mut MiddlewareLimit)) -> Self {
-        Arc::make_mut(&mut self.limits).last_mut().map(change);
-        self
-    }
-}
-
-impl fmt::Debug for RateLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policies: Vec<_> = self.limits.iter().map(|limit| &limit.policy).collect();
-        f.debug_struct("RateLimit").field("policies", &policies).finish_non_exhaustive()
-    }
 }
 
 impl MiddlewareLimit {
@@ -261,7 +68,7 @@ impl MiddlewareLimit {
     /// Returns the settings of the policies file that override those of the middleware.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
-        named.map_or(RouteOverrides::NOTHING, |named| &named.said)
+        named.map_or(RouteOverrides::NOTHING, |named| &named.overrides)
     }
 
     /// Returns the current policy, and the settings of the policies file that override those of the middleware.
@@ -277,7 +84,7 @@ impl MiddlewareLimit {
             return Ok((&self.policy, RouteOverrides::NOTHING));
         }
         let named = named(policy_set, self.policy.name(), "a middleware")?;
-        Ok((&named.policy, &named.said))
+        Ok((&named.policy, &named.overrides))
     }
 
     /// Registers a constant cost, so that a reload rejects a policy whose quotas can never allow it.
@@ -295,7 +102,7 @@ pub(super) fn validate_cost(limit: &MiddlewareLimit, policy_set: &PolicySet) -> 
     let named = policy_set.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
     let policy = named.map_or(&limit.policy, |named| &named.policy);
     let (name, max) = (policy.name(), policy.max_cost());
-    match named.and_then(|named| named.said.cost).or(limit.cost.constant()) {
+    match named.and_then(|named| named.overrides.cost).or(limit.cost.constant()) {
         Some(cost) if limit.plan.is_none() && cost > max => Err(format!(
             "the limit `{name}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
         )),

@@ -14,14 +14,19 @@ use actix_web::{
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
-use super::limit::{MiddlewareLimit, RateLimit, validate_cost, validate_unique_names};
+use super::{
+    limit::{MiddlewareLimit, validate_cost, validate_unique_names},
+    rate_limit::RateLimit,
+};
 #[cfg(feature = "test-util")]
 use crate::route_probe::RouteProbe;
 use crate::{
     applicability::check_address_lists,
     client,
-    enforce::{Admission, LimitChecks, enforce},
+    enforce::{Admission, enforce},
     expect_valid::expect_valid,
+    inventory::ActiveMiddleware,
+    limit_check::LimitChecks,
     request_policies::policy_set,
     request_state::write_headers,
     response::{LimitedError, Rejection},
@@ -61,7 +66,15 @@ where
             expect_valid(validate_cost(limit, &policy_set));
             limit.record_cost(&policy_set);
         }
-        self.guard.http().middlewares.register(&self.guard, &policy_set, self);
+        self.guard.middlewares().register(
+            &self.guard,
+            &policy_set,
+            ActiveMiddleware {
+                limits: &self.limits,
+                access: &self.access,
+                counts_preflights: self.counts_preflights,
+            },
+        );
         ready(Ok(RateLimitMiddleware {
             service: Rc::new(service),
             middleware: Rc::new(self.clone()),
@@ -150,7 +163,7 @@ async fn admit<'a>(
     request: &HttpRequest,
 ) -> Result<Admission<'a>, Rejection> {
     let RateLimit { guard, limits, access, counts_preflights } = middleware;
-    client::resolve(guard, request);
+    client::resolve(guard.http(), request);
     let lists = [&policy_set.access, &guard.http().access, &**access];
     let is_allowed = check_address_lists(&lists, request)?;
     if is_allowed || (!counts_preflights && is_preflight(request)) {
@@ -173,5 +186,5 @@ pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
 /// Writes the decisions on a request into the headers of its response.
 fn write_response_headers<B>(middleware: &RateLimit, response: &mut ServiceResponse<B>) {
     let request = response.request().clone();
-    write_headers(&middleware.guard, &request, response.headers_mut());
+    write_headers(middleware.guard.http(), &request, response.headers_mut());
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, http::Method};
 
-use super::limit::{MiddlewareLimit, RateLimit};
+use super::{limit::MiddlewareLimit, rate_limit::RateLimit};
 use crate::{
     AccessList, Ban, BanSpecError, Caller, Count, Decision, MissingKey, OnError, PerRequest,
     Policy, PolicyError, Quotas, RateError, RequestCost, expect_valid::expect_valid,

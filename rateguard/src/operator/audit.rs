@@ -98,7 +98,7 @@ impl fmt::Display for Operator<'_> {
             Some(peer) => write!(f, "peer={peer}")?,
             None => f.write_str("peer=unix")?,
         }
-        let client = self.guard.client_of(self.request);
+        let client = crate::client::address_of(self.guard.http(), self.request);
         if let Some(client) = client.filter(|client| Some(*client) != peer) {
             write!(f, " client={client}")?;
         }

@@ -177,7 +177,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     let (name, because, text) = match outcome {
         Outcome::Decided(_) => ("decided", None, None),
         Outcome::Exempt(it) => ("exempt", Some(it.as_str().to_owned()), Some(it.to_string())),
-        Outcome::Refused(it) => ("refused", Some(it.as_str().to_owned()), Some(it.to_string())),
+        Outcome::Rejected(it) => ("rejected", Some(it.as_str().to_owned()), Some(it.to_string())),
         Outcome::Unknown(it) => ("unknown", Some(it.as_str().to_owned()), Some(it.to_string())),
         Outcome::Unavailable(unavailable) => {
             let cause = unavailable.cause();

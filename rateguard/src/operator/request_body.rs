@@ -155,7 +155,7 @@ impl KeySelector {
         let input = OperatorKey { by: &by, values: &values, address: address.as_deref() };
         let is_shared = Cell::new(false);
         let network_of = |address, bits| {
-            let network = client::network_of(guard, Some(address), bits);
+            let network = client::network_of(guard.http(), Some(address), bits);
             is_shared.set(is_shared.get() || matches!(network, Network::SharedV6(_)));
             network
         };

@@ -14,7 +14,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::{Algorithm, Decision, Quota, RateGuard, settings::HttpSettings};
+use crate::{Algorithm, Decision, Quota, settings::HttpSettings};
 
 /// Writes the fields of a decision, and replaces fields of the same names. `jitter` is in seconds and is added to
 /// `Retry-After`.
@@ -145,23 +145,6 @@ fn number(number: u64) -> HeaderValue {
 
 fn name(name: &'static str) -> HeaderName {
     HeaderName::from_static(name)
-}
-
-impl RateGuard {
-    /// The names of the header fields that the limits of this guard write, for `Access-Control-Expose-Headers`. Without
-    /// that header, scripts in browsers cannot read them.
-    ///
-    /// ```
-    /// # use actix_rateguard::RateGuard;
-    /// let guard = RateGuard::in_memory();
-    /// assert!(guard.header_names().any(|name| name == "retry-after"));
-    /// // actix_cors::Cors::default().expose_headers(guard.header_names())
-    /// ```
-    pub fn header_names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let names: Vec<_> =
-            self.http().headers.iter().flat_map(|dialect| dialect.field_names()).copied().collect();
-        names.into_iter().chain([RETRY_AFTER])
-    }
 }
 
 #[cfg(test)]

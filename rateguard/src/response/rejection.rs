@@ -15,8 +15,8 @@ use serde_json::json;
 
 use super::headers::{jitter, write_no_store, write_retry_after};
 use crate::{
-    Decision, QuotaStatus, RejectionBody, applicability::OnDenied, bounds,
-    request_state::RequestState, settings::HttpSettings,
+    Decision, QuotaStatus, RejectionBody, bounds, on_denied::OnDenied, request_state::RequestState,
+    settings::HttpSettings,
 };
 
 /// `Retry-After` while the store does not answer. A recovered store is detected within about this time.

@@ -32,6 +32,8 @@ const GUARD: &[(&str, Location)] = &[
     ("policy", In(&["policies"])),
     ("plan", In(&["plans"])),
     ("for_attributes", Code(SHAPE)),
+    ("attribute_policies", Code("an adapter sets it")),
+    ("key_recipes", Code("an adapter sets it")),
     ("policies_file", Code("it is the file")),
     ("policies_file_interval", Code("it is a setting of the file")),
     ("build", Code("it is not a setting")),

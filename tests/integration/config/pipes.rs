@@ -27,7 +27,7 @@ fn pipe_replacing_the_file_is_rejected() {
     make_pipe(&folder.path().join("pipe"));
     fs::rename(folder.path().join("pipe"), &path).unwrap();
     let error = eventually("the pipe is detected", || guard.policies_file().unwrap().error);
-    assert_eq!(error.to_string(), format!("{path} cannot be read: it is not a file"));
+    assert_eq!(error.to_string(), format!("failed to read {path}: expected a regular file"));
     assert!(guard.policy("a").is_some());
 }
 

@@ -26,80 +26,84 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     // Unknown fields.
     (
         "[policy.login]\nrate = \"5/minute\"\n",
-        &[(1, 2, "unknown field `policy`; legal are `guard`, `access`, `plans`, `policies`")],
+        &[(1, 2, "unknown field `policy`; expected one of `guard`, `access`, `plans`, `policies`")],
     ),
     (
         "[policies.login]\nrtae = \"5/minute\"\n",
-        &[(2, 1, "unknown field `rtae`; did you mean `rate`? legal are `rate`, `limit`, `window`")],
+        &[(
+            2,
+            1,
+            "unknown field `rtae`; did you mean `rate`? expected one of `rate`, `limit`, `window`",
+        )],
     ),
-    ("[policies.login]\nrate = \"5/s\"\nname = \"x\"\n", &[(3, 1, "unknown field `name`; legal")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nname = \"x\"\n",
+        &[(3, 1, "unknown field `name`; expected one of")],
+    ),
     ("[guard]\nonerror = \"open\"\n", &[(2, 1, "did you mean `on_error`?")]),
-    ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "legal are `allow_addresses`,")]),
+    ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "expected one of `allow_addresses`,")]),
     // Quotas.
-    ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "`minut` is not a window; write")]),
-    ("[policies.login]\nrate = 5\n", &[(2, 8, "a rate is text in quotes, such as \"5/minute\"")]),
-    ("[policies.login]\n", &[(1, 11, "says not how much it admits; write `rate = \"5/minute\"`")]),
+    ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "\"1d\", found `minut`")]),
+    ("[policies.login]\nrate = 5\n", &[(2, 8, "expected a rate in quotes, such as \"5/minute\"")]),
+    ("[policies.login]\n", &[(1, 11, "expected `rate = \"5/minute\"`, or `limit = 5`")]),
     (
         "[policies.login]\nrate = \"5/minute\"\nlimit = 5\n",
-        &[(3, 9, "`rate` already says limit and window")],
+        &[(3, 9, "expected either `rate`, or `limit` and `window`")],
     ),
-    ("[policies.login]\nlimit = 5\n", &[(2, 9, "`limit` needs a `window`, such as")]),
-    ("[policies.login]\nwindow = \"1m\"\n", &[(2, 10, "`window` needs a `limit`, such as")]),
+    ("[policies.login]\nlimit = 5\n", &[(2, 9, "`limit` requires `window`, such as")]),
+    ("[policies.login]\nwindow = \"1m\"\n", &[(2, 10, "`window` requires `limit`, such as")]),
     (
         "[policies.login]\nlimit = 0\nwindow = \"400d\"\n",
         &[
-            (2, 9, "a limit is a whole number from 1 to 2147483648"),
-            (3, 10, "a window is from 1 millisecond to 365 days long"),
+            (2, 9, "expected a limit that is a whole number from 1 to 2147483648"),
+            (3, 10, "expected a window from 1 millisecond to 365 days"),
         ],
     ),
-    ("[policies.login]\nlimit = -5\nwindow = 60\n", &[(2, 9, "a limit is a whole number")]),
-    ("[policies.login]\nlimit = 5\nwindow = 1.5\n", &[(3, 10, "a window is from")]),
+    ("[policies.login]\nlimit = -5\nwindow = 60\n", &[(2, 9, "expected a limit that is")]),
+    ("[policies.login]\nlimit = 5\nwindow = 1.5\n", &[(3, 10, "expected a window from")]),
     (
         "[policies.login]\nrate = \"5/s\"\nalgorithm = \"leaky\"\n",
-        &[(3, 13, "`leaky` is not an algorithm; legal are \"sliding_window\"")],
+        &[(3, 13, "unknown algorithm `leaky`; expected one of \"sliding_window\"")],
     ),
     (
         "[policies.login]\nrate = \"5/s fixed_window\"\nalgorithm = \"token_bucket\"\n",
-        &[(3, 13, "`rate` already says fixed_window")],
+        &[(3, 13, "`algorithm` conflicts with `fixed_window`")],
     ),
-    (
-        "[policies.login]\nrate = \"5/s\"\nburst = 9\n",
-        &[(3, 9, "for the algorithm \"token_bucket\"")],
-    ),
+    ("[policies.login]\nrate = \"5/s\"\nburst = 9\n", &[(3, 9, "with algorithm \"token_bucket\"")]),
     (
         "[policies.login]\nrate = \"5/s; 9/m\"\nalgorithm = \"token_bucket\"\nburst = 9\n",
-        &[(4, 9, "`burst` is of one quota")],
+        &[(4, 9, "`burst` requires a single quota")],
     ),
     // Other settings of a policy.
     (
         "[policies.login]\nrate = \"5/s\"\nkey = \"adress\"\n",
-        &[(3, 7, "legal are \"ip\", \"ip/48\"")],
+        &[(3, 7, "unknown key `adress`; expected one of \"ip\", \"ip/48\"")],
     ),
-    ("[policies.login]\nrate = \"5/s\"\nkey = \"header:\"\n", &[(3, 7, "does not name a header")]),
-    ("[policies.login]\nrate = \"5/s\"\nkey = 5\n", &[(3, 7, "a key is \"ip\", \"ip/48\"")]),
-    ("[policies.login]\nrate = \"5/s\"\nmissing = \"pass\"\n", &[(3, 11, "legal are \"ip\"")]),
-    ("[policies.login]\nrate = \"5/s\"\ncost = 0\n", &[(3, 8, "a whole number from 1 on")]),
-    ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "nothing would ever pass")]),
-    ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "legal are \"all\"")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nkey = \"header:\"\n",
+        &[(3, 7, "expected the name of a header")],
+    ),
+    ("[policies.login]\nrate = \"5/s\"\nkey = 5\n", &[(3, 7, "expected one of \"ip\", \"ip/48\"")]),
+    ("[policies.login]\nrate = \"5/s\"\nmissing = \"pass\"\n", &[(3, 11, "found `pass`")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 0\n", &[(3, 8, "a whole number of at least 1")]),
+    ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "expected a cost of at most 5")]),
+    ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "expected one of \"all\"")]),
     (
         "[policies.login]\nrate = \"5/s\"\nmethods = \"post\"\n",
-        &[(3, 11, "write them in capitals")],
+        &[(3, 11, "expected methods in capital letters")],
     ),
-    (
-        "[policies.login]\nrate = \"5/s\"\nban = \"15m\"\n",
-        &[(3, 7, "is not a ban; write how many")],
-    ),
+    ("[policies.login]\nrate = \"5/s\"\nban = \"15m\"\n", &[(3, 7, "expected a ban such as")]),
     (
         "[policies.login]\nrate = \"5/s\"\non_error = \"close\"\n",
-        &[(3, 12, "\"closed\" (answer 503)")],
+        &[(3, 12, "\"closed\" (respond with 503)")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = \"3/sec.\"\nrollout = 10\n",
-        &[(3, 10, "`sec.` is not a window")],
+        &[(3, 10, "found `sec.`")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
-        &[(3, 10, "true, which is the whole policy, and a rate in quotes")],
+        &[(3, 10, "expected true for the whole policy, or a candidate rate")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\nrollout = 101\n",
@@ -107,73 +111,80 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = true\nrollout = 10\n",
-        &[(4, 11, "`rollout` is of a rate that is tried")],
+        &[(4, 11, "`rollout` requires a candidate rate")],
     ),
-    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "write `shadow = ")]),
+    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "such as `shadow = ")]),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\ncost = 4\n",
-        &[(4, 8, "no more than 3 are admitted at once")],
+        &[(4, 8, "expected a cost of at most 3")],
     ),
     // Names and types.
-    ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "\"log in\" is not a legal name")]),
-    ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "a policy is a table, such as")]),
-    ("[[policies]]\nname = \"login\"\n", &[(1, 1, "policies are tables of their own")]),
-    ("policies = 5\n", &[(1, 12, "policies are tables of their own")]),
-    ("[plans]\nfree = \"10/min; free\"\n", &[(2, 8, "legal is also \"unlimited\"")]),
-    ("[plans]\nfree = 10\n", &[(2, 8, "plans are a table")]),
-    ("[plans]\n\"fr ee\" = \"1/s\"\n", &[(2, 1, "is not a legal name")]),
+    ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "braces, found \"log in\"")]),
+    ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "expected a table, such as `[policies.login]`")]),
+    ("[[policies]]\nname = \"login\"\n", &[(1, 1, "expected a table for each policy")]),
+    ("policies = 5\n", &[(1, 12, "expected a table for each policy")]),
+    ("[plans]\nfree = \"10/min; free\"\n", &[(2, 8, "\"unlimited\" is also valid")]),
+    ("[plans]\nfree = 10\n", &[(2, 8, "expected a table: `[plans]`")]),
+    ("[plans]\n\"fr ee\" = \"1/s\"\n", &[(2, 1, "expected a name of 1 to 200 bytes")]),
     // Exemptions.
     (
         "[access]\nallow_addresses = [\"10.0.0.1\", \"10.0.0\"]\n",
         &[(2, 32, "\"fd00::/8\", found `10.0.0`")],
     ),
     ("[access]\nallow_addresses = [\"::/0\"]\n", &[(2, 20, "allows all addresses")]),
-    ("[access]\ndeny_addresses = \"10.0.0.1\"\n", &[(2, 18, "addresses are a list of text")]),
+    ("[access]\ndeny_addresses = \"10.0.0.1\"\n", &[(2, 18, "expected a list of addresses")]),
     ("[access]\ndeny_keys = [\"42\"]\n", &[(2, 14, "[{ key = \"user\", value = \"42\" }]")]),
-    ("[access]\ndeny_keys = [{ key = \"user\" }]\n", &[(2, 14, "keys are a list of tables")]),
+    ("[access]\ndeny_keys = [{ key = \"user\" }]\n", &[(2, 14, "expected a list of tables")]),
     (
         "[access]\ndeny_keys = [{ key = \"usr\", value = \"42\" }]\n",
-        &[(2, 22, "unknown key `usr`; legal are")],
+        &[(2, 22, "unknown key `usr`; expected one of")],
     ),
     (
         "[access]\ndeny_keys = [{ key = \"user+ip\", value = \"42\" }]\n",
-        &[(2, 22, "has several parts")],
+        &[(2, 22, "expected a key of one part")],
     ),
     // The guard.
     ("[guard]\ndeadline = \"0ms\"\n", &[(2, 12, "from 1 millisecond to 60 seconds")]),
-    ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "`soon` is not a window")]),
-    ("[guard]\nclosed_after = true\n", &[(2, 16, "legal here is a length of time")]),
-    ("[guard]\nremember_denials = \"never\"\n", &[(2, 20, "`never` is not a window")]),
-    ("[guard]\nremember_denials = true\n", &[(2, 20, "such as \"250ms\", or 0 for not at all")]),
-    ("[guard]\nreplicas = 0\n", &[(2, 12, "whole numbers from 1 on")]),
-    ("[guard]\nmax_in_flight = \"many\"\n", &[(2, 17, "whole numbers from 1 on")]),
+    ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "found `soon`")]),
+    ("[guard]\nfail_closed_after = true\n", &[(2, 21, "expected a duration")]),
+    ("[guard]\ndenial_cache_ttl = \"never\"\n", &[(2, 20, "found `never`")]),
+    ("[guard]\ndenial_cache_ttl = true\n", &[(2, 20, "or 0 for no denial cache")]),
+    ("[guard]\nreplicas = 0\n", &[(2, 12, "a whole number of at least 1")]),
+    ("[guard]\nmax_in_flight = \"many\"\n", &[(2, 17, "a whole number of at least 1")]),
     (
         "[guard]\nheaders = [\"x-ratelimit\", \"rfc\"]\n",
-        &[(2, 27, "legal are \"x-ratelimit\", \"x-ratelimit-epoch\", \"draft\"")],
+        &[(
+            2,
+            27,
+            "expected one of \"x-ratelimit\", \"x-ratelimit-epoch\", \"draft\", found `rfc`",
+        )],
     ),
     (
         "[guard]\nheaders = [\"x-ratelimit\", \"x-ratelimit-epoch\"]\n",
         &[(2, 11, "choose one dialect of the two")],
     ),
-    ("[guard]\nrefusal_body = \"html\"\n", &[(2, 16, "legal are \"negotiated\"")]),
-    ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to an hour")]),
+    ("[guard]\nrejection_body = \"html\"\n", &[(2, 18, "expected one of \"negotiated\"")]),
+    ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to 1 hour")]),
     ("[guard.client_address]\nbehind = [\"0.0.0.0/0\"]\n", &[(2, 11, "trusts all addresses")]),
-    ("[guard.client_address]\nheader = \"X Real\"\n", &[(2, 10, "expected the name of a header, found `X Real`")]),
-    ("[guard.client_address]\nipv6_prefix = 16\n", &[(2, 15, "legal here are 32 to 128 bits")]),
+    (
+        "[guard.client_address]\nheader = \"X Real\"\n",
+        &[(2, 10, "expected the name of a header, found `X Real`")],
+    ),
+    ("[guard.client_address]\nipv6_prefix = 16\n", &[(2, 15, "from 32 to 128 bits")]),
     (
         "[guard.client_address]\nmax_ipv6_keys_per_48 = -1\nmax_ipv6_keys_per_32 = 4294967296\n",
-        &[(2, 24, "or 0 for no limit"), (3, 24, "or 0 for no limit")],
+        &[(2, 24, "or 0 for no maximum"), (3, 24, "or 0 for no maximum")],
     ),
     (
         "[guard.client_address]\ntrust_unix_sockets = \"yes\"\n",
-        &[(2, 22, "legal here are true and false")],
+        &[(2, 22, "expected true or false")],
     ),
     // Several diagnostics in one file.
     (
         "[guard]\non_error = \"shut\"\n\n[policies.a]\nrate = \"x\"\nkey = \"y\"\n\n[policies.b]\nbun = 1\n",
         &[
-            (2, 12, "`shut` is not legal here"),
-            (5, 8, "`x` is not a rate"),
+            (2, 12, "found `shut`"),
+            (5, 8, "found `x`"),
             (6, 7, "unknown key `y`"),
             (9, 1, "did you mean `ban`?"),
         ],
@@ -240,7 +251,7 @@ fn invalid_utf8_is_reported_at_its_position() {
     let path = folder.file("rateguard.toml", "");
     fs::write(&path, b"# caf\xc3\xa9\n# caf\xe9\n").unwrap();
     let error = rejected(&path);
-    check("", error.mistakes(), &[(2, 6, "not UTF-8")]);
+    check("", error.mistakes(), &[(2, 6, "expected UTF-8")]);
 }
 
 /// Builds a guard with an invalid file and returns the error.
@@ -258,14 +269,14 @@ fn unreadable_file_is_an_error_without_diagnostics() {
     let big = folder.file("big.toml", &"# a comment...\n".repeat(100_000));
     for (path, cause) in [
         (missing.to_str().unwrap(), "No such file"),
-        (folder.text(), "it is not a file"),
-        ("/dev/zero", "it is not a file"),
-        (&big, "more than a megabyte"),
+        (folder.text(), "expected a regular file"),
+        ("/dev/zero", "expected a regular file"),
+        (&big, "at most 1 MiB"),
     ] {
         let error = rejected(path);
         assert_eq!(error.mistakes(), []);
         let message = error.to_string();
-        let rest = message.strip_prefix(&format!("{path} cannot be read: "));
+        let rest = message.strip_prefix(&format!("failed to read {path}: "));
         assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");
         // A build error has the same message, and no source that would repeat the cause.
         let error = BuildError::PoliciesFile(error);

@@ -176,11 +176,11 @@ fn file_error_and_recovery_are_logged_once() {
     eventually("the file is valid again", || {
         guard.policies_file().unwrap().error.is_none().then_some(())
     });
-    assert_eq!(lines("says again what is in force").len(), 1);
+    assert_eq!(lines("matches the active policies again").len(), 1);
     fs::write(&path, file("6/minute")).unwrap();
     let generation = || (guard.policies_file().unwrap().generation == 2).then_some(());
     eventually("the file is applied", generation);
-    assert_eq!(lines("INFO what").len(), 1);
+    assert_eq!(lines("are active").len(), 1);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn moved_quota_position_is_logged() {
     let warnings = change("5/second; 90/minute; 900/day");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
-        warnings[0].contains("`search`: 90/minute was quota 1 and is now quota 2"),
+        warnings[0].contains("`search`: quota 90/minute moved from position 1 to 2"),
         "{warnings:?}"
     );
 }
@@ -222,6 +222,6 @@ fn candidate_enforced_without_counts_is_logged() {
     assert_eq!(change(""), [""; 0]);
     let warnings = change("shadow = \"4/minute\"\nrollout = 10\n");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("`search`: the candidate 4/minute is new"), "{warnings:?}");
-    assert!(warnings[0].contains("so 10 % of the keys have all of it left"), "{warnings:?}");
+    let expected = "`search`: the new candidate 4/minute is enforced for 10 % of the keys";
+    assert!(warnings[0].contains(expected), "{warnings:?}");
 }

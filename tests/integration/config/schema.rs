@@ -13,17 +13,16 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/rateguard.sch
 /// Messages of errors that a schema cannot express, such as a conflict of two values.
 const NOT_IN_SCHEMA: &[&str] = &[
     "the file is empty",
-    "nothing would ever pass",
-    "no more than 3 are admitted",
-    "`rate` already says fixed_window",
-    "for the algorithm \"token_bucket\"",
-    "`burst` is of one quota",
+    "expected a cost of at most",
+    "`algorithm` conflicts with `fixed_window`",
+    "with algorithm \"token_bucket\"",
+    "`burst` requires a single quota",
     "found `10.0.0`",
     "allows all addresses",
     "trusts all addresses",
-    "has several parts",
+    "expected a key of one part",
     "from 1 millisecond to 60 seconds",
-    "up to an hour",
+    "up to 1 hour",
 ];
 
 pub(super) fn schema() -> Value {
@@ -168,7 +167,7 @@ fn schema_properties_match_the_fields_in_messages() {
         ("[policies.a]\nx = 1", "/definitions/policy/properties"),
     ] {
         let error = without_polling(folder.file("x.toml", text)).build().unwrap_err().to_string();
-        let (_, legal) = error.split_once("legal are `").unwrap_or_else(|| panic!("{error}"));
+        let (_, legal) = error.split_once("expected one of `").unwrap_or_else(|| panic!("{error}"));
         let mut legal: Vec<_> = legal.trim_end_matches('`').split("`, `").collect();
         legal.sort_unstable();
         let schema = schema();

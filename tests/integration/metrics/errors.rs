@@ -22,10 +22,10 @@ fn each_store_error_has_its_own_label() {
         (StoreError::Busy, "busy"),
         (StoreError::OutOfMemory, "out_of_memory"),
         (StoreError::Cluster, "cluster"),
-        (StoreError::CrossSlot, "apart"),
+        (StoreError::CrossSlot, "cross_slot"),
         (StoreError::Overloaded, "overloaded"),
         (StoreError::Throttled, "throttled"),
-        (StoreError::InvalidReply, "unintelligible"),
+        (StoreError::InvalidReply, "invalid_reply"),
         (StoreError::NoPrimary, "no_primary"),
         (StoreError::Closed, "closed"),
     ];

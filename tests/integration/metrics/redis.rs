@@ -53,12 +53,12 @@ fn cached_denials_have_their_own_mode() {
         let counted = expected([
             ("app|2/hour|allowed|store", 2),
             ("app|2/hour|denied|store", 1),
-            ("app|2/hour|denied|remembered", 5),
+            ("app|2/hour|denied|cached_denial", 5),
         ]);
         assert_eq!(recorder.decisions(), counted);
         assert_eq!(recorder.measured("check"), 3);
         guard.update_gauges();
-        assert_eq!(recorder.gauge("rateguard_remembered_denials", &[]), Some(1.0));
+        assert_eq!(recorder.gauge("rateguard_cached_denials", &[]), Some(1.0));
     });
 }
 
@@ -88,7 +88,7 @@ fn fail_open_checks_are_counted() {
 #[test]
 fn fail_closed_checks_are_not_counted_as_denials() {
     record_without_redis(OnError::Closed, |recorder| {
-        assert_eq!(recorder.decisions(), expected([("app|none|refused|closed", 5)]));
+        assert_eq!(recorder.decisions(), expected([("app|none|rejected|closed", 5)]));
     });
 }
 
@@ -109,7 +109,7 @@ fn failure_is_counted_under_the_strictest_policy() {
         guard.request(&policy, &key).and(&strict, &key).check().await.unwrap_err();
         guard.request(&policy, &key).reserve().await.unwrap_err();
         guard.check_or_wait(&policy, &key, Duration::ZERO).await.unwrap_err();
-        let counted = expected([("strict|none|refused|closed", 1), ("app|none|allowed|open", 2)]);
+        let counted = expected([("strict|none|rejected|closed", 1), ("app|none|allowed|open", 2)]);
         assert_eq!(recorder.decisions(), counted);
     });
 }

@@ -111,7 +111,7 @@ async fn explanation_names_the_reason_of_exemption_or_rejection() {
     assert_eq!(outcome_of(uri("/?exempt"), "op-function").await, exempt(Exemption::KeyFunction));
     let unlimited = uri("/?ann").insert_header(("X-Unlimited", "1"));
     assert_eq!(outcome_of(unlimited, "op-function").await, exempt(Exemption::Plan));
-    let rejected = |by| Outcome::Refused(by);
+    let rejected = |by| Outcome::Rejected(by);
     assert_eq!(outcome_of(uri("/"), "op-denies").await, rejected(RejectReason::NoKey));
     assert_eq!(
         outcome_of(uri("/?teapot"), "op-function").await,
@@ -159,7 +159,7 @@ async fn second_limit_of_one_name_is_explained_as_name_conflict() {
     assert_eq!(send_get(&app, 1, "/op-twice-b").await.status, 200);
     assert_eq!(send_get(&app, 1, "/op-twice-a").await.status, 500);
     let [outcome_a, outcome_b] = &outcomes().await[..] else { panic!("there are two") };
-    assert_eq!(*outcome_a, Outcome::Refused(RejectReason::NameConflict));
+    assert_eq!(*outcome_a, Outcome::Rejected(RejectReason::NameConflict));
     assert_eq!(outcome_b.decision().unwrap().remaining(), 2);
 }
 
@@ -203,15 +203,15 @@ async fn explanation_reports_access_lists_and_preflights() {
         explanation.limits()[0].outcome.clone()
     };
     assert_eq!(outcome_of(1, "foe").await, Outcome::Exempt(Exemption::AddressAllowed));
-    assert_eq!(outcome_of(2, "friend").await, Outcome::Refused(RejectReason::AddressDenied));
+    assert_eq!(outcome_of(2, "friend").await, Outcome::Rejected(RejectReason::AddressDenied));
     assert_eq!(outcome_of(3, "friend").await, Outcome::Exempt(Exemption::KeyAllowed));
-    assert_eq!(outcome_of(3, "foe").await, Outcome::Refused(RejectReason::KeyDenied));
+    assert_eq!(outcome_of(3, "foe").await, Outcome::Rejected(RejectReason::KeyDenied));
     assert!(outcome_of(3, "ann").await.decision().is_some());
     let policy = Policy::new("x", "1/minute").unwrap();
     let outcome_of_key =
         async |user| guard.explain(&policy, &key::user().key_of(user).unwrap()).await;
     assert_eq!(outcome_of_key("friend").await, Outcome::Exempt(Exemption::KeyAllowed));
-    assert_eq!(outcome_of_key("foe").await, Outcome::Refused(RejectReason::KeyDenied));
+    assert_eq!(outcome_of_key("foe").await, Outcome::Rejected(RejectReason::KeyDenied));
 
     let operator = init_service(App::new().service(endpoints(&guard))).await;
     for (address, outcome, because) in [

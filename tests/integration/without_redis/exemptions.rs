@@ -221,7 +221,7 @@ async fn allowed_address_does_not_exempt_a_proxy_without_client() {
             send_behind_proxy(&list, &NO_CLIENT).await.into_iter().zip(NO_CLIENT)
         {
             assert_eq!(statuses, [200, 429], "{forwarded:?}");
-            assert!(outcome.starts_with("denies"), "{forwarded:?}: {outcome}");
+            assert!(outcome.starts_with("denied"), "{forwarded:?}: {outcome}");
         }
     }
     // A client address in the header is still allowed.

@@ -402,7 +402,7 @@ async fn guards_share_counts_only_with_the_same_secret() {
 }
 
 #[test]
-#[should_panic(expected = "legal are \"ip/32\" to \"ip/128\"")]
+#[should_panic(expected = "from \"ip/32\" to \"ip/128\"")]
 fn invalid_network_prefix_of_a_key_panics() {
     let _ = key::ip_network(24);
 }

@@ -238,7 +238,7 @@ async fn attribute_with_an_unregistered_policy_returns_500() {
 }
 
 #[test]
-#[should_panic(expected = "is not a rate")]
+#[should_panic(expected = "expected a rate such as")]
 fn invalid_plan_panics() {
     let _ = Plan::of("ten a minute");
 }

@@ -16,8 +16,8 @@ const MAX_POLICIES: usize = 1_024;
 /// The name under which all further policies are counted. A policy cannot have this name, since it contains braces.
 const OTHERS: &str = "{others}";
 
-/// The decisions of a policy in [shadow](crate::Policy::shadow), or of the [candidate](crate::Policy::candidate) of a policy, in
-/// this process since the guard was built.
+/// The decisions of a policy in [shadow](crate::Policy::shadow), or of the [candidate](crate::Policy::candidate) of a
+/// policy, in this process since the guard was built.
 ///
 /// Decisions for keys for which a candidate is [enforced](crate::Policy::rollout) are not counted here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -123,12 +123,13 @@ impl RequestedLimit<'_> {
 }
 
 impl RateGuard {
-    /// The counts of all policies in [shadow](crate::Policy::shadow) and of all [candidates](crate::Policy::candidate), sorted
-    /// by the names of the policies.
+    /// The counts of all policies in [shadow](crate::Policy::shadow) and of all [candidates](crate::Policy::candidate),
+    /// sorted by the names of the policies.
     ///
     /// The counts are those of this process since the guard was built. A policy is listed after its first request.
     ///
-    /// In addition, the guard logs how many requests such a policy would have denied, at most every 10 seconds for each policy.
+    /// In addition, the guard logs how many requests such a policy would have denied, at most every 10 seconds for each
+    /// policy.
     #[must_use]
     pub fn shadow_report(&self) -> Vec<ShadowCounts> {
         self.shared.shadow.report.snapshot()

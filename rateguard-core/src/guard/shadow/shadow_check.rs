@@ -26,8 +26,8 @@ pub(super) struct ShadowCheck {
     pub(super) cost: u32,
     /// The index of the limit in the request.
     pub(super) limit: usize,
-    /// Whether the outcome is reported. If the rollout includes the key, the shadow check is of the policy's own quotas. It then
-    /// only maintains their count and is not reported.
+    /// Whether the outcome is reported. If the rollout includes the key, the shadow check is of the policy's own
+    /// quotas. It then only maintains their count and is not reported.
     pub(super) is_reported: bool,
 }
 

@@ -1,7 +1,8 @@
 //! Store calls of shadow checks, which never delay or fail enforced checks.
 //!
-//! Shadow checks have a concurrency limit and circuit breakers of their own. So they take no permits of enforced checks, and
-//! their failures do not open the breakers of enforced checks. An open breaker of enforced checks also stops shadow checks.
+//! Shadow checks have a concurrency limit and circuit breakers of their own. So they take no permits of enforced
+//! checks, and their failures do not open the breakers of enforced checks. An open breaker of enforced checks also
+//! stops shadow checks.
 
 use crate::{
     RateGuard, StoreError,

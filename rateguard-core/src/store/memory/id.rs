@@ -27,17 +27,18 @@ pub(super) struct BucketLocation {
     pub(super) shard: usize,
 }
 
-/// The hash input in words of 8 bytes: the key, one word for the length of the name and the index of the quota, the name.
+/// The hash input in words of 8 bytes: the key, one word for the length of the name and the index of the quota, the
+/// name.
 const KEY_WORDS: usize = KEY_BYTES / 8;
 const NAME_WORDS: usize = 32;
 const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;
 
 /// Computes the ids of buckets, with secret random factors.
 ///
-/// An id consists of the upper halves of two sums modulo 2^128. Each sum adds the products of the input words and random
-/// factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is fast", 2014). Two
-/// different buckets have the same id with a probability of 2^-128. Clients therefore cannot construct keys that share a
-/// bucket or that all belong to one shard. One hash takes a few nanoseconds.
+/// An id consists of the upper halves of two sums modulo 2^128. Each sum adds the products of the input words and
+/// random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is fast",
+/// 2014). Two different buckets have the same id with a probability of 2^-128. Clients therefore cannot construct keys
+/// that share a bucket or that all belong to one shard. One hash takes a few nanoseconds.
 pub(super) struct BucketHasher {
     start: [u128; 2],
     factors: [[u128; 2]; WORDS],

@@ -14,7 +14,7 @@ use std::{
 use smallvec::SmallVec;
 
 use self::{
-    id::{BucketHasher, BucketSlot},
+    id::{BucketHasher, BucketLocation},
     shard::Shard,
 };
 use super::{BucketRequest, BucketStatus, Operation, Receipt, Store, StoreFuture, Verdict};
@@ -27,146 +27,158 @@ use crate::{
 const DEFAULT_MAX_KEYS: usize = 100_000;
 const MAX_SHARDS: usize = 64;
 
-/// Keeps the counts of one process in its memory.
+/// Stores the buckets of one process in memory.
 ///
-/// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, no timer and no thread:
-/// what has expired is dropped by later checks, a little each. It takes up to 420 bytes for each key and quota, and
-/// 16 more for each request in a log beyond the fourth.
+/// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, timer or thread: each check
+/// removes a few expired buckets. Each key and quota needs up to 420 bytes, and 16 bytes more for each request in a log
+/// beyond the fourth.
 ///
-/// It holds counts of a bounded number of keys. While it is full, the counts that it has stay exact, and keys that
-/// are new share a number of logs between them, chosen by their hash: together they are held to the limit that each
-/// of them has. So a flood of invented keys neither frees a key that was denied nor shuts out all others.
+/// # Full store
 ///
-/// Room is shared out by network, where a key tells its client's address: one network (an IPv4 /16, an IPv6 /29), or all keys
-/// without an address together, have [`max_keys`](Self::max_keys) at the most, and a quarter as much more is there for
-/// others. The more room is taken, the less of it a single network may have.
+/// The number of keys is bounded. While the store is full, existing buckets stay exact. New keys share a fixed number
+/// of logs, chosen by the hash of the key. All keys of one log together get the limit of a single key. A flood of
+/// invented keys therefore neither resets a denied key nor blocks all other keys.
 ///
-/// Bans have room of their own: for an eighth as many offenders as keys, earlier bans, and bans that are under way, each
-/// apart. So bans begin also while the store is full, and none is forgotten before it is over. An offence for which there is
-/// no room is not counted, and a ban for which there is none does not begin until there is. A denial for what other keys
-/// took of a shared log is no offence.
+/// Capacity is divided among networks (an IPv4 /16 or an IPv6 /29) if the key has the client's address. All keys
+/// without an address count as one network. One network has at most [`max_keys`](Self::max_keys) buckets, and a quarter
+/// more are reserved for the others. The maximum of each network shrinks as the store fills up.
+///
+/// # Bans
+///
+/// Offences, past bans and active bans have three separate tables, each with a capacity of an eighth of `max_keys`.
+/// Bans therefore start even while the store is full, and no active ban is removed early. While a table is full, new
+/// offences are not counted, and new bans do not start. A denial that is caused by other keys of a shared log is not an
+/// offence.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    numbering: BucketHasher,
+    hasher: BucketHasher,
     shards: Box<[Mutex<Shard>]>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store for 100,000 keys per network, with the system's monotonic clock.
     #[must_use]
     pub fn new() -> Self {
         Self {
             clock: Arc::new(MonotonicClock::new()),
-            numbering: BucketHasher::new(),
+            hasher: BucketHasher::new(),
             shards: shards(DEFAULT_MAX_KEYS),
         }
     }
 
-    /// For how many keys of one network counts are kept, about, and for a quarter more of several; a key under two policies is
-    /// two. Default: 100,000, which is some 40 MB, or 50 with those of other networks. At least 1.
+    /// Sets the approximate maximum number of keys of one network. All networks together have a quarter more.
+    ///
+    /// A key under two policies counts as two keys. The default is 100,000, which needs about 40 MB for one network, or
+    /// 50 MB for several. The minimum is 1. The call removes all buckets from the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.shards = shards(max_keys);
         self
     }
 
-    /// The clock. Default: the system's monotonic clock. Tests bring one that they set themselves.
+    /// Sets the clock. The default is the system's monotonic clock. Tests can use a clock that they set themselves.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Whether one bucket has room, of which that is taken then, how it stands, and how that was found.
+    /// Checks one bucket. Returns whether the request is allowed, the status of the bucket, and the decision mode.
     pub(crate) fn check_one(
         &self,
-        charge: &BucketRequest<'_>,
+        request: &BucketRequest<'_>,
     ) -> (bool, BucketStatus, DecisionMode) {
-        let (allowed, level, _, mode) = self.take_of_one(Operation::Check, charge);
-        (allowed, level, mode)
+        let (allowed, status, _, mode) = self.take_one(Operation::Check, request);
+        (allowed, status, mode)
     }
 
-    /// The usual case, with one search: checks or charges one bucket. Says when, too.
-    fn take_of_one(
+    /// Checks or debits one bucket, which is the most common operation, with a single lookup. Also returns the time.
+    fn take_one(
         &self,
         operation: Operation,
-        charge: &BucketRequest<'_>,
+        request: &BucketRequest<'_>,
     ) -> (bool, BucketStatus, Micros, DecisionMode) {
-        let seat = self.numbering.seat(charge.bucket, self.shards.len());
-        let mut shard = lock(&self.shards[seat.shard]);
+        let location = self.hasher.locate(request.bucket, self.shards.len());
+        let mut shard = lock(&self.shards[location.shard]);
         let now = self.clock.now().as_micros() as Micros;
         shard.drop_expired(now);
-        shard.act(seat, charge, now, |slot| {
-            let allowed = operation == Operation::Debit || slot.has_room(now, charge);
+        shard.with_slot(location, request, now, |slot| {
+            let allowed = operation == Operation::Debit || slot.has_room(now, request);
             if allowed {
-                slot.add(now, charge.taken());
+                slot.add(now, request.taken());
             }
-            (allowed, slot.status(now, charge), now, slot.mode())
+            (allowed, slot.status(now, request), now, slot.mode())
         })
     }
 
-    /// For how many keys counts are kept now.
+    /// Returns the number of stored buckets.
     #[cfg(feature = "metrics")]
     pub(crate) fn keys(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).keys()).sum()
     }
 
-    pub(crate) fn apply_now(&self, operation: Operation, charges: &[BucketRequest<'_>]) -> Verdict {
-        if let ([charge], Operation::Check | Operation::Debit) = (charges, operation) {
-            let (allowed, level, now, mode) = self.take_of_one(operation, charge);
-            return Verdict::new(allowed, [(level, Receipt::new([0, 0, now]))]).by(mode);
+    /// Applies the operation. It never waits except for the locks of the shards.
+    pub(crate) fn apply_now(
+        &self,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+    ) -> Verdict {
+        if let ([request], Operation::Check | Operation::Debit) = (requests, operation) {
+            let (allowed, status, now, mode) = self.take_one(operation, request);
+            return Verdict::new(allowed, [(status, Receipt::new([0, 0, now]))]).by(mode);
         }
-        let seats: SmallVec<[BucketSlot; 1]> = charges
+        let locations: SmallVec<[BucketLocation; 1]> = requests
             .iter()
-            .map(|charge| self.numbering.seat(charge.bucket, self.shards.len()))
+            .map(|request| self.hasher.locate(request.bucket, self.shards.len()))
             .collect();
-        let mut locked = Locked::of(&self.shards, &seats);
-        // Read under the locks, so that the times in a shard never go back.
+        let mut shards = LockedShards::new(&self.shards, &locations);
+        // Read the clock under the locks, so that the time of a shard never decreases.
         let now = self.clock.now().as_micros() as Micros;
-        locked.drop_expired(now);
+        shards.drop_expired(now);
 
-        let each = || seats.iter().zip(charges);
+        let each = || locations.iter().copied().zip(requests);
         let receipt = Receipt::new([0, 0, now]);
         match operation {
             Operation::Check | Operation::Debit => {
-                let is_forced = operation == Operation::Debit;
-                let (mut allowed, mut mode, mut for_others) = (true, DecisionMode::Store, false);
-                for (seat, charge) in each() {
-                    allowed &= locked.shard(seat).act(*seat, charge, now, |slot| {
-                        if slot.mode() != DecisionMode::Store && !charge.check_only {
+                let is_debit = operation == Operation::Debit;
+                let (mut allowed, mut mode) = (true, DecisionMode::Store);
+                let mut denied_for_others = false;
+                for (location, request) in each() {
+                    allowed &= shards.get(location).with_slot(location, request, now, |slot| {
+                        if slot.mode() != DecisionMode::Store && !request.check_only {
                             mode = slot.mode();
                         }
-                        let has_room = is_forced || slot.has_room(now, charge);
-                        for_others |= !has_room && slot.is_full_of_others(charge);
+                        let has_room = is_debit || slot.has_room(now, request);
+                        denied_for_others |= !has_room && slot.is_full_of_others(request);
                         has_room
                     });
                 }
-                let levels = each().map(|(seat, charge)| {
-                    locked.shard(seat).act(*seat, charge, now, |slot| {
-                        slot.add(now, if allowed { charge.taken() } else { 0 });
-                        (slot.status(now, charge), receipt)
+                let buckets = each().map(|(location, request)| {
+                    shards.get(location).with_slot(location, request, now, |slot| {
+                        slot.add(now, if allowed { request.taken() } else { 0 });
+                        (slot.status(now, request), receipt)
                     })
                 });
-                Verdict::new(allowed, levels).by(mode).denied_for_others(for_others)
+                Verdict::new(allowed, buckets).by(mode).denied_for_others(denied_for_others)
             }
             Operation::Peek => {
-                let levels: SmallVec<[(BucketStatus, Receipt); 1]> =
-                    each().map(|it| (locked.peek(it, now), Receipt::default())).collect();
+                let buckets: SmallVec<[(BucketStatus, Receipt); 1]> =
+                    each().map(|it| (shards.peek(it, now), Receipt::default())).collect();
                 let allowed =
-                    levels.iter().all(|(level, _)| level.retry_after == Some(Duration::ZERO));
-                Verdict::new(allowed, levels)
+                    buckets.iter().all(|(status, _)| status.retry_after == Some(Duration::ZERO));
+                Verdict::new(allowed, buckets)
             }
             Operation::Refund | Operation::Reset => {
-                for (seat, charge) in each() {
-                    let shard = locked.shard(seat);
+                for (location, request) in each() {
+                    let shard = shards.get(location);
                     if operation == Operation::Reset {
-                        shard.reset(*seat, charge, now);
+                        shard.reset(location, request, now);
                     } else {
-                        let [_, _, taken_at] = charge.receipt.words();
-                        shard.refund(*seat, charge, now, taken_at);
+                        let [_, _, taken_at] = request.receipt.words();
+                        shard.refund(location, request, now, taken_at);
                     }
                 }
-                Verdict::new(true, each().map(|it| (locked.peek(it, now), Receipt::default())))
+                Verdict::new(true, each().map(|it| (shards.peek(it, now), Receipt::default())))
             }
         }
     }
@@ -176,9 +188,9 @@ impl Store for MemoryStore {
     fn apply<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
-        StoreFuture::Ready(Ok(self.apply_now(operation, charges)))
+        StoreFuture::Ready(Ok(self.apply_now(operation, requests)))
     }
 
     fn as_memory(&self) -> Option<&MemoryStore> {
@@ -186,40 +198,41 @@ impl Store for MemoryStore {
     }
 }
 
-/// The shards of some seats, locked in their order, so that no two checks wait for each other.
-struct Locked<'a> {
+/// The shards of some buckets, each locked once, in ascending order to prevent a deadlock of two operations.
+struct LockedShards<'a> {
     shards: SmallVec<[(usize, MutexGuard<'a, Shard>); 1]>,
 }
 
-impl<'a> Locked<'a> {
-    fn of(shards: &'a [Mutex<Shard>], seats: &[BucketSlot]) -> Self {
-        let mut places: SmallVec<[usize; 1]> = seats.iter().map(|seat| seat.shard).collect();
-        places.sort_unstable();
-        places.dedup();
-        Self { shards: places.into_iter().map(|place| (place, lock(&shards[place]))).collect() }
+impl<'a> LockedShards<'a> {
+    fn new(shards: &'a [Mutex<Shard>], locations: &[BucketLocation]) -> Self {
+        let mut indices: SmallVec<[usize; 1]> =
+            locations.iter().map(|location| location.shard).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        Self { shards: indices.into_iter().map(|index| (index, lock(&shards[index]))).collect() }
     }
 
     fn drop_expired(&mut self, now: Micros) {
         self.shards.iter_mut().for_each(|(_, shard)| shard.drop_expired(now));
     }
 
-    fn shard(&mut self, seat: &BucketSlot) -> &mut Shard {
-        let place = self.shards.partition_point(|(place, _)| *place < seat.shard);
-        // The shards of all seats are here.
-        &mut self.shards[place].1
+    fn get(&mut self, location: BucketLocation) -> &mut Shard {
+        let position = self.shards.partition_point(|(index, _)| *index < location.shard);
+        // `new` has locked the shards of all locations.
+        &mut self.shards[position].1
     }
 
     fn peek(
         &mut self,
-        (seat, charge): (&BucketSlot, &BucketRequest<'_>),
+        (location, request): (BucketLocation, &BucketRequest<'_>),
         now: Micros,
     ) -> BucketStatus {
-        self.shard(seat).peek(*seat, charge, now)
+        self.get(location).peek(location, request, now)
     }
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // A panic while a lock was held cannot have left a shard half changed that a check could not go on with.
+    // A later check can use a shard in any state that a panic may have left, so a poisoned lock is safe to use.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -235,7 +248,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// As many shards as keep `max_keys` together, each big enough that their keys spread evenly.
+/// Creates shards for `max_keys` keys in total. Each shard has at least 64 keys, so that hashing spreads them evenly.
 fn shards(max_keys: usize) -> Box<[Mutex<Shard>]> {
     let count = (max_keys / MAX_SHARDS).clamp(1, MAX_SHARDS);
     let each = max_keys.div_ceil(count).max(1);

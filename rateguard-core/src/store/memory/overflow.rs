@@ -1,22 +1,26 @@
-//! Shared logs for the keys that found no room for a state of their own.
+//! Shared logs for keys that found no room in a full table.
 
-use std::collections::{HashMap, VecDeque, hash_map::Entry};
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    time::Duration,
+};
 
-use super::id::{BucketId, BucketSlot};
+use super::id::{BucketId, BucketLocation};
 use crate::{
     Algorithm, Quota,
-    algorithm::{LimiterState, Micros, BucketState, sliding_window::SlidingWindowLog},
+    algorithm::{BucketState, LimiterState, Micros, sliding_window::SlidingWindowLog},
     keyed_hash::HashedMap,
     store::BucketStatus,
 };
 
-/// How many logs the keys of one quota share in each shard.
+/// The number of logs that the keys of one quota share in each shard.
 const SHARED_LOGS: u64 = 16;
 
-/// A bounded number of logs for an unbounded number of keys.
+/// A fixed number of logs per quota, for an unbounded number of keys.
 ///
-/// The keys of one log are together held to the limit that each of them has, so nobody gets more than its limit. (A check
-/// of several quotas may find room for a state of its own, and then none for all of them; so a log may hold a few more.)
+/// The keys of one log together get the limit of a single key, so no key exceeds its limit. A log can exceed the limit
+/// by a few units: a check of several quotas may find room in the table when it decides, and no longer when it adds the
+/// units.
 #[derive(Default)]
 pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
@@ -25,34 +29,40 @@ pub(super) struct Overflow {
 
 struct SharedLog {
     log: BucketState,
-    /// Whose the entries of the log are, the oldest first.
-    shares: VecDeque<Share>,
-    /// How many units of the shares each owner has.
+    /// The entries of the log with their owners, oldest first.
+    entries: VecDeque<SharedEntry>,
+    /// The units of all entries of each owner.
     units: HashedMap<BucketId, u32>,
 }
 
-struct Share {
+/// Units that one bucket has added to a shared log.
+struct SharedEntry {
     owner: BucketId,
     at: Micros,
     units: u32,
 }
 
 impl Overflow {
-    /// One key's part of a shared log.
-    pub(super) fn part(&mut self, seat: BucketSlot, quota: Quota, now: Micros) -> SharedSlot<'_> {
-        let shared_quota = shared_quota(quota);
+    /// Returns the slot of a bucket in its shared log. The log is settled.
+    pub(super) fn slot(
+        &mut self,
+        location: BucketLocation,
+        quota: Quota,
+        now: Micros,
+    ) -> SharedSlot<'_> {
+        let log_quota = log_quota(quota);
         self.drop_expired(now);
-        let shared = self.logs.entry(place(seat.id, shared_quota)).or_insert_with(|| SharedLog {
+        let shared = self.logs.entry(log_key(location.id, log_quota)).or_insert_with(|| SharedLog {
             log: BucketState::empty(Algorithm::SlidingWindow),
-            shares: VecDeque::new(),
+            entries: VecDeque::new(),
             units: HashedMap::default(),
         });
-        shared.log.settle(shared_quota, now);
-        shared.drop_expired(shared_quota, now);
-        SharedSlot { shared, owner: seat.id, quota: shared_quota, asked: quota }
+        shared.log.settle(log_quota, now);
+        shared.drop_expired(log_quota, now);
+        SharedSlot { shared, owner: location.id, log_quota, quota }
     }
 
-    /// Drops the logs in which nothing counts any more, each time that there are twice as many as were left then.
+    /// Drops expired logs when the number of logs has doubled since the last sweep.
     fn drop_expired(&mut self, now: Micros) {
         if self.logs.len() >= self.sweep_at {
             self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
@@ -60,32 +70,37 @@ impl Overflow {
         }
     }
 
-    /// A log with what this key was admitted here, which leaves; `None` if it was nothing.
-    pub(super) fn take(&mut self, seat: BucketSlot, quota: Quota, now: Micros) -> Option<SlidingWindowLog> {
-        let quota = shared_quota(quota);
-        let place = place(seat.id, quota);
-        let shared = self.logs.get_mut(&place)?;
+    /// Moves the entries of a bucket from its shared log to a new log. Returns `None` if there are none.
+    pub(super) fn take(
+        &mut self,
+        location: BucketLocation,
+        quota: Quota,
+        now: Micros,
+    ) -> Option<SlidingWindowLog> {
+        let quota = log_quota(quota);
+        let key = log_key(location.id, quota);
+        let shared = self.logs.get_mut(&key)?;
         if shared.log.expires_at(quota) <= now {
-            self.logs.remove(&place);
+            self.logs.remove(&key);
             return None;
         }
-        let mut taken = None;
-        shared.leave(seat.id, quota, now, |share| {
-            taken.get_or_insert_with(SlidingWindowLog::default).add(quota, share.at, share.units);
+        let mut log = None;
+        shared.remove_owner(location.id, quota, now, |entry| {
+            log.get_or_insert_with(SlidingWindowLog::default).add(quota, entry.at, entry.units);
         });
-        taken
+        log
     }
 }
 
 impl SharedLog {
-    /// Drops the shares that no longer count.
+    /// Drops the entries that have expired.
     fn drop_expired(&mut self, quota: Quota, now: Micros) {
         let window = quota.window_micros();
-        while let Some(&Share { owner, at, units }) = self.shares.front()
+        while let Some(&SharedEntry { owner, at, units }) = self.entries.front()
             && at + window <= now
         {
-            self.shares.pop_front();
-            self.take_units(owner, units);
+            self.entries.pop_front();
+            self.subtract_units(owner, units);
         }
     }
 
@@ -93,104 +108,112 @@ impl SharedLog {
         self.units.get(&owner).copied().unwrap_or(0)
     }
 
-    /// Counts so many units less as this owner's.
-    fn take_units(&mut self, owner: BucketId, units: u32) {
-        if let Entry::Occupied(mut left) = self.units.entry(owner) {
-            *left.get_mut() = left.get().saturating_sub(units);
-            if *left.get() == 0 {
-                left.remove();
+    fn subtract_units(&mut self, owner: BucketId, units: u32) {
+        if let Entry::Occupied(mut owned) = self.units.entry(owner) {
+            *owned.get_mut() = owned.get().saturating_sub(units);
+            if *owned.get() == 0 {
+                owned.remove();
             }
         }
     }
 
-    /// Takes out all that is this owner's.
-    fn leave(&mut self, owner: BucketId, quota: Quota, now: Micros, mut each: impl FnMut(&Share)) {
-        let Self { log, shares, units } = self;
+    /// Removes all entries of this owner, and calls `callback` with each.
+    fn remove_owner(
+        &mut self,
+        owner: BucketId,
+        quota: Quota,
+        now: Micros,
+        mut callback: impl FnMut(&SharedEntry),
+    ) {
+        let Self { log, entries, units } = self;
         if units.remove(&owner).is_none() {
             return;
         }
-        shares.retain(|share| {
-            if share.owner != owner {
+        entries.retain(|entry| {
+            if entry.owner != owner {
                 return true;
             }
-            log.refund(quota, now, share.units, share.at);
-            each(share);
+            log.refund(quota, now, entry.units, entry.at);
+            callback(entry);
             false
         });
     }
 }
 
-/// One key's part of a shared log, which is settled.
+/// The slot of one bucket in a settled shared log.
 pub(super) struct SharedSlot<'a> {
     shared: &'a mut SharedLog,
     owner: BucketId,
-    /// That of the log.
+    /// The quota of the log.
+    log_quota: Quota,
+    /// The quota of the bucket.
     quota: Quota,
-    /// The key's own.
-    asked: Quota,
 }
 
 impl SharedSlot<'_> {
     pub(super) fn wait_for(&self, now: Micros, units: u32) -> Option<Micros> {
-        self.shared.log.wait_for(self.quota, now, units).or_else(|| self.retry_next_window(units))
+        let wait = self.shared.log.wait_for(self.log_quota, now, units);
+        wait.or_else(|| self.retry_next_window(units))
     }
 
-    /// Whether there would be room for so many units if they were the owner's log alone.
+    /// Whether the units would fit if the log had no units of other owners.
     pub(super) fn has_room_alone(&self, units: u32) -> bool {
-        self.shared.units_of(self.owner).saturating_add(units) <= self.quota.capacity()
+        self.shared.units_of(self.owner).saturating_add(units) <= self.log_quota.capacity()
     }
 
     pub(super) fn add(&mut self, now: Micros, units: u32) {
         if units == 0 {
             return;
         }
-        self.shared.log.add(self.quota, now, units);
-        let units = units.min(self.quota.capacity());
+        self.shared.log.add(self.log_quota, now, units);
+        let units = units.min(self.log_quota.capacity());
         let owned = self.shared.units.entry(self.owner).or_default();
         *owned = owned.saturating_add(units);
-        self.shared.shares.push_back(Share { owner: self.owner, at: now, units });
+        self.shared.entries.push_back(SharedEntry { owner: self.owner, at: now, units });
     }
 
     pub(super) fn status(&self, now: Micros, units: u32) -> BucketStatus {
-        let mut level = self.shared.log.status(self.quota, now, units);
-        if level.retry_after.is_none() {
-            level.retry_after = self.retry_next_window(units).map(std::time::Duration::from_micros);
+        let mut status = self.shared.log.status(self.log_quota, now, units);
+        if status.retry_after.is_none() {
+            status.retry_after = self.retry_next_window(units).map(Duration::from_micros);
         }
-        level
+        status
     }
 
     pub(super) fn refund(&mut self, now: Micros, units: u32, taken_at: Micros) {
-        let mut left = units;
-        for share in &mut self.shared.shares {
-            if share.owner == self.owner && share.at == taken_at {
-                let back = left.min(share.units);
-                share.units -= back;
-                left -= back;
+        let mut remaining = units;
+        for entry in &mut self.shared.entries {
+            if entry.owner == self.owner && entry.at == taken_at {
+                let refunded = remaining.min(entry.units);
+                entry.units -= refunded;
+                remaining -= refunded;
             }
         }
-        self.shared.take_units(self.owner, units - left);
-        self.shared.shares.retain(|share| share.units > 0);
-        self.shared.log.refund(self.quota, now, units - left, taken_at);
+        self.shared.subtract_units(self.owner, units - remaining);
+        self.shared.entries.retain(|entry| entry.units > 0);
+        self.shared.log.refund(self.log_quota, now, units - remaining, taken_at);
     }
 
     pub(super) fn reset(&mut self, now: Micros) {
-        self.shared.leave(self.owner, self.quota, now, |_| {});
+        self.shared.remove_owner(self.owner, self.log_quota, now, |_| {});
     }
 
-    /// What a burst has room for and a shared log has not may have it a window later, with a state of its own.
+    /// Returns one window as the wait for a cost that fits the burst of the bucket, but never fits the shared log. By
+    /// then, the bucket may have a state of its own.
     fn retry_next_window(&self, units: u32) -> Option<Micros> {
-        (units <= self.asked.max_cost()).then(|| self.quota.window_micros())
+        (units <= self.quota.max_cost()).then(|| self.log_quota.window_micros())
     }
 }
 
-/// The quota of a shared log, whatever the algorithm: what a sliding window admits under it, each of them would. A
-/// bucket's burst is not for all windows.
-fn shared_quota(quota: Quota) -> Quota {
+/// Returns the quota of a shared log, which is a sliding window for every algorithm. Every algorithm admits what a
+/// sliding window of this quota admits. A burst beyond the limit is not possible in a shared log.
+fn log_quota(quota: Quota) -> Quota {
     let limit = quota.limit().min(quota.capacity());
-    // Limit and window are those of a legal quota.
+    // `new` cannot fail, because limit and window come from a valid quota.
     Quota::new(limit, quota.window()).unwrap_or(quota)
 }
 
-fn place(BucketId([_, random]): BucketId, quota: Quota) -> (Quota, u64) {
+/// Returns the quota and the number of the shared log of a bucket.
+fn log_key(BucketId([_, random]): BucketId, quota: Quota) -> (Quota, u64) {
     (quota, random % SHARED_LOGS)
 }

@@ -1,71 +1,70 @@
-//! One part of the keys, under one lock.
+//! A shard of the store: a part of the keys, under one lock.
 
 use super::{
-    id::BucketSlot,
+    id::BucketLocation,
     overflow::{Overflow, SharedSlot},
     table::Table,
 };
 use crate::{
     Quota,
-    algorithm::{Micros, BucketState},
+    algorithm::{BucketState, Micros},
     key::{BanRecord, Bucket},
     store::{BucketRequest, BucketStatus},
     telemetry::mode::DecisionMode,
 };
 
-/// Of each [`BanRecord`] there may be a bucket for every so many keys, and [`MIN_BAN_RECORDS`] of them at least.
+/// The ratio of `max_keys` to the capacity of the table of each [`BanRecord`], which is at least [`MIN_BAN_RECORDS`].
 const KEYS_PER_BAN_RECORD: usize = 8;
 const MIN_BAN_RECORDS: usize = 16;
 
-/// It begins a line of the processor's cache, so that who works in one shard does not slow down who works in the next.
+/// A part of the keys. The alignment is that of a CPU cache line, to prevent false sharing between shards.
 #[repr(align(64))]
 pub(super) struct Shard {
     buckets: Table,
-    /// For the keys that found no room.
+    /// The shared logs of keys that found no room in `buckets`.
     overflow: Overflow,
-    /// The buckets of bans, by their [`BanRecord`]. None of them takes room of another, or of what the quotas count, so fresh
-    /// offences make no store forget a ban, and a flood of keys prevents none.
+    /// The buckets of bans, by their [`BanRecord`]. The tables are separate so that neither new offences nor a flood of
+    /// keys can displace a ban.
     bans: [Table; BanRecord::ALL.len()],
 }
 
-/// A settled state, own or shared, or none.
+/// The settled state that a request uses.
 pub(super) enum Slot<'a> {
-    Own {
-        state: &'a mut BucketState,
-        quota: Quota,
-    },
+    /// The bucket has its own state.
+    Own { state: &'a mut BucketState, quota: Quota },
+    /// The bucket shares a log with other keys.
     Shared(SharedSlot<'a>),
-    /// A bucket of a ban, for which there is no room.
+    /// The bucket belongs to a ban, and its table is full.
     NoBanRoom(BanRecord),
 }
 
 impl Slot<'_> {
-    /// How it is decided here, for who looks on.
+    /// Returns the decision mode for metrics and traces.
     pub(super) fn mode(&self) -> DecisionMode {
-        let is_told = cfg!(any(feature = "metrics", feature = "tracing"));
-        if is_told && matches!(self, Self::Shared(_)) {
+        let is_reported = cfg!(any(feature = "metrics", feature = "tracing"));
+        if is_reported && matches!(self, Self::Shared(_)) {
             DecisionMode::Overflow
         } else {
             DecisionMode::Store
         }
     }
 
-    pub(super) fn has_room(&self, now: Micros, charge: &BucketRequest<'_>) -> bool {
-        let wait_for = match self {
-            Self::Own { state, quota } => state.wait_for(*quota, now, charge.cost),
-            // What somebody else has emptied closes the way to nobody else.
-            Self::Shared(_) if charge.check_only => Some(0),
-            Self::Shared(part) => part.wait_for(now, charge.cost),
-            // A ban that cannot be kept does not begin. What only leads to bans is not counted.
-            Self::NoBanRoom(record) => return charge.check_only || *record != BanRecord::Active,
+    pub(super) fn has_room(&self, now: Micros, request: &BucketRequest<'_>) -> bool {
+        let wait = match self {
+            Self::Own { state, quota } => state.wait_for(*quota, now, request.cost),
+            // A check-only bucket must not deny a request because of the units of other keys.
+            Self::Shared(_) if request.check_only => Some(0),
+            Self::Shared(slot) => slot.wait_for(now, request.cost),
+            // A ban must not start if it cannot be stored. Offences and past bans are then not counted.
+            Self::NoBanRoom(record) => return request.check_only || *record != BanRecord::Active,
         };
-        wait_for == Some(0)
+        wait == Some(0)
     }
 
-    /// Whether a charge that has no room here would have it if the key shared its count with no other.
-    pub(super) fn is_full_of_others(&self, charge: &BucketRequest<'_>) -> bool {
+    /// Whether a request that does not fit would fit without the units of other keys.
+    pub(super) fn is_full_of_others(&self, request: &BucketRequest<'_>) -> bool {
         match self {
-            Self::Shared(part) => !charge.check_only && part.has_room_alone(charge.cost),
+            Self::Shared(slot) => !request.check_only && slot.has_room_alone(request.cost),
             Self::Own { .. } | Self::NoBanRoom(_) => false,
         }
     }
@@ -73,17 +72,18 @@ impl Slot<'_> {
     pub(super) fn add(&mut self, now: Micros, units: u32) {
         match self {
             Self::Own { state, quota } => state.add(*quota, now, units),
-            Self::Shared(part) => part.add(now, units),
+            Self::Shared(slot) => slot.add(now, units),
             Self::NoBanRoom(_) => {}
         }
     }
 
-    pub(super) fn status(&self, now: Micros, charge: &BucketRequest<'_>) -> BucketStatus {
+    pub(super) fn status(&self, now: Micros, request: &BucketRequest<'_>) -> BucketStatus {
+        let BucketRequest { quota, cost, check_only, .. } = *request;
         match self {
-            Self::Own { state, quota } => state.status(*quota, now, charge.cost),
-            Self::Shared(part) if !charge.check_only => part.status(now, charge.cost),
+            Self::Own { state, quota } => state.status(*quota, now, cost),
+            Self::Shared(slot) if !check_only => slot.status(now, cost),
             Self::Shared(_) | Self::NoBanRoom(_) => {
-                BucketState::empty(charge.quota.algorithm()).status(charge.quota, now, charge.cost)
+                BucketState::empty(quota.algorithm()).status(quota, now, cost)
             }
         }
     }
@@ -108,116 +108,123 @@ impl Shard {
         self.buckets.drop_expired(now);
     }
 
-    /// The table of a bucket.
-    fn table(&mut self, bucket: Bucket<'_>, now: Micros) -> (&mut Table, Kind<'_>) {
+    /// Returns the table of a bucket, and the fallback for a full table.
+    fn table(&mut self, bucket: Bucket<'_>, now: Micros) -> (&mut Table, FullTableFallback<'_>) {
         match BanRecord::of_name(bucket.name()) {
-            None => (&mut self.buckets, Kind::OfQuota(&mut self.overflow)),
+            None => (&mut self.buckets, FullTableFallback::Overflow(&mut self.overflow)),
             Some(record) => {
                 let table = &mut self.bans[record as usize];
                 table.drop_expired(now);
-                (table, Kind::OfBan(record))
+                (table, FullTableFallback::NoBan(record))
             }
         }
     }
 
-    /// Settles what is kept for this charge, lets `act` decide and count, and keeps what comes of it.
-    pub(super) fn act<R>(
+    /// Calls `operation` with the settled state of the request's bucket, and stores the changed state.
+    pub(super) fn with_slot<R>(
         &mut self,
-        seat: BucketSlot,
-        charge: &BucketRequest<'_>,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
         now: Micros,
-        act: impl FnOnce(&mut Slot<'_>) -> R,
+        operation: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> R {
-        let (bucket, quota) = (charge.bucket, charge.quota);
-        let (table, mut kind) = self.table(bucket, now);
-        if let Some(own) = table.get_mut(seat.id) {
-            own.state.settle(quota, now);
-            let result = act(&mut Slot::Own { state: &mut own.state, quota });
-            own.changed(quota);
+        let (bucket, quota) = (request.bucket, request.quota);
+        let (table, mut fallback) = self.table(bucket, now);
+        if let Some(entry) = table.get_mut(location.id) {
+            entry.state.settle(quota, now);
+            let result = operation(&mut Slot::Own { state: &mut entry.state, quota });
+            entry.update_expiry(quota);
             return result;
         }
         let network = bucket.key().network();
         if !table.has_room_for(network) {
-            return act(&mut kind.without_room(seat, quota, now));
+            return operation(&mut fallback.slot(location, quota, now));
         }
-        let mut state = kind.new_state(seat, quota, now);
+        let mut state = fallback.new_state(location, quota, now);
         state.settle(quota, now);
-        let result = act(&mut Slot::Own { state: &mut state, quota });
-        table.insert(seat.id, network, state, quota);
+        let result = operation(&mut Slot::Own { state: &mut state, quota });
+        table.insert(location.id, network, state, quota);
         result
     }
 
-    /// How this seat stands, to somebody who asks for this.
+    /// Returns the status of the request's bucket, without a change that a later request can observe.
     pub(super) fn peek(
         &mut self,
-        seat: BucketSlot,
-        charge: &BucketRequest<'_>,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
         now: Micros,
     ) -> BucketStatus {
-        let (bucket, quota) = (charge.bucket, charge.quota);
-        let (table, mut kind) = self.table(bucket, now);
-        if let Some(own) = table.get_mut(seat.id) {
-            return own.state.peek(quota, now, charge.cost);
+        let (bucket, quota) = (request.bucket, request.quota);
+        let (table, mut fallback) = self.table(bucket, now);
+        if let Some(entry) = table.get_mut(location.id) {
+            return entry.state.peek(quota, now, request.cost);
         }
         let network = bucket.key().network();
         if !table.has_room_for(network) {
-            return kind.without_room(seat, quota, now).status(now, charge);
+            return fallback.slot(location, quota, now).status(now, request);
         }
-        let mut state = kind.new_state(seat, quota, now);
-        let level = state.peek(quota, now, charge.cost);
-        table.insert(seat.id, network, state, quota);
-        level
+        let mut state = fallback.new_state(location, quota, now);
+        let status = state.peek(quota, now, request.cost);
+        table.insert(location.id, network, state, quota);
+        status
     }
 
     pub(super) fn refund(
         &mut self,
-        seat: BucketSlot,
-        charge: &BucketRequest<'_>,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
         now: Micros,
         taken_at: Micros,
     ) {
-        let (quota, units) = (charge.quota, charge.cost);
-        let (table, kind) = self.table(charge.bucket, now);
-        // What is counted in a shared log stays there until its key finds room.
-        if let Some(own) = table.get_mut(seat.id) {
-            own.state.refund(quota, now, units, taken_at);
-        } else if let Kind::OfQuota(overflow) = kind {
-            overflow.part(seat, quota, now).refund(now, units, taken_at);
+        let (quota, units) = (request.quota, request.cost);
+        let (table, fallback) = self.table(request.bucket, now);
+        // A bucket without an entry in the table may have units in a shared log.
+        if let Some(entry) = table.get_mut(location.id) {
+            entry.state.refund(quota, now, units, taken_at);
+        } else if let FullTableFallback::Overflow(overflow) = fallback {
+            overflow.slot(location, quota, now).refund(now, units, taken_at);
         }
     }
 
-    pub(super) fn reset(&mut self, seat: BucketSlot, charge: &BucketRequest<'_>, now: Micros) {
-        let (table, kind) = self.table(charge.bucket, now);
-        if let Some(own) = table.get_mut(seat.id) {
-            // It leaves when it would have, as its entry among the expiries says.
-            own.state.reset(now);
-        } else if let Kind::OfQuota(overflow) = kind {
-            overflow.part(seat, charge.quota, now).reset(now);
+    pub(super) fn reset(
+        &mut self,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
+        now: Micros,
+    ) {
+        let (table, fallback) = self.table(request.bucket, now);
+        if let Some(entry) = table.get_mut(location.id) {
+            // The entry stays in the table until its expiry.
+            entry.state.reset(now);
+        } else if let FullTableFallback::Overflow(overflow) = fallback {
+            overflow.slot(location, request.quota, now).reset(now);
         }
     }
 }
 
-/// What a bucket is of, which says what happens without room for it.
-enum Kind<'a> {
-    OfQuota(&'a mut Overflow),
-    OfBan(BanRecord),
+/// What a bucket uses if its table is full.
+enum FullTableFallback<'a> {
+    /// A bucket of a quota uses a shared log.
+    Overflow(&'a mut Overflow),
+    /// A bucket of a ban is not stored.
+    NoBan(BanRecord),
 }
 
-impl Kind<'_> {
-    fn without_room(&mut self, seat: BucketSlot, quota: Quota, now: Micros) -> Slot<'_> {
+impl FullTableFallback<'_> {
+    fn slot(&mut self, location: BucketLocation, quota: Quota, now: Micros) -> Slot<'_> {
         match self {
-            Self::OfQuota(overflow) => Slot::Shared(overflow.part(seat, quota, now)),
-            Self::OfBan(record) => Slot::NoBanRoom(*record),
+            Self::Overflow(overflow) => Slot::Shared(overflow.slot(location, quota, now)),
+            Self::NoBan(record) => Slot::NoBanRoom(*record),
         }
     }
 
-    /// A state for a bucket that finds room. What was admitted while there was none still counts.
-    fn new_state(&mut self, seat: BucketSlot, quota: Quota, now: Micros) -> BucketState {
-        let taken = match self {
-            Self::OfQuota(overflow) => overflow.take(seat, quota, now),
-            Self::OfBan(_) => None,
+    /// Returns a state for a bucket that finds room in the table, with the units that it has in a shared log.
+    fn new_state(&mut self, location: BucketLocation, quota: Quota, now: Micros) -> BucketState {
+        let log = match self {
+            Self::Overflow(overflow) => overflow.take(location, quota, now),
+            Self::NoBan(_) => None,
         };
-        taken.map_or_else(|| BucketState::empty(quota.algorithm()), BucketState::SlidingWindow)
+        log.map_or_else(|| BucketState::empty(quota.algorithm()), BucketState::SlidingWindow)
     }
 }
 
@@ -230,20 +237,20 @@ mod tests {
 
     const SECOND: Micros = 1_000_000;
 
-    fn seat(number: u64) -> BucketSlot {
+    fn location(number: u64) -> BucketLocation {
         let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        BucketSlot { id: BucketId([random, random >> 32]), shard: 0 }
+        BucketLocation { id: BucketId([random, random >> 32]), shard: 0 }
     }
 
-    /// What is left after one more, if it is admitted.
+    /// Checks one unit, and returns the remaining units if it is admitted.
     fn check(shard: &mut Shard, key: u64, quota: Quota, now: Micros) -> Option<u32> {
         shard.drop_expired(now);
         let any = Key::global();
-        let charge = BucketRequest::new(Bucket::new("p", 0, &any), quota, 1);
-        shard.act(seat(key), &charge, now, |slot| {
-            slot.has_room(now, &charge).then(|| {
+        let request = BucketRequest::new(Bucket::new("p", 0, &any), quota, 1);
+        shard.with_slot(location(key), &request, now, |slot| {
+            slot.has_room(now, &request).then(|| {
                 slot.add(now, 1);
-                slot.status(now, &charge).remaining
+                slot.status(now, &request).remaining
             })
         })
     }
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_keys_go_without_a_timer() {
+    fn checks_drop_expired_keys_without_a_timer() {
         let mut shard = Shard::new(1_000);
         for key in 0..1_000 {
             check(&mut shard, key, quota("1/10s"), key);
@@ -266,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_used_again_and_again_keeps_one_entry_and_its_count() {
+    fn repeated_use_keeps_one_entry_and_its_count() {
         let mut shard = Shard::new(10);
         let quota = quota("100/10s");
         for second in 0..1_000 {
@@ -277,30 +284,30 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_keys_frees_nobody_and_does_not_shut_out_all_others() {
+    fn key_flood_neither_resets_denied_key_nor_blocks_others() {
         let mut shard = Shard::new(100);
         let quota = quota("2/10s");
         let mut is_allowed = |key, at| check(&mut shard, key, quota, at).is_some();
         assert_eq!([is_allowed(0, 0), is_allowed(0, 0), is_allowed(0, 0)], [true, true, false]);
 
         let admitted = (1..10_000).filter(|key| is_allowed(*key, SECOND)).count();
-        // 99 keys have logs of their own; the others share.
+        // 99 keys have their own logs. The other keys share logs.
         assert!((100..200).contains(&admitted), "{admitted}");
         assert!(!is_allowed(0, 2 * SECOND));
-        // The next window has room for others again.
+        // In the next window there is room for other keys.
         assert!(is_allowed(20_000, 12 * SECOND));
     }
 
     #[test]
-    fn a_key_that_finds_room_takes_its_requests_along() {
+    fn key_moves_its_units_from_the_shared_log_to_the_table() {
         let mut shard = Shard::new(1);
         let quota = quota("2/10s");
         check(&mut shard, 1, quota, 0);
-        // No room: it is counted in a shared log.
+        // The table is full, so the key uses a shared log.
         assert_eq!(check(&mut shard, 2, quota, 5 * SECOND), Some(1));
-        // Room: the shared request still counts.
+        // The table has room. The request in the shared log still counts.
         assert_eq!(check(&mut shard, 2, quota, 11 * SECOND), Some(0));
-        assert!(shard.buckets.get_mut(seat(2).id).is_some());
+        assert!(shard.buckets.get_mut(location(2).id).is_some());
         assert_eq!(check(&mut shard, 2, quota, 14 * SECOND), None);
         assert_eq!(check(&mut shard, 2, quota, 15 * SECOND), Some(0));
     }

@@ -1,4 +1,4 @@
-//! A bounded number of buckets, shared out fairly among the networks that their keys come from.
+//! A bounded table of buckets, whose capacity is divided fairly among the networks of the keys.
 
 use std::{
     cmp::Reverse,
@@ -8,48 +8,49 @@ use std::{
 use super::id::BucketId;
 use crate::{
     Quota, Quotas,
-    algorithm::{Micros, BucketState},
+    algorithm::{BucketState, Micros},
     key::KeyNetwork,
     keyed_hash::HashedMap,
 };
 
-/// How many expired buckets a check drops at most: more than the quotas of a policy, each of which may add one.
-const DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
+/// The maximum number of expired buckets that a check drops. It is larger than the number of quotas of a policy, each
+/// of which may add one bucket.
+const MAX_DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
 
-/// How long an expired bucket is kept while there is room: of a fast token bucket each request would else make a new one.
+/// The time that expired buckets stay while there is room. Otherwise each request to a token bucket with a fast refill
+/// would create a new bucket.
 const EXPIRY_GRACE: Micros = 1_000_000;
 
-/// A network may hold this many times as many buckets as there are free ones.
+/// The maximum ratio of the buckets of one network to the free buckets.
 ///
-/// That is the dynamic threshold of A. Choudhury and E. Hahne ("Dynamic queue length thresholds for shared-memory packet
-/// switches", 1998): n networks that take all they can at once leave a part of 1/(4n + 1) free for all others, and each
-/// that comes later a fifth of what is free. So one network that floods takes four fifths, which is `max`, and a network
-/// that holds nothing finds room.
-const HELD_PER_FREE: usize = 4;
+/// This is the dynamic threshold of A. Choudhury and E. Hahne ("Dynamic queue length thresholds for shared-memory
+/// packet switches", 1998). If n networks take as much as they can, a fraction of 1/(4n + 1) stays free. A single
+/// network can take four fifths of the capacity, which is `max`. A network without buckets always finds room.
+const MAX_HELD_PER_FREE: usize = 4;
 
-/// Buckets by their numbers, the networks that hold them, and when they expire.
+/// Buckets by id, with their expiries and the number of buckets of each network.
 pub(super) struct Table {
-    /// How many buckets one network may hold, and all keys without a network together.
+    /// The maximum number of buckets of one network. All keys without a network count as one network.
     max: usize,
-    /// How many buckets there may be: `max`, and a quarter of it more.
+    /// The maximum number of buckets: `max` and a quarter more.
     capacity: usize,
-    buckets: HashedMap<BucketId, Own>,
-    /// One entry for each bucket, at a time when it may have expired and not before.
+    buckets: HashedMap<BucketId, BucketEntry>,
+    /// One item for each bucket, with a time that is not later than its expiry.
     expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
-    /// How many buckets each network holds. Networks that hold none are not in it.
+    /// The number of buckets of each network. Networks without buckets are absent.
     held: HashMap<KeyNetwork, u32>,
 }
 
-/// A bucket with a state of its own.
-pub(super) struct Own {
+/// A bucket with its own state.
+pub(super) struct BucketEntry {
     pub(super) state: BucketState,
     expires_at: Micros,
     network: KeyNetwork,
 }
 
-impl Own {
-    /// Notes that the state has changed.
-    pub(super) fn changed(&mut self, quota: Quota) {
+impl BucketEntry {
+    /// Updates the expiry after a change of the state.
+    pub(super) fn update_expiry(&mut self, quota: Quota) {
         self.expires_at = self.state.expires_at(quota);
     }
 }
@@ -58,7 +59,7 @@ impl Table {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            capacity: max + max.div_ceil(HELD_PER_FREE),
+            capacity: max + max.div_ceil(MAX_HELD_PER_FREE),
             buckets: HashedMap::default(),
             expiries: BinaryHeap::new(),
             held: HashMap::new(),
@@ -70,43 +71,51 @@ impl Table {
         self.buckets.len()
     }
 
-    pub(super) fn get_mut(&mut self, id: BucketId) -> Option<&mut Own> {
+    pub(super) fn get_mut(&mut self, id: BucketId) -> Option<&mut BucketEntry> {
         self.buckets.get_mut(&id)
     }
 
     /// Whether there is room for one more bucket of this network.
     pub(super) fn has_room_for(&self, network: KeyNetwork) -> bool {
         let used = self.buckets.len();
-        let most = self.max.min(HELD_PER_FREE * self.capacity.saturating_sub(used));
-        // A network holds no more than there are, which spares the search as long as there is plenty of room.
-        used < most || self.held.get(&network).copied().unwrap_or(0) < most as u32
+        let max_held = self.max.min(MAX_HELD_PER_FREE * self.capacity.saturating_sub(used));
+        // A network holds at most `used` buckets, so below the maximum no lookup is necessary.
+        used < max_held || self.held.get(&network).copied().unwrap_or(0) < max_held as u32
     }
 
-    /// Adds a bucket, if there is anything in it.
-    pub(super) fn insert(&mut self, id: BucketId, network: KeyNetwork, state: BucketState, quota: Quota) {
+    /// Adds a bucket, unless it is empty.
+    pub(super) fn insert(
+        &mut self,
+        id: BucketId,
+        network: KeyNetwork,
+        state: BucketState,
+        quota: Quota,
+    ) {
         if state.is_empty(quota) {
             return;
         }
         let expires_at = state.expires_at(quota);
         *self.held.entry(network).or_default() += 1;
-        self.buckets.insert(id, Own { state, expires_at, network });
+        self.buckets.insert(id, BucketEntry { state, expires_at, network });
         self.expiries.push(Reverse((expires_at, id)));
     }
 
-    /// Drops a few of the buckets that have expired.
+    /// Drops at most [`MAX_DROPPED_PER_CHECK`] expired buckets.
     pub(super) fn drop_expired(&mut self, now: Micros) {
-        for _ in 0..DROPPED_PER_CHECK {
-            let has_room = self.buckets.len() + DROPPED_PER_CHECK < self.max;
-            let lingers = if has_room { EXPIRY_GRACE } else { 0 };
+        for _ in 0..MAX_DROPPED_PER_CHECK {
+            let has_room = self.buckets.len() + MAX_DROPPED_PER_CHECK < self.max;
+            let grace = if has_room { EXPIRY_GRACE } else { 0 };
             match self.expiries.peek() {
-                Some(Reverse((at, _))) if at.saturating_add(lingers) <= now => {}
+                Some(Reverse((at, _))) if at.saturating_add(grace) <= now => {}
                 _ => return,
             }
             let Some(mut first) = self.expiries.peek_mut() else { return };
             let Reverse((_, id)) = *first;
             match self.buckets.get(&id) {
-                // Admitted again since: it moves to its new place when `first` is dropped.
-                Some(own) if own.expires_at > now => *first = Reverse((own.expires_at, id)),
+                // The bucket was used since. Dropping `first` moves the item to its new position in the heap.
+                Some(bucket) if bucket.expires_at > now => {
+                    *first = Reverse((bucket.expires_at, id));
+                }
                 _ => {
                     PeekMut::pop(first);
                     self.remove(id);
@@ -116,8 +125,8 @@ impl Table {
     }
 
     fn remove(&mut self, id: BucketId) {
-        let Some(own) = self.buckets.remove(&id) else { return };
-        if let Entry::Occupied(mut held) = self.held.entry(own.network) {
+        let Some(bucket) = self.buckets.remove(&id) else { return };
+        if let Entry::Occupied(mut held) = self.held.entry(bucket.network) {
             *held.get_mut() -= 1;
             if *held.get() == 0 {
                 held.remove();
@@ -138,7 +147,7 @@ mod tests {
         KeyNetwork::of([10, number, 0, 0].into())
     }
 
-    /// Adds buckets of a network until there is no room; how many there were.
+    /// Adds buckets of a network until there is no room, and returns their number.
     fn fill(table: &mut Table, from: u64, network: KeyNetwork) -> usize {
         let mut added = 0;
         while table.has_room_for(network) {
@@ -151,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_flood_leave_room_for_others() {
+    fn flooding_networks_leave_room_for_others() {
         for max in [1, 2, 7, 64, 1_563] {
             assert_eq!(fill(&mut Table::new(max), 0, KeyNetwork::UNKNOWN), max);
             let mut table = Table::new(max);
@@ -164,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_buckets_of_a_network_make_room_for_it() {
+    fn expired_buckets_make_room_for_their_network() {
         let mut table = Table::new(64);
         assert_eq!(fill(&mut table, 0, network(1)), 64);
         assert_eq!(table.held.len(), 1);

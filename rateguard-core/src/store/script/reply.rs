@@ -46,8 +46,8 @@ impl<'a> Numbers<'a> {
 }
 
 impl Batch<'_> {
-    /// Decodes a reply, with the causes of its error texts. Returns `None` if the reply is malformed, for example because a
-    /// proxy has changed it.
+    /// Decodes a reply, with the causes of its error texts. Returns `None` if the reply is malformed, for example
+    /// because a proxy has changed it.
     pub(in crate::store) fn read(
         &self,
         numbers: &[i64],

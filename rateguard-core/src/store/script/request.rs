@@ -88,8 +88,8 @@ impl ScriptRequest {
         self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
 
-    /// Whether both requests are the same check of the same buckets. A denial takes nothing, so it also applies to the same
-    /// check immediately after it.
+    /// Whether both requests are the same check of the same buckets. A denial takes nothing, so it also applies to the
+    /// same check immediately after it.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
@@ -112,8 +112,8 @@ impl RequestPart {
     }
 }
 
-/// Returns the flow of these requests: the sum of the first 8 bytes of the digests of their distinct keys. Clients cannot
-/// construct collisions of digests, so different keys have different flows except by chance.
+/// Returns the flow of these requests: the sum of the first 8 bytes of the digests of their distinct keys. Clients
+/// cannot construct collisions of digests, so different keys have different flows except by chance.
 #[cfg(feature = "redis")]
 fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
     let mut flow = 0_u64;

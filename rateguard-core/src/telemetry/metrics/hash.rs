@@ -10,8 +10,8 @@ pub(crate) fn hash(name: &str) -> u64 {
     words.fold(0, mix)
 }
 
-/// One step of FxHash, the hash of rustc. It does not resist chosen collisions, which would only make lookups in this bounded
-/// table slower.
+/// One step of FxHash, the hash of rustc. It does not resist chosen collisions, which would only make lookups in this
+/// bounded table slower.
 pub(super) fn mix(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }

@@ -42,8 +42,8 @@ impl<H: Handle> LazyHandle<H> {
         Self { key: Key::from_parts(metric.name, labels), handle: OnceLock::new() }
     }
 
-    /// Calls `record` with the handle. Returns whether this call has stored the handle, so that the caller can describe the
-    /// metrics once.
+    /// Calls `record` with the handle. Returns whether this call has stored the handle, so that the caller can describe
+    /// the metrics once.
     pub(super) fn with_handle(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
         if let Some(handle) = self.handle.get() {
             record(handle, false);
@@ -56,8 +56,8 @@ impl<H: Handle> LazyHandle<H> {
     fn register(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
         with_recorder(|recorder| {
             let handle = H::register(recorder, &self.key);
-            // Until a recorder is installed, `metrics` passes a zero-sized recorder that does nothing. Its handle is not stored,
-            // since a real recorder may be installed later.
+            // Until a recorder is installed, `metrics` passes a zero-sized recorder that does nothing. Its handle is
+            // not stored, since a real recorder may be installed later.
             let is_new = size_of_val(recorder) > 0 && self.handle.set(handle).is_ok();
             match self.handle.get() {
                 Some(handle) => record(handle, is_new),

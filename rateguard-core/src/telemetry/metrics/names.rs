@@ -90,7 +90,7 @@ pub(super) const KEYS: Metric = Metric {
 };
 
 pub(super) const CACHED_DENIALS: Metric = Metric {
-    name: "rateguard_remembered_denials",
+    name: "rateguard_cached_denials",
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &[],

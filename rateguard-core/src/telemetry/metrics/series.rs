@@ -18,8 +18,8 @@ use crate::{
     telemetry::{labels::OutcomeLabel, mode::DecisionMode},
 };
 
-/// The maximum number of pairs of a policy and a quota with metrics of their own, for each guard: 200. All later pairs share the
-/// label value `other`.
+/// The maximum number of pairs of a policy and a quota with metrics of their own, for each guard: 200. All later pairs
+/// share the label value `other`.
 pub const MAX_PAIRS: usize = 200;
 
 /// At most 200 of 512 slots are used, so a lookup probes one or two slots on average.
@@ -93,7 +93,8 @@ pub(super) struct QuotaSeries {
     decisions: [OnceLock<Box<LazyHandle<Counter>>>; COUNTERS_PER_PAIR],
     limit: LazyHandle<Gauge>,
     window: LazyHandle<Gauge>,
-    /// Whether the pair belongs to the guard's policies, which a policies file may change: one of the three states below.
+    /// Whether the pair belongs to the guard's policies, which a policies file may change: one of the three states
+    /// below.
     state: AtomicU8,
 }
 
@@ -143,8 +144,8 @@ impl QuotaSeries {
         self.publish_quota();
     }
 
-    /// Sets the gauges to 0 after the quota was removed from the guard's policies. This is done only once, since another guard
-    /// of the process may still have the quota and share the gauges.
+    /// Sets the gauges to 0 after the quota was removed from the guard's policies. This is done only once, since
+    /// another guard of the process may still have the quota and share the gauges.
     pub(super) fn retire(&self) {
         if self.state.compare_exchange(ACTIVE, RETIRED, Relaxed, Relaxed).is_ok() {
             self.limit.with_handle(|gauge, _| gauge.set(0.0));

@@ -27,7 +27,8 @@ async fn refunded_units_can_be_taken(subject: &mut Subject<'_>) {
     let first = subject.check(request(&key, quota, 4)).await;
     let second = subject.check(request(&key, quota, 5)).await;
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 3, first.receipt)]).await;
-    // A token bucket has refilled a fraction of a unit since the check. It is not refunded again, so one unit may be missing.
+    // A token bucket has refilled a fraction of a unit since the check. It is not refunded again, so one unit may be
+    // missing.
     let remaining = BucketReply::of(&verdict).status.remaining;
     require((3..=4).contains(&remaining), "a refund returns the requested units");
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 5, second.receipt)]).await;

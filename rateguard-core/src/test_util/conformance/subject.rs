@@ -111,7 +111,8 @@ impl BucketReply {
         }
     }
 
-    /// The time until a denied check is admitted. Panics if the check was not denied, or if the time is missing or zero.
+    /// The time until a denied check is admitted. Panics if the check was not denied, or if the time is missing or
+    /// zero.
     #[track_caller]
     pub(super) fn retry_after(&self) -> Duration {
         match self.status.retry_after {

@@ -1,0 +1,20 @@
+//! The IPv6 networks of a guard's clients.
+
+use actix_rateguard_core::adapter::{KeySecret, NetworkKeys, ThrottledLog};
+
+/// Assigns keys to the clients of wide IPv6 networks, and logs when a client shares a key.
+pub(crate) struct ClientNetworks {
+    pub(crate) keys: NetworkKeys,
+    pub(crate) log: ThrottledLog,
+}
+
+impl ClientNetworks {
+    pub(crate) fn new(secret: Option<&KeySecret>) -> Self {
+        let keys = NetworkKeys::new();
+        let keys = match secret {
+            Some(secret) => keys.with_secret(secret),
+            None => keys,
+        };
+        Self { keys, log: ThrottledLog::new() }
+    }
+}

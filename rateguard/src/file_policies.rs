@@ -1,0 +1,30 @@
+//! The policy set of one request, for a guard whose policies file may change.
+
+use std::sync::Arc;
+
+use actix_rateguard_core::{RateGuard, adapter::PolicySet};
+use actix_web::{HttpMessage, HttpRequest};
+use smallvec::SmallVec;
+
+/// The policy set that the first limit of each guard used for this request, by the id of the guard.
+struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
+
+pub(crate) fn request_policy_set(
+    guard: &RateGuard,
+    request: &HttpRequest,
+    current: Arc<PolicySet>,
+) -> Arc<PolicySet> {
+    let mut extensions = request.extensions_mut();
+    let Some(RequestPolicySets(sets)) = extensions.get_mut() else {
+        let first = (guard.id(), Arc::clone(&current));
+        extensions.insert(RequestPolicySets(SmallVec::from_iter([first])));
+        return current;
+    };
+    match sets.iter().find(|(id, _)| *id == guard.id()) {
+        Some((_, first)) => Arc::clone(first),
+        None => {
+            sets.push((guard.id(), Arc::clone(&current)));
+            current
+        }
+    }
+}

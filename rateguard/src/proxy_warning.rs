@@ -1,0 +1,15 @@
+//! The state of the warning about a proxy that is not configured.
+
+use std::sync::{Once, atomic::AtomicU32};
+
+/// The state of the warning about a proxy that is not configured.
+pub(crate) struct ProxyWarning {
+    pub(crate) once: Once,
+    pub(crate) probed: AtomicU32,
+}
+
+impl ProxyWarning {
+    pub(crate) const fn new() -> Self {
+        Self { once: Once::new(), probed: AtomicU32::new(0) }
+    }
+}
