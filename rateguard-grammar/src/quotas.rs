@@ -2,7 +2,7 @@
 
 use std::{fmt, slice, str::FromStr};
 
-use crate::{Quota, RateError, escape::escape_for_display};
+use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
 /// One or more quotas. A request is admitted if all of them admit it.
 ///
@@ -24,7 +24,7 @@ pub struct Quotas {
 
 impl Quotas {
     /// The maximum number of quotas in a list.
-    pub const MAX: usize = 8;
+    pub const MAX: usize = MAX_QUOTAS;
 
     /// Creates a list of quotas that are enforced together.
     ///

@@ -3,10 +3,13 @@
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
 use crate::{
-    Algorithm, Quota, QuotaError, Quotas,
+    Algorithm, Quota, QuotaError,
     escape::escape_for_display,
     window::{WindowError, parse_window, write_window},
 };
+
+/// The maximum number of quotas of one policy.
+pub(crate) const MAX_QUOTAS: usize = 8;
 
 impl FromStr for Quota {
     type Err = RateError;
@@ -107,7 +110,7 @@ impl fmt::Display for RateError {
             Self::Listed { position, text, error } => {
                 write!(f, "quota {position}, `{text}`: {error}")
             }
-            Self::Number => write!(f, "expected 1 to {} quotas", Quotas::MAX),
+            Self::Number => write!(f, "expected 1 to {} quotas", MAX_QUOTAS),
             Self::Twice { quota } => write!(f, "duplicate quota `{quota}`"),
         }
     }
@@ -121,7 +124,7 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// Lets an API accept [`Quotas`] or a [`Quota`] wherever it accepts the notation of quotas.
+/// Lets an API accept [`Quotas`](crate::Quotas) or a [`Quota`] wherever it accepts the notation of quotas.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}

@@ -16,8 +16,8 @@ const MAX_FIELDS: usize = 3;
 /// A dialect of header fields in which a server reports its limits. Every dialect is combined with `Retry-After`.
 ///
 /// To add a dialect, add a variant here. The compiler then reports every `match` in this file that needs an arm;
-/// [`ALL`](Self::ALL) and the tests need the variant, too. Nothing else in the workspace depends on the list of
-/// dialects, except the JSON schema of the policies file and the documentation.
+/// [`ALL`](Self::ALL) needs the variant, too. The JSON schema of the policies file and the README list the dialects. If
+/// the new dialect writes the same fields as another one, add the pair to the checks that return `BuildError::Headers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
@@ -205,9 +205,10 @@ mod tests {
     #[test]
     fn x_ratelimit_resets_are_at_most_the_maximum() {
         let max = ceil_secs(MAX_REPORTED_TIME);
-        for (dialect, reset) in
-            [(HeaderDialect::XRateLimit, max), (HeaderDialect::XRateLimitEpoch, 1_700_000_000 + max)]
-        {
+        for (dialect, reset) in [
+            (HeaderDialect::XRateLimit, max),
+            (HeaderDialect::XRateLimitEpoch, 1_700_000_000 + max),
+        ] {
             let fields = fields(dialect, &decision(Duration::MAX, 2));
             assert_eq!(fields[2], format!("x-ratelimit-reset: {reset}"));
         }

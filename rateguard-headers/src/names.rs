@@ -23,6 +23,8 @@ pub const RATELIMIT_REMAINING: &str = "ratelimit-remaining";
 pub const RATELIMIT_RESET: &str = "ratelimit-reset";
 
 /// The time at which the response was generated (RFC 9110, section 6.6.1).
+#[cfg(feature = "read")]
 pub(crate) const DATE: &str = "date";
 /// The time in seconds that the response has been in caches (RFC 9111, section 5.1).
+#[cfg(feature = "read")]
 pub(crate) const AGE: &str = "age";

@@ -120,7 +120,10 @@ impl Parse for Args {
                 ));
             };
             if !input.peek(Token![=]) {
-                return Err(error_at(name.span(), format!("expected `{name} = …`, found `{name}`")));
+                return Err(error_at(
+                    name.span(),
+                    format!("expected `{name} = …`, found `{name}`"),
+                ));
             }
             input.parse::<Token![=]>()?;
             read(&mut args, &name, input)?;
@@ -155,7 +158,9 @@ impl ParsedArgs {
         {
             return Err(error_at(
                 *span,
-                format!("expected a cost of at most {max}, the maximum of the quotas, found {cost}"),
+                format!(
+                    "expected a cost of at most {max}, the maximum of the quotas, found {cost}"
+                ),
             ));
         }
         Ok(Args {
@@ -195,7 +200,10 @@ impl ParsedArgs {
         let reject_conflicts = |argument: &str, others: &[(&str, Option<Span>)]| {
             let other = others.iter().find_map(|(name, span)| Some((name, (*span)?)));
             other.map_or(Ok(()), |(name, span)| {
-                Err(error_at(span, format!("`{name}` conflicts with `{argument}`; remove `{name}`")))
+                Err(error_at(
+                    span,
+                    format!("`{name}` conflicts with `{argument}`; remove `{name}`"),
+                ))
             })
         };
         if let Some(policy) = &self.policy {
@@ -225,10 +233,9 @@ fn quotas(
                 error_at(span, error)
             })
         }
-        (Some(rate), ..) => Err(error_at(
-            rate.span,
-            "expected either `rate`, or `limit` and `window`, found both",
-        )),
+        (Some(rate), ..) => {
+            Err(error_at(rate.span, "expected either `rate`, or `limit` and `window`, found both"))
+        }
         (None, Some(limit), None) => {
             Err(error_at(limit.span, "`limit` requires `window`, such as `window = 60` (seconds)"))
         }
@@ -262,7 +269,9 @@ fn with_algorithm_and_burst(
                 of_rate => {
                     return Err(error_at(
                         algorithm.span,
-                        format!("`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"),
+                        format!(
+                            "`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"
+                        ),
                     ));
                 }
             }

@@ -6,11 +6,12 @@ use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Allowance, Args},
+    error::error_at,
     generics,
     handler::{is_inner, is_limit, is_outer},
-    limit::{limit, option},
-    error::error_at,
+    limit::limit,
     registration::can_hoist,
+    tokens::option,
     values::Key,
 };
 

@@ -72,9 +72,7 @@ pub(crate) fn is_limit(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     match (segments.next(), segments.next(), segments.next()) {
         (Some(limit), None, None) => limit == "rate_limit",
-        (Some(library), Some(limit), None) => {
-            library == "actix_rateguard" && limit == "rate_limit"
-        }
+        (Some(library), Some(limit), None) => library == "actix_rateguard" && limit == "rate_limit",
         _ => false,
     }
 }

@@ -1,13 +1,14 @@
 //! The `#[rate_limit]` attribute of `actix-rateguard`. Applications use it through that crate, which re-exports it.
 
 mod args;
+mod error;
 mod expand;
 mod generics;
 mod handler;
 mod limit;
-mod error;
 mod registration;
 mod shadow;
+mod tokens;
 mod values;
 
 use proc_macro::TokenStream;

@@ -9,6 +9,7 @@ use crate::{
     args::{Allowance, Args},
     registration::attribute_limit,
     shadow::ShadowSpec,
+    tokens::option,
 };
 
 /// Generates a `'static` reference to the limit. `number` is its number among the limits of the handler, from 1.
@@ -126,12 +127,4 @@ fn policy_use(args: &Args) -> TokenStream {
 /// Generates the variant of an enum. The derived `Debug` of a variant without fields, or with a number, is valid Rust.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
     format!("{value:?}").parse().unwrap_or_default()
-}
-
-/// Generates an `Option` with its full path.
-pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        None => quote!(::core::option::Option::None),
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-    }
 }

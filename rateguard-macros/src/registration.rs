@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Expr, Generics};
 
-use crate::{args::Args, limit::option, values::Key};
+use crate::{args::Args, tokens::option, values::Key};
 
 /// Generates the inventory entry of a limit. The linker collects the entries of a program.
 pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {

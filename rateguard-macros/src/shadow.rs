@@ -23,7 +23,9 @@ pub(crate) enum ShadowSpec {
 
 pub(crate) fn shadow(expr: Expr) -> syn::Result<ShadowValue> {
     match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Bool(is_whole), .. }) => Ok(ShadowValue::Whole(is_whole.value)),
+        Expr::Lit(ExprLit { lit: Lit::Bool(is_whole), .. }) => {
+            Ok(ShadowValue::Whole(is_whole.value))
+        }
         Expr::Lit(ExprLit { lit: Lit::Str(rate), .. }) => {
             let quotas = rate.value().parse().map(ShadowValue::Candidate);
             quotas.map_err(|error| error_at(rate.span(), error))

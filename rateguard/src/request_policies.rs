@@ -17,9 +17,9 @@ pub(crate) fn policy_set<'a>(
 ) -> PolicySetRef<'a> {
     match guard.policy_set() {
         #[cfg(feature = "config")]
-        PolicySetRef::OfFile(current) => {
-            PolicySetRef::OfFile(crate::file_policies::request_policy_set(guard, request, current))
-        }
+        PolicySetRef::FromFile(current) => PolicySetRef::FromFile(
+            crate::file_policies::request_policy_set(guard, request, current),
+        ),
         fixed => fixed,
     }
 }

@@ -103,15 +103,15 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
         (unreachable().prefix("a{b}").build(), "prefix: expected a name of 1 to 200 bytes"),
         (
             unreachable().deadline(Duration::ZERO).build(),
-            "deadline: a deadline is from 1 millisecond",
+            "deadline: expected a duration from 1 millisecond",
         ),
         (
             unreachable().deadline(Duration::from_secs(61)).build(),
-            "deadline: a deadline is from 1 millisecond",
+            "deadline: expected a duration from 1 millisecond",
         ),
-        (RateGuard::redis("localhost").build(), "Redis URL: the URL has to begin with redis://"),
-        (RateGuard::redis("rediss://localhost/#insecure").build(), "would take any server"),
-        (RateGuard::redis("redis://:secret@:port").build(), "Redis URL: the URL is not redis://"),
+        (RateGuard::redis("localhost").build(), "Redis URL: expected a URL with redis://"),
+        (RateGuard::redis("rediss://localhost/#insecure").build(), "would accept any server"),
+        (RateGuard::redis("redis://:secret@:port").build(), "Redis URL: expected redis://"),
     ] {
         let reason = reason(result.unwrap_err());
         assert!(reason.contains(expected), "{reason}");

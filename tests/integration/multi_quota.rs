@@ -256,9 +256,7 @@ async fn middleware_accepts_several_limits_and_costs() {
 }
 
 #[actix_web::test]
-#[should_panic(
-    expected = "the limit `app` allows a maximum cost of 5, but each request costs 6"
-)]
+#[should_panic(expected = "the limit `app` allows a maximum cost of 5, but each request costs 6")]
 async fn cost_above_capacity_panics_at_startup() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "9/minute; 5/second").cost(6);

@@ -1,15 +1,16 @@
 //! The algorithms: pure functions of a state, a quota and a time, without a clock or a store.
 //!
 //! Each algorithm has a Rust file, and for Redis a Lua file of the same name with the same behaviour. The code that all
-//! algorithms share is in `state.rs`, and for Redis in `prelude.lua`, `arguments.lua` and `main.lua`.
+//! algorithms share is in `bucket_state.rs`, and for Redis in `prelude.lua`, `arguments.lua` and `main.lua`.
 
+mod bucket_state;
 mod fixed_window;
+mod limiter_state;
 pub(crate) mod sliding_window;
 mod sliding_window_counter;
-mod state;
 mod token_bucket;
 
-pub(crate) use state::{BucketState, LimiterState};
+pub(crate) use self::{bucket_state::BucketState, limiter_state::LimiterState};
 
 /// Microseconds since an arbitrary fixed time, or a duration in microseconds.
 pub(crate) type Micros = u64;

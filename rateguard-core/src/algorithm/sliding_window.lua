@@ -242,7 +242,8 @@ function algorithms.sliding_window()
       -- Refund the oldest units instead: lower the count, and move nothing. This never admits too many requests,
       -- because the units that still count expire later than the oldest ones.
       local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
-      call('SETRANGE', key, call('STRLEN', key) - ENTRY * (bucket.void + 1), pack(FORMAT, newest, live - refunded, class))
+      local offset = call('STRLEN', key) - ENTRY * (bucket.void + 1)
+      call('SETRANGE', key, offset, pack(FORMAT, newest, live - refunded, class))
       return
     end
     -- The later entries overwrite the refunded ones. The count goes into the newest entry that is left.

@@ -10,7 +10,7 @@ use crate::{Algorithm, Quota};
 /// The debt of the bucket at a point in time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenBucketState {
-    /// What is missing until the bucket is full, in units of a token.
+    /// The debt until the bucket is full, in units of a token.
     debt: u64,
     /// The time to which `debt` belongs.
     at: Micros,

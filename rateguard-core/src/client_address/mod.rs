@@ -9,6 +9,7 @@ mod network;
 mod network_caps;
 mod network_keys;
 mod resolved;
+mod shared_key;
 mod tracked_clients;
 
 use std::net::IpAddr;
@@ -22,8 +23,9 @@ pub use self::{
     error::ClientAddressError,
     network::Network,
     network_caps::NetworkCaps,
-    network_keys::{NetworkKeys, SharedKey},
+    network_keys::NetworkKeys,
     resolved::ResolvedClient,
+    shared_key::SharedKey,
 };
 pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::Problem, header::Header};

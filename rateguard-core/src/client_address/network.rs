@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{
     embedded::{canonical, is_of_translators, tunnel_endpoint},
     error::{ClientAddressError, Problem},
-    network_keys::SharedKey,
+    shared_key::SharedKey,
 };
 use crate::{Key, key::KeyNetwork};
 

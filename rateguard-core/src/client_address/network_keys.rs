@@ -12,6 +12,7 @@ use std::{
 use super::{
     Network,
     network_caps::{CappedTier, NetworkCaps},
+    shared_key::SharedKey,
     tracked_clients::TrackedClients,
 };
 use crate::{Key, key::KeySecret, keyed_hash::random_u128s};
@@ -43,21 +44,10 @@ pub struct NetworkKeys {
     seed: [u8; 16],
 }
 
-/// A key that several clients of a wide network share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SharedKey {
-    /// The first address of the wide network.
-    pub first: Ipv6Addr,
-    /// The length of the prefix of the wide network in bits.
-    pub bits: u8,
-    /// The length of the prefix of its clients in bits.
-    pub client_bits: u8,
-    /// The index of this key among the shared keys of the network, from 0.
-    pub number: u32,
-    /// The number of shared keys of the network.
-    pub of: u32,
-    /// The maximum number of clients of the network with keys of their own.
-    pub max_own: u32,
+impl Default for NetworkKeys {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl NetworkKeys {

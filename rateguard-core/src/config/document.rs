@@ -49,8 +49,7 @@ impl Document {
         let mut document = Self::default();
         if text.trim().is_empty() {
             // An editor or a full disk can leave an empty file, which must not remove all limits.
-            diagnostics
-                .add(0, "the file is empty; a file without settings must contain a comment");
+            diagnostics.add(0, "the file is empty; a file without settings must contain a comment");
             return document;
         }
         let (table, errors) = DeTable::parse_recoverable(text);

@@ -4,7 +4,10 @@
 const MAX_BYTES: usize = 60;
 
 /// Returns the most similar name, if one is similar enough.
-pub(super) fn suggest<'w>(unknown: &str, names: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(super) fn suggest<'w>(
+    unknown: &str,
+    names: impl IntoIterator<Item = &'w str>,
+) -> Option<&'w str> {
     if unknown.len() > MAX_BYTES {
         return None;
     }

@@ -129,7 +129,7 @@ fn reject_excessive_costs(
 ) {
     for named in next.named().filter(|named| named.overrides.cost.is_none()) {
         let (name, max) = (named.policy.name(), named.policy.max_cost());
-        let cost = next.known_cost(name);
+        let cost = next.max_constant_cost(name);
         if cost > max {
             diagnostics.add(
                 document.offset_of_policy(name),

@@ -1,18 +1,19 @@
-//! What operators ask of a guard.
+//! Accessors for operator tools: current policies and settings.
 
 use std::time::Duration;
 
 use super::RateGuard;
 use crate::{Key, OnError, Policy, policy::QuotaVariant};
 
-/// The one place where explanations and verbs take policies by their names: as they are now, each time.
+/// Accessors for operator tools. They do not mark the name of a policy as used by the program.
 impl RateGuard {
+    /// The current policy of this name.
     #[doc(hidden)]
     pub fn current_policy(&self, name: &str) -> Option<Policy> {
         self.policy_set().peek_policy(name).map(|named| named.policy.clone())
     }
 
-    /// All that have a name, in the order of their names.
+    /// All current policies of the guard, ordered by name.
     #[doc(hidden)]
     pub fn current_policies(&self) -> Vec<Policy> {
         let mut policies: Vec<_> = self.policy_set().policies().cloned().collect();
@@ -20,31 +21,32 @@ impl RateGuard {
         policies
     }
 
-    /// How long a denial may be remembered, here and by guards with the same settings.
+    /// The maximum lifetime of a cached denial. Zero if the cache is disabled.
     #[doc(hidden)]
     pub fn denial_cache_ttl(&self) -> Duration {
-        self.shared.remembered.longest()
+        self.shared.denial_cache.max_ttl()
     }
 
+    /// The maximum duration of a check.
     #[doc(hidden)]
     pub fn deadline(&self) -> Duration {
         self.shared.deadline
     }
 
-    /// Whether a server of the store is not asked for now, as it does not answer.
+    /// Whether the circuit breaker of any server rejects checks now.
     #[doc(hidden)]
     pub fn has_open_breaker(&self) -> bool {
-        self.shared.servers.asked().any(|server| server.breaker.open().is_some())
+        self.shared.servers.used().any(|server| server.breaker.open_cause().is_some())
     }
 
-    /// Whether the candidate of this policy is enforced for this key, if it has one.
+    /// Whether the candidate of this policy is enforced for this key. `None` if the policy has no candidate.
     #[doc(hidden)]
     pub fn is_rolled_out(&self, policy: &Policy, key: &Key) -> Option<bool> {
         policy.candidate_quotas()?;
         Some(policy.variant_for(&self.hashed_key(key)) == QuotaVariant::Candidate)
     }
 
-    /// What happens when the store does not answer to requests under this policy, or under none in particular.
+    /// The failure mode of this policy, or that of the guard.
     #[doc(hidden)]
     pub fn on_error_of(&self, policy: Option<&Policy>) -> OnError {
         policy.and_then(Policy::own_on_error).unwrap_or_else(|| self.on_error())

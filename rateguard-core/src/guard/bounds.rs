@@ -1,7 +1,7 @@
-//! Bounds of settings.
+//! The valid ranges of settings.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// The legal deadlines.
+/// The range of valid deadlines.
 pub(crate) const DEADLINES: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Keeps checks away from a store that does not answer, so that its silence costs nobody the deadline again and again.
+//! A circuit breaker: stops checks of a server that does not answer, so that not every check waits for the deadline.
 
 use std::{
     sync::{
@@ -10,148 +10,160 @@ use std::{
 
 use crate::{StoreError, jitter::jittered};
 
-/// So many failures in a row, and nothing else between them, mean that the next check would fail, too.
+/// The number of consecutive failures that opens the breaker.
 const FAILURE_THRESHOLD: u32 = 5;
-/// The first pause; it doubles with each probe that fails.
+/// The time until the first probe. It doubles with each failed probe.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-/// The longest pause, and so about the longest time for which a store that is back goes unnoticed.
+/// The maximum time between two probes, and thus about the maximum delay until a recovered server is noticed.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
 
-/// A circuit breaker. Closed, it lets all checks through; open, none; and after a pause a single one, the probe, whose
-/// outcome closes it or opens it for another pause. A probe that is not heard of in time is followed by another.
+/// A circuit breaker for one server.
+///
+/// A closed breaker admits all checks, and an open one rejects them. After the backoff, an open breaker admits a single
+/// check, the probe. Its success closes the breaker, and its failure doubles the backoff. If a probe has no outcome in
+/// time, the breaker admits another one.
 #[derive(Default)]
 pub(super) struct Breaker {
-    /// Failures since the last success or change.
+    /// The failures since the last success or state change.
     failures: AtomicU32,
     is_open: AtomicBool,
-    /// Counts the changes, so that a check that was let through before one is not taken for one after it.
-    changes: AtomicU64,
-    open: Mutex<Open>,
+    /// Counts state changes, so that the outcome of a check that was admitted before a change is ignored after it.
+    generation: AtomicU64,
+    open_state: Mutex<OpenState>,
 }
 
-struct Open {
+struct OpenState {
     cause: StoreError,
-    /// When the next check is let through.
-    until: Instant,
-    pause: Duration,
+    /// When the next probe is admitted.
+    next_probe: Instant,
+    backoff: Duration,
 }
 
-impl Default for Open {
+impl Default for OpenState {
     fn default() -> Self {
-        Self { cause: StoreError::Unreachable, until: Instant::now(), pause: INITIAL_BACKOFF }
+        Self {
+            cause: StoreError::Unreachable,
+            next_probe: Instant::now(),
+            backoff: INITIAL_BACKOFF,
+        }
     }
 }
 
 impl Breaker {
-    /// Lets a check through that will be heard of within `lease`, or says why not.
-    pub(super) fn enter(&self, lease: Duration) -> Result<BreakerPermit<'_>, StoreError> {
-        self.enter_at(lease, Instant::now)
+    /// Admits a check that reports its outcome within `lease`.
+    ///
+    /// # Errors
+    ///
+    /// The cause of the last failure, if the breaker is open.
+    pub(super) fn try_acquire(&self, lease: Duration) -> Result<BreakerPermit<'_>, StoreError> {
+        self.try_acquire_at(lease, Instant::now)
     }
 
-    fn enter_at(
+    fn try_acquire_at(
         &self,
         lease: Duration,
         now: impl Fn() -> Instant,
     ) -> Result<BreakerPermit<'_>, StoreError> {
-        let entered = |is_probe| BreakerPermit {
+        let permit = |is_probe| BreakerPermit {
             breaker: self,
-            change: self.changes.load(Relaxed),
+            generation: self.generation.load(Relaxed),
             is_probe,
         };
         if !self.is_open.load(Relaxed) {
-            return Ok(entered(false));
+            return Ok(permit(false));
         }
-        let mut open = self.lock();
+        let mut state = self.lock();
         let now = now();
         if !self.is_open.load(Relaxed) {
-            return Ok(entered(false));
+            return Ok(permit(false));
         }
-        if now < open.until {
-            return Err(open.cause);
+        if now < state.next_probe {
+            return Err(state.cause);
         }
-        open.until = now + lease + MAX_BACKOFF;
-        self.changes.fetch_add(1, Relaxed);
-        Ok(entered(true))
+        state.next_probe = now + lease + MAX_BACKOFF;
+        self.generation.fetch_add(1, Relaxed);
+        Ok(permit(true))
     }
 
-    /// Whether checks are kept away, but for probes.
+    /// Whether the breaker is open, also while the next check would be a probe.
     #[cfg(feature = "metrics")]
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
 
-    /// Why checks are kept away now, if they are.
-    pub(super) fn open(&self) -> Option<StoreError> {
+    /// The cause for which a check would be rejected now. `None` if the breaker is closed or the next check is a probe.
+    pub(super) fn open_cause(&self) -> Option<StoreError> {
         if !self.is_open.load(Relaxed) {
             return None;
         }
-        let open = self.lock();
-        (Instant::now() < open.until).then_some(open.cause)
+        let state = self.lock();
+        (Instant::now() < state.next_probe).then_some(state.cause)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        // Assignments cannot be left half done.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, OpenState> {
+        // Only assignments of independent fields run under the lock, so a poisoned lock is still consistent.
+        self.open_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A check that was let through. If it is dropped without an outcome, it says nothing about the store.
+/// An admitted check. If it is dropped without an outcome, it is no evidence about the server.
 pub(super) struct BreakerPermit<'a> {
     breaker: &'a Breaker,
-    /// The change after which it was let through.
-    change: u64,
+    /// The generation of the breaker when the check was admitted.
+    generation: u64,
     is_probe: bool,
 }
 
 impl BreakerPermit<'_> {
-    /// Tells how it went.
-    pub(super) fn record<T>(self, answer: &Result<T, StoreError>) {
-        self.ended_at(answer, Instant::now());
+    /// Records the outcome of the check.
+    pub(super) fn record<T>(self, result: &Result<T, StoreError>) {
+        self.record_at(result, Instant::now());
     }
 
-    fn ended_at<T>(mut self, answer: &Result<T, StoreError>, now: Instant) {
-        match answer {
-            Err(cause) if is_of_the_store(*cause) => self.failed(*cause, now),
-            // It has answered, if only that these keys cannot be decided on.
-            _ => self.succeeded(),
+    fn record_at<T>(mut self, result: &Result<T, StoreError>, now: Instant) {
+        match result {
+            Err(cause) if is_server_failure(*cause) => self.record_failure(*cause, now),
+            // The server has answered, even if it could not decide on these keys.
+            _ => self.record_success(),
         }
         self.is_probe = false;
     }
 
-    fn succeeded(&self) {
+    fn record_success(&self) {
         let breaker = self.breaker;
         if breaker.failures.load(Relaxed) != 0 {
             breaker.failures.store(0, Relaxed);
         }
         if breaker.is_open.load(Relaxed) {
-            // The store answers; whose check has found it out does not matter.
-            let mut open = breaker.lock();
-            *open = Open::default();
-            breaker.changes.fetch_add(1, Relaxed);
+            // Any success closes the breaker, not only that of a probe.
+            let mut state = breaker.lock();
+            *state = OpenState::default();
+            breaker.generation.fetch_add(1, Relaxed);
             breaker.is_open.store(false, Relaxed);
         }
     }
 
-    fn failed(&self, cause: StoreError, now: Instant) {
+    fn record_failure(&self, cause: StoreError, now: Instant) {
         let breaker = self.breaker;
-        if breaker.changes.load(Relaxed) != self.change {
-            // How the store was before says nothing about how it is since.
+        if breaker.generation.load(Relaxed) != self.generation {
+            // The check was admitted before the last state change, so its failure is no evidence about the state since
+            // then.
             return;
         }
         if !self.is_probe && breaker.failures.fetch_add(1, Relaxed) + 1 < FAILURE_THRESHOLD {
             return;
         }
-        let mut open = breaker.lock();
-        if breaker.changes.load(Relaxed) != self.change {
+        let mut state = breaker.lock();
+        if breaker.generation.load(Relaxed) != self.generation {
             return;
         }
         if self.is_probe {
-            open.pause = (2 * open.pause).min(MAX_BACKOFF);
+            state.backoff = (2 * state.backoff).min(MAX_BACKOFF);
         }
-        open.cause = cause;
-        open.until = now + jittered(open.pause, 0.2);
+        state.cause = cause;
+        state.next_probe = now + jittered(state.backoff, 0.2);
         breaker.failures.store(0, Relaxed);
-        breaker.changes.fetch_add(1, Relaxed);
+        breaker.generation.fetch_add(1, Relaxed);
         breaker.is_open.store(true, Relaxed);
     }
 }
@@ -159,17 +171,17 @@ impl BreakerPermit<'_> {
 impl Drop for BreakerPermit<'_> {
     fn drop(&mut self) {
         if self.is_probe {
-            // It was given up: the next check is one.
-            let mut open = self.breaker.lock();
-            if self.breaker.changes.load(Relaxed) == self.change {
-                open.until = Instant::now();
+            // The probe was cancelled, so the next check becomes the probe.
+            let mut state = self.breaker.lock();
+            if self.breaker.generation.load(Relaxed) == self.generation {
+                state.next_probe = Instant::now();
             }
         }
     }
 }
 
-/// Whether other questions might be answered though this one is not.
-pub(super) fn is_of_the_question(cause: StoreError) -> bool {
+/// Whether the cause concerns only this check, so that other checks may succeed.
+pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,
         StoreError::CrossSlot
@@ -179,8 +191,8 @@ pub(super) fn is_of_the_question(cause: StoreError) -> bool {
     )
 }
 
-/// Whether it is the store that fails, and not a key or we.
-fn is_of_the_store(cause: StoreError) -> bool {
+/// Whether the cause is a failure of the whole server, and not of one key or of this process.
+fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
         | StoreError::Unreachable
@@ -190,7 +202,7 @@ fn is_of_the_store(cause: StoreError) -> bool {
         | StoreError::NoPrimary
         | StoreError::Throttled
         | StoreError::Busy => true,
-        // Of one key or one slot, or of writes alone; or it is we who are busy.
+        // These concern one key, one slot, writes only, or this process.
         StoreError::Permission
         | StoreError::OutOfMemory
         | StoreError::Cluster
@@ -205,142 +217,142 @@ fn is_of_the_store(cause: StoreError) -> bool {
 mod tests {
     use super::*;
 
-    const DEAD: Result<(), StoreError> = Err(StoreError::Timeout);
-    const ALIVE: Result<(), StoreError> = Ok(());
+    const FAILURE: Result<(), StoreError> = Err(StoreError::Timeout);
+    const SUCCESS: Result<(), StoreError> = Ok(());
 
     const LEASE: Duration = Duration::from_millis(100);
 
-    fn enter(breaker: &Breaker, now: Instant) -> Result<BreakerPermit<'_>, StoreError> {
-        breaker.enter_at(LEASE, || now)
+    fn acquire(breaker: &Breaker, now: Instant) -> Result<BreakerPermit<'_>, StoreError> {
+        breaker.try_acquire_at(LEASE, || now)
     }
 
-    fn opened(now: Instant) -> Breaker {
+    fn open_breaker(now: Instant) -> Breaker {
         let breaker = Breaker::default();
         for _ in 0..FAILURE_THRESHOLD {
-            enter(&breaker, now).unwrap().ended_at(&DEAD, now);
+            acquire(&breaker, now).unwrap().record_at(&FAILURE, now);
         }
         breaker
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_and_no_others() {
+    fn breaker_opens_only_after_consecutive_server_failures() {
         let now = Instant::now();
         let breaker = Breaker::default();
         for _ in 0..100 {
             for _ in 1..FAILURE_THRESHOLD {
-                enter(&breaker, now).unwrap().ended_at(&DEAD, now);
+                acquire(&breaker, now).unwrap().record_at(&FAILURE, now);
             }
-            enter(&breaker, now).unwrap().ended_at(&ALIVE, now);
+            acquire(&breaker, now).unwrap().record_at(&SUCCESS, now);
         }
-        // What is wrong with one key is not wrong with the store.
+        // The failure of one key is no failure of the server.
         for _ in 0..100 {
-            let entered = enter(&breaker, now).unwrap();
-            entered.ended_at::<()>(&Err(StoreError::InvalidReply), now);
+            let permit = acquire(&breaker, now).unwrap();
+            permit.record_at::<()>(&Err(StoreError::InvalidReply), now);
         }
-        assert!(enter(&breaker, now).is_ok());
-        let breaker = opened(now);
-        assert_eq!(enter(&breaker, now).err(), Some(StoreError::Timeout));
-        assert_eq!(breaker.open(), Some(StoreError::Timeout));
+        assert!(acquire(&breaker, now).is_ok());
+        let breaker = open_breaker(now);
+        assert_eq!(acquire(&breaker, now).err(), Some(StoreError::Timeout));
+        assert_eq!(breaker.open_cause(), Some(StoreError::Timeout));
     }
 
     #[test]
-    fn after_a_pause_one_check_is_the_probe_and_its_outcome_counts() {
+    fn one_check_probes_after_each_backoff_and_success_closes() {
         let mut now = Instant::now();
-        let breaker = opened(now);
-        for longest in [60, 120, 240, 300, 300] {
-            let long = Duration::from_millis(longest);
-            now += long;
-            let probe = enter(&breaker, now).unwrap();
-            assert!((0..100).all(|_| enter(&breaker, now).is_err()), "there is one");
-            probe.ended_at(&DEAD, now);
-            assert!(enter(&breaker, now).is_err());
+        let breaker = open_breaker(now);
+        // The backoffs with the maximum jitter of 20 %.
+        for backoff in [60, 120, 240, 300, 300] {
+            now += Duration::from_millis(backoff);
+            let probe = acquire(&breaker, now).unwrap();
+            assert!((0..100).all(|_| acquire(&breaker, now).is_err()), "only one probe");
+            probe.record_at(&FAILURE, now);
+            assert!(acquire(&breaker, now).is_err());
         }
         now += Duration::from_millis(300);
-        enter(&breaker, now).unwrap().ended_at(&ALIVE, now);
-        assert!((0..100).all(|_| enter(&breaker, now).is_ok()));
-        assert_eq!(breaker.open(), None);
+        acquire(&breaker, now).unwrap().record_at(&SUCCESS, now);
+        assert!((0..100).all(|_| acquire(&breaker, now).is_ok()));
+        assert_eq!(breaker.open_cause(), None);
     }
 
     #[test]
-    fn a_probe_that_is_given_up_says_nothing() {
+    fn cancelled_probe_is_replaced_by_the_next_check() {
         let now = Instant::now();
-        let breaker = opened(now);
-        drop(enter(&breaker, now + LEASE).unwrap());
-        let probe = enter(&breaker, Instant::now() + LEASE).unwrap();
-        assert!(enter(&breaker, now + LEASE).is_err());
-        probe.ended_at(&ALIVE, now);
-        assert!(enter(&breaker, now).is_ok());
+        let breaker = open_breaker(now);
+        drop(acquire(&breaker, now + LEASE).unwrap());
+        let probe = acquire(&breaker, Instant::now() + LEASE).unwrap();
+        assert!(acquire(&breaker, now + LEASE).is_err());
+        probe.record_at(&SUCCESS, now);
+        assert!(acquire(&breaker, now).is_ok());
     }
 
     #[test]
-    fn a_probe_that_nobody_hears_of_is_followed_by_another_and_counts_no_more() {
+    fn probe_without_outcome_is_replaced_and_then_ignored() {
         let now = Instant::now();
-        let breaker = opened(now);
-        let lost = enter(&breaker, now + LEASE).unwrap();
+        let breaker = open_breaker(now);
+        let lost = acquire(&breaker, now + LEASE).unwrap();
         let later = now + 2 * LEASE + MAX_BACKOFF;
-        let next = enter(&breaker, later).unwrap();
-        assert!(enter(&breaker, later).is_err(), "there is one");
-        lost.ended_at(&DEAD, later);
-        assert!(enter(&breaker, later).is_err(), "there is still one");
-        next.ended_at(&ALIVE, later);
-        assert!(enter(&breaker, later).is_ok());
-        // Nor does one that ends after others have succeeded.
-        let breaker = opened(now);
-        let lost = enter(&breaker, now + LEASE).unwrap();
-        enter(&breaker, later).unwrap().ended_at(&ALIVE, later);
-        lost.ended_at(&DEAD, later);
-        assert!((0..100).all(|_| enter(&breaker, later).is_ok()));
+        let next = acquire(&breaker, later).unwrap();
+        assert!(acquire(&breaker, later).is_err(), "only one probe");
+        lost.record_at(&FAILURE, later);
+        assert!(acquire(&breaker, later).is_err(), "still only one probe");
+        next.record_at(&SUCCESS, later);
+        assert!(acquire(&breaker, later).is_ok());
+        // A late probe is also ignored after another one has closed the breaker.
+        let breaker = open_breaker(now);
+        let lost = acquire(&breaker, now + LEASE).unwrap();
+        acquire(&breaker, later).unwrap().record_at(&SUCCESS, later);
+        lost.record_at(&FAILURE, later);
+        assert!((0..100).all(|_| acquire(&breaker, later).is_ok()));
     }
 
     #[test]
-    fn checks_that_began_before_it_was_opened_change_nothing_by_failing() {
+    fn late_failures_are_ignored_and_late_success_closes() {
         let now = Instant::now();
         let breaker = Breaker::default();
-        let all: Vec<_> = (0..1_000).map(|_| enter(&breaker, now).unwrap()).collect();
-        for one in all {
-            one.ended_at(&DEAD, now);
+        let all: Vec<_> = (0..1_000).map(|_| acquire(&breaker, now).unwrap()).collect();
+        for permit in all {
+            permit.record_at(&FAILURE, now);
         }
-        assert!(enter(&breaker, now + Duration::from_millis(60)).is_ok());
-        // One that succeeds closes it.
+        assert!(acquire(&breaker, now + Duration::from_millis(60)).is_ok());
+        // A late success closes the breaker.
         let breaker = Breaker::default();
         let [slow, others @ ..] =
-            [(); FAILURE_THRESHOLD as usize + 1].map(|()| enter(&breaker, now).unwrap());
-        for one in others {
-            one.ended_at(&DEAD, now);
+            [(); FAILURE_THRESHOLD as usize + 1].map(|()| acquire(&breaker, now).unwrap());
+        for permit in others {
+            permit.record_at(&FAILURE, now);
         }
-        slow.ended_at(&ALIVE, now);
-        assert!(enter(&breaker, now).is_ok());
+        slow.record_at(&SUCCESS, now);
+        assert!(acquire(&breaker, now).is_ok());
     }
 
     #[test]
-    fn old_failures_do_not_open_it_again() {
+    fn failures_before_the_last_change_do_not_reopen() {
         let now = Instant::now();
         let breaker = Breaker::default();
-        let mut old: Vec<_> = (0..20).map(|_| enter(&breaker, now).unwrap()).collect();
-        for one in old.drain(..FAILURE_THRESHOLD as usize) {
-            one.ended_at(&DEAD, now);
+        let mut old: Vec<_> = (0..20).map(|_| acquire(&breaker, now).unwrap()).collect();
+        for permit in old.drain(..FAILURE_THRESHOLD as usize) {
+            permit.record_at(&FAILURE, now);
         }
-        enter(&breaker, now + LEASE).unwrap().ended_at(&ALIVE, now);
-        for one in old {
-            one.ended_at(&DEAD, now);
+        acquire(&breaker, now + LEASE).unwrap().record_at(&SUCCESS, now);
+        for permit in old {
+            permit.record_at(&FAILURE, now);
         }
-        enter(&breaker, now).unwrap().ended_at(&DEAD, now);
-        assert!(enter(&breaker, now).is_ok());
+        acquire(&breaker, now).unwrap().record_at(&FAILURE, now);
+        assert!(acquire(&breaker, now).is_ok());
     }
 
     #[test]
-    fn of_many_threads_one_probes() {
-        let breaker = opened(Instant::now());
+    fn concurrent_checks_get_one_probe() {
+        let breaker = open_breaker(Instant::now());
         let later = Instant::now() + Duration::from_secs(1);
         for _ in 0..200 {
             let probes: Vec<_> = std::thread::scope(|scope| {
-                let ask = || enter(&breaker, later).ok();
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+                let acquire = || acquire(&breaker, later).ok();
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(acquire)).collect();
                 threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
             });
             assert_eq!(probes.len(), 1);
             for probe in probes {
-                probe.ended_at(&DEAD, later - Duration::from_secs(2));
+                probe.record_at(&FAILURE, later - Duration::from_secs(2));
             }
         }
     }

@@ -1,10 +1,10 @@
-//! What a request means to a store, and what the store's answer means to the request.
+//! Translates a request into bucket requests for the store, and the store's verdict into a decision.
 
 use smallvec::SmallVec;
 
 use super::{
     request::Request,
-    requested_limit::{LimitCharge, RequestedLimit},
+    requested_limit::{LimitBucket, RequestedLimit},
 };
 use crate::{
     Decision,
@@ -13,91 +13,92 @@ use crate::{
 };
 
 impl Request<'_> {
-    pub(super) fn decision(&self, charges: &[LimitCharge<'_>], verdict: &Verdict) -> Decision {
-        let (quotas, gates): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = charges
+    pub(super) fn decision(&self, buckets: &[LimitBucket<'_>], verdict: &Verdict) -> Decision {
+        let (quotas, others): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = buckets
             .iter()
             .zip(verdict.levels())
             .enumerate()
-            .filter(|(place, _)| verdict.is_known(*place))
+            .filter(|(index, _)| verdict.is_known(*index))
             .map(|(_, it)| it)
-            .partition(|(of_limit, _)| of_limit.is_of_quota);
-        let policy = |of_limit: &LimitCharge<'_>| self.limits[of_limit.limit].policy;
-        let standings = quotas.into_iter().map(|(of_limit, level)| {
-            QuotaStatus::new(policy(of_limit).shared_name().clone(), &of_limit.charge, level)
+            .partition(|(bucket, _)| bucket.is_quota);
+        let policy = |bucket: &LimitBucket<'_>| self.limits[bucket.limit].policy;
+        let statuses = quotas.into_iter().map(|(bucket, status)| {
+            QuotaStatus::new(policy(bucket).shared_name().clone(), &bucket.request, status)
         });
-        let decision = Decision::new(verdict.is_allowed(), standings.collect())
+        let decision = Decision::new(verdict.is_allowed(), statuses.collect())
             .by(verdict.mode())
             .denied_for_others(verdict.is_denied_for_others());
-        gates.into_iter().fold(decision, |decision, (of_limit, level)| match level.retry_after {
-            Some(ban) if of_limit.charge.check_only && !ban.is_zero() => {
-                decision.banned(policy(of_limit), ban).denied()
+        others.into_iter().fold(decision, |decision, (bucket, status)| match status.retry_after {
+            Some(ban) if bucket.request.check_only && !ban.is_zero() => {
+                decision.banned(policy(bucket), ban).denied()
             }
             _ => decision,
         })
     }
 
-    /// Whether a denial may be for what is about to be given back.
+    /// Whether a denial may be caused by units that another request refunds a moment later.
     pub(super) fn may_be_denied_in_error(&self) -> bool {
-        let is_other = |asked: &RequestedLimit<'_>| asked.key != self.limits[0].key;
+        let is_other = |requested: &RequestedLimit<'_>| requested.key != self.limits[0].key;
         self.guard().is_cross_slot() && self.limits.iter().any(is_other)
     }
 
-    /// A charge for each quota of each limit, and after all of them what there is besides: of their bans and, to be
-    /// forgotten, of what is tried.
-    pub(super) fn charges(&self, operation: Operation) -> SmallVec<[LimitCharge<'_>; 1]> {
-        let mut charges = self.quota_charges();
-        for (limit, asked) in self.limits.iter().enumerate() {
-            let mut besides = SmallVec::<[BucketRequest<'_>; 3]>::new();
-            if let Some(escalation) = asked.policy.escalation() {
+    /// One bucket request for each enforced quota of each limit, followed by those of bans and, for a reset, of shadow
+    /// variants.
+    pub(super) fn buckets(&self, operation: Operation) -> SmallVec<[LimitBucket<'_>; 1]> {
+        let mut buckets = self.quota_buckets();
+        for (limit, requested) in self.limits.iter().enumerate() {
+            let mut others = SmallVec::<[BucketRequest<'_>; 3]>::new();
+            if let Some(escalation) = requested.policy.escalation() {
                 match operation {
-                    Operation::Check | Operation::Peek if asked.policy.is_in_shadow() => {}
+                    Operation::Check | Operation::Peek if requested.policy.is_in_shadow() => {}
                     Operation::Check | Operation::Peek => {
-                        besides.push(escalation.ban_check(&asked.key))
+                        others.push(escalation.ban_check(&requested.key))
                     }
-                    Operation::Reset => besides.extend(escalation.records(&asked.key)),
+                    Operation::Reset => others.extend(escalation.records(&requested.key)),
                     Operation::Debit | Operation::Refund => {}
                 }
             }
             if operation == Operation::Reset {
-                besides.extend(asked.candidate_requests());
+                others.extend(requested.candidate_requests());
             }
-            for charge in besides {
-                // No two charges of one step have one bucket.
-                if charges.iter().all(|known| known.charge.bucket != charge.bucket) {
-                    charges.push(LimitCharge { limit, charge, is_of_quota: false });
+            for request in others {
+                // A store requires that the buckets of one step are distinct.
+                if buckets.iter().all(|earlier| earlier.request.bucket != request.bucket) {
+                    buckets.push(LimitBucket { limit, request, is_quota: false });
                 }
             }
         }
-        charges
+        buckets
     }
 
-    pub(super) fn quota_charges(&self) -> SmallVec<[LimitCharge<'_>; 1]> {
-        let mut charges = SmallVec::<[LimitCharge<'_>; 1]>::new();
-        for (limit, asked) in self.limits.iter().enumerate() {
-            if asked.policy.is_in_shadow() {
+    pub(super) fn quota_buckets(&self) -> SmallVec<[LimitBucket<'_>; 1]> {
+        let mut buckets = SmallVec::<[LimitBucket<'_>; 1]>::new();
+        for (limit, requested) in self.limits.iter().enumerate() {
+            if requested.policy.is_in_shadow() {
                 continue;
             }
-            let (name, quotas) = asked.policy.quotas_of_variant(asked.side);
-            for (place, quota) in quotas.iter().enumerate() {
-                let bucket = |place| Bucket::new(name.as_str(), place, &asked.key);
-                let is_its = |known: &LimitCharge<'_>| {
-                    known.charge.bucket == bucket(place) && known.charge.quota == *quota
+            let (name, quotas) = requested.policy.quotas_of_variant(requested.variant);
+            for (index, quota) in quotas.iter().enumerate() {
+                let bucket = |index| Bucket::new(name.as_str(), index, &requested.key);
+                let is_same = |earlier: &LimitBucket<'_>| {
+                    earlier.request.bucket == bucket(index) && earlier.request.quota == *quota
                 };
-                if let Some(known) = charges.iter_mut().find(|known| is_its(known)) {
-                    // The same key under the same policy once more.
-                    known.charge.cost = known.charge.cost.saturating_add(asked.cost);
-                    known.limit = limit;
+                if let Some(earlier) = buckets.iter_mut().find(|earlier| is_same(earlier)) {
+                    // The request contains this key and policy twice, so one bucket request has the sum of the costs.
+                    earlier.request.cost = earlier.request.cost.saturating_add(requested.cost);
+                    earlier.limit = limit;
                     continue;
                 }
-                // Of another policy of this name, which is a mistake: both are kept to.
-                let is_free = |place: &usize| {
-                    charges.iter().all(|known| known.charge.bucket != bucket(*place))
+                // Another policy with the same name but other quotas is a mistake of the program. Its quotas get
+                // further indexes, so that the quotas of both policies are enforced.
+                let is_free = |index: &usize| {
+                    buckets.iter().all(|earlier| earlier.request.bucket != bucket(*index))
                 };
-                let place = (place..).find(is_free).unwrap_or(place);
-                let charge = BucketRequest::new(bucket(place), *quota, asked.cost);
-                charges.push(LimitCharge { limit, charge, is_of_quota: true });
+                let index = (index..).find(is_free).unwrap_or(index);
+                let request = BucketRequest::new(bucket(index), *quota, requested.cost);
+                buckets.push(LimitBucket { limit, request, is_quota: true });
             }
         }
-        charges
+        buckets
     }
 }

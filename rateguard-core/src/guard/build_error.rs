@@ -1,4 +1,4 @@
-//! Why a guard cannot be built.
+//! The error of the builder of a guard.
 
 use std::{error::Error, fmt};
 
@@ -12,54 +12,54 @@ use crate::store::redis::RedisUrlError;
 #[cfg(feature = "upstash")]
 use crate::store::upstash::UpstashError;
 
-/// Why a guard cannot be built.
+/// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The prefix is not legal.
+    /// The prefix is not a valid name.
     Prefix(NameError),
     /// The deadline is not from 1 ms to 60 s.
     Deadline,
     /// The secret is shorter than 16 bytes.
     Secret,
-    /// Two policies have one name.
+    /// Two policies have the same name.
     PolicyTwice {
-        /// The name.
+        /// The name of the policies.
         name: String,
     },
-    /// An attribute in the program names a policy that this guard was not given, though it was given others.
+    /// An attribute uses a policy that this guard does not have. A guard without any policy is not checked.
     UnknownPolicy {
-        /// The name.
+        /// The name of the missing policy.
         name: String,
         /// The file and line of the attribute.
-        place: String,
-        /// The policies that there are.
-        known: Vec<String>,
+        location: String,
+        /// The names of the guard's policies.
+        available: Vec<String>,
     },
-    /// The name of a plan is not legal.
+    /// The name of a plan is not valid.
     PlanName(NameError),
-    /// Two plans have one name.
+    /// Two plans have the same name.
     PlanTwice {
-        /// The name.
+        /// The name of the plans.
         name: String,
     },
-    /// A plan that is given a name is to say how much, and names another one.
+    /// A plan refers to another plan instead of quotas.
     PlanOfPlan {
-        /// The name.
+        /// The name of the plan.
         name: String,
     },
-    /// The file with policies cannot be read, or has mistakes in it.
+    /// The policies file cannot be read or is invalid.
     #[cfg(feature = "config")]
     PoliciesFile(PoliciesFileError),
-    /// The settings of header fields contradict each other.
+    /// Two header dialects write the same fields with different meanings.
     Headers,
-    /// The URL is not one of a Redis that can be used.
+    /// The Redis URL is invalid or not supported.
     #[cfg(feature = "redis")]
     Url(RedisUrlError),
-    /// The URL or the token is not one that Upstash can be asked with.
+    /// The URL or the token for Upstash is invalid, or the system has no certificate authorities.
     #[cfg(feature = "upstash")]
     Upstash(UpstashError),
-    /// The system refused the thread that looks after the connection, or after the file with policies.
+    /// The system could not start the thread for the connection or for the policies file.
     #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
     Thread(std::io::Error),
 }
@@ -69,36 +69,40 @@ impl fmt::Display for BuildError {
         match self {
             Self::Prefix(error) => write!(f, "prefix: {error}"),
             Self::Deadline => {
-                f.write_str("deadline: a deadline is from 1 millisecond to 60 seconds")
+                f.write_str("deadline: expected a duration from 1 millisecond to 60 seconds")
             }
             Self::Secret => write!(
                 f,
-                "key_secret: a secret has at least {} bytes",
+                "key_secret: expected a secret of at least {} bytes",
                 KeySecret::MIN_BYTES
             ),
-            Self::PolicyTwice { name } => write!(f, "two policies are named `{name}`"),
-            Self::UnknownPolicy { name, place, known } => write!(
+            Self::PolicyTwice { name } => {
+                write!(f, "two policies are named `{name}`; rename one of them")
+            }
+            Self::UnknownPolicy { name, location, available } => write!(
                 f,
-                "the attribute at {place} names the policy `{name}`, and there are only `{}`; give the guard one of that name; or if the attribute is for another guard, give it its own `limiter` or say `for_attributes(false)` of this one",
-                known.join("`, `")
+                "unknown policy `{name}`, used by the attribute at {location}; expected one of `{}`. Add the policy. If another guard serves the attribute, set its `limiter` or call `for_attributes(false)` for this guard",
+                available.join("`, `")
             ),
             Self::PlanName(error) => write!(f, "plan: {error}"),
-            Self::PlanTwice { name } => write!(f, "two plans are named `{name}`"),
+            Self::PlanTwice { name } => {
+                write!(f, "two plans are named `{name}`; rename one of them")
+            }
             Self::PlanOfPlan { name } => write!(
                 f,
-                "the plan `{name}` names another one; give it quotas, or `Plan::Unlimited`"
+                "the plan `{name}` refers to another plan; expected quotas or `Plan::Unlimited`"
             ),
             #[cfg(feature = "config")]
             Self::PoliciesFile(error) => error.fmt(f),
             Self::Headers => f.write_str(
-                "headers: X-RateLimit-Reset is either in seconds or a point in time; choose one dialect of the two",
+                "headers: expected X-RateLimit-Reset in seconds or as a point in time, found both; remove one of the two dialects",
             ),
             #[cfg(feature = "redis")]
             Self::Url(error) => write!(f, "Redis URL: {error}"),
             #[cfg(feature = "upstash")]
             Self::Upstash(error) => write!(f, "Upstash: {error}"),
             #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
-            Self::Thread(_) => f.write_str("the system refused a thread"),
+            Self::Thread(_) => f.write_str("failed to start a thread"),
         }
     }
 }
@@ -108,7 +112,7 @@ impl Error for BuildError {
         match self {
             #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
-            // The others are shown whole.
+            // The messages of the others contain their source.
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The settings of a guard.
+//! The builder of a guard.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use actix_rateguard_grammar::check_name;
 use super::{
     AttributePolicy, BuildError, HttpSettings, RateGuard,
     bounds::DEADLINES,
-    settings::{DEFAULT_DEADLINE, DEFAULT_MAX_IN_FLIGHT, DEFAULT_REMEMBER_DENIALS, Settings},
+    settings::{DEFAULT_DEADLINE, DEFAULT_DENIAL_CACHE_TTL, DEFAULT_MAX_IN_FLIGHT, Settings},
 };
 #[cfg(feature = "config")]
 use crate::key::{KeyRecipes, plain_recipe};
@@ -21,7 +21,7 @@ use crate::{MemoryStore, OnError, Plan, Policy, key::KeySecret, store::Store};
 
 const DEFAULT_PREFIX: &str = "rateguard";
 
-/// Settings for a [`RateGuard`].
+/// Builds a [`RateGuard`]. Created by [`RateGuard::builder`], `RateGuard::redis` and similar functions.
 #[must_use]
 pub struct RateGuardBuilder {
     store: StoreChoice,
@@ -47,7 +47,9 @@ pub struct RateGuardBuilder {
     pub(super) http: HttpSettings,
 }
 
+/// The store that [`build`](RateGuardBuilder::build) opens.
 enum StoreChoice {
+    /// A store of the program, which is open already.
     Own(Box<dyn Store>),
     #[cfg(feature = "redis")]
     Redis(Server),
@@ -101,8 +103,8 @@ impl RateGuardBuilder {
         }
     }
 
-    /// How Redis keeps the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable for
-    /// other commands. By default [`RedisLog::Packed`]. It means nothing to other stores.
+    /// How Redis stores the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable
+    /// for other commands. Default: [`RedisLog::Packed`]. It has no effect on other stores.
     #[cfg(any(feature = "redis", feature = "upstash"))]
     pub fn redis_log(mut self, log: RedisLog) -> Self {
         self.redis_log = log;
@@ -115,13 +117,13 @@ impl RateGuardBuilder {
         self
     }
 
-    /// How a Redis with TLS is recognised, and how it recognises us. Default: by the system's certificate authorities, and
-    /// not at all. It has no effect on other URLs than `rediss://` and `https://`.
+    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. It has
+    /// no effect on other URLs than `rediss://` and `https://`, nor on a connection pool.
     #[cfg(any(feature = "tls", feature = "upstash"))]
     pub fn tls(mut self, tls: crate::RedisTls) -> Self {
         match &mut self.store {
             #[cfg(feature = "tls")]
-            StoreChoice::Redis(Server::At { tls: known, .. }) => *known = tls,
+            StoreChoice::Redis(Server::At { tls: current, .. }) => *current = tls,
             #[cfg(feature = "upstash")]
             StoreChoice::Upstash(account) => account.tls = tls,
             _ => {}
@@ -129,80 +131,95 @@ impl RateGuardBuilder {
         self
     }
 
-    /// What the keys in Redis begin with. Default: `rateguard`. Guards of one prefix on one Redis database share
-    /// their counts; give each application its own. In other stores it has no effect.
+    /// The prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
+    /// their counts; give each application its own. It has no effect on other stores.
+    ///
+    /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
+    /// braces. An invalid prefix is an error of [`build`](Self::build).
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long a check may take, all in all; from 1 ms to 60 s. Default: 100 ms, some hundred times what a Redis
-    /// nearby needs and little enough for a user not to notice.
+    /// How long a check may take in total, from 1 ms to 60 s; other values are an error of [`build`](Self::build).
+    /// Default: 100 ms, about a hundred times the response time of a Redis server nearby, and too short for a user to
+    /// notice.
+    ///
+    /// A denial under a policy with a [ban](Policy::ban) takes up to one deadline more, to count the denial.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// What happens to a request when the store does not answer, unless its policy says otherwise. Default:
-    /// [`OnError::Open`].
+    /// The failure mode of policies that do not set one: how a request is decided when the store does not answer.
+    /// Default: [`OnError::Open`].
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
         self
     }
 
-    /// After how long without an answer of the store requests are refused with 503 that would pass, or be decided on in
-    /// memory, until then: since the first check that was left unanswered after the last that was answered. Default: never.
+    /// Fails closed once the store has been down for longer than this, whatever the failure mode is. The time starts
+    /// with the first failed check after the last successful one. Default: never.
+    ///
+    /// Failures that are caused by load, such as [`StoreError::Overloaded`](crate::StoreError::Overloaded), are decided
+    /// in memory also after this time.
     pub fn fail_closed_after(mut self, grace: Duration) -> Self {
         self.fail_closed_after = Some(grace);
         self
     }
 
-    /// How many checks may wait for the store at once; further ones are left unanswered at once. Default: 4,096, with which
-    /// a store that hangs holds up some megabytes of requests at the most.
+    /// How many checks may wait for the store at the same time. Further checks are decided in memory, with the cause
+    /// [`StoreError::Overloaded`](crate::StoreError::Overloaded). Default: 4,096, which limits the memory of waiting
+    /// requests to a few megabytes. Zero counts as 1.
     pub fn max_in_flight(mut self, checks: usize) -> Self {
         self.max_in_flight = checks.max(1);
         self
     }
 
-    /// For how long this process remembers at the most that a check of a key was denied, and denies the same one again without
-    /// asking the store, with the numbers counted down. It never does so for longer than until there may be room. Default:
-    /// 250 ms on Redis and Upstash, with which who is denied again and again costs them four checks a second; and zero, which
-    /// is not at all, in a [`store`](Self::store) of your own. One that answers [at once](crate::store::StoreFuture::Ready), as that in
-    /// memory, is always asked.
+    /// How long this process caches a denial, and denies the same check again without a call to the store. A cached
+    /// denial expires earlier if there may be room earlier. Default: 250 ms on Redis and Upstash, and zero (no cache)
+    /// in a [`store`](Self::store) of your own. With 250 ms, a client that is denied again and again causes four store
+    /// calls a second.
     ///
-    /// What this guard gives back, resets or charges itself it knows at once, as it does another quota and another cost. What
-    /// other processes give back or reset, a store that lost its data, and a clock of the store that was set, it notices after
-    /// so long at the latest. Checks of several keys are always asked for, and what counts for a ban is counted in the store each
-    /// time. While the store does not answer, a denial that is remembered is still one.
+    /// - The durations of a cached denial count down with time.
+    /// - Refunds, resets and debits of this guard remove cached denials immediately. A check with another quota or
+    ///   another cost does not use them.
+    /// - Other changes are noticed when the denial expires: a refund or reset by another process, data that the store
+    ///   lost, and a step of the store's clock.
+    /// - Checks of several keys are not cached. Offences that lead to a [ban](Policy::ban) are always counted in the
+    ///   store.
+    /// - A cached denial also applies while the store is down.
     ///
-    /// Up to 57,344 denials are remembered, in some 10 megabytes at the most if policies have one quota; who finds no room
-    /// among them is asked for each time.
-    pub fn denial_cache_ttl(mut self, longest: Duration) -> Self {
-        self.denial_cache_ttl = Some(longest);
+    /// The cache holds up to 57,344 denials, in about 10 MB if each policy has one quota. While it is full,
+    /// further denials are not cached.
+    pub fn denial_cache_ttl(mut self, max: Duration) -> Self {
+        self.denial_cache_ttl = Some(max);
         self
     }
 
-    /// How many processes share the store. While it does not answer, each admits so large a part of the limits where the
-    /// failure mode is [`OnError::Local`], rounded down, but at least one. Default: 1.
+    /// How many processes share the store. A process that decides in its own memory divides each limit by this number.
+    /// It rounds down, but admits at least one unit. Default: 1. Zero counts as 1.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas.max(1);
         self
     }
 
-    /// A secret of at least 16 bytes that keys are digested with, the same on every server. Default: none.
+    /// A secret of at least 16 bytes that keys are hashed with (HMAC-SHA-256, RFC 2104). It must be the same on every
+    /// server. Default: none. A shorter secret is an error of [`build`](Self::build).
     ///
-    /// Without it, whoever reads the store can find out whose a key is by trying: all IPv4 addresses in minutes. Another
-    /// secret makes all counts begin anew.
+    /// Without a secret, a reader of the store can find the client of a key by hashing every possible key: all IPv4
+    /// addresses take minutes. A new secret resets all counts to zero.
     pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().to_vec());
         self
     }
 
-    /// The guard. It does not wait for Redis: a server starts when Redis is away, and uses it when it is there.
+    /// Builds the guard. It does not wait for Redis: a server can start while Redis is down, and connects later.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is not legal, or the system has no thread for the connection.
+    /// [`BuildError`] if a setting is invalid, the policies file cannot be applied, or the system cannot start a
+    /// thread.
     pub fn build(
         #[cfg_attr(not(feature = "config"), allow(unused_mut))] mut self,
     ) -> Result<RateGuard, BuildError> {
@@ -213,15 +230,15 @@ impl RateGuardBuilder {
         if !DEADLINES.contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
-        let is_elsewhere = !matches!(self.store, StoreChoice::Own(_));
-        let denial_cache_ttl = self.denial_cache_ttl.unwrap_or(if is_elsewhere {
-            DEFAULT_REMEMBER_DENIALS
+        let is_remote = !matches!(self.store, StoreChoice::Own(_));
+        let denial_cache_ttl = self.denial_cache_ttl.unwrap_or(if is_remote {
+            DEFAULT_DENIAL_CACHE_TTL
         } else {
             Duration::ZERO
         });
         #[cfg_attr(
             not(any(feature = "redis", feature = "upstash")),
-            allow(clippy::infallible_destructuring_match, reason = "there are more with features")
+            allow(clippy::infallible_destructuring_match, reason = "the features add variants")
         )]
         let store = match self.store {
             StoreChoice::Own(store) => store,
@@ -246,7 +263,7 @@ impl RateGuardBuilder {
             policies,
             http: self.http,
         });
-        guard.claim_policies();
+        guard.register_initial_policies();
         #[cfg(feature = "config")]
         guard.watch_file().map_err(BuildError::Thread)?;
         Ok(guard)
@@ -255,15 +272,17 @@ impl RateGuardBuilder {
 
 /// Builders for each store.
 impl RateGuard {
-    /// A guard that counts in the Redis at `url`, together with all other guards of the same prefix there.
+    /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
+    /// [prefix](RateGuardBuilder::prefix) share their counts there. An invalid URL is an error of
+    /// [`build`](RateGuardBuilder::build).
     ///
     /// The URL is one of
     ///
     /// - `redis://[user][:password@]host[:port][/database]`
-    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`, by some nodes of a Redis Cluster
-    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`, by the sentinels that know the
-    ///   primary of the service; with `?sentinel_user=…&sentinel_password=…` if they ask for it
-    /// - the same with `rediss` for TLS (feature `tls`)
+    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
+    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
+    ///   the service; with `?sentinel_user=…&sentinel_password=…` if they require a password
+    /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
     /// - `redis+unix:///path[?db=database]`
     ///
     /// ```no_run
@@ -276,10 +295,10 @@ impl RateGuard {
         RateGuardBuilder::redis(url.into())
     }
 
-    /// A guard that counts in the Redis of this pool, which an application has for other things, too.
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool.
     ///
-    /// It connects as the pool does, with its address, password and certificates, and makes one connection of its own: those
-    /// of the pool are the application's, and one that a blocked worker drives would make all others wait.
+    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
+    /// the connections of the pool, because a blocked worker that drives one of them would delay all checks.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;
@@ -293,11 +312,12 @@ impl RateGuard {
         RateGuardBuilder::redis_pool(pool)
     }
 
-    /// A guard that counts in a Redis at Upstash, through its REST interface, together with all other guards of the same
-    /// prefix there, be it over REST or not.
+    /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
+    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also those that connect without REST. An
+    /// invalid URL or token is an error of [`build`](RateGuardBuilder::build).
     ///
-    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console. The URL is
-    /// `https://host` or `https://host:port`; `http://` is for something on this machine that speaks as Upstash does.
+    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
+    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;
@@ -311,7 +331,7 @@ impl RateGuard {
         RateGuardBuilder::upstash(url.into(), token.into())
     }
 
-    /// Settings for a guard that counts in memory.
+    /// Returns a builder for a guard that counts in memory, or in the [`store`](RateGuardBuilder::store) that is set.
     pub fn builder() -> RateGuardBuilder {
         RateGuardBuilder::in_memory()
     }
@@ -333,10 +353,10 @@ impl fmt::Debug for StoreChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Own(_) => "Own",
-            // The URL may hold a password.
+            // The URL is omitted, because it may contain a password.
             #[cfg(feature = "redis")]
             Self::Redis(_) => "Redis",
-            // It holds the token.
+            // The account is omitted, because it contains the token.
             #[cfg(feature = "upstash")]
             Self::Upstash(_) => "Upstash",
         })

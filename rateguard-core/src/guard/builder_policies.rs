@@ -1,4 +1,4 @@
-//! Policies and plans of a builder.
+//! Builder methods for policies and plans.
 
 use std::mem::take;
 
@@ -12,18 +12,20 @@ use crate::key::KeyRecipes;
 use crate::{Plan, Policy};
 
 impl RateGuardBuilder {
-    /// A policy that limits take by its name: `#[rate_limit(policy = "search")]`, and
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that take one policy share its counts.
+    /// Adds a policy that [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find by its
+    /// name. Limits that use one policy share its counts.
     ///
-    /// A guard that has policies has to have all that the program's attributes name, but those with a `limiter` of their own:
-    /// which guard they find is known only when a request comes. [`for_attributes`](Self::for_attributes) says that it is
-    /// not this one.
+    /// Two policies with one name are an error of [`build`](Self::build). A policy with the same name in a policies
+    /// file replaces this one.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policies.push(policy);
         self
     }
 
-    /// A plan that limits take by its name, as a function returns it for a request: [`Plan::Named`].
+    /// Adds a plan that an HTTP adapter can select by its name for a request: [`Plan::named`].
+    ///
+    /// Two plans with one name, an invalid name and a plan that refers to another plan are errors of
+    /// [`build`](Self::build).
     ///
     /// ```
     /// # use actix_rateguard_core::{Plan, RateGuard};
@@ -38,14 +40,15 @@ impl RateGuardBuilder {
         self
     }
 
-    /// The policies that attributes of the program use, each of which the guard must have if it has any policy.
+    /// Sets the policies that attributes of the program use. If the guard has any policy, it must have all of these.
     #[doc(hidden)]
     pub fn attribute_policies(mut self, attributes: Vec<AttributePolicy>) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// How keys of a policies file become keys of requests. By default no request has such a key.
+    /// Sets the functions that determine the key of a request for each key notation of a policies file. By default, no
+    /// request has a key.
     #[cfg(feature = "config")]
     #[doc(hidden)]
     pub fn key_recipes(mut self, recipes: KeyRecipes) -> Self {
@@ -53,7 +56,8 @@ impl RateGuardBuilder {
         self
     }
 
-    /// What the program says of policies, and a file if there is one, which may change other settings, too.
+    /// Takes the policies of the builder, merged with the policies file if there is one. The file may also change other
+    /// settings of the builder.
     pub(super) fn policies(&mut self) -> Result<Policies, BuildError> {
         let (policies, plans) = (take(&mut self.policies), take(&mut self.plans));
         let attributes = take(&mut self.attributes);

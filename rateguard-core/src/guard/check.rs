@@ -1,37 +1,40 @@
-//! The usual requests, without ado.
+//! Shortcuts for requests of one unit of one key.
 
 use std::time::Duration;
 
 use super::{RateGuard, Request, Unavailable};
 use crate::{Decision, Key, Policy};
 
-/// The usual requests: one unit of one key.
+/// Requests of one unit of one key.
 impl RateGuard {
-    /// A request for nothing, to which limits are to be added.
+    /// Returns a request without keys. Add them with [`Request::and`] or [`Request::and_hashed`].
     #[doc(hidden)]
     pub fn empty_request(&self) -> Request<'_> {
         Request::new(self)
     }
 
-    /// A request to be decided, for a unit of `key` under `policy`: for costs, for several keys at once, and for what
-    /// else there is to do than to check.
+    /// Returns a request for one unit of `key` under `policy`. Use it for other costs, for several keys, and for
+    /// operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
     pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
         Request::new(self).and(policy, key)
     }
 
-    /// Asks for one unit of `key` under `policy`, and takes it if it is admitted.
+    /// Decides on one unit of `key` under `policy`, and takes it if it is admitted.
     ///
-    /// It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
-    /// is; one in memory needs none.
+    /// It ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. A denial under a policy with a
+    /// [ban](Policy::ban) is then counted as an offence and may start the ban, which takes up to one deadline more.
+    ///
+    /// A guard in memory needs no runtime. A guard on Redis or Upstash needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
-    /// The store may yet have recorded the request.
+    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// [`OnError::Local`](crate::OnError::Local). [`Unavailable::lets_pass`] returns whether the failure mode admits
+    /// the request. The store may still have taken the unit.
     ///
     /// # Panics
     ///
-    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         let key = self.hashed_key(key);
         match self.check_fast(policy, &key, 1) {
@@ -40,15 +43,21 @@ impl RateGuard {
         }
     }
 
-    /// Whether one unit of `key` under `policy` may be taken: [`check`](Self::check), with what the policy says for
-    /// when the store does not answer.
+    /// Checks one unit of `key` under `policy` and returns whether it is admitted. If the store fails, the failure mode
+    /// decides.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
     pub async fn allows(&self, policy: &Policy, key: &Key) -> bool {
         self.request(policy, key).allows().await
     }
 
-    /// Says what [`check`](Self::check) would, and takes nothing.
+    /// Returns the decision that [`check`](Self::check) would make, and takes nothing.
     ///
     /// # Errors
+    ///
+    /// As [`Request::peek`].
     ///
     /// # Panics
     ///
@@ -57,9 +66,11 @@ impl RateGuard {
         self.request(policy, key).peek().await
     }
 
-    /// Forgets what was counted of `key` under `policy`, and its bans.
+    /// Removes the counts of `key` under `policy`, its offences and its bans.
     ///
     /// # Errors
+    ///
+    /// As [`Request::reset`].
     ///
     /// # Panics
     ///
@@ -68,14 +79,15 @@ impl RateGuard {
         self.request(policy, key).reset().await
     }
 
-    /// Takes one unit of `key` under `policy` as soon as there is room, if that is within `max`; see
-    /// [`Request::check_or_wait`].
+    /// Waits up to `max` for room, and takes one unit of `key` under `policy`; see [`Request::check_or_wait`].
     ///
     /// # Errors
     ///
+    /// As [`Request::check_or_wait`].
+    ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Request::check_or_wait`].
     pub async fn check_or_wait(
         &self,
         policy: &Policy,

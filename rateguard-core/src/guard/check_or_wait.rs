@@ -1,4 +1,4 @@
-//! Waiting for room instead of being denied.
+//! Checks that wait for room instead of being denied.
 
 use std::{panic::resume_unwind, time::Duration};
 
@@ -20,140 +20,147 @@ use crate::{
     store::{BucketRequest, Operation, StoreFuture},
 };
 
-/// No wait is shorter, however soon a store says that there is room: Tokio's timer counts no less.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// No wait is longer: twice the longest window.
-const LONGEST: Duration = Duration::from_secs(2 * 365 * 86_400);
+/// The minimum time between two checks of a waiting request, which is the resolution of Tokio's timer.
+const MIN_WAIT: Duration = Duration::from_millis(1);
+/// The maximum time of a wait: twice the longest window.
+const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 impl Request<'_> {
-    /// Takes what is asked for as soon as there is room for it, if that is within `max`.
+    /// Waits up to `max` for room, and takes the units as soon as there is room.
     ///
-    /// Those of one guard who wait for a key are served in the order in which they came, also if the first of them asks for
-    /// much. Of several keys it waits for the one that will have room last, and once for each, so others may come before it
-    /// at a key that it has to wait for again. Waiting guards of different processes compete,
-    /// as each asks at the moment at which there is room. Who does not wait, as [`check`](Self::check), does not queue
-    /// either, and may take what others wait for: a key that background jobs wait for is best left to them.
+    /// The waiting requests of one guard for one key are served in the order of their calls, whatever they cost. The
+    /// order has these limits:
     ///
-    /// If there will be no room within `max`, so far as the store knows, the answer is a denial at once, and if others are
-    /// still before it then, a denial after `max`; a denial takes nothing. It may also be dropped at any time: what it has
-    /// taken then is given back, if the store answers in time. While it is neither polled nor dropped, those behind it wait as well.
+    /// - A request for several keys waits in the queue of the key that will have room last, and at most once for each
+    ///   key. If it has to wait for a key again, other requests for this key may be served earlier.
+    /// - Guards in different processes do not share a queue. They compete when there is room.
+    /// - A request that does not wait, such as [`check`](Self::check), takes units that others wait for. Do not mix
+    ///   both kinds of requests for one key.
+    ///
+    /// The result is a denial immediately if the store expects no room within `max`, and a denial after `max` if other
+    /// requests are still first in the queue then. A denial takes nothing, and does not count as an offence.
+    ///
+    /// The future can be dropped at any time. Units that it has taken are then refunded, if the store answers within
+    /// the deadline. A future that is neither polled nor dropped blocks the queue.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time, which is the guard's deadline for each question.
+    /// [`Unavailable`] if the store did not decide within the deadline, which starts anew with each attempt, unless the
+    /// failure mode is [`OnError::Local`](crate::OnError::Local).
     ///
     /// # Panics
     ///
-    /// Where there is no Tokio runtime with its timer enabled.
+    /// Panics if there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
         if self.is_in_shadow() {
-            // There is nothing to wait for.
+            // A policy in shadow denies nothing, so there is nothing to wait for.
             return self.check().await;
         }
-        // What is tried sees it once, however often it is asked for.
+        // The shadow checks run once, however often the enforced check runs.
         let _shadows = self.shadow_checks(Operation::Check).map(ShadowChecks::start);
-        self.seen(self.checked_or_waited(max), |decision| decision).await
+        self.record_check(self.check_until_room(max), |decision| decision).await
     }
 
-    async fn checked_or_waited(&self, max: Duration) -> Result<Decision, Unavailable> {
-        let queues = &self.guard().shared.queues;
+    async fn check_until_room(&self, max: Duration) -> Result<Decision, Unavailable> {
+        let queues = &self.guard().shared.wait_queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
-        // Of which something is asked.
-        let asked: Vec<_> =
+        // With a cost of 0, the request takes nothing that requests in the queue wait for, so they need not go first.
+        let with_cost: Vec<_> =
             self.limits().zip(&ids).filter(|(it, _)| it.cost > 0).map(|(_, id)| id).collect();
-        let until = Instant::now() + max.min(LONGEST);
-        // One at a time is held, so no two wait for each other; and each once, so that it comes to an end.
-        let mut turn: Option<QueueGuard<'_>> = None;
-        let mut had = Vec::new();
+        let until = Instant::now() + max.min(MAX_WAIT);
+        // The request holds the front of one queue at a time, so there are no deadlocks. It joins each queue once, so
+        // the loop ends.
+        let mut front: Option<QueueGuard<'_>> = None;
+        let mut joined = Vec::new();
         loop {
-            let others_wait_for =
-                asked.iter().copied().find(|id| !had.contains(*id) && queues.has(id));
-            let decision = match others_wait_for {
+            let queue_of_others =
+                with_cost.iter().copied().find(|id| !joined.contains(*id) && queues.has(id));
+            let decision = match queue_of_others {
                 None => self.check_cancel_safe().await?,
                 Some(_) => self.denied_by_others().await?,
             };
             if decision.is_allowed() {
                 return Ok(decision);
             }
-            // A cost that never has room is not waited for.
+            // There is never room for this cost.
             let Some(wait) = decision.retry_after() else { return Ok(decision) };
-            let then = Instant::now() + wait.clamp(SHORTEST, LONGEST);
-            if then > until {
+            let next_check = Instant::now() + wait.clamp(MIN_WAIT, MAX_WAIT);
+            if next_check > until {
                 return Ok(decision);
             }
-            let wanted = match others_wait_for {
+            let next_queue = match queue_of_others {
                 Some(id) if wait.is_zero() => id,
                 _ => &ids[self.limit_of(&decision)],
             };
-            if turn.as_ref().is_some_and(|turn| turn.id() != wanted) {
-                // Others need not wait for a key that is not waited for here.
-                turn = None;
+            if front.as_ref().is_some_and(|front| front.id() != next_queue) {
+                // This request waits for another key now, so it lets the next request of the old queue go on.
+                front = None;
             }
-            if had.contains(wanted) {
-                sleep_until(then).await;
+            if joined.contains(next_queue) {
+                sleep_until(next_check).await;
                 continue;
             }
-            match timeout_at(until, queues.turn(wanted.clone())).await {
-                Ok(its_turn) => turn = Some(its_turn),
-                // What there may be room for is for those who came before.
+            match timeout_at(until, queues.acquire(next_queue.clone())).await {
+                Ok(acquired) => front = Some(acquired),
+                // If there is room now, it belongs to the requests that are first in the queue.
                 Err(_) => return self.denied_by_others().await,
             }
-            had.push(wanted.clone());
+            joined.push(next_queue.clone());
         }
     }
 
-    /// A denial, though there may be room, which is for others.
+    /// A denial, even if there is room, because other requests wait for it. It takes nothing.
     async fn denied_by_others(&self) -> Result<Decision, Unavailable> {
         let peek = self.peek().await;
-        // It stands for a check.
+        // The peek replaces a check, so its failure is recorded like that of a check.
         peek.map(Decision::denied)
             .inspect_err(|unavailable| self.guard().record_failure(unavailable))
     }
 
-    /// The place of the limit that a denial has to wait for longest.
+    /// The index of the limit whose quota is the tightest in a denial.
     fn limit_of(&self, decision: &Decision) -> usize {
-        self.charges(Operation::Peek)
+        self.buckets(Operation::Peek)
             .get(decision.tightest_index())
-            .map_or(0, |charge| charge.limit)
+            .map_or(0, |bucket| bucket.limit)
     }
 
-    /// A check that has taken nothing if it is dropped before it has answered.
+    /// A check that takes nothing if its future is dropped before it returns.
     async fn check_cancel_safe(&self) -> Result<Decision, Unavailable> {
-        let charges = self.charges(Operation::Check);
-        let list: Vec<BucketRequest<'_>> = charges.iter().map(|it| it.charge).collect();
-        // What is answered at once can't be dropped before, and what is answered later has not begun.
+        let buckets = self.buckets(Operation::Check);
+        let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
+        // A ready reply cannot be cancelled, and a pending one has not started before it is polled.
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
-                self.guard().shared.store.apply(Operation::Check, &list)
-            && verdict.levels().len() == list.len()
+                self.guard().shared.store.apply(Operation::Check, &requests)
+            && verdict.levels().len() == requests.len()
         {
-            return Ok(self.decision(&charges, &verdict));
+            return Ok(self.decision(&buckets, &verdict));
         }
-        // The answer is waited for by a task that outlives the question.
+        // A task waits for the reply, so that it arrives even if this future is dropped.
         let guard = self.guard().clone();
         let limits: Vec<(Policy, Key, u32)> =
             self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
-        let (answer, answers) = oneshot::channel();
-        let mut pending = Pending { answers, runtime: Handle::current() };
+        let (sender, receiver) = oneshot::channel();
+        let mut pending = PendingReservation { receiver, runtime: Handle::current() };
         let task = tokio::spawn(in_check_span(async move {
             let request = limits.iter().fold(Request::new(&guard), |all, (policy, key, cost)| {
                 all.and_hashed(policy, *key, *cost)
             });
-            let reservation = request.try_to_reserve().await;
-            if let Err(Ok(unasked)) = answer.send(reservation) {
-                let _ = unasked.refund().await;
+            let reservation = request.reserve_without_offence().await;
+            if let Err(Ok(cancelled)) = sender.send(reservation) {
+                let _ = cancelled.refund().await;
             }
         }));
-        if let Ok(answer) = (&mut pending.answers).await {
-            return answer.map(Reservation::into_decision);
+        if let Ok(reservation) = (&mut pending.receiver).await {
+            return reservation.map(Reservation::into_decision);
         }
         match task.await.map_err(JoinError::try_into_panic) {
-            // A store that panics does so here as it does in a check.
+            // A panic of the store goes to the caller, as in a check without a task.
             Err(Ok(panic)) => resume_unwind(panic),
-            // Its runtime is shutting down.
+            // The runtime is shutting down.
             _ => {
                 let cause = StoreError::Disconnected;
-                let unavailable = self.guard().unavailable(cause, self.on_error(), &list);
+                let unavailable = self.guard().unavailable(cause, self.on_error(), &requests);
                 self.guard().record_failure(&unavailable);
                 Err(unavailable)
             }
@@ -161,17 +168,17 @@ impl Request<'_> {
     }
 }
 
-/// An answer that is waited for.
-struct Pending {
-    answers: oneshot::Receiver<Result<Reservation, Unavailable>>,
+/// The result of a check in a task. If it is dropped before it is received, the units are refunded.
+struct PendingReservation {
+    receiver: oneshot::Receiver<Result<Reservation, Unavailable>>,
     runtime: Handle,
 }
 
-impl Drop for Pending {
+impl Drop for PendingReservation {
     fn drop(&mut self) {
-        self.answers.close();
-        // It came, and nobody has heard it.
-        if let Ok(Ok(reservation)) = self.answers.try_recv() {
+        self.receiver.close();
+        // The task has sent a reservation that was not received.
+        if let Ok(Ok(reservation)) = self.receiver.try_recv() {
             self.runtime.spawn(reservation.refund());
         }
     }
@@ -183,7 +190,7 @@ mod tests {
     use crate::RateGuard;
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_goes_with_the_last_who_waits() {
+    async fn queue_is_removed_with_its_last_waiting_check() {
         let guard = RateGuard::in_memory();
         let policy = Policy::new("jobs", "1/hour").unwrap();
         let key = Key::global();
@@ -192,6 +199,6 @@ mod tests {
         assert!(!guard.check_or_wait(&policy, &key, second).await.unwrap().is_allowed());
         let waiting = guard.check_or_wait(&policy, &key, 2 * 3_600 * second);
         assert!(timeout_at(Instant::now() + second, waiting).await.is_err());
-        assert_eq!(guard.shared.queues.len(), 0);
+        assert_eq!(guard.shared.wait_queues.len(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! What is told of checks to metrics (feature `metrics`) and traces (feature `tracing`). Without either, nothing of it is left.
+//! Reports checks to metrics (feature `metrics`) and traces (feature `tracing`). Without these features it compiles to
+//! nothing.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use std::time::Instant;
@@ -22,7 +23,7 @@ use crate::{
     telemetry::{metrics::Metrics, mode::DecisionMode},
 };
 
-/// A check that has begun.
+/// A check in progress.
 pub(super) struct CheckSpan<'a> {
     #[cfg(feature = "metrics")]
     metrics: &'a Metrics,
@@ -32,7 +33,7 @@ pub(super) struct CheckSpan<'a> {
 }
 
 impl CheckSpan<'_> {
-    /// Tells what was decided.
+    /// Reports the decision.
     pub(super) fn decided(&self, decision: &Decision) {
         #[cfg(not(any(feature = "metrics", feature = "tracing")))]
         let _ = decision;
@@ -47,7 +48,7 @@ impl CheckSpan<'_> {
         spans::record_decision(&self.span, decision);
     }
 
-    /// Tells that nothing was, under this policy.
+    /// Reports that the store failed, under this policy.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
@@ -59,6 +60,7 @@ impl CheckSpan<'_> {
 }
 
 impl RateGuard {
+    /// Starts to report a check.
     #[inline]
     pub(super) fn start_check(&self) -> CheckSpan<'_> {
         CheckSpan {
@@ -70,7 +72,7 @@ impl RateGuard {
         }
     }
 
-    /// What is not enforced has decided.
+    /// Reports the decision of a shadow check.
     pub(super) fn record_shadow_decision(
         &self,
         is_check: bool,
@@ -87,7 +89,7 @@ impl RateGuard {
         }
     }
 
-    /// A question was left unanswered.
+    /// Reports a failed store call.
     pub(super) fn record_store_error(&self, cause: StoreError) {
         #[cfg(not(feature = "metrics"))]
         let _ = cause;
@@ -95,7 +97,7 @@ impl RateGuard {
         self.shared.metrics.record_store_error(cause);
     }
 
-    /// A policy is going to be used.
+    /// Reports that a limit uses this policy, so that its quotas have metrics before the first check.
     pub(super) fn register_policy(&self, policy: &Policy, is_fixed: bool) {
         #[cfg(not(feature = "metrics"))]
         let _ = (policy, is_fixed);
@@ -106,7 +108,7 @@ impl RateGuard {
         }
     }
 
-    /// These policies of the guard are in force now, and those before them no more.
+    /// Reports the current policies of the guard, which replace those before them.
     pub(super) fn register_policies(&self, policy_set: &PolicySet) {
         #[cfg(not(feature = "metrics"))]
         let _ = policy_set;
@@ -116,63 +118,66 @@ impl RateGuard {
             .replace_policies(&policy_set.policies().flat_map(quotas_of).collect::<Vec<_>>());
     }
 
-    /// Asks a server, and tells how long it took.
+    /// Runs a store call and reports its duration.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
-    pub(super) async fn timed<T>(&self, operation: Operation, ask: impl Future<Output = T>) -> T {
-        let asked_at = Instant::now();
-        let answer = ask.await;
-        let took = asked_at.elapsed();
+    pub(super) async fn timed<T>(&self, operation: Operation, call: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let reply = call.await;
+        let duration = start.elapsed();
         #[cfg(feature = "metrics")]
-        self.shared.metrics.record_store_call(operation, took);
+        self.shared.metrics.record_store_call(operation, duration);
         #[cfg(not(feature = "metrics"))]
         let _ = operation;
         #[cfg(feature = "tracing")]
-        spans::record_store_time(&Span::current(), took);
-        answer
+        spans::record_store_time(&Span::current(), duration);
+        reply
     }
 
     #[cfg(not(any(feature = "metrics", feature = "tracing")))]
-    pub(super) fn timed<F: Future>(&self, _: Operation, ask: F) -> F {
-        ask
+    pub(super) fn timed<F: Future>(&self, _: Operation, call: F) -> F {
+        call
     }
 }
 
-/// The quotas of a policy, and of its candidate.
+/// The quotas of a policy and of its candidate.
 #[cfg(feature = "metrics")]
 fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
-    let sides = [QuotaVariant::Own, QuotaVariant::Candidate];
-    let quotas = sides.into_iter().flat_map(|side| policy.quotas_of_variant(side).1.iter());
+    let variants = [QuotaVariant::Own, QuotaVariant::Candidate];
+    let quotas =
+        variants.into_iter().flat_map(|variant| policy.quotas_of_variant(variant).1.iter());
     quotas.map(|quota| (policy.shared_name(), *quota))
 }
 
 impl Request<'_> {
-    /// Does this check, and tells what comes of it. One that is given up is not told.
+    /// Runs a check in its span and reports the result. A check that is cancelled is not reported.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
-    pub(super) async fn seen<T>(
+    pub(super) async fn record_check<T>(
         &self,
         check: impl Future<Output = Result<T, Unavailable>>,
         decision: impl Fn(&T) -> &Decision,
     ) -> Result<T, Unavailable> {
-        let seen = self.guard().start_check();
+        let span = self.guard().start_check();
         #[cfg(feature = "tracing")]
-        let check = check.instrument(seen.span.clone());
-        let answer = check.await;
-        match &answer {
-            Ok(answer) => seen.decided(decision(answer)),
+        let check = check.instrument(span.span.clone());
+        let result = check.await;
+        match &result {
+            Ok(checked) => span.decided(decision(checked)),
             Err(unavailable) => {
-                // Whose failure mode it was, if it was one's.
-                let is_its = |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
-                let mut policies = self.limits().map(|asked| asked.policy);
-                if let Some(policy) = policies.clone().find(is_its).or_else(|| policies.next()) {
-                    seen.undecided(policy, unavailable);
+                // The policy whose failure mode was applied, or else the first one.
+                let is_applied =
+                    |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
+                let mut policies = self.limits().map(|requested| requested.policy);
+                let policy = policies.clone().find(is_applied).or_else(|| policies.next());
+                if let Some(policy) = policy {
+                    span.undecided(policy, unavailable);
                 }
             }
         }
-        answer
+        result
     }
 
     #[cfg(not(any(feature = "metrics", feature = "tracing")))]
-    pub(super) fn seen<T, F>(&self, check: F, _: impl Fn(&T) -> &Decision) -> F
+    pub(super) fn record_check<T, F>(&self, check: F, _: impl Fn(&T) -> &Decision) -> F
     where
         F: Future<Output = Result<T, Unavailable>>,
     {
@@ -180,7 +185,7 @@ impl Request<'_> {
     }
 }
 
-/// A part of the check under way, for a task of its own.
+/// Runs a part of the current check in a task of its own, within the span of the check.
 #[cfg(feature = "tracing")]
 pub(super) fn in_check_span<F: Future>(part: F) -> tracing::instrument::Instrumented<F> {
     part.in_current_span()

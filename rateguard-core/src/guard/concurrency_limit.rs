@@ -1,47 +1,54 @@
-//! How many checks may wait for the store at once.
+//! The concurrency limit: how many checks may wait for the store at the same time.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::StoreError;
 
+/// Counts the checks that wait for the store, up to a maximum.
 pub(super) struct InFlight {
     max: usize,
-    now: AtomicUsize,
+    current: AtomicUsize,
 }
 
 impl InFlight {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, now: AtomicUsize::new(0) }
+        Self { max, current: AtomicUsize::new(0) }
     }
 
-    /// How many wait.
+    /// The number of permits in use.
     #[cfg(feature = "metrics")]
     pub(super) fn count(&self) -> usize {
-        self.now.load(SeqCst)
+        self.current.load(SeqCst)
     }
 
-    /// Whether none waits.
+    /// Whether no permit is in use.
     pub(super) fn is_empty(&self) -> bool {
-        self.now.load(SeqCst) == 0
+        self.current.load(SeqCst) == 0
     }
 
-    /// A place, until it is dropped.
-    pub(super) fn enter(&self) -> Result<Permit<'_>, StoreError> {
-        // Hold before it is looked at, so that no two take the last.
-        let place = Permit(self);
-        if self.now.fetch_add(1, SeqCst) >= self.max {
+    /// Returns a permit, which is in use until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Overloaded`] if all permits are in use.
+    pub(super) fn try_acquire(&self) -> Result<Permit<'_>, StoreError> {
+        // Counted before the comparison, so that two checks never get the last permit together. Dropping the permit
+        // undoes it.
+        let permit = Permit(self);
+        if self.current.fetch_add(1, SeqCst) >= self.max {
             Err(StoreError::Overloaded)
         } else {
-            Ok(place)
+            Ok(permit)
         }
     }
 }
 
+/// One of the checks that may wait for the store.
 pub(super) struct Permit<'a>(&'a InFlight);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, SeqCst);
+        self.0.current.fetch_sub(1, SeqCst);
     }
 }
 
@@ -50,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_bounded_and_come_back() {
+    fn permits_are_limited_and_returned_on_drop() {
         let in_flight = InFlight::new(2);
         for _ in 0..3 {
-            let places = [in_flight.enter(), in_flight.enter()];
-            assert!(places.iter().all(Result::is_ok));
+            let permits = [in_flight.try_acquire(), in_flight.try_acquire()];
+            assert!(permits.iter().all(Result::is_ok));
             for _ in 0..10 {
-                assert_eq!(in_flight.enter().err(), Some(StoreError::Overloaded));
+                assert_eq!(in_flight.try_acquire().err(), Some(StoreError::Overloaded));
             }
         }
         assert!(in_flight.is_empty());

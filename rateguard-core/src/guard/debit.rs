@@ -1,4 +1,4 @@
-//! Charging what has been used, however much it is.
+//! Debits: units that were used already are taken whether or not there is room.
 
 use smallvec::SmallVec;
 
@@ -9,35 +9,39 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Charges, in several steps if it is more than a log takes in one.
-    pub(super) async fn debit(&self, charges: &[BucketRequest<'_>]) -> Result<Verdict, StoreError> {
-        let mut left: SmallVec<[u32; 1]> = charges
+    /// Debits the units, in several steps if the cost is above the maximum that a log takes in one step.
+    pub(super) async fn debit(
+        &self,
+        requests: &[BucketRequest<'_>],
+    ) -> Result<Verdict, StoreError> {
+        let mut units_left: SmallVec<[u32; 1]> = requests
             .iter()
-            .map(|charge| match charge.quota.algorithm() {
-                // Beyond its capacity it makes no difference.
-                Algorithm::SlidingWindow => charge.cost.min(charge.quota.capacity()),
-                _ => charge.cost,
+            .map(|request| match request.quota.algorithm() {
+                // Units of one debit above the capacity would expire at the same time, so they would change no
+                // decision.
+                Algorithm::SlidingWindow => request.cost.min(request.quota.capacity()),
+                _ => request.cost,
             })
             .collect();
         for number in 1.. {
-            let mut step: SmallVec<[BucketRequest<'_>; 1]> = charges.into();
-            for (charge, left) in step.iter_mut().zip(&mut left) {
-                charge.cost = match charge.quota.algorithm() {
-                    Algorithm::SlidingWindow => (*left).min(charge.quota.max_cost()),
+            let mut step: SmallVec<[BucketRequest<'_>; 1]> = requests.into();
+            for (request, left) in step.iter_mut().zip(&mut units_left) {
+                request.cost = match request.quota.algorithm() {
+                    Algorithm::SlidingWindow => (*left).min(request.quota.max_cost()),
                     _ => *left,
                 };
-                *left -= charge.cost;
+                *left -= request.cost;
             }
-            let verdict = self.ask(Operation::Debit, &step, self.shared.deadline).await?;
-            if left.iter().all(|left| *left == 0) {
+            let verdict = self.run_operation(Operation::Debit, &step, self.shared.deadline).await?;
+            if units_left.iter().all(|left| *left == 0) {
                 if number == 1 {
                     return Ok(verdict);
                 }
                 break;
             }
         }
-        // The last step was a part of it; how things stand for as much once more is another question.
-        let levels = self.ask(Operation::Peek, charges, self.shared.deadline).await?;
-        Ok(Verdict::new(true, levels.levels().zip(levels.receipts())))
+        // The verdict of the last step is for the cost of that step, so the statuses for the full cost need a peek.
+        let peek = self.run_operation(Operation::Peek, requests, self.shared.deadline).await?;
+        Ok(Verdict::new(true, peek.levels().zip(peek.receipts())))
     }
 }

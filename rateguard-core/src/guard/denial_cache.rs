@@ -1,4 +1,4 @@
-//! Denials that are remembered for a moment: who comes again before there can be room is denied without asking the store.
+//! The denial cache: denials that a process stores for a short time, to deny the same check again without a store call.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -17,183 +17,197 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// So many denials are remembered in each shard, which is as many keys as a table of 4,096 places holds. Who finds no room
-/// is asked for each time.
-const MOST: usize = 3_584;
-/// And so many of one key: it may be asked for under several policies and at several costs.
+/// The maximum number of denials in a shard: as many keys as a hash table of 4,096 slots holds. Denials that find no
+/// room are not cached.
+const MAX_DENIALS_PER_SHARD: usize = 3_584;
+/// The maximum number of denials of one key, which may be checked under several policies and with several costs.
 const MAX_DENIALS_PER_KEY: usize = 4;
-/// No sooner it is looked again for denials that hold no more.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
-/// Into so many parts the keys of a shard are divided whose changes are counted together.
-const PARTS: usize = 64;
+/// The minimum time between two sweeps of a shard for expired denials.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// The number of generation counters in a shard. Keys that share a counter invalidate each other's pending inserts.
+const GENERATIONS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
 
+/// The cached denials of a guard, in shards by key.
 pub(super) struct DenialCache {
-    /// How long a denial is remembered at the most, and so how long it takes until a change elsewhere is noticed.
-    longest: Duration,
+    /// The maximum lifetime of a denial, and thus the maximum delay until a change by another process is noticed.
+    max_ttl: Duration,
     hasher: RandomState,
-    /// None if nothing is remembered.
-    shards: Box<[Mutex<Shard>]>,
+    /// Empty if the cache is disabled.
+    shards: Box<[Mutex<CacheShard>]>,
 }
 
-struct Shard {
+struct CacheShard {
     denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
-    /// How many denials there are.
-    held: usize,
-    /// How often something changed.
-    changes: [u64; PARTS],
-    sweep_at: Option<Instant>,
+    /// The number of denials of all keys.
+    len: usize,
+    /// Counters of invalidations. A key uses the counter at its `generation_index`.
+    generations: [u64; GENERATIONS_PER_SHARD],
+    next_sweep: Option<Instant>,
 }
 
 struct Denial {
-    /// A hash of all that was asked for.
-    asked: u64,
-    /// A bit for each policy that it was asked under; two may have one.
+    /// The hash of all bucket requests of the check.
+    fingerprint: u64,
+    /// A set of policies, as one bit for the hash of each policy name. Two policies may share a bit.
     policies: u64,
-    told_at: Instant,
-    until: Instant,
-    levels: SmallVec<[BucketStatus; 1]>,
+    received_at: Instant,
+    expires_at: Instant,
+    statuses: SmallVec<[BucketStatus; 1]>,
 }
 
 impl DenialCache {
-    pub(super) fn new(longest: Duration) -> Self {
-        let shards = if longest.is_zero() { 0 } else { SHARDS };
-        let shards = (0..shards).map(|_| Mutex::new(Shard::new())).collect();
-        Self { longest, hasher: RandomState::new(), shards }
+    /// A cache whose denials expire after `max_ttl` at the latest. Zero disables it.
+    pub(super) fn new(max_ttl: Duration) -> Self {
+        let shards = if max_ttl.is_zero() { 0 } else { SHARDS };
+        let shards = (0..shards).map(|_| Mutex::new(CacheShard::new())).collect();
+        Self { max_ttl, hasher: RandomState::new(), shards }
     }
 
-    pub(super) fn longest(&self) -> Duration {
-        self.longest
+    pub(super) fn max_ttl(&self) -> Duration {
+        self.max_ttl
     }
 
-    /// What is known of the answer to this. Of a check of a single key, a denial is certain for a while; of several keys,
-    /// others may take for a moment what they give back.
-    pub(super) fn recall<'a>(
+    /// Looks up a check. Only checks of one key are cached: a check of several keys may be denied because of units that
+    /// another check takes for a moment and then refunds.
+    pub(super) fn lookup<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> CacheLookup<'a> {
-        let Some(first) = charges.first() else { return CacheLookup::Nothing(None) };
-        if self.longest.is_zero() || operation != Operation::Check || have_several_keys(charges) {
-            return CacheLookup::Nothing(None);
+        let Some(first) = requests.first() else { return CacheLookup::Miss(None) };
+        if self.max_ttl.is_zero() || operation != Operation::Check || have_several_keys(requests) {
+            return CacheLookup::Miss(None);
         }
-        let (at, digest) = (Instant::now(), first.bucket.digest());
+        let (started_at, digest) = (Instant::now(), first.bucket.digest());
         let shard = self.shard(&digest);
-        if let Some(levels) = shard.denial(&digest, || self.asked(charges), at) {
-            let levels = levels.map(|level| (level, Receipt::default()));
-            return CacheLookup::Denial(Verdict::new(false, levels));
+        if let Some(statuses) = shard.get(&digest, || self.fingerprint(requests), started_at) {
+            let statuses = statuses.map(|status| (status, Receipt::default()));
+            return CacheLookup::Hit(Verdict::new(false, statuses));
         }
-        let changes = shard.changes[part(&digest)];
-        CacheLookup::Nothing(Some(PendingInsert { remembered: self, charges, digest, at, changes }))
+        let generation = shard.generations[generation_index(&digest)];
+        CacheLookup::Miss(Some(PendingInsert {
+            cache: self,
+            requests,
+            digest,
+            started_at,
+            generation,
+        }))
     }
 
-    /// How the bucket stands by a denial of this check that still holds, if there is one.
-    pub(super) fn denial(&self, charge: &BucketRequest<'_>) -> Option<BucketStatus> {
-        if self.longest.is_zero() {
+    /// The status of the bucket, if a denial of this check is cached.
+    pub(super) fn denial(&self, request: &BucketRequest<'_>) -> Option<BucketStatus> {
+        if self.max_ttl.is_zero() {
             return None;
         }
-        let (digest, charges) = (charge.bucket.digest(), slice::from_ref(charge));
-        self.shard(&digest).denial(&digest, || self.asked(charges), Instant::now())?.next()
+        let (digest, requests) = (request.bucket.digest(), slice::from_ref(request));
+        self.shard(&digest).get(&digest, || self.fingerprint(requests), Instant::now())?.next()
     }
 
-    /// A hash of the question: nobody can find another with the same.
-    fn asked(&self, charges: &[BucketRequest<'_>]) -> u64 {
+    /// The hash of a check. It is keyed with a random secret, so clients cannot construct collisions.
+    fn fingerprint(&self, requests: &[BucketRequest<'_>]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for BucketRequest { bucket, quota, cost, check_only, .. } in charges {
+        for BucketRequest { bucket, quota, cost, check_only, .. } in requests {
             (bucket.name(), bucket.place(), quota, cost, check_only).hash(&mut hasher);
         }
         hasher.finish()
     }
 
-    /// Something is about to be done to these buckets, after which nothing is remembered of them: unless it turns out to
-    /// have changed nothing, also if nobody waits for its end.
-    pub(super) fn change<'a>(
+    /// Starts an invalidation of the denials of these buckets, which takes effect when it is dropped. `None` if the
+    /// operation changes nothing.
+    pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
-        let changes = !self.longest.is_zero() && operation != Operation::Peek;
-        // A check that is not answered, or dropped, can only have taken units, which makes no room: denials stay denials.
-        let forgets = operation != Operation::Check;
-        changes.then(|| Invalidation { remembered: self, charges, operation, forgets })
+        let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
+        // A check without a result, or one that was dropped, may have taken units but cannot have made room. So the
+        // cached denials stay valid.
+        let invalidates = operation != Operation::Check;
+        is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
     }
 
-    /// How many denials are held.
+    /// The number of cached denials.
     #[cfg(feature = "metrics")]
-    pub(super) fn held(&self) -> usize {
-        let held = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).held;
-        self.shards.iter().map(held).sum()
+    pub(super) fn len(&self) -> usize {
+        let len =
+            |shard: &Mutex<CacheShard>| shard.lock().unwrap_or_else(PoisonError::into_inner).len;
+        self.shards.iter().map(len).sum()
     }
 
-    fn policies(&self, charges: &[BucketRequest<'_>]) -> u64 {
+    fn policies(&self, requests: &[BucketRequest<'_>]) -> u64 {
         let bit =
-            |charge: &BucketRequest<'_>| 1 << (self.hasher.hash_one(charge.bucket.name()) % 64);
-        charges.iter().map(bit).fold(0, |all, bit: u64| all | bit)
+            |request: &BucketRequest<'_>| 1 << (self.hasher.hash_one(request.bucket.name()) % 64);
+        requests.iter().map(bit).fold(0, |all, bit: u64| all | bit)
     }
 
-    fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
+    fn shard(&self, digest: &Digest) -> MutexGuard<'_, CacheShard> {
         let shard = &self.shards[usize::from(digest[0]) % SHARDS];
-        // Nothing panics while it is locked.
+        // No code panics while the lock is held, so a poisoned lock is still consistent.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The result of a lookup.
 pub(super) enum CacheLookup<'a> {
-    /// The denial of the same question, which still holds, with its numbers as they are now.
-    Denial(Verdict),
-    /// It has to be asked. Its answer may be worth to be remembered, if it is a question.
-    Nothing(Option<PendingInsert<'a>>),
+    /// The cached denial of the same check, with durations as of now.
+    Hit(Verdict),
+    /// The store must decide. Its denial can be inserted, if the check is one that is cached.
+    Miss(Option<PendingInsert<'a>>),
 }
 
-/// A check whose denial may be remembered.
+/// A check in progress whose denial can be cached.
 pub(super) struct PendingInsert<'a> {
-    remembered: &'a DenialCache,
-    charges: &'a [BucketRequest<'a>],
+    cache: &'a DenialCache,
+    requests: &'a [BucketRequest<'a>],
     digest: Digest,
-    at: Instant,
-    /// How much had changed when it was asked.
-    changes: u64,
+    started_at: Instant,
+    /// The generation of the key when the check started.
+    generation: u64,
 }
 
 impl PendingInsert<'_> {
-    /// Remembers the verdict if it is a denial.
-    pub(super) fn answered(self, verdict: &Verdict) {
+    /// Caches the verdict if it is a denial.
+    pub(super) fn insert(self, verdict: &Verdict) {
         if verdict.is_allowed() {
             return;
         }
-        let levels: SmallVec<[BucketStatus; 1]> = verdict.levels().collect();
-        // Until some number changes by itself. The store has decided after it was asked, so this is never too late.
-        let changes = levels.iter().flat_map(|level| [Some(level.reset_after), level.retry_after]);
+        let statuses: SmallVec<[BucketStatus; 1]> = verdict.levels().collect();
+        // A denial expires when the first of its numbers changes. The durations start when the store decides, which is
+        // after `started_at`, so a denial never expires too late.
+        let changes =
+            statuses.iter().flat_map(|status| [Some(status.reset_after), status.retry_after]);
         let changes = changes.flatten().filter(|change| !change.is_zero());
-        let lasts = changes.fold(self.remembered.longest, Duration::min);
-        let told_at = Instant::now();
-        let Some(until) = self.at.checked_add(lasts).filter(|until| *until > told_at) else {
+        let ttl = changes.fold(self.cache.max_ttl, Duration::min);
+        let received_at = Instant::now();
+        let Some(expires_at) = self.started_at.checked_add(ttl).filter(|at| *at > received_at)
+        else {
             return;
         };
-        let asked = self.remembered.asked(self.charges);
-        let policies = self.remembered.policies(self.charges);
-        let mut shard = self.remembered.shard(&self.digest);
-        // It may have been decided before what has changed meanwhile.
-        if shard.changes[part(&self.digest)] == self.changes {
-            let denial = Denial { asked, policies, told_at, until, levels };
-            shard.remember(&self.digest, denial);
+        let fingerprint = self.cache.fingerprint(self.requests);
+        let policies = self.cache.policies(self.requests);
+        let mut shard = self.cache.shard(&self.digest);
+        // After an invalidation, this denial may be older than the change.
+        if shard.generations[generation_index(&self.digest)] == self.generation {
+            let denial = Denial { fingerprint, policies, received_at, expires_at, statuses };
+            shard.insert(&self.digest, denial);
         }
     }
 }
 
-/// Forgets what is remembered of some buckets when it ends.
+/// Removes the denials of some buckets when it is dropped.
 pub(super) struct Invalidation<'a> {
-    remembered: &'a DenialCache,
-    charges: &'a [BucketRequest<'a>],
+    cache: &'a DenialCache,
+    requests: &'a [BucketRequest<'a>],
     operation: Operation,
-    forgets: bool,
+    invalidates: bool,
 }
 
 impl Invalidation<'_> {
-    /// A denial has changed nothing.
-    pub(super) fn record(mut self, answer: &Result<Verdict, StoreError>) {
-        self.forgets = match answer {
+    /// Records the result of the operation. A denied check has changed nothing, so it invalidates nothing.
+    pub(super) fn record(mut self, result: &Result<Verdict, StoreError>) {
+        self.invalidates = match result {
             Ok(verdict) => verdict.is_allowed(),
             Err(_) => self.operation != Operation::Check,
         };
@@ -202,76 +216,84 @@ impl Invalidation<'_> {
 
 impl Drop for Invalidation<'_> {
     fn drop(&mut self) {
-        if self.forgets {
-            for charge in self.charges {
-                let policies = || self.remembered.policies(slice::from_ref(charge));
-                let digest = charge.bucket.digest();
-                self.remembered.shard(&digest).forget(&digest, policies);
+        if self.invalidates {
+            for request in self.requests {
+                let policies = || self.cache.policies(slice::from_ref(request));
+                let digest = request.bucket.digest();
+                self.cache.shard(&digest).invalidate(&digest, policies);
             }
         }
     }
 }
 
-impl Shard {
+impl CacheShard {
     fn new() -> Self {
-        Self { denials: HashMap::new(), held: 0, changes: [0; PARTS], sweep_at: None }
+        Self {
+            denials: HashMap::new(),
+            len: 0,
+            generations: [0; GENERATIONS_PER_SHARD],
+            next_sweep: None,
+        }
     }
 
-    fn denial(
+    fn get(
         &self,
         digest: &Digest,
-        asked: impl FnOnce() -> u64,
+        fingerprint: impl FnOnce() -> u64,
         now: Instant,
     ) -> Option<impl Iterator<Item = BucketStatus>> {
         let of_key = self.denials.get(digest)?;
-        // Most keys have none, and what nobody needs is not reckoned.
-        let asked = asked();
-        let denial = of_key.iter().find(|it| it.asked == asked && now < it.until)?;
-        let since = now.saturating_duration_since(denial.told_at);
-        let aged = move |level: &BucketStatus| BucketStatus {
-            remaining: level.remaining,
-            reset_after: level.reset_after.saturating_sub(since),
-            retry_after: level.retry_after.map(|retry| retry.saturating_sub(since)),
+        // Calculated only here, because most keys have no denials.
+        let fingerprint = fingerprint();
+        let denial =
+            of_key.iter().find(|it| it.fingerprint == fingerprint && now < it.expires_at)?;
+        let age = now.saturating_duration_since(denial.received_at);
+        let aged = move |status: &BucketStatus| BucketStatus {
+            remaining: status.remaining,
+            reset_after: status.reset_after.saturating_sub(age),
+            retry_after: status.retry_after.map(|retry| retry.saturating_sub(age)),
         };
-        Some(denial.levels.iter().map(aged))
+        Some(denial.statuses.iter().map(aged))
     }
 
-    fn remember(&mut self, digest: &Digest, denial: Denial) {
-        let now = denial.told_at;
-        self.forget_where(digest, |it| it.asked == denial.asked || now >= it.until);
-        if self.sweep_at.is_none_or(|at| now >= at) {
-            self.sweep_at = now.checked_add(SWEEP_EVERY);
+    fn insert(&mut self, digest: &Digest, denial: Denial) {
+        let now = denial.received_at;
+        self.remove_where(digest, |it| {
+            it.fingerprint == denial.fingerprint || now >= it.expires_at
+        });
+        if self.next_sweep.is_none_or(|at| now >= at) {
+            self.next_sweep = now.checked_add(SWEEP_INTERVAL);
             self.denials.retain(|_, of_key| {
-                of_key.retain(|it| now < it.until);
+                of_key.retain(|it| now < it.expires_at);
                 !of_key.is_empty()
             });
-            self.held = self.denials.values().map(SmallVec::len).sum();
+            self.len = self.denials.values().map(SmallVec::len).sum();
         }
-        if self.held < MOST {
+        if self.len < MAX_DENIALS_PER_SHARD {
             let of_key = self.denials.entry(*digest).or_default();
             if of_key.len() == MAX_DENIALS_PER_KEY {
                 of_key.remove(0);
-                self.held -= 1;
+                self.len -= 1;
             }
             of_key.push(denial);
-            self.held += 1;
+            self.len += 1;
         }
     }
 
-    fn forget(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
-        // Also what is on its way.
-        self.changes[part(digest)] += 1;
+    fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
+        // The new generation also discards pending inserts.
+        self.generations[generation_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();
-            self.forget_where(digest, |it| it.policies & policies != 0);
+            self.remove_where(digest, |it| it.policies & policies != 0);
         }
     }
 
-    fn forget_where(&mut self, digest: &Digest, is_over: impl Fn(&Denial) -> bool) {
+    fn remove_where(&mut self, digest: &Digest, is_removed: impl Fn(&Denial) -> bool) {
         if let Some(of_key) = self.denials.get_mut(digest) {
             let before = of_key.len();
-            of_key.retain(|it| !is_over(it));
-            self.held -= before - of_key.len();
+            of_key.retain(|it| !is_removed(it));
+            self.len -= before - of_key.len();
             if of_key.is_empty() {
                 self.denials.remove(digest);
             }
@@ -279,14 +301,14 @@ impl Shard {
     }
 }
 
-/// The part of its shard that a key belongs to.
-fn part(digest: &Digest) -> usize {
-    usize::from(digest[1]) % PARTS
+/// The index of the generation counter of a key.
+fn generation_index(digest: &Digest) -> usize {
+    usize::from(digest[1]) % GENERATIONS_PER_SHARD
 }
 
-/// Whether these are of more than one key.
-pub(super) fn have_several_keys(charges: &[BucketRequest<'_>]) -> bool {
-    charges.iter().any(|charge| charge.bucket.key() != charges[0].bucket.key())
+/// Whether these bucket requests have more than one key.
+pub(super) fn have_several_keys(requests: &[BucketRequest<'_>]) -> bool {
+    requests.iter().any(|request| request.bucket.key() != requests[0].bucket.key())
 }
 
 #[cfg(test)]
@@ -294,10 +316,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_has_some_ten_megabytes_at_the_most() {
-        // A table has a byte for each place beside it, and eight places for seven keys.
-        let place = size_of::<(Digest, SmallVec<[Denial; 1]>)>() + 1;
-        let tables = SHARDS * MOST / 7 * 8 * place;
+    fn full_cache_takes_less_than_ten_megabytes() {
+        // A hash table has one control byte per slot, and at most 7 of 8 slots are in use.
+        let slot = size_of::<(Digest, SmallVec<[Denial; 1]>)>() + 1;
+        let tables = SHARDS * MAX_DENIALS_PER_SHARD / 7 * 8 * slot;
         assert!(tables < 10_000_000, "{tables}");
     }
 }

@@ -1,11 +1,13 @@
-//! Who does not heed denials is banned for a while, and for longer each time.
+//! Escalating bans: clients that continue to send requests after a denial are banned, each time for longer.
 //!
-//! A ban is up to three more buckets of the same key in the same store, with names that no policy can have: one counts
-//! offences, one remembers bans, and one is a token bucket that gets a token a second and is emptied of as many tokens as
-//! the ban has seconds. Every check of the policy asks whether that one is full, in the same step, and takes nothing of it.
+//! The state of a ban is in up to three more buckets of the same key and store. Their names cannot be names of
+//! policies. One bucket counts offences, and one counts past bans. The third is a token bucket that gets one token per
+//! second: a ban takes as many tokens as it has seconds. Every check of the policy requires in the same step that this
+//! bucket is full, and takes nothing of it.
 //!
-//! A ban begins in one step of its own, which admits one of all that try it at once. Whoever tried and has not heard of it,
-//! because it was given up or the store was away, leaves the count of offences full, and the next offence begins the ban.
+//! A ban starts in a step of its own. If several checks try to start it at the same time, the step admits one of them.
+//! If a check gets no reply, because it was cancelled or the store failed, the count of offences stays full, and the
+//! next offence starts the ban.
 
 use std::time::Duration;
 
@@ -19,53 +21,54 @@ use crate::{
     store::{BucketRequest, BucketStatus, Operation},
 };
 
-/// Where an offence is counted.
+/// The store that counts an offence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OffenceStore {
-    /// In the guard's store; every step ends by then.
+    /// The store of the guard. All steps end by `until`.
     Shared { until: Instant },
-    /// In this process: it has decided the check, or the store is overloaded.
+    /// The memory of this process, because it has decided the check or the store is overloaded.
     Local,
 }
 
 impl Request<'_> {
-    /// Counts a denial as an offence against the policies whose quotas had no room, and bans who has committed too many.
+    /// Counts a denial as an offence against each policy that denied, and bans keys with too many offences.
     ///
-    /// Where keys are asked one after the other, a denial of several may be for what was about to be given back; and in a
-    /// full store in memory, one may be for what other keys took of a count that they share. Such denials are no offences.
+    /// Two kinds of denials are not counted. If keys need a step each, a denial may be caused by units that are
+    /// refunded a moment later. In a full in-memory store, keys that share a count may be denied because of each other.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_denied_for_others()
             || decision.banned_for().is_some()
-            || self.limits.iter().all(|asked| asked.policy.escalation().is_none())
+            || self.limits.iter().all(|requested| requested.policy.escalation().is_none())
             || self.may_be_denied_in_error()
         {
             return decision;
         }
-        // On the heap, as it is large and rare.
+        // Boxed, because the future is large and offences are rare.
         Box::pin(self.count_offences(decision)).await
     }
 
     async fn count_offences(&self, mut decision: Decision) -> Decision {
-        let charges = self.quota_charges();
-        let counted_in = if decision.is_local() {
+        let buckets = self.quota_buckets();
+        let offence_store = if decision.is_local() {
             OffenceStore::Local
         } else {
             OffenceStore::Shared { until: Instant::now() + self.guard().shared.deadline }
         };
-        for (limit, asked) in self.limits.iter().enumerate() {
-            let Some(escalation) = asked.policy.escalation() else { continue };
-            let has_denied = charges.iter().zip(decision.standings()).any(|(it, standing)| {
-                // A denial by a share of the quota says nothing about the quota.
-                it.limit == limit
-                    && standing.retry_after() != Some(Duration::ZERO)
-                    && standing.quota() == it.charge.quota
+        for (limit, requested) in self.limits.iter().enumerate() {
+            let Some(escalation) = requested.policy.escalation() else { continue };
+            let has_denied = buckets.iter().zip(decision.standings()).any(|(bucket, status)| {
+                // A local decision checks a share of the quota. Its denial does not imply that the quota had no room.
+                bucket.limit == limit
+                    && status.retry_after() != Some(Duration::ZERO)
+                    && status.quota() == bucket.request.quota
             });
-            if asked.is_exempt_from_ban || !has_denied {
+            if requested.is_exempt_from_ban || !has_denied {
                 continue;
             }
-            if let Some(ban) = self.guard().offence(escalation, &asked.key, counted_in).await {
-                decision = decision.banned(asked.policy, ban).denied();
+            let ban = self.guard().apply_offence(escalation, &requested.key, offence_store).await;
+            if let Some(ban) = ban {
+                decision = decision.banned(requested.policy, ban).denied();
             }
         }
         decision
@@ -73,22 +76,27 @@ impl Request<'_> {
 }
 
 impl RateGuard {
-    /// Counts an offence of a key, as it stands in the store, against a policy. How long it is banned then, if it is.
+    /// Counts an offence of a [hashed](Self::hashed_key) key against a policy. Returns the time until the ban of the
+    /// key ends, if it is banned now.
     #[doc(hidden)]
     pub async fn record_offence(&self, policy: &Policy, key: &Key) -> Option<Duration> {
-        let counted_in = OffenceStore::Shared { until: Instant::now() + self.shared.deadline };
+        let offence_store = OffenceStore::Shared { until: Instant::now() + self.shared.deadline };
         let escalation = policy.escalation().filter(|_| !policy.is_in_shadow())?;
-        self.offence(escalation, key, counted_in).await
+        self.apply_offence(escalation, key, offence_store).await
     }
 
-    async fn offence(
+    /// Counts an offence. Returns the time until the ban of the key ends, if it is banned now.
+    ///
+    /// If the store is overloaded, the memory of this process counts the offence. A ban in one of the two is copied to
+    /// the other.
+    async fn apply_offence(
         &self,
         escalation: &Escalation,
         key: &Key,
-        counted_in: OffenceStore,
+        offence_store: OffenceStore,
     ) -> Option<Duration> {
-        let mut ban = self.count_offence(escalation, key, counted_in).await;
-        let mut is_local = counted_in == OffenceStore::Local;
+        let mut ban = self.count_offence(escalation, key, offence_store).await;
+        let mut is_local = offence_store == OffenceStore::Local;
         if let Err(cause) = &ban
             && cause.is_caused_by_load()
         {
@@ -97,11 +105,13 @@ impl RateGuard {
         }
         match ban {
             Ok(Some(ban)) => {
-                log::debug!(target: "rateguard", "`{}` for {} s", escalation.banned_name(), ban.as_secs());
+                let (bucket, seconds) = (escalation.ban_bucket_name(), ban.as_secs());
+                log::debug!(target: "rateguard", "banned by `{bucket}` for {seconds} s");
                 if is_local {
-                    // For other processes. If this fails, the ban holds for local decisions of this process alone.
-                    let charge = [escalation.ban_for(key, ban)];
-                    let _ = self.ask(Operation::Check, &charge, self.shared.deadline).await;
+                    // Other processes get the ban from the store. If this fails, only this process enforces the ban.
+                    let request = [escalation.ban_for(key, ban)];
+                    let deadline = self.shared.deadline;
+                    let _ = self.run_operation(Operation::Check, &request, deadline).await;
                 } else {
                     self.ban_locally(escalation, key, ban);
                 }
@@ -109,33 +119,33 @@ impl RateGuard {
             }
             Ok(None) => None,
             Err(cause) => {
-                // The offence may be lost. The next denial counts again.
+                // This offence may be lost. The next denial is counted again.
                 self.record_ban_failure(cause);
                 None
             }
         }
     }
 
-    /// Counts an offence, and begins a ban if there were too many.
+    /// Counts an offence, and starts a ban after too many offences. Returns the time until the ban ends.
     async fn count_offence(
         &self,
         escalation: &Escalation,
         key: &Key,
-        counted_in: OffenceStore,
+        offence_store: OffenceStore,
     ) -> Result<Option<Duration>, StoreError> {
-        let ask = async |operation, charges: &[BucketRequest<'_>]| match counted_in {
+        let run = async |operation, requests: &[BucketRequest<'_>]| match offence_store {
             OffenceStore::Shared { until } => {
                 let left = until.saturating_duration_since(Instant::now());
-                self.ask(operation, charges, left).await
+                self.run_operation(operation, requests, left).await
             }
-            OffenceStore::Local => Ok(self.shared.local.apply(operation, charges)),
+            OffenceStore::Local => Ok(self.shared.local.apply(operation, requests)),
         };
-        let mut counted: SmallVec<[BucketRequest<'_>; 3]> =
+        let mut offence: SmallVec<[BucketRequest<'_>; 3]> =
             [escalation.offence(key), escalation.ban_check(key)].into_iter().collect();
-        counted.extend(escalation.bans(key, 0));
-        let verdict = ask(Operation::Check, &counted).await?;
-        let levels: SmallVec<[BucketStatus; 3]> = verdict.levels().collect();
-        let (offences, ban_check) = (levels[0], levels[1]);
+        offence.extend(escalation.past_bans(key, 0));
+        let verdict = run(Operation::Check, &offence).await?;
+        let statuses: SmallVec<[BucketStatus; 3]> = verdict.levels().collect();
+        let (offences, ban_check) = (statuses[0], statuses[1]);
         if ban_check.retry_after != Some(Duration::ZERO) {
             return Ok(ban_check.retry_after);
         }
@@ -143,28 +153,28 @@ impl RateGuard {
             return Ok(None);
         }
 
-        let left = levels.get(2).map_or(MAX_PAST_BANS, |bans| bans.remaining);
-        let earlier = MAX_PAST_BANS.saturating_sub(left) as usize;
-        let length = escalation.ban().lengths().nth(earlier).unwrap_or_default();
-        // A ban has fewer than 2^23 seconds.
+        let left = statuses.get(2).map_or(MAX_PAST_BANS, |bans| bans.remaining);
+        let past_bans = MAX_PAST_BANS.saturating_sub(left) as usize;
+        let length = escalation.ban().lengths().nth(past_bans).unwrap_or_default();
+        // A ban has fewer than 2^23 seconds, so the number fits.
         let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-        let mut begun: SmallVec<[BucketRequest<'_>; 2]> =
-            [escalation.banned(key, seconds)].into_iter().collect();
-        begun.extend(escalation.bans(key, 1).filter(|_| left > 0));
-        let is_mine = ask(Operation::Check, &begun).await.map(|verdict| verdict.is_allowed());
-        // Without its answer, it may have begun nevertheless. And where a store in memory has no room for more bans, it is
-        // no ban, and the gate is open.
-        let ban_check = ask(Operation::Peek, &[escalation.ban_check(key)]).await;
+        let mut new_ban: SmallVec<[BucketRequest<'_>; 2]> =
+            [escalation.ban_request(key, seconds)].into_iter().collect();
+        new_ban.extend(escalation.past_bans(key, 1).filter(|_| left > 0));
+        let is_started = run(Operation::Check, &new_ban).await.map(|verdict| verdict.is_allowed());
+        // The peek finds a ban that started although its reply was lost, and a ban of a concurrent check. It finds none
+        // if a full in-memory store had no room for the ban.
+        let ban_check = run(Operation::Peek, &[escalation.ban_check(key)]).await;
         let ban = match ban_check.map(|verdict| verdict.levels().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),
-            Err(_) => is_mine?.then_some(length),
+            Err(_) => is_started?.then_some(length),
         };
         if ban.is_none() {
-            return is_mine.map(|_| None);
+            return is_started.map(|_| None);
         }
-        if is_mine != Ok(false) {
-            // If this fails, what counts yet begins the next ban the sooner.
-            let _ = ask(Operation::Reset, &counted[..1]).await;
+        if is_started != Ok(false) {
+            // The next ban needs the full number of offences again. If this reset fails, it starts earlier.
+            let _ = run(Operation::Reset, &offence[..1]).await;
         }
         Ok(ban)
     }

@@ -1,4 +1,4 @@
-//! Counts what the store left unanswered and says so in the log, seldom.
+//! Counts the checks that the store failed to decide, and logs them, throttled.
 
 use std::{
     sync::{
@@ -10,101 +10,110 @@ use std::{
 
 use crate::{OnError, StoreError};
 
-/// How many checks the store has left unanswered.
+/// The numbers of checks that the store failed to decide, by what happened to the request instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
-    /// Requests that passed unchecked (fail open).
+    /// Requests that were admitted without a check (fail open).
     pub open: u64,
-    /// Requests that were refused unchecked (fail closed).
+    /// Requests that were rejected without a check (fail closed).
     pub closed: u64,
-    /// Requests that were decided on in memory.
+    /// Requests that were decided in the memory of this process.
     pub local: u64,
 }
 
+/// The counters of a guard, one for each outcome.
 pub(super) struct FailureCounters {
     open: FailureCounter,
     closed: FailureCounter,
     local: FailureCounter,
 }
 
-/// What became of the requests.
 struct FailureCounter {
     count: AtomicU64,
-    /// For the log, one for each cause.
-    lines: [ThrottledLog; StoreError::ALL.len()],
+    /// One log for each cause, in the order of [`StoreError::ALL`].
+    logs: [ThrottledLog; StoreError::ALL.len()],
 }
 
 impl FailureCounters {
     pub(super) fn new() -> Self {
-        let outcome = || FailureCounter {
+        let counter = || FailureCounter {
             count: AtomicU64::new(0),
-            lines: StoreError::ALL.map(|_| ThrottledLog::new()),
+            logs: StoreError::ALL.map(|_| ThrottledLog::new()),
         };
-        Self { open: outcome(), closed: outcome(), local: outcome() }
+        Self { open: counter(), closed: counter(), local: counter() }
     }
 
+    /// Counts a check that failed with this cause, and logs it at most once in 10 s.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
-        let (outcome, word) = match on_error {
-            OnError::Closed => (&self.closed, "refused"),
-            OnError::Local => (&self.local, "decided on in memory"),
-            _ => (&self.open, "passed unchecked"),
+        let (counter, outcome) = match on_error {
+            OnError::Closed => (&self.closed, "rejected"),
+            OnError::Local => (&self.local, "decided in memory"),
+            _ => (&self.open, "admitted without a check"),
         };
-        outcome.count.fetch_add(1, Relaxed);
-        // The variants have no values of their own, so they are numbered from 0.
-        if let Some(requests) = outcome.lines[cause as usize].try_emit() {
+        counter.count.fetch_add(1, Relaxed);
+        // The variants have no explicit values, so they are numbered from 0 in the order of `StoreError::ALL`.
+        if let Some(requests) = counter.logs[cause as usize].try_emit() {
             log::warn!(
                 target: "rateguard",
-                "no answer from the store: {cause}; {requests} requests {word} since the last line like this"
+                "store check failed: {cause}; {requests} requests {outcome} since the last message of this kind"
             );
         }
     }
 
-    pub(super) fn failures(&self) -> Failures {
+    pub(super) fn totals(&self) -> Failures {
         let [open, closed, local] =
-            [&self.open, &self.closed, &self.local].map(|outcome| outcome.count.load(Relaxed));
+            [&self.open, &self.closed, &self.local].map(|counter| counter.count.load(Relaxed));
         Failures { open, closed, local }
     }
 }
 
-/// A line for the log that is written at most once in a while.
+/// Throttles a log message to one in 10 seconds, and counts the suppressed ones.
 pub struct ThrottledLog {
-    /// When there was something to say for the first time.
+    /// The time of the first call.
     start: OnceLock<Instant>,
-    /// Milliseconds after `start`; before it nothing is written.
-    silent_until: AtomicU64,
-    /// How often there was something to say since it was last said.
+    /// The time of the next message, in milliseconds after `start`.
+    next_at_ms: AtomicU64,
+    /// The number of calls since the last message.
     suppressed: AtomicU64,
 }
 
-impl ThrottledLog {
-    const SILENCE: Duration = Duration::from_secs(10);
+impl Default for ThrottledLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
+impl ThrottledLog {
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// A log whose first call emits a message.
     pub const fn new() -> Self {
         Self {
             start: OnceLock::new(),
-            silent_until: AtomicU64::new(0),
+            next_at_ms: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
         }
     }
 
-    /// How often there was something to say since the last time, this one included, if it may be said now.
+    /// Counts a call. Returns the number of calls since the last message, including this one, if a message may be
+    /// logged now.
     pub fn try_emit(&self) -> Option<u64> {
-        self.say_at(Instant::now())
+        self.try_emit_at(Instant::now())
     }
 
-    fn say_at(&self, now: Instant) -> Option<u64> {
+    fn try_emit_at(&self, now: Instant) -> Option<u64> {
         self.suppressed.fetch_add(1, Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = millis(now.duration_since(*self.start.get_or_init(|| now)));
-        let until = self.silent_until.load(Relaxed);
-        // Of several threads that come here at once, one speaks.
-        let mine = now >= until
+        let next = self.next_at_ms.load(Relaxed);
+        // The exchange lets one of several concurrent threads log.
+        let is_emitted = now >= next
             && self
-                .silent_until
-                .compare_exchange(until, now + millis(Self::SILENCE), Relaxed, Relaxed)
+                .next_at_ms
+                .compare_exchange(next, now + millis(Self::INTERVAL), Relaxed, Relaxed)
                 .is_ok();
-        mine.then(|| self.suppressed.swap(0, Relaxed))
+        is_emitted.then(|| self.suppressed.swap(0, Relaxed))
     }
 }
 
@@ -113,31 +122,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_said_at_once_and_then_once_in_ten_seconds_with_what_was_not_said() {
+    fn throttled_log_emits_first_call_then_once_per_interval() {
         let start = Instant::now();
-        let line = ThrottledLog::new();
+        let log = ThrottledLog::new();
         let second = Duration::from_secs(1);
-        assert_eq!(line.say_at(start), Some(1));
-        assert_eq!(line.say_at(start + second), None);
-        assert_eq!(line.say_at(start + 9 * second), None);
-        assert_eq!(line.say_at(start + 10 * second), Some(3));
-        assert_eq!(line.say_at(start + 11 * second), None);
+        assert_eq!(log.try_emit_at(start), Some(1));
+        assert_eq!(log.try_emit_at(start + second), None);
+        assert_eq!(log.try_emit_at(start + 9 * second), None);
+        assert_eq!(log.try_emit_at(start + 10 * second), Some(3));
+        assert_eq!(log.try_emit_at(start + 11 * second), None);
     }
 
     #[test]
-    fn every_cause_has_its_line() {
-        for (place, cause) in StoreError::ALL.into_iter().enumerate() {
-            assert_eq!(cause as usize, place);
+    fn store_error_discriminant_is_the_index_of_its_log() {
+        for (index, cause) in StoreError::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, index);
         }
     }
 
     #[test]
-    fn what_passes_and_what_is_refused_are_counted_apart() {
-        let outage = FailureCounters::new();
-        outage.record(StoreError::Timeout, OnError::Open);
-        outage.record(StoreError::Timeout, OnError::Open);
-        outage.record(StoreError::Unreachable, OnError::Closed);
-        outage.record(StoreError::Unreachable, OnError::Local);
-        assert_eq!(outage.failures(), Failures { open: 2, closed: 1, local: 1 });
+    fn failure_modes_are_counted_separately() {
+        let counters = FailureCounters::new();
+        counters.record(StoreError::Timeout, OnError::Open);
+        counters.record(StoreError::Timeout, OnError::Open);
+        counters.record(StoreError::Unreachable, OnError::Closed);
+        counters.record(StoreError::Unreachable, OnError::Local);
+        assert_eq!(counters.totals(), Failures { open: 2, closed: 1, local: 1 });
     }
 }

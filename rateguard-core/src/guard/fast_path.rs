@@ -1,4 +1,4 @@
-//! The usual check, without ado: of one quota, in memory, or by a denial that is remembered.
+//! The fast path: checks of one quota in memory or by the denial cache, without a future.
 
 use super::RateGuard;
 use crate::{
@@ -9,27 +9,32 @@ use crate::{
 };
 
 impl RateGuard {
-    /// The decision of a check that needs no more than our store in memory, or a denial that is remembered: of a single
-    /// quota, without a ban, and of a key as it stands in the store.
+    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store or the denial cache can decide. `None` if the
+    /// policy has several quotas, a ban or a shadow mode, or if the decision needs a store call.
     ///
-    /// It is what the way of all others would say. That one has lists of charges, an error for when there is no answer, and
-    /// futures that wait for one, and all that costs several times what the check itself does in memory.
+    /// The decision is the same as that of [`Request::check_via_store`](super::Request::check_via_store). That method
+    /// needs lists of bucket requests and futures, which cost several times as much as the check in memory itself.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };
         if policy.escalation().is_some() || policy.shadow_mode().is_some() || self.is_closed() {
             return None;
         }
-        let charge = BucketRequest::new(Bucket::new(policy.name(), 0, key), *quota, cost);
-        let (check, (allowed, level, mode)) = match self.shared.store.as_memory() {
-            Some(store) => (self.start_check(), store.check_one(&charge)),
+        let request = BucketRequest::new(Bucket::new(policy.name(), 0, key), *quota, cost);
+        let (check, (allowed, status, mode)) = match self.shared.store.in_process() {
+            Some(store) => {
+                let check = self.start_check();
+                let (allowed, status, is_shared) = store.check_one(&request);
+                let mode = if is_shared { DecisionMode::Overflow } else { DecisionMode::Store };
+                (check, (allowed, status, mode))
+            }
             None => {
-                let level = self.shared.remembered.denial(&charge)?;
-                (self.start_check(), (false, level, DecisionMode::DenialCache))
+                let status = self.shared.denial_cache.denial(&request)?;
+                (self.start_check(), (false, status, DecisionMode::DenialCache))
             }
         };
-        let standing = QuotaStatus::new(policy.shared_name().clone(), &charge, level);
-        let decision = Decision::of_one(allowed, standing).by(mode);
+        let status = QuotaStatus::new(policy.shared_name().clone(), &request, status);
+        let decision = Decision::of_one(allowed, status).by(mode);
         log_denial(&decision);
         check.decided(&decision);
         Some(decision)

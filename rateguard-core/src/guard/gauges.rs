@@ -1,23 +1,26 @@
-//! What metrics tell of a guard's state, when they are asked for.
+//! Gauges: metrics of a guard's current state, updated on demand.
 
 use super::{RateGuard, Shared};
 use crate::telemetry::metrics::GaugeValues;
 
 impl RateGuard {
-    /// Tells the metrics how things stand at this moment: keys held, checks under way, denials remembered, open circuit
-    /// breakers, and the quotas that are in force by now; of one that no longer is, they tell 0 once. Call it where the metrics are rendered, before they are; else there are none of those.
+    /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
+    /// quotas. A quota that a policies file has removed is reported as 0 once.
     ///
-    /// Of several guards in a process, each has to be asked; the metrics are the sums. What a guard has told goes with it.
+    /// Call this method each time before the metrics are rendered; otherwise these gauges are missing.
+    ///
+    /// If a process has several guards, update each of them. The gauges are the sums over all guards. A guard that is
+    /// dropped is subtracted.
     pub fn update_gauges(&self) {
-        // A file may have brought others.
+        // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());
-        let Shared { store, servers, in_flight, remembered, local, metrics, .. } = &*self.shared;
+        let Shared { store, servers, in_flight, denial_cache, local, metrics, .. } = &*self.shared;
         metrics.update(GaugeValues {
-            memory_keys: store.as_memory().map(|memory| memory.keys()),
+            memory_keys: store.in_process().map(|memory| memory.keys()),
             local_keys: local.keys(),
             in_flight: in_flight.count(),
-            cached_denials: remembered.held(),
-            open_breakers: servers.asked().filter(|server| server.breaker.is_open()).count(),
+            cached_denials: denial_cache.len(),
+            open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),
         });
     }
 }

@@ -1,63 +1,71 @@
-//! How the store is.
+//! The health of the store.
 
 use std::time::Duration;
 
 use super::{RateGuard, Shared, server_state::Server};
 use crate::StoreError;
 
-/// How a guard's store is, for readiness probes.
+/// The health of a guard's store, returned by [`RateGuard::health`]. Use it for readiness probes.
 ///
 /// ```
-/// # use actix_web::{HttpResponse, get, web};
 /// # use actix_rateguard_core::RateGuard;
-/// #[get("/ready")]
-/// async fn ready(guard: web::Data<RateGuard>) -> HttpResponse {
+/// /// Whether this process is ready; if not, the reason.
+/// fn readiness(guard: &RateGuard) -> Result<(), String> {
 ///     match guard.health().cause() {
-///         None => HttpResponse::Ok().body("ready\n"),
-///         Some(cause) => HttpResponse::ServiceUnavailable().body(format!("limits: {cause}\n")),
+///         None => Ok(()),
+///         Some(cause) => Err(format!("rate limit store: {cause}")),
 ///     }
 /// }
+///
+/// assert_eq!(readiness(&RateGuard::in_memory()), Ok(()));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     cause: Option<StoreError>,
-    lasts: Option<Duration>,
+    down_for: Option<Duration>,
 }
 
 impl Health {
-    /// Whether the store answers, as far as is known.
+    /// Whether the connections and the last checks have observed no problem of the store.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.cause.is_none()
     }
 
-    /// Why the store does not answer, if it does not.
+    /// The cause of the problem, if there is one.
     #[must_use]
     pub fn cause(&self) -> Option<StoreError> {
         self.cause
     }
 
-    /// For how long checks have been left unanswered, if the last one was.
+    /// The time since the first failed check after the last successful one. `None` if the last check succeeded.
     #[must_use]
     pub fn lasts(&self) -> Option<Duration> {
-        self.lasts
+        self.down_for
     }
 }
 
 impl RateGuard {
-    /// How the store is, without asking it: what its connections and the last checks have shown. Of several servers, as
-    /// those of Redis Cluster, all have to be well.
+    /// Returns the health of the store, as observed by its connections and the last checks, without a store call.
+    ///
+    /// A store with several servers, such as Redis Cluster, is only healthy if all of them are. A guard that was
+    /// [closed](Self::close) reports [`StoreError::Closed`].
     #[must_use]
     pub fn health(&self) -> Health {
         let Shared { store, servers, .. } = &*self.shared;
         let closed = self.is_closed().then_some((StoreError::Closed, None));
-        let open =
-            || servers.asked().find_map(|server| Some((server.breaker.open()?, server.lasts())));
-        // While it is well and nobody asks, nobody finds out that it is.
-        let silent = || servers.asked().filter_map(Server::lasts).max();
-        let away = || store.health().err().map(|cause| (cause, silent()));
-        let ill = closed.or_else(open).or_else(away);
-        let (cause, lasts) = (ill.map(|(cause, _)| cause), ill.and_then(|(_, lasts)| lasts));
-        Health { cause, lasts }
+        let open_breaker = || {
+            servers
+                .used()
+                .find_map(|server| Some((server.breaker.open_cause()?, server.down_for())))
+        };
+        // Only reported together with a problem of the connections: a server that has recovered is not noticed without
+        // checks.
+        let down_for = || servers.used().filter_map(Server::down_for).max();
+        let disconnected = || store.health().err().map(|cause| (cause, down_for()));
+        let problem = closed.or_else(open_breaker).or_else(disconnected);
+        let cause = problem.map(|(cause, _)| cause);
+        let down_for = problem.and_then(|(_, down_for)| down_for);
+        Health { cause, down_for }
     }
 }

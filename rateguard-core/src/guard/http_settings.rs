@@ -6,10 +6,10 @@ use actix_rateguard_headers::HeaderDialect;
 
 use crate::{ClientAddress, RejectionBody};
 
-/// The settings of an HTTP adapter that a policies file contains; `None` where it is silent. The guard only stores them.
+/// The settings of an HTTP adapter in a policies file; `None` if the file does not set it. The guard only stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// How the address of a client is found.
+    /// How the address of a client is determined.
     pub client_address: Option<ClientAddress>,
     /// The header dialects of responses.
     pub headers: Option<Vec<HeaderDialect>>,

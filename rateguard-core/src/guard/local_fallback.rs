@@ -1,4 +1,5 @@
-//! Decisions in memory while the store is silent and the failure mode is `local`, or while it is overloaded, busy or full.
+//! The local fallback: decisions in memory while the store is down and the failure mode is `local`, or while it is
+//! overloaded, busy or full.
 
 use smallvec::SmallVec;
 
@@ -7,34 +8,35 @@ use crate::{
     store::{BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// A share with more units than this is counted by the approximate `sliding_window_counter`, unless the guard's failure mode is
-/// [`OnError::Local`](crate::OnError::Local): every admission of the store is mirrored, and a log of 64 units takes a kilobyte.
+/// The maximum capacity of a share that is counted by an exact log. Larger shares are counted by the approximate
+/// `sliding_window_counter`, because every admission of the store is mirrored and a log of 64 units takes 1 kB. If the
+/// failure mode of the guard is [`OnError::Local`](crate::OnError::Local), all shares are counted exactly.
 const MAX_EXACT_LOG: u32 = 64;
 
-/// This process's share of each quota, with a mirror of what the store has admitted of late.
-pub(super) struct Local {
+/// This process's share of each quota, with a mirror of the latest admissions of the store.
+pub(super) struct LocalFallback {
     store: MemoryStore,
     replicas: u32,
-    /// Logs are kept as logs, however large they are. The same for all requests, so that a bucket has one algorithm.
+    /// Whether all shares are counted exactly. The same for all requests, so that a bucket has one algorithm.
     is_exact: bool,
 }
 
-impl Local {
+impl LocalFallback {
     pub(super) fn new(replicas: u32, is_exact: bool) -> Self {
         Self { store: MemoryStore::new(), replicas: replicas.max(1), is_exact }
     }
 
-    /// The charge under this process's share of its quota. Its cost is reduced to the maximum of the share.
-    pub(super) fn share<'a>(&self, charge: &BucketRequest<'a>) -> BucketRequest<'a> {
-        // A ban holds in full in every process.
-        let quota = if charge.check_only { charge.quota } else { self.share_of(charge.quota) };
-        let mut share = *charge;
+    /// The bucket request under this process's share of its quota. Its cost is reduced to the maximum of the share.
+    pub(super) fn share<'a>(&self, request: &BucketRequest<'a>) -> BucketRequest<'a> {
+        // Check-only requests are for bans, which apply in full in every process.
+        let quota = if request.check_only { request.quota } else { self.share_of(request.quota) };
+        let mut share = *request;
         share.quota = quota;
-        // A cost above the maximum of the quota stays above that of the share.
-        share.cost = if charge.cost <= charge.quota.max_cost() {
-            charge.cost.min(quota.max_cost())
+        // A cost above the maximum of the quota must also be denied by the share.
+        share.cost = if request.cost <= request.quota.max_cost() {
+            request.cost.min(quota.max_cost())
         } else {
-            charge.cost.max(quota.max_cost().saturating_add(1))
+            request.cost.max(quota.max_cost().saturating_add(1))
         };
         share
     }
@@ -45,7 +47,7 @@ impl Local {
 
     #[cfg(feature = "metrics")]
     pub(super) fn keys(&self) -> usize {
-        self.store.keys()
+        crate::store::InProcess::keys(&self.store)
     }
 
     /// The units, reduced to the maximum cost of this process's share of the quota.
@@ -64,33 +66,33 @@ impl Local {
         share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
-    /// Takes what the store has admitted from the share, where it has room, so that local decisions do not start from nothing. Returns
-    /// a receipt for each charge that was mirrored.
-    pub(super) fn mirror(&self, charges: &[BucketRequest<'_>]) -> MirroredReceipts {
-        let take = |charge: &BucketRequest<'_>| {
-            if charge.taken() == 0 {
+    /// Takes the units that the store has admitted from the share, as far as it has room, so that local decisions do
+    /// not start from nothing. Returns a receipt for each bucket request that was mirrored.
+    pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
+        let take = |request: &BucketRequest<'_>| {
+            if request.taken() == 0 {
                 return None;
             }
-            let mut share = self.share(charge);
+            let mut share = self.share(request);
             let mut verdict = self.apply(Operation::Check, &[share]);
-            let left = verdict.levels().next().map_or(0, |level| level.remaining);
+            let left = verdict.levels().next().map_or(0, |status| status.remaining);
             if !verdict.is_allowed() && left > 0 {
-                // What is left of the share is used up.
+                // The share has less room than the cost, so the rest of the share is taken.
                 share.cost = left.min(share.cost);
                 verdict = self.apply(Operation::Check, &[share]);
             }
             verdict.receipts().next().filter(|_| verdict.is_allowed())
         };
-        charges.iter().map(take).collect()
+        requests.iter().map(take).collect()
     }
 
     /// Mirrors a refund or a reset.
-    pub(super) fn mirror_undo(&self, operation: Operation, charges: &[BucketRequest<'_>]) {
-        let shares: SmallVec<[BucketRequest<'_>; 1]> = charges
+    pub(super) fn mirror_undo(&self, operation: Operation, requests: &[BucketRequest<'_>]) {
+        let shares: SmallVec<[BucketRequest<'_>; 1]> = requests
             .iter()
-            .map(|charge| {
-                let mut share = self.share(charge);
-                share.cost = charge.cost;
+            .map(|request| {
+                let mut share = self.share(request);
+                share.cost = request.cost;
                 share
             })
             .collect();
@@ -100,7 +102,7 @@ impl Local {
     }
 }
 
-/// For each charge, the receipt of what was mirrored, if it was.
+/// The receipt of each bucket request; `None` if it was not mirrored.
 pub(super) type MirroredReceipts = SmallVec<[Option<Receipt>; 1]>;
 
 /// Limit and burst divided by `replicas`, rounded down, but at least 1.
@@ -127,8 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_no_more_than_the_whole_and_at_least_one() {
-        for (validate_reply, replicas, part) in [
+    fn share_is_rounded_down_but_at_least_one() {
+        for (quota, replicas, expected) in [
             ("100/minute", 1, "100/minute"),
             ("100/minute", 3, "33/minute"),
             ("2/minute", 3, "1/minute"),
@@ -136,11 +138,8 @@ mod tests {
             ("100/second token_bucket burst 20", 4, "25/second token_bucket burst 5"),
             ("10/second sliding_window_counter", 4, "2/second sliding_window_counter"),
         ] {
-            assert_eq!(
-                share(validate_reply.parse().unwrap(), replicas),
-                part.parse().unwrap(),
-                "{validate_reply}"
-            );
+            let share = share(quota.parse().unwrap(), replicas);
+            assert_eq!(share, expected.parse().unwrap(), "{quota}");
         }
     }
 }

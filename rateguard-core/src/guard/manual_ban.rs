@@ -1,4 +1,4 @@
-//! Bans that an operator begins and ends.
+//! Manual bans: an operator starts or ends the ban of a key.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -9,20 +9,22 @@ use crate::{
     store::{BucketRequest, Operation},
 };
 
-/// So often another ban may come between before that is given up. Each is longer than the one before it.
-const MOST_TURNS: usize = 64;
+/// The maximum number of attempts to extend a ban. An attempt fails if a concurrent call has made the ban longer.
+const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
-    /// Bans `key` under `policy` for so long from now on, and up to a second more, and says for how long it is banned then. A ban that
-    /// is under way is made longer, never shorter. It holds on every server, as it is in the store.
+    /// Bans `key` under `policy` for `length` from now on, from 1 second to 90 days, and returns the time until the ban
+    /// ends. This is `length`, up to 1 second more, or the rest of a longer active ban: a ban is extended, never
+    /// shortened.
     ///
-    /// The policy has to have a [ban](Policy::ban): under one without, or in [shadow](Policy::shadow), no request looks for any. It is no offence, so the
-    /// next ban that requests lead to is as long as it would have been.
+    /// The ban is in the store, so it applies on every server. The policy must have a [ban](Policy::ban) and must not
+    /// be in [shadow](Policy::shadow); otherwise its requests do not check for bans. A manual ban counts neither as an
+    /// offence nor as a past ban, so it does not change the length of later bans.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban or is in shadow, it would be shorter than a second or longer than 90 days, the store did not
-    /// answer, it has no room for the ban, or somebody ends it at the same time.
+    /// [`BanError`] if the policy has no ban or is in shadow, the length is out of range, the store failed or has no
+    /// room for the ban, or another call ended the ban at the same time.
     ///
     /// # Panics
     ///
@@ -41,16 +43,17 @@ impl RateGuard {
             return Err(BanError::Length);
         }
         let key = self.hashed_key(key);
-        let unanswered = |cause| self.unanswered(cause, policy, escalation, &key);
-        let mut left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
-        for _ in 0..MOST_TURNS {
+        let store_error = |cause| self.ban_store_error(cause, policy, escalation, &key);
+        let mut left = self.banned_for(escalation, &key).await.map_err(store_error)?;
+        for _ in 0..MAX_ATTEMPTS {
             if left < length {
-                // Denied if another one has made it longer meanwhile.
-                let longer = escalation.longer_ban(&key, left, length);
-                let answer = self.ask(Operation::Check, &[longer], self.shared.deadline).await;
-                let is_longer = answer.map_err(unanswered)?.is_allowed();
-                left = self.banned_for(escalation, &key).await.map_err(unanswered)?;
-                if !is_longer {
+                // Denied if a concurrent call has made the ban longer.
+                let extension = [escalation.longer_ban(&key, left, length)];
+                let result =
+                    self.run_operation(Operation::Check, &extension, self.shared.deadline).await;
+                let is_extended = result.map_err(store_error)?.is_allowed();
+                left = self.banned_for(escalation, &key).await.map_err(store_error)?;
+                if !is_extended {
                     continue;
                 }
             }
@@ -63,11 +66,11 @@ impl RateGuard {
         Err(BanError::NotApplied)
     }
 
-    /// Ends the ban of `key` under `policy`, and forgets its offences and earlier bans. What was counted of its quotas stays.
+    /// Ends the ban of `key` under `policy`, and removes its offences and past bans. The counts of its quotas stay.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban, or the store did not answer.
+    /// [`BanError`] if the policy has no ban, or the store failed.
     ///
     /// # Panics
     ///
@@ -76,29 +79,30 @@ impl RateGuard {
         let escalation = policy.escalation().ok_or(BanError::NoBan)?;
         let key = self.hashed_key(key);
         let records = escalation.records(&key);
-        let answer = self.ask(Operation::Reset, &records, self.shared.deadline).await;
-        answer.map_err(|cause| self.unanswered(cause, policy, escalation, &key))?;
+        let result = self.run_operation(Operation::Reset, &records, self.shared.deadline).await;
+        result.map_err(|cause| self.ban_store_error(cause, policy, escalation, &key))?;
         if self.has_remote_store() {
             self.shared.local.mirror_undo(Operation::Reset, &records);
         }
         Ok(())
     }
 
+    /// The rest of the active ban; zero if the key is not banned.
     async fn banned_for(&self, escalation: &Escalation, key: &Key) -> Result<Duration, StoreError> {
-        let ban_check = escalation.ban_check(key);
-        let verdict = self.ask(Operation::Peek, &[ban_check], self.shared.deadline).await?;
-        Ok(verdict.levels().next().and_then(|level| level.retry_after).unwrap_or_default())
+        let ban_check = [escalation.ban_check(key)];
+        let verdict = self.run_operation(Operation::Peek, &ban_check, self.shared.deadline).await?;
+        Ok(verdict.levels().next().and_then(|status| status.retry_after).unwrap_or_default())
     }
 
-    /// Bans the key for local decisions as well.
+    /// Bans the key also for local decisions of this process.
     pub(super) fn ban_locally(&self, escalation: &Escalation, key: &Key, left: Duration) {
         if self.has_remote_store() && !left.is_zero() {
-            let charge = escalation.ban_for(key, left);
-            self.shared.local.apply(Operation::Check, &[charge]);
+            let ban = [escalation.ban_for(key, left)];
+            self.shared.local.apply(Operation::Check, &ban);
         }
     }
 
-    fn unanswered(
+    fn ban_store_error(
         &self,
         cause: StoreError,
         policy: &Policy,
@@ -110,19 +114,19 @@ impl RateGuard {
     }
 }
 
-/// Why a ban was not begun or ended.
+/// The reason why a ban was not started or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanError {
-    /// The policy has no ban, so no request looks for one.
+    /// The policy has no ban, so its requests do not check for one.
     NoBan,
-    /// The policy is in shadow, so no request looks for its bans.
+    /// The policy is in shadow, so its requests do not check for bans.
     Shadow,
-    /// The ban would be too short or too long.
+    /// The length is not from 1 second to 90 days.
     Length,
-    /// The store is full and has no room for it, or somebody has ended it meanwhile.
+    /// The store has no room for another ban, or another call ended the ban at the same time.
     NotApplied,
-    /// The store did not answer. It may have done it nevertheless.
+    /// The store failed. It may still have started or ended the ban.
     Unavailable(Unavailable),
 }
 
@@ -130,14 +134,14 @@ impl fmt::Display for BanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoBan => f.write_str(
-                "the policy has no ban, so no request looks for one; give it one, such as `ban = \"100/minute for 1m\"`",
+                "expected a policy with a ban, found a policy without one; add a ban such as `ban = \"100/minute for 1m\"`",
             ),
             Self::Shadow => {
-                f.write_str("the policy is in shadow and refuses nobody, so no request looks for its bans")
+                f.write_str("expected an enforced policy, found a policy in shadow, which bans no key")
             }
-            Self::Length => f.write_str("a ban lasts from 1 second to 90 days"),
+            Self::Length => f.write_str("expected a ban length from 1 second to 90 days"),
             Self::NotApplied => f.write_str(
-                "the key is not banned: the store is full and has no room for that, or somebody has ended the ban meanwhile",
+                "the key is not banned: the store has no room for another ban, or another call ended the ban at the same time",
             ),
             Self::Unavailable(unavailable) => unavailable.fmt(f),
         }

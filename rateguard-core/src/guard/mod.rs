@@ -1,4 +1,4 @@
-//! The guard: a store behind a deadline, with an answer for when the store has none.
+//! The guard: checks keys against policies in a store, with a deadline and a failure mode for when the store fails.
 
 mod admin;
 mod bounds;

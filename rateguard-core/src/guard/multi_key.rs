@@ -1,4 +1,4 @@
-//! Keys that no single step reaches, as those of different slots in Redis Cluster: one after the other.
+//! Operations on several keys that the store cannot combine, such as keys of different slots in Redis Cluster.
 
 use std::time::{Duration, Instant};
 
@@ -8,36 +8,39 @@ use crate::{
     store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
 };
 
-/// Does this to one key after the other, each in one step, and all of it by the deadline. When a check of one is denied, or
-/// fails, the earlier ones get back what was taken of them, and the others only say how they stand: if any has no room, it
-/// is a denial, whoever else does not answer.
+/// Runs an operation on one key after the other, with one step for each key, all within the deadline.
+///
+/// If the check of a key is denied or fails, the earlier keys are refunded and the later ones are only peeked at. The
+/// result is a denial if any key has no room, even if the store failed for other keys.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
-    charges: &[BucketRequest<'_>],
+    requests: &[BucketRequest<'_>],
     deadline: Duration,
 ) -> Result<Verdict, StoreError> {
-    let mut keys = of_each_key(charges);
+    let mut keys = group_by_key(requests);
     let until = Instant::now() + deadline;
     let (mut is_allowed, mut failure) = (true, None);
     let mut unknown = Vec::new();
     for number in 0..keys.len() {
-        let is_open = is_allowed && failure.is_none();
-        let step = if is_open { operation } else { Operation::Peek };
-        let answer = keys[number].apply(guard, until, step).await;
-        if step == Operation::Check && !matches!(answer, Ok(true)) {
+        let has_room = is_allowed && failure.is_none();
+        let step = if has_room { operation } else { Operation::Peek };
+        let result = keys[number].apply(guard, until, step).await;
+        if step == Operation::Check && !matches!(result, Ok(true)) {
             for key in &mut keys[..number] {
-                // A denial stays one if this fails. What was not given back counts, which is no harm to the limit.
+                // If the refund fails, the request is still denied, and the key has taken more units than were
+                // admitted. No limit is exceeded.
                 let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }
-        match answer {
+        match result {
             Ok(allowed) => is_allowed &= allowed,
             Err(cause) if matches!(operation, Operation::Check | Operation::Peek) => {
                 failure.get_or_insert(cause);
                 let key = &mut keys[number];
-                unknown.extend_from_slice(&key.places);
-                key.answers = vec![(BucketStatus::default(), Receipt::default()); key.places.len()];
+                unknown.extend_from_slice(&key.indexes);
+                key.replies =
+                    vec![(BucketStatus::default(), Receipt::default()); key.indexes.len()];
             }
             Err(cause) => return Err(cause),
         }
@@ -45,21 +48,23 @@ pub(super) async fn one_after_the_other(
     if let Some(cause) = failure.filter(|_| is_allowed) {
         return Err(cause);
     }
-    let mut answers: Vec<_> =
-        keys.into_iter().flat_map(|key| key.places.into_iter().zip(key.answers)).collect();
-    answers.sort_by_key(|(place, _)| *place);
-    let answers = answers.into_iter().map(|(_, answer)| answer);
-    Ok(Verdict::new(is_allowed, answers).without(unknown))
+    let mut replies: Vec<_> =
+        keys.into_iter().flat_map(|key| key.indexes.into_iter().zip(key.replies)).collect();
+    replies.sort_by_key(|(index, _)| *index);
+    let replies = replies.into_iter().map(|(_, reply)| reply);
+    Ok(Verdict::new(is_allowed, replies).without(unknown))
 }
 
-/// The charges of one key, with their places among all, and what was answered last.
-struct OneKey<'a> {
-    places: Vec<usize>,
-    charges: Vec<BucketRequest<'a>>,
-    answers: Vec<(BucketStatus, Receipt)>,
+/// The bucket requests of one key.
+struct KeyGroup<'a> {
+    /// The indexes of the requests among those of all keys.
+    indexes: Vec<usize>,
+    requests: Vec<BucketRequest<'a>>,
+    /// The replies of the last step.
+    replies: Vec<(BucketStatus, Receipt)>,
 }
 
-impl OneKey<'_> {
+impl KeyGroup<'_> {
     async fn apply(
         &mut self,
         guard: &RateGuard,
@@ -67,37 +72,38 @@ impl OneKey<'_> {
         operation: Operation,
     ) -> Result<bool, StoreError> {
         if operation == Operation::Refund {
-            // Of a gate nothing was taken.
-            self.charges.iter_mut().for_each(|charge| charge.cost = charge.taken());
+            // The check took no units of check-only buckets.
+            self.requests.iter_mut().for_each(|request| request.cost = request.taken());
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(guard.shared.store.timeout_cause(&self.charges));
+            return Err(guard.shared.store.timeout_cause(&self.requests));
         }
-        let verdict = guard.call_store(operation, &self.charges, left).await?;
-        self.answers = verdict.levels().zip(verdict.receipts()).collect();
+        let verdict = guard.call_store(operation, &self.requests, left).await?;
+        self.replies = verdict.levels().zip(verdict.receipts()).collect();
         if operation == Operation::Check {
-            for (charge, receipt) in self.charges.iter_mut().zip(verdict.receipts()) {
-                charge.receipt = receipt;
+            for (request, receipt) in self.requests.iter_mut().zip(verdict.receipts()) {
+                request.receipt = receipt;
             }
         }
         Ok(verdict.is_allowed())
     }
 }
 
-fn of_each_key<'a>(charges: &[BucketRequest<'a>]) -> Vec<OneKey<'a>> {
-    let mut keys: Vec<OneKey<'a>> = Vec::new();
-    for (place, charge) in charges.iter().enumerate() {
-        let is_its = |key: &&mut OneKey<'a>| key.charges[0].bucket.key() == charge.bucket.key();
-        match keys.iter_mut().find(is_its) {
-            Some(key) => {
-                key.places.push(place);
-                key.charges.push(*charge);
+fn group_by_key<'a>(requests: &[BucketRequest<'a>]) -> Vec<KeyGroup<'a>> {
+    let mut keys: Vec<KeyGroup<'a>> = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let has_same_key =
+            |group: &&mut KeyGroup<'a>| group.requests[0].bucket.key() == request.bucket.key();
+        match keys.iter_mut().find(has_same_key) {
+            Some(group) => {
+                group.indexes.push(index);
+                group.requests.push(*request);
             }
-            None => keys.push(OneKey {
-                places: vec![place],
-                charges: vec![*charge],
-                answers: Vec::new(),
+            None => keys.push(KeyGroup {
+                indexes: vec![index],
+                requests: vec![*request],
+                replies: Vec::new(),
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! Who uses which name: limits of one name share their counts, and two quotas over the same counts are a mistake.
+//! The registry of names: limits with one name share their counts, so they must have the same quotas.
 
 use std::{
     collections::HashMap,
@@ -10,39 +10,42 @@ use std::{
 
 use crate::{Ban, Policy, Quotas, policy::ShadowMode};
 
-/// A limit that begins to use a name.
+/// The registration of a limit that uses the name of its policy.
 pub struct NameRegistration<'a> {
+    /// The policy of the limit.
     pub policy: &'a Policy,
-    /// Whether its quotas are the same for all requests.
+    /// Whether the quotas are the same for all requests.
     pub is_fixed: bool,
-    /// Where it was made, if it was given no name.
+    /// The source location of a limit without a name of its own, which uses the default name.
     pub unnamed_at: Option<&'static Location<'static>>,
 }
 
+/// The names that limits and policies of a guard use.
 #[derive(Default)]
 pub(crate) struct NameRegistry {
-    /// By name: the quotas and, for the name that stands for none, where it was made.
-    known: Mutex<HashMap<String, Known>>,
+    names: Mutex<HashMap<String, RegisteredName>>,
 }
 
+/// The settings under a name.
 #[derive(Clone)]
-struct Known {
-    /// If they are the same for all requests.
+struct RegisteredName {
+    /// `None` if they depend on the request.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
-    trial: Option<ShadowMode>,
+    shadow_mode: Option<ShadowMode>,
+    /// The source location of a limit that uses the default name.
     unnamed_at: Option<&'static Location<'static>>,
-    /// A limit that says itself how much it admits.
+    /// Whether a limit with quotas of its own has registered the name. Otherwise it is the name of a guard's policy.
     is_of_limit: bool,
 }
 
 impl NameRegistry {
-    /// The same limit may come again and again, once for each worker.
-    pub(super) fn add(&self, claim: &NameRegistration<'_>) -> Result<(), NameConflict> {
-        let name = claim.policy.name();
-        let new = Known::of(claim);
-        let mut known = self.known();
-        let earlier = known.entry(name.to_owned()).or_insert_with(|| new.clone());
+    /// Registers a limit. A limit may be registered several times, once for each worker.
+    pub(super) fn add(&self, registration: &NameRegistration<'_>) -> Result<(), NameConflict> {
+        let name = registration.policy.name();
+        let new = RegisteredName::of(registration);
+        let mut names = self.lock();
+        let earlier = names.entry(name.to_owned()).or_insert_with(|| new.clone());
         match earlier.conflict(&new) {
             Some(kind) => Err(NameConflict { name: name.to_owned(), kind }),
             None => {
@@ -52,31 +55,32 @@ impl NameRegistry {
         }
     }
 
-    /// Whether it could be added.
-    pub(super) fn can_register(&self, claim: &NameRegistration<'_>) -> bool {
-        let known = self.known();
-        known.get(claim.policy.name()).is_none_or(|it| it.conflict(&Known::of(claim)).is_none())
+    /// Whether [`add`](Self::add) would succeed.
+    pub(super) fn can_register(&self, registration: &NameRegistration<'_>) -> bool {
+        let names = self.lock();
+        let earlier = names.get(registration.policy.name());
+        earlier.is_none_or(|it| it.conflict(&RegisteredName::of(registration)).is_none())
     }
 
-    /// From now on these are the guard's policies, and those before them no more: if no limit that says itself how much it
-    /// admits has one of their names for something else, and if they are wanted.
+    /// Replaces the policies of the guard, if `is_applied` and none of them conflicts with a limit that has quotas of
+    /// its own. Returns the conflicts.
     pub(crate) fn replace_policies<'a>(
         &self,
         policies: impl IntoIterator<Item = &'a Policy>,
-        are_wanted: bool,
+        is_applied: bool,
     ) -> Vec<NameConflict> {
-        let mut known = self.known();
-        let (mut conflicts, mut put) = (Vec::new(), Vec::new());
+        let mut names = self.lock();
+        let (mut conflicts, mut added) = (Vec::new(), Vec::new());
         for policy in policies {
-            let new = Known {
+            let new = RegisteredName {
                 quotas: Some(policy.quotas().clone()),
                 ban: policy.own_ban(),
-                trial: policy.shadow_mode().cloned(),
+                shadow_mode: policy.shadow_mode().cloned(),
                 unnamed_at: None,
                 is_of_limit: false,
             };
-            match known.get(policy.name()).filter(|earlier| earlier.is_of_limit) {
-                None => put.push((policy.name().to_owned(), new)),
+            match names.get(policy.name()).filter(|earlier| earlier.is_of_limit) {
+                None => added.push((policy.name().to_owned(), new)),
                 Some(earlier) => conflicts.extend(
                     earlier
                         .conflict(&new)
@@ -84,68 +88,73 @@ impl NameRegistry {
                 ),
             }
         }
-        if are_wanted && conflicts.is_empty() {
-            known.retain(|_, earlier| earlier.is_of_limit);
-            known.extend(put);
+        if is_applied && conflicts.is_empty() {
+            names.retain(|_, earlier| earlier.is_of_limit);
+            names.extend(added);
         }
         conflicts
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        // One entry after the other is put in, each whole.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, RegisteredName>> {
+        // Entries are inserted and removed one by one, so the map of a poisoned lock is still consistent.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn of(claim: &NameRegistration<'_>) -> Self {
+impl RegisteredName {
+    fn of(registration: &NameRegistration<'_>) -> Self {
+        let NameRegistration { policy, is_fixed, unnamed_at } = *registration;
         Self {
-            quotas: claim.is_fixed.then(|| claim.policy.quotas().clone()),
-            ban: claim.policy.own_ban(),
-            trial: claim.policy.shadow_mode().cloned(),
-            unnamed_at: claim.unnamed_at,
+            quotas: is_fixed.then(|| policy.quotas().clone()),
+            ban: policy.own_ban(),
+            shadow_mode: policy.shadow_mode().cloned(),
+            unnamed_at,
             is_of_limit: true,
         }
     }
 
-    fn conflict(&self, new: &Self) -> Option<Kind> {
+    fn conflict(&self, new: &Self) -> Option<ConflictKind> {
         Some(match (self.unnamed_at, new.unnamed_at) {
-            (Some(one), Some(other)) if one != other => Kind::Unnamed { one, other },
-            (Some(place), None) | (None, Some(place)) => Kind::Hold { place },
+            (Some(one), Some(other)) if one != other => ConflictKind::Unnamed { one, other },
+            (Some(location), None) | (None, Some(location)) => {
+                ConflictKind::DefaultName { location }
+            }
             _ if self.quotas != new.quotas => {
-                let shown = |quotas| shown(quotas, "one chosen for each request");
-                Kind::Quotas { one: shown(&self.quotas), other: shown(&new.quotas) }
+                let text = |quotas| text_or(quotas, "one chosen for each request");
+                ConflictKind::Quotas { one: text(&self.quotas), other: text(&new.quotas) }
             }
             _ if self.ban != new.ban => {
-                let shown = |ban| shown(ban, "none");
-                Kind::Bans { one: shown(&self.ban), other: shown(&new.ban) }
+                let text = |ban| text_or(ban, "none");
+                ConflictKind::Bans { one: text(&self.ban), other: text(&new.ban) }
             }
-            _ if self.trial != new.trial => {
-                let shown = |trial| shown(trial, "nothing");
-                Kind::Trials { one: shown(&self.trial), other: shown(&new.trial) }
+            _ if self.shadow_mode != new.shadow_mode => {
+                let text = |mode| text_or(mode, "none");
+                let (one, other) = (text(&self.shadow_mode), text(&new.shadow_mode));
+                ConflictKind::ShadowModes { one, other }
             }
             _ => return None,
         })
     }
 }
 
-/// Two limits whose counts would get mixed up.
+/// Two limits with one name that cannot share their counts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NameConflict {
+    /// The name that both limits use.
     pub name: String,
-    kind: Kind,
+    kind: ConflictKind,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    /// Both were given none, and the same stands for it.
+enum ConflictKind {
+    /// Both limits use the default name.
     Unnamed {
         one: &'static Location<'static>,
         other: &'static Location<'static>,
     },
-    /// One was given the name that stands for none with the other.
-    Hold {
-        place: &'static Location<'static>,
+    /// One limit uses the default name, and the other was named like it.
+    DefaultName {
+        location: &'static Location<'static>,
     },
     Quotas {
         one: String,
@@ -155,7 +164,7 @@ enum Kind {
         one: String,
         other: String,
     },
-    Trials {
+    ShadowModes {
         one: String,
         other: String,
     },
@@ -165,32 +174,32 @@ impl fmt::Display for NameConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         match &self.kind {
-            Kind::Unnamed { one, other } => write!(
+            ConflictKind::Unnamed { one, other } => write!(
                 f,
-                "the limits at {one} and at {other} were given no name and would share their counts as `{name}`; name them"
+                "the limits at {one} and at {other} have no name and would share their counts as `{name}`; give each a name"
             ),
-            Kind::Hold { place } => write!(
+            ConflictKind::DefaultName { location } => write!(
                 f,
-                "the limit at {place} was given no name and is called `{name}`, and another one was given that name; name both"
+                "the limit at {location} has no name and uses the default name `{name}`, which is the name of another limit; give each a name of its own"
             ),
-            Kind::Quotas { one, other } => write!(
+            ConflictKind::Quotas { one, other } => write!(
                 f,
                 "two limits are named `{name}` and have different quotas, {one} and {other}; give each a name of its own"
             ),
-            Kind::Bans { one, other } => write!(
+            ConflictKind::Bans { one, other } => write!(
                 f,
                 "two limits are named `{name}` and have different bans, {one} and {other}; give each a name of its own"
             ),
-            Kind::Trials { one, other } => write!(
+            ConflictKind::ShadowModes { one, other } => write!(
                 f,
-                "two limits are named `{name}` and have different things in shadow, {one} and {other}; give each a name of its own"
+                "two limits are named `{name}` and have different shadow modes, {one} and {other}; give each a name of its own"
             ),
         }
     }
 }
 
-fn shown<T: fmt::Display>(value: &Option<T>, default_on_error: &str) -> String {
-    value.as_ref().map_or(default_on_error.to_owned(), T::to_string)
+fn text_or<T: fmt::Display>(value: &Option<T>, default: &str) -> String {
+    value.as_ref().map_or(default.to_owned(), T::to_string)
 }
 
 impl Error for NameConflict {}
@@ -204,15 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn one_limit_may_start_on_many_workers() {
-        let claims = NameRegistry::default();
-        let (policy, here) = (policy("app", "1/s"), Location::caller());
+    fn limit_can_be_registered_on_every_worker() {
+        let registry = NameRegistry::default();
+        let (policy, location) = (policy("app", "1/s"), Location::caller());
         for _worker in 0..3 {
             assert_eq!(
-                claims.add(&NameRegistration {
+                registry.add(&NameRegistration {
                     policy: &policy,
                     is_fixed: true,
-                    unnamed_at: Some(here)
+                    unnamed_at: Some(location)
                 }),
                 Ok(())
             );
@@ -220,28 +229,32 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_share_a_name_and_a_quota_share_their_counts_on_purpose() {
-        let claims = NameRegistry::default();
+    fn limits_with_equal_name_and_quota_do_not_conflict() {
+        let registry = NameRegistry::default();
         for _ in 0..2 {
             let policy = policy("login", "1/s");
             assert_eq!(
-                claims.add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: None }),
+                registry.add(&NameRegistration {
+                    policy: &policy,
+                    is_fixed: true,
+                    unnamed_at: None
+                }),
                 Ok(())
             );
         }
     }
 
     #[test]
-    fn two_quotas_under_one_name_are_refused() {
-        let claims = NameRegistry::default();
-        claims
+    fn limits_with_equal_name_and_different_quotas_conflict() {
+        let registry = NameRegistry::default();
+        registry
             .add(&NameRegistration {
                 policy: &policy("login", "1/s"),
                 is_fixed: true,
                 unnamed_at: None,
             })
             .unwrap();
-        let conflict = claims
+        let conflict = registry
             .add(&NameRegistration {
                 policy: &policy("login", "2/s"),
                 is_fixed: true,
@@ -253,49 +266,49 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_of_the_guard_may_change_but_not_to_what_a_limit_of_its_name_does_not_say() {
-        let claims = NameRegistry::default();
+    fn policy_change_conflicts_with_a_limit_of_its_name() {
+        let registry = NameRegistry::default();
         let limit = policy("login", "1/s");
-        let claim =
-            || claims.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None });
+        let register_limit =
+            || registry.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None });
         for quota in ["3/s", "2/s", "1/s"] {
-            assert_eq!(claims.replace_policies([&policy("login", quota)], true), []);
+            assert_eq!(registry.replace_policies([&policy("login", quota)], true), []);
         }
-        assert_eq!(claim(), Ok(()));
-        assert_eq!(claims.replace_policies([&policy("login", "2/s")], true).len(), 1);
-        // Who has the name keeps it, also if the guard has no policy of it any more.
-        assert_eq!(claims.replace_policies([&policy("search", "2/s")], true), []);
-        assert_eq!(claims.replace_policies([&policy("login", "2/s")], true).len(), 1);
-        assert_eq!(claim(), Ok(()));
+        assert_eq!(register_limit(), Ok(()));
+        assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
+        // The limit still has the name after the guard's policy of this name was removed.
+        assert_eq!(registry.replace_policies([&policy("search", "2/s")], true), []);
+        assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
+        assert_eq!(register_limit(), Ok(()));
     }
 
     #[test]
-    fn what_is_not_wanted_changes_nothing() {
-        let claims = NameRegistry::default();
-        assert_eq!(claims.replace_policies([&policy("login", "1/s")], true), []);
-        assert_eq!(claims.replace_policies([&policy("login", "2/s")], false), []);
+    fn replace_policies_without_apply_changes_nothing() {
+        let registry = NameRegistry::default();
+        assert_eq!(registry.replace_policies([&policy("login", "1/s")], true), []);
+        assert_eq!(registry.replace_policies([&policy("login", "2/s")], false), []);
         let limit = policy("login", "1/s");
         assert_eq!(
-            claims.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None }),
+            registry.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None }),
             Ok(())
         );
     }
 
     #[test]
-    fn two_limits_without_a_name_are_refused() {
-        let claims = NameRegistry::default();
+    fn limits_with_the_default_name_conflict() {
+        let registry = NameRegistry::default();
         let policy = policy("app", "1/s");
-        let (one, other) = (Location::caller(), std::panic::Location::caller());
-        claims
+        let (one, other) = (Location::caller(), Location::caller());
+        registry
             .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: Some(one) })
             .unwrap();
-        let conflict = claims
+        let conflict = registry
             .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: Some(other) })
             .unwrap_err();
-        assert_eq!(conflict.kind, Kind::Unnamed { one, other });
-        let conflict = claims
+        assert_eq!(conflict.kind, ConflictKind::Unnamed { one, other });
+        let conflict = registry
             .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: None })
             .unwrap_err();
-        assert_eq!(conflict.kind, Kind::Hold { place: one });
+        assert_eq!(conflict.kind, ConflictKind::DefaultName { location: one });
     }
 }

@@ -1,4 +1,4 @@
-//! The policies of a guard, and the names that the attributes of the program ask for.
+//! The source of a guard's policies: the program, or a file.
 
 use super::{
     BuildError,
@@ -8,27 +8,30 @@ use crate::OnError;
 #[cfg(feature = "config")]
 use crate::config::PoliciesFile;
 
-/// Where they come from.
+/// The policies of a guard, by source.
 pub(super) enum Policies {
-    /// From the program.
+    /// The policies of the program, which do not change.
     Fixed(Box<PolicySet>),
-    /// From the program, and from a file that goes before it.
+    /// The policies of a file, which override those of the program and change with the file.
     #[cfg(feature = "config")]
-    OfFile(Box<PoliciesFile>),
+    FromFile(Box<PoliciesFile>),
 }
 
 impl Policies {
-    /// The policies of the program, if they are all that attributes ask for.
+    /// The policies of the program.
     ///
-    /// A guard without any may be one that no attribute is meant for, and is not asked.
+    /// # Errors
+    ///
+    /// [`BuildError::UnknownPolicy`] if an attribute uses a policy that is not in the set. A guard without any policy
+    /// is not checked, because it may serve no attributes.
     pub(super) fn fixed(policy_set: PolicySet) -> Result<Self, BuildError> {
         if policy_set.policies().next().is_some()
             && let Some(unknown) = policy_set.missing_for_attributes().next()
         {
             return Err(BuildError::UnknownPolicy {
                 name: unknown.name.to_owned(),
-                place: unknown.location.to_owned(),
-                known: policy_set.policy_names().into_iter().map(str::to_owned).collect(),
+                location: unknown.location.to_owned(),
+                available: policy_set.policy_names().into_iter().map(str::to_owned).collect(),
             });
         }
         Ok(Self::Fixed(Box::new(policy_set)))
@@ -38,7 +41,7 @@ impl Policies {
         match self {
             Self::Fixed(policy_set) => PolicySetRef::Fixed(policy_set),
             #[cfg(feature = "config")]
-            Self::OfFile(file) => PolicySetRef::OfFile(file.policy_set()),
+            Self::FromFile(file) => PolicySetRef::FromFile(file.policy_set()),
         }
     }
 
@@ -46,7 +49,7 @@ impl Policies {
         match self {
             Self::Fixed(policy_set) => policy_set.on_error,
             #[cfg(feature = "config")]
-            Self::OfFile(file) => file.on_error(),
+            Self::FromFile(file) => file.on_error(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is in force: the policies and plans of a guard by name, and what else a file may change while it runs.
+//! A policy set: the policies and plans of a guard by name, and the other settings that a file can change at run time.
 
 use std::{
     collections::HashMap,
@@ -14,59 +14,67 @@ use actix_rateguard_grammar::{Methods, check_name};
 use super::BuildError;
 use crate::{AccessList, Count, MissingKey, OnError, Plan, Policy, key::KeyRecipe};
 
-/// One state of it. Another one takes its place as a whole.
+/// The policies, plans and settings that are in effect together. A changed file replaces the whole set.
 #[derive(Clone, Default)]
 pub struct PolicySet {
     policies: HashMap<String, NamedPolicy>,
     plans: HashMap<String, NamedPlan>,
     /// The policies that attributes of the program use.
     attributes: Arc<[AttributePolicy]>,
+    /// The clients and keys that are exempt from limits or always denied.
     pub access: AccessList,
+    /// The failure mode of policies that do not set one.
     pub on_error: OnError,
 }
 
-/// A policy with a name, and what else is said of the limits that take it.
+/// A policy of the set, with its overrides.
 #[derive(Clone)]
 pub struct NamedPolicy {
+    /// The policy.
     pub policy: Policy,
+    /// The settings that replace those of the limits that use the policy.
     pub overrides: RouteOverrides,
-    used: Arc<NameUsage>,
+    usage: Arc<NameUsage>,
 }
 
-/// What goes before what limits themselves say.
+/// The settings of a policies file that replace those of limits. `None` leaves the setting of the limit.
 #[derive(Clone, Debug, Default)]
 pub struct RouteOverrides {
+    /// How the key of a request is determined.
     pub key: Option<Arc<dyn KeyRecipe>>,
+    /// How a request without a key is treated.
     pub missing: Option<MissingKey>,
+    /// The cost of each request, in units.
     pub cost: Option<u32>,
+    /// The responses that count.
     pub count: Option<Count>,
+    /// The methods to which the limit applies.
     pub methods: Option<Methods>,
 }
 
 impl RouteOverrides {
-    /// For limits that take no policy by its name.
-    pub const NOTHING: &Self =
+    /// No overrides, for limits that use no policy by its name.
+    pub const NONE: &Self =
         &Self { key: None, missing: None, cost: None, count: None, methods: None };
 }
 
 #[derive(Clone)]
 struct NamedPlan {
     plan: Plan,
-    used: Arc<NameUsage>,
+    usage: Arc<NameUsage>,
 }
 
-/// What the program does with a name, whatever the name stands for.
+/// How the program uses a name. All policy sets of a guard share it.
 #[derive(Default)]
 struct NameUsage {
-    /// It has asked for it.
     is_used: AtomicBool,
-    /// The most that each request costs, if that is known.
-    cost: AtomicU32,
+    /// The maximum cost of a request, among the limits with a constant cost.
+    max_cost: AtomicU32,
 }
 
 impl NameUsage {
-    fn note(&self) {
-        // Seldom written, so that workers do not take it from each other.
+    fn mark_used(&self) {
+        // Written only once, because each write would invalidate this value in the CPU caches of the other workers.
         if !self.is_used.load(Relaxed) {
             self.is_used.store(true, Relaxed);
         }
@@ -74,7 +82,11 @@ impl NameUsage {
 }
 
 impl PolicySet {
-    /// What the program says, if no two policies and no two plans have one name.
+    /// The policies and plans of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if two policies or two plans have one name, or a plan is invalid.
     pub(super) fn from_builder(
         policies: Vec<Policy>,
         plans: Vec<(String, Plan)>,
@@ -102,77 +114,79 @@ impl PolicySet {
         Ok(this)
     }
 
-    /// In the place of another one of this name, if there is one.
+    /// Adds a policy, or replaces the policy with the same name.
     pub fn put_policy(&mut self, policy: Policy, overrides: RouteOverrides) {
         let name = policy.name().to_owned();
-        let used = self.policies.remove(&name).map(|known| known.used).unwrap_or_default();
-        self.policies.insert(name, NamedPolicy { policy, overrides, used });
+        let usage = self.policies.remove(&name).map(|earlier| earlier.usage).unwrap_or_default();
+        self.policies.insert(name, NamedPolicy { policy, overrides, usage });
     }
 
-    /// In the place of another one of this name, if there is one.
+    /// Adds a plan, or replaces the plan with the same name.
     pub fn put_plan(&mut self, name: String, plan: Plan) {
-        let used = self.plans.remove(&name).map(|known| known.used).unwrap_or_default();
-        self.plans.insert(name, NamedPlan { plan, used });
+        let usage = self.plans.remove(&name).map(|earlier| earlier.usage).unwrap_or_default();
+        self.plans.insert(name, NamedPlan { plan, usage });
     }
 
-    /// The policy of this name. The program asks for it.
+    /// Returns the policy of this name, and marks it as used: a file without it is then invalid.
     pub fn policy(&self, name: &str) -> Option<&NamedPolicy> {
         let named = self.policies.get(name)?;
-        named.used.note();
+        named.usage.mark_used();
         Some(named)
     }
 
-    /// The same, where it is not the program that asks.
+    /// Returns the policy of this name, without marking it as used.
     pub fn peek_policy(&self, name: &str) -> Option<&NamedPolicy> {
         self.policies.get(name)
     }
 
-    /// The plan of this name. The program asks for it.
+    /// Returns the plan of this name, and marks it as used: a file without it is then invalid.
     pub fn plan(&self, name: &str) -> Option<&Plan> {
         let named = self.plans.get(name)?;
-        named.used.note();
+        named.usage.mark_used();
         Some(&named.plan)
     }
 
-    /// The same, where it is not the program that asks.
+    /// Returns the plan of this name, without marking it as used.
     pub fn peek_plan(&self, name: &str) -> Option<&Plan> {
         self.plans.get(name).map(|named| &named.plan)
     }
 
-    /// Each request of a limit that takes the policy of this name costs so much, unless the policy says otherwise.
+    /// Records the constant cost of a limit that uses the policy of this name.
     pub fn record_cost(&self, name: &str, cost: u32) {
         if let Some(named) = self.policies.get(name) {
-            named.used.cost.fetch_max(cost, Relaxed);
+            named.usage.max_cost.fetch_max(cost, Relaxed);
         }
     }
 
+    /// The policies of this set, in no particular order.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.policies.values().map(|named| &named.policy)
     }
 
-    /// The names of the policies, in their order.
+    /// The names of the policies, sorted.
     pub fn policy_names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.policies.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
     }
 
-    /// The attributes of the program whose policy is not in this set.
+    /// The attributes whose policies are missing from this set.
     pub fn missing_for_attributes(&self) -> impl Iterator<Item = &AttributePolicy> {
         self.attributes.iter().filter(|attribute| !self.policies.contains_key(attribute.name))
     }
 }
 
-/// What follows another state.
+/// Methods for sets that replace an earlier set.
 #[cfg(feature = "config")]
 impl PolicySet {
-    /// What the program has asked for of an earlier state, and does not find here: policies and plans.
+    /// The names of the policies and of the plans that the program has used in `earlier` and that are missing here.
+    /// Sorted.
     pub fn missing_from<'a>(&self, earlier: &'a Self) -> (Vec<&'a str>, Vec<&'a str>) {
-        let policies = earlier.policies.iter().filter(|(name, known)| {
-            known.used.is_used.load(Relaxed) && !self.policies.contains_key(*name)
+        let policies = earlier.policies.iter().filter(|(name, named)| {
+            named.usage.is_used.load(Relaxed) && !self.policies.contains_key(*name)
         });
-        let plans = earlier.plans.iter().filter(|(name, known)| {
-            known.used.is_used.load(Relaxed) && !self.plans.contains_key(*name)
+        let plans = earlier.plans.iter().filter(|(name, named)| {
+            named.usage.is_used.load(Relaxed) && !self.plans.contains_key(*name)
         });
         let sorted = |mut names: Vec<&'a str>| {
             names.sort_unstable();
@@ -184,32 +198,35 @@ impl PolicySet {
         )
     }
 
-    /// Goes on noting what the program uses where an earlier state did.
+    /// Shares the usage of the names with `earlier`.
     pub fn inherit_usage(&mut self, earlier: &Self) {
-        for (name, known) in &mut self.policies {
+        for (name, named) in &mut self.policies {
             if let Some(earlier) = earlier.policies.get(name) {
-                known.used = Arc::clone(&earlier.used);
+                named.usage = Arc::clone(&earlier.usage);
             }
         }
-        for (name, known) in &mut self.plans {
+        for (name, named) in &mut self.plans {
             if let Some(earlier) = earlier.plans.get(name) {
-                known.used = Arc::clone(&earlier.used);
+                named.usage = Arc::clone(&earlier.usage);
             }
         }
     }
 
-    /// What each request of the limits that use this policy costs, as far as the program states it and the policy does not.
-    pub fn known_cost(&self, name: &str) -> u32 {
-        let noted = self.policies.get(name).map_or(0, |named| named.used.cost.load(Relaxed));
+    /// The maximum cost of a request under this policy, among the attributes and limits with a constant cost. Zero if
+    /// there are none.
+    pub fn max_constant_cost(&self, name: &str) -> u32 {
+        let recorded =
+            self.policies.get(name).map_or(0, |named| named.usage.max_cost.load(Relaxed));
         let attributes = self.attributes.iter().filter(|attribute| attribute.name == name);
-        attributes.map(|attribute| attribute.cost).fold(noted, u32::max)
+        attributes.map(|attribute| attribute.cost).fold(recorded, u32::max)
     }
 
+    /// The policies of this set with their overrides, in no particular order.
     pub fn named(&self) -> impl Iterator<Item = &NamedPolicy> {
         self.policies.values()
     }
 
-    /// The names of the plans, in their order.
+    /// The names of the plans, sorted.
     pub fn plan_names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.plans.keys().map(String::as_str).collect();
         names.sort_unstable();
@@ -217,13 +234,13 @@ impl PolicySet {
     }
 }
 
-/// What is in force for one request, also if another state takes its place meanwhile.
+/// The policy set of one request. It stays valid when a changed file replaces the set of the guard.
 pub enum PolicySetRef<'a> {
-    /// What the program says. There is no other.
+    /// The policies of the program, which do not change.
     Fixed(&'a PolicySet),
-    /// What a file says.
+    /// The policies of the program and of a file.
     #[cfg(feature = "config")]
-    OfFile(Arc<PolicySet>),
+    FromFile(Arc<PolicySet>),
 }
 
 impl Deref for PolicySetRef<'_> {
@@ -233,18 +250,19 @@ impl Deref for PolicySetRef<'_> {
         match self {
             Self::Fixed(policy_set) => policy_set,
             #[cfg(feature = "config")]
-            Self::OfFile(policy_set) => policy_set,
+            Self::FromFile(policy_set) => policy_set,
         }
     }
 }
 
-/// An attribute that uses a policy of the guard in the application's data, which `build` must therefore find.
+/// An attribute that uses a policy of the guard, so that [`build`](crate::RateGuardBuilder::build) must find the
+/// policy.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributePolicy {
     /// The name of the policy.
     pub name: &'static str,
     /// The file and line of the attribute.
     pub location: &'static str,
-    /// What each request costs, or 1 if the cost depends on the request.
+    /// The cost of each request, in units; 1 if the cost depends on the request.
     pub cost: u32,
 }

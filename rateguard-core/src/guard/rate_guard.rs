@@ -1,4 +1,4 @@
-//! The guard itself: its state, and what it is made of.
+//! The guard: its state, constructors and name registration.
 
 use std::{
     fmt,
@@ -12,8 +12,8 @@ use std::{
 use super::{
     Failures, HttpSettings, NameConflict, NameRegistration, NameRegistry, PolicySetRef,
     ThrottledLog, concurrency_limit::InFlight, denial_cache::DenialCache,
-    failure_log::FailureCounters, local_fallback::Local, policies::Policies, server_state::Servers,
-    settings::Settings, shadow::ShadowRunner, wait_queue::Queues,
+    failure_log::FailureCounters, local_fallback::LocalFallback, policies::Policies,
+    server_state::Servers, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
 };
 #[cfg(feature = "metrics")]
 use crate::telemetry::metrics::Metrics;
@@ -21,8 +21,8 @@ use crate::{Key, MemoryStore, OnError, Policy, StoreError, key::KeySecret, store
 
 /// A rate limiter: checks keys against policies.
 ///
-/// A clone is cheap and shares everything; make one guard for an application and give clones to the rest of it. It
-/// knows nothing of HTTP: a queue consumer or a background task uses it as a handler does.
+/// A clone is cheap and shares all state. Build one guard per application and pass clones of it. The guard does not
+/// depend on HTTP: queue consumers and background tasks use it in the same way as request handlers.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -42,24 +42,25 @@ pub struct RateGuard {
     pub(super) shared: Arc<Shared>,
 }
 
+/// The state that all clones of a guard share.
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
-    /// After so long, those who would pass are refused.
+    /// How long the store may be down before the guard fails closed, whatever the failure mode is.
     pub(super) fail_closed_after: Option<Duration>,
     pub(super) servers: Servers,
     pub(super) in_flight: InFlight,
     pub(super) shadow: ShadowRunner,
-    pub(super) remembered: DenialCache,
-    pub(super) local: Local,
+    pub(super) denial_cache: DenialCache,
+    pub(super) local: LocalFallback,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
-    /// Only an HTTP adapter reads them.
+    /// The guard only stores these settings; an HTTP adapter reads them.
     pub(super) http: HttpSettings,
-    pub(super) outage: FailureCounters,
-    pub(super) claims: NameRegistry,
-    pub(super) queues: Queues,
-    /// The store has said that it cannot decide on several keys in one step.
+    pub(super) failures: FailureCounters,
+    pub(super) names: NameRegistry,
+    pub(super) wait_queues: WaitQueues,
+    /// The store has reported [`StoreError::CrossSlot`], so each key needs a step of its own.
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
     #[cfg(feature = "metrics")]
@@ -67,12 +68,14 @@ pub(super) struct Shared {
 }
 
 impl RateGuard {
-    /// A guard that counts in this process's memory. See [`builder`](Self::builder) for its settings.
+    /// Returns a guard with default settings that counts in the memory of this process. [`builder`](Self::builder) has
+    /// settings.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::in_memory_with(MemoryStore::new())
     }
 
+    /// Returns a guard with default settings that counts in this store.
     #[doc(hidden)]
     pub fn in_memory_with(store: MemoryStore) -> Self {
         Self::new(Settings { store: Box::new(store), ..Settings::default() })
@@ -87,14 +90,14 @@ impl RateGuard {
             servers: Servers::new(),
             in_flight: InFlight::new(settings.max_in_flight),
             shadow: ShadowRunner::new(settings.max_in_flight),
-            remembered: DenialCache::new(settings.denial_cache_ttl),
-            local: Local::new(settings.replicas, settings.mirrors_exactly),
+            denial_cache: DenialCache::new(settings.denial_cache_ttl),
+            local: LocalFallback::new(settings.replicas, settings.mirrors_exactly),
             secret,
             policies,
             http,
-            outage: FailureCounters::new(),
-            claims: NameRegistry::default(),
-            queues: Queues::default(),
+            failures: FailureCounters::new(),
+            names: NameRegistry::default(),
+            wait_queues: WaitQueues::default(),
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             #[cfg(feature = "metrics")]
@@ -103,18 +106,18 @@ impl RateGuard {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The store that it counts in.
+    /// Returns the store that the guard counts in.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.shared.store
     }
 
-    /// Whether the store is not our own in memory, and so may leave checks unanswered.
+    /// Whether the store may be outside this process, so that it can fail.
     pub(super) fn has_remote_store(&self) -> bool {
-        self.shared.store.as_memory().is_none()
+        self.shared.store.in_process().is_none()
     }
 
-    /// The secret that keys are digested with.
+    /// The secret that keys are hashed with, if one is set.
     #[doc(hidden)]
     #[must_use]
     pub fn key_secret(&self) -> Option<&KeySecret> {
@@ -128,71 +131,79 @@ impl RateGuard {
         &self.shared.http
     }
 
-    /// Whether keys are asked one after the other, as the store cannot decide on several in one step.
+    /// Whether the store cannot decide on several keys in one step, so that each key gets a step of its own.
     pub(super) fn is_cross_slot(&self) -> bool {
         self.shared.is_cross_slot.load(Relaxed)
     }
 
-    /// The key as it stands in the store.
+    /// The key as the store counts it: hashed, unless the store is in memory and no secret is set.
     #[doc(hidden)]
     pub fn hashed_key(&self, key: &Key) -> Key {
         match &self.shared.secret {
             Some(secret) => secret.seal(key),
-            None if self.shared.store.as_memory().is_some() => *key,
+            None if self.shared.store.in_process().is_some() => *key,
             None => key.digested(),
         }
     }
 
-    /// An offence may not have been counted, or its ban not have begun.
+    /// Records that the store failed while an offence was counted or a ban was started.
     pub(super) fn record_ban_failure(&self, cause: StoreError) {
         self.record_store_error(cause);
-        static LINE: ThrottledLog = ThrottledLog::new();
-        if let Some(denials) = LINE.try_emit() {
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if let Some(denials) = LOG.try_emit() {
             log::warn!(
                 target: "rateguard",
-                "not counted for a ban: {cause}; {denials} denials since the last line like this"
+                "failed to count denials for a ban: {cause}; {denials} denials since the last message of this kind"
             );
         }
     }
 
-    /// Tells guards apart, though not from those that are gone.
+    /// A number that no other existing guard has. A guard that is built after this one was dropped may have the same
+    /// number.
     #[doc(hidden)]
     pub fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
-    /// Nobody else may use the names of its policies for something else.
-    pub(super) fn claim_policies(&self) {
-        // They are the first, and no two have one name.
+    /// Registers the names of the initial policies, so that no limit can use one of them with other quotas.
+    pub(super) fn register_initial_policies(&self) {
+        // The registry is still empty and the names of a policy set are unique, so there are no conflicts.
         let policy_set = self.policy_set();
-        let _ = self.shared.claims.replace_policies(policy_set.policies(), true);
+        let _ = self.shared.names.replace_policies(policy_set.policies(), true);
         self.register_policies(&policy_set);
     }
 
-    /// Notes who uses which name.
+    /// Registers the name of a limit.
+    ///
+    /// # Errors
+    ///
+    /// [`NameConflict`] if another limit or policy has this name and other quotas, bans or shadow settings.
     #[doc(hidden)]
-    pub fn register_name(&self, claim: NameRegistration<'_>) -> Result<(), NameConflict> {
-        self.shared.claims.add(&claim)?;
-        self.register_policy(claim.policy, claim.is_fixed);
+    pub fn register_name(&self, registration: NameRegistration<'_>) -> Result<(), NameConflict> {
+        self.shared.names.add(&registration)?;
+        self.register_policy(registration.policy, registration.is_fixed);
         Ok(())
     }
 
-    /// Whether a limit may use its name, of which nothing is noted.
+    /// Whether [`register_name`](Self::register_name) would succeed. Registers nothing.
     #[doc(hidden)]
-    pub fn can_register_name(&self, claim: &NameRegistration<'_>) -> bool {
-        self.shared.claims.can_register(claim)
+    pub fn can_register_name(&self, registration: &NameRegistration<'_>) -> bool {
+        self.shared.names.can_register(registration)
     }
 
-    /// How many checks the store has left unanswered since this guard was made.
+    /// Returns the numbers of checks that the store failed to decide since this guard was built.
     #[must_use]
     pub fn failures(&self) -> Failures {
-        self.shared.outage.failures()
+        self.shared.failures.totals()
     }
 }
 
 impl RateGuard {
-    /// The policy of this name as it is now, if the guard was [given](RateGuardBuilder::policy) one or its file has
-    /// one. Where there is a file, ask for it each time: it may have changed.
+    /// Returns the current policy of this name, from the policies file or from
+    /// [`RateGuardBuilder::policy`](crate::RateGuardBuilder::policy). `None` if there is none.
+    ///
+    /// With a policies file, call this method for each request: a policy that the program stores does not change with
+    /// the file.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Policy> {
         self.policy_set().policy(name).map(|named| named.policy.clone())
@@ -205,7 +216,7 @@ impl RateGuard {
         self.shared.policies.current()
     }
 
-    /// What happens without an answer where a policy does not say it.
+    /// The failure mode of policies that do not set one.
     pub(super) fn on_error(&self) -> OnError {
         self.shared.policies.on_error()
     }

@@ -1,4 +1,4 @@
-//! A guard whose policies are in a file.
+//! Policies in a file: builder settings, reload and status.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,13 +8,14 @@ use crate::{
     config::{PoliciesFile, StartupSettings},
 };
 
-/// Between two looks at the file.
+/// The default interval of checks for changes of the file.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Policies in a file (feature `config`).
 impl RateGuardBuilder {
-    /// A file with policies, plans, exemptions and what happens without an answer of the store. What it says goes before
-    /// what the program says under the same names, and is put in force again whenever it changes, without a restart.
+    /// A TOML file with policies, plans, exemptions and settings of the guard. Its values replace those of the program.
+    /// A change of the policies, plans, exemptions and the failure mode takes effect without a restart. The other
+    /// settings of `[guard]` are fixed at startup: a file that changes one of them is invalid until a restart.
     ///
     /// ```toml
     /// [guard]
@@ -33,33 +34,36 @@ impl RateGuardBuilder {
     /// ban = "10/hour for 15m up to 1d"
     /// ```
     ///
-    /// `#[rate_limit(policy = "login")]`, [`RateLimit::policy`](crate::RateLimit::policy), [`RateGuard::policy`] and
-    /// [`Plan::Named`](crate::Plan::Named) take it by name. The file is put in force as a whole or not at all: one with any
-    /// mistake in it, one without a name that the program uses, and one that is away, is refused and leaves in force what
-    /// is; the log says why, once. At start it is an error of [`build`](Self::build). What was counted counts on under the
-    /// new numbers, as with every change of a quota. A request that is under way goes on with what it has begun with.
+    /// [`RateGuard::policy`] and the limits of an HTTP adapter find a policy by its name, and
+    /// [`Plan::named`](crate::Plan::named) selects a plan.
+    ///
+    /// A file takes effect as a whole or not at all. A missing file, an invalid file and a file without a name that the
+    /// program uses change nothing, and the log reports the reason once. At startup they are an error of
+    /// [`build`](Self::build). Counts stay when a quota changes. A request in progress finishes under the policies with
+    /// which it began.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
         self
     }
 
-    /// How often the file with policies is looked at. Default: once a second. With [`Duration::ZERO`] never; then
-    /// [`RateGuard::reload_policies`] puts a change in force.
+    /// The interval at which the policies file is checked for changes. Default: 1 second. [`Duration::ZERO`] disables
+    /// the check; then only [`RateGuard::reload_policies`] applies a change.
     ///
-    /// What is found twice in a row is put in force, so that a file that is being written is left alone.
+    /// A change takes effect when two checks in a row find the same content. A file that is still being written is not
+    /// applied.
     pub fn policies_file_interval(mut self, interval: Duration) -> Self {
         self.file_interval = Some(interval);
         self
     }
 
-    /// The policies of a file, on the ground of what the program says. Settings that it has go before those of the program.
+    /// Opens the policies file. Its settings replace those of this builder.
     pub(super) fn open_file(
         &mut self,
         path: PathBuf,
         from_builder: PolicySet,
     ) -> Result<Policies, BuildError> {
         let interval = self.file_interval.unwrap_or(DEFAULT_INTERVAL);
-        let (file, at_start) = PoliciesFile::open(path, interval, from_builder, self.key_recipes)
+        let (file, startup) = PoliciesFile::open(path, interval, from_builder, self.key_recipes)
             .map_err(BuildError::PoliciesFile)?;
         let StartupSettings {
             fail_closed_after,
@@ -68,24 +72,24 @@ impl RateGuardBuilder {
             denial_cache_ttl,
             replicas,
             http,
-        } = at_start;
+        } = startup;
         self.fail_closed_after = fail_closed_after.or(self.fail_closed_after);
         self.deadline = deadline.unwrap_or(self.deadline);
         self.max_in_flight = max_in_flight.unwrap_or(self.max_in_flight);
         self.denial_cache_ttl = denial_cache_ttl.or(self.denial_cache_ttl);
         self.replicas = replicas.unwrap_or(self.replicas);
         self.http = http;
-        Ok(Policies::OfFile(Box::new(file)))
+        Ok(Policies::FromFile(Box::new(file)))
     }
 }
 
 /// Policies in a file (feature `config`).
 impl RateGuard {
-    /// Reads the [file with policies](RateGuardBuilder::policies_file) now, and puts in force what it says: when somebody
-    /// says so, as with a signal. A guard without such a file has [`Reloaded::Unchanged`].
+    /// Reads the [policies file](RateGuardBuilder::policies_file) and applies its content immediately, for example on a
+    /// signal. Returns [`Reloaded::Unchanged`] if the guard has no such file.
     ///
-    /// It reads a small file, and blocks as long as that takes: in a handler, `web::block` is the place for it. For somebody
-    /// else who reads the file, it waits for a second at the most.
+    /// This method blocks while it reads the file. In async code, call it in a blocking task such as
+    /// `tokio::task::spawn_blocking`. If another thread is reading the file, it waits for up to 1 second.
     ///
     /// ```no_run
     /// # async fn on_sighup(guard: actix_rateguard_core::RateGuard) -> std::io::Result<()> {
@@ -93,7 +97,7 @@ impl RateGuard {
     /// # let mut hangups = Signal;
     /// // let mut hangups = tokio::signal::unix::signal(SignalKind::hangup())?;
     /// while hangups.recv().await.is_some() {
-    ///     let _ = guard.reload_policies(); // what is wrong is in the log
+    ///     let _ = guard.reload_policies(); // the log reports errors
     /// }
     /// # Ok(())
     /// # }
@@ -101,39 +105,41 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`PoliciesFileError`] if the file cannot be read, is still being read by somebody else, or has a mistake in it. What
-    /// was in force is in force then.
+    /// [`PoliciesFileError`] if the file is invalid, cannot be read, or is still being read by another thread after 1
+    /// second. The current policies stay in effect.
     pub fn reload_policies(&self) -> Result<Reloaded, PoliciesFileError> {
         match &self.shared.policies {
-            Policies::OfFile(file) => file.reload(&self.shared.claims),
+            Policies::FromFile(file) => file.reload(&self.shared.names),
             Policies::Fixed(_) => Ok(Reloaded::Unchanged),
         }
     }
 
-    /// How things are with the [file with policies](RateGuardBuilder::policies_file), if the guard has one.
+    /// Returns the status of the [policies file](RateGuardBuilder::policies_file). `None` if the guard has no such
+    /// file.
     #[must_use]
     pub fn policies_file(&self) -> Option<PoliciesFileStatus> {
         match &self.shared.policies {
-            Policies::OfFile(file) => Some(file.status()),
+            Policies::FromFile(file) => Some(file.status()),
             Policies::Fixed(_) => None,
         }
     }
 
-    /// Begins to look at the file, if there is one. That ends with the last clone of the guard.
+    /// Starts the thread that checks the file for changes, if there is a file. It ends with the last clone of the
+    /// guard.
     pub(super) fn watch_file(&self) -> io::Result<()> {
-        let Policies::OfFile(file) = &self.shared.policies else { return Ok(()) };
+        let Policies::FromFile(file) = &self.shared.policies else { return Ok(()) };
         let shared = Arc::downgrade(&self.shared);
-        file.watch(move |before| {
+        file.watch(move |previous| {
             let shared = shared.upgrade()?;
             match &shared.policies {
-                Policies::OfFile(file) => Some(file.poll(before, &shared.claims)),
+                Policies::FromFile(file) => Some(file.poll(previous, &shared.names)),
                 Policies::Fixed(_) => None,
             }
         })
     }
 
     pub(super) fn stop_watching(&self) {
-        if let Policies::OfFile(file) = &self.shared.policies {
+        if let Policies::FromFile(file) = &self.shared.policies {
             file.stop_watching();
         }
     }

@@ -1,4 +1,4 @@
-//! What is asked of a guard: so much of one key, or of several at once, all or nothing.
+//! A request to a guard: units of one key, or of several keys, all or nothing.
 
 use std::slice;
 
@@ -8,7 +8,7 @@ use super::{
     RateGuard, Reservation, Unavailable,
     fast_path::log_denial,
     local_fallback::MirroredReceipts,
-    requested_limit::{LimitCharge, RequestedLimit},
+    requested_limit::{LimitBucket, RequestedLimit},
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -16,10 +16,10 @@ use crate::{
     telemetry::mode::DecisionMode,
 };
 
-/// A request to be decided, made by [`RateGuard::request`].
+/// A request for units of one or several keys, made by [`RateGuard::request`].
 ///
-/// It asks for one unit of one key, unless it is told otherwise, and of several keys, if there are several. It is admitted
-/// if all of them have room, and otherwise takes nothing of any.
+/// It takes one unit of each key unless [`cost`](Self::cost) sets another number. It is admitted if all quotas of all
+/// keys have room; otherwise it takes nothing of any key.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -38,10 +38,10 @@ use crate::{
 /// # }).unwrap().unwrap();
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing is asked until it is checked"]
+#[must_use = "a request does nothing until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
-    /// What happens without an answer where a policy does not say it, as it was said when the request was made.
+    /// The failure mode of policies that do not set one, as it was when the request was made.
     default_on_error: OnError,
     pub(super) limits: SmallVec<[RequestedLimit<'a>; 1]>,
 }
@@ -51,35 +51,35 @@ impl<'a> Request<'a> {
         Self { guard, default_on_error: guard.on_error(), limits: SmallVec::new() }
     }
 
-    /// What happens without an answer where a policy does not say it.
+    /// Sets the failure mode of policies that do not set one. Default: that of the guard.
     #[doc(hidden)]
     pub fn default_on_error(mut self, on_error: OnError) -> Self {
         self.default_on_error = on_error;
         self
     }
 
-    /// Asks for so much, too, of a key as it stands in the store.
+    /// Adds units of a key that is [hashed](RateGuard::hashed_key) already.
     #[doc(hidden)]
     pub fn and_hashed(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
-        let side = policy.variant_for(&key);
-        self.limits.push(RequestedLimit { policy, key, cost, is_exempt_from_ban: false, side });
+        let variant = policy.variant_for(&key);
+        self.limits.push(RequestedLimit { policy, key, cost, is_exempt_from_ban: false, variant });
         self
     }
 
-    /// Asks for a unit of this key under this policy, too.
+    /// Adds one unit of `key` under `policy`.
     ///
-    /// In Redis Cluster, where no single step reaches two keys, one key is asked after the other, and when one is denied,
-    /// the earlier ones get back what was taken of them. Then no more than a limit is admitted still, but a request that
-    /// comes in between may find taken what is about to be given back.
+    /// In Redis Cluster, one step reaches only keys of the same slot, so the guard checks one key after the other. If
+    /// one key is denied, the units of the earlier keys are refunded. No limit is exceeded, but another request may be
+    /// denied because of units that are refunded a moment later.
     pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
         let key = self.guard.hashed_key(key);
         self.and_hashed(policy, key, 1)
     }
 
-    /// How many units are asked for, of the key that was named last. Default: 1.
+    /// Sets the number of units of the key that was added last. Default: 1.
     ///
-    /// A cost above a quota's [`max_cost`](crate::Quota::max_cost) is denied, however long it waits; see
-    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted, but to who is banned.
+    /// A cost above the [`max_cost`](crate::Quota::max_cost) of a quota is always denied; see
+    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is admitted unless the key is banned.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -87,7 +87,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Being denied of the key that was named last is no offence that leads to a ban.
+    /// Does not count a denial of the key that was added last as an offence that leads to a ban.
     #[doc(hidden)]
     pub fn exempt_from_ban(mut self) -> Self {
         if let Some(last) = self.limits.last_mut() {
@@ -96,20 +96,22 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Decides, and takes what was asked for if it is admitted.
+    /// Decides on the request, and takes its units if it is admitted.
     ///
-    /// Under a policy with a [ban](Policy::ban), a denial is then counted, and may begin the ban, for as long once more at
-    /// the most. It takes no longer than the guard's deadline. A guard on Redis needs a Tokio runtime around it, as actix-web
-    /// is; one in memory needs none.
+    /// It ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. A denial under a policy with a
+    /// [ban](Policy::ban) is then counted as an offence and may start the ban, which takes up to one deadline more.
+    ///
+    /// A guard in memory needs no runtime. A guard on Redis or Upstash needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time. It says whether the policy lets the request pass then.
-    /// The store may yet have taken it.
+    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is [`OnError::Local`].
+    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. The store may still have taken
+    /// the units.
     ///
     /// # Panics
     ///
-    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
         if let [RequestedLimit { policy, key, cost, .. }] = &*self.limits
             && let Some(decision) = self.guard.check_fast(policy, key, *cost)
@@ -119,15 +121,15 @@ impl<'a> Request<'a> {
         self.check_via_store().await
     }
 
-    /// The same, where it can't be decided at once.
+    /// The same as [`check`](Self::check), without the fast path.
     #[doc(hidden)]
     pub async fn check_via_store(&self) -> Result<Decision, Unavailable> {
         let check = async {
             let decision = self.apply(Operation::Check).await?;
             Ok(self.escalate(decision).await)
         };
-        let check = self.seen(check, |decision| decision);
-        // On the heap, as it is large, and the usual check in memory would carry its place around for nothing.
+        let check = self.record_check(check, |decision| decision);
+        // Boxed, because these futures are large, and `check` would reserve their size also for the fast path.
         if self.has_shadow_limits() {
             Box::pin(self.run_with_shadows(Operation::Check, check)).await
         } else {
@@ -135,8 +137,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether the request may go on: [`check`](Self::check), with what the policy says for when the store does not
-    /// answer.
+    /// Checks the request and returns whether it is admitted. If the store fails, the failure mode decides.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
     pub async fn allows(&self) -> bool {
         match self.check().await {
             Ok(decision) => decision.is_allowed(),
@@ -144,9 +149,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Says what [`check`](Self::check) would, and takes nothing.
+    /// Returns the decision that [`check`](Self::check) would make, and takes nothing.
     ///
     /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer within the deadline, unless the failure mode is [`OnError::Local`].
     ///
     /// # Panics
     ///
@@ -155,9 +162,12 @@ impl<'a> Request<'a> {
         self.peeked(self.apply(Operation::Peek)).await
     }
 
-    /// Forgets what was counted of these keys under these policies, and their bans.
+    /// Removes the counts of these keys under these policies, their offences and their bans. The cost has no effect.
     ///
     /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer within the deadline. It may still have removed them. A failure mode
+    /// has no effect on a reset.
     ///
     /// # Panics
     ///
@@ -166,16 +176,23 @@ impl<'a> Request<'a> {
         self.apply(Operation::Reset).await.map(|_| ())
     }
 
-    /// Takes what is asked for whether there is room for it or not, for what has been used already. What is beyond the
-    /// limit counts like the rest, but in a log, where all of it would leave at one moment. A token bucket owes no more than
-    /// can be counted exactly, [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT), which is never less than its burst; what is
-    /// charged beyond it is not counted.
+    /// Takes the units whether or not there is room, because they have been used already. The decision is always an
+    /// admission.
     ///
-    /// More than [`max_cost`](crate::Quota::max_cost) is charged to a log in several steps, each within the deadline.
+    /// Units above the limit count like all others, with two exceptions:
+    ///
+    /// - A log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts at most its capacity of one
+    ///   debit. Further units would expire at the same time, so they would change no decision.
+    /// - A token bucket owes at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) units, the most that it counts
+    ///   exactly. This is never less than its burst.
+    ///
+    /// A cost above [`max_cost`](crate::Quota::max_cost) is debited from a log in several steps, each within one
+    /// deadline.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time. It may yet have been charged, or a part of it.
+    /// [`Unavailable`] if the store did not answer within the deadline. It may still have debited the units, or a part
+    /// of them. A failure mode has no effect on a debit.
     ///
     /// # Panics
     ///
@@ -184,70 +201,74 @@ impl<'a> Request<'a> {
         self.run_with_shadows(Operation::Debit, self.apply(Operation::Debit)).await
     }
 
-    /// Decides as [`check`](Self::check) does, so that what was taken can be given back or corrected.
+    /// Checks the request like [`check`](Self::check), and returns a [`Reservation`] that can refund or correct its
+    /// units.
     ///
     /// # Errors
+    ///
+    /// As [`check`](Self::check).
     ///
     /// # Panics
     ///
     /// As [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
         let reserve = async {
-            let reservation = self.try_to_reserve().await?;
+            let reservation = self.reserve_without_offence().await?;
             let decision = self.escalate(reservation.decision().clone()).await;
             Ok(reservation.with_decision(decision))
         };
-        self.reserve_with_shadows(self.seen(reserve, Reservation::decision)).await
+        self.reserve_with_shadows(self.record_check(reserve, Reservation::decision)).await
     }
 
-    /// The same for one who waits: being denied meanwhile is no offence.
-    pub(super) async fn try_to_reserve(&self) -> Result<Reservation, Unavailable> {
-        let charges = self.charges(Operation::Check);
+    /// Reserves the enforced units, and does not count a denial as an offence: a request that waits for room may be
+    /// denied.
+    pub(super) async fn reserve_without_offence(&self) -> Result<Reservation, Unavailable> {
+        let buckets = self.buckets(Operation::Check);
         let StoreResult { decision, verdict, shares, mirrored } =
-            self.apply_to(&charges, Operation::Check).await?;
-        let charges = shares.unwrap_or(charges);
+            self.apply_to(&buckets, Operation::Check).await?;
+        let buckets = shares.unwrap_or(buckets);
         let mirrored = mirrored.into_iter().chain(std::iter::repeat(None));
         let receipts = verdict.receipts().zip(mirrored);
         let on_error = self.on_error();
-        Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &charges, receipts))
+        Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &buckets, receipts))
     }
 
     async fn apply(&self, operation: Operation) -> Result<Decision, Unavailable> {
-        Ok(self.apply_to(&self.charges(operation), operation).await?.decision)
+        Ok(self.apply_to(&self.buckets(operation), operation).await?.decision)
     }
 
     async fn apply_to<'b>(
         &self,
-        charges: &[LimitCharge<'b>],
+        buckets: &[LimitBucket<'b>],
         operation: Operation,
     ) -> Result<StoreResult<'b>, Unavailable> {
-        let charge_list: SmallVec<[BucketRequest<'_>; 1]> =
-            charges.iter().map(|it| it.charge).collect();
+        let requests: SmallVec<[BucketRequest<'_>; 1]> =
+            buckets.iter().map(|it| it.request).collect();
         let local = &self.guard.shared.local;
-        let applied = match self.guard.apply(operation, &charge_list, || self.on_error()).await {
+        let result = match self.guard.apply(operation, &requests, || self.on_error()).await {
             Ok(verdict) => {
-                let decision = self.decision(charges, &verdict);
-                // Local decisions begin with what the store has decided, also under congestion, whatever the failure mode.
+                let decision = self.decision(buckets, &verdict);
+                // Mirrored in every failure mode, because an overloaded store leads to local decisions in every mode.
                 let mirrored =
                     if self.guard.has_remote_store() && verdict.mode() == DecisionMode::Store {
-                        self.mirror(operation, charges, &verdict)
+                        self.mirror(operation, buckets, &verdict)
                     } else {
                         MirroredReceipts::new()
                     };
                 StoreResult { decision, verdict, shares: None, mirrored }
             }
-            // What is to be forgotten or charged cannot be so for other processes.
+            // A reset or debit in this process alone would have no effect on the other processes.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Debit) => {
                 return Err(unavailable);
             }
             Err(unavailable) if unavailable.is_local() => {
-                let shares: SmallVec<[LimitCharge<'b>; 1]> = charges
+                let shares: SmallVec<[LimitBucket<'b>; 1]> = buckets
                     .iter()
-                    .map(|it| LimitCharge { charge: local.share(&it.charge), ..*it })
+                    .map(|it| LimitBucket { request: local.share(&it.request), ..*it })
                     .collect();
-                let list: SmallVec<[BucketRequest<'_>; 1]> =
-                    shares.iter().map(|it| it.charge).collect();
-                let verdict = local.apply(operation, &list);
+                let requests: SmallVec<[BucketRequest<'_>; 1]> =
+                    shares.iter().map(|it| it.request).collect();
+                let verdict = local.apply(operation, &requests);
                 let decision = self.decision(&shares, &verdict).locally();
                 StoreResult {
                     decision,
@@ -259,36 +280,37 @@ impl<'a> Request<'a> {
             Err(unavailable) => return Err(unavailable),
         };
         if operation == Operation::Check {
-            log_denial(&applied.decision);
+            log_denial(&result.decision);
         }
-        Ok(applied)
+        Ok(result)
     }
 
-    /// Does for local decisions what the store has done.
+    /// Repeats in this process's memory what the store has done, so that local decisions do not start from nothing.
     fn mirror(
         &self,
         operation: Operation,
-        charges: &[LimitCharge<'_>],
+        buckets: &[LimitBucket<'_>],
         verdict: &Verdict,
     ) -> MirroredReceipts {
         let local = &self.guard.shared.local;
-        for (of_limit, level) in charges.iter().zip(verdict.levels()) {
-            if of_limit.charge.check_only
-                && let Some(ban) = level.retry_after
-                && let asked = &self.limits[of_limit.limit]
-                && let Some(escalation) = asked.policy.escalation()
+        for (bucket, status) in buckets.iter().zip(verdict.levels()) {
+            if bucket.request.check_only
+                && let Some(ban) = status.retry_after
+                && let requested = &self.limits[bucket.limit]
+                && let Some(escalation) = requested.policy.escalation()
             {
-                self.guard.ban_locally(escalation, &asked.key, ban);
+                self.guard.ban_locally(escalation, &requested.key, ban);
             }
         }
         if operation == Operation::Check && !verdict.is_allowed() {
             return MirroredReceipts::new();
         }
-        let list: SmallVec<[BucketRequest<'_>; 1]> = charges.iter().map(|it| it.charge).collect();
+        let requests: SmallVec<[BucketRequest<'_>; 1]> =
+            buckets.iter().map(|it| it.request).collect();
         match operation {
-            Operation::Check | Operation::Debit => local.mirror(&list),
+            Operation::Check | Operation::Debit => local.mirror(&requests),
             Operation::Reset => {
-                local.mirror_undo(Operation::Reset, &list);
+                local.mirror_undo(Operation::Reset, &requests);
                 MirroredReceipts::new()
             }
             Operation::Peek | Operation::Refund => MirroredReceipts::new(),
@@ -303,16 +325,17 @@ impl<'a> Request<'a> {
         self.limits.iter()
     }
 
-    /// What this policy says, or else the guard.
+    /// The failure mode of this policy, or else the default of the request.
     pub(super) fn own_on_error(&self, policy: &Policy) -> OnError {
         policy.own_on_error().unwrap_or(self.default_on_error)
     }
 
-    /// The strictest of what the policies say.
+    /// The strictest failure mode of the enforced policies: `Closed`, then `Local`, then `Open`.
     pub(super) fn on_error(&self) -> OnError {
-        let enforced = self.limits().filter(|asked| !asked.policy.is_in_shadow());
-        let is_any =
-            |on_error| enforced.clone().any(|asked| self.own_on_error(asked.policy) == on_error);
+        let enforced = self.limits().filter(|requested| !requested.policy.is_in_shadow());
+        let is_any = |on_error| {
+            enforced.clone().any(|requested| self.own_on_error(requested.policy) == on_error)
+        };
         [OnError::Closed, OnError::Local]
             .into_iter()
             .find(|it| is_any(*it))
@@ -320,12 +343,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What came of an operation.
+/// The result of an operation, by the store or in memory.
 struct StoreResult<'a> {
     decision: Decision,
     verdict: Verdict,
-    /// What was asked for instead in memory, if the store did not answer.
-    shares: Option<SmallVec<[LimitCharge<'a>; 1]>>,
-    /// What was taken in memory after the store, to be given back there, too.
+    /// The buckets of the local decision, under this process's share of the quotas, if the store failed.
+    shares: Option<SmallVec<[LimitBucket<'a>; 1]>>,
+    /// The receipts of the units that were mirrored in memory, which a refund also returns there.
     mirrored: MirroredReceipts,
 }

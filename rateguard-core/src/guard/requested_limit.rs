@@ -1,24 +1,26 @@
-//! One policy and key of a request, and its bucket requests.
+//! The parts of a request: a limit (policy and key), and its bucket requests.
 
 use crate::{Key, Policy, policy::QuotaVariant, store::BucketRequest};
 
+/// A policy, a key and the number of units that a request takes of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestedLimit<'a> {
     pub(super) policy: &'a Policy,
-    /// As it stands in the store.
+    /// Hashed, as in the store.
     pub(super) key: Key,
     pub(super) cost: u32,
-    /// Being denied is no offence.
+    /// A denial is not counted as an offence.
     pub(super) is_exempt_from_ban: bool,
-    /// Which of the policy's quotas are enforced for this key.
-    pub(super) side: QuotaVariant,
+    /// The quotas of the policy that are enforced for this key.
+    pub(super) variant: QuotaVariant,
 }
 
-/// A charge, and the place of the limit that it is of.
+/// A bucket request, with the limit to which it belongs.
 #[derive(Clone, Copy)]
-pub(super) struct LimitCharge<'a> {
+pub(super) struct LimitBucket<'a> {
+    /// The index of the limit in the request.
     pub(super) limit: usize,
-    pub(super) charge: BucketRequest<'a>,
-    /// And not of its ban.
-    pub(super) is_of_quota: bool,
+    pub(super) request: BucketRequest<'a>,
+    /// Whether the bucket counts under an enforced quota. The other buckets belong to a ban or to a shadow variant.
+    pub(super) is_quota: bool,
 }

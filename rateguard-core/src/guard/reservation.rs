@@ -1,4 +1,4 @@
-//! What was taken and may be given back.
+//! Units that were taken and can be refunded or corrected.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     RateGuard, Unavailable,
-    requested_limit::{LimitCharge, RequestedLimit},
+    requested_limit::{LimitBucket, RequestedLimit},
     shadow::ShadowHolds,
 };
 use crate::{
@@ -16,10 +16,10 @@ use crate::{
     store::{Bucket, BucketRequest, Operation, Receipt},
 };
 
-/// What a request has taken, made by [`Request::reserve`](super::Request::reserve): to be given back, or corrected to a
-/// cost that is known only afterwards.
+/// The units that a request has taken, made by [`Request::reserve`](super::Request::reserve).
 ///
-/// If it is dropped, what it took stays taken.
+/// [`settle`](Self::settle) corrects them to the actual cost; [`refund`](Self::refund) returns them. If a reservation
+/// is dropped, its units stay taken.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -28,7 +28,7 @@ use crate::{
 /// # let tenant = Key::from("tenant-7");
 /// let tokens = Policy::new("tokens", "100000/day")?;
 ///
-/// // As many as there may be; then as many as there were.
+/// // Reserve the maximum cost first, and correct it when the actual cost is available.
 /// let reservation = guard.request(&tokens, &tenant).cost(4_000).reserve().await?;
 /// if reservation.decision().is_allowed() {
 ///     let used = 1_234;
@@ -38,42 +38,43 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap().unwrap();
 /// ```
-#[must_use = "what it took stays taken until it is settled or refunded"]
+#[must_use = "its units stay taken unless it is settled or refunded"]
 pub struct Reservation {
     guard: RateGuard,
     on_error: OnError,
     decision: Decision,
-    /// In the order of the decision's standings.
-    taken: Vec<Hold>,
-    /// How many units were asked for of the key that was named last.
-    asked_last: u32,
-    /// The place of that in the request.
-    last: usize,
-    /// What is tried beside it.
+    /// One for each quota, in the order of the decision's quota statuses.
+    holds: Vec<Hold>,
+    /// The requested units of the last limit.
+    last_cost: u32,
+    /// The index of the last limit in the request.
+    last_limit: usize,
+    /// The units that shadow checks have taken.
     shadows: Option<ShadowHolds>,
 }
 
+/// The units that were taken from one bucket.
 struct Hold {
-    /// The place of the limit in the request.
+    /// The index of the limit in the request.
     limit: usize,
     policy: PolicyName,
-    /// Of the bucket.
-    name: PolicyName,
-    place: usize,
+    /// The name of the bucket. That of a candidate's bucket is not the name of the policy.
+    bucket_name: PolicyName,
+    bucket_index: usize,
     key: Key,
     quota: Quota,
     cost: u32,
     receipt: Receipt,
-    /// Of what was taken in memory after the store.
+    /// The receipt of the units that were mirrored in memory.
     mirrored: Option<Receipt>,
 }
 
 impl Hold {
-    fn debit(&self, cost: u32) -> BucketRequest<'_> {
-        let bucket = Bucket::new(self.name.as_str(), self.place, &self.key);
-        let mut charge = BucketRequest::new(bucket, self.quota, cost);
-        charge.receipt = self.receipt;
-        charge
+    fn request(&self, cost: u32) -> BucketRequest<'_> {
+        let bucket = Bucket::new(self.bucket_name.as_str(), self.bucket_index, &self.key);
+        let mut request = BucketRequest::new(bucket, self.quota, cost);
+        request.receipt = self.receipt;
+        request
     }
 }
 
@@ -83,88 +84,93 @@ impl Reservation {
         on_error: OnError,
         decision: Decision,
         limits: &[RequestedLimit<'_>],
-        charges: &[LimitCharge<'_>],
+        buckets: &[LimitBucket<'_>],
         receipts: impl Iterator<Item = (Receipt, Option<Receipt>)>,
     ) -> Self {
-        let taken = charges
+        let holds = buckets
             .iter()
             .zip(receipts)
-            .filter(|(of_limit, _)| of_limit.is_of_quota)
-            .map(|(&LimitCharge { limit, charge, .. }, (receipt, mirrored))| Hold {
-                limit,
-                policy: limits[limit].policy.shared_name().clone(),
-                name: limits[limit].policy.quotas_of_variant(limits[limit].side).0.clone(),
-                place: charge.bucket.place(),
-                key: limits[limit].key,
-                quota: charge.quota,
-                // A denial has taken nothing.
-                cost: if decision.is_allowed() { charge.cost } else { 0 },
-                receipt,
-                mirrored,
+            .filter(|(bucket, _)| bucket.is_quota)
+            .map(|(&LimitBucket { limit, request, .. }, (receipt, mirrored))| {
+                let RequestedLimit { policy, key, variant, .. } = limits[limit];
+                Hold {
+                    limit,
+                    policy: policy.shared_name().clone(),
+                    bucket_name: policy.quotas_of_variant(variant).0.clone(),
+                    bucket_index: request.bucket.place(),
+                    key,
+                    quota: request.quota,
+                    cost: if decision.is_allowed() { request.cost } else { 0 },
+                    receipt,
+                    mirrored,
+                }
             })
             .collect();
-        let asked_last = limits.last().map_or(0, |asked| asked.cost);
-        let (guard, last) = (guard.clone(), limits.len().saturating_sub(1));
-        Self { guard, on_error, decision, taken, asked_last, last, shadows: None }
+        let last_cost = limits.last().map_or(0, |limit| limit.cost);
+        let (guard, last_limit) = (guard.clone(), limits.len().saturating_sub(1));
+        Self { guard, on_error, decision, holds, last_cost, last_limit, shadows: None }
     }
 
-    /// Of limits that are all in shadow.
+    /// The reservation of a request whose policies are all in shadow.
     pub(super) fn of_shadows(
         guard: &RateGuard,
         decision: Decision,
         limits: &[RequestedLimit<'_>],
         shadows: ShadowHolds,
     ) -> Self {
-        let nothing = std::iter::empty();
-        Self::new(guard, OnError::Open, decision, limits, &[], nothing).with_shadows(shadows)
+        let no_receipts = std::iter::empty();
+        Self::new(guard, OnError::Open, decision, limits, &[], no_receipts).with_shadows(shadows)
     }
 
-    /// The same, with what is tried beside it.
+    /// The same reservation with the units that shadow checks have taken.
     pub(super) fn with_shadows(self, shadows: ShadowHolds) -> Self {
         Self { shadows: Some(shadows), ..self }
     }
 
-    /// What was decided. If it is a denial, nothing was taken, and nothing will be charged or given back.
+    /// The decision on the request. After a denial, the reservation holds no units, and [`settle`](Self::settle) and
+    /// [`refund`](Self::refund) have no effect.
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
 
-    /// The decision alone: what was taken stays taken.
+    /// Returns the decision. The units stay taken.
     #[must_use]
     pub fn into_decision(self) -> Decision {
         self.decision
     }
 
-    /// The same, with what has become of its decision since.
+    /// The same reservation with another decision.
     pub(super) fn with_decision(self, decision: Decision) -> Self {
         Self { decision, ..self }
     }
 
-    /// Gives back all that was taken, as far as it still counts, and nothing that somebody else took. Of a token bucket,
-    /// what has come back by itself since is not given back once more.
+    /// Refunds all units of this reservation that still count. It never refunds units of other requests. A token bucket
+    /// gets only the units back that it has not refilled since.
     ///
-    /// The answer says how the quotas stand after that.
+    /// Returns the decision with the state of the quotas after the refund.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer in time. It may yet have given it back, so it cannot be repeated: it
-    /// might be given back twice.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units, so
+    /// this method consumes the reservation: a second refund could return the units twice.
     ///
     /// # Panics
     ///
-    /// A guard on Redis, where there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn refund(self) -> Result<Decision, Unavailable> {
         self.refund_where(|_| true).await
     }
 
-    /// Corrects what was taken of the key that was named last to `cost` units: gives back what was too much, or charges
-    /// what was too little, also beyond the limit, since it has been used. What was taken of other keys stays taken.
+    /// Corrects the units of the key that was added last to `cost`. Refunds the difference if `cost` is lower, and
+    /// debits it if `cost` is higher, whether or not there is room. The units of other keys stay taken.
     ///
-    /// The answer says how the quotas stand after that. More than [`max_cost`](Quota::max_cost) is charged to a log in
-    /// several steps, each within the deadline.
+    /// Returns the decision with the state of the quotas after the correction. A difference above
+    /// [`max_cost`](Quota::max_cost) is debited from a log in several steps, each within one deadline.
     ///
     /// # Errors
+    ///
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have corrected the units.
     ///
     /// # Panics
     ///
@@ -172,85 +178,90 @@ impl Reservation {
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
             if let Some(shadows) = self.shadows.take() {
-                shadows.settle(self.last, self.asked_last, cost);
+                shadows.settle(self.last_limit, self.last_cost, cost);
             }
-            let last = self.taken.iter().map(|taken| taken.limit).max();
-            let (asked, is_local) = (self.asked_last, self.decision.is_local());
-            // In memory no more was taken than the share has.
-            let of_last = |taken: &Hold, more: u32, less: u32| {
-                let cut =
-                    |units: u32| if is_local { units.min(taken.quota.max_cost()) } else { units };
-                if Some(taken.limit) == last { cut(more).saturating_sub(cut(less)) } else { 0 }
+            let last_limit = self.holds.iter().map(|hold| hold.limit).max();
+            let (requested, is_local) = (self.last_cost, self.decision.is_local());
+            // A local decision took at most the maximum cost of the share, so the difference is calculated with that
+            // bound.
+            let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
+                let bounded =
+                    |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };
+                if Some(hold.limit) == last_limit {
+                    bounded(minuend).saturating_sub(bounded(subtrahend))
+                } else {
+                    0
+                }
             };
-            self.apply(Operation::Refund, |taken| of_last(taken, asked, cost)).await?;
-            self.apply(Operation::Debit, |taken| of_last(taken, cost, asked)).await?;
+            self.apply(Operation::Refund, |hold| difference(hold, requested, cost)).await?;
+            self.apply(Operation::Debit, |hold| difference(hold, cost, requested)).await?;
         }
         Ok(self.decision)
     }
 
-    /// Gives back what was taken under the limits of these places in the request.
+    /// Refunds the units of the limits whose index in the request `is_refunded` accepts.
     #[doc(hidden)]
     pub async fn refund_where(
         mut self,
-        gives_back: impl Fn(usize) -> bool,
+        is_refunded: impl Fn(usize) -> bool,
     ) -> Result<Decision, Unavailable> {
         if let Some(shadows) = self.shadows.take() {
-            shadows.refund(&gives_back);
+            shadows.refund(&is_refunded);
         }
-        self.apply(Operation::Refund, |taken| if gives_back(taken.limit) { taken.cost } else { 0 })
+        self.apply(Operation::Refund, |hold| if is_refunded(hold.limit) { hold.cost } else { 0 })
             .await?;
         Ok(self.decision)
     }
 
-    /// Does this to all buckets for which there is something to do.
+    /// Refunds or debits `cost` units of each bucket, and updates the decision. Buckets with a cost of 0 are left out.
     async fn apply(
         &mut self,
         operation: Operation,
         cost: impl Fn(&Hold) -> u32,
     ) -> Result<(), Unavailable> {
-        let (places, charges): (SmallVec<[usize; 1]>, SmallVec<[BucketRequest<'_>; 1]>) = self
-            .taken
+        let (indexes, requests): (SmallVec<[usize; 1]>, SmallVec<[BucketRequest<'_>; 1]>) = self
+            .holds
             .iter()
             .enumerate()
-            .map(|(place, taken)| (place, taken.debit(cost(taken))))
-            .filter(|(_, charge)| charge.cost > 0)
+            .map(|(index, hold)| (index, hold.request(cost(hold))))
+            .filter(|(_, request)| request.cost > 0)
             .unzip();
-        if charges.is_empty() {
+        if requests.is_empty() {
             return Ok(());
         }
         let on_error = self.on_error;
         let is_local = self.decision.is_local();
         let verdict = if is_local {
-            self.guard.shared.local.apply(operation, &charges)
+            self.guard.shared.local.apply(operation, &requests)
         } else {
-            let verdict = self.guard.apply(operation, &charges, || on_error).await?;
+            let verdict = self.guard.apply(operation, &requests, || on_error).await?;
             if operation == Operation::Refund {
-                // As much less as the store has counted less.
+                // The share in memory is reduced by as much as the count of the store.
                 let local = &self.guard.shared.local;
-                let mut given_back: SmallVec<[BucketRequest<'_>; 1]> = SmallVec::new();
-                for (place, charge) in places.iter().zip(&charges) {
-                    let taken = &self.taken[*place];
-                    let Some(receipt) = taken.mirrored else { continue };
-                    let kept = taken.cost.saturating_sub(charge.cost);
-                    let clamp = |units| local.clamp_to_share(charge.quota, units);
-                    let mut less = *charge;
-                    less.cost = clamp(taken.cost).saturating_sub(clamp(kept));
-                    less.receipt = receipt;
-                    given_back.push(less);
+                let mut mirrored_refunds: SmallVec<[BucketRequest<'_>; 1]> = SmallVec::new();
+                for (index, refund) in indexes.iter().zip(&requests) {
+                    let hold = &self.holds[*index];
+                    let Some(receipt) = hold.mirrored else { continue };
+                    let remaining = hold.cost.saturating_sub(refund.cost);
+                    let clamp = |units| local.clamp_to_share(refund.quota, units);
+                    let mut mirrored_refund = *refund;
+                    mirrored_refund.cost = clamp(hold.cost).saturating_sub(clamp(remaining));
+                    mirrored_refund.receipt = receipt;
+                    mirrored_refunds.push(mirrored_refund);
                 }
-                local.mirror_undo(operation, &given_back);
+                local.mirror_undo(operation, &mirrored_refunds);
             }
             if operation == Operation::Debit && self.guard.has_remote_store() {
-                let _ = self.guard.shared.local.mirror(&charges);
+                let _ = self.guard.shared.local.mirror(&requests);
             }
             verdict
         };
-        let mut standings: SmallVec<[QuotaStatus; 1]> = self.decision.standings().into();
-        for ((place, charge), level) in places.into_iter().zip(&charges).zip(verdict.levels()) {
-            let name = self.taken[place].policy.clone();
-            standings[place] = QuotaStatus::new(name, charge, level);
+        let mut statuses: SmallVec<[QuotaStatus; 1]> = self.decision.standings().into();
+        for ((index, request), status) in indexes.into_iter().zip(&requests).zip(verdict.levels()) {
+            let policy = self.holds[index].policy.clone();
+            statuses[index] = QuotaStatus::new(policy, request, status);
         }
-        let decision = Decision::new(self.decision.is_allowed(), standings);
+        let decision = Decision::new(self.decision.is_allowed(), statuses);
         self.decision = if is_local { decision.locally() } else { decision };
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is known of each of the store's servers, so that one that is gone keeps nobody from the others.
+//! The state of each server of the store, so that the failure of one does not stop checks on the others.
 
 use std::{
     sync::{
@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::breaker::{Breaker, is_of_the_question};
+use super::breaker::{Breaker, is_request_specific};
 use crate::StoreError;
 
-/// So many are told apart; of more, some share what is known of them.
+/// The maximum number of servers with a state of their own. Further servers share these states.
 const MAX_SERVERS: usize = 64;
 
-/// What is known of each server.
+/// The states of all servers, made when a server is first used.
 pub(super) struct Servers([OnceLock<Box<Server>>; MAX_SERVERS]);
 
 impl Servers {
@@ -22,13 +22,13 @@ impl Servers {
         Self([const { OnceLock::new() }; MAX_SERVERS])
     }
 
-    /// The server of this number.
+    /// The state of the server with this [number](crate::store::Store::server).
     pub(super) fn of(&self, number: usize) -> &Server {
         self.0[number % MAX_SERVERS].get_or_init(|| Box::new(Server::new()))
     }
 
-    /// Those that have been asked.
-    pub(super) fn asked(&self) -> impl Iterator<Item = &Server> {
+    /// The states of all servers that were used.
+    pub(super) fn used(&self) -> impl Iterator<Item = &Server> {
         self.0.iter().filter_map(OnceLock::get).map(Box::as_ref)
     }
 }
@@ -36,34 +36,38 @@ impl Servers {
 /// One of the store's servers.
 pub(super) struct Server {
     pub(super) breaker: Breaker,
-    /// When it was first asked.
+    /// The time of the first use.
     start: Instant,
-    /// Milliseconds after that, when the first question of those was left unanswered that have been since the last answer;
-    /// 0 if none has.
-    silent_since: AtomicU64,
+    /// The time of the first failure after the last success, in milliseconds after `start`, at least 1. Zero if no call
+    /// has failed since the last success. Failures that concern only one request are not counted.
+    down_since_ms: AtomicU64,
 }
 
 impl Server {
     fn new() -> Self {
-        Self { breaker: Breaker::default(), start: Instant::now(), silent_since: AtomicU64::new(0) }
+        Self {
+            breaker: Breaker::default(),
+            start: Instant::now(),
+            down_since_ms: AtomicU64::new(0),
+        }
     }
 
-    /// It has answered, or not.
-    pub(super) fn heard<T>(&self, answer: &Result<T, StoreError>) {
-        let since = self.silent_since.load(Relaxed);
-        match answer {
-            Ok(_) if since != 0 => self.silent_since.store(0, Relaxed),
-            Err(cause) if since == 0 && !is_of_the_question(*cause) => {
+    /// Records the result of a store call.
+    pub(super) fn record_reply<T>(&self, reply: &Result<T, StoreError>) {
+        let since = self.down_since_ms.load(Relaxed);
+        match reply {
+            Ok(_) if since != 0 => self.down_since_ms.store(0, Relaxed),
+            Err(cause) if since == 0 && !is_request_specific(*cause) => {
                 let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.silent_since.store(now.max(1), Relaxed);
+                self.down_since_ms.store(now.max(1), Relaxed);
             }
             _ => {}
         }
     }
 
-    /// For how long it has left everything unanswered, if it has.
-    pub(super) fn lasts(&self) -> Option<Duration> {
-        let since = Some(self.silent_since.load(Relaxed)).filter(|since| *since != 0)?;
+    /// The time since the first failure after the last success. `None` if there is no such failure.
+    pub(super) fn down_for(&self) -> Option<Duration> {
+        let since = Some(self.down_since_ms.load(Relaxed)).filter(|since| *since != 0)?;
         Some(self.start.elapsed().saturating_sub(Duration::from_millis(since)))
     }
 }
@@ -73,16 +77,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_known_by_itself_and_an_answer_ends_a_silence() {
+    fn servers_have_separate_states_and_success_resets_them() {
         let servers = Servers::new();
-        servers.of(1).heard(&Err::<(), _>(StoreError::Timeout));
-        servers.of(2).heard(&Ok(()));
-        servers.of(3).heard(&Err::<(), _>(StoreError::InvalidReply));
-        assert!(servers.of(1).lasts().is_some());
-        assert!(servers.of(2).lasts().is_none());
-        assert!(servers.of(3).lasts().is_none());
-        assert_eq!(servers.asked().count(), 3);
-        servers.of(1).heard(&Ok(()));
-        assert!(servers.of(1).lasts().is_none());
+        servers.of(1).record_reply(&Err::<(), _>(StoreError::Timeout));
+        servers.of(2).record_reply(&Ok(()));
+        servers.of(3).record_reply(&Err::<(), _>(StoreError::InvalidReply));
+        assert!(servers.of(1).down_for().is_some());
+        assert!(servers.of(2).down_for().is_none());
+        assert!(servers.of(3).down_for().is_none());
+        assert_eq!(servers.used().count(), 3);
+        servers.of(1).record_reply(&Ok(()));
+        assert!(servers.of(1).down_for().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The settings that a guard is made of, after validation, and their defaults.
+//! The settings of a guard after validation, and their defaults.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::{MemoryStore, key::KeySecret, store::Store};
 
 pub(super) const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
-pub(super) const DEFAULT_REMEMBER_DENIALS: Duration = Duration::from_millis(250);
+pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
-/// What a guard is made of, checked.
+/// The settings of a guard after validation.
 pub(super) struct Settings {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
     pub(super) denial_cache_ttl: Duration,
     pub(super) replicas: u32,
-    /// Local decisions count large logs exactly.
+    /// Whether local decisions count shares of more than 64 units by an exact log.
     pub(super) mirrors_exactly: bool,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,

@@ -1,4 +1,4 @@
-//! The end of a guard.
+//! Graceful shutdown of a guard.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -6,39 +6,42 @@ use tokio::time::{Instant, sleep};
 
 use super::RateGuard;
 
-/// How often it is looked whether the checks under way have ended.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// The interval at which `close` polls for checks in progress.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 impl RateGuard {
-    /// Closes the guard and all its clones when the application ends: waits for the checks that are under way, which is no
-    /// longer than the deadline, and closes the connections to the store. A server is stopped before:
+    /// Closes the guard and all its clones. Call it when the application ends, after the server or worker has stopped.
     ///
-    /// ```no_run
-    /// # use actix_web::{App, HttpServer};
-    /// # use actix_rateguard_core::RateGuard;
-    /// # async fn serve(guard: RateGuard) -> std::io::Result<()> {
-    /// let server = HttpServer::new({
-    ///     let guard = guard.clone();
-    ///     move || App::new().app_data(guard.clone())
-    /// });
-    /// server.bind(("127.0.0.1", 8080))?.run().await?; // ends when it has answered the last request
+    /// It waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline), and then
+    /// closes the connections to the store and stops watching the policies file.
+    ///
+    /// ```
+    /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};
+    /// # futures_util::FutureExt::now_or_never(async {
+    /// let guard = RateGuard::in_memory();
+    /// let jobs = Policy::new("jobs", "100/minute")?;
+    /// guard.check(&jobs, &Key::global()).await?;
+    /// // After the last job:
     /// guard.close().await;
-    /// # Ok(())
-    /// # }
+    ///
+    /// let unavailable = guard.check(&jobs, &Key::global()).await.unwrap_err();
+    /// assert_eq!(unavailable.cause(), StoreError::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap().unwrap();
     /// ```
     ///
-    /// What is checked afterwards is left unanswered, with [`StoreError::Closed`](crate::StoreError::Closed) as the cause, so
-    /// its policy's failure mode says what happens; and [`health`](Self::health) says so from the beginning. A guard that is
-    /// dropped with all its clones closes its connections, too, but waits for nobody.
+    /// Later checks fail with [`StoreError::Closed`](crate::StoreError::Closed), so the failure mode of the policy
+    /// decides. [`health`](Self::health) reports this cause as soon as `close` is called. If all clones of a guard are
+    /// dropped without `close`, it closes its connections without waiting.
     ///
     /// # Panics
     ///
-    /// Where there is no Tokio runtime with its timer enabled, if checks are under way.
+    /// Panics if checks are in progress and there is no Tokio runtime with its timer enabled.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
-        let begun = Instant::now();
-        while !self.shared.in_flight.is_empty() && begun.elapsed() < self.shared.deadline {
-            sleep(LOOK_EVERY).await;
+        let start = Instant::now();
+        while !self.shared.in_flight.is_empty() && start.elapsed() < self.shared.deadline {
+            sleep(POLL_INTERVAL).await;
         }
         #[cfg(feature = "config")]
         self.stop_watching();

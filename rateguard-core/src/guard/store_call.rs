@@ -1,9 +1,10 @@
-//! The way to the store: a bound, a circuit breaker, a deadline, and what comes of no answer.
+//! Store calls: denial cache, concurrency limit, circuit breaker, deadline, and the failure mode if the store fails.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
-    RateGuard, Shared, Unavailable, denial_cache::CacheLookup, denial_cache::have_several_keys,
+    RateGuard, Shared, Unavailable,
+    denial_cache::{CacheLookup, have_several_keys},
     multi_key::one_after_the_other,
 };
 use crate::{
@@ -13,42 +14,42 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Asks the store, for no longer than the deadline.
+    /// Runs an operation on the denial cache or the store, within the deadline.
     pub(super) async fn apply(
         &self,
         operation: Operation,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
-        let question = match self.shared.remembered.recall(operation, charges) {
-            CacheLookup::Denial(denial) if !self.is_closed() => {
+        let pending_insert = match self.shared.denial_cache.lookup(operation, requests) {
+            CacheLookup::Hit(denial) if !self.is_closed() => {
                 return Ok(denial.by(DecisionMode::DenialCache));
             }
-            CacheLookup::Denial(_) => None,
-            CacheLookup::Nothing(question) => question,
+            CacheLookup::Hit(_) => None,
+            CacheLookup::Miss(pending_insert) => pending_insert,
         };
-        let answer = match operation {
-            // On the heap, as it is large and rare.
-            Operation::Debit => Box::pin(self.debit(charges)).await,
-            _ => self.ask(operation, charges, self.shared.deadline).await,
+        let result = match operation {
+            // Boxed, because the future is large and debits are rare.
+            Operation::Debit => Box::pin(self.debit(requests)).await,
+            _ => self.run_operation(operation, requests, self.shared.deadline).await,
         };
-        if let Err(cause) = &answer
+        if let Err(cause) = &result
             && cause.is_caused_by_load()
-            // The same check may have been denied while this one waited.
-            && let CacheLookup::Denial(denial) = self.shared.remembered.recall(operation, charges)
+            // Another check may have cached a denial while this one waited.
+            && let CacheLookup::Hit(denial) = self.shared.denial_cache.lookup(operation, requests)
         {
             return Ok(denial.by(DecisionMode::DenialCache));
         }
-        if let (Some(question), Ok(verdict)) = (question, &answer) {
-            question.answered(verdict);
+        if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &result) {
+            pending_insert.insert(verdict);
         }
-        answer.map_err(|cause| {
+        result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
-                // At least this process knows of it.
-                let _ = self.shared.local.mirror(charges);
+                // Local decisions of this process count the debit, although the store did not.
+                let _ = self.shared.local.mirror(requests);
             }
-            let unavailable = self.unavailable(cause, on_error(), charges);
-            // By the others, no request passes or is refused.
+            let unavailable = self.unavailable(cause, on_error(), requests);
+            // Only a check admits or rejects a request.
             if operation == Operation::Check {
                 self.record_failure(&unavailable);
             }
@@ -56,99 +57,103 @@ impl RateGuard {
         })
     }
 
-    /// What comes of no answer.
+    /// Records a store error, and determines the failure mode that applies to it.
     pub(super) fn unavailable(
         &self,
         cause: StoreError,
         on_error: OnError,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
     ) -> Unavailable {
         let Shared { store, servers, fail_closed_after, .. } = &*self.shared;
         self.record_store_error(cause);
         if cause.is_caused_by_load() {
             return Unavailable::new(cause, OnError::Local);
         }
-        let lasts = charges
-            .iter()
-            .filter_map(|charge| servers.of(store.server(std::slice::from_ref(charge))).lasts());
-        let is_over = fail_closed_after.is_some_and(|grace| lasts.max() > Some(grace));
-        Unavailable::new(cause, if is_over { OnError::Closed } else { on_error })
+        let down_for = requests.iter().filter_map(|request| {
+            servers.of(store.server(std::slice::from_ref(request))).down_for()
+        });
+        let is_closed = fail_closed_after.is_some_and(|grace| down_for.max() > Some(grace));
+        Unavailable::new(cause, if is_closed { OnError::Closed } else { on_error })
     }
 
-    /// A check was left unanswered.
+    /// Counts and logs a check that the store did not decide.
     pub(super) fn record_failure(&self, unavailable: &Unavailable) {
-        self.shared.outage.record(unavailable.cause(), unavailable.on_error());
+        self.shared.failures.record(unavailable.cause(), unavailable.on_error());
     }
 
-    pub(super) async fn ask(
+    /// Runs an operation on the store: in one step, or in one step for each key if the store cannot combine the keys.
+    pub(super) async fn run_operation(
         &self,
         operation: Operation,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
         let is_cross_slot = &self.shared.is_cross_slot;
-        let may_be_apart = charges.len() > 1 && have_several_keys(charges);
-        if !(may_be_apart && is_cross_slot.load(Relaxed)) {
-            match self.call_store(operation, charges, deadline).await {
-                Err(StoreError::CrossSlot) if may_be_apart => is_cross_slot.store(true, Relaxed),
-                answer => return answer,
+        let has_several_keys = requests.len() > 1 && have_several_keys(requests);
+        if !(has_several_keys && is_cross_slot.load(Relaxed)) {
+            match self.call_store(operation, requests, deadline).await {
+                Err(StoreError::CrossSlot) if has_several_keys => {
+                    is_cross_slot.store(true, Relaxed)
+                }
+                result => return result,
             }
         }
-        // On the heap, as it is large and rare.
-        Box::pin(one_after_the_other(self, operation, charges, deadline)).await
+        // Boxed, because the future is large and checks of several keys are rare.
+        Box::pin(one_after_the_other(self, operation, requests, deadline)).await
     }
 
-    /// Asks for what is done in one step.
+    /// Calls the store for one step.
     pub(super) async fn call_store(
         &self,
         operation: Operation,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        let Shared { store, servers, in_flight, remembered, deadline: full, .. } = &*self.shared;
+        let Shared { store, servers, in_flight, denial_cache, deadline: full, .. } = &*self.shared;
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
-        let change = remembered.change(operation, charges);
-        let server = servers.of(store.server(charges));
-        let answer = match store.apply_with_deadline(deadline, operation, charges) {
-            StoreFuture::Ready(answer) => validate_reply(answer, charges),
-            StoreFuture::Pending(answer) => {
-                let entered = server.breaker.enter(*full)?;
-                let _place = in_flight.enter()?;
-                // Whoever closes it waits for those who have a place.
+        let invalidation = denial_cache.invalidation(operation, requests);
+        let server = servers.of(store.server(requests));
+        let reply = match store.apply_with_deadline(deadline, operation, requests) {
+            StoreFuture::Ready(reply) => validate_reply(reply, requests),
+            StoreFuture::Pending(reply) => {
+                let breaker_permit = server.breaker.try_acquire(*full)?;
+                let _permit = in_flight.try_acquire()?;
+                // Checked again with the permit: `close` sets the flag first and then waits for all permits.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
-                let answer = self.timed(operation, tokio::time::timeout(deadline, answer)).await;
-                let answer = answer.unwrap_or_else(|_| Err(store.timeout_cause(charges)));
-                match &answer {
-                    // Our own congestion says nothing about the store.
+                let reply = self.timed(operation, tokio::time::timeout(deadline, reply)).await;
+                let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
+                match &reply {
+                    // An overload of this process is no evidence about the state of the store.
                     Err(StoreError::Overloaded) => {}
-                    // Nor does a deadline that was used up by half before: a healthy server may be too late for it.
+                    // If more than half of the deadline was used up before this call, a healthy server may time out,
+                    // too.
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}
-                    answer => entered.record(answer),
+                    reply => breaker_permit.record(reply),
                 }
-                let answer = validate_reply(answer, charges);
-                // What is answered at once is never remembered: it is asked for as soon.
-                if let Some(change) = change {
-                    change.record(&answer);
+                let reply = validate_reply(reply, requests);
+                // An invalidation without a record takes effect for every operation but a check.
+                if let Some(invalidation) = invalidation {
+                    invalidation.record(&reply);
                 }
-                answer
+                reply
             }
         };
-        server.heard(&answer);
-        answer
+        server.record_reply(&reply);
+        reply
     }
 }
 
-/// The answer, if it has a level for each charge.
+/// Turns a reply without a status for each bucket request into an error.
 pub(super) fn validate_reply(
-    answer: Result<Verdict, StoreError>,
-    charges: &[BucketRequest<'_>],
+    reply: Result<Verdict, StoreError>,
+    requests: &[BucketRequest<'_>],
 ) -> Result<Verdict, StoreError> {
-    answer.and_then(|verdict| {
-        let is_whole = verdict.levels().len() == charges.len();
-        if is_whole { Ok(verdict) } else { Err(StoreError::InvalidReply) }
+    reply.and_then(|verdict| {
+        let is_complete = verdict.levels().len() == requests.len();
+        if is_complete { Ok(verdict) } else { Err(StoreError::InvalidReply) }
     })
 }

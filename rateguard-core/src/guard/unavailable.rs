@@ -1,12 +1,13 @@
-//! No decision: the store did not answer.
+//! The error of a check that the store did not decide.
 
 use std::{error::Error, fmt};
 
 use crate::{OnError, StoreError};
 
-/// The store did not answer, so nothing was decided.
+/// The store failed, so there is no decision.
 ///
-/// This is no denial: the caller may be well within its limit. The numbers of a decision do not exist here.
+/// This is not a denial: the key may be far below its limit. The numbers of a decision, such as the remaining units, do
+/// not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable {
     cause: StoreError,
@@ -18,27 +19,27 @@ impl Unavailable {
         Self { cause, on_error }
     }
 
-    /// Whether the request passes nevertheless: the policy, or else the guard, fails open.
+    /// Whether the failure mode admits the request. The failure mode is that of the policy, or else that of the guard.
     #[must_use]
     pub fn lets_pass(&self) -> bool {
         match self.on_error {
             OnError::Closed => false,
-            // Only what is refused by name is refused.
+            // A later variant of this non-exhaustive enum admits the request unless it is listed here.
             _ => true,
         }
     }
 
-    /// What happens instead.
+    /// The failure mode that applies.
     pub(super) fn on_error(&self) -> OnError {
         self.on_error
     }
 
-    /// Whether it is to be decided in memory instead.
+    /// Whether this process decides in its memory instead.
     pub(super) fn is_local(&self) -> bool {
         self.on_error == OnError::Local
     }
 
-    /// Why the store did not answer.
+    /// The reason why the store failed.
     #[must_use]
     pub fn cause(&self) -> StoreError {
         self.cause
@@ -47,7 +48,7 @@ impl Unavailable {
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the store of the rate limit did not answer")
+        f.write_str("the rate limit store failed")
     }
 }
 

@@ -9,20 +9,21 @@ use tokio::sync;
 
 use crate::{Key, Policy, policy::PolicyName};
 
-/// Who waits for which key in this process.
+/// The wait queues of a guard in this process. A queue exists only while a check waits in it.
 #[derive(Default)]
-pub(super) struct Queues {
-    queues: Mutex<HashMap<QueueId, Queue>>,
+pub(super) struct WaitQueues {
+    queues: Mutex<HashMap<QueueId, WaitQueue>>,
 }
 
 #[derive(Default)]
-struct Queue {
-    /// How many are in it, the one whose turn it is included. With the last, the queue goes.
+struct WaitQueue {
+    /// The number of checks in the queue, including the one at the front.
     length: usize,
-    /// A mutex of Tokio's is fair: whoever asks first has it first.
-    turn: Arc<sync::Mutex<()>>,
+    /// Held by the check at the front. Tokio's mutex is fair: it is locked in the order of the calls.
+    front: Arc<sync::Mutex<()>>,
 }
 
+/// A key of a policy.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueueId {
     policy: PolicyName,
@@ -35,21 +36,22 @@ impl QueueId {
     }
 }
 
-impl Queues {
+impl WaitQueues {
+    /// Whether a check waits in this queue.
     pub(super) fn has(&self, id: &QueueId) -> bool {
         self.lock().contains_key(id)
     }
 
-    /// Waits until it is its turn.
-    pub(super) async fn turn(&self, id: QueueId) -> QueueGuard<'_> {
-        let lock = {
+    /// Joins a queue and waits until the check is at its front.
+    pub(super) async fn acquire(&self, id: QueueId) -> QueueGuard<'_> {
+        let front = {
             let mut queues = self.lock();
             let queue = queues.entry(id.clone()).or_default();
             queue.length += 1;
-            Arc::clone(&queue.turn)
+            Arc::clone(&queue.front)
         };
-        let place = Place { queues: self, id };
-        QueueGuard { _turn: lock.lock_owned().await, place }
+        let entry = QueueEntry { queues: self, id };
+        QueueGuard { _front: front.lock_owned().await, entry }
     }
 
     /// The number of queues.
@@ -58,30 +60,32 @@ impl Queues {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, Queue>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, WaitQueue>> {
+        // No code panics while the lock is held, so a poisoned lock is still consistent.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The turn goes to the next before the place does.
+/// The front of a queue. The fields are dropped in this order: first the lock goes to the next check, then the entry is
+/// removed.
 pub(super) struct QueueGuard<'a> {
-    _turn: sync::OwnedMutexGuard<()>,
-    place: Place<'a>,
+    _front: sync::OwnedMutexGuard<()>,
+    entry: QueueEntry<'a>,
 }
 
 impl QueueGuard<'_> {
     pub(super) fn id(&self) -> &QueueId {
-        &self.place.id
+        &self.entry.id
     }
 }
 
-/// A place in a queue.
-struct Place<'a> {
-    queues: &'a Queues,
+/// A check in a queue. The last entry removes the queue.
+struct QueueEntry<'a> {
+    queues: &'a WaitQueues,
     id: QueueId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         let mut queues = self.queues.lock();
         if let Some(queue) = queues.get_mut(&self.id) {
@@ -98,22 +102,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_goes_also_if_its_last_two_leave_at_once() {
-        let queues = Queues::default();
+    fn queue_is_removed_when_its_last_entries_drop_concurrently() {
+        let queues = WaitQueues::default();
         let (policy, key) = (Policy::new("jobs", "1/hour").unwrap(), Key::global());
         for _ in 0..500 {
-            let places = [(); 2].map(|()| {
+            let entries = [(); 2].map(|()| {
                 let queues = &queues;
                 let id = QueueId::of(&policy, &key);
                 queues.lock().entry(id.clone()).or_default().length += 1;
-                Place { queues, id }
+                QueueEntry { queues, id }
             });
             let start = std::sync::Barrier::new(2);
             std::thread::scope(|scope| {
-                for place in places {
+                for entry in entries {
                     scope.spawn(|| {
                         start.wait();
-                        drop(place);
+                        drop(entry);
                     });
                 }
             });

@@ -2,6 +2,7 @@
 
 mod ban_record;
 mod bucket;
+#[allow(clippy::module_inception, reason = "the folder is the table of contents")]
 mod key;
 mod network;
 #[cfg(feature = "config")]

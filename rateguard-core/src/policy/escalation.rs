@@ -22,17 +22,17 @@ pub(crate) struct Escalation {
     /// The bucket that counts offences.
     offences: String,
     /// The bucket that counts past bans.
-    bans: String,
+    past_bans: String,
     /// The bucket of the active ban.
-    banned: String,
+    active: String,
 }
 
 impl Escalation {
     pub(crate) fn new(ban: Ban, policy: &str) -> Self {
-        let [offences, bans, banned] =
+        let [offences, past_bans, active] =
             [BanRecord::Offences, BanRecord::PastBans, BanRecord::Active]
                 .map(|record| record.bucket_name(policy));
-        Self { ban, offences, bans, banned }
+        Self { ban, offences, past_bans, active }
     }
 
     pub(crate) fn ban(&self) -> Ban {
@@ -40,13 +40,13 @@ impl Escalation {
     }
 
     /// The name of the bucket of the active ban.
-    pub(crate) fn banned_name(&self) -> &str {
-        &self.banned
+    pub(crate) fn ban_bucket_name(&self) -> &str {
+        &self.active
     }
 
     /// The check-only request for the active ban: it has room if the key is not banned.
     pub(crate) fn ban_check<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
-        let mut ban_check = self.banned(key, 1);
+        let mut ban_check = self.ban_request(key, 1);
         ban_check.check_only = true;
         ban_check
     }
@@ -54,15 +54,15 @@ impl Escalation {
     /// The request for a ban of this length, which has room if the key is not banned.
     ///
     /// The bucket is a token bucket that gets one token each second. A ban takes one token for each of its seconds.
-    pub(crate) fn banned<'a>(&'a self, key: &'a Key, seconds: u32) -> BucketRequest<'a> {
+    pub(crate) fn ban_request<'a>(&'a self, key: &'a Key, seconds: u32) -> BucketRequest<'a> {
         // The length of a ban is validated, so it is a valid burst.
         let quota = TOKEN_A_SECOND.with_burst(seconds).unwrap_or(TOKEN_A_SECOND);
-        BucketRequest::new(Bucket::new(&self.banned, 0, key), quota, seconds)
+        BucketRequest::new(Bucket::new(&self.active, 0, key), quota, seconds)
     }
 
-    /// As [`banned`](Self::banned), for the rest of a ban, rounded up to whole seconds.
+    /// As [`ban_request`](Self::ban_request), for the rest of a ban, rounded up to whole seconds.
     pub(crate) fn ban_for<'a>(&'a self, key: &'a Key, left: Duration) -> BucketRequest<'a> {
-        self.banned(key, whole_seconds(left))
+        self.ban_request(key, whole_seconds(left))
     }
 
     /// The request that extends a ban of which `left` remains to `length`, or up to 1 second longer. It has no room if
@@ -74,7 +74,7 @@ impl Escalation {
         length: Duration,
     ) -> BucketRequest<'a> {
         let seconds = whole_seconds(length.saturating_sub(left));
-        let total = self.banned(key, whole_seconds(left) + seconds);
+        let total = self.ban_request(key, whole_seconds(left) + seconds);
         BucketRequest { cost: seconds, ..total }
     }
 
@@ -84,15 +84,15 @@ impl Escalation {
     }
 
     /// The request that counts `number` past bans. `None` if all bans have the same length.
-    pub(crate) fn bans<'a>(&'a self, key: &'a Key, number: u32) -> Option<BucketRequest<'a>> {
+    pub(crate) fn past_bans<'a>(&'a self, key: &'a Key, number: u32) -> Option<BucketRequest<'a>> {
         let quota = Quota::new(MAX_PAST_BANS, self.ban.memory()?).ok()?;
-        Some(BucketRequest::new(Bucket::new(&self.bans, 0, key), quota, number))
+        Some(BucketRequest::new(Bucket::new(&self.past_bans, 0, key), quota, number))
     }
 
     /// Requests for all buckets of the ban, for resets.
     pub(crate) fn records<'a>(&'a self, key: &'a Key) -> SmallVec<[BucketRequest<'a>; 3]> {
-        let always = [self.banned(key, 1), self.offence(key)];
-        always.into_iter().chain(self.bans(key, 1)).collect()
+        let always = [self.ban_request(key, 1), self.offence(key)];
+        always.into_iter().chain(self.past_bans(key, 1)).collect()
     }
 }
 

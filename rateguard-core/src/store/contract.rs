@@ -5,9 +5,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use smallvec::SmallVec;
 
 use super::StoreError;
-use crate::{
-    MemoryStore, Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode,
-};
+use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode};
 
 /// Stores the buckets and applies operations to them.
 ///
@@ -18,8 +16,8 @@ use crate::{
 /// - Time is the time of the store, in integer microseconds. It is the same for all clients of the store.
 /// - Each bucket has its own state. A bucket from which no unit was taken is empty.
 /// - Each request has a quota, which may differ from that of the last request for the bucket. The new quota applies
-///   immediately to the units that already count. A store that cannot convert units from another algorithm counts them as
-///   taken now.
+///   immediately to the units that already count. A store that cannot convert units from another algorithm counts them
+///   as taken now.
 /// - A store removes expired units, so that it does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` has tests for all of these rules.
@@ -105,9 +103,8 @@ pub trait Store: Send + Sync {
     ///
     /// - [`StoreError::Timeout`], the default: the store does not reply.
     /// - [`StoreError::Overloaded`]: the store replies, but too many other operations of this process waited for it.
-    ///   The
-    ///   guard then decides in memory whatever the failure mode of the policy is, and its circuit breaker does not count
-    ///   the failure.
+    ///   The guard then decides in memory whatever the failure mode of the policy is, and its circuit breaker does not
+    ///   count the failure.
     ///
     /// A store that wraps another store should forward this method.
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
@@ -118,9 +115,10 @@ pub trait Store: Send + Sync {
     /// Closes the store, because the guard was [closed](crate::RateGuard::close). No operation follows.
     fn close(&self) {}
 
-    /// Returns the store if it is a [`MemoryStore`], for which the guard has a fast path without a future.
+    /// Returns the store if it is a [`MemoryStore`](crate::MemoryStore), for which the guard has a fast path without a
+    /// future.
     #[doc(hidden)]
-    fn as_memory(&self) -> Option<&MemoryStore> {
+    fn in_process(&self) -> Option<&dyn InProcess> {
         None
     }
 }
@@ -159,9 +157,20 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).close();
     }
 
-    fn as_memory(&self) -> Option<&MemoryStore> {
-        (**self).as_memory()
+    fn in_process(&self) -> Option<&dyn InProcess> {
+        (**self).in_process()
     }
+}
+
+/// The operations of a store in this process that need no future.
+#[doc(hidden)]
+pub trait InProcess {
+    /// Checks one bucket. Returns whether the request is allowed, the status of the bucket, and whether the key shared
+    /// its count with others because the store is full.
+    fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool);
+
+    /// Returns the number of stored buckets.
+    fn keys(&self) -> usize;
 }
 
 /// An operation on buckets.

@@ -20,7 +20,7 @@ pub(crate) mod tls;
 #[cfg(feature = "upstash")]
 pub(crate) mod upstash;
 
-pub use contract::{BucketRequest, Operation, Receipt, Store, StoreFuture, Verdict};
+pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
 use self::log_encoding::RedisLog;

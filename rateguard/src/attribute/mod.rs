@@ -146,9 +146,9 @@ impl Limit {
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         match &self.policy {
             PolicySource::Named(name) => {
-                policy_set.peek_policy(name).map_or(RouteOverrides::NOTHING, |it| &it.overrides)
+                policy_set.peek_policy(name).map_or(RouteOverrides::NONE, |it| &it.overrides)
             }
-            PolicySource::Fixed(_) | PolicySource::PerRequest(_) => RouteOverrides::NOTHING,
+            PolicySource::Fixed(_) | PolicySource::PerRequest(_) => RouteOverrides::NONE,
         }
     }
 

@@ -93,7 +93,7 @@ impl LimitDefinition<'_> {
         let named = policy_set.peek_policy(self.name);
         let (policy, overrides) = match (self.policy, named) {
             (None, Some(named)) => (Some(&named.policy), &named.overrides),
-            (own, _) => (own, RouteOverrides::NOTHING),
+            (own, _) => (own, RouteOverrides::NONE),
         };
         let quotas = policy.filter(|_| !self.is_per_request).map(|it| it.quotas().clone());
         let candidate = policy.and_then(Policy::candidate_quotas);

@@ -68,7 +68,7 @@ impl MiddlewareLimit {
     /// Returns the settings of the policies file that override those of the middleware.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
-        named.map_or(RouteOverrides::NOTHING, |named| &named.overrides)
+        named.map_or(RouteOverrides::NONE, |named| &named.overrides)
     }
 
     /// Returns the current policy, and the settings of the policies file that override those of the middleware.
@@ -81,7 +81,7 @@ impl MiddlewareLimit {
         policy_set: &'a PolicySet,
     ) -> Result<(&'a Policy, &'a RouteOverrides), Rejection> {
         if !self.is_of_guard {
-            return Ok((&self.policy, RouteOverrides::NOTHING));
+            return Ok((&self.policy, RouteOverrides::NONE));
         }
         let named = named(policy_set, self.policy.name(), "a middleware")?;
         Ok((&named.policy, &named.overrides))

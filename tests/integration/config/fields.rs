@@ -32,8 +32,6 @@ const GUARD: &[(&str, Location)] = &[
     ("policy", In(&["policies"])),
     ("plan", In(&["plans"])),
     ("for_attributes", Code(SHAPE)),
-    ("attribute_policies", Code("an adapter sets it")),
-    ("key_recipes", Code("an adapter sets it")),
     ("policies_file", Code("it is the file")),
     ("policies_file_interval", Code("it is a setting of the file")),
     ("build", Code("it is not a setting")),
@@ -137,7 +135,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The public functions of a type in all source files of the libraries.
+/// The public, documented functions of a type in all source files of the libraries.
 fn functions(of: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders: Vec<String> = ["rateguard", "rateguard-core"]
@@ -149,14 +147,19 @@ fn functions(of: &str) -> BTreeSet<String> {
             if entry.path().is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") {
-                let mut is_in_impl = false;
+                let (mut is_in_impl, mut is_hidden) = (false, false);
                 for line in fs::read_to_string(path).unwrap().lines() {
                     if line.starts_with("impl") {
                         is_in_impl = line == format!("impl {of} {{");
                     }
+                    if line.trim() == "#[doc(hidden)]" {
+                        is_hidden = true;
+                        continue;
+                    }
                     let name = line.strip_prefix("    pub const fn ");
                     let name = name.or_else(|| line.strip_prefix("    pub fn "));
-                    if let Some(name) = name.filter(|_| is_in_impl) {
+                    let Some(name) = name else { continue };
+                    if is_in_impl && !std::mem::take(&mut is_hidden) {
                         found.insert(name.split(['(', '<']).next().unwrap().to_owned());
                     }
                 }

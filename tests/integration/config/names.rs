@@ -225,7 +225,10 @@ async fn invalid_plans_in_code_are_build_errors() {
     for (error, expected) in [
         (builder().plan("free", Plan::Unlimited).build(), "two plans are named `free`"),
         (builder().plan("a b", Plan::Unlimited).build(), "plan: expected a name of 1 to 200 bytes"),
-        (builder().plan("pro", Plan::named("free")).build(), "the plan `pro` names another one"),
+        (
+            builder().plan("pro", Plan::named("free")).build(),
+            "the plan `pro` refers to another plan",
+        ),
     ] {
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

@@ -161,7 +161,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ),
     (
         "[guard]\nheaders = [\"x-ratelimit\", \"x-ratelimit-epoch\"]\n",
-        &[(2, 11, "choose one dialect of the two")],
+        &[(2, 11, "remove one of the two dialects")],
     ),
     ("[guard]\nrejection_body = \"html\"\n", &[(2, 18, "expected one of \"negotiated\"")]),
     ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to 1 hour")]),

@@ -9,7 +9,8 @@ use super::{Recorder, names};
 
 /// The values of the labels `outcome` and `mode`.
 const OUTCOMES: [&str; 4] = ["allowed", "denied", "banned", "rejected"];
-const MODES: [&str; 7] = ["store", "overflow", "cached_denial", "local", "open", "closed", "shadow"];
+const MODES: [&str; 7] =
+    ["store", "overflow", "cached_denial", "local", "open", "closed", "shadow"];
 
 fn dashboard() -> Value {
     serde_json::from_str(include_str!("../../../dashboards/rateguard.json")).unwrap()

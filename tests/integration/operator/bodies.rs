@@ -127,7 +127,12 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             400,
             "or an `address`",
         ),
-        ("reset", json!({"policy": "op-plain", "address": "192.0.2"}), 400, "`address`: expected an IPv4"),
+        (
+            "reset",
+            json!({"policy": "op-plain", "address": "192.0.2"}),
+            400,
+            "`address`: expected an IPv4",
+        ),
         ("reset", json!({"policy": "op-plain", "key": "a", "by": "usr"}), 400, "header:NAME"),
         (
             "reset",
@@ -193,8 +198,13 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             400,
             "1 second to 90 days",
         ),
-        ("ban", json!({"policy": "op-plain", "key": "ann", "for_seconds": 60}), 409, "has no ban"),
-        ("unban", json!({"policy": "op-plain", "key": "ann"}), 409, "has no ban"),
+        (
+            "ban",
+            json!({"policy": "op-plain", "key": "ann", "for_seconds": 60}),
+            409,
+            "expected a policy with a ban",
+        ),
+        ("unban", json!({"policy": "op-plain", "key": "ann"}), 409, "expected a policy with a ban"),
         ("explain", json!({}), 400, "expected either a `request`"),
         (
             "explain",

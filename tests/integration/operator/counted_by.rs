@@ -87,7 +87,11 @@ async fn key_type_of_no_limit_is_rejected() {
         (&["global"], "no_key", "limits of this name (global)"),
         (&["ip"], "user+ip", "limits of this name (ip)"),
         (&["user+path:tenant"], "user", "limits of this name (user+path:tenant, no_key)"),
-        (&["user+path:tenant"], "path:tenant+user", "limits of this name (user+path:tenant, no_key)"),
+        (
+            &["user+path:tenant"],
+            "path:tenant+user",
+            "limits of this name (user+path:tenant, no_key)",
+        ),
         (&["user"], "ip/48", "limits of this name (user, no_key)"),
         (&["user, denied"], "ip", "limits of this name (user)"),
         (&["user, denied"], "no_key", "limits of this name (user)"),

@@ -41,7 +41,11 @@ async fn ban_of_a_shared_network_key_is_rejected() {
     ban["for_seconds"] = 60.into();
     let response = post(&app, "ban", &ban).await;
     assert_eq!(response.status, 409, "{}", response.body);
-    assert!(response.body.contains("deny its address in an access list instead"), "{}", response.body);
+    assert!(
+        response.body.contains("deny its address in an access list instead"),
+        "{}",
+        response.body
+    );
     ban["address"] = "2001:db8:1:1::1".into();
     post_json(&app, "ban", &ban).await;
 

@@ -261,7 +261,7 @@ async fn explanation_reports_a_proxy_as_the_client() {
     let (is_proxy, end, text) =
         explain(&format!("198.51.100.1, {}10.0.0.3", "10.0.0.2, ".repeat(500))).await;
     assert_eq!((is_proxy, end), (true, StopReason::TooLong));
-    assert!(text.contains("longer than what is read"), "{text}");
+    assert!(text.contains("longer than the part that is read"), "{text}");
     let (is_proxy, end, text) = explain("198.51.100.1").await;
     assert_eq!((is_proxy, end), (false, StopReason::HopIsNoProxy));
     assert!(!text.contains("allowed by no access list"), "{text}");

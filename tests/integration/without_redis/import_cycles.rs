@@ -171,6 +171,10 @@ fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
+            // The scope of a visibility, such as `pub(in crate::guard)`, is no import.
+            if code[..at].ends_with("pub(in ") {
+                continue;
+            }
             let is_start = code[..at]
                 .chars()
                 .next_back()

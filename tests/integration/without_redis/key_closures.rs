@@ -398,7 +398,7 @@ async fn guards_share_counts_only_with_the_same_secret() {
     guard(secret).reset(&policy, &key).await.unwrap();
     assert!(guard(secret).allows(&policy, &key).await);
     let error = RateGuard::builder().key_secret("too short").build().unwrap_err().to_string();
-    assert_eq!(error, "key_secret: a secret has at least 16 bytes");
+    assert_eq!(error, "key_secret: expected a secret of at least 16 bytes");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use actix_rateguard::{Policy, PolicyError, RateGuard, RateLimit};
 use actix_web::{App, test::init_service, web};
 
 #[actix_web::test]
-#[should_panic(expected = "were given no name and would share their counts as `app`")]
+#[should_panic(expected = "have no name and would share their counts as `app`")]
 async fn two_limits_without_a_name_panic() {
     let guard = RateGuard::in_memory();
     let inner = web::scope("/api").wrap(RateLimit::new(&guard, "1/minute"));

@@ -208,7 +208,8 @@ async fn network_above_its_cap_is_logged_once_without_address() {
     for client in 0..100 {
         send(&app, from_network(site(1) + client, "/")).await;
     }
-    let lines: Vec<_> = lines().into_iter().filter(|line| line.contains("more than 7 clients")).collect();
+    let lines: Vec<_> =
+        lines().into_iter().filter(|line| line.contains("more than 7 clients")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("WARN an IPv6 /48 network has more than"), "{lines:?}");
     assert!(!lines[0].contains("2001"), "{lines:?}");

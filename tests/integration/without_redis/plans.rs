@@ -200,7 +200,7 @@ fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
     let other = Policy::new("searhc", "3/minute").unwrap();
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
     assert!(error.contains("the attribute at tests/integration/"), "{error}");
-    assert!(error.contains("names the policy `search`, and there are only `searhc`"), "{error}");
+    assert!(error.contains("expected one of `searhc`"), "{error}");
     // A guard without policies, or with `for_attributes(false)`, does not serve the attributes.
     assert!(RateGuard::builder().build().is_ok());
     let admin = Policy::new("admin", "3/minute").unwrap();
@@ -208,7 +208,7 @@ fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
 
     let twice = || Policy::new("search", "3/minute").unwrap();
     let error = RateGuard::builder().policy(twice()).policy(twice()).build().unwrap_err();
-    assert_eq!(error.to_string(), "two policies are named `search`");
+    assert_eq!(error.to_string(), "two policies are named `search`; rename one of them");
 }
 
 #[test]

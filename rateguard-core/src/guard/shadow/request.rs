@@ -92,7 +92,7 @@ impl Request<'_> {
             let (variant, is_reported) = match requested.policy.shadow_mode()? {
                 ShadowMode::Whole => (QuotaVariant::Own, true),
                 ShadowMode::Candidate(_) => {
-                    (requested.side.other(), requested.side == QuotaVariant::Own)
+                    (requested.variant.other(), requested.variant == QuotaVariant::Own)
                 }
             };
             let (policy, key, cost) = (requested.policy.clone(), requested.key, requested.cost);
@@ -110,7 +110,7 @@ impl RequestedLimit<'_> {
         let variant = match self.policy.shadow_mode() {
             None => return SmallVec::new(),
             Some(ShadowMode::Whole) => QuotaVariant::Own,
-            Some(ShadowMode::Candidate(_)) => self.side.other(),
+            Some(ShadowMode::Candidate(_)) => self.variant.other(),
         };
         let (name, quotas) = self.policy.quotas_of_variant(variant);
         let bucket = |index| Bucket::new(name.as_str(), index, &self.key);

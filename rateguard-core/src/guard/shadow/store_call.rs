@@ -17,24 +17,24 @@ impl RateGuard {
         operation: Operation,
         requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
-        let Shared { store, servers, shadow, remembered, deadline, .. } = &*self.shared;
+        let Shared { store, servers, shadow, denial_cache, deadline, .. } = &*self.shared;
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
-        let pending_insert = match remembered.recall(operation, requests) {
-            CacheLookup::Denial(denial) => return Ok(denial),
-            CacheLookup::Nothing(pending_insert) => pending_insert,
+        let pending_insert = match denial_cache.lookup(operation, requests) {
+            CacheLookup::Hit(denial) => return Ok(denial),
+            CacheLookup::Miss(pending_insert) => pending_insert,
         };
-        let invalidation = remembered.change(operation, requests);
+        let invalidation = denial_cache.invalidation(operation, requests);
         let server = store.server(requests);
         let reply = match store.apply_with_deadline(*deadline, operation, requests) {
             StoreFuture::Ready(reply) => validate_reply(reply, requests),
             StoreFuture::Pending(reply) => {
-                if let Some(cause) = servers.of(server).breaker.open() {
+                if let Some(cause) = servers.of(server).breaker.open_cause() {
                     return Err(cause);
                 }
-                let breaker_permit = shadow.servers.of(server).breaker.enter(*deadline)?;
-                let _permit = shadow.in_flight.enter()?;
+                let breaker_permit = shadow.servers.of(server).breaker.try_acquire(*deadline)?;
+                let _permit = shadow.in_flight.try_acquire()?;
                 let reply = tokio::time::timeout(*deadline, reply).await;
                 let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
                 // An overload of this process is no evidence about the state of the store.
@@ -49,7 +49,7 @@ impl RateGuard {
             }
         };
         if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &reply) {
-            pending_insert.answered(verdict);
+            pending_insert.insert(verdict);
         }
         reply
     }

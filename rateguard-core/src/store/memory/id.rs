@@ -136,8 +136,7 @@ mod tests {
     fn keys_spread_evenly_and_differently_in_each_store() {
         let [one, other] = [(); 2].map(|()| BucketHasher::new());
         let keys: Vec<Key> = (0..6_400).map(Key::from).collect();
-        let shard =
-            |hasher: &BucketHasher, key| hasher.locate(Bucket::new("p", 0, key), 64).shard;
+        let shard = |hasher: &BucketHasher, key| hasher.locate(Bucket::new("p", 0, key), 64).shard;
         let mut counts = [0; 64];
         keys.iter().for_each(|key| counts[shard(&one, key)] += 1);
         // The mean is 100, and the range is six standard deviations on each side.

@@ -17,7 +17,9 @@ use self::{
     id::{BucketHasher, BucketLocation},
     shard::Shard,
 };
-use super::{BucketRequest, BucketStatus, Operation, Receipt, Store, StoreFuture, Verdict};
+use super::{
+    BucketRequest, BucketStatus, InProcess, Operation, Receipt, Store, StoreFuture, Verdict,
+};
 use crate::{
     algorithm::Micros,
     clock::{Clock, MonotonicClock},
@@ -83,15 +85,6 @@ impl MemoryStore {
         self
     }
 
-    /// Checks one bucket. Returns whether the request is allowed, the status of the bucket, and the decision mode.
-    pub(crate) fn check_one(
-        &self,
-        request: &BucketRequest<'_>,
-    ) -> (bool, BucketStatus, DecisionMode) {
-        let (allowed, status, _, mode) = self.take_one(Operation::Check, request);
-        (allowed, status, mode)
-    }
-
     /// Checks or debits one bucket, which is the most common operation, with a single lookup. Also returns the time.
     fn take_one(
         &self,
@@ -109,12 +102,6 @@ impl MemoryStore {
             }
             (allowed, slot.status(now, request), now, slot.mode())
         })
-    }
-
-    /// Returns the number of stored buckets.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).keys()).sum()
     }
 
     /// Applies the operation. It never waits except for the locks of the shards.
@@ -193,8 +180,19 @@ impl Store for MemoryStore {
         StoreFuture::Ready(Ok(self.apply_now(operation, requests)))
     }
 
-    fn as_memory(&self) -> Option<&MemoryStore> {
+    fn in_process(&self) -> Option<&dyn InProcess> {
         Some(self)
+    }
+}
+
+impl InProcess for MemoryStore {
+    fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool) {
+        let (allowed, status, _, mode) = self.take_one(Operation::Check, request);
+        (allowed, status, mode == DecisionMode::Overflow)
+    }
+
+    fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).keys()).sum()
     }
 }
 

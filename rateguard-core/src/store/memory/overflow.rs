@@ -52,11 +52,12 @@ impl Overflow {
     ) -> SharedSlot<'_> {
         let log_quota = log_quota(quota);
         self.drop_expired(now);
-        let shared = self.logs.entry(log_key(location.id, log_quota)).or_insert_with(|| SharedLog {
-            log: BucketState::empty(Algorithm::SlidingWindow),
-            entries: VecDeque::new(),
-            units: HashedMap::default(),
-        });
+        let shared =
+            self.logs.entry(log_key(location.id, log_quota)).or_insert_with(|| SharedLog {
+                log: BucketState::empty(Algorithm::SlidingWindow),
+                entries: VecDeque::new(),
+                units: HashedMap::default(),
+            });
         shared.log.settle(log_quota, now);
         shared.drop_expired(log_quota, now);
         SharedSlot { shared, owner: location.id, log_quota, quota }

@@ -99,7 +99,6 @@ impl Shard {
         }
     }
 
-    #[cfg(feature = "metrics")]
     pub(super) fn keys(&self) -> usize {
         self.buckets.len() + self.bans.iter().map(Table::len).sum::<usize>()
     }
@@ -202,7 +201,7 @@ impl Shard {
     }
 }
 
-/// What a bucket uses if its table is full.
+/// The fallback for a bucket whose table is full.
 enum FullTableFallback<'a> {
     /// A bucket of a quota uses a shared log.
     Overflow(&'a mut Overflow),

@@ -66,7 +66,6 @@ impl Table {
         }
     }
 
-    #[cfg(any(feature = "metrics", test))]
     pub(super) fn len(&self) -> usize {
         self.buckets.len()
     }

@@ -1,4 +1,4 @@
-//! Requests that wait for the next batch to a server.
+//! The queue of requests that wait for the next batch to a server.
 
 use std::{
     sync::{
@@ -8,24 +8,32 @@ use std::{
     time::Instant,
 };
 
-use redis::RedisError;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::{StoreError, fair_queue::FairQueue, waker::wake_soon};
-use crate::store::script::{BatchOutcome, ScriptRequest};
+use super::{
+    fair_queue::FairQueue,
+    pending_request::{PendingRequest, RequestError},
+    waker::wake_soon,
+};
+use crate::store::{
+    StoreError,
+    script::{BatchOutcome, ScriptRequest},
+};
 
-/// A batch has no more requests than this. Redis runs nothing else during a script call; with small batches, clients read the reply
-/// of one batch while Redis runs the next.
+/// The maximum number of requests of a batch. Redis runs no other command during a script call. With small batches,
+/// clients read the reply of one batch while Redis runs the next.
 const MAX_BATCH: usize = 32;
-/// A batch of several requests adds no more entries to logs than this, which takes a server a millisecond or less; as sorted sets, two.
+/// The maximum number of log entries that a batch of several requests adds. A server needs at most 1 ms for them, or 2
+/// ms with sorted sets.
 pub(super) const MAX_BATCH_ENTRIES: u32 = 500;
 
 #[derive(Default)]
 pub(super) struct BatchQueue {
     lanes: Mutex<Lanes>,
     /// Notified when a request is added.
-    pub(super) wake: Notify,
-    /// A wake-up may be delayed and shared by the requests of a thread, as the dispatcher reads the queue soon in any case.
+    pub(super) wake: Arc<Notify>,
+    /// If true, the requests of a thread may share a delayed wake-up, because the dispatcher will read the queue soon
+    /// in any case.
     shares_wakes: AtomicBool,
 }
 
@@ -35,50 +43,16 @@ struct Lanes {
     low_priority: FairQueue,
 }
 
-/// Which lane of the queue a batch is taken from.
+/// The lane of the queue for a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Enforced,
-    /// Shadow traffic: no enforced check waits for it.
+    /// Shadow traffic. It must not delay enforced checks.
     Low,
 }
 
-/// A request that waits for its outcome.
-pub(super) struct PendingRequest {
-    pub(super) request: Arc<ScriptRequest>,
-    /// It is sent alone, as a reset is, or as its batch failed with an error that may concern only one of the requests.
-    pub(super) no_batching: bool,
-    pub(super) asked_at: Instant,
-    pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<Result<BatchOutcome, RequestError>>,
-}
-
-/// Why a request failed.
-#[derive(Clone)]
-pub(super) enum RequestError {
-    /// The connection of this generation returned an error.
-    OnConnection(u64, RedisError),
-    /// The request was dropped because the connection was lost.
-    NoConnection(StoreError),
-}
-
-impl PendingRequest {
-    pub(super) fn is_given_up(&self) -> bool {
-        self.answer.is_closed()
-    }
-
-    pub(super) fn complete(self, outcome: BatchOutcome) {
-        // A caller that has given up does not need it.
-        let _ = self.answer.send(Ok(outcome));
-    }
-
-    pub(super) fn fail(self, error: RequestError) {
-        let _ = self.answer.send(Err(error));
-    }
-}
-
 impl Lanes {
-    fn of(&mut self, priority: Priority) -> &mut FairQueue {
+    fn get(&mut self, priority: Priority) -> &mut FairQueue {
         match priority {
             Priority::Enforced => &mut self.enforced,
             Priority::Low => &mut self.low_priority,
@@ -93,28 +67,29 @@ fn priority_of(request: &ScriptRequest) -> Priority {
 impl BatchQueue {
     pub(super) fn push(self: &Arc<Self>, request: PendingRequest) {
         let priority = priority_of(&request.request);
-        self.lock().of(priority).push(request);
+        self.lock().get(priority).push(request);
         if self.shares_wakes.load(SeqCst) {
-            wake_soon(self);
+            wake_soon(&self.wake);
         } else {
             self.wake.notify_one();
         }
     }
 
-    /// Sets whether wake-ups may be delayed and shared. After clearing it, the dispatcher has to read the queue once more.
+    /// Sets whether wake-ups may be delayed and shared. The dispatcher must read the queue once more after it has
+    /// cleared the flag.
     pub(super) fn share_wakes(&self, shares_wakes: bool) {
         self.shares_wakes.store(shares_wakes, SeqCst);
     }
 
-    /// How many requests wait, those that have been given up included.
+    /// Returns the number of requests that wait, including abandoned ones.
     pub(super) fn len(&self, priority: Priority) -> usize {
-        self.lock().of(priority).len()
+        self.lock().get(priority).len()
     }
 
     /// Takes the requests of the next batch.
     pub(super) fn take(&self, priority: Priority) -> Vec<PendingRequest> {
         let mut lanes = self.lock();
-        let queue = lanes.of(priority);
+        let queue = lanes.get(priority);
         let (mut taken, mut entries) = (Vec::with_capacity(queue.len().min(MAX_BATCH)), 0_u32);
         while taken.len() < MAX_BATCH
             && let Some(request) = queue.pop()
@@ -129,32 +104,32 @@ impl BatchQueue {
         taken
     }
 
-    /// Puts requests back whose batch failed, before later ones for the same keys.
+    /// Returns the requests of a failed batch to the queue, before later requests for the same keys.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut lanes = self.lock();
-        let mut is_any = false;
+        let mut has_requests = false;
         for request in requests.rev() {
-            lanes.of(priority_of(&request.request)).requeue(request);
-            is_any = true;
+            lanes.get(priority_of(&request.request)).requeue(request);
+            has_requests = true;
         }
         drop(lanes);
-        if is_any {
+        if has_requests {
             self.wake.notify_one();
         }
     }
 
-    /// Completes every request for the same check that was made at or before this moment, with the denial.
+    /// Completes every request for the same check that was created at or before `before` with the denial.
     pub(super) fn deny_same_checks(
         &self,
         check: &ScriptRequest,
         before: Instant,
         denial: &BatchOutcome,
     ) {
-        let same = self.lock().of(priority_of(check)).take_same_checks(check, before);
+        let same = self.lock().get(priority_of(check)).take_same_checks(check, before);
         same.into_iter().for_each(|request| request.complete(denial.clone()));
     }
 
-    /// Fails all requests for this reason.
+    /// Fails all requests with this cause.
     pub(super) fn fail_all(&self, cause: StoreError) {
         let requests = {
             let mut lanes = self.lock();
@@ -165,13 +140,16 @@ impl BatchQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lanes> {
-        // Nothing panics while the lock is held.
+        // No code panics while it holds the lock.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
+    use crate::store::script::BatchOutcome;
     use std::time::Duration;
 
     use super::*;
@@ -180,31 +158,31 @@ mod tests {
         store::{Bucket, BucketRequest, Operation, Verdict},
     };
 
-    type StoreFuture = oneshot::Receiver<Result<BatchOutcome, RequestError>>;
+    type Outcome = oneshot::Receiver<Result<BatchOutcome, RequestError>>;
 
-    fn push_for(queue: &Arc<BatchQueue>, key: &Key, cost: u32, priority: Priority) -> StoreFuture {
+    fn push_for(queue: &Arc<BatchQueue>, key: &Key, cost: u32, priority: Priority) -> Outcome {
         let quota = Quota::new(10_000, Duration::from_secs(60)).unwrap();
-        let charge = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
-        let charges = [BucketRequest { low_priority: priority == Priority::Low, ..charge }];
-        let request = ScriptRequest::new("test", RedisLog::Packed, Operation::Check, &charges);
-        let (answer, answered) = oneshot::channel();
-        let asked_at = Instant::now();
+        let request = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
+        let requests = [BucketRequest { low_priority: priority == Priority::Low, ..request }];
+        let request = ScriptRequest::new("test", RedisLog::Packed, Operation::Check, &requests);
+        let (reply, outcome) = oneshot::channel();
+        let created_at = Instant::now();
         queue.push(PendingRequest {
             request: Arc::new(request),
             no_batching: false,
-            asked_at,
-            deadline: asked_at,
-            answer,
+            created_at,
+            deadline: created_at,
+            reply,
         });
-        answered
+        outcome
     }
 
-    fn push(queue: &Arc<BatchQueue>, cost: u32, priority: Priority) -> StoreFuture {
+    fn push(queue: &Arc<BatchQueue>, cost: u32, priority: Priority) -> Outcome {
         push_for(queue, &Key::global(), cost, priority)
     }
 
     #[test]
-    fn a_batch_is_bounded_and_has_no_request_that_was_given_up() {
+    fn batch_is_bounded_and_skips_abandoned_requests() {
         let queue = Arc::<BatchQueue>::default();
         for abandoned in [0, 1, 100, 5_000] {
             (0..abandoned).for_each(|_| drop(push(&queue, 10_000, Priority::Enforced)));
@@ -217,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_bounded_by_the_entries_that_it_adds() {
+    fn batch_is_bounded_by_added_entries() {
         let queue = Arc::<BatchQueue>::default();
         drop(push(&queue, 10_000, Priority::Low));
         let _wait: Vec<_> =
             [1, 499, 1, 10_000, 2].map(|cost| push(&queue, cost, Priority::Low)).into();
         let _enforced = push(&queue, 1, Priority::Enforced);
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 6));
-        // 1 and 499, then 1, then 10,000, then 2.
+        // The batches have the costs 1 and 499, then 1, then 10,000, then 2.
         for expected in [2, 1, 1, 1, 0] {
             assert_eq!(queue.take(Priority::Low).len(), expected);
         }
@@ -239,13 +217,13 @@ mod tests {
         let _enforced = push(&queue, 1, Priority::Enforced);
         let taken = queue.take(Priority::Enforced);
         assert_eq!(taken.len(), 1);
-        // It goes back into its own lane.
+        // The request returns to its own lane.
         queue.requeue(taken.into_iter());
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 0));
     }
 
     #[test]
-    fn a_hot_key_delays_another_key_by_no_more_than_a_batch() {
+    fn hot_key_delays_other_keys_by_at_most_one_batch() {
         let queue = Arc::<BatchQueue>::default();
         let (hot, other) = (Key::from("hot"), Key::from("other"));
         let _hot: Vec<_> =
@@ -254,7 +232,7 @@ mod tests {
         let batch = queue.take(Priority::Enforced);
         let costs = |batch: &[PendingRequest]| batch.iter().map(|it| it.request.entries()).sum();
         assert_eq!((batch.len(), costs(&batch)), (32, 33_u32));
-        // Nor is a later request delayed by those of the hot key that are put back.
+        // Requests of the hot key that return to the queue do not delay a later request of another key either.
         let _later = push_for(&queue, &other, 2, Priority::Enforced);
         queue.requeue(batch.into_iter());
         let batch = queue.take(Priority::Enforced);
@@ -263,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_put_back_keep_their_order_before_later_ones_of_their_key() {
+    fn requeued_requests_precede_later_ones_of_their_key() {
         let queue = Arc::<BatchQueue>::default();
         let _wait: Vec<_> = (1..=40).map(|cost| push(&queue, cost, Priority::Enforced)).collect();
         let first = queue.take(Priority::Enforced);
@@ -274,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_answers_the_same_checks_that_were_made_before() {
+    fn denial_completes_earlier_requests_for_the_same_check() {
         let queue = Arc::<BatchQueue>::default();
-        let denied = queue_of_one(1);
+        let denied = request(1);
         let mut same: Vec<_> = (0..5).map(|_| push(&queue, 1, Priority::Enforced)).collect();
         let mut other = push(&queue, 2, Priority::Enforced);
         let before = Instant::now();
@@ -286,7 +264,7 @@ mod tests {
         queue.deny_same_checks(&denied, before, &denial);
         assert!(
             same.iter_mut()
-                .all(|answer| matches!(answer.try_recv(), Ok(Ok(BatchOutcome::Decided(_)))))
+                .all(|outcome| matches!(outcome.try_recv(), Ok(Ok(BatchOutcome::Decided(_)))))
         );
         assert!(other.try_recv().is_err() && later.try_recv().is_err());
         assert_eq!(queue.len(Priority::Enforced), 2);
@@ -295,7 +273,7 @@ mod tests {
         assert_eq!(queue.len(Priority::Enforced), 0);
     }
 
-    fn queue_of_one(cost: u32) -> Arc<ScriptRequest> {
+    fn request(cost: u32) -> Arc<ScriptRequest> {
         let queue = Arc::<BatchQueue>::default();
         let _wait = push(&queue, cost, Priority::Enforced);
         queue.take(Priority::Enforced).remove(0).request

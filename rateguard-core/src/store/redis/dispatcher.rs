@@ -1,4 +1,4 @@
-//! Sends the requests that wait for a server, in batches, and gives the callers their answers.
+//! Sends the queued requests of a link in batches, and completes them with the replies.
 
 use std::{
     future::poll_fn,
@@ -19,38 +19,41 @@ use tokio::{
 };
 
 use super::{
-    StoreError,
-    batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, PendingRequest, Priority, RequestError},
+    batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, Priority},
     cluster::slot,
     error::classify,
-    link::{ActiveConnection, State},
+    link_state::{ActiveConnection, LinkState},
+    pending_request::{PendingRequest, RequestError},
     progress::{Progress, TICK},
     script_runner::{RawReply, ScriptRunner},
 };
-use crate::store::script::{Batch, BatchOutcome, ScriptRequest};
+use crate::store::{
+    StoreError,
+    script::{Batch, BatchOutcome, ScriptRequest},
+};
 
-/// Max batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
+/// The maximum number of batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
-/// Within this time after a batch, a smaller one is not sent while others are in flight: a batch costs client and server as much as
-/// several requests. It is sent when the dispatcher wakes next, at the latest after [`SLOW_SERVER_AFTER`].
+/// Within this delay, a batch smaller than the last one waits to fill up, because a batch costs client and server as
+/// much as several requests. It is sent when the dispatcher wakes next, at the latest after [`SLOW_SERVER_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
 /// If a batch is unanswered this long after the last one was sent, the server counts as slow, and gets one more batch.
 const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
-/// Max batches in flight to a slow server.
+/// The maximum number of batches in flight to a slow server.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
-/// While the batches in flight add more entries to logs than this, no further batch is sent: one costly request after the other
-/// would keep the server from answering.
+/// While the batches in flight add more entries to logs than this, no further batch is sent. Otherwise a sequence of
+/// costly requests would delay all replies.
 const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
-/// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window ends, the
-/// dispatcher reads the queue without a wake-up.
+/// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window
+/// ends, the dispatcher reads the queue without a wake-up.
 const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
     pub(super) queue: Arc<BatchQueue>,
     pub(super) script: Arc<ScriptRunner>,
-    pub(super) state: watch::Receiver<State>,
+    pub(super) state: watch::Receiver<LinkState>,
     pub(super) progress: Arc<Progress>,
-    /// True after the first `CROSSSLOT` error. From then on, each batch has the keys of one slot.
+    /// True after the first `CROSSSLOT` error. From then on, all keys of a batch are in one slot.
     pub(super) is_cluster: AtomicBool,
 }
 
@@ -66,12 +69,11 @@ impl LastBatch {
         self.should_flush_after(self.at.elapsed(), in_flight, waiting)
     }
 
-    fn should_flush_after(&self, passed: Duration, in_flight: usize, waiting: usize) -> bool {
+    fn should_flush_after(&self, elapsed: Duration, in_flight: usize, waiting: usize) -> bool {
         match in_flight {
             0 => true,
-            _ if passed >= SLOW_SERVER_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
-            // A small batch is better sent together with the requests that come next.
-            _ => in_flight < MAX_IN_FLIGHT && (waiting >= self.requests || passed >= BATCH_DELAY),
+            _ if elapsed >= SLOW_SERVER_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
+            _ => in_flight < MAX_IN_FLIGHT && (waiting >= self.requests || elapsed >= BATCH_DELAY),
         }
     }
 }
@@ -91,21 +93,21 @@ impl Dispatcher {
     pub(super) async fn run(mut self) {
         loop {
             let live =
-                match self.state.wait_for(|state| matches!(state, State::Up(_))).await.as_deref() {
-                    Ok(State::Up(live)) => live.clone(),
+                match self.state.wait_for(|it| matches!(it, LinkState::Up(_))).await.as_deref() {
+                    Ok(LinkState::Up(live)) => live.clone(),
                     Ok(_) => continue,
                     Err(_) => return,
                 };
             self.run_on(&live).await;
             let cause = match &*self.state.borrow() {
-                State::Down(cause) => *cause,
-                State::Up(_) | State::Connecting => StoreError::Disconnected,
+                LinkState::Down(cause) => *cause,
+                LinkState::Up(_) | LinkState::Connecting => StoreError::Disconnected,
             };
             self.queue.fail_all(cause);
         }
     }
 
-    /// Runs until there is another connection, or none. Requests in flight are dropped then, and fail with
+    /// Runs until the connection is replaced or lost. Then requests in flight are dropped, and fail with
     /// [`StoreError::Disconnected`].
     async fn run_on(&self, live: &ActiveConnection) {
         let mut state = self.state.clone();
@@ -114,7 +116,7 @@ impl Dispatcher {
         let entries_in_flight = AtomicU32::new(0);
         let mut batches = FuturesUnordered::new();
         let mut low_priority = FuturesUnordered::new();
-        self.progress.connected();
+        self.progress.reset_round_trip();
         let mut last = LastBatch { at: Instant::now(), requests: 0 };
         let mut is_any_in_flight = false;
         loop {
@@ -140,8 +142,8 @@ impl Dispatcher {
                     entries_in_flight.fetch_sub(entries, Relaxed);
                 });
             }
-            // Requests of low priority have batches of their own, one at a time, and only while no other request waits: a
-            // server that runs them cannot serve enforced requests.
+            // Low-priority requests are sent in separate batches, one at a time, and only while no other request waits.
+            // A server that runs them cannot run enforced requests.
             if low_priority.is_empty() && self.queue.len(Priority::Enforced) == 0 {
                 let requests = self.queue.take(Priority::Low);
                 if !requests.is_empty() {
@@ -184,7 +186,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends these requests as one batch; in a cluster as one batch for each slot, in one pipeline.
+    /// Sends these requests as one batch, or in a cluster as one pipeline with one batch for each slot.
     async fn send(&self, live: &ActiveConnection, pending: Vec<PendingRequest>) {
         let requests: Vec<_> = pending
             .iter()
@@ -214,7 +216,7 @@ impl Dispatcher {
         }
     }
 
-    /// The batches for these requests, and which requests are in each of them.
+    /// Returns the batches for these requests, and the positions of the requests in each of them.
     fn batches<'a>(
         &self,
         requests: &'a [(Arc<ScriptRequest>, bool, i64)],
@@ -229,8 +231,8 @@ impl Dispatcher {
                 (false, true) => request.hash_tag().map(slot_of),
                 (false, false) => Some(0),
             };
-            let known = groups.iter_mut().find(|(known, _)| known.is_some() && *known == slot);
-            match known {
+            let group = groups.iter_mut().find(|(other, _)| other.is_some() && *other == slot);
+            match group {
                 Some((_, positions)) => positions.push(position),
                 None => groups.push((slot, vec![position])),
             }
@@ -261,15 +263,16 @@ impl Dispatcher {
                     self.complete(sent, it, outcome);
                 }
             }
-            // The script did not run. Each request alone may be in one slot, so they are sent again, grouped by slot.
+            // The script did not run. The keys of each single request may be in one slot, so send the requests again,
+            // grouped by slot.
             Err(error) if is_cross_slot(&error) && !sent.by_slot => {
                 self.is_cluster.store(true, Relaxed);
                 self.queue.requeue(pending.into_iter());
             }
-            // The script did not run, so sending its requests again counts nothing twice.
+            // The script did not run, so no unit is counted twice if the requests are sent again.
             Err(error) if batch.has_several_requests() && may_concern_one_key(&error) => {
-                let alone = |it| PendingRequest { no_batching: true, ..it };
-                self.queue.requeue(pending.into_iter().map(alone));
+                let without_batching = |it| PendingRequest { no_batching: true, ..it };
+                self.queue.requeue(pending.into_iter().map(without_batching));
             }
             Err(error) => {
                 let error = RequestError::OnConnection(sent.live.generation, error);
@@ -278,8 +281,8 @@ impl Dispatcher {
         }
     }
 
-    /// Completes a request. A denial also completes the same checks that were in the queue before the batch was sent, so that many
-    /// requests for a key that is used up do not need a decision each.
+    /// Completes a request. A denial also completes the same checks that were in the queue before the batch was sent,
+    /// so that many requests for an exhausted key need only one decision.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
@@ -289,12 +292,13 @@ impl Dispatcher {
     }
 }
 
-/// Whether the error may concern one key only: the user may not access it, or in a cluster, its slot is being moved.
+/// Whether the error may concern only one key, for example because the user may not access it or its slot migrates.
 fn may_concern_one_key(error: &RedisError) -> bool {
-    let moves = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
+    let migrations = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
     let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
-    // An error without a code comes from the client library: the server may have run the script.
-    moves.contains(&error.kind()) || error.code().is_some() && causes.contains(&classify(error))
+    // An error without a code comes from the client library. The server may then have run the script.
+    migrations.contains(&error.kind())
+        || error.code().is_some() && causes.contains(&classify(error))
 }
 
 fn is_cross_slot(error: &RedisError) -> bool {
@@ -306,12 +310,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_batch_waits_for_more_requests_but_not_for_long() {
+    fn small_batch_waits_for_at_most_the_batch_delay() {
         let last = LastBatch { at: Instant::now(), requests: 10 };
         let micros = Duration::from_micros;
-        // Nothing is in flight.
+        // No batch is in flight.
         assert!(last.should_flush_after(micros(0), 0, 1));
-        // Before the delay has passed, only a batch as large as the last one.
+        // Within the delay, only a batch as large as the last one is sent.
         assert!(!last.should_flush_after(micros(199), 1, 9));
         assert!(last.should_flush_after(micros(0), 3, 10));
         assert!(last.should_flush_after(micros(200), 3, 1));

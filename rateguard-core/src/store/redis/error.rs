@@ -1,11 +1,10 @@
-//! What redis-rs reports, in our words.
+//! Maps errors of the Redis client library to [`StoreError`].
 
 use redis::{ErrorKind, RedisError};
 
-use super::StoreError;
-use crate::store::server_error::cause;
+use crate::store::{StoreError, server_error::cause};
 
-/// Which of our causes this is. Nothing of the error's text is kept: servers quote arguments in it.
+/// Returns the cause of an error. The text is not stored, because servers quote arguments in it.
 pub(super) fn classify(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() => StoreError::Timeout,
@@ -13,14 +12,14 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
         ErrorKind::Io => StoreError::Disconnected,
         ErrorKind::AuthenticationFailed => StoreError::Authentication,
         _ => match error.code() {
-            Some(word) => cause(word, error.detail()),
+            Some(code) => cause(code, error.detail()),
             None => StoreError::InvalidReply,
         },
     }
 }
 
-/// Whether a new connection may help: to a server that is there, that is the primary, that knows the user.
-pub(super) fn calls_for_a_new_connection(cause: StoreError) -> bool {
+/// Whether a new connection may resolve the error, for example to a new primary or with a user that exists by then.
+pub(super) fn needs_reconnect(cause: StoreError) -> bool {
     match cause {
         StoreError::Unreachable
         | StoreError::Disconnected
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_say_is_told_in_our_words() {
+    fn error_replies_are_classified() {
         for (line, expected) in [
             ("READONLY You can't write against a read only replica.", StoreError::NotReady),
             (

@@ -1,4 +1,4 @@
-//! A queue that serves the keys in turn, so that many requests for one key do not delay those for others.
+//! A queue that serves keys in turn, so that many requests for one key do not delay requests for other keys.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use super::batch_queue::PendingRequest;
+use super::pending_request::PendingRequest;
 use crate::store::script::ScriptRequest;
 
-/// At this length or above, `push` removes abandoned requests now and then.
+/// The minimum length at which `push` removes abandoned requests.
 const COMPACT_THRESHOLD: usize = 1_024;
 
-/// Requests in flows, one for each key or group of keys. Flows are served round robin, and the requests of a flow in the
-/// order in which they came.
+/// Requests in flows, with one flow for each key or group of keys. Flows are served round robin. The requests of a flow
+/// are served in the order of arrival.
 pub(super) struct FairQueue {
     flows: HashMap<u64, Flow, BuildHasherDefault<FlowHasher>>,
     /// The flows in the order in which they are served.
@@ -22,13 +22,13 @@ pub(super) struct FairQueue {
     compact_at: usize,
 }
 
-/// The requests of a flow, of which there is at least one. Most flows have exactly one, which needs no allocation.
+/// The requests of a flow. Every flow has at least one request. Most flows have exactly one, which needs no allocation.
 struct Flow {
     first: PendingRequest,
     others: VecDeque<PendingRequest>,
 }
 
-/// Flow numbers come from key digests, so they are uniform already.
+/// Returns flow numbers unchanged, because they come from key digests and are already uniform.
 #[derive(Default)]
 struct FlowHasher(u64);
 
@@ -60,12 +60,12 @@ impl Default for FairQueue {
 }
 
 impl FairQueue {
-    /// How many requests wait, those that have been given up included.
+    /// Returns the number of requests that wait, including abandoned ones.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a request behind those of its flow. A new flow is served last.
+    /// Adds a request at the end of its flow. A new flow is served last.
     pub(super) fn push(&mut self, request: PendingRequest) {
         let number = request.request.flow;
         match self.flows.get_mut(&number) {
@@ -77,12 +77,13 @@ impl FairQueue {
         }
         self.len += 1;
         if self.len >= self.compact_at {
-            self.retain(|request| !request.is_given_up());
+            self.retain(|request| !request.is_abandoned());
             self.compact_at = COMPACT_THRESHOLD.max(2 * self.len);
         }
     }
 
-    /// Puts a request back at the front of its flow. An existing flow keeps its turn; a new flow is served last.
+    /// Returns a request to the front of its flow. The turn of an existing flow does not change. A new flow is served
+    /// last.
     pub(super) fn requeue(&mut self, request: PendingRequest) {
         match self.flows.get_mut(&request.request.flow) {
             Some(flow) => {
@@ -94,7 +95,7 @@ impl FairQueue {
         }
     }
 
-    /// Takes the next request that has not been given up.
+    /// Takes the next request, and drops abandoned ones before it.
     pub(super) fn pop(&mut self) -> Option<PendingRequest> {
         while let Some(number) = self.turns.pop_front() {
             let Some(flow) = self.flows.get_mut(&number) else { continue };
@@ -106,14 +107,14 @@ impl FairQueue {
                 None => self.flows.remove(&number).map(|flow| flow.first),
             };
             self.len -= 1;
-            if let Some(request) = request.filter(|request| !request.is_given_up()) {
+            if let Some(request) = request.filter(|request| !request.is_abandoned()) {
                 return Some(request);
             }
         }
         None
     }
 
-    /// Takes the requests for the same check that were made at or before this moment.
+    /// Takes the requests for the same check that were created at or before `before`.
     pub(super) fn take_same_checks(
         &mut self,
         check: &ScriptRequest,
@@ -121,7 +122,7 @@ impl FairQueue {
     ) -> Vec<PendingRequest> {
         let Some(flow) = self.flows.get_mut(&check.flow) else { return Vec::new() };
         let is_same =
-            |it: &PendingRequest| it.asked_at <= before && it.request.is_same_check(check);
+            |it: &PendingRequest| it.created_at <= before && it.request.is_same_check(check);
         let mut taken = Vec::new();
         let mut others = VecDeque::new();
         for request in flow.others.drain(..) {
@@ -150,13 +151,13 @@ impl FairQueue {
             .collect()
     }
 
-    fn retain(&mut self, keep: impl Fn(&PendingRequest) -> bool) {
+    fn retain(&mut self, predicate: impl Fn(&PendingRequest) -> bool) {
         let turns = std::mem::take(&mut self.turns);
         let mut flows = std::mem::take(&mut self.flows);
         self.len = 0;
         for number in turns {
             let Some(flow) = flows.remove(&number) else { continue };
-            let mut requests = std::iter::once(flow.first).chain(flow.others).filter(&keep);
+            let mut requests = std::iter::once(flow.first).chain(flow.others).filter(&predicate);
             if let Some(first) = requests.next() {
                 let others: VecDeque<_> = requests.collect();
                 self.len += 1 + others.len();

@@ -1,12 +1,18 @@
-//! The Redis store: requests in batches, over connections that all checks share.
+//! The Redis store: sends requests in batches, over connections that all checks share.
 
 mod batch_queue;
 mod cluster;
+mod connect;
 mod connector;
+mod destination;
 mod dispatcher;
 mod error;
 mod fair_queue;
+mod health_reports;
+mod heartbeat;
 mod link;
+mod link_state;
+mod pending_request;
 mod progress;
 mod reconnect;
 mod router;
@@ -26,9 +32,10 @@ pub(crate) use self::target::Server;
 pub use self::url::RedisUrlError;
 
 use self::{
-    batch_queue::RequestError,
-    link::ActiveConnection,
-    router::{Destination, Route},
+    destination::Destination,
+    link_state::ActiveConnection,
+    pending_request::RequestError,
+    router::Router,
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
@@ -37,76 +44,80 @@ use super::{
 };
 use crate::{BuildError, store::io_thread::IoThread};
 
-/// A request is sent no more often than this, to another server or once more.
-const MAX_TURNS: u32 = 8;
+/// The maximum number of attempts to send a request, to the same server or to others.
+const MAX_ATTEMPTS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
     log: RedisLog,
-    route: Route,
+    router: Router,
     script: Arc<ScriptRunner>,
     deadline: Duration,
-    home: IoThread,
+    io_thread: IoThread,
 }
 
 impl RedisStore {
-    /// A store for this server, which begins to connect.
+    /// Creates a store for this server, and starts to connect.
     pub(crate) fn open(
         server: Server,
         prefix: String,
         log: RedisLog,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
-        let home = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;
+        let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;
         let script = Arc::new(ScriptRunner::new());
-        let route = server.route(deadline, &script, home.handle())?;
-        Ok(Self { prefix, log, route, script, deadline, home })
+        let router = server.router(deadline, &script, io_thread.handle())?;
+        Ok(Self { prefix, log, router, script, deadline, io_thread })
     }
 
     async fn decide(
         &self,
         deadline: Duration,
         operation: Operation,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
-        let asked_at = Instant::now();
-        let until = asked_at + deadline;
-        let mut way = self.route.way(charges).await?;
-        let request = Arc::new(ScriptRequest::new(&self.prefix, self.log, operation, charges));
+        let created_at = Instant::now();
+        let deadline = created_at + deadline;
+        let mut destination = self.router.destination(requests).await?;
+        let request = Arc::new(ScriptRequest::new(&self.prefix, self.log, operation, requests));
         let mut was_late = false;
-        for turn in 0..MAX_TURNS {
-            let watched = way.link.watch();
-            let outcome = if way.is_asking {
-                // On the heap, as it is large and rare.
-                Box::pin(self.send_asking(&way, &request, until)).await
+        for attempt in 0..MAX_ATTEMPTS {
+            let guard = destination.link.in_flight_guard();
+            let outcome = if destination.needs_asking {
+                // Boxed, because this future is large and rarely used.
+                Box::pin(self.send_asking(&destination, &request, deadline)).await
             } else {
-                way.link.send(Arc::clone(&request), asked_at, until).await
+                destination.link.send(Arc::clone(&request), created_at, deadline).await
             };
-            watched.answered();
+            guard.complete();
             match outcome {
                 Ok(BatchOutcome::Decided(verdict)) => return Ok(verdict),
-                // If its clock was set forward, the server rejects requests that are not late, and says what time it is.
+                // If the server's clock was set forward, it rejects requests that are not late. Its reply has corrected
+                // the estimate of its clock, so the request is sent once more.
                 Ok(BatchOutcome::DeadlineExceeded) if !was_late => was_late = true,
-                Ok(BatchOutcome::DeadlineExceeded) => return Err(self.timeout_cause(charges)),
+                Ok(BatchOutcome::DeadlineExceeded) => return Err(self.timeout_cause(requests)),
                 Ok(BatchOutcome::Failed(cause)) => {
-                    way.link.failed(way.live.generation, cause);
+                    destination.link.report_error(destination.live.generation, cause);
                     return Err(cause);
                 }
-                Err(failed) => way = Box::pin(self.route.redirect(way, &failed, turn)).await?,
+                Err(error) => {
+                    let redirect = self.router.redirect(destination, &error, attempt);
+                    destination = Box::pin(redirect).await?;
+                }
             }
         }
         Err(StoreError::NotReady)
     }
 
-    /// Sends the request to a node that imports the slot, which answers the next command only.
+    /// Sends the request after an `ASKING` command to a node that imports the slot. The node accepts only this request.
     async fn send_asking(
         &self,
-        way: &Destination,
+        destination: &Destination,
         request: &ScriptRequest,
-        until: Instant,
+        deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {
-        let ActiveConnection { connection, clock, generation } = &way.live;
-        let batch = Batch::new(&self.script.ids, &[(request, clock.at(until))]);
+        let ActiveConnection { connection, clock, generation } = &destination.live;
+        let batch = Batch::new(&self.script.ids, &[(request, clock.at(deadline))]);
         let sent = Instant::now();
         let replies = self.script.run(connection, true, slice::from_ref(&batch)).await;
         let reply = replies.and_then(|replies| match replies.into_iter().next() {
@@ -125,33 +136,37 @@ impl Store for RedisStore {
     fn apply<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
-        self.apply_with_deadline(self.deadline, operation, charges)
+        self.apply_with_deadline(self.deadline, operation, requests)
     }
 
     fn apply_with_deadline<'a>(
         &'a self,
         deadline: Duration,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
-        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, charges)))
+        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, requests)))
     }
 
     fn health(&self) -> Result<(), StoreError> {
-        self.route.health()
+        self.router.health()
     }
 
-    fn server(&self, charges: &[BucketRequest<'_>]) -> usize {
-        self.route.server(charges)
+    fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
+        self.router.server(requests)
     }
 
-    fn timeout_cause(&self, charges: &[BucketRequest<'_>]) -> StoreError {
-        if self.route.is_congested(charges) { StoreError::Overloaded } else { StoreError::Timeout }
+    fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
+        if self.router.is_congested(requests) {
+            StoreError::Overloaded
+        } else {
+            StoreError::Timeout
+        }
     }
 
     fn close(&self) {
-        self.home.close();
+        self.io_thread.close();
     }
 }

@@ -1,4 +1,4 @@
-//! Tells a silent server from one that is late because of our own load.
+//! Distinguishes a silent server from late replies that the load of this process causes.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 
 /// While batches are in flight, the dispatcher runs at least this often.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// What an unanswered batch may take beyond two round trips before it counts as a backlog.
+/// The time beyond two round trips after which an unanswered batch counts as a backlog.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
 /// The times of unanswered batches, and of the last runs of the dispatcher.
@@ -19,19 +19,19 @@ pub(super) struct Progress {
     start: Instant,
     /// A server that has left a batch unanswered for this long is silent.
     silent_after: Duration,
-    /// The least age of the oldest batch that counts as a backlog.
+    /// The minimum age of the oldest unanswered batch for a backlog.
     backlog_after: Duration,
     /// A dispatcher that has not run for this long is stalled, for example because the machine lacks CPU.
     stalled_after: Duration,
-    in_flight: Mutex<InFlight>,
-    /// When the dispatcher last ran, in microseconds after `start`.
+    in_flight: Mutex<InFlightBatches>,
+    /// The time of the last run of the dispatcher, in microseconds after `start`.
     last_run: AtomicU64,
-    /// When a stall of the dispatcher last ended, in microseconds after `start`.
+    /// The time at which the last stall of the dispatcher ended, in microseconds after `start`; 0 if there was none.
     stall_ended: AtomicU64,
 }
 
 #[derive(Default)]
-struct InFlight {
+struct InFlightBatches {
     next: u64,
     sent_at: BTreeMap<u64, Instant>,
     shortest_round_trip: Option<Duration>,
@@ -65,13 +65,14 @@ impl Progress {
         BatchInFlight { progress: self, number }
     }
 
-    /// Forgets the round trip: there is another connection, perhaps to another server.
-    pub(super) fn connected(&self) {
+    /// Resets the shortest round trip for a new connection, which may be to another server.
+    pub(super) fn reset_round_trip(&self) {
         self.lock().shortest_round_trip = None;
     }
 
-    /// Whether the server has a backlog of our batches. In our own queue, a denial completes requests and keys are served in turn;
-    /// in the server's backlog neither is possible, and in the end the server would look silent.
+    /// Whether the server has a backlog of batches. Requests should then wait in the queue of this process: there, a
+    /// denial completes other requests, and keys are served in turn. In the server's backlog neither is possible, and
+    /// with a long backlog the server would seem to be silent.
     pub(super) fn is_backlogged(&self) -> bool {
         self.is_backlogged_at(Instant::now())
     }
@@ -84,7 +85,7 @@ impl Progress {
         now.saturating_duration_since(*oldest) > limit
     }
 
-    /// Records that the dispatcher runs now. `was_due` if it should have run within a [`TICK`] of the last time.
+    /// Records a run of the dispatcher. `was_due` means that it should have run within a [`TICK`] after the last run.
     pub(super) fn record_run(&self, was_due: bool) {
         self.record_run_at(Instant::now(), was_due);
     }
@@ -97,8 +98,9 @@ impl Progress {
         }
     }
 
-    /// Whether the oldest batch is unanswered for nine tenths of the deadline, although the dispatcher runs and has had time to read
-    /// replies. If not, a late request waits in our own queue, or in a batch that was sent only recently.
+    /// Whether the oldest batch is unanswered for nine tenths of the deadline, although the dispatcher has had time to
+    /// read replies. If not, a late request waits in the queue of this process, or in a batch that was sent only
+    /// recently.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent_at(Instant::now())
     }
@@ -124,8 +126,8 @@ impl Progress {
         u64::try_from(time.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, InFlight> {
-        // Nothing panics while the lock is held.
+    fn lock(&self) -> MutexGuard<'_, InFlightBatches> {
+        // No code panics while it holds the lock.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_silent_when_a_batch_is_unanswered_for_almost_the_deadline() {
+    fn server_is_silent_after_unanswered_batch_of_almost_the_deadline() {
         let progress = Progress::new(DEADLINE);
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         let batch = progress.send();
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_measured_by_the_round_trip() {
+    fn backlog_threshold_depends_on_round_trip() {
         let progress = Progress::new(DEADLINE);
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         assert!(!progress.is_backlogged());
@@ -179,22 +181,22 @@ mod tests {
         progress.lock().shortest_round_trip = Some(Duration::from_millis(30));
         assert!(!progress.is_backlogged_at(at(60)));
         assert!(progress.is_backlogged_at(at(70)));
-        progress.connected();
+        progress.reset_round_trip();
         assert!(progress.is_backlogged_at(at(60)));
     }
 
     #[test]
-    fn a_stall_of_the_dispatcher_is_no_silence_of_the_server() {
+    fn dispatcher_stall_is_not_a_silent_server() {
         let progress = Progress::new(DEADLINE);
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         let _batch = progress.send();
         runs_until(&progress, 0, 20);
-        // It does not run.
+        // The dispatcher does not run.
         assert!(!progress.is_silent_at(at(200)));
-        // It runs again, and has had no time to read replies.
+        // It runs again, but has had no time to read replies.
         runs_until(&progress, 200, 210);
         assert!(!progress.is_silent_at(at(210)));
-        // It has had time, and there are none.
+        // It has had time, and there are no replies.
         runs_until(&progress, 220, 230);
         assert!(progress.is_silent_at(at(230)));
     }

@@ -1,97 +1,87 @@
-//! The ways to the servers: there is one server, or there are those of a cluster.
+//! Routes requests to a single server or to the nodes of a cluster.
 
 use std::sync::Arc;
 
 use super::{
-    StoreError,
-    batch_queue::RequestError,
     cluster::{Cluster, slot},
+    destination::Destination,
     error::classify,
-    link::{ActiveConnection, Link},
+    link::Link,
+    pending_request::RequestError,
 };
-use crate::store::BucketRequest;
+use crate::store::{BucketRequest, StoreError};
 
-pub(super) enum Route {
+pub(super) enum Router {
     One(Arc<Link>),
     Cluster(Cluster),
 }
 
-/// The way to the server that has certain keys.
-pub(super) struct Destination {
-    pub(super) link: Arc<Link>,
-    pub(super) live: ActiveConnection,
-    /// In a cluster: the server takes the keys over, and answers only who says that it knows.
-    pub(super) is_asking: bool,
-    /// In a cluster: the slot of the keys, and where the server is.
-    pub(super) slot: u16,
-    pub(super) host: String,
-}
-
-impl Route {
-    /// The way to the keys of these charges, of which there is at least one.
-    pub(super) async fn way(
+impl Router {
+    /// Returns the destination for the keys of these requests, of which there is at least one.
+    pub(super) async fn destination(
         &self,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
     ) -> Result<Destination, StoreError> {
         match self {
             Self::One(link) => {
                 let (link, host) = (Arc::clone(link), String::new());
                 let live = link.live().await?;
-                Ok(Destination { link, live, is_asking: false, slot: 0, host })
+                Ok(Destination { link, live, needs_asking: false, slot: 0, host })
             }
             Self::Cluster(cluster) => {
-                let mut slots = charges.iter().map(|charge| slot(&charge.bucket.hash_tag()));
+                let mut slots = requests.iter().map(|request| slot(&request.bucket.hash_tag()));
                 let first = slots.next().unwrap_or_default();
                 if slots.any(|slot| slot != first) {
                     return Err(StoreError::CrossSlot);
                 }
-                cluster.way(first).await
+                cluster.destination(first).await
             }
         }
     }
 
-    /// Where to ask instead after this error, for the how many-th time; or what it means.
+    /// Returns the destination for the next attempt after this error, or the cause if there is none. `attempt` is the
+    /// number of earlier redirects of the request.
     pub(super) async fn redirect(
         &self,
-        way: Destination,
-        failed: &RequestError,
-        turn: u32,
+        destination: Destination,
+        error: &RequestError,
+        attempt: u32,
     ) -> Result<Destination, StoreError> {
-        let (generation, error) = match failed {
+        let (generation, error) = match error {
             RequestError::OnConnection(generation, error) => (*generation, error),
             RequestError::NoConnection(cause) => return Err(*cause),
         };
-        let link = Arc::clone(&way.link);
+        let link = Arc::clone(&destination.link);
         let cause = match self {
             Self::One(_) => classify(error),
-            Self::Cluster(cluster) => match cluster.redirect(way, error, turn).await {
-                Ok(way) => return Ok(way),
+            Self::Cluster(cluster) => match cluster.redirect(destination, error, attempt).await {
+                Ok(destination) => return Ok(destination),
                 Err(Some(cause)) => return Err(cause),
                 Err(None) => {
-                    cluster.missed();
+                    cluster.request_refresh();
                     match classify(error) {
-                        // That it is a cluster we know; and what is wrong with it is not the connection.
+                        // The client already uses the cluster protocol, and a new connection would not help.
                         StoreError::Cluster => return Err(StoreError::NotReady),
                         cause => cause,
                     }
                 }
             },
         };
-        link.failed(generation, cause);
+        link.report_error(generation, cause);
         Err(cause)
     }
 
-    /// The number of the server that has the first of these keys.
-    pub(super) fn server(&self, charges: &[BucketRequest<'_>]) -> usize {
-        match (self, charges) {
+    /// Returns the number of the server that has the first of these keys.
+    pub(super) fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
+        match (self, requests) {
             (Self::Cluster(cluster), [first, ..]) => cluster.server(slot(&first.bucket.hash_tag())),
             _ => 0,
         }
     }
 
-    /// Whether a request for these keys that was not answered in time is late by our own congestion.
-    pub(super) fn is_congested(&self, charges: &[BucketRequest<'_>]) -> bool {
-        match (self, charges) {
+    /// Whether a request for these keys without a timely reply is late because of congestion in this process.
+    pub(super) fn is_congested(&self, requests: &[BucketRequest<'_>]) -> bool {
+        match (self, requests) {
             (Self::One(link), _) => link.is_congested(),
             (Self::Cluster(cluster), [first, ..]) => {
                 let link = cluster.link(slot(&first.bucket.hash_tag()));
@@ -101,7 +91,7 @@ impl Route {
         }
     }
 
-    /// Whether there are live connections to all servers.
+    /// Checks that there are live connections to all servers.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self {
             Self::One(link) => link.live_now().map(|_| ()),

@@ -1,4 +1,4 @@
-//! Has a server run the script.
+//! Runs the script on a server.
 
 use redis::{
     ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value,
@@ -16,14 +16,14 @@ use crate::{
 
 pub(super) struct ScriptRunner {
     pub(super) ids: RequestIds,
-    /// The SHA-1 of the source, by which the server knows a script that it has run before.
+    /// The SHA-1 of the source. `EVALSHA` runs a script that is in the server's cache by this hash.
     hash: String,
 }
 
-/// What a server replied to a batch.
+/// The raw reply of a server to a batch.
 pub(super) struct RawReply {
     numbers: Vec<i64>,
-    /// Why requests failed, in our words: nothing of the server's text is kept.
+    /// The causes of the error texts. The texts are not stored, because servers quote arguments in them.
     errors: Vec<StoreError>,
 }
 
@@ -34,7 +34,7 @@ impl RawReply {
 }
 
 pub(super) fn invalid_reply() -> RedisError {
-    (ErrorKind::UnexpectedReturnType, "not a decision").into()
+    (ErrorKind::UnexpectedReturnType, "the reply is not a valid decision").into()
 }
 
 impl ScriptRunner {
@@ -42,53 +42,53 @@ impl ScriptRunner {
         Self { ids: RequestIds::new(), hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
-    /// Sends these batches, in one pipeline. In a cluster, the server that imports the slot answers a single batch that
-    /// `is_asking`.
+    /// Sends these batches in one pipeline. With `asking`, an `ASKING` command precedes the batch, of which there must
+    /// be only one. A cluster node that imports the slot requires it.
     pub(super) async fn run(
         &self,
         connection: &MultiplexedConnection,
-        is_asking: bool,
+        asking: bool,
         batches: &[Batch<'_>],
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
         let all: Vec<_> = (0..batches.len()).collect();
-        let mut replies = self.send(connection, is_asking, batches, &all, false).await?;
-        // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
-        let is_unknown = |reply: &RedisResult<RawReply>| {
+        let mut replies = self.send(connection, asking, batches, &all, false).await?;
+        // A script that is not in the server's cache is sent again with its source. `EVAL` adds it to the cache.
+        let is_no_script = |reply: &RedisResult<RawReply>| {
             let kind = ErrorKind::Server(ServerErrorKind::NoScript);
             reply.as_ref().is_err_and(|error| error.kind() == kind)
         };
-        let unknown: Vec<_> =
-            all.into_iter().filter(|place| is_unknown(&replies[*place])).collect();
-        if !unknown.is_empty() {
-            let again = self.send(connection, is_asking, batches, &unknown, true).await?;
-            for (place, reply) in unknown.into_iter().zip(again) {
-                replies[place] = reply;
+        let failed: Vec<_> =
+            all.into_iter().filter(|index| is_no_script(&replies[*index])).collect();
+        if !failed.is_empty() {
+            let retried = self.send(connection, asking, batches, &failed, true).await?;
+            for (index, reply) in failed.into_iter().zip(retried) {
+                replies[index] = reply;
             }
         }
         Ok(replies)
     }
 
-    /// Sends the batches at these places. With `with_source`, the first of them brings the script along.
+    /// Sends the batches with these indices. With `with_source`, the first of them has the source of the script.
     async fn send(
         &self,
         connection: &MultiplexedConnection,
-        is_asking: bool,
+        asking: bool,
         batches: &[Batch<'_>],
-        places: &[usize],
+        indices: &[usize],
         with_source: bool,
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
-        let mut pipeline = Pipeline::with_capacity(places.len() + usize::from(is_asking));
-        // `ASKING` is for the next command on the connection, and a pipeline is sent as a whole.
-        if is_asking {
+        let mut pipeline = Pipeline::with_capacity(indices.len() + usize::from(asking));
+        // `ASKING` applies to the next command on the connection. A pipeline is sent without other commands in between.
+        if asking {
             pipeline.cmd("ASKING");
         }
-        for (number, place) in places.iter().enumerate() {
-            let mut command = if with_source && number == 0 {
+        for (position, index) in indices.iter().enumerate() {
+            let mut command = if with_source && position == 0 {
                 redis::cmd("EVAL").arg(SCRIPT).take()
             } else {
                 redis::cmd("EVALSHA").arg(&self.hash).take()
             };
-            batches[*place].write(ReplyEncoding::Bytes, |argument| {
+            batches[*index].write(ReplyEncoding::Bytes, |argument| {
                 match argument {
                     Argument::Text(text) => command.arg(text),
                     Argument::Number(number) => command.arg(number),
@@ -97,13 +97,14 @@ impl ScriptRunner {
             pipeline.add_command(command);
         }
         let mut connection = connection.clone();
-        let skipped = usize::from(is_asking);
-        let replies = connection.send_packed_commands(&pipeline, 0, skipped + places.len()).await?;
+        let skipped = usize::from(asking);
+        let reply_count = skipped + indices.len();
+        let replies = connection.send_packed_commands(&pipeline, 0, reply_count).await?;
         Ok(replies.into_iter().skip(skipped).map(decode).collect())
     }
 }
 
-/// Bytes, or an array of bytes and error texts.
+/// Decodes a reply: bytes, or an array of bytes and error texts.
 fn decode(reply: Value) -> RedisResult<RawReply> {
     let (bytes, errors) = match reply.extract_error()? {
         Value::BulkString(bytes) => (bytes, Vec::new()),

@@ -1,4 +1,4 @@
-//! Sentinel: which server is the primary now.
+//! Redis Sentinel: finds the primary of a service.
 
 use std::{
     collections::HashMap,
@@ -11,26 +11,27 @@ use redis::{ConnectionInfo, aio::MultiplexedConnection};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    StoreError,
-    connector::{at, connect},
+    connect::{at, connect},
     error::classify,
-    reconnect::HEARTBEAT_INTERVAL,
+    heartbeat::HEARTBEAT_INTERVAL,
 };
+use crate::store::StoreError;
 
-/// How long a sentinel may take to answer, with connecting.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
+/// The maximum time for a sentinel to reply, including the time to connect.
+const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The sentinels of a service, and how to connect to its primary.
 pub(super) struct Sentinels {
     sentinels: Vec<Sentinel>,
     service: String,
-    /// All but the address.
+    /// The settings for connections to the primary, except for the address.
     primary: ConnectionInfo,
-    /// Where the last connection leads.
-    leads_to: Mutex<Option<Address>>,
+    /// The address of the last connection.
+    connected_to: Mutex<Option<PrimaryAddress>>,
 }
 
-type Address = (String, u16);
+/// The host and the port of a primary.
+type PrimaryAddress = (String, u16);
 
 struct Sentinel {
     server: ConnectionInfo,
@@ -45,87 +46,87 @@ impl Sentinels {
     ) -> Self {
         let sentinel = |server| Sentinel { server, connection: tokio::sync::Mutex::default() };
         let sentinels = sentinels.into_iter().map(sentinel).collect();
-        Self { sentinels, service, primary, leads_to: Mutex::new(None) }
+        Self { sentinels, service, primary, connected_to: Mutex::new(None) }
     }
 
-    /// A connection to what is said to be the primary. Whether it takes itself for it is another question.
+    /// Connects to the primary that the sentinels report. The caller must check the role of the server.
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
-        let (host, port) = self.ask().await?;
+        let (host, port) = self.query_primary().await?;
         let primary = at(&self.primary, &host, port);
-        *self.leads_to.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, port));
+        *self.connected_to.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, port));
         connect(primary, None).await
     }
 
-    /// Ends when another server is the primary. One that was cut off may not know that it is not any more.
+    /// Waits until the sentinels report another primary. A primary that is isolated from the sentinels may not detect
+    /// that it was replaced.
     pub(super) async fn primary_changed(&self) {
         loop {
             sleep(HEARTBEAT_INTERVAL).await;
-            if let Ok(primary) = self.ask().await {
-                // One assignment cannot be left half done.
-                let leads_to = self.leads_to.lock().unwrap_or_else(PoisonError::into_inner);
-                if leads_to.as_ref() != Some(&primary) {
+            if let Ok(primary) = self.query_primary().await {
+                // The lock is only held for single assignments, so a poisoned one is still consistent.
+                let connected_to = self.connected_to.lock().unwrap_or_else(PoisonError::into_inner);
+                if connected_to.as_ref() != Some(&primary) {
                     return;
                 }
             }
         }
     }
 
-    /// What most of the sentinels have heard of, or those who answer: one that is cut off says for ever what was true before,
-    /// and its epoch is an old one.
-    async fn ask(&self) -> Result<Address, StoreError> {
-        let enough = self.sentinels.len() / 2 + 1;
-        let ask = async |sentinel: &Sentinel| {
-            let told = timeout(ANSWER_TIMEOUT, sentinel.told(&self.service)).await;
-            told.unwrap_or(Err(StoreError::Unreachable))
+    /// Returns the primary that a majority of all sentinels report. Without a majority, returns the one with the newest
+    /// epoch among the replies, because an isolated sentinel reports an old primary with an old epoch.
+    async fn query_primary(&self) -> Result<PrimaryAddress, StoreError> {
+        let majority = self.sentinels.len() / 2 + 1;
+        let query = async |sentinel: &Sentinel| {
+            let reply = timeout(REPLY_TIMEOUT, sentinel.query(&self.service)).await;
+            reply.unwrap_or(Err(StoreError::Unreachable))
         };
-        let mut asking: FuturesUnordered<_> = self.sentinels.iter().map(ask).collect();
-        let (mut told, mut cause) = (Vec::new(), None);
-        while let Some(answer) = asking.next().await {
-            match answer {
-                Ok(primary) => told.push(primary),
+        let mut queries: FuturesUnordered<_> = self.sentinels.iter().map(query).collect();
+        let (mut reports, mut cause) = (Vec::new(), None);
+        while let Some(reply) = queries.next().await {
+            match reply {
+                Ok(report) => reports.push(report),
                 Err(error) => cause = Some(error),
             }
-            let agreed = told.iter().find(|primary| votes(&told, primary) >= enough);
+            let agreed = reports.iter().find(|report| votes(&reports, report) >= majority);
             if let Some((_, primary)) = agreed {
                 return Ok(primary.clone());
             }
         }
-        let newest = told.iter().max_by_key(|primary| (primary.0, votes(&told, primary)));
+        let newest = reports.iter().max_by_key(|report| (report.0, votes(&reports, report)));
         newest.map(|(_, primary)| primary.clone()).ok_or(cause.unwrap_or(StoreError::Unreachable))
     }
 }
 
-/// How many say the same.
-fn votes(told: &[(u64, Address)], primary: &(u64, Address)) -> usize {
-    told.iter().filter(|it| *it == primary).count()
+/// Returns the number of reports that are equal to this one.
+fn votes(reports: &[(u64, PrimaryAddress)], report: &(u64, PrimaryAddress)) -> usize {
+    reports.iter().filter(|it| *it == report).count()
 }
 
 impl Sentinel {
-    /// The number of the last failover that it has heard of, and the primary since.
-    async fn told(&self, service: &str) -> Result<(u64, Address), StoreError> {
-        // It is asked once at a time.
-        let mut kept = self.connection.lock().await;
-        let mut connection = match kept.take() {
+    /// Returns the configuration epoch, which grows with each failover, and the primary.
+    async fn query(&self, service: &str) -> Result<(u64, PrimaryAddress), StoreError> {
+        let mut idle = self.connection.lock().await;
+        let mut connection = match idle.take() {
             Some(connection) => connection,
-            None => connect(self.server.clone(), Some(ANSWER_TIMEOUT)).await?,
+            None => connect(self.server.clone(), Some(REPLY_TIMEOUT)).await?,
         };
-        let mut question = redis::cmd("SENTINEL");
-        question.arg("MASTER").arg(service);
-        let answer = question.query_async::<HashMap<String, String>>(&mut connection).await;
-        let answer = answer.map_err(|error| match classify(&error) {
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("MASTER").arg(service);
+        let reply = command.query_async::<HashMap<String, String>>(&mut connection).await;
+        let reply = reply.map_err(|error| match classify(&error) {
             // `ERR No such master with that name`.
             StoreError::InvalidReply if error.code() == Some("ERR") => StoreError::NoPrimary,
             cause => cause,
         });
-        // If it was lost, or gave no answer, the next question goes on another.
-        let fields = match answer {
+        // After any other error, or if this future is dropped, the next query opens a new connection.
+        let fields = match reply {
             Err(StoreError::NoPrimary) => {
-                *kept = Some(connection);
+                *idle = Some(connection);
                 return Err(StoreError::NoPrimary);
             }
-            answer => answer?,
+            reply => reply?,
         };
-        *kept = Some(connection);
+        *idle = Some(connection);
         let read = |name: &str| fields.get(name).ok_or(StoreError::InvalidReply);
         let number = |text: &String| text.parse().map_err(|_| StoreError::InvalidReply);
         let port = read("port")?.parse().map_err(|_| StoreError::InvalidReply)?;

@@ -1,4 +1,4 @@
-//! Which Redis.
+//! The Redis server, cluster or service that a guard uses.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
     cluster::Cluster,
     connector::Source,
     link::Link,
-    router::Route,
+    router::Router,
     script_runner::ScriptRunner,
     sentinel::Sentinels,
     url::{self, Target},
@@ -19,7 +19,7 @@ use crate::BuildError;
 #[cfg(feature = "tls")]
 use crate::store::tls::RedisTls;
 
-/// Which Redis.
+/// The Redis server, cluster or service that a guard uses.
 pub(crate) enum Server {
     At {
         url: String,
@@ -40,16 +40,16 @@ impl Server {
         }
     }
 
-    /// The way to it. What looks after its connections is done at this home.
-    pub(super) fn route(
+    /// Starts to connect. The connections run on `runtime`.
+    pub(super) fn router(
         self,
         deadline: Duration,
         script: &Arc<ScriptRunner>,
-        home: &Handle,
-    ) -> Result<Route, BuildError> {
+        runtime: &Handle,
+    ) -> Result<Router, BuildError> {
         let one = |source: io::Result<Source>| {
             let source = source.map_err(BuildError::Thread)?;
-            Ok(Route::One(Arc::new(Link::open(source, deadline, Arc::clone(script), home))))
+            Ok(Router::One(Arc::new(Link::open(source, deadline, Arc::clone(script), runtime))))
         };
         let target = match self {
             #[cfg(feature = "deadpool")]
@@ -65,10 +65,10 @@ impl Server {
             Target::One(server) => one(Source::of(server)),
             Target::Sentinel { sentinels, service, primary } => {
                 let sentinels = Sentinels::new(sentinels, service, primary);
-                one(Ok(Source::Primary(Box::new(sentinels))))
+                one(Ok(Source::Sentinel(Box::new(sentinels))))
             }
             Target::Cluster(seeds) => {
-                Ok(Route::Cluster(Cluster::open(seeds, deadline, script, home)))
+                Ok(Router::Cluster(Cluster::open(seeds, deadline, script, runtime)))
             }
         }
     }

@@ -1,51 +1,54 @@
-//! Tells callers of those who have come, once for all who come while a thread goes through the tasks that are ready.
+//! Wakes dispatchers once for all requests that a worker thread adds while it polls its ready tasks.
 //!
-//! To wake another thread costs as much as several checks; and where both have one core, the caller takes it as soon as the first
-//! has come, and makes a call for that one alone.
+//! To wake another thread costs as much as several checks. If both threads share one core, the dispatcher would preempt
+//! the worker after its first request, and send a batch of only that request.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+};
 
-use super::batch_queue::BatchQueue;
+/// If the wake task has not run within this time, its runtime is assumed to be stalled or no longer polled.
+const WAKE_TASK_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// A herald that has not come after so long has been kept, maybe for ever: its runtime need not be polled any more.
-const SOON: Duration = Duration::from_millis(1);
-
-/// What the herald of a thread is to tell.
+/// The wake-ups that the wake task of a thread will send.
 #[derive(Default)]
 struct PendingWakes {
-    /// Where somebody has come.
-    queues: Vec<Arc<BatchQueue>>,
-    /// When the herald was sent, if it is under way.
-    sent_at: Option<Instant>,
+    /// The dispatchers of queues with new requests.
+    dispatchers: Vec<Arc<Notify>>,
+    /// The time at which the wake task was spawned. `None` if no wake task is pending.
+    spawned_at: Option<Instant>,
 }
 
 thread_local! {
-    static NEWS: Arc<Mutex<PendingWakes>> = Arc::default();
+    static PENDING_WAKES: Arc<Mutex<PendingWakes>> = Arc::default();
 }
 
-/// Wakes the caller of this queue when this thread has gone through its tasks; or at once, where that is not known.
+/// Wakes this dispatcher after this thread has polled its ready tasks, or immediately if a wake task
+/// cannot be used.
 ///
-/// A task that blocks may keep it from that for any time. So it is for callers who look at their queues themselves meanwhile.
-pub(super) fn wake_soon(queue: &Arc<BatchQueue>) {
-    let is_told = NEWS.try_with(|news| schedule_wake(news, queue)).unwrap_or(false);
-    if !is_told {
-        queue.wake.notify_one();
+/// A task that blocks can delay the wake-up without bound. The dispatcher must therefore also read its queue on a
+/// timer.
+pub(super) fn wake_soon(dispatcher: &Arc<Notify>) {
+    let is_scheduled = PENDING_WAKES.try_with(|pending| schedule_wake(pending, dispatcher));
+    if !is_scheduled.unwrap_or(false) {
+        dispatcher.notify_one();
     }
 }
 
-/// Whether the caller will be woken.
-fn schedule_wake(news: &Arc<Mutex<PendingWakes>>, queue: &Arc<BatchQueue>) -> bool {
-    let mut told = held(news);
-    match told.sent_at {
-        Some(sent_at) if sent_at.elapsed() > SOON => return false,
+/// Schedules a wake-up by the wake task of this thread. Returns false if that is not possible.
+fn schedule_wake(pending: &Arc<Mutex<PendingWakes>>, dispatcher: &Arc<Notify>) -> bool {
+    let mut wakes = lock(pending);
+    match wakes.spawned_at {
+        Some(spawned_at) if spawned_at.elapsed() > WAKE_TASK_TIMEOUT => return false,
         Some(_) => {
-            if !told.queues.iter().any(|known| Arc::ptr_eq(known, queue)) {
-                told.queues.push(Arc::clone(queue));
+            if !wakes.dispatchers.iter().any(|it| Arc::ptr_eq(it, dispatcher)) {
+                wakes.dispatchers.push(Arc::clone(dispatcher));
             }
             return true;
         }
@@ -55,27 +58,27 @@ fn schedule_wake(news: &Arc<Mutex<PendingWakes>>, queue: &Arc<BatchQueue>) -> bo
     if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
         return false;
     }
-    told.queues.push(Arc::clone(queue));
-    told.sent_at = Some(Instant::now());
-    drop(told);
-    let herald = WakeTask(Arc::clone(news));
-    // It comes after those that are ready.
-    runtime.spawn(async move { drop(herald) });
+    wakes.dispatchers.push(Arc::clone(dispatcher));
+    wakes.spawned_at = Some(Instant::now());
+    drop(wakes);
+    let wake_task = WakeTask(Arc::clone(pending));
+    // The runtime polls a new task after the tasks that are already ready.
+    runtime.spawn(async move { drop(wake_task) });
     true
 }
 
-/// Wakes them when it goes, as it also does with its runtime.
+/// Wakes the dispatchers when it is dropped, which also happens if its runtime is shut down.
 struct WakeTask(Arc<Mutex<PendingWakes>>);
 
 impl Drop for WakeTask {
     fn drop(&mut self) {
-        let mut news = held(&self.0);
-        news.sent_at = None;
-        news.queues.drain(..).for_each(|queue| queue.wake.notify_one());
+        let mut wakes = lock(&self.0);
+        wakes.spawned_at = None;
+        wakes.dispatchers.drain(..).for_each(|dispatcher| dispatcher.notify_one());
     }
 }
 
-fn held(news: &Mutex<PendingWakes>) -> MutexGuard<'_, PendingWakes> {
-    // Each change of it is whole.
-    news.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(pending: &Mutex<PendingWakes>) -> MutexGuard<'_, PendingWakes> {
+    // Every single change leaves it consistent, so a poisoned lock is safe to use.
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }

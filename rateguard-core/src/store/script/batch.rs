@@ -29,7 +29,7 @@ pub(in crate::store) struct Batch<'a> {
     pub(super) requests: Vec<BatchRequest<'a>>,
 }
 
-/// What requests have in common: operation, quotas, costs, and about the same deadline.
+/// The common properties of several requests: operation, quotas, costs, and about the same deadline.
 struct Shape<'a> {
     example: &'a ScriptRequest,
     /// The deadline of the first request, by the server's clock; 0 without an estimate of that clock.

@@ -1,23 +1,23 @@
-//! Where, and with what token: checked, and in no error.
+//! Parses the URL and the token of an Upstash database. Errors quote neither.
 
 use std::{error::Error, fmt, net::Ipv4Addr, net::Ipv6Addr};
 
 use hyper::{Uri, header::HeaderValue, http::uri::Authority};
 use rustls::pki_types::ServerName;
 
-/// A server and what it knows us by.
-pub(super) struct Address {
+/// The address of a server, and the credentials for it.
+pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) port: u16,
-    /// The name that its certificate is for; `None` without TLS.
+    /// The name in the server's certificate. `None` without TLS.
     pub(super) tls: Option<ServerName<'static>>,
-    /// The field `Host`.
-    pub(super) host_field: HeaderValue,
-    /// The field `Authorization`.
+    /// The value of the `Host` header.
+    pub(super) host_header: HeaderValue,
+    /// The value of the `Authorization` header.
     pub(super) authorization: HeaderValue,
 }
 
-impl Address {
+impl Endpoint {
     pub(super) fn parse(url: &str, token: &str) -> Result<Self, UpstashError> {
         let is_tls = match url.split_once("://").map(|(scheme, _)| scheme) {
             Some("https") => true,
@@ -26,7 +26,7 @@ impl Address {
         };
         let url: Uri = url.parse().map_err(|_| UpstashError::Malformed)?;
         let authority = url.authority().ok_or(UpstashError::Malformed)?;
-        if !is_of_host_and_port(authority) || url.path() != "/" || url.query().is_some() {
+        if !is_host_and_port(authority) || url.path() != "/" || url.query().is_some() {
             return Err(UpstashError::Malformed);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -34,26 +34,26 @@ impl Address {
         if !is_tls && !is_loopback(&host) {
             return Err(UpstashError::Plain);
         }
-        let host_field = HeaderValue::try_from(authority.as_str());
+        let host_header = HeaderValue::try_from(authority.as_str());
         Ok(Self {
             port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
             tls: is_tls.then_some(name),
             host,
-            host_field: host_field.map_err(|_| UpstashError::Malformed)?,
+            host_header: host_header.map_err(|_| UpstashError::Malformed)?,
             authorization: authorization(token)?,
         })
     }
 }
 
-/// Whether there is nothing else in it, such as a password, or a port that is none.
-fn is_of_host_and_port(authority: &Authority) -> bool {
+/// Whether the authority has only a host and an optional valid port, and for example no password.
+fn is_host_and_port(authority: &Authority) -> bool {
     match authority.port() {
         None => authority.as_str() == authority.host(),
         Some(port) => authority.as_str() == format!("{}:{}", authority.host(), port.as_u16()),
     }
 }
 
-/// Whether what is sent there leaves this machine.
+/// Whether data for this host does not leave the machine.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.parse().is_ok_and(|it: Ipv4Addr| it.is_loopback())
@@ -64,25 +64,25 @@ fn authorization(token: &str) -> Result<HeaderValue, UpstashError> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(UpstashError::Token);
     }
-    let field = HeaderValue::try_from(format!("Bearer {token}"));
-    let mut field = field.map_err(|_| UpstashError::Token)?;
-    field.set_sensitive(true);
-    Ok(field)
+    let header = HeaderValue::try_from(format!("Bearer {token}"));
+    let mut header = header.map_err(|_| UpstashError::Token)?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
-/// Why Upstash cannot be asked with this URL and token. It quotes neither.
+/// The reason why the URL, token or certificates for Upstash are invalid. It does not quote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstashError {
-    /// The URL does not begin with `https://`.
+    /// The scheme is neither `https` nor `http`.
     Scheme,
-    /// The URL begins with `http://` and leads to another machine, to which the token would go in the clear.
+    /// The URL begins with `http://`, but the host is not the local machine, so the token would be sent unencrypted.
     Plain,
-    /// What follows `https://` is not a host, or a host and a port.
+    /// The part after `https://` is not a host with an optional port.
     Malformed,
-    /// The token is empty, or has characters that no token has.
+    /// The token is empty, or has characters other than visible ASCII characters.
     Token,
-    /// The system's certificate authorities cannot be found, or those that were given are not in PEM.
+    /// There are no certificate authorities, or the certificates or the key of `tls` are not in PEM format.
     Certificates,
 }
 
@@ -90,19 +90,21 @@ impl fmt::Display for UpstashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scheme => {
-                "the URL has to begin with https://, as UPSTASH_REDIS_REST_URL does; for redis:// and rediss:// there is `RateGuard::redis`"
+                "expected a URL with https://, such as UPSTASH_REDIS_REST_URL; for redis:// and \
+                 rediss:// use `RateGuard::redis`"
             }
             Self::Plain => {
-                "http:// would send the token in the clear; it is for 127.0.0.1, [::1] and localhost alone, elsewhere use https://"
+                "http:// would send the token unencrypted; use https://, except for 127.0.0.1, [::1] \
+                 and localhost"
             }
             Self::Malformed => {
-                "the URL is not https://host or https://host:port, without user, path or query"
+                "expected https://host or https://host:port, without user, path or query"
             }
             Self::Token => {
-                "the token has to be visible ASCII characters without spaces, as UPSTASH_REDIS_REST_TOKEN is"
+                "expected a token of visible ASCII characters, such as UPSTASH_REDIS_REST_TOKEN"
             }
             Self::Certificates => {
-                "there are no certificate authorities: the system has none, or those of `.tls(…)` are not in PEM"
+                "no certificate authorities: the system has none, or `.tls(…)` has invalid PEM data"
             }
         })
     }
@@ -115,8 +117,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_and_port_are_read() {
-        for (url, host, port, field, is_tls) in [
+    fn host_and_port_are_parsed() {
+        for (url, host, port, host_header, is_tls) in [
             ("https://eu1-xyz.upstash.io", "eu1-xyz.upstash.io", 443, "eu1-xyz.upstash.io", true),
             ("https://eu1.upstash.io/", "eu1.upstash.io", 443, "eu1.upstash.io", true),
             ("https://eu1.upstash.io:8443", "eu1.upstash.io", 8443, "eu1.upstash.io:8443", true),
@@ -125,18 +127,18 @@ mod tests {
             ("http://[::1]:80", "::1", 80, "[::1]:80", false),
             ("http://localhost:80", "localhost", 80, "localhost:80", false),
         ] {
-            let address = Address::parse(url, "token=").unwrap();
-            assert_eq!((&*address.host, address.port), (host, port), "{url}");
+            let endpoint = Endpoint::parse(url, "token=").unwrap();
+            assert_eq!((&*endpoint.host, endpoint.port), (host, port), "{url}");
             assert_eq!(
-                (address.host_field.as_bytes(), address.tls.is_some()),
-                (field.as_bytes(), is_tls)
+                (endpoint.host_header.as_bytes(), endpoint.tls.is_some()),
+                (host_header.as_bytes(), is_tls)
             );
-            assert_eq!(address.authorization, "Bearer token=");
+            assert_eq!(endpoint.authorization, "Bearer token=");
         }
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_without_quoting_it() {
+    fn invalid_url_or_token_is_rejected_without_quoting_it() {
         for (url, error) in [
             ("", UpstashError::Scheme),
             ("sentinel.upstash.io", UpstashError::Scheme),
@@ -159,13 +161,13 @@ mod tests {
             ("https://eu1 sentinel.upstash.io", UpstashError::Malformed),
             ("https://sentinel_$.upstash.io", UpstashError::Malformed),
         ] {
-            let refused = Address::parse(url, "token").err().unwrap_or_else(|| panic!("{url}"));
-            assert_eq!(refused, error, "{url}");
-            assert!(!format!("{refused} {refused:?}").contains("sentinel"));
+            let found = Endpoint::parse(url, "token").err().unwrap_or_else(|| panic!("{url}"));
+            assert_eq!(found, error, "{url}");
+            assert!(!format!("{found} {found:?}").contains("sentinel"));
         }
         for token in ["", " ", "two words", "token\n", "\"tök\"", "to\0ken"] {
-            let refused = Address::parse("https://eu1.upstash.io", token).err();
-            assert_eq!(refused, Some(UpstashError::Token), "{token}");
+            let found = Endpoint::parse("https://eu1.upstash.io", token).err();
+            assert_eq!(found, Some(UpstashError::Token), "{token}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The way from a check to the thread of the connections, and back.
+//! Sends commands from checks to the connection pool, which runs on a thread of its own.
 
 use std::{
     io,
@@ -13,62 +13,66 @@ use tokio::sync::{
 };
 
 use super::{
-    StoreError,
-    connection::Server,
+    connection::RestServer,
     pool::{Event, Job, Pool},
-    reply::{Failure, StoreFuture},
+    reply::{Failure, RestReply},
 };
-use crate::store::io_thread::{IoThread, Task};
+use crate::store::{
+    StoreError,
+    io_thread::{IoThread, Task},
+};
 
-/// When it is dropped, the thread and the connections end.
+/// The client of a connection pool. To drop it ends the thread and closes the connections.
 pub(super) struct Client {
     events: UnboundedSender<Event>,
     health: watch::Receiver<Option<StoreError>>,
-    home: IoThread,
+    io_thread: IoThread,
     start: Instant,
-    /// Milliseconds after `start`, when the server last answered a command; 0 if it never has.
-    last_answer: AtomicU64,
+    /// The time of the last reply, in milliseconds after `start`; 0 if there was none.
+    last_reply: AtomicU64,
     _pool: Task,
 }
 
 impl Client {
-    pub(super) fn open(server: Server) -> io::Result<Self> {
-        let (events, happening) = unbounded_channel();
-        // Until the first attempt has succeeded.
-        let (health, seen) = watch::channel(Some(StoreError::Unreachable));
-        let pool = Pool::new(server, events.clone(), health);
-        let home = IoThread::start("rateguard-upstash")?;
-        let pool = Task::spawn(home.handle(), pool.keep(happening));
-        let (start, last_answer) = (Instant::now(), AtomicU64::new(0));
-        Ok(Self { events, health: seen, home, start, last_answer, _pool: pool })
+    pub(super) fn open(server: RestServer) -> io::Result<Self> {
+        let (events, event_receiver) = unbounded_channel();
+        // The client is unhealthy until the first connection is established.
+        let (health_sender, health) = watch::channel(Some(StoreError::Unreachable));
+        let pool = Pool::new(server, events.clone(), health_sender);
+        let io_thread = IoThread::start("rateguard-upstash")?;
+        let pool = Task::spawn(io_thread.handle(), pool.run(event_receiver));
+        let (start, last_reply) = (Instant::now(), AtomicU64::new(0));
+        Ok(Self { events, health, io_thread, start, last_reply, _pool: pool })
     }
 
-    /// The answer to a command. Whoever drops this takes the command back, as far as that is possible.
-    pub(super) async fn ask(&self, command: Bytes) -> Result<StoreFuture, Failure> {
-        let (answer, answered) = oneshot::channel();
-        // If the thread is gone, nobody answers.
-        let _ = self.events.send(Event::Asked(Job { command, answer }));
-        let answer = answered.await.unwrap_or(Err(StoreError::Unreachable)).map_err(Failure::Of)?;
-        self.last_answer.store(self.millis().max(1), Relaxed);
-        Ok(answer)
+    /// Sends a command and waits for the reply. To drop the future cancels the command if the server has not run it
+    /// yet.
+    pub(super) async fn send(&self, command: Bytes) -> Result<RestReply, Failure> {
+        let (reply, receiver) = oneshot::channel();
+        // If the thread has ended, the event and with it the sender of the reply are dropped.
+        let _ = self.events.send(Event::Submitted(Job { command, reply }));
+        let reply = receiver.await.unwrap_or(Err(StoreError::Unreachable));
+        let reply = reply.map_err(Failure::Store)?;
+        self.last_reply.store(self.millis().max(1), Relaxed);
+        Ok(reply)
     }
 
-    /// Whether the server has answered a command within this time.
-    pub(super) fn has_answered_within(&self, time: Duration) -> bool {
-        let last = self.last_answer.load(Relaxed);
-        last != 0 && Duration::from_millis(self.millis().saturating_sub(last)) < time
+    /// Whether the server has replied to a command within the last `period`.
+    pub(super) fn has_replied_within(&self, period: Duration) -> bool {
+        let last = self.last_reply.load(Relaxed);
+        last != 0 && Duration::from_millis(self.millis().saturating_sub(last)) < period
     }
 
     fn millis(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Ends the thread and the connections.
+    /// Ends the thread and closes the connections.
     pub(super) fn close(&self) {
-        self.home.close();
+        self.io_thread.close();
     }
 
-    /// Whether there is a connection, or will be in a moment.
+    /// Returns an error if there is no connection and the last connect attempt failed.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.health.borrow().map_or(Ok(()), Err)
     }

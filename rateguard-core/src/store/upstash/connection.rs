@@ -1,4 +1,4 @@
-//! One connection, and one request on it at a time.
+//! An HTTP/1.1 connection, with one request at a time.
 
 use std::{
     pin::Pin,
@@ -25,33 +25,35 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{StoreError, address::Address, reply::StoreFuture};
+use super::{address::Endpoint, reply::RestReply};
+use crate::store::StoreError;
 
-/// How long it may take to look the name up, connect and agree on keys: several round trips around the world.
+/// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake. It is enough for several round trips
+/// between continents.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a server that has answered may take to read the rest of what it was asked.
+/// The maximum time for a connection to become ready for the next request after a reply.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// More than any decision takes.
-const LONGEST_HEAD: usize = 32 * 1024;
-const LONGEST_BODY: usize = 64 * 1024;
+/// The maximum sizes of a reply, which are larger than those of any decision.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The server, and how it is recognised.
-pub(super) struct Server {
-    pub(super) address: Address,
+/// A server with the TLS configuration for it.
+pub(super) struct RestServer {
+    pub(super) endpoint: Endpoint,
     pub(super) tls: Arc<ClientConfig>,
 }
 
-/// An open connection, on which nobody waits for an answer.
+/// An open connection without a request in flight.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// Since when nobody has used it.
+    /// The time at which the last request on it was complete.
     pub(super) idle_since: Instant,
-    /// Whether it was good for anything.
-    pub(super) was_good: Arc<AtomicBool>,
+    /// Whether a request was complete or cancelled on the connection. If not, its loss counts as a failure to connect.
+    pub(super) was_useful: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// The same as soon as it is good for another request, if it will be.
+    /// Waits until the connection is ready for another request. Returns `None` if it cannot be used again.
     pub(super) async fn ready(mut self) -> Option<Self> {
         timeout(READY_TIMEOUT, self.sender.ready()).await.ok()?.ok()?;
         self.idle_since = Instant::now();
@@ -63,92 +65,92 @@ impl Connection {
     }
 }
 
-/// What reads and writes on a connection, until it is closed.
+/// The future that reads and writes on a connection until it is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What became of a request.
-pub(super) enum BatchOutcome {
-    /// The connection may be good for another one.
-    Answered(StoreFuture, Connection),
-    /// Nothing of it was sent.
+/// The outcome of a request on a connection.
+pub(super) enum ExchangeOutcome {
+    /// The server replied. The connection may be usable for another request.
+    Replied(RestReply, Connection),
+    /// No part of the request was sent.
     Unsent,
-    /// It was sent, or may have been.
+    /// The request failed after it was sent, or after a part of it may have been sent.
     Failed(StoreError),
 }
 
-impl Server {
+impl RestServer {
     pub(super) async fn connect(&self) -> Result<(Connection, Driver), StoreError> {
         timeout(CONNECT_TIMEOUT, self.open()).await.unwrap_or(Err(StoreError::Unreachable))
     }
 
     async fn open(&self) -> Result<(Connection, Driver), StoreError> {
-        let Address { host, port, tls, .. } = &self.address;
+        let Endpoint { host, port, tls, .. } = &self.endpoint;
         let unreachable = |_| StoreError::Unreachable;
         let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
-        // A check is one small packet; waiting for more to send with it would only delay it.
+        // Nagle's algorithm would delay small requests.
         stream.set_nodelay(true).map_err(unreachable)?;
-        let Some(name) = tls else { return shake_hands(stream).await };
+        let Some(name) = tls else { return handshake(stream).await };
         let connector = TlsConnector::from(Arc::clone(&self.tls));
-        shake_hands(connector.connect(name.clone(), stream).await.map_err(unreachable)?).await
+        handshake(connector.connect(name.clone(), stream).await.map_err(unreachable)?).await
     }
 
-    /// Sends a command, and reads the answer to its end. Whoever drops this closes the connection: that is how HTTP/1.1 takes
-    /// a request back.
+    /// Sends a command and reads the reply. To drop the future closes the connection, which is how HTTP/1.1 cancels a
+    /// request.
     pub(super) async fn exchange(
         &self,
         command: Bytes,
         mut connection: Connection,
-    ) -> BatchOutcome {
+    ) -> ExchangeOutcome {
         let response = match connection.sender.try_send_request(self.request(command)).await {
             Ok(response) => response,
             Err(mut error) => {
                 return if error.take_message().is_some() {
-                    BatchOutcome::Unsent
+                    ExchangeOutcome::Unsent
                 } else {
-                    BatchOutcome::Failed(why(error.error()))
+                    ExchangeOutcome::Failed(cause_of(error.error()))
                 };
             }
         };
         let status = response.status();
-        let body = match Limited::new(response.into_body(), LONGEST_BODY).collect().await {
+        let body = match Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => {
                 let too_long = StoreError::InvalidReply;
-                return BatchOutcome::Failed(error.downcast_ref().map_or(too_long, why));
+                return ExchangeOutcome::Failed(error.downcast_ref().map_or(too_long, cause_of));
             }
         };
-        connection.was_good.store(true, Relaxed);
-        BatchOutcome::Answered(StoreFuture { status, body }, connection)
+        connection.was_useful.store(true, Relaxed);
+        ExchangeOutcome::Replied(RestReply { status, body }, connection)
     }
 
     fn request(&self, command: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(command));
         *request.method_mut() = Method::POST;
-        let fields = request.headers_mut();
-        fields.insert(header::HOST, self.address.host_field.clone());
-        fields.insert(header::AUTHORIZATION, self.address.authorization.clone());
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.endpoint.host_header.clone());
+        headers.insert(header::AUTHORIZATION, self.endpoint.authorization.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request
     }
 }
 
-/// Why there was no answer on an open connection.
-fn why(error: &hyper::Error) -> StoreError {
+/// Returns the cause of an error on an open connection.
+fn cause_of(error: &hyper::Error) -> StoreError {
     if error.is_parse() { StoreError::InvalidReply } else { StoreError::Disconnected }
 }
 
-async fn shake_hands<S>(stream: S) -> Result<(Connection, Driver), StoreError>
+async fn handshake<S>(stream: S) -> Result<(Connection, Driver), StoreError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut settings = http1::Builder::new();
-    settings.max_buf_size(LONGEST_HEAD);
-    let shaken = settings.handshake(TokioIo::new(stream)).await;
-    let (sender, driver) = shaken.map_err(|_| StoreError::Unreachable)?;
+    settings.max_buf_size(MAX_HEAD_BYTES);
+    let connection = settings.handshake(TokioIo::new(stream)).await;
+    let (sender, driver) = connection.map_err(|_| StoreError::Unreachable)?;
     let driver = async {
-        // Whoever waits for an answer is told why there is none.
+        // The request in flight, if there is one, also gets the error.
         let _ = driver.await;
     };
-    let was_good = Arc::new(AtomicBool::new(false));
-    Ok((Connection { sender, idle_since: Instant::now(), was_good }, Box::pin(driver)))
+    let was_useful = Arc::new(AtomicBool::new(false));
+    Ok((Connection { sender, idle_since: Instant::now(), was_useful }, Box::pin(driver)))
 }

@@ -1,4 +1,4 @@
-//! Redis at Upstash, through its REST interface: one script call for each check, as a request over HTTPS.
+//! The Upstash store: sends one HTTPS request with a script call to the REST API of Upstash Redis for each check.
 
 mod address;
 mod client;
@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use sha1_smol::Sha1;
 
 pub use self::address::UpstashError;
-use self::{address::Address, client::Client, connection::Server, reply::Failure};
+use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
     BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
     script::{Argument, Batch, BatchOutcome, BatchReply, ReplyEncoding, RequestIds, ScriptRequest},
@@ -27,7 +27,7 @@ use crate::{BuildError, algorithm::SCRIPT};
 pub(crate) struct UpstashStore {
     prefix: String,
     client: Client,
-    /// The SHA-1 of the script, by which the server knows it if it has run it before.
+    /// The SHA-1 of the script. `EVALSHA` runs a script that is in the server's cache by this hash.
     hash: String,
     ids: RequestIds,
     log: RedisLog,
@@ -35,7 +35,7 @@ pub(crate) struct UpstashStore {
     clock: ServerClock,
 }
 
-/// Which database.
+/// The URL, token and TLS settings of an Upstash database.
 pub(crate) struct Account {
     pub(crate) url: String,
     pub(crate) token: String,
@@ -43,17 +43,18 @@ pub(crate) struct Account {
 }
 
 impl UpstashStore {
-    /// A store for this database, which begins to connect.
+    /// Creates a store for this database, and starts to connect.
     pub(crate) fn open(
         account: &Account,
         prefix: String,
         log: RedisLog,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
-        let address = Address::parse(&account.url, &account.token).map_err(BuildError::Upstash)?;
+        let endpoint =
+            Endpoint::parse(&account.url, &account.token).map_err(BuildError::Upstash)?;
         let no_authorities = BuildError::Upstash(UpstashError::Certificates);
         let tls = Arc::new(account.tls.client_config().ok_or(no_authorities)?);
-        let client = Client::open(Server { address, tls }).map_err(BuildError::Thread)?;
+        let client = Client::open(RestServer { endpoint, tls }).map_err(BuildError::Thread)?;
         let (ids, clock) = (RequestIds::new(), ServerClock::new());
         let hash = Sha1::from(SCRIPT).digest().to_string();
         Ok(Self { prefix, client, hash, ids, log, deadline, clock })
@@ -63,15 +64,17 @@ impl UpstashStore {
         &self,
         deadline: Duration,
         operation: Operation,
-        charges: &[BucketRequest<'_>],
+        requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
-        let asked = Instant::now();
-        let request = ScriptRequest::new(&self.prefix, self.log, operation, charges);
-        // If its clock was set forward, the server finds late what is not, and says what time it is.
+        let deadline = Instant::now() + deadline;
+        let request = ScriptRequest::new(&self.prefix, self.log, operation, requests);
+        // If the server's clock was set forward, it rejects requests that are not late. Its reply has corrected the
+        // estimate of its clock, so the request is sent once more.
         for _ in 0..2 {
             let sent = Instant::now();
-            let latest = self.clock.at(asked + deadline);
-            let mut reply = self.run(&Batch::new(&self.ids, &[(&request, latest)])).await?;
+            let server_deadline = self.clock.at(deadline);
+            let batch = Batch::new(&self.ids, &[(&request, server_deadline)]);
+            let mut reply = self.run(&batch).await?;
             let outcome = reply.outcomes.pop();
             self.clock.record_reply(
                 reply.now,
@@ -84,55 +87,55 @@ impl UpstashStore {
                 Some(BatchOutcome::DeadlineExceeded) | None => {}
             }
         }
-        Err(self.timeout_cause(charges))
+        Err(self.timeout_cause(requests))
     }
 
     async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
         let send = async |command, script| {
-            self.client.ask(written(command, script, batch)).await?.integers()
+            self.client.send(encode(command, script, batch)).await?.integers()
         };
         let reply = match send("EVALSHA", &*self.hash).await {
-            // The server has forgotten the script, or never seen it. `EVAL` runs it and makes it known again.
+            // The script is not in the server's cache. `EVAL` adds it.
             Err(Failure::NoScript) => send("EVAL", SCRIPT).await,
             reply => reply,
         };
         match reply {
             Ok(reply) => batch.read(&reply, &[]).ok_or(StoreError::InvalidReply),
-            Err(Failure::Of(cause)) => Err(cause),
-            // It was brought along.
+            Err(Failure::Store(cause)) => Err(cause),
+            // `EVAL` sends the script, so this error is invalid.
             Err(Failure::NoScript) => Err(StoreError::InvalidReply),
         }
     }
 }
 
-/// A command as a JSON array. Numbers are text, as they are in Redis: not every reader of JSON has all 64 bits.
-fn written(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
-    let mut words = vec![command.to_owned(), script.to_owned()];
+/// Encodes a command as a JSON array. Numbers are texts as in Redis, because some JSON parsers do not support 64 bits.
+fn encode(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
+    let mut arguments = vec![command.to_owned(), script.to_owned()];
     batch.write(ReplyEncoding::Numbers, |argument| {
-        words.push(match argument {
+        arguments.push(match argument {
             Argument::Text(text) => text.to_owned(),
             Argument::Number(number) => number.to_string(),
         });
     });
-    serde_json::Value::from(words).to_string().into()
+    serde_json::Value::from(arguments).to_string().into()
 }
 
 impl Store for UpstashStore {
     fn apply<'a>(
         &'a self,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
-        self.apply_with_deadline(self.deadline, operation, charges)
+        self.apply_with_deadline(self.deadline, operation, requests)
     }
 
     fn apply_with_deadline<'a>(
         &'a self,
         deadline: Duration,
         operation: Operation,
-        charges: &'a [BucketRequest<'a>],
+        requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
-        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, charges)))
+        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, requests)))
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -140,8 +143,8 @@ impl Store for UpstashStore {
     }
 
     fn timeout_cause(&self, _: &[BucketRequest<'_>]) -> StoreError {
-        // The server is there, and the request waited for one of the connections.
-        if self.client.has_answered_within(self.deadline * 9 / 10) {
+        // If the server has replied to other requests, this one waited for a free connection.
+        if self.client.has_replied_within(self.deadline * 9 / 10) {
             StoreError::Overloaded
         } else {
             StoreError::Timeout

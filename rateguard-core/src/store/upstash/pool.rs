@@ -1,7 +1,7 @@
-//! The connections: as many as are in use at once, up to a bound, and one that is ready.
+//! The connection pool. It has one connection for each concurrent request, up to a maximum, and at least one.
 //!
-//! None is made on a request's way, though a request may wait for one. So a check that is given up takes back its request
-//! and not the connection that others wait for, and a server that is farther away than a deadline is reached all the same.
+//! The pool opens connections in separate tasks. A cancelled check therefore does not cancel a connect attempt that
+//! other checks wait for, and the pool can connect to a server for which that takes longer than a deadline.
 
 use std::{
     collections::VecDeque,
@@ -22,76 +22,77 @@ use tokio::{
 };
 
 use super::{
-    StoreError,
-    connection::{BatchOutcome, Connection, Driver, Server},
-    reply::StoreFuture,
+    connection::{Connection, Driver, ExchangeOutcome, RestServer},
+    reply::RestReply,
 };
-use crate::jitter::jittered;
+use crate::{jitter::jittered, store::StoreError};
 
-/// With 5 ms for a check, enough for some ten thousand in a second.
+/// The maximum number of connections. If a check takes 5 ms, they are enough for about 10,000 checks per second.
 const MAX_CONNECTIONS: usize = 64;
-/// The pause after a first failure to connect; it doubles with each further one.
+/// The backoff after the first failure to connect. It doubles after each further failure.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
-/// The longest pause, and so about the longest time that a server that is back goes unnoticed.
+/// The maximum backoff, which is also about the maximum time until a server that is available again is detected.
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
-/// A connection that ends sooner and without an answer is a failure to connect.
+/// A connection that is closed sooner than this and without a reply counts as a failure to connect.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(5);
-/// Servers close connections on which nothing happens, load balancers after a minute: we do it before them, so that no
-/// request crosses with that.
-const LONGEST_IDLE: Duration = Duration::from_secs(45);
-/// For so long a connection is known to be good that has just had an answer.
-const KNOWN_GOOD: Duration = Duration::from_secs(1);
-/// How often it is looked for those that are idle for too long.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// The time after which an idle connection is closed. Load balancers close idle connections after about 60 s. The pool
+/// closes them earlier, so that no request is sent on a connection that the server closes.
+const MAX_IDLE: Duration = Duration::from_secs(45);
+/// A connection whose last reply is more recent than this is assumed to work.
+const RECENT_REPLY: Duration = Duration::from_secs(1);
+/// The interval at which idle connections are checked.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A command, and who waits for the answer to it.
+/// A command, and the sender of its reply.
 pub(super) struct Job {
     pub(super) command: Bytes,
-    pub(super) answer: oneshot::Sender<Result<StoreFuture, StoreError>>,
+    pub(super) reply: oneshot::Sender<Result<RestReply, StoreError>>,
 }
 
-/// What happens.
+/// An event that the pool handles.
 pub(super) enum Event {
-    /// Somebody asks, or asks again because nothing was sent.
-    Asked(Job),
+    /// A new command, or a command of which no part was sent.
+    Submitted(Job),
     Connected(Connection, Driver),
-    NotConnected(StoreError),
-    /// A command was answered.
-    Answered,
-    /// And the connection is there for the next, if it is good for one.
-    Free(Option<Connection>),
+    ConnectFailed(StoreError),
+    /// A command has its reply. [`Released`](Self::Released) follows.
+    Replied,
+    /// The connection is ready for the next command, or cannot be used again.
+    Released(Option<Connection>),
     /// A connection is closed.
     Closed {
-        was_good: bool,
+        was_useful: bool,
     },
-    /// A command had no answer in time.
-    Suspected,
-    /// It may be tried again to connect.
-    PauseOver,
+    /// A command was cancelled before its reply, probably because of its deadline.
+    Cancelled,
+    /// The next connect attempt may start.
+    BackoffElapsed,
     Sweep,
 }
 
 pub(super) struct Pool {
-    server: Arc<Server>,
+    server: Arc<RestServer>,
     events: UnboundedSender<Event>,
-    /// The one that was used last is the last, so that those that are not needed grow old.
+    /// The idle connections. The most recently used one is the last and is used first, so that surplus connections
+    /// reach [`MAX_IDLE`].
     idle: Vec<Connection>,
     waiting: VecDeque<Job>,
     open: usize,
     connecting: usize,
-    /// Those that will be free in a moment.
+    /// The number of connections between [`Event::Replied`] and [`Event::Released`].
     finishing: usize,
-    /// Why there is no connection, if the last attempt failed. Not worth waiting for the next one.
+    /// The cause of the last failure, if there is no connection. Commands then fail without waiting for the next
+    /// attempt.
     down: Option<StoreError>,
-    is_pausing: bool,
-    pause: Duration,
-    /// Why there is no connection, for others.
+    is_backing_off: bool,
+    backoff: Duration,
+    /// A copy of `down` for the client. It also has a value before the first connection.
     health: watch::Sender<Option<StoreError>>,
 }
 
 impl Pool {
     pub(super) fn new(
-        server: Server,
+        server: RestServer,
         events: UnboundedSender<Event>,
         health: watch::Sender<Option<StoreError>>,
     ) -> Self {
@@ -104,28 +105,28 @@ impl Pool {
             connecting: 0,
             finishing: 0,
             down: None,
-            is_pausing: false,
-            pause: INITIAL_BACKOFF,
+            is_backing_off: false,
+            backoff: INITIAL_BACKOFF,
             health,
         }
     }
 
-    /// Goes on until it is dropped.
-    pub(super) async fn keep(mut self, mut events: UnboundedReceiver<Event>) {
+    /// Handles events until the future is dropped.
+    pub(super) async fn run(mut self, mut events: UnboundedReceiver<Event>) {
         self.connect_if_needed();
-        self.later(SWEEP_EVERY, Event::Sweep);
+        self.schedule(SWEEP_INTERVAL, Event::Sweep);
         while let Some(event) = events.recv().await {
-            self.on(event);
+            self.handle(event);
             self.serve_waiting();
             self.connect_if_needed();
         }
     }
 
-    fn on(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
-            Event::Asked(job) => match self.down {
+            Event::Submitted(job) => match self.down {
                 Some(cause) if self.open == 0 => {
-                    let _ = job.answer.send(Err(cause));
+                    let _ = job.reply.send(Err(cause));
                 }
                 _ => self.waiting.push_back(job),
             },
@@ -137,59 +138,60 @@ impl Pool {
                 self.drive(&connection, driver);
                 self.idle.push(connection);
             }
-            Event::NotConnected(cause) => {
+            Event::ConnectFailed(cause) => {
                 self.connecting -= 1;
-                self.failed(cause);
+                self.back_off(cause);
             }
-            Event::Answered => {
+            Event::Replied => {
                 self.finishing += 1;
-                self.pause = INITIAL_BACKOFF;
+                self.backoff = INITIAL_BACKOFF;
             }
-            Event::Free(connection) => {
+            Event::Released(connection) => {
                 self.finishing -= 1;
                 self.idle.extend(connection);
             }
-            Event::Closed { was_good } => {
+            Event::Closed { was_useful } => {
                 self.open -= 1;
                 self.idle.retain(|connection| !connection.is_closed());
-                if !was_good {
-                    self.failed(StoreError::Disconnected);
+                if !was_useful {
+                    self.back_off(StoreError::Disconnected);
                 }
             }
-            // Others may be as dead as the one that it was sent on, and each would cost another check its deadline.
-            Event::Suspected => self.keep_idle_for(KNOWN_GOOD),
-            Event::PauseOver => self.is_pausing = false,
+            // Other connections may be dead too, and each would make another check exceed its deadline.
+            Event::Cancelled => self.close_idle_for(RECENT_REPLY),
+            Event::BackoffElapsed => self.is_backing_off = false,
             Event::Sweep => {
-                self.keep_idle_for(LONGEST_IDLE);
-                self.later(SWEEP_EVERY, Event::Sweep);
+                self.close_idle_for(MAX_IDLE);
+                self.schedule(SWEEP_INTERVAL, Event::Sweep);
             }
         }
     }
 
-    fn keep_idle_for(&mut self, longest: Duration) {
-        self.idle.retain(|connection| connection.idle_since.elapsed() < longest);
+    /// Closes the connections that are idle for at least this time.
+    fn close_idle_for(&mut self, max_idle: Duration) {
+        self.idle.retain(|connection| connection.idle_since.elapsed() < max_idle);
     }
 
-    /// An attempt came to nothing.
-    fn failed(&mut self, cause: StoreError) {
+    /// Delays the next connect attempt after a failure. Without open connections, all waiting commands fail.
+    fn back_off(&mut self, cause: StoreError) {
         if self.open == 0 {
             self.down = Some(cause);
             self.health.send_replace(Some(cause));
             for job in self.waiting.drain(..) {
-                let _ = job.answer.send(Err(cause));
+                let _ = job.reply.send(Err(cause));
             }
         }
-        if !self.is_pausing {
-            self.is_pausing = true;
-            self.later(jittered(self.pause, 0.25), Event::PauseOver);
-            self.pause = (2 * self.pause).min(MAX_BACKOFF);
+        if !self.is_backing_off {
+            self.is_backing_off = true;
+            self.schedule(jittered(self.backoff, 0.25), Event::BackoffElapsed);
+            self.backoff = (2 * self.backoff).min(MAX_BACKOFF);
         }
     }
 
+    /// Assigns idle connections to waiting commands, and drops cancelled commands.
     fn serve_waiting(&mut self) {
         loop {
-            // Whoever has gone needs no connection.
-            while self.waiting.front().is_some_and(|job| job.answer.is_closed()) {
+            while self.waiting.front().is_some_and(|job| job.reply.is_closed()) {
                 self.waiting.pop_front();
             }
             self.idle.retain(|connection| !connection.is_closed());
@@ -202,11 +204,13 @@ impl Pool {
         }
     }
 
-    /// One that is ready, and one for each who waits. There are no more attempts than connections, so that a crowd that waits
-    /// for a server does not connect all at once when it is there.
+    /// Opens connections so that there is at least one, and one for each waiting command.
+    ///
+    /// The number of concurrent attempts is at most the number of open connections, or one. So many waiting commands do
+    /// not open many connections at the same time when the server becomes available.
     fn connect_if_needed(&mut self) {
         loop {
-            let may_connect = !self.is_pausing
+            let may_connect = !self.is_backing_off
                 && self.open + self.connecting < MAX_CONNECTIONS
                 && self.connecting < self.open.max(1);
             let waiting = self.waiting.len().saturating_sub(self.finishing);
@@ -219,62 +223,62 @@ impl Pool {
             spawn(async move {
                 let _ = events.send(match server.connect().await {
                     Ok((connection, driver)) => Event::Connected(connection, driver),
-                    Err(cause) => Event::NotConnected(cause),
+                    Err(cause) => Event::ConnectFailed(cause),
                 });
             });
         }
     }
 
     fn drive(&self, connection: &Connection, driver: Driver) {
-        let (was_good, events) = (Arc::clone(&connection.was_good), self.events.clone());
+        let (was_useful, events) = (Arc::clone(&connection.was_useful), self.events.clone());
         let start = Instant::now();
         spawn(async move {
             driver.await;
-            let was_good = was_good.load(Relaxed) || start.elapsed() >= BACKOFF_RESET_AFTER;
-            let _ = events.send(Event::Closed { was_good });
+            let was_useful = was_useful.load(Relaxed) || start.elapsed() >= BACKOFF_RESET_AFTER;
+            let _ = events.send(Event::Closed { was_useful });
         });
     }
 
-    fn later(&self, after: Duration, event: Event) {
+    fn schedule(&self, delay: Duration, event: Event) {
         let events = self.events.clone();
         spawn(async move {
-            sleep(after).await;
+            sleep(delay).await;
             let _ = events.send(event);
         });
     }
 }
 
-/// Does a job, unless nobody waits for its answer any more.
+/// Runs a job until it is complete or cancelled.
 async fn serve(
-    server: Arc<Server>,
+    server: Arc<RestServer>,
     job: Job,
     connection: Connection,
     events: UnboundedSender<Event>,
 ) {
-    let Job { command, mut answer } = job;
-    let was_good = Arc::clone(&connection.was_good);
+    let Job { command, mut reply } = job;
+    let was_useful = Arc::clone(&connection.was_useful);
     let exchange = pin!(server.exchange(command.clone(), connection));
-    let outcome = match select(exchange, pin!(answer.closed())).await {
+    let outcome = match select(exchange, pin!(reply.closed())).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            // What it would have answered is not known.
-            was_good.store(true, Relaxed);
-            let _ = events.send(Event::Suspected);
+            // The cancellation closes the connection, which is not a failure to connect.
+            was_useful.store(true, Relaxed);
+            let _ = events.send(Event::Cancelled);
             return;
         }
     };
     match outcome {
-        BatchOutcome::Answered(said, connection) => {
-            // Before whoever hears the answer can ask again.
-            let _ = events.send(Event::Answered);
-            let _ = answer.send(Ok(said));
-            let _ = events.send(Event::Free(connection.ready().await));
+        ExchangeOutcome::Replied(rest_reply, connection) => {
+            // Sent before the reply, so that a next command of the same caller does not open another connection.
+            let _ = events.send(Event::Replied);
+            let _ = reply.send(Ok(rest_reply));
+            let _ = events.send(Event::Released(connection.ready().await));
         }
-        BatchOutcome::Unsent => {
-            let _ = events.send(Event::Asked(Job { command, answer }));
+        ExchangeOutcome::Unsent => {
+            let _ = events.send(Event::Submitted(Job { command, reply }));
         }
-        BatchOutcome::Failed(cause) => {
-            let _ = answer.send(Err(cause));
+        ExchangeOutcome::Failed(cause) => {
+            let _ = reply.send(Err(cause));
         }
     }
 }

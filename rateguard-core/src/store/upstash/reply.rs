@@ -1,56 +1,55 @@
-//! What the REST interface answers.
+//! Decodes replies of the REST API.
 
 use hyper::{StatusCode, body::Bytes};
 use serde_json::{Map, Value};
 
-use super::StoreError;
-use crate::store::server_error::cause;
+use crate::store::{StoreError, server_error::cause};
 
-/// An answer, read to its end.
-pub(super) struct StoreFuture {
+/// A complete HTTP response.
+pub(super) struct RestReply {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
 }
 
-/// Why there is no result.
+/// The reason why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The server does not know the script.
+    /// The script is not in the server's cache.
     NoScript,
-    Of(StoreError),
+    Store(StoreError),
 }
 
-impl StoreFuture {
-    /// The integers that the script returned. Nothing of an error's text is kept: servers quote arguments in it.
+impl RestReply {
+    /// Returns the integers that the script returned. The text of an error is not stored, because servers quote
+    /// arguments in it.
     pub(super) fn integers(&self) -> Result<Vec<i64>, Failure> {
         match self.status.as_u16() {
             200 | 400 => self.result(),
-            401 => Err(Failure::Of(StoreError::Authentication)),
-            403 => Err(Failure::Of(StoreError::Permission)),
-            429 => Err(Failure::Of(StoreError::Throttled)),
-            500..=599 => Err(Failure::Of(StoreError::NotReady)),
-            // Not the server that we were to ask. Whereto it sends us is not for our token.
-            _ => Err(Failure::Of(StoreError::InvalidReply)),
+            401 => Err(Failure::Store(StoreError::Authentication)),
+            403 => Err(Failure::Store(StoreError::Permission)),
+            429 => Err(Failure::Store(StoreError::Throttled)),
+            500..=599 => Err(Failure::Store(StoreError::NotReady)),
+            // Redirects are not followed, because the token must not be sent to another server.
+            _ => Err(Failure::Store(StoreError::InvalidReply)),
         }
     }
 
     fn result(&self) -> Result<Vec<i64>, Failure> {
-        let unintelligible = Failure::Of(StoreError::InvalidReply);
-        let answer: Map<String, Value> =
-            serde_json::from_slice(&self.body).map_err(|_| unintelligible)?;
-        match (answer.get("error"), answer.get("result")) {
+        let invalid = Failure::Store(StoreError::InvalidReply);
+        let reply: Map<String, Value> = serde_json::from_slice(&self.body).map_err(|_| invalid)?;
+        match (reply.get("error"), reply.get("result")) {
             (Some(Value::String(error)), None) => Err(failure(error)),
             (None, Some(Value::Array(numbers))) if self.status == StatusCode::OK => {
-                numbers.iter().map(Value::as_i64).collect::<Option<_>>().ok_or(unintelligible)
+                numbers.iter().map(Value::as_i64).collect::<Option<_>>().ok_or(invalid)
             }
-            _ => Err(unintelligible),
+            _ => Err(invalid),
         }
     }
 }
 
 fn failure(error: &str) -> Failure {
-    let (word, rest) = error.split_once(' ').unwrap_or((error, ""));
-    Failure::Of(match word {
+    let (code, rest) = error.split_once(' ').unwrap_or((error, ""));
+    Failure::Store(match code {
         "NOSCRIPT" => return Failure::NoScript,
         // `max requests limit exceeded`, `max daily request limit exceeded`, `max concurrent connections exceeded`.
         "ERR"
@@ -61,7 +60,7 @@ fn failure(error: &str) -> Failure {
             StoreError::Throttled
         }
         "ERR" if rest.contains("capacity quota exceeded") => StoreError::OutOfMemory,
-        _ => cause(word, Some(rest)),
+        _ => cause(code, Some(rest)),
     })
 }
 
@@ -71,11 +70,11 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Result<Vec<i64>, Failure> {
         let status = StatusCode::from_u16(status).unwrap();
-        StoreFuture { status, body: Bytes::copy_from_slice(body.as_bytes()) }.integers()
+        RestReply { status, body: Bytes::copy_from_slice(body.as_bytes()) }.integers()
     }
 
     #[test]
-    fn only_integers_are_a_result() {
+    fn only_integer_arrays_are_results() {
         let now = 1_700_000_000_000_000;
         assert_eq!(read(200, &format!(r#"{{"result":[1,{now},-1]}}"#)), Ok(vec![1, now, -1]));
         for (status, body) in [
@@ -99,12 +98,12 @@ mod tests {
             (302, r#"{"result":[1]}"#),
             (404, r#"{"error":"NOSCRIPT"}"#),
         ] {
-            assert_eq!(read(status, body), Err(Failure::Of(StoreError::InvalidReply)), "{body}");
+            assert_eq!(read(status, body), Err(Failure::Store(StoreError::InvalidReply)), "{body}");
         }
     }
 
     #[test]
-    fn what_servers_say_is_told_in_our_words() {
+    fn error_replies_are_classified() {
         for (status, text, expected) in [
             (400, "WRONGPASS invalid password", StoreError::Authentication),
             (401, "Unauthorized", StoreError::Authentication),
@@ -141,10 +140,10 @@ mod tests {
             (400, "", StoreError::InvalidReply),
         ] {
             let body = serde_json::json!({ "error": text }).to_string();
-            assert_eq!(read(status, &body), Err(Failure::Of(expected)), "{text}");
+            assert_eq!(read(status, &body), Err(Failure::Store(expected)), "{text}");
         }
-        let unknown = r#"{"error":"NOSCRIPT No matching script. Please use EVAL."}"#;
-        assert_eq!(read(400, unknown), Err(Failure::NoScript));
-        assert_eq!(read(200, unknown), Err(Failure::NoScript));
+        let no_script = r#"{"error":"NOSCRIPT No matching script. Please use EVAL."}"#;
+        assert_eq!(read(400, no_script), Err(Failure::NoScript));
+        assert_eq!(read(200, no_script), Err(Failure::NoScript));
     }
 }

@@ -3,34 +3,11 @@
 mod check;
 mod refund;
 mod subject;
-
-use std::time::Duration;
+mod time;
 
 use self::subject::Subject;
-use super::ManualClock;
+pub use self::time::Time;
 use crate::{Algorithm, store::Store};
-
-/// The time that a store under test uses.
-#[derive(Clone, Debug)]
-pub enum Time {
-    /// The time of this clock. The suite then checks the microsecond before and the microsecond after each change.
-    Manual(ManualClock),
-    /// The system's time. The suite then waits with Tokio's timer, about 10 seconds for each algorithm.
-    Real,
-}
-
-impl Time {
-    async fn advance(&self, time: Duration) {
-        match self {
-            Self::Manual(clock) => clock.advance(time),
-            Self::Real => tokio::time::sleep(time).await,
-        }
-    }
-
-    fn is_manual(&self) -> bool {
-        matches!(self, Self::Manual(_))
-    }
-}
 
 /// Checks that a store satisfies the contract of [`Store`], for each of these algorithms.
 ///

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Time;
+use super::time::Time;
 use crate::{
     Algorithm, Key, Quota, StoreError,
     store::{Bucket, BucketRequest, BucketStatus, Operation, Receipt, Store, StoreFuture, Verdict},

@@ -1,4 +1,4 @@
-//! Slots that are on their way from one master to another.
+//! Slots that migrate from one master to another.
 
 use std::{
     collections::HashMap,
@@ -9,41 +9,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So long after a node said so, a slot is taken to be on its way.
-const KEPT: Duration = Duration::from_secs(10);
+/// For this time after an `ASK` or `TRYAGAIN` error, a slot counts as migrating.
+const MIGRATION_TTL: Duration = Duration::from_secs(10);
 
-/// What is on its way is answered by two nodes, or by none: it says nothing about the one that is asked first.
+/// The slots that currently migrate. Two nodes serve a migrating slot together, so a missing reply is not an error of
+/// one of them alone.
 #[derive(Default)]
-pub(super) struct Moving {
-    /// When a node last said so.
+pub(super) struct MigratingSlots {
+    /// The time of the last `ASK` or `TRYAGAIN` error, by slot.
     slots: Mutex<HashMap<u16, Instant>>,
-    /// Seldom, so that those who ask need not look.
-    is_any: AtomicBool,
+    /// Whether `slots` may have entries. It avoids the lock in the common case.
+    may_have_slots: AtomicBool,
 }
 
-impl Moving {
-    /// A node has said so.
-    pub(super) fn record_reply(&self, slot: u16) {
+impl MigratingSlots {
+    /// Records that a node reported a migration of this slot.
+    pub(super) fn record(&self, slot: u16) {
         self.lock().insert(slot, Instant::now());
-        self.is_any.store(true, Relaxed);
+        self.may_have_slots.store(true, Relaxed);
     }
 
-    pub(super) fn has(&self, slot: u16) -> bool {
-        self.is_any.load(Relaxed) && self.has_at(slot, Instant::now())
+    pub(super) fn contains(&self, slot: u16) -> bool {
+        self.may_have_slots.load(Relaxed) && self.contains_at(slot, Instant::now())
     }
 
-    fn has_at(&self, slot: u16, now: Instant) -> bool {
+    fn contains_at(&self, slot: u16, now: Instant) -> bool {
         let mut slots = self.lock();
-        if slots.get(&slot).is_some_and(|record_reply| now.duration_since(*record_reply) < KEPT) {
+        let is_recent = |reported_at: &Instant| now.duration_since(*reported_at) < MIGRATION_TTL;
+        if slots.get(&slot).is_some_and(is_recent) {
             return true;
         }
-        slots.retain(|_, record_reply| now.duration_since(*record_reply) < KEPT);
-        self.is_any.store(!slots.is_empty(), Relaxed);
+        slots.retain(|_, reported_at| is_recent(reported_at));
+        self.may_have_slots.store(!slots.is_empty(), Relaxed);
         false
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u16, Instant>> {
-        // Each change of it is whole.
+        // Every single change leaves the map consistent, so a poisoned lock is safe to use.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,12 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_on_its_way_for_a_while() {
-        let moving = Moving::default();
-        assert!(!moving.has(7));
-        moving.record_reply(7);
-        assert!(moving.has(7) && !moving.has(8));
-        assert!(!moving.has_at(7, Instant::now() + KEPT));
-        assert!(!moving.is_any.load(Relaxed));
+    fn reported_slot_counts_as_migrating_for_the_ttl() {
+        let migrating = MigratingSlots::default();
+        assert!(!migrating.contains(7));
+        migrating.record(7);
+        assert!(migrating.contains(7) && !migrating.contains(8));
+        assert!(!migrating.contains_at(7, Instant::now() + MIGRATION_TTL));
+        assert!(!migrating.may_have_slots.load(Relaxed));
     }
 }

@@ -1,9 +1,10 @@
-//! Redis Cluster: a link to each master, and the way from a key to the master that serves its slot.
+//! Redis Cluster: a link to each master, and the route from a key to the master that serves its slot.
 //!
-//! Every node is looked after by itself, so that one that hangs keeps nobody from the others; and a script that may have
-//! been run is not sent again.
+//! Each node has its own link, so that a node that hangs does not delay requests to the others. A request is not sent
+//! again if a node may have run it.
 
 mod migrating_slots;
+mod node_address;
 mod nodes;
 mod slot;
 mod topology;
@@ -11,137 +12,125 @@ mod topology_refresh;
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind};
+use redis::{ConnectionInfo, RedisError, ServerErrorKind};
 use tokio::{runtime::Handle, time::sleep};
 
 pub(super) use self::slot::slot;
 use self::{
-    migrating_slots::Moving,
+    migrating_slots::MigratingSlots,
+    node_address::NodeAddress,
     nodes::{NO_NODE, Node, Nodes},
 };
-use super::{StoreError, link::Link, script_runner::ScriptRunner};
-use crate::store::{io_thread::Task, redis::router::Destination};
+use crate::store::{
+    StoreError,
+    io_thread::Task,
+    redis::{destination::Destination, link::Link, script_runner::ScriptRunner},
+};
 
-/// The first pause before keys are asked for again that are being moved; it doubles.
+/// The delay before the first retry of a request to a migrating slot. It doubles with each retry.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(1);
-
-/// Where a node is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Address {
-    host: String,
-    port: u16,
-}
-
-impl Address {
-    fn of(server: &ConnectionInfo) -> Option<Self> {
-        match server.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Some(Self { host: host.clone(), port: *port })
-            }
-            _ => None,
-        }
-    }
-}
 
 pub(super) struct Cluster {
     nodes: Arc<Nodes>,
-    moving: Moving,
-    _watch: Task,
+    migrating_slots: MigratingSlots,
+    _topology_refresh: Task,
 }
 
 impl Cluster {
-    /// Begins to ask the nodes of the URL, of which there is at least one, for the others.
+    /// Starts to query the topology from the nodes of the URL, of which there is at least one.
     pub(super) fn open(
         seeds: Vec<ConnectionInfo>,
         deadline: Duration,
         script: &Arc<ScriptRunner>,
-        home: &Handle,
+        runtime: &Handle,
     ) -> Self {
         let server = seeds[0].clone();
-        let places = seeds.iter().filter_map(Address::of).collect();
-        let nodes = Nodes::new(server, places, deadline, Arc::clone(script), home.clone());
+        let addresses = seeds.iter().filter_map(NodeAddress::of).collect();
+        let nodes = Nodes::new(server, addresses, deadline, Arc::clone(script), runtime.clone());
         let nodes = Arc::new(nodes);
-        let watch = Task::spawn(home, topology_refresh::watch(Arc::clone(&nodes), seeds));
-        Self { nodes, moving: Moving::default(), _watch: watch }
+        let refresh = Task::spawn(runtime, topology_refresh::run(Arc::clone(&nodes), seeds));
+        Self { nodes, migrating_slots: MigratingSlots::default(), _topology_refresh: refresh }
     }
 
-    /// The way to the master of this slot.
-    pub(super) async fn way(&self, slot: u16) -> Result<Destination, StoreError> {
-        let way = match self.nodes.master(slot).await {
-            Ok(node) => self.way_to(&node, slot, false).await,
+    /// Returns the destination for this slot, which is its master.
+    pub(super) async fn destination(&self, slot: u16) -> Result<Destination, StoreError> {
+        let destination = match self.nodes.master(slot).await {
+            Ok(node) => self.destination_at(&node, slot, false).await,
             Err(cause) => Err(cause),
         };
-        way.inspect_err(|_| self.nodes.wake.notify_one())
+        destination.inspect_err(|_| self.request_refresh())
     }
 
-    async fn way_to(
+    async fn destination_at(
         &self,
         node: &Node,
         slot: u16,
-        is_asking: bool,
+        needs_asking: bool,
     ) -> Result<Destination, StoreError> {
         let link = Arc::clone(&node.link);
         let live = link.live().await?;
         let host = node.address.host.clone();
-        Ok(Destination { link, live, is_asking, slot, host })
+        Ok(Destination { link, live, needs_asking, slot, host })
     }
 
-    /// Where to ask instead, if the server has not run the script, and says where; or why nowhere.
+    /// Returns the destination that a redirect error names. The node did not run the script then.
+    ///
+    /// Fails with a cause if the destination is unavailable, and with `None` if the error is not a redirect.
     pub(super) async fn redirect(
         &self,
-        way: Destination,
+        destination: Destination,
         error: &RedisError,
-        turn: u32,
+        attempt: u32,
     ) -> Result<Destination, Option<StoreError>> {
-        let redirect = || -> Option<Address> {
+        let redirect = || -> Option<NodeAddress> {
             let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
-            let host = if host.is_empty() { &way.host } else { host };
-            // An IPv6 address comes without brackets.
-            Some(Address { host: host.to_owned(), port: port.parse().ok()? })
+            let host = if host.is_empty() { &destination.host } else { host };
+            // An IPv6 address has no brackets in a redirect.
+            Some(NodeAddress { host: host.to_owned(), port: port.parse().ok()? })
         };
-        let is_asking = match error.kind() {
+        let needs_asking = match error.kind() {
             redis::ErrorKind::Server(ServerErrorKind::Moved) => {
-                self.nodes.wake.notify_one();
+                self.request_refresh();
                 false
             }
             redis::ErrorKind::Server(ServerErrorKind::Ask) => {
-                self.moving.record_reply(way.slot);
+                self.migrating_slots.record(destination.slot);
                 true
             }
-            // Some of the keys have been moved already, and some not yet.
+            // Some of the keys have already migrated, and others not.
             redis::ErrorKind::Server(ServerErrorKind::TryAgain) => {
-                self.moving.record_reply(way.slot);
-                sleep(INITIAL_BACKOFF * 2_u32.pow(turn)).await;
-                return Ok(way);
+                self.migrating_slots.record(destination.slot);
+                sleep(INITIAL_BACKOFF * 2_u32.pow(attempt)).await;
+                return Ok(destination);
             }
             _ => return Err(None),
         };
         let address = redirect().ok_or(StoreError::NotReady)?;
         let node = self.nodes.redirected(&address).await?;
-        Ok(self.way_to(&node, way.slot, is_asking).await?)
+        Ok(self.destination_at(&node, destination.slot, needs_asking).await?)
     }
 
-    /// A check failed, and perhaps would not on another node.
-    pub(super) fn missed(&self) {
+    /// Requests a refresh of the topology, because another node may serve a slot now.
+    pub(super) fn request_refresh(&self) {
         self.nodes.wake.notify_one();
     }
 
-    /// The number of the node that serves this slot, if one does so alone.
+    /// Returns the number of the node that serves this slot, or [`NO_NODE`] if there is none or the slot migrates.
     pub(super) fn server(&self, slot: u16) -> usize {
-        if self.moving.has(slot) {
+        if self.migrating_slots.contains(slot) {
             return NO_NODE;
         }
         let map = self.nodes.map_now();
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NO_NODE)
     }
 
-    /// The link to the master of this slot, if it is known.
+    /// Returns the link to the master of this slot, if the current map has one.
     pub(super) fn link(&self, slot: u16) -> Option<Arc<Link>> {
         let map = self.nodes.map_now().ok()?;
         map.node(slot).map(|node| Arc::clone(&node.link))
     }
 
-    /// Whether each slot has a master to which there is a live connection.
+    /// Checks that each slot has a master with a live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.nodes.map_now()?.health()
     }

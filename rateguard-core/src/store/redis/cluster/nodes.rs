@@ -1,4 +1,4 @@
-//! The masters of a cluster, each with a link, and which of them serves which slot.
+//! The masters of a cluster with their links, and the map from slots to masters.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,72 +18,71 @@ use tokio::{
 };
 
 use super::{
-    Address,
+    node_address::NodeAddress,
     slot::SLOTS,
-    topology::{TELL_TIMEOUT, Topology},
+    topology::{TOPOLOGY_TIMEOUT, Topology},
 };
 use crate::store::{
     StoreError,
-    redis::{
-        connector::{Source, at},
-        link::Link,
-        script_runner::ScriptRunner,
-    },
+    redis::{connect::at, connector::Source, link::Link, script_runner::ScriptRunner},
 };
 
-/// To so many nodes there are connections, however many are told of; Redis Cluster is made for a thousand.
-const MOST_NODES: usize = 1_000;
-/// A map that is older than ours is believed if it has been told so often: the cluster may have been made anew.
+/// The maximum number of nodes with a connection. Redis Cluster supports about 1,000 nodes.
+const MAX_NODES: usize = 1_000;
+/// A map that is older than the current one replaces it after this many consecutive reports, because the cluster may
+/// have been created anew.
 const STALE_MAP_THRESHOLD: u32 = 3;
 
-/// How many further maps are looked at for a node that a redirect leads to: the first may have been asked for before it was sent.
-const MAPS_FOR_A_REDIRECT: usize = 2;
+/// The number of map updates to wait for after a redirect to an unknown node. The first one may have been queried
+/// before the redirect.
+const MAPS_PER_REDIRECT: usize = 2;
 
-/// In place of a node's number, for a slot that none serves, or two: that it is not answered says nothing about a node.
+/// The number for a slot that no node serves, or that migrates between two nodes. A missing reply for such a slot is
+/// not an error of one node.
 pub(super) const NO_NODE: usize = 0;
 
 pub(super) struct Nodes {
-    /// All but the address.
+    /// The settings for connections to nodes, except for the address.
     server: ConnectionInfo,
     /// The nodes of the URL.
-    seeds: HashSet<Address>,
+    seeds: HashSet<NodeAddress>,
     deadline: Duration,
     script: Arc<ScriptRunner>,
-    home: Handle,
-    by_address: Mutex<HashMap<Address, Arc<Node>>>,
+    runtime: Handle,
+    by_address: Mutex<HashMap<NodeAddress, Arc<Node>>>,
     next_number: AtomicUsize,
-    map: watch::Sender<Known>,
-    /// How often in a row a map was told that is older than ours.
-    older: AtomicU32,
-    /// The map may not be right any more.
+    map: watch::Sender<SlotMapState>,
+    /// The number of consecutive reports of a map that is older than the current one.
+    stale_reports: AtomicU32,
+    /// Notified when the map may be outdated.
     pub(super) wake: Notify,
 }
 
 pub(super) struct Node {
-    pub(super) address: Address,
+    pub(super) address: NodeAddress,
     pub(super) number: usize,
     pub(super) link: Arc<Link>,
 }
 
-/// What is known of the slots.
 #[derive(Clone)]
-pub(super) enum Known {
-    /// Nothing, and the first nodes are being asked.
-    Nothing,
-    /// Nothing: none has told.
-    Unknown(StoreError),
-    Map(Arc<Map>),
+pub(super) enum SlotMapState {
+    /// The first query is in progress.
+    Loading,
+    /// No node has reported a map yet. The last query failed with this error.
+    Unavailable(StoreError),
+    Loaded(Arc<SlotMap>),
 }
 
-pub(super) struct Map {
+/// The map from slots to masters.
+pub(super) struct SlotMap {
     epoch: u64,
     /// All nodes of the cluster.
-    members: HashSet<Address>,
-    /// First slot, last slot and master; in order.
+    members: HashSet<NodeAddress>,
+    /// First slot, last slot and master, in ascending order.
     ranges: Vec<(u16, u16, Arc<Node>)>,
 }
 
-impl Map {
+impl SlotMap {
     pub(super) fn node(&self, slot: u16) -> Option<&Arc<Node>> {
         let after = self.ranges.partition_point(|(first, _, _)| *first <= slot);
         let (_, last, node) = self.ranges.get(after.checked_sub(1)?)?;
@@ -94,7 +93,7 @@ impl Map {
         self.ranges.iter().map(|(_, _, node)| node)
     }
 
-    /// Whether each slot has a master to which there is a connection, or why not.
+    /// Checks that each slot has a master with a live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let mut next = 0;
         for (first, last, node) in &self.ranges {
@@ -111,55 +110,55 @@ impl Map {
 impl Nodes {
     pub(super) fn new(
         server: ConnectionInfo,
-        seeds: HashSet<Address>,
+        seeds: HashSet<NodeAddress>,
         deadline: Duration,
         script: Arc<ScriptRunner>,
-        home: Handle,
+        runtime: Handle,
     ) -> Self {
         Self {
             server,
             seeds,
             deadline,
             script,
-            home,
+            runtime,
             by_address: Mutex::default(),
             next_number: AtomicUsize::new(NO_NODE + 1),
-            map: watch::Sender::new(Known::Nothing),
-            older: AtomicU32::new(0),
+            map: watch::Sender::new(SlotMapState::Loading),
+            stale_reports: AtomicU32::new(0),
             wake: Notify::new(),
         }
     }
 
-    /// The map, or why there is none.
-    pub(super) fn map_now(&self) -> Result<Arc<Map>, StoreError> {
+    /// Returns the current map, or the reason why there is none.
+    pub(super) fn map_now(&self) -> Result<Arc<SlotMap>, StoreError> {
         match &*self.map.borrow() {
-            Known::Map(map) => Ok(Arc::clone(map)),
-            Known::Unknown(cause) => Err(*cause),
-            Known::Nothing => Err(StoreError::Unreachable),
+            SlotMapState::Loaded(map) => Ok(Arc::clone(map)),
+            SlotMapState::Unavailable(cause) => Err(*cause),
+            SlotMapState::Loading => Err(StoreError::Unreachable),
         }
     }
 
-    /// The master of a slot, as soon as the nodes that are asked first have told or failed.
+    /// Returns the master of a slot. Waits for the first query of the map.
     pub(super) async fn master(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
         let mut map = self.map_now();
         if map.is_err() {
-            let mut known = self.map.subscribe();
-            // What is sent to cannot be gone: it is ours.
-            let _ = known.wait_for(|known| !matches!(known, Known::Nothing)).await;
+            let mut state = self.map.subscribe();
+            // `self` has the sender, so the channel cannot be closed.
+            let _ = state.wait_for(|state| !matches!(state, SlotMapState::Loading)).await;
             map = self.map_now();
         }
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
-    /// The node that a redirect leads to, if it is one of the URL's or the map names it, now or after it was asked for anew.
+    /// Returns the node of a redirect, if it is a node of the URL or of the map. If not, refreshes the map first.
     ///
-    /// To connect is to send the password, and a redirect may name any host.
-    pub(super) async fn redirected(&self, address: &Address) -> Result<Arc<Node>, StoreError> {
+    /// A redirect may name any host, and a connection sends the password to it. So other hosts are rejected.
+    pub(super) async fn redirected(&self, address: &NodeAddress) -> Result<Arc<Node>, StoreError> {
         let mut maps = self.map.subscribe();
-        let mut maps_left = MAPS_FOR_A_REDIRECT;
+        let mut maps_left = MAPS_PER_REDIRECT;
         while !self.has_member(address) {
             self.wake.notify_one();
-            let is_renewed = timeout(TELL_TIMEOUT, maps.changed()).await.is_ok();
+            let is_renewed = timeout(TOPOLOGY_TIMEOUT, maps.changed()).await.is_ok();
             if !is_renewed || maps_left == 0 {
                 return Err(StoreError::NotReady);
             }
@@ -168,23 +167,23 @@ impl Nodes {
         self.at(address).map_err(|_| StoreError::NotReady)
     }
 
-    fn has_member(&self, address: &Address) -> bool {
-        let is_in_map = |map: Arc<Map>| map.members.contains(address);
+    fn has_member(&self, address: &NodeAddress) -> bool {
+        let is_in_map = |map: Arc<SlotMap>| map.members.contains(address);
         self.seeds.contains(address) || self.map_now().is_ok_and(is_in_map)
     }
 
-    /// The node at this address, to which a connection is begun if there is none, unless there are too many.
-    fn at(&self, address: &Address) -> io::Result<Arc<Node>> {
+    /// Returns the node at this address, and opens a link if there is none. Fails if there are [`MAX_NODES`] nodes.
+    fn at(&self, address: &NodeAddress) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
             return Ok(Arc::clone(node));
         }
-        if nodes.len() >= MOST_NODES {
+        if nodes.len() >= MAX_NODES {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let server = at(&self.server, &address.host, address.port);
         let (source, script) = (Source::of(server)?, Arc::clone(&self.script));
-        let link = Link::open(source, self.deadline, script, &self.home);
+        let link = Link::open(source, self.deadline, script, &self.runtime);
         let node = Arc::new(Node {
             address: address.clone(),
             number: self.next_number.fetch_add(1, Relaxed),
@@ -194,40 +193,40 @@ impl Nodes {
         Ok(node)
     }
 
-    /// Takes over what a node has told, and lets go of nodes that serve nothing.
-    pub(super) fn take(&self, topology: Topology) {
+    /// Replaces the map by the topology that a node has reported, and closes links to nodes without slots.
+    pub(super) fn update(&self, topology: Topology) {
         if let Ok(map) = self.map_now() {
-            let is_older = topology.epoch < map.epoch || !topology.is_ok;
-            if is_older && self.older.fetch_add(1, Relaxed) + 1 < STALE_MAP_THRESHOLD {
+            let is_stale = topology.epoch < map.epoch || !topology.is_ok;
+            if is_stale && self.stale_reports.fetch_add(1, Relaxed) + 1 < STALE_MAP_THRESHOLD {
                 return;
             }
         }
-        self.older.store(0, Relaxed);
+        self.stale_reports.store(0, Relaxed);
         let mut ranges = Vec::with_capacity(topology.ranges.len());
         for (first, last, address) in &topology.ranges {
-            // Without a connection it is as if nobody served them.
+            // Slots of a node without a link count as not served.
             if let Ok(node) = self.at(address) {
                 ranges.push((*first, *last, node));
             }
         }
-        let map = Map { epoch: topology.epoch, members: topology.members, ranges };
+        let map = SlotMap { epoch: topology.epoch, members: topology.members, ranges };
         self.lock().retain(|address, _| map.nodes().any(|node| node.address == *address));
-        self.map.send_replace(Known::Map(Arc::new(map)));
+        self.map.send_replace(SlotMapState::Loaded(Arc::new(map)));
     }
 
-    /// Nobody has told.
-    pub(super) fn unknown(&self, cause: StoreError) {
-        self.map.send_if_modified(|known| {
-            let is_unknown = !matches!(known, Known::Map(_));
-            if is_unknown {
-                *known = Known::Unknown(cause);
+    /// Records that a query failed at all nodes. An existing map stays in use.
+    pub(super) fn record_failure(&self, cause: StoreError) {
+        self.map.send_if_modified(|state| {
+            let has_no_map = !matches!(state, SlotMapState::Loaded(_));
+            if has_no_map {
+                *state = SlotMapState::Unavailable(cause);
             }
-            is_unknown
+            has_no_map
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Address, Arc<Node>>> {
-        // Each change of it is whole.
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeAddress, Arc<Node>>> {
+        // Every single change leaves the map consistent, so a poisoned lock is safe to use.
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,11 @@
-//! Hash slots, as the Redis Cluster specification has them.
+//! Hash slots (Redis Cluster specification).
 
 use crc::{CRC_16_XMODEM, Crc};
 
-/// How many there are.
+/// The number of slots.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// The slot of the keys with this hash tag.
+/// Returns the slot of keys with this hash tag.
 pub(in crate::store::redis) fn slot(tag: &[u8]) -> u16 {
     const HASH: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
     HASH.checksum(tag) % SLOTS
@@ -16,8 +16,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_of_redis() {
-        // The first is from the specification, the other is what `CLUSTER KEYSLOT` says.
+    fn slots_match_redis() {
+        // The first is from the specification. The second is the reply to `CLUSTER KEYSLOT foo`.
         for (tag, expected) in [("123456789", 0x31c3), ("foo", 12_182)] {
             assert_eq!(slot(tag.as_bytes()), expected, "{tag}");
         }

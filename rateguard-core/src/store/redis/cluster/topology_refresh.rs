@@ -1,4 +1,4 @@
-//! Keeps the map of the slots up to date.
+//! Refreshes the map of the slots.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,44 +11,45 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     nodes::Nodes,
-    topology::{TELL_TIMEOUT, Topology},
+    topology::{TOPOLOGY_TIMEOUT, Topology},
 };
 use crate::{
     jitter::jittered,
     store::{
         StoreError,
-        redis::connector::{CONNECT_TIMEOUT, connect, host},
+        redis::connect::{CONNECT_TIMEOUT, connect, host},
     },
 };
 
-/// How often the map is asked for while nobody misses a node.
-const ASK_EVERY: Duration = Duration::from_secs(10);
-/// … and while somebody does, or nobody knows it.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// How many nodes are asked at once.
-const ASKED: usize = 3;
+/// The refresh interval while every slot has a master with a live connection.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+/// The refresh interval while there is no map, or a slot has no master with a live connection.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// The minimum interval between refreshes, for any number of requests for a refresh.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// The maximum number of nodes that one refresh queries.
+const NODES_PER_REFRESH: usize = 3;
 
-/// Asks the nodes for the map again and again.
-pub(super) async fn watch(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
-    for turn in 0.. {
-        let told = match newest(ask_nodes(&nodes, turn).await) {
+/// Queries the map at intervals, and on request.
+pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
+    for round in 0.. {
+        let topology = match newest(query_nodes(&nodes, round).await) {
             Some(topology) => Ok(topology),
-            None => ask_seeds(&seeds).await,
+            None => query_seeds(&seeds).await,
         };
-        match told {
-            Ok(topology) => nodes.take(topology),
-            Err(cause) => nodes.unknown(cause),
+        match topology {
+            Ok(topology) => nodes.update(topology),
+            Err(cause) => nodes.record_failure(cause),
         }
-        let is_well = nodes.map_now().is_ok_and(|map| map.health().is_ok());
-        let pause = if is_well { ASK_EVERY } else { ASK_AGAIN };
-        let _ = timeout(jittered(pause, 0.25), nodes.wake.notified()).await;
-        // However many miss a node.
-        sleep(jittered(ASK_AGAIN / 4, 0.25)).await;
+        let is_healthy = nodes.map_now().is_ok_and(|map| map.health().is_ok());
+        let interval = if is_healthy { REFRESH_INTERVAL } else { RETRY_INTERVAL };
+        let _ = timeout(jittered(interval, 0.25), nodes.wake.notified()).await;
+        sleep(jittered(MIN_INTERVAL, 0.25)).await;
     }
 }
 
-/// Asks some of the nodes to which there is a connection, at each turn others.
-async fn ask_nodes(nodes: &Nodes, turn: usize) -> Vec<Topology> {
+/// Queries some of the nodes with a live connection, and other ones in each round.
+async fn query_nodes(nodes: &Nodes, round: usize) -> Vec<Topology> {
     let Ok(map) = nodes.map_now() else { return Vec::new() };
     let mut live: Vec<_> = map
         .nodes()
@@ -59,39 +60,41 @@ async fn ask_nodes(nodes: &Nodes, turn: usize) -> Vec<Topology> {
     live.sort_by_key(|(number, _, _)| *number);
     live.dedup_by_key(|(number, _, _)| *number);
     if !live.is_empty() {
-        let others = turn % live.len();
-        live.rotate_left(others);
+        let offset = round % live.len();
+        live.rotate_left(offset);
     }
-    let asking =
-        live.into_iter().take(ASKED).map(|(_, host, live)| Topology::of(live.connection, host));
-    join_all(asking).await.into_iter().flatten().collect()
+    let queries = live
+        .into_iter()
+        .take(NODES_PER_REFRESH)
+        .map(|(_, host, live)| Topology::query(live.connection, host));
+    join_all(queries).await.into_iter().flatten().collect()
 }
 
-/// Asks the nodes that the URL names.
-async fn ask_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
-    let ask = async |seed: &ConnectionInfo| {
-        let connection = connect(seed.clone(), Some(TELL_TIMEOUT)).await?;
-        Topology::of(connection, host(seed)).await
+/// Queries the nodes of the URL.
+async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
+    let query = async |seed: &ConnectionInfo| {
+        let connection = connect(seed.clone(), Some(TOPOLOGY_TIMEOUT)).await?;
+        Topology::query(connection, host(seed)).await
     };
-    let mut asking: FuturesUnordered<_> = seeds.iter().map(ask).collect();
-    let mut told = Vec::new();
+    let mut queries: FuturesUnordered<_> = seeds.iter().map(query).collect();
+    let mut topologies = Vec::new();
     let mut cause = None;
     let all = async {
-        while let Some(answer) = asking.next().await {
-            match answer {
-                // Those who hang are not waited for. If it was not the latest, that is found out soon.
-                Ok(topology) if topology.is_ok => return told.push(topology),
-                Ok(topology) => told.push(topology),
+        while let Some(reply) = queries.next().await {
+            match reply {
+                // Do not wait for nodes that hang. If this topology is outdated, the next refresh corrects it.
+                Ok(topology) if topology.is_ok => return topologies.push(topology),
+                Ok(topology) => topologies.push(topology),
                 Err(error) => cause = cause.or(Some(error)),
             }
         }
     };
-    // What was told by then counts.
-    let _ = timeout(CONNECT_TIMEOUT + TELL_TIMEOUT, all).await;
-    newest(told).ok_or(cause.unwrap_or(StoreError::Unreachable))
+    // After the timeout, the replies so far are used.
+    let _ = timeout(CONNECT_TIMEOUT + TOPOLOGY_TIMEOUT, all).await;
+    newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable))
 }
 
-/// What is told by a node that is in touch with the others, and knows of the latest failover.
-fn newest(told: impl IntoIterator<Item = Topology>) -> Option<Topology> {
-    told.into_iter().max_by_key(|topology| (topology.is_ok, topology.epoch))
+/// Returns the topology with the newest epoch. Prefers nodes that are connected to a majority of the masters.
+fn newest(topologies: impl IntoIterator<Item = Topology>) -> Option<Topology> {
+    topologies.into_iter().max_by_key(|topology| (topology.is_ok, topology.epoch))
 }

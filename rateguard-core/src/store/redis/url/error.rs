@@ -1,28 +1,29 @@
-//! Why a URL cannot be used, without a word of it.
+//! The error for a Redis URL.
 
 use std::{error::Error, fmt};
 
-/// Why a URL is not one of a Redis that can be used. It quotes nothing of the URL, which may hold a password.
+/// The reason why a Redis URL is invalid. It does not quote the URL, which may have a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
-    /// It begins with none of `redis://`, `rediss://`, `redis+unix://`, `redis+cluster://` and `redis+sentinel://`.
+    /// The scheme is not `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, `redis+sentinel` or
+    /// `rediss+sentinel`.
     Scheme,
-    /// It begins with `rediss://`, for which the feature `tls` is needed.
+    /// The scheme needs TLS, but the feature `tls` is not enabled.
     Tls,
-    /// It asks for TLS without a look at the server's certificate.
+    /// The URL has `#insecure`, which would disable the check of the server's certificate.
     Insecure,
-    /// The certificates or the key are not in PEM, or do not belong together.
+    /// The certificates or the key are not in PEM format, or the key does not belong to the certificate.
     Certificates,
-    /// It is of a cluster, and names a database.
+    /// The URL of a cluster has a database. A cluster has only database 0.
     Database,
-    /// It is of sentinels, and does not name the service whose primary they know.
+    /// The URL of sentinels has no service name.
     Service,
-    /// It has a control character or white space in it, some of which would be left out when it is read.
+    /// The URL has a control character or white space. URL parsers silently remove some of these.
     Characters,
-    /// It has a parameter behind `?` that is not known.
+    /// The URL has an unknown query parameter.
     Parameter,
-    /// What follows `redis://` is not host, port and database.
+    /// The part after `redis://` is not a host with an optional port and database.
     Malformed,
 }
 
@@ -30,27 +31,32 @@ impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scheme => {
-                "the URL has to begin with redis://, rediss://, redis+unix://, redis+cluster:// or redis+sentinel://"
+                "expected a URL with redis://, rediss://, redis+unix://, redis+cluster:// or redis+sentinel://"
             }
-            Self::Tls => "rediss:// (TLS) needs the feature `tls` of actix-rateguard",
+            Self::Tls => "a rediss:// URL needs the feature `tls`",
             Self::Insecure => {
-                "`#insecure` would take any server for the right one; give its authority with `.tls(RedisTls::new().ca_certificates(…))`"
+                "`#insecure` would accept any server; set its certificate authority with \
+                 `.tls(RedisTls::new().ca_certificates(…))`"
             }
             Self::Certificates => {
-                "the certificates or the key of `.tls(…)` cannot be used; they are PEM, and the key is that of the certificate"
+                "invalid certificates or key in `.tls(…)`; expected PEM, and the key of the certificate"
             }
-            Self::Database => "a cluster has no databases: the URL is redis+cluster://host:port,host:port",
+            Self::Database => {
+                "a cluster has only database 0; expected redis+cluster://host:port,host:port"
+            }
             Self::Service => {
-                "the URL has to name the service that the sentinels know: redis+sentinel://host:port,host:port/service"
+                "missing service name; expected redis+sentinel://host:port,host:port/service"
             }
             Self::Characters => {
-                "the URL has a control character or white space in it; in a password they are percent-encoded"
+                "the URL has a control character or white space; percent-encode it in a password"
             }
             Self::Parameter => {
-                "the URL has an unknown parameter; known are `protocol`, for redis+unix:// also `db`, `user` and `pass`, and for redis+sentinel:// also `sentinel_user` and `sentinel_password`"
+                "unknown query parameter; expected `protocol`, for redis+unix:// also `db`, `user` and \
+                 `pass`, and for redis+sentinel:// also `sentinel_user` and `sentinel_password`"
             }
             Self::Malformed => {
-                "the URL is not redis://[user][:password@]host[:port][/database]; characters such as / ? @ # in a password are percent-encoded"
+                "expected redis://[user][:password@]host[:port][/database]; percent-encode characters \
+                 such as / ? @ # in a password"
             }
         })
     }

@@ -1,4 +1,4 @@
-//! Which Redis: the URL, without a word of it in an error.
+//! Parses Redis URLs. Errors do not quote the URL.
 
 mod error;
 mod multi_host;
@@ -9,18 +9,18 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2
 
 pub use self::error::RedisUrlError;
 
-/// Keepalive probes begin after so much silence; as the connection is tested more often, there is none while it lives.
+/// The idle time before TCP keepalive probes. Heartbeats are more frequent, so probes occur only on a dead connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// What was sent and is not acknowledged for so long was sent in vain.
+/// The time after which unacknowledged data closes the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The servers of a URL.
 #[derive(Debug)]
 pub(super) enum Target {
     One(ConnectionInfo),
-    /// Some of a cluster's nodes, at least one.
+    /// One or more nodes of a cluster.
     Cluster(Vec<ConnectionInfo>),
-    /// The primary is as the sentinels say, of whom there is at least one, and of `primary` all but the address is true.
+    /// One or more sentinels, which report the address of the primary. The address in `primary` is a placeholder.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         service: String,
@@ -29,7 +29,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// The same with something done to each server.
+    /// Applies a function to the settings of each server.
     #[cfg(feature = "tls")]
     pub(super) fn map(
         self,
@@ -46,15 +46,15 @@ impl Target {
     }
 }
 
-/// Reads one of
+/// Parses a URL of one of these forms:
 ///
-/// - `redis://[user][:password@]host[:port][/database]`, the same with `rediss://`, or
-///   `redis+unix:///path[?db=database]`
-/// - `redis+cluster://[user][:password@]host[:port],host[:port],…`, or `rediss+cluster://`
-/// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]`, or `rediss+sentinel://`, with
-///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels ask for them
+/// - `redis://[user][:password@]host[:port][/database]` or `rediss://…`
+/// - `redis+unix:///path[?db=database]`
+/// - `redis+cluster://[user][:password@]host[:port],host[:port],…` or `rediss+cluster://…`
+/// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]` or `rediss+sentinel://…`, with
+///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels require them
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    // The library leaves tabs and line ends out wherever they are, so nothing that is looked for here would be found.
+    // The URL library removes tabs and line ends, so they could hide `#insecure` from the checks below.
     if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(RedisUrlError::Characters);
     }
@@ -71,7 +71,7 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     if url.contains("#insecure") {
         return Err(RedisUrlError::Insecure);
     }
-    // Any other fragment is left out by the library; most likely it is the rest of a password.
+    // The library ignores other fragments. A fragment is probably the rest of a password that is not percent-encoded.
     if url.contains('#') {
         return Err(RedisUrlError::Malformed);
     }
@@ -82,25 +82,25 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     }
 }
 
-/// The server of a URL with one host.
+/// Parses a URL with one host.
 fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
-    let known: &[&str] = match url.starts_with("redis+unix:") {
+    let allowed: &[&str] = match url.starts_with("redis+unix:") {
         true => &["protocol", "db", "user", "pass"],
         false => &["protocol"],
     };
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let mut parameters = query.split('&').filter(|pair| !pair.is_empty());
-    if !parameters.all(|pair| known.contains(&pair.split_once('=').map_or(pair, |(name, _)| name)))
-    {
+    let name_of = |pair| str::split_once(pair, '=').map_or(pair, |(name, _)| name);
+    if !parameters.all(|pair| allowed.contains(&name_of(pair))) {
         return Err(RedisUrlError::Parameter);
     }
-    // The library's message may quote the URL, and the URL may hold a password.
+    // The library's error may quote the URL, which may have a password.
     let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
     match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),
         ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
             let tcp = info.tcp_settings().clone();
-            // A check is one small packet; waiting for more to send with it would only delay it.
+            // Nagle's algorithm would delay small batches.
             let tcp = tcp.set_nodelay(true);
             let tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE));
             #[cfg(target_os = "linux")]
@@ -117,10 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_password_port_and_database_are_read() {
+    fn user_password_port_and_database_are_parsed() {
         let Target::One(info) = parse("redis://limiter:p%40ss@redis.example:6380/3").unwrap()
         else {
-            panic!("it is one server");
+            panic!("expected one server");
         };
         assert_eq!(info.addr(), &ConnectionAddr::Tcp("redis.example".into(), 6380));
         assert_eq!(info.redis_settings().username(), Some("limiter"));
@@ -128,44 +128,45 @@ mod tests {
         assert_eq!(info.redis_settings().db(), 3);
     }
 
-    /// Where each of these is, who we are there, and which database is ours.
-    fn told(servers: &[ConnectionInfo]) -> Vec<String> {
-        let tell = |server: &ConnectionInfo| {
+    /// Formats the address, login and database of each server.
+    fn format(servers: &[ConnectionInfo]) -> Vec<String> {
+        let format_one = |server: &ConnectionInfo| {
             let settings = server.redis_settings();
-            let who = settings.username().zip(settings.password());
-            format!("{} {who:?} {}", server.addr(), settings.db())
+            let login = settings.username().zip(settings.password());
+            format!("{} {login:?} {}", server.addr(), settings.db())
         };
-        servers.iter().map(tell).collect()
+        servers.iter().map(format_one).collect()
     }
 
     #[test]
-    fn several_hosts_are_read() {
+    fn several_hosts_are_parsed() {
         let Target::Cluster(nodes) = parse("redis+cluster://u:p%40@a,b:7001,[::1]:7002").unwrap()
         else {
-            panic!("it is a cluster");
+            panic!("expected a cluster");
         };
-        let who = r#"Some(("u", "p@")) 0"#;
-        assert_eq!(told(&nodes), ["a:6379", "b:7001", "::1:7002"].map(|it| format!("{it} {who}")));
+        let login = r#"Some(("u", "p@")) 0"#;
+        let addresses = ["a:6379", "b:7001", "::1:7002"];
+        assert_eq!(format(&nodes), addresses.map(|it| format!("{it} {login}")));
 
         let url =
             "redis+sentinel://u:p@a,[::1],c:5000/main/2?sentinel_password=s%2Fp&sentinel_user=s";
         let Target::Sentinel { sentinels, service, primary } = parse(url).unwrap() else {
-            panic!("it is a service");
+            panic!("expected a service");
         };
-        let who = r#"Some(("s", "s/p")) 0"#;
-        let places = ["a:26379", "::1:26379", "c:5000"];
-        assert_eq!(told(&sentinels), places.map(|it| format!("{it} {who}")));
+        let login = r#"Some(("s", "s/p")) 0"#;
+        let addresses = ["a:26379", "::1:26379", "c:5000"];
+        assert_eq!(format(&sentinels), addresses.map(|it| format!("{it} {login}")));
         assert_eq!(service, "main");
-        assert_eq!(told(&[primary]), [r#"primary.invalid:6379 Some(("u", "p")) 2"#]);
+        assert_eq!(format(&[primary]), [r#"primary.invalid:6379 Some(("u", "p")) 2"#]);
     }
 
     #[test]
-    fn known_parameters_and_percent_encoded_characters_are_read() {
+    fn query_parameters_and_percent_encoding_are_parsed() {
         let url = "redis://:a%20b%09%23insecure@localhost/?protocol=resp3";
-        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        let Target::One(info) = parse(url).unwrap() else { panic!("expected one server") };
         assert_eq!(info.redis_settings().password(), Some("a b\t#insecure"));
         let url = "redis+unix:///redis.sock?db=2&user=u&pass=p&protocol=2";
-        let Target::One(info) = parse(url).unwrap() else { panic!("it is one server") };
+        let Target::One(info) = parse(url).unwrap() else { panic!("expected one server") };
         assert_eq!(info.redis_settings().db(), 2);
         assert!(parse("redis+sentinel://a/main?protocol=resp3&sentinel_user=s").is_ok());
         assert!(parse("redis+cluster://a,b?protocol=resp3").is_ok());
@@ -175,7 +176,7 @@ mod tests {
         if cfg!(feature = "tls") { RedisUrlError::Insecure } else { RedisUrlError::Tls };
 
     #[test]
-    fn what_cannot_be_used_is_refused_without_quoting_it() {
+    fn invalid_url_is_rejected_without_quoting_it() {
         for (url, error) in [
             ("", RedisUrlError::Scheme),
             ("localhost:6379", RedisUrlError::Scheme),
@@ -216,9 +217,9 @@ mod tests {
             ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
             ("rediss+unix:///hunter2", RedisUrlError::Scheme),
         ] {
-            let refused = parse(url).unwrap_err();
-            assert_eq!(refused, error, "{url}");
-            assert!(!format!("{refused} {refused:?}").contains("hunter2"));
+            let found = parse(url).unwrap_err();
+            assert_eq!(found, error, "{url}");
+            assert!(!format!("{found} {found:?}").contains("hunter2"));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! URLs with several hosts.
+//! Parses URLs with several hosts.
 
 use super::{RedisUrlError, Target, one};
 
-/// Some nodes of a cluster.
+/// Parses the URL of a cluster, from its scheme without `+cluster` and the part after `://`.
 pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
-    let Hosts { login, hosts, path, query } = Hosts::read(rest, 6379);
+    let Hosts { login, hosts, path, query } = Hosts::parse(rest, 6379);
     if !matches!(path, "" | "/" | "/0") {
         return Err(RedisUrlError::Database);
     }
@@ -12,9 +12,9 @@ pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> 
     Ok(Target::Cluster(hosts.iter().map(node).collect::<Result<_, _>>()?))
 }
 
-/// The sentinels of a service.
+/// Parses the URL of a service with sentinels, from its scheme without `+sentinel` and the part after `://`.
 pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
-    let hosts = Hosts::read(rest, 26379);
+    let hosts = Hosts::parse(rest, 26379);
     let (service, database) = {
         let path = hosts.path.trim_start_matches('/');
         path.split_once('/').unwrap_or((path, ""))
@@ -23,7 +23,7 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
         return Err(RedisUrlError::Service);
     }
     if hosts.path.contains('@') {
-        // A part of the password, which has a `/` that is not percent-encoded.
+        // The password has a `/` that is not percent-encoded.
         return Err(RedisUrlError::Malformed);
     }
     let mut sentinel_login = [""; 2];
@@ -46,24 +46,24 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
     Ok(Target::Sentinel {
         sentinels: hosts.hosts.iter().map(sentinel).collect::<Result<_, _>>()?,
         service: service.to_owned(),
-        // Its address is never asked for.
+        // The sentinels report the address. `.invalid` is a name that never resolves (RFC 2606).
         primary: one(&format!("{plain}://{}primary.invalid/{database}{query}", hosts.login))?,
     })
 }
 
 /// The parts of a URL with several hosts.
 struct Hosts<'a> {
-    /// With the `@` behind it, if it is there.
+    /// User and password with the `@`, or an empty text.
     login: &'a str,
-    /// Each with its port.
+    /// Each host with its port.
     hosts: Vec<String>,
     path: &'a str,
     query: &'a str,
 }
 
 impl<'a> Hosts<'a> {
-    /// Reads what follows `://`.
-    fn read(rest: &'a str, default_port: u16) -> Self {
+    /// Parses the part after `://`.
+    fn parse(rest: &'a str, default_port: u16) -> Self {
         let (rest, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (login, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));

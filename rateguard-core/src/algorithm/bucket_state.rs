@@ -3,40 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    Micros, fixed_window::FixedWindowState, sliding_window::SlidingWindowLog,
+    LimiterState, Micros, fixed_window::FixedWindowState, sliding_window::SlidingWindowLog,
     sliding_window_counter::SlidingWindowCounterState, token_bucket::TokenBucketState,
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
 /// A log takes over at most this many units from another algorithm, or its capacity if that is larger.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
-
-/// The state of a bucket under one algorithm. The default is an empty bucket.
-pub(crate) trait LimiterState: Default {
-    /// Moves the state to `now`, and stops counting expired units. If the clock was set back, units from the future
-    /// count as taken at `now`.
-    fn settle(&mut self, quota: Quota, now: Micros);
-
-    /// Returns the number of units that count.
-    fn used(&self, quota: Quota) -> u32;
-
-    /// Returns the time until `units` more fit. `units` is between 1 and the quota's capacity.
-    fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros;
-
-    /// Adds the units, even beyond the capacity.
-    fn add(&mut self, quota: Quota, now: Micros, units: u32);
-
-    /// Removes at most `units` of the units that were taken at `taken_at`, if they still count.
-    fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
-
-    /// Removes all units. Units that were taken until now cannot be refunded afterwards.
-    fn reset(&mut self, _now: Micros) {
-        *self = Self::default();
-    }
-
-    /// Returns the time from which on the state equals an empty one.
-    fn expires_at(&self, quota: Quota) -> Micros;
-}
 
 /// The state of a bucket, under the algorithm of its last quota.
 pub(crate) enum BucketState {

@@ -1,0 +1,31 @@
+//! The operations of every algorithm on the state of a bucket.
+
+use super::Micros;
+use crate::Quota;
+
+/// The state of a bucket under one algorithm. The default is an empty bucket.
+pub(crate) trait LimiterState: Default {
+    /// Moves the state to `now`, and stops counting expired units. If the clock was set back, units from the future
+    /// count as taken at `now`.
+    fn settle(&mut self, quota: Quota, now: Micros);
+
+    /// Returns the number of units that count.
+    fn used(&self, quota: Quota) -> u32;
+
+    /// Returns the time until `units` more fit. `units` is between 1 and the quota's capacity.
+    fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros;
+
+    /// Adds the units, even beyond the capacity.
+    fn add(&mut self, quota: Quota, now: Micros, units: u32);
+
+    /// Removes at most `units` of the units that were taken at `taken_at`, if they still count.
+    fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
+
+    /// Removes all units. Units that were taken until now cannot be refunded afterwards.
+    fn reset(&mut self, _now: Micros) {
+        *self = Self::default();
+    }
+
+    /// Returns the time from which on the state equals an empty one.
+    fn expires_at(&self, quota: Quota) -> Micros;
+}

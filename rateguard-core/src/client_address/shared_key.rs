@@ -1,0 +1,20 @@
+//! A key that several clients of a wide IPv6 network share.
+
+use std::net::Ipv6Addr;
+
+/// A key that several clients of a wide network share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedKey {
+    /// The first address of the wide network.
+    pub first: Ipv6Addr,
+    /// The length of the prefix of the wide network in bits.
+    pub bits: u8,
+    /// The length of the prefix of its clients in bits.
+    pub client_bits: u8,
+    /// The index of this key among the shared keys of the network, from 0.
+    pub number: u32,
+    /// The number of shared keys of the network.
+    pub of: u32,
+    /// The maximum number of clients of the network with keys of their own.
+    pub max_own: u32,
+}

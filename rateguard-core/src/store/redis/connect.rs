@@ -1,0 +1,63 @@
+//! Opens connections to Redis.
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError,
+    aio::MultiplexedConnection,
+};
+
+use super::error::classify;
+use crate::store::StoreError;
+
+/// The maximum time to connect, log in and select the database.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Connects to this server. Each reply on the connection must arrive within the response timeout, if there is one.
+pub(super) async fn connect(
+    server: ConnectionInfo,
+    response_timeout: Option<Duration>,
+) -> Result<MultiplexedConnection, StoreError> {
+    let client = Client::open(server).map_err(|_| StoreError::Unreachable)?;
+    connect_with(&client, response_timeout).await
+}
+
+pub(super) async fn connect_with(
+    client: &Client,
+    response_timeout: Option<Duration>,
+) -> Result<MultiplexedConnection, StoreError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(response_timeout)
+        // Large enough that the dispatcher does not wait for room in the client's buffer.
+        .set_pipeline_buffer_size(1024);
+    let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+    connection.map_err(|error| connect_error(&error))
+}
+
+pub(super) fn connect_error(error: &RedisError) -> StoreError {
+    match classify(error) {
+        // Both mean that no connection was established.
+        StoreError::Timeout | StoreError::Disconnected => StoreError::Unreachable,
+        cause => cause,
+    }
+}
+
+/// Returns the name or IP address of the server, or an empty text for a Unix socket.
+pub(super) fn host(server: &ConnectionInfo) -> &str {
+    match server.addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+        _ => "",
+    }
+}
+
+/// Returns the settings of `server` with another address.
+pub(super) fn at(server: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
+    let address = match server.addr().clone() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure, tls_params }
+        }
+        _ => ConnectionAddr::Tcp(host.to_owned(), port),
+    };
+    server.clone().set_addr(address)
+}

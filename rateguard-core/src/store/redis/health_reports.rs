@@ -1,0 +1,73 @@
+//! Reports of checks about the connection that they use.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::store::StoreError;
+
+/// Errors that checks report to the connection manager.
+#[derive(Default)]
+pub(super) struct HealthReports {
+    /// The newest generation that is broken, and the cause.
+    broken: Mutex<Option<(u64, StoreError)>>,
+    /// Notified when the connection manager must test the connection.
+    pub(super) wake: Notify,
+}
+
+impl HealthReports {
+    /// Reports that the connection of this generation is broken.
+    pub(super) fn mark_broken(&self, generation: u64, cause: StoreError) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken.is_none_or(|(newest, _)| newest < generation) {
+            *broken = Some((generation, cause));
+            self.wake.notify_one();
+        }
+    }
+
+    /// Returns the cause if the connection of this generation is broken.
+    pub(super) fn broken_cause(&self, generation: u64) -> Option<StoreError> {
+        // The lock is only held for single assignments, so a poisoned one is still consistent.
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.filter(|(newest, _)| *newest >= generation).map(|(_, cause)| cause)
+    }
+}
+
+/// A guard for a request that is in flight.
+pub(super) struct InFlightGuard<'a> {
+    reports: &'a HealthReports,
+    is_complete: bool,
+}
+
+impl<'a> InFlightGuard<'a> {
+    pub(super) fn new(reports: &'a HealthReports) -> Self {
+        Self { reports, is_complete: false }
+    }
+
+    pub(super) fn complete(mut self) {
+        self.is_complete = true;
+    }
+}
+
+impl Drop for InFlightGuard<'_> {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            self.reports.wake.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_on_an_old_connection_do_not_affect_a_newer_one() {
+        let reports = HealthReports::default();
+        reports.mark_broken(2, StoreError::Disconnected);
+        reports.mark_broken(1, StoreError::NotReady);
+        assert_eq!(reports.broken_cause(1), Some(StoreError::Disconnected));
+        assert_eq!(reports.broken_cause(2), Some(StoreError::Disconnected));
+        assert_eq!(reports.broken_cause(3), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! The state of the connection to one server.
+
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+
+use crate::store::{StoreError, server_clock::ServerClock};
+
+/// The state of the connection to one server.
+#[derive(Clone)]
+pub(super) enum LinkState {
+    /// The first connect attempt, or the first after a loss, is in progress. Requests wait for it.
+    Connecting,
+    Up(ActiveConnection),
+    /// The last connect attempt failed. Requests fail without waiting for the next one.
+    Down(StoreError),
+}
+
+/// A connection that replied to the last heartbeat.
+#[derive(Clone)]
+pub(super) struct ActiveConnection {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) clock: Arc<ServerClock>,
+    /// The number of the connection. Each new connection of a link has a higher one.
+    pub(super) generation: u64,
+}
