@@ -14,9 +14,9 @@ use crate::{
 /// A kind of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientKind {
-    /// [`RateGuard::check`].
+    /// `RateGuard::check`.
     RateGuard,
-    /// [`RateGuard::check`] with logs as sorted sets.
+    /// `RateGuard::check` with logs as sorted sets.
     SortedSet,
     /// The plain script, with a connection from a pool for each check.
     Pool,

@@ -7,7 +7,8 @@ use actix_rateguard_grammar::{
 };
 use proc_macro2::Span;
 use syn::{
-    Expr, Ident, LitStr, Token,
+    Expr, Ident, LitStr, Path, Token,
+    ext::IdentExt,
     parse::{Parse, ParseStream},
     spanned::Spanned,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Args {
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_denied: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
+    /// The path of the library, if it is neither a dependency nor renamed in `Cargo.toml`.
+    pub(crate) crate_path: Option<Path>,
 }
 
 /// The source of the quotas.
@@ -73,6 +76,7 @@ struct ParsedArgs {
     on_error: Option<Located<OnError>>,
     on_denied: Option<Located<Expr>>,
     limiter: Option<Located<Expr>>,
+    crate_path: Option<Located<Path>>,
 }
 
 type Reader = fn(&mut ParsedArgs, &Ident, ParseStream<'_>) -> syn::Result<()>;
@@ -99,13 +103,15 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
+    ("crate", |to, name, input| set_once(&mut to.crate_path, name, input, values::path)),
 ];
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = ParsedArgs::default();
         while !input.is_empty() {
-            let name: Ident = input.parse().map_err(|error| {
+            // `crate` is a keyword.
+            let name = input.call(Ident::parse_any).map_err(|error| {
                 let names = argument_names();
                 error_at(
                     error.span(),
@@ -177,6 +183,7 @@ impl ParsedArgs {
             on_error: self.on_error.map(|on_error| on_error.value),
             on_denied: self.on_denied.map(|on_denied| on_denied.value),
             limiter: self.limiter.map(|limiter| limiter.value),
+            crate_path: self.crate_path.map(|path| path.value),
         })
     }
 

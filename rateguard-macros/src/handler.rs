@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
-use crate::error::error_at;
+use crate::{error::error_at, tokens::dependency_name};
 
 /// actix-web implements `Handler` for functions of up to 16 arguments.
 const MAX_ARGUMENTS: usize = 16;
@@ -72,7 +72,9 @@ pub(crate) fn is_limit(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     match (segments.next(), segments.next(), segments.next()) {
         (Some(limit), None, None) => limit == "rate_limit",
-        (Some(library), Some(limit), None) => library == "actix_rateguard" && limit == "rate_limit",
+        (Some(library), Some(limit), None) => {
+            limit == "rate_limit" && *library == dependency_name()
+        }
         _ => false,
     }
 }

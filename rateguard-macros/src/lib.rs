@@ -96,6 +96,8 @@ use proc_macro::TokenStream;
 ///   `HttpResponse` of a denied request. The rate limit headers overwrite those of that response.
 /// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression dereferences to a `RateGuard`,
 ///   such as a `static` `LazyLock<RateGuard>`.
+/// - `crate = my_crate::actix_rateguard`: the path of the library, for a macro of another crate that expands to this
+///   attribute. Default: the dependency on `actix-rateguard`, also if `Cargo.toml` renames it.
 ///
 /// # Notes
 ///
@@ -143,7 +145,11 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     let original = proc_macro2::TokenStream::from(item.clone());
     let args = syn::parse::<args::Args>(args);
     let handler = handler::parse(item.into());
-    match both(args, handler).and_then(|(args, handler)| expand::expand(args, &handler)) {
+    let expanded = both(args, handler).and_then(|(args, handler)| {
+        let path = tokens::crate_path(args.crate_path.as_ref());
+        Ok(tokens::with_crate_path(expand::expand(args, &handler)?, &path))
+    });
+    match expanded {
         Ok(expanded) => expanded.into(),
         // The expansion contains the original item, so that the compiler reports only the errors of the attribute.
         Err(error) => {

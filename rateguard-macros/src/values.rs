@@ -6,7 +6,7 @@ use actix_rateguard_grammar::{
     Algorithm, Ban, Count, KeyNotation, KeyPart, Methods, MissingKey, OnError, QuotaError, Quotas,
     check_name, parse_window,
 };
-use syn::{Expr, ExprLit, Lit, LitStr, spanned::Spanned};
+use syn::{Expr, ExprLit, Lit, LitStr, Path, spanned::Spanned};
 
 use crate::error::error_at;
 
@@ -186,5 +186,16 @@ fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
         _ => Err(error_at(expr.span(), expected)),
+    }
+}
+
+/// The path of a module, such as `my_crate::rateguard`.
+pub(crate) fn path(expr: Expr) -> syn::Result<Path> {
+    match expr {
+        Expr::Path(path) if path.qself.is_none() => Ok(path.path),
+        other => Err(error_at(
+            other.span(),
+            "expected the path of the library, such as `my_crate::actix_rateguard`",
+        )),
     }
 }

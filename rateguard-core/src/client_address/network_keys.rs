@@ -28,7 +28,7 @@ const SHARDS: usize = 16;
 /// such clients in its /48 and in its /32 are below the [maximum](NetworkCaps). The other clients of a /48 or a /32 are
 /// distributed over the shared keys of that network by a hash that clients cannot predict.
 ///
-/// The number of tracked clients is bounded, too. When [`NetworkCaps::max_tracked`] clients are tracked, all new
+/// The number of tracked clients is bounded, too. When the maximum is reached (see [`NetworkCaps`]), all new
 /// clients are distributed over the shared keys of their /32. So an attacker with many /32 networks cannot exhaust the
 /// memory, and other clients are still served.
 pub struct NetworkKeys {

@@ -1,7 +1,7 @@
 //! Built-in keys: what requests are counted by.
 //!
 //! The functions of this module return keys for [`RateLimit::by`](crate::RateLimit::by), which also takes a closure
-//! over `&HttpRequest`. See [`Caller`](crate::Caller) for what such a closure may return.
+//! over `&HttpRequest`. See [`Caller`] for what such a closure may return.
 //!
 //! By default, a request without a key is counted by its client's address. These counts are separate from those of
 //! requests with a key: a missing value neither lifts the limit nor counts different clients together.

@@ -96,6 +96,7 @@ const ATTRIBUTE: &[(&str, Location)] = &[
     ("on_error", In(&["policies.*.on_error"])),
     ("on_denied", Code(FUNCTION)),
     ("limiter", Code(SHAPE)),
+    ("crate", Code(SHAPE)),
 ];
 
 const POLICY: &[(&str, Location)] = &[

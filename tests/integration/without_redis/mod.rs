@@ -27,6 +27,7 @@ mod plans;
 mod proxies;
 mod refusals;
 mod response_headers;
+mod send_futures;
 mod sessions;
 mod spellings;
 mod spoofing;

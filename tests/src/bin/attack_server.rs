@@ -5,7 +5,7 @@
 //! defaults.
 //!
 //! The first output line has two ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited, and `/free`
-//! is not. `/failures` returns the counts of [`RateGuard::failures`]. `/release` lets one of the waiting requests with
+//! is not. `/failures` returns the counts of `RateGuard::failures`. `/release` lets one of the waiting requests with
 //! the header `X-Hold` continue.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
