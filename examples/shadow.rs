@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = HttpServer::new(move || {
         // `3/minute` is enforced for half of the keys.
         let items = RateLimit::new(&guard, "10/minute")
-            .by(key::header("X-Api-Key"))
+            .key(key::header("X-Api-Key"))
             .name("items")
             .candidate("3/minute")
             .rollout(50);

@@ -15,12 +15,12 @@ use crate::{Policy, Quota, quota_status::QuotaStatus, telemetry::mode::DecisionM
 ///
 /// If several quotas were checked, the numbers are those of the tightest quota. In a denial this is the quota with the
 /// longest time until it has room; otherwise it is the quota that admits the fewest further requests of this cost.
-/// [`standings`](Self::standings) returns the status of every quota.
+/// [`statuses`](Self::statuses) returns the status of every quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
     /// Never empty.
-    standings: SmallVec<[QuotaStatus; 1]>,
+    statuses: SmallVec<[QuotaStatus; 1]>,
     /// The index of the tightest quota.
     tightest: u32,
     /// The time until the end of the ban, if the key is banned.
@@ -33,14 +33,14 @@ pub struct Decision {
 
 impl Decision {
     /// A decision over at least one quota.
-    pub(crate) fn new(allowed: bool, standings: SmallVec<[QuotaStatus; 1]>) -> Self {
-        let indices = 0..standings.len();
+    pub(crate) fn new(allowed: bool, statuses: SmallVec<[QuotaStatus; 1]>) -> Self {
+        let indices = 0..statuses.len();
         let tightest =
-            indices.min_by(|one, other| standings[*one].tightness(&standings[*other])).unwrap_or(0);
+            indices.min_by(|one, other| statuses[*one].tightness(&statuses[*other])).unwrap_or(0);
         let tightest = tightest as u32;
         Self {
             allowed,
-            standings,
+            statuses,
             tightest,
             banned_for: None,
             mode: DecisionMode::Store,
@@ -51,10 +51,10 @@ impl Decision {
 
     /// A decision over a single quota.
     pub(crate) fn of_one(allowed: bool, status: QuotaStatus) -> Self {
-        let standings = SmallVec::from_buf([status]);
+        let statuses = SmallVec::from_buf([status]);
         Self {
             allowed,
-            standings,
+            statuses,
             tightest: 0,
             banned_for: None,
             mode: DecisionMode::Store,
@@ -73,7 +73,7 @@ impl Decision {
     /// request is denied at any time.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
-        !self.allowed && self.standings.iter().any(|status| status.retry_after().is_none())
+        !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
     }
 
     /// Whether this process has decided in memory, with its share of the limits, because the store did not answer
@@ -173,20 +173,20 @@ impl Decision {
             return None;
         }
         let ban = self.banned_for.unwrap_or_default();
-        self.standings.iter().try_fold(ban, |wait, status| Some(wait.max(status.retry_after()?)))
+        self.statuses.iter().try_fold(ban, |wait, status| Some(wait.max(status.retry_after()?)))
     }
 
     /// The status of each quota that was checked. The slice has at least one element.
     #[must_use]
-    pub fn standings(&self) -> &[QuotaStatus] {
-        &self.standings
+    pub fn statuses(&self) -> &[QuotaStatus] {
+        &self.statuses
     }
 
-    /// Unique names of the quotas for clients, in the order of [`standings`](Self::standings).
+    /// Unique names of the quotas for clients, in the order of [`statuses`](Self::statuses).
     #[doc(hidden)]
     pub fn public_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for status in &self.standings {
+        for status in &self.statuses {
             let mut name = status.public_name();
             // The public name of a policy may be the last segment of a path, which two policies may have in common.
             while names.contains(&name) {
@@ -203,14 +203,14 @@ impl Decision {
         self.tightest().name()
     }
 
-    /// The index of the tightest quota in [`standings`](Self::standings).
+    /// The index of the tightest quota in [`statuses`](Self::statuses).
     #[doc(hidden)]
     pub fn tightest_index(&self) -> usize {
         self.tightest as usize
     }
 
     fn tightest(&self) -> &QuotaStatus {
-        &self.standings[self.tightest_index()]
+        &self.statuses[self.tightest_index()]
     }
 
     /// A denial with the same numbers.
@@ -225,9 +225,9 @@ impl Decision {
     pub fn and(mut self, other: Self) -> Self {
         let allowed = self.allowed && other.allowed;
         let mode = if other.is_local() { DecisionMode::Local } else { self.mode };
-        let (of_self, of_other) = (self.tightest, self.standings.len() as u32 + other.tightest);
-        self.standings.extend(other.standings);
-        let both = Self::new(allowed, self.standings);
+        let (of_self, of_other) = (self.tightest, self.statuses.len() as u32 + other.tightest);
+        self.statuses.extend(other.statuses);
+        let both = Self::new(allowed, self.statuses);
         let tightest = match (self.banned_for, other.banned_for) {
             (None, None) => both.tightest,
             (one, other) if one >= other => of_self,
@@ -245,7 +245,7 @@ impl Decision {
         if self.banned_for < Some(ban) {
             self.banned_for = Some(ban);
             let is_of_policy = |status: &QuotaStatus| status.policy() == policy.name();
-            if let Some(index) = self.standings.iter().position(is_of_policy) {
+            if let Some(index) = self.statuses.iter().position(is_of_policy) {
                 self.tightest = index as u32;
             }
         }
@@ -268,8 +268,8 @@ mod tests {
         QuotaStatus::new(PolicyName::of(name), &request, status)
     }
 
-    fn decision<const N: usize>(allowed: bool, standings: [QuotaStatus; N]) -> Decision {
-        Decision::new(allowed, standings.into_iter().collect())
+    fn decision<const N: usize>(allowed: bool, statuses: [QuotaStatus; N]) -> Decision {
+        Decision::new(allowed, statuses.into_iter().collect())
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl QuotaStatus {
     ) -> Self {
         let BucketStatus { remaining, reset_after, retry_after } = status;
         let BucketRequest { bucket, quota, cost, .. } = *request;
-        let index = bucket.place() as u32;
+        let index = bucket.index() as u32;
         Self { policy, index, quota, cost, remaining, reset_after, retry_after }
     }
 

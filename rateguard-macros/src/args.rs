@@ -91,7 +91,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, values::algorithm)),
     ("burst", |to, name, input| set_once(&mut to.burst, name, input, values::burst)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, values::key)),
-    ("missing", |to, name, input| set_once(&mut to.missing, name, input, values::missing)),
+    ("missing_key", |to, name, input| set_once(&mut to.missing, name, input, values::missing)),
     ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
     ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),

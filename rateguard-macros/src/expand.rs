@@ -236,7 +236,7 @@ fn caller(key: &Key, request: &Ident) -> TokenStream {
         Key::Notation(notation) => {
             let notation = notation.to_string();
             quote!(::core::result::Result::Ok({
-                static __RATEGUARD_KEY: ::std::sync::LazyLock<::actix_rateguard::key::ReadyMade> =
+                static __RATEGUARD_KEY: ::std::sync::LazyLock<::actix_rateguard::key::BuiltinKey> =
                     ::std::sync::LazyLock::new(|| ::actix_rateguard::key::notation(#notation));
                 ::actix_rateguard::__private::builtin_key(&__RATEGUARD_KEY, #request)
             }))

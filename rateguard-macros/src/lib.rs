@@ -72,7 +72,7 @@ use proc_macro::TokenStream;
 ///
 /// The requests that the limit applies to:
 ///
-/// - `missing = "ip" | "deny" | "skip"`: the treatment of requests without a key. They count by address (default), are
+/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. They count by address (default), are
 ///   rejected with 403, or are not limited.
 /// - `methods = "POST, PUT"`: the methods that the limit applies to. Default: all methods, which share their buckets.
 /// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests

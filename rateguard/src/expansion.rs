@@ -7,7 +7,8 @@ pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, we
 pub use inventory;
 
 use crate::{
-    Algorithm, Caller, Plan, Quota, Quotas, RequestCost, key::ReadyMade, per_request::ResolveOutput,
+    Algorithm, Caller, Plan, Quota, Quotas, RequestCost, key::BuiltinKey,
+    per_request::ResolveOutput,
 };
 pub use crate::{
     attribute::{Allowance, Limit, LimitInputs, OnDeniedFn, Settings, limited},
@@ -82,7 +83,7 @@ pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) ->
 
 /// Reads a built-in key from a request.
 #[must_use]
-pub fn builtin_key(key: &ReadyMade, request: &HttpRequest) -> Caller {
+pub fn builtin_key(key: &BuiltinKey, request: &HttpRequest) -> Caller {
     key.caller(request)
 }
 

@@ -151,7 +151,7 @@ async fn quota_list_change_preserves_counts_by_index() {
         let check = async |quotas: &str| {
             let policy = Policy::new("list", quotas).unwrap();
             let decision = guard.check(&policy, &Key::global()).await.unwrap();
-            let left: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            let left: Vec<_> = decision.statuses().iter().map(|it| it.remaining()).collect();
             (decision.is_allowed(), left)
         };
         assert_eq!(check("5/hour; 9/day").await, (true, vec![4, 8]));

@@ -123,7 +123,7 @@ async fn policies_in_one_decision_ban_independently() {
     assert_eq!((banned.policy(), banned.banned_for()), ("tight", Some(30 * SECOND)));
     // Other users of the tenant are not banned.
     assert!(check(&guard, &loose, &tenant).await.is_allowed());
-    assert_eq!(both.peek().await.unwrap().standings().len(), 2);
+    assert_eq!(both.peek().await.unwrap().statuses().len(), 2);
 }
 
 #[actix_web::test]
@@ -405,7 +405,7 @@ async fn penalty_adds_units_to_the_current_request() {
     assert_eq!(send_post("/failures", 3, 401).await, (401, 3));
 }
 
-#[rate_limit(rate = "1/minute", key = "user", missing = "skip", name = "optional-user")]
+#[rate_limit(rate = "1/minute", key = "user", missing_key = "skip", name = "optional-user")]
 #[post("/inner-skips")]
 async fn inner_skips(request: HttpRequest, penalty: Penalty) -> HttpResponse {
     penalise(request, penalty).await

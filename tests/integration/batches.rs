@@ -185,7 +185,7 @@ impl PreparedRequest {
 }
 
 fn outcome(verdict: &Verdict) -> (bool, Vec<actix_rateguard::store::BucketStatus>) {
-    (verdict.is_allowed(), verdict.levels().collect())
+    (verdict.is_allowed(), verdict.statuses().collect())
 }
 
 fn run_steps(

@@ -184,7 +184,7 @@ defects! {
     store_that_always_admits_fails "a check is denied when the limit is used up":
         |store, operation, requests| {
             let verdict = apply_to_memory(store, operation, requests);
-            Ok(Verdict::new(true, verdict.levels().zip(verdict.receipts())))
+            Ok(Verdict::new(true, verdict.statuses().zip(verdict.receipts())))
         };
     store_whose_peek_counts_units_fails "a peek takes no units":
         |store, operation, requests| {
@@ -201,8 +201,8 @@ defects! {
         |store, operation, requests| {
             let verdicts: Vec<_> =
                 requests.iter().map(|request| apply_to_memory(store, operation, &[*request])).collect();
-            let levels = verdicts.iter().flat_map(|it| it.levels().zip(it.receipts()));
-            Ok(Verdict::new(verdicts.iter().all(Verdict::is_allowed), levels))
+            let statuses = verdicts.iter().flat_map(|it| it.statuses().zip(it.receipts()));
+            Ok(Verdict::new(verdicts.iter().all(Verdict::is_allowed), statuses))
         };
     store_that_counts_check_only_buckets_fails "a check takes no units from a check-only bucket":
         |store, operation, requests| {
@@ -217,7 +217,7 @@ defects! {
                 retry_after: status.retry_after.map(|wait| wait / 2),
                 ..status
             };
-            Ok(Verdict::new(verdict.is_allowed(), verdict.levels().map(halve_wait).zip(verdict.receipts())))
+            Ok(Verdict::new(verdict.is_allowed(), verdict.statuses().map(halve_wait).zip(verdict.receipts())))
         };
     store_that_ignores_refunds_fails "a refund returns the requested units":
         |store, operation, requests| {

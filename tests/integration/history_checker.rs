@@ -92,16 +92,18 @@ impl Replay {
         let expected = self.world.apply(event.operation, &parts, event.at);
         match (event.is_allowed, expected.allowed) {
             (true, false) => {
-                return fail(Violation::OverAdmission, format!("{:?}", expected.levels));
+                return fail(Violation::OverAdmission, format!("{:?}", expected.statuses));
             }
-            (false, true) => return fail(Violation::FalseDenial, format!("{:?}", expected.levels)),
+            (false, true) => {
+                return fail(Violation::FalseDenial, format!("{:?}", expected.statuses));
+            }
             _ => {}
         }
-        let levels: Vec<BucketStatus> = event.parts.iter().map(|part| part.status).collect();
-        if levels != expected.levels {
+        let statuses: Vec<BucketStatus> = event.parts.iter().map(|part| part.status).collect();
+        if statuses != expected.statuses {
             return fail(
                 Violation::Status,
-                format!("found {levels:?}\nexpected {:?}", expected.levels),
+                format!("found {statuses:?}\nexpected {:?}", expected.statuses),
             );
         }
         if event.operation == Operation::Check && event.is_allowed {

@@ -186,7 +186,7 @@ pub struct Part {
 #[derive(Debug)]
 pub struct ModelOutcome {
     pub allowed: bool,
-    pub levels: Vec<BucketStatus>,
+    pub statuses: Vec<BucketStatus>,
     pub receipts: Vec<ModelReceipt>,
 }
 
@@ -210,7 +210,7 @@ impl World {
             Operation::Debit | Operation::Refund | Operation::Reset => true,
         };
         self.operations += 1;
-        let mut outcome = ModelOutcome { allowed, levels: Vec::new(), receipts: Vec::new() };
+        let mut outcome = ModelOutcome { allowed, statuses: Vec::new(), receipts: Vec::new() };
         for part in parts {
             let Part { bucket, rule, cost, receipt } = part;
             let model = self.buckets.get_mut(bucket).unwrap();
@@ -222,7 +222,7 @@ impl World {
                 Operation::Reset => *model = Model { reset_at: Some(now), ..Model::default() },
                 _ => {}
             }
-            outcome.levels.push(model.status(*rule, now, *cost));
+            outcome.statuses.push(model.status(*rule, now, *cost));
             outcome.receipts.push(ModelReceipt { number: self.operations, at: now });
         }
         outcome

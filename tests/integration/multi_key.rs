@@ -26,7 +26,7 @@ async fn cross_slot_denial_refunds_earlier_keys() {
     let (user, tenant) = (Key::from("user"), Key::from("tenant"));
     let both = guard.request(&per_user, &user).and(&per_tenant, &tenant);
     let left = |decision: &actix_rateguard::Decision| {
-        decision.standings().iter().map(|it| it.remaining()).collect::<Vec<_>>()
+        decision.statuses().iter().map(|it| it.remaining()).collect::<Vec<_>>()
     };
     assert_eq!(left(&both.peek().await.unwrap()), [3, 5, 2]);
     assert_eq!(left(&both.check().await.unwrap()), [2, 4, 1]);
@@ -183,7 +183,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
             assert!(!denial.is_allowed());
             assert_eq!((denial.limit(), denial.remaining()), (2, 0));
             // The decision has no status of the unreachable key.
-            let limits: Vec<_> = denial.standings().iter().map(|it| it.quota().limit()).collect();
+            let limits: Vec<_> = denial.statuses().iter().map(|it| it.quota().limit()).collect();
             assert!(
                 limits.iter().filter(|limit| **limit == 2).count() == 1 && limits.len() < 3,
                 "{limits:?}"

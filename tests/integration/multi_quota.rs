@@ -24,21 +24,21 @@ fn all_quotas_must_have_room_and_tightest_is_reported() {
 
     let first = check();
     assert_eq!((first.quota().to_string(), first.remaining()), ("2/second".to_owned(), 1));
-    let left: Vec<_> = first.standings().iter().map(|it| it.remaining()).collect();
+    let left: Vec<_> = first.statuses().iter().map(|it| it.remaining()).collect();
     assert_eq!(left, [1, 2, 999]);
     check();
     let denied = check();
     assert_eq!(denied.quota().to_string(), "2/second");
     assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
     // The denial took no unit of the other quotas.
-    assert_eq!(denied.standings()[1].remaining(), 1);
+    assert_eq!(denied.statuses()[1].remaining(), 1);
 
     clock.advance(Duration::from_secs(1));
     assert!(check().is_allowed());
     let denied = check();
     assert_eq!((denied.policy(), denied.quota().to_string()), ("api", "3/minute".to_owned()));
     assert_eq!(denied.retry_after(), Some(Duration::from_secs(59)));
-    assert_eq!(denied.standings()[0].remaining(), 1);
+    assert_eq!(denied.statuses()[0].remaining(), 1);
 }
 
 #[tokio::test]
@@ -57,11 +57,11 @@ async fn multi_key_request_is_one_decision_on_every_store() {
         // Ann has no units left. Her denial takes no unit of the tenant.
         let denied = check("ann", 1).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "user"));
-        assert_eq!(denied.standings()[1].remaining(), 2);
+        assert_eq!(denied.statuses()[1].remaining(), 2);
         // The tenant has too few units for Bob. The denial takes no unit of Bob.
         let denied = check("bob", 3).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
-        assert_eq!(denied.standings()[0].remaining(), 2);
+        assert_eq!(denied.statuses()[0].remaining(), 2);
         assert!(check("bob", 2).await.is_allowed());
     }
 }
@@ -73,7 +73,7 @@ async fn duplicate_key_in_request_is_counted_twice() {
         let (policy, key) = (policy("p", "3/hour"), Key::global());
         let twice = guard.request(&policy, &key).and(&policy, &key);
         let first = twice.check().await.unwrap();
-        assert_eq!((first.standings().len(), first.remaining()), (1, 1));
+        assert_eq!((first.statuses().len(), first.remaining()), (1, 1));
         assert!(!twice.check().await.unwrap().is_allowed());
     }
 }
@@ -236,10 +236,10 @@ async fn stacked_attributes_make_one_decision() {
 async fn middleware_accepts_several_limits_and_costs() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "1/minute; 9/hour")
-        .by(key::header("X-User"))
+        .key(key::header("X-User"))
         .name("users")
         .and("4/minute")
-        .by(key::global())
+        .key(key::global())
         .cost(|request: &HttpRequest| if request.path() == "/big" { 3 } else { 1 })
         .name("all");
     let everything = web::route().to(async || "ok");

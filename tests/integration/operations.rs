@@ -128,7 +128,7 @@ async fn settle_corrects_only_the_last_key() {
         let request = guard.request(&requests, &key).and(&tokens, &key).cost(4_000);
         for (used, expected) in [(1_234, [4, 8_766, 18_766]), (5_000, [3, 3_766, 13_766])] {
             let decision = request.reserve().await.unwrap().settle(used).await.unwrap();
-            let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            let remaining: Vec<_> = decision.statuses().iter().map(|it| it.remaining()).collect();
             assert_eq!(remaining, expected);
             assert!(decision.is_allowed() && !decision.is_too_costly());
         }
@@ -158,12 +158,12 @@ async fn sliding_window_denies_costs_above_ten_thousand() {
         let debited = guard.request(&log, &key).cost(15_000).debit().await.unwrap();
         assert_eq!(debited.remaining(), 5_000);
         // The retry time is for another request with the same cost, which the log never admits.
-        assert_eq!(debited.standings()[0].retry_after(), None);
+        assert_eq!(debited.statuses()[0].retry_after(), None);
         let both = Policy::new("both", "100000/hour; 20000/hour token_bucket").unwrap();
         let debited = guard.request(&both, &key).cost(15_000).debit().await.unwrap();
-        let remaining: Vec<_> = debited.standings().iter().map(|it| it.remaining()).collect();
+        let remaining: Vec<_> = debited.statuses().iter().map(|it| it.remaining()).collect();
         assert!(remaining[0] == 85_000 && (5_000..5_100).contains(&remaining[1]), "{remaining:?}");
-        let wait = debited.standings()[1].retry_after().unwrap();
+        let wait = debited.statuses()[1].retry_after().unwrap();
         assert!(wait.as_secs().abs_diff(1_800) < 60, "{wait:?}");
         let bucket = Policy::new("bucket", "30000/day token_bucket").unwrap();
         assert!(guard.request(&bucket, &key).cost(30_000).check().await.unwrap().is_allowed());

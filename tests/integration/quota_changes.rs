@@ -102,7 +102,7 @@ fn run_changes(
 }
 
 fn outcome_of(verdict: &Verdict) -> (bool, Vec<BucketStatus>) {
-    (verdict.is_allowed(), verdict.levels().collect())
+    (verdict.is_allowed(), verdict.statuses().collect())
 }
 
 /// Runs random changes and returns the first failure.

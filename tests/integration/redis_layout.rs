@@ -376,7 +376,7 @@ async fn forbidden_command_leaves_all_quotas_unchanged() {
         let _: () = run(&mut client, "ACL SETUSER default +hset");
         for key in [&one, &other] {
             let decision = guard.request(&policy, key).peek().await.unwrap();
-            let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+            let remaining: Vec<_> = decision.statuses().iter().map(|it| it.remaining()).collect();
             assert_eq!(remaining, [5, 199, 9, 8], "{prefix}");
         }
         for name in keys(&mut client, "*") {
@@ -401,7 +401,7 @@ async fn unreadable_key_does_not_revert_counts_in_its_batch() {
             assert_eq!(result.is_ok(), number % 2 == 0, "{result:?}");
         }
         let decision = guard.request(&logs, &key).peek().await.unwrap();
-        let remaining: Vec<_> = decision.standings().iter().map(|it| it.remaining()).collect();
+        let remaining: Vec<_> = decision.statuses().iter().map(|it| it.remaining()).collect();
         assert_eq!(remaining, [500 - 30 * round, 900 - 30 * round]);
     }
 }

@@ -406,11 +406,14 @@ async fn fail_closed_after_denies_until_the_store_replies() {
         tokio::time::sleep(Duration::from_millis(150)).await;
         assert!(!is_allowed().await);
         assert!(
-            guard.health().lasts().is_some_and(|duration| duration >= Duration::from_millis(100))
+            guard
+                .health()
+                .down_for()
+                .is_some_and(|duration| duration >= Duration::from_millis(100))
         );
         store.work();
         assert!(is_allowed().await);
-        assert_eq!(guard.health().lasts(), None);
+        assert_eq!(guard.health().down_for(), None);
         store.fail(StoreError::NotReady);
         assert!(is_allowed().await);
     }

@@ -103,8 +103,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
                 operation,
                 self.now
             );
-            let levels: Vec<BucketStatus> = verdict.levels().collect();
-            prop_assert_eq!(levels, expected.levels, "{:?} at {}", operation, self.now);
+            let statuses: Vec<BucketStatus> = verdict.statuses().collect();
+            prop_assert_eq!(statuses, expected.statuses, "{:?} at {}", operation, self.now);
         }
         Ok((verdict, expected.receipts))
     }
@@ -232,7 +232,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
 /// The retry time in microseconds, or `None` if the request never passes.
 fn wait(verdict: &Verdict) -> Option<u64> {
     verdict
-        .levels()
+        .statuses()
         .try_fold(0, |wait, level| Some(wait.max(level.retry_after?.as_micros() as u64)))
 }
 

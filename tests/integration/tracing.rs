@@ -19,10 +19,10 @@ use tracing::{
     span::{Attributes, Id, Record},
     subscriber::with_default,
 };
-use tracing_core::span::Current;
+use tracing_core::{callsite::rebuild_interest_cache, span::Current};
 
 use crate::support::{
-    TEST_TIMEOUT,
+    TEST_TIMEOUT, eventually,
     redis_server::{RedisServer, free_port, url},
 };
 
@@ -94,10 +94,30 @@ impl Subscriber for SpanRecorder {
 }
 
 impl SpanRecorder {
+    /// Waits until spans of this library reach this subscriber.
+    ///
+    /// If the thread of another test registers the span's callsite at the moment at which this subscriber is installed,
+    /// `tracing-core` may store the interest of the earlier subscribers only.
+    fn wait_for_interest(&self) {
+        if self.is_disabled {
+            return;
+        }
+        let (guard, key) = (RateGuard::in_memory(), Key::from("warm-up"));
+        eventually("spans reach the subscriber", || {
+            rebuild_interest_cache();
+            guard.check(&policy(), &key).now_or_never().unwrap().unwrap();
+            let spans = std::mem::take(&mut *self.spans.lock().unwrap());
+            (!spans.is_empty()).then_some(())
+        });
+    }
+
     /// Runs an action on this thread, and returns the fields of its spans.
     fn record_spans(&self, action: impl AsyncFnOnce()) -> Vec<Fields> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        with_default(self.clone(), || runtime.block_on(action()));
+        with_default(self.clone(), || {
+            self.wait_for_interest();
+            runtime.block_on(action());
+        });
         let spans = std::mem::take(&mut *self.spans.lock().unwrap());
         let fields_of = |(metadata, fields): (&Metadata<'_>, _)| {
             assert_eq!(metadata.name(), "rateguard.check");

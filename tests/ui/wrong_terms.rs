@@ -2,7 +2,7 @@
 
 use actix_rateguard::rate_limit;
 
-#[rate_limit(rate = "5/minute", missing = "allow")]
+#[rate_limit(rate = "5/minute", missing_key = "allow")]
 async fn missing() {}
 
 #[rate_limit(rate = "5/minute", methods = "post")]

@@ -37,7 +37,7 @@ pub struct AddressTrace {
     /// The entries of the header that were read, from right to left, at most 32 of them.
     pub hops: Vec<Hop>,
     /// The number of further entries that were read.
-    pub hops_left_out: usize,
+    pub hops_omitted: usize,
     /// The reason why the search stopped.
     pub end: StopReason,
     /// The address of the client.
@@ -165,7 +165,7 @@ impl AddressTraceRecorder {
             peer: self.peer,
             is_peer_trusted: self.is_peer_trusted,
             header: header.map(str::to_owned),
-            hops_left_out: self.hop_count - self.hops.len(),
+            hops_omitted: self.hop_count - self.hops.len(),
             hops: self.hops,
             end,
             address: client.address,

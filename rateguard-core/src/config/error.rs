@@ -77,7 +77,7 @@ impl PoliciesFileError {
 
     /// The diagnostics in the order of their lines. Empty if the file could not be read.
     #[must_use]
-    pub fn mistakes(&self) -> &[Diagnostic] {
+    pub fn diagnostics(&self) -> &[Diagnostic] {
         match &self.problem {
             Problem::Unreadable(_) | Problem::Busy => &[],
             Problem::Invalid(diagnostics) => diagnostics,

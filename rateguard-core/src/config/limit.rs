@@ -63,7 +63,7 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
         to.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
     }),
     ("key", |to, value, diagnostics| to.key = key(value, diagnostics)),
-    ("missing", |to, value, diagnostics| {
+    ("missing_key", |to, value, diagnostics| {
         const EXPECTED: &str = "expected \"ip\", \"deny\" or \"skip\", in quotes";
         to.missing = parse(value, EXPECTED, diagnostics);
     }),

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn only_similar_names_are_suggested() {
-        let names = ["rate", "key", "ban", "on_error", "missing"];
+        let names = ["rate", "key", "ban", "on_error", "missing_key"];
         for (unknown, expected) in [
             ("rtae", Some("rate")),
             ("raet", Some("rate")),
@@ -52,7 +52,7 @@ mod tests {
             ("kay", Some("key")),
             ("on-error", Some("on_error")),
             ("onerror", Some("on_error")),
-            ("misssing", Some("missing")),
+            ("misssing_key", Some("missing_key")),
             ("quota", None),
             ("", None),
         ] {

@@ -16,7 +16,7 @@ impl Request<'_> {
     pub(super) fn decision(&self, buckets: &[LimitBucket<'_>], verdict: &Verdict) -> Decision {
         let (quotas, others): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) = buckets
             .iter()
-            .zip(verdict.levels())
+            .zip(verdict.statuses())
             .enumerate()
             .filter(|(index, _)| verdict.is_known(*index))
             .map(|(_, it)| it)

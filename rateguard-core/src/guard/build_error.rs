@@ -23,7 +23,7 @@ pub enum BuildError {
     /// The secret is shorter than 16 bytes.
     Secret,
     /// Two policies have the same name.
-    PolicyTwice {
+    DuplicatePolicy {
         /// The name of the policies.
         name: String,
     },
@@ -39,12 +39,12 @@ pub enum BuildError {
     /// The name of a plan is not valid.
     PlanName(NameError),
     /// Two plans have the same name.
-    PlanTwice {
+    DuplicatePlan {
         /// The name of the plans.
         name: String,
     },
     /// A plan refers to another plan instead of quotas.
-    PlanOfPlan {
+    NestedPlan {
         /// The name of the plan.
         name: String,
     },
@@ -76,7 +76,7 @@ impl fmt::Display for BuildError {
                 "key_secret: expected a secret of at least {} bytes",
                 KeySecret::MIN_BYTES
             ),
-            Self::PolicyTwice { name } => {
+            Self::DuplicatePolicy { name } => {
                 write!(f, "two policies are named `{name}`; rename one of them")
             }
             Self::UnknownPolicy { name, location, available } => write!(
@@ -85,10 +85,10 @@ impl fmt::Display for BuildError {
                 available.join("`, `")
             ),
             Self::PlanName(error) => write!(f, "plan: {error}"),
-            Self::PlanTwice { name } => {
+            Self::DuplicatePlan { name } => {
                 write!(f, "two plans are named `{name}`; rename one of them")
             }
-            Self::PlanOfPlan { name } => write!(
+            Self::NestedPlan { name } => write!(
                 f,
                 "the plan `{name}` refers to another plan; expected quotas or `Plan::Unlimited`"
             ),

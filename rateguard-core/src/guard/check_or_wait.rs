@@ -132,7 +132,7 @@ impl Request<'_> {
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
                 self.guard().shared.store.apply(Operation::Check, &requests)
-            && verdict.levels().len() == requests.len()
+            && verdict.statuses().len() == requests.len()
         {
             return Ok(self.decision(&buckets, &verdict));
         }

@@ -42,6 +42,6 @@ impl RateGuard {
         }
         // The verdict of the last step is for the cost of that step, so the statuses for the full cost need a peek.
         let peek = self.run_operation(Operation::Peek, requests, self.shared.deadline).await?;
-        Ok(Verdict::new(true, peek.levels().zip(peek.receipts())))
+        Ok(Verdict::new(true, peek.statuses().zip(peek.receipts())))
     }
 }

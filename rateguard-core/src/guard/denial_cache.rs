@@ -109,7 +109,7 @@ impl DenialCache {
     fn fingerprint(&self, requests: &[BucketRequest<'_>]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for BucketRequest { bucket, quota, cost, check_only, .. } in requests {
-            (bucket.name(), bucket.place(), quota, cost, check_only).hash(&mut hasher);
+            (bucket.name(), bucket.index(), quota, cost, check_only).hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -173,7 +173,7 @@ impl PendingInsert<'_> {
         if verdict.is_allowed() {
             return;
         }
-        let statuses: SmallVec<[BucketStatus; 1]> = verdict.levels().collect();
+        let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();
         // A denial expires when the first of its numbers changes. The durations start when the store decides, which is
         // after `started_at`, so a denial never expires too late.
         let changes =

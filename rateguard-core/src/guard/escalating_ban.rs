@@ -57,7 +57,7 @@ impl Request<'_> {
         };
         for (limit, requested) in self.limits.iter().enumerate() {
             let Some(escalation) = requested.policy.escalation() else { continue };
-            let has_denied = buckets.iter().zip(decision.standings()).any(|(bucket, status)| {
+            let has_denied = buckets.iter().zip(decision.statuses()).any(|(bucket, status)| {
                 // A local decision checks a share of the quota. Its denial does not imply that the quota had no room.
                 bucket.limit == limit
                     && status.retry_after() != Some(Duration::ZERO)
@@ -144,7 +144,7 @@ impl RateGuard {
             [escalation.offence(key), escalation.ban_check(key)].into_iter().collect();
         offence.extend(escalation.past_bans(key, 0));
         let verdict = run(Operation::Check, &offence).await?;
-        let statuses: SmallVec<[BucketStatus; 3]> = verdict.levels().collect();
+        let statuses: SmallVec<[BucketStatus; 3]> = verdict.statuses().collect();
         let (offences, ban_check) = (statuses[0], statuses[1]);
         if ban_check.retry_after != Some(Duration::ZERO) {
             return Ok(ban_check.retry_after);
@@ -165,7 +165,7 @@ impl RateGuard {
         // The peek finds a ban that started although its reply was lost, and a ban of a concurrent check. It finds none
         // if a full in-memory store had no room for the ban.
         let ban_check = run(Operation::Peek, &[escalation.ban_check(key)]).await;
-        let ban = match ban_check.map(|verdict| verdict.levels().next()?.retry_after) {
+        let ban = match ban_check.map(|verdict| verdict.statuses().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),
             Err(_) => is_started?.then_some(length),
         };

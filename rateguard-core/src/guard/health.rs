@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{RateGuard, Shared, server_state::Server};
+use super::{RateGuard, Shared, server_state::ServerState};
 use crate::StoreError;
 
 /// The health of a guard's store, returned by [`RateGuard::health`]. Use it for readiness probes.
@@ -40,7 +40,7 @@ impl Health {
 
     /// The time since the first failed check after the last successful one. `None` if the last check succeeded.
     #[must_use]
-    pub fn lasts(&self) -> Option<Duration> {
+    pub fn down_for(&self) -> Option<Duration> {
         self.down_for
     }
 }
@@ -61,7 +61,7 @@ impl RateGuard {
         };
         // Only reported together with a problem of the connections: a server that has recovered is not noticed without
         // checks.
-        let down_for = || servers.used().filter_map(Server::down_for).max();
+        let down_for = || servers.used().filter_map(ServerState::down_for).max();
         let disconnected = || store.health().err().map(|cause| (cause, down_for()));
         let problem = closed.or_else(open_breaker).or_else(disconnected);
         let cause = problem.map(|(cause, _)| cause);

@@ -75,7 +75,7 @@ impl LocalFallback {
             }
             let mut share = self.share(request);
             let mut verdict = self.apply(Operation::Check, &[share]);
-            let left = verdict.levels().next().map_or(0, |status| status.remaining);
+            let left = verdict.statuses().next().map_or(0, |status| status.remaining);
             if !verdict.is_allowed() && left > 0 {
                 // The share has less room than the cost, so the rest of the share is taken.
                 share.cost = left.min(share.cost);

@@ -91,7 +91,7 @@ impl RateGuard {
     async fn banned_for(&self, escalation: &Escalation, key: &Key) -> Result<Duration, StoreError> {
         let ban_check = [escalation.ban_check(key)];
         let verdict = self.run_operation(Operation::Peek, &ban_check, self.shared.deadline).await?;
-        Ok(verdict.levels().next().and_then(|status| status.retry_after).unwrap_or_default())
+        Ok(verdict.statuses().next().and_then(|status| status.retry_after).unwrap_or_default())
     }
 
     /// Bans the key also for local decisions of this process.

@@ -80,7 +80,7 @@ impl KeyGroup<'_> {
             return Err(guard.shared.store.timeout_cause(&self.requests));
         }
         let verdict = guard.call_store(operation, &self.requests, left).await?;
-        self.replies = verdict.levels().zip(verdict.receipts()).collect();
+        self.replies = verdict.statuses().zip(verdict.receipts()).collect();
         if operation == Operation::Check {
             for (request, receipt) in self.requests.iter_mut().zip(verdict.receipts()) {
                 request.receipt = receipt;

@@ -97,17 +97,17 @@ impl PolicySet {
         for policy in policies {
             let name = policy.name().to_owned();
             if this.policies.contains_key(&name) {
-                return Err(BuildError::PolicyTwice { name });
+                return Err(BuildError::DuplicatePolicy { name });
             }
             this.put_policy(policy, RouteOverrides::default());
         }
         for (name, plan) in plans {
             check_name(&name).map_err(BuildError::PlanName)?;
             if this.plans.contains_key(&name) {
-                return Err(BuildError::PlanTwice { name });
+                return Err(BuildError::DuplicatePlan { name });
             }
             if matches!(plan, Plan::Named(_)) {
-                return Err(BuildError::PlanOfPlan { name });
+                return Err(BuildError::NestedPlan { name });
             }
             this.put_plan(name, plan);
         }

@@ -13,7 +13,7 @@ use super::{
     Failures, HttpSettings, NameConflict, NameRegistration, NameRegistry, PolicySetRef,
     ThrottledLog, concurrency_limit::InFlight, denial_cache::DenialCache,
     failure_log::FailureCounters, local_fallback::LocalFallback, policies::Policies,
-    server_state::Servers, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
+    server_state::ServerStates, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
 };
 #[cfg(feature = "metrics")]
 use crate::telemetry::metrics::Metrics;
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     pub(super) deadline: Duration,
     /// How long the store may be down before the guard fails closed, whatever the failure mode is.
     pub(super) fail_closed_after: Option<Duration>,
-    pub(super) servers: Servers,
+    pub(super) servers: ServerStates,
     pub(super) in_flight: InFlight,
     pub(super) shadow: ShadowRunner,
     pub(super) denial_cache: DenialCache,
@@ -87,7 +87,7 @@ impl RateGuard {
             store,
             deadline,
             fail_closed_after: settings.fail_closed_after,
-            servers: Servers::new(),
+            servers: ServerStates::new(),
             in_flight: InFlight::new(settings.max_in_flight),
             shadow: ShadowRunner::new(settings.max_in_flight),
             denial_cache: DenialCache::new(settings.denial_cache_ttl),

@@ -33,7 +33,7 @@ use crate::{
 /// assert!(request.peek().await?.is_allowed());
 /// let decision = request.check().await?;
 /// assert_eq!((decision.policy(), decision.remaining()), ("user", 4));
-/// assert_eq!(decision.standings()[2].remaining(), 1_000_000 - 4_096);
+/// assert_eq!(decision.statuses()[2].remaining(), 1_000_000 - 4_096);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap().unwrap();
 /// ```
@@ -293,7 +293,7 @@ impl<'a> Request<'a> {
         verdict: &Verdict,
     ) -> MirroredReceipts {
         let local = &self.guard.shared.local;
-        for (bucket, status) in buckets.iter().zip(verdict.levels()) {
+        for (bucket, status) in buckets.iter().zip(verdict.statuses()) {
             if bucket.request.check_only
                 && let Some(ban) = status.retry_after
                 && let requested = &self.limits[bucket.limit]

@@ -97,7 +97,7 @@ impl Reservation {
                     limit,
                     policy: policy.shared_name().clone(),
                     bucket_name: policy.quotas_of_variant(variant).0.clone(),
-                    bucket_index: request.bucket.place(),
+                    bucket_index: request.bucket.index(),
                     key,
                     quota: request.quota,
                     cost: if decision.is_allowed() { request.cost } else { 0 },
@@ -256,8 +256,9 @@ impl Reservation {
             }
             verdict
         };
-        let mut statuses: SmallVec<[QuotaStatus; 1]> = self.decision.standings().into();
-        for ((index, request), status) in indexes.into_iter().zip(&requests).zip(verdict.levels()) {
+        let mut statuses: SmallVec<[QuotaStatus; 1]> = self.decision.statuses().into();
+        for ((index, request), status) in indexes.into_iter().zip(&requests).zip(verdict.statuses())
+        {
             let policy = self.holds[index].policy.clone();
             statuses[index] = QuotaStatus::new(policy, request, status);
         }

@@ -15,26 +15,26 @@ use crate::StoreError;
 const MAX_SERVERS: usize = 64;
 
 /// The states of all servers, made when a server is first used.
-pub(super) struct Servers([OnceLock<Box<Server>>; MAX_SERVERS]);
+pub(super) struct ServerStates([OnceLock<Box<ServerState>>; MAX_SERVERS]);
 
-impl Servers {
+impl ServerStates {
     pub(super) fn new() -> Self {
         Self([const { OnceLock::new() }; MAX_SERVERS])
     }
 
     /// The state of the server with this [number](crate::store::Store::server).
-    pub(super) fn of(&self, number: usize) -> &Server {
-        self.0[number % MAX_SERVERS].get_or_init(|| Box::new(Server::new()))
+    pub(super) fn of(&self, number: usize) -> &ServerState {
+        self.0[number % MAX_SERVERS].get_or_init(|| Box::new(ServerState::new()))
     }
 
     /// The states of all servers that were used.
-    pub(super) fn used(&self) -> impl Iterator<Item = &Server> {
+    pub(super) fn used(&self) -> impl Iterator<Item = &ServerState> {
         self.0.iter().filter_map(OnceLock::get).map(Box::as_ref)
     }
 }
 
 /// One of the store's servers.
-pub(super) struct Server {
+pub(super) struct ServerState {
     pub(super) breaker: Breaker,
     /// The time of the first use.
     start: Instant,
@@ -43,7 +43,7 @@ pub(super) struct Server {
     down_since_ms: AtomicU64,
 }
 
-impl Server {
+impl ServerState {
     fn new() -> Self {
         Self {
             breaker: Breaker::default(),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn servers_have_separate_states_and_success_resets_them() {
-        let servers = Servers::new();
+        let servers = ServerStates::new();
         servers.of(1).record_reply(&Err::<(), _>(StoreError::Timeout));
         servers.of(2).record_reply(&Ok(()));
         servers.of(3).record_reply(&Err::<(), _>(StoreError::InvalidReply));

@@ -153,7 +153,7 @@ pub(super) fn validate_reply(
     requests: &[BucketRequest<'_>],
 ) -> Result<Verdict, StoreError> {
     reply.and_then(|verdict| {
-        let is_complete = verdict.levels().len() == requests.len();
+        let is_complete = verdict.statuses().len() == requests.len();
         if is_complete { Ok(verdict) } else { Err(StoreError::InvalidReply) }
     })
 }

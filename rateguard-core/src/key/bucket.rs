@@ -26,7 +26,7 @@ impl<'a> Bucket<'a> {
 
     /// The index of the quota in the policy, from 0.
     #[must_use]
-    pub fn place(&self) -> usize {
+    pub fn index(&self) -> usize {
         self.index
     }
 

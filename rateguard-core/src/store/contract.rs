@@ -317,7 +317,7 @@ impl Verdict {
     }
 
     /// Returns the status of each bucket, in the order of the requests.
-    pub fn levels(&self) -> impl ExactSizeIterator<Item = BucketStatus> {
+    pub fn statuses(&self) -> impl ExactSizeIterator<Item = BucketStatus> {
         self.buckets.iter().map(|(status, _)| *status)
     }
 

@@ -30,9 +30,9 @@ pub fn decision<'a>(
     quotas: impl IntoIterator<Item = (&'a str, Quota, u32, BucketStatus)>,
 ) -> Decision {
     let key = Key::global();
-    let standings = quotas.into_iter().map(|(policy, quota, cost, status)| {
+    let statuses = quotas.into_iter().map(|(policy, quota, cost, status)| {
         let request = BucketRequest::new(Bucket::new(policy, 0, &key), quota, cost);
         QuotaStatus::new(PolicyName::of(policy), &request, status)
     });
-    Decision::new(is_allowed, standings.collect())
+    Decision::new(is_allowed, statuses.collect())
 }

@@ -67,7 +67,7 @@ fn decided(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn write_statuses(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for status in decision.standings() {
+    for status in decision.statuses() {
         write!(f, "; {} of {} left", status.remaining(), status.quota())?;
     }
     if decision.is_local() {

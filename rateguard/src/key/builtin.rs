@@ -16,7 +16,7 @@ use crate::{
 
 /// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of them.
 #[derive(Clone, Debug)]
-pub struct ReadyMade {
+pub struct BuiltinKey {
     sources: SmallVec<[PartSource; 1]>,
 }
 
@@ -26,7 +26,7 @@ pub struct ReadyMade {
 /// ([`ClientAddress`](crate::ClientAddress)). IPv6 addresses count by their /64 network, or by the prefix length of the
 /// guard. IPv6 addresses that embed an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) count by that IPv4 address.
 #[must_use]
-pub fn ip() -> ReadyMade {
+pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
 }
 
@@ -38,10 +38,10 @@ pub fn ip() -> ReadyMade {
 /// # use actix_rateguard::{RateGuard, RateLimit, key};
 /// # let guard = RateGuard::in_memory();
 /// let tiers = RateLimit::new(&guard, "100/minute")
-///     .by(key::ip())
+///     .key(key::ip())
 ///     .name("per-client")
 ///     .and("1000/minute")
-///     .by(key::ip_network(48))
+///     .key(key::ip_network(48))
 ///     .name("per-site");
 /// ```
 ///
@@ -50,7 +50,7 @@ pub fn ip() -> ReadyMade {
 /// If `ipv6_bits` is not from 32 to 128. This happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
-pub fn ip_network(ipv6_bits: u8) -> ReadyMade {
+pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
     notation(&format!("ip/{ipv6_bits}"))
 }
 
@@ -59,7 +59,7 @@ pub fn ip_network(ipv6_bits: u8) -> ReadyMade {
 /// The application's authentication must run before the limit. In actix-web, the middleware that is registered last
 /// runs first.
 #[must_use]
-pub fn user() -> ReadyMade {
+pub fn user() -> BuiltinKey {
     PartSource::User.into()
 }
 
@@ -68,7 +68,7 @@ pub fn user() -> ReadyMade {
 /// Register its middlewares after that of the limit, so that they run before it.
 #[cfg(feature = "actix-identity")]
 #[must_use]
-pub fn identity() -> ReadyMade {
+pub fn identity() -> BuiltinKey {
     PartSource::Identity.into()
 }
 
@@ -82,7 +82,7 @@ pub fn identity() -> ReadyMade {
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
-pub fn session(name: &str) -> ReadyMade {
+pub fn session(name: &str) -> BuiltinKey {
     part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
 }
 
@@ -94,13 +94,13 @@ pub fn session(name: &str) -> ReadyMade {
 /// The credential is not verified. A client that invents credentials gets a new bucket for each one. Add a limit by
 /// address around this one, or place it behind your authentication.
 #[must_use]
-pub fn bearer() -> ReadyMade {
+pub fn bearer() -> BuiltinKey {
     PartSource::Bearer.into()
 }
 
 /// One key for all requests, as `"global"` in the attribute.
 #[must_use]
-pub fn global() -> ReadyMade {
+pub fn global() -> BuiltinKey {
     PartSource::Global.into()
 }
 
@@ -117,7 +117,7 @@ pub fn global() -> ReadyMade {
 /// If `name` is not a valid header name. This happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
-pub fn header(name: &str) -> ReadyMade {
+pub fn header(name: &str) -> BuiltinKey {
     part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
 }
 
@@ -133,7 +133,7 @@ pub fn header(name: &str) -> ReadyMade {
 /// If `name` is not a valid cookie name. This happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
-pub fn cookie(name: &str) -> ReadyMade {
+pub fn cookie(name: &str) -> BuiltinKey {
     part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
 }
 
@@ -153,7 +153,7 @@ pub fn cookie(name: &str) -> ReadyMade {
 /// If `name` is not a valid parameter name. This happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
-pub fn path(name: &str) -> ReadyMade {
+pub fn path(name: &str) -> BuiltinKey {
     part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
 }
 
@@ -165,25 +165,25 @@ pub fn path(name: &str) -> ReadyMade {
 /// created, not in a request.
 #[must_use]
 #[track_caller]
-pub fn notation(text: &str) -> ReadyMade {
+pub fn notation(text: &str) -> BuiltinKey {
     let notation: KeyNotation = expect_valid(text.parse());
-    expect_valid(ReadyMade::of(&notation))
+    expect_valid(BuiltinKey::of(&notation))
 }
 
 /// Creates a key of one part. The name may contain a `+`, which would separate parts in [`notation`].
 #[track_caller]
-fn part(part: KeyPart, notation: &str) -> ReadyMade {
+fn part(part: KeyPart, notation: &str) -> BuiltinKey {
     let _: KeyPart = expect_valid(notation.parse());
     expect_valid(PartSource::of(&part)).into()
 }
 
-impl From<PartSource> for ReadyMade {
+impl From<PartSource> for BuiltinKey {
     fn from(source: PartSource) -> Self {
         Self { sources: [source].into_iter().collect() }
     }
 }
 
-impl ReadyMade {
+impl BuiltinKey {
     /// Creates the key of a notation.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl ReadyMade {
     }
 }
 
-impl KeyRecipe for ReadyMade {
+impl KeyRecipe for BuiltinKey {
     fn notation(&self) -> String {
         self.to_notation()
     }
@@ -255,17 +255,17 @@ impl KeyRecipe for ReadyMade {
 /// Creates the key of a notation in a policies file.
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
-    Ok(Arc::new(ReadyMade::of(notation)?))
+    Ok(Arc::new(BuiltinKey::of(notation)?))
 }
 
 /// Reads a key of a policies file from a request.
 pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
     let recipe: &dyn Any = recipe;
     // Only guards of this crate create recipes that can read requests. With any other recipe, the key is missing.
-    recipe.downcast_ref::<ReadyMade>().map_or(Caller::Unknown, |key| key.caller(request))
+    recipe.downcast_ref::<BuiltinKey>().map_or(Caller::Unknown, |key| key.caller(request))
 }
 
-impl PerRequest<Caller, ReadyMade> for ReadyMade {
+impl PerRequest<Caller, BuiltinKey> for BuiltinKey {
     fn into_resolver(self) -> RequestResolver<Caller> {
         RequestResolver::Sync(Arc::new(move |request| Ok(self.caller(request))))
     }

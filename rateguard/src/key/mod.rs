@@ -22,7 +22,7 @@ pub(crate) use builtin::recipe;
 #[cfg(feature = "actix-session")]
 pub use builtin::session;
 pub use builtin::{
-    ReadyMade, bearer, cookie, global, header, ip, ip_network, notation, path, user,
+    BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
 };
 pub use caller::Caller;
 #[cfg(feature = "operator")]

@@ -22,7 +22,7 @@ const DEFAULT_NAME: &str = "app";
 /// let app = App::new()
 ///     .service(
 ///         web::scope("/api")
-///             .wrap(RateLimit::new(&guard, "10/second").by(key::header("X-Api-Key")).name("api")),
+///             .wrap(RateLimit::new(&guard, "10/second").key(key::header("X-Api-Key")).name("api")),
 ///     )
 ///     .wrap(RateLimit::new(&guard, "100/minute"));
 /// ```
@@ -72,7 +72,7 @@ impl RateLimit {
     ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
     ///     plan_in_database(key.unwrap_or_default()).await
     /// });
-    /// let limit = limit.by(key::header("X-Api-Key"));
+    /// let limit = limit.key(key::header("X-Api-Key"));
     /// ```
     #[must_use]
     #[track_caller]
@@ -110,10 +110,10 @@ impl RateLimit {
     /// # use actix_rateguard::{RateGuard, RateLimit, key};
     /// # let guard = RateGuard::in_memory();
     /// let both = RateLimit::new(&guard, "10/second")
-    ///     .by(key::user())
+    ///     .key(key::user())
     ///     .name("per-user")
     ///     .and("1000/second")
-    ///     .by(key::header("X-Tenant"))
+    ///     .key(key::header("X-Tenant"))
     ///     .name("per-tenant");
     /// ```
     ///

@@ -22,13 +22,13 @@ impl RateLimit {
     /// # use actix_web::HttpRequest;
     /// # use actix_rateguard::{Key, RateGuard, RateLimit};
     /// # let guard = RateGuard::in_memory();
-    /// let per_tenant = RateLimit::new(&guard, "100/minute").by(|request: &HttpRequest| {
+    /// let per_tenant = RateLimit::new(&guard, "100/minute").key(|request: &HttpRequest| {
     ///     let tenant = request.headers().get("X-Tenant")?;
     ///     Some(Key::from(tenant.as_bytes()))
     /// });
     /// ```
     #[must_use]
-    pub fn by<Kind>(self, key: impl PerRequest<Caller, Kind>) -> Self {
+    pub fn key<Kind>(self, key: impl PerRequest<Caller, Kind>) -> Self {
         let notation = key.notation().unwrap_or_else(|| FUNCTION.to_owned());
         self.update_last(|limit| {
             limit.key = key.into_resolver();

@@ -92,7 +92,7 @@ pub(super) fn health(guard: &RateGuard) -> Value {
         "is_good": health.is_good(),
         "cause": health.cause().map(cause_name),
         "cause_text": health.cause().map(|cause| cause.to_string()),
-        "lasts_seconds": seconds(health.lasts()),
+        "down_for_seconds": seconds(health.down_for()),
         "is_breaker_open": guard.has_open_breaker(),
         "unanswered": {
             "open": failures.open,
@@ -152,7 +152,7 @@ fn client(client: &AddressTrace) -> Value {
         "is_peer_trusted": client.is_peer_trusted,
         "header": client.header,
         "hops": hops,
-        "hops_left_out": client.hops_left_out,
+        "hops_omitted": client.hops_omitted,
         "end": client.end.as_str(),
         "end_text": client.end.to_string(),
         "address": client.address.map(|address| address.to_string()),
@@ -190,7 +190,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     };
     let decision = outcome.decision();
     let banned_for = decision.and_then(|decision| decision.banned_for());
-    let standings = decision.map(|decision| {
+    let statuses = decision.map(|decision| {
         let to_json = |status: &crate::QuotaStatus| {
             json!({
                 "quota": status.quota().to_string(),
@@ -200,7 +200,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
                 "retry_after_seconds": seconds(status.retry_after()),
             })
         };
-        decision.standings().iter().map(to_json).collect::<Vec<_>>()
+        decision.statuses().iter().map(to_json).collect::<Vec<_>>()
     });
     json!({
         "outcome": name,
@@ -214,7 +214,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         "would_deny": decision.map(|decision| decision.would_deny()),
         "is_too_costly": decision.map(|decision| decision.is_too_costly()),
         "is_local": decision.map(|decision| decision.is_local()),
-        "standings": standings,
+        "statuses": statuses,
     })
 }
 

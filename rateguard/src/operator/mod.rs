@@ -96,7 +96,7 @@
 //! - `rollout_percent`: the percentage of keys for which the candidate is enforced.
 //!
 //! An explained limit has `is_in_shadow` as well; `would_deny`, which is `true` if a limit in shadow would deny; and
-//! `is_rolled_out`, whether the candidate is enforced for this key. `standings` are those of the quotas that are
+//! `is_rolled_out`, whether the candidate is enforced for this key. `statuses` are those of the quotas that are
 //! enforced for the key. `shadow` of `health` is
 //! [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of this process.
 //!

@@ -62,7 +62,7 @@ impl DialectInput for ReportedDecision<'_> {
 
     fn limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let names = self.names.get_or_init(|| self.decision.public_names());
-        self.decision.standings().iter().zip(names).map(|(status, policy)| Limit {
+        self.decision.statuses().iter().zip(names).map(|(status, policy)| Limit {
             policy,
             remaining: status.remaining().into(),
             reset_after: status.reset_after(),
@@ -74,7 +74,7 @@ impl DialectInput for ReportedDecision<'_> {
     /// request, because other limits can have a later reset than the time to retry.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let (decision, ban) = (self.decision, self.decision.banned_for());
-        let with_status = self.limits().zip(decision.standings()).enumerate();
+        let with_status = self.limits().zip(decision.statuses()).enumerate();
         with_status.filter_map(move |(index, (limit, status))| match ban {
             Some(ban) => (index == decision.tightest_index()).then_some(Limit {
                 remaining: 0,

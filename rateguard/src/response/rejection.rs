@@ -179,7 +179,7 @@ fn violated_policies(decision: &Decision) -> Vec<String> {
         Some(_) => *index == tightest,
         None => status.retry_after() != Some(Duration::ZERO),
     };
-    let statuses = decision.standings().iter().enumerate().zip(decision.public_names());
+    let statuses = decision.statuses().iter().enumerate().zip(decision.public_names());
     statuses.filter(|(status, _)| is_violated(status)).map(|(_, name)| name).collect()
 }
 

@@ -40,7 +40,7 @@ impl Reloader {
         fs::write(self.folder.path().join("rateguard.toml"), text).unwrap();
         match self.guard.reload_policies() {
             Ok(_) => Vec::new(),
-            Err(error) => error.mistakes().iter().map(ToString::to_string).collect(),
+            Err(error) => error.diagnostics().iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -114,7 +114,7 @@ fn policy_used_by_an_attribute_is_required_at_start() {
     let path = folder.file("rateguard.toml", &FILE.replace("search", "searhc"));
     let error = without_polling(&path).for_attributes(true).build().unwrap_err();
     let BuildError::PoliciesFile(error) = error else { panic!("{error}") };
-    let message = error.mistakes()[0].to_string();
+    let message = error.diagnostics()[0].to_string();
     assert!(
         message.starts_with("2:1: unknown policy `search`, used by the attribute at tests/"),
         "{message}"
@@ -186,7 +186,7 @@ fn startup_settings_cannot_change_on_reload() {
         match (guard.reload_policies(), expected) {
             (Ok(_), None) => {}
             (Err(error), Some(expected)) if expected.starts_with(char::is_numeric) => {
-                assert!(error.mistakes()[0].to_string().starts_with(expected), "{error}");
+                assert!(error.diagnostics()[0].to_string().starts_with(expected), "{error}");
             }
             (Err(error), Some(expected)) => {
                 assert!(error.to_string().contains(expected), "{error}")
@@ -215,7 +215,7 @@ panicking_settings! {
         "the policy `login` already sets this; remove `ban`";
     on_error_on_a_named_policy_panics: |limit| limit.on_error(actix_rateguard::OnError::Closed),
         "the policy `login` already sets this; remove `on_error`";
-    and_policy_with_an_unknown_name_panics: |limit| limit.and("5/minute").by(key::user()).name("login2").and_policy("x"),
+    and_policy_with_an_unknown_name_panics: |limit| limit.and("5/minute").key(key::user()).name("login2").and_policy("x"),
         "the guard has no policy named `x`";
 }
 

@@ -32,7 +32,7 @@ async fn plans_are_selected_by_name() {
         .plan("pro", Plan::of("2/minute"))
         .build()
         .unwrap();
-    let limit = RateLimit::per_request(&guard, plan_of).by(key::header("X-User")).name("plans");
+    let limit = RateLimit::per_request(&guard, plan_of).key(key::header("X-User")).name("plans");
     let resource = web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok"));
     let app = app!(guard, report, resource);
     for path in ["/report", "/middleware"] {

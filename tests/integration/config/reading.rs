@@ -23,7 +23,7 @@ fn unused_key(_: &HttpRequest) -> Caller {
 }
 
 #[get("/attribute")]
-#[rate_limit(policy = "search", key = unused_key, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing = "deny")]
+#[rate_limit(policy = "search", key = unused_key, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing_key = "deny")]
 async fn attribute() -> impl Responder {
     "ok"
 }
@@ -38,12 +38,12 @@ async fn plain() -> impl Responder {
 macro_rules! overridden_app {
     ($guard:expr) => {{
         let overridden = RateLimit::policy(&$guard, "search")
-            .by(unused_key)
+            .key(unused_key)
             .cost(|_: &HttpRequest| 100)
             .count(Count::Failure)
             .methods([actix_web::http::Method::PATCH])
             .missing_key(MissingKey::Deny);
-        let from_code = RateLimit::policy(&$guard, "search").by(key::header("X-User")).cost(2);
+        let from_code = RateLimit::policy(&$guard, "search").key(key::header("X-User")).cost(2);
         let ok = || web::get().to(async || "ok");
         app!(
             $guard,
@@ -62,7 +62,7 @@ async fn file_settings_override_limit_settings() {
         limit = 6
         window = 60
         key = "header:X-Api-Key"
-        missing = "skip"
+        missing_key = "skip"
         cost = 3
         count = "all"
         methods = "GET, POST"

@@ -84,7 +84,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         &[(3, 7, "expected the name of a header")],
     ),
     ("[policies.login]\nrate = \"5/s\"\nkey = 5\n", &[(3, 7, "expected one of \"ip\", \"ip/48\"")]),
-    ("[policies.login]\nrate = \"5/s\"\nmissing = \"pass\"\n", &[(3, 11, "found `pass`")]),
+    ("[policies.login]\nrate = \"5/s\"\nmissing_key = \"pass\"\n", &[(3, 15, "found `pass`")]),
     ("[policies.login]\nrate = \"5/s\"\ncost = 0\n", &[(3, 8, "a whole number of at least 1")]),
     ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "expected a cost of at most 5")]),
     ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "expected one of \"all\"")]),
@@ -213,7 +213,7 @@ fn diagnostics_report_location_and_legal_values() {
         let path = folder.file("rateguard.toml", text);
         let error = without_polling(&path).build().unwrap_err();
         let BuildError::PoliciesFile(file) = &error else { panic!("{error}") };
-        check(text, file.mistakes(), expected);
+        check(text, file.diagnostics(), expected);
         let (line, column, _) = expected[0];
         assert!(error.to_string().starts_with(&format!("{path}:{line}:{column}: ")), "{error}");
         assert_eq!(
@@ -234,10 +234,10 @@ fn rejected_file_leaves_active_policies_unchanged() {
     for (text, expected) in INVALID_FILES {
         fs::write(&path, text).unwrap();
         let error = guard.reload_policies().unwrap_err();
-        check(text, error.mistakes(), expected);
+        check(text, error.diagnostics(), expected);
         let status = guard.policies_file().unwrap();
         assert_eq!(status.generation, 1);
-        assert_eq!(status.error.unwrap().mistakes(), error.mistakes());
+        assert_eq!(status.error.unwrap().diagnostics(), error.diagnostics());
         assert_eq!(guard.policy("login").unwrap().quotas().to_string(), "5/minute");
     }
     fs::write(&path, VALID_FILE).unwrap();
@@ -251,7 +251,7 @@ fn invalid_utf8_is_reported_at_its_position() {
     let path = folder.file("rateguard.toml", "");
     fs::write(&path, b"# caf\xc3\xa9\n# caf\xe9\n").unwrap();
     let error = rejected(&path);
-    check("", error.mistakes(), &[(2, 6, "expected UTF-8")]);
+    check("", error.diagnostics(), &[(2, 6, "expected UTF-8")]);
 }
 
 /// Builds a guard with an invalid file and returns the error.
@@ -274,7 +274,7 @@ fn unreadable_file_is_an_error_without_diagnostics() {
         (&big, "at most 1 MiB"),
     ] {
         let error = rejected(path);
-        assert_eq!(error.mistakes(), []);
+        assert_eq!(error.diagnostics(), []);
         let message = error.to_string();
         let rest = message.strip_prefix(&format!("failed to read {path}: "));
         assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");

@@ -81,7 +81,7 @@ async fn policies_of_one_key_are_cached_separately_and_combined() {
     let outer = Policy::new("outer-1", "5/hour").unwrap();
     for _ in 0..10 {
         let both = guard.request(&outer, &key).and(&inner, &key).check().await.unwrap();
-        let remaining = both.standings().iter().map(|it| it.remaining()).collect::<Vec<_>>();
+        let remaining = both.statuses().iter().map(|it| it.remaining()).collect::<Vec<_>>();
         assert_eq!((both.is_allowed(), both.policy(), remaining), (false, "p", vec![4, 0]));
     }
     assert_eq!(store.take_calls(), 1);
@@ -95,7 +95,7 @@ async fn cached_denial_reports_current_numbers_of_all_quotas() {
     // The quota with the shorter window is free again, and the other one is still exhausted.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let decision = guard.check(&policy, &key).await.unwrap();
-    let remaining = decision.standings().iter().map(|it| it.remaining()).collect::<Vec<_>>();
+    let remaining = decision.statuses().iter().map(|it| it.remaining()).collect::<Vec<_>>();
     assert_eq!((decision.is_allowed(), remaining), (false, vec![0, 10]));
     store.take_calls();
     denied(&guard, &policy, &key).await;
@@ -161,7 +161,7 @@ async fn cached_denial_expires_at_its_retry_time() {
 async fn cached_denial_response_equals_the_store_response() {
     let store = RemoteStore::new();
     let guard: RateGuard = store.guard();
-    let limit = RateLimit::new(&guard, "2/hour; 9/day").by(|_: &_| Some(Key::global()));
+    let limit = RateLimit::new(&guard, "2/hour; 9/day").key(|_: &_| Some(Key::global()));
     let page = web::resource("/").wrap(limit).get(HttpResponse::Ok);
     let app = init_service(App::new().service(page)).await;
     let request = async || call_service(&app, TestRequest::get().to_request()).await;

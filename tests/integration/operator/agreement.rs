@@ -27,7 +27,7 @@ fn trusted_proxies() -> ClientAddress {
 
 macro_rules! app {
     ($guard:expr) => {{
-        let limit = RateLimit::new(&$guard, "12/30s fixed_window").by(key::ip()).name(MIDDLEWARE);
+        let limit = RateLimit::new(&$guard, "12/30s fixed_window").key(key::ip()).name(MIDDLEWARE);
         init_service(
             App::new()
                 .app_data($guard.clone())

@@ -40,7 +40,7 @@ async fn assert_body_selects(guard: &RateGuard, policy: &str, body: Value, key: 
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     let explanation = post_json(&app!(guard), "explain", &body).await;
     assert_eq!(
-        (&explanation["passes"], &explanation["standings"][0]["remaining"]),
+        (&explanation["passes"], &explanation["statuses"][0]["remaining"]),
         (&false.into(), &0.into())
     );
     guard.reset(&policy, &key).await.unwrap();
@@ -94,7 +94,7 @@ async fn composite_key_in_body_selects_the_bucket_of_requests() {
         || TestRequest::get().uri("/acme/op-tenant").peer_addr("192.0.2.7:1".parse().unwrap());
     let ann = json!({"policy": "op-tenant", "key": ["ann", "acme"], "address": "192.0.2.7"});
     assert_eq!(send(&app, request()).await.status, 200);
-    assert_eq!(post_json(&app, "explain", &ann).await["standings"][0]["remaining"], 1);
+    assert_eq!(post_json(&app, "explain", &ann).await["statuses"][0]["remaining"], 1);
     assert_eq!(send(&app, request()).await.status, 200);
     assert_eq!(send(&app, request()).await.status, 429);
     post_json(&app, "reset", &ann).await;
@@ -263,8 +263,8 @@ async fn limits_of_one_name_with_different_keys_require_by() {
         .build()
         .unwrap();
     let app = app!(guard);
-    let one = actix_rateguard::RateLimit::policy(&guard, "op-twice").by(key::ip());
-    let other = actix_rateguard::RateLimit::policy(&guard, "op-twice").by(key::user());
+    let one = actix_rateguard::RateLimit::policy(&guard, "op-twice").key(key::ip());
+    let other = actix_rateguard::RateLimit::policy(&guard, "op-twice").key(key::user());
     let _apps =
         (init_service(App::new().wrap(one)).await, init_service(App::new().wrap(other)).await);
     let body = json!({"policy": "op-twice", "key": "ann"});
@@ -293,15 +293,9 @@ async fn plan_limit_resets_all_quotas_and_rejects_explain_by_key() {
     let response = post(&app, "explain", &body).await;
     assert_eq!(response.status, 409, "{}", response.body);
     post_json(&app, "reset", &body).await;
-    let standings: Vec<_> = guard
-        .peek(&plan, &ann)
-        .await
-        .unwrap()
-        .standings()
-        .iter()
-        .map(|it| it.remaining())
-        .collect();
-    assert_eq!(standings, [3, 9]);
+    let statuses: Vec<_> =
+        guard.peek(&plan, &ann).await.unwrap().statuses().iter().map(|it| it.remaining()).collect();
+    assert_eq!(statuses, [3, 9]);
 }
 
 #[actix_web::test]

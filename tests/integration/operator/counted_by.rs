@@ -14,9 +14,9 @@ const NAME: &str = "op-by";
 fn by_key(limit: RateLimit, key: &str) -> RateLimit {
     let limit = limit.name(NAME).ban("9/hour for 1m");
     match key {
-        "function" => limit.by(|_: &HttpRequest| "all"),
-        "user, denied" => limit.by(key::user()).missing_key(MissingKey::Deny),
-        key => limit.by(key::notation(key)),
+        "function" => limit.key(|_: &HttpRequest| "all"),
+        "user, denied" => limit.key(key::user()).missing_key(MissingKey::Deny),
+        key => limit.key(key::notation(key)),
     }
 }
 
@@ -132,7 +132,7 @@ async fn accepted_key_type_follows_reload_of_the_file() {
         .for_attributes(false)
         .build()
         .unwrap();
-    let limit = RateLimit::policy(&guard, NAME).by(key::ip());
+    let limit = RateLimit::policy(&guard, NAME).key(key::ip());
     let app = init_service(App::new().wrap(limit).service(endpoints(&guard))).await;
     let body = json!({"policy": NAME, "by": "header:X-Key", "key": "ann"});
     post_json(&app, "reset", &body).await;

@@ -24,13 +24,13 @@ async fn skips() -> &'static str {
 }
 
 #[get("/op-denies")]
-#[rate_limit(rate = "2/minute", key = "user", missing = "deny", name = "op-denies")]
+#[rate_limit(rate = "2/minute", key = "user", missing_key = "deny", name = "op-denies")]
 async fn denies() -> &'static str {
     "ok"
 }
 
 #[get("/op-passes")]
-#[rate_limit(rate = "2/minute", key = "user", missing = "skip", name = "op-passes")]
+#[rate_limit(rate = "2/minute", key = "user", missing_key = "skip", name = "op-passes")]
 async fn passes() -> &'static str {
     "ok"
 }
@@ -132,7 +132,7 @@ async fn explanation_names_the_reason_of_exemption_or_rejection() {
     let explanation = explain(&guard, uri("/?ann"), "op-function").await;
     let limit = &explanation.limits()[0];
     assert_eq!((limit.counted_by, limit.is_best_effort), (Some(KeySource::Key), false));
-    assert_eq!(limit.outcome.decision().unwrap().standings().len(), 2);
+    assert_eq!(limit.outcome.decision().unwrap().statuses().len(), 2);
     assert_eq!(explanation.passes(), Some(true));
     let costly = outcome_of(uri("/?costly"), "op-function").await;
     assert!(costly.decision().unwrap().is_too_costly());
@@ -194,7 +194,7 @@ async fn explanation_reports_access_lists_and_preflights() {
         .allow_keys(key::user().key_of("friend"))
         .deny_keys(key::user().key_of("foe"));
     let guard = RateGuard::builder().access(list).for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").by(key::user()).name("op-lists");
+    let limit = RateLimit::new(&guard, "2/minute").key(key::user()).name("op-lists");
     let _app = init_service(App::new().wrap(limit)).await;
     let outcome_of = async |client, user: &str| {
         let request = from_client(client, TestRequest::get()).to_http_request();
@@ -273,7 +273,7 @@ async fn explanation_lists_the_proxy_hops_of_the_client() {
 
     // The number and length of the stored hops are bounded.
     let client = trace("10.0.0.1", &[&vec!["10.0.0.9"; 1_000].join(",")]).await;
-    assert_eq!((client.hops.len(), client.hops_left_out), (32, 1_024 / 9 - 32));
+    assert_eq!((client.hops.len(), client.hops_omitted), (32, 1_024 / 9 - 32));
     assert_eq!(client.end, StopReason::TooLong);
     let client = trace("10.0.0.1", &[&"x".repeat(1_000)]).await;
     assert_eq!(client.hops[0].text.len(), 100);
@@ -319,7 +319,7 @@ async fn described_request_is_explained_with_its_unknown_parts() {
     let body = json!({"policy": "op-denies", "key": "ann"});
     let by_key = post_json(&app, "explain", &body).await;
     assert_eq!((&by_key["passes"], &by_key["by"]), (&true.into(), &"user".into()));
-    assert_eq!(by_key["standings"][0]["remaining"], 2);
+    assert_eq!(by_key["statuses"][0]["remaining"], 2);
     // The explanation of a real request is serialized in the same form.
     let explanation = explain(&guard, uri("/?free"), "op-skips").await;
     let json = serde_json::to_value(&explanation).unwrap();
@@ -359,7 +359,7 @@ fn explanation_matches_requests_over_a_socket() {
     for left in [2, 1] {
         let explanation = explain();
         assert_eq!(
-            (&explanation["passes"], &explanation["standings"][0]["remaining"]),
+            (&explanation["passes"], &explanation["statuses"][0]["remaining"]),
             (&json!(true), &json!(left))
         );
         assert_eq!(server::get(&server.url("/op-socket")).status, 200);

@@ -66,7 +66,7 @@ deny_addresses = ["192.0.2.9"]
 [policies.op-file]
 rate = "7/hour token_bucket; 9/day"
 key = "ip/48+header:X-Other"
-missing = "deny"
+missing_key = "deny"
 cost = 2
 count = "failure"
 methods = "GET, DELETE"
@@ -132,7 +132,7 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
     }
     let keyed = [("X-Other", "a")];
     for outcome in outcomes(guard, &keyed).await {
-        assert_eq!(outcome.decision().unwrap().standings()[0].quota(), "4/hour".parse().unwrap());
+        assert_eq!(outcome.decision().unwrap().statuses()[0].quota(), "4/hour".parse().unwrap());
     }
     for outcome in outcomes(guard, &[("X-Key", "a")]).await {
         assert_eq!(outcome, Outcome::Rejected(RejectReason::NoKey));
@@ -158,7 +158,7 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
         (&explanation["by"], &explanation["is_rolled_out"]),
         (&json!("ip/48+header:x-other"), &json!(true))
     );
-    assert_eq!(explanation["standings"][0]["limit"], 4);
+    assert_eq!(explanation["statuses"][0]["limit"], 4);
     let selector = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.9" });
     assert_eq!(post_json(&app, "explain", &selector).await["because"], "address_denied");
 }

@@ -13,7 +13,7 @@ use crate::support::app::get as send_get;
     rate = "5/second; 100/minute",
     key = "user+ip",
     name = "op-inventory",
-    missing = "deny",
+    missing_key = "deny",
     ban = "10/hour for 15m",
     on_error = "closed",
     count = "status:4xx",
@@ -92,10 +92,10 @@ async fn middleware_is_listed_once_for_all_workers() {
     assert_eq!(guard.inventory().limits(), []);
     for _worker in 0..3 {
         let limit = RateLimit::new(&guard, "5/minute")
-            .by(key::header("X-Key").and(key::ip_network(48)))
+            .key(key::header("X-Key").and(key::ip_network(48)))
             .name("op-first")
             .and("9/minute")
-            .by(|_: &HttpRequest| "all")
+            .key(|_: &HttpRequest| "all")
             .name("op-second")
             .and_policy("op-of-policy");
         let _app = init_service(App::new().wrap(limit)).await;
@@ -119,7 +119,7 @@ async fn inventory_does_not_prevent_drop_of_the_guard() {
     let marker = std::sync::Arc::new(());
     let guard = RateGuard::in_memory();
     let (in_key, of_guard) = (marker.clone(), guard.clone());
-    let limit = RateLimit::new(&guard, "5/minute").name("op-marker").by(move |_: &HttpRequest| {
+    let limit = RateLimit::new(&guard, "5/minute").name("op-marker").key(move |_: &HttpRequest| {
         let _ = (&in_key, &of_guard);
         "all"
     });
@@ -148,7 +148,7 @@ async fn endpoints_return_inventory_policies_and_health() {
         .for_attributes(false)
         .build()
         .unwrap();
-    let limit = RateLimit::policy(&guard, "op-of-policy").by(key::user());
+    let limit = RateLimit::policy(&guard, "op-of-policy").key(key::user());
     let app = init_service(
         App::new()
             .service(web::scope("/limited").wrap(limit).route("/", web::get().to(unlimited)))

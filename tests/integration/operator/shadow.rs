@@ -52,7 +52,7 @@ async fn shadow_limit_admits_and_reports_would_deny() {
         );
         assert_eq!(limit["limit"]["is_in_shadow"], true);
         assert_eq!(limit["is_rolled_out"], Value::Null);
-        assert_eq!(limit["standings"][0]["remaining"], 2 - admitted.min(2));
+        assert_eq!(limit["statuses"][0]["remaining"], 2 - admitted.min(2));
         assert_eq!(statuses(&app, 1, "/op-shadow", 1).await, [200]);
     }
     // The explanation by address and the text form report the same.
@@ -86,7 +86,7 @@ async fn shadow_limit_admits_and_reports_would_deny() {
 #[actix_web::test]
 async fn explanation_reports_the_rollout_state_of_a_key() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "3/365d").name("op-rolled").by(key::header("X-User"));
+    let limit = RateLimit::new(&guard, "3/365d").name("op-rolled").key(key::header("X-User"));
     let limit = limit.candidate("2/365d").rollout(50);
     let app = init_service(
         App::new()
@@ -116,7 +116,7 @@ async fn explanation_reports_the_rollout_state_of_a_key() {
             let is_rolled_out = json!(limit_in_force == 2);
             for explained in [limit, &by_key] {
                 assert_eq!(explained["is_rolled_out"], is_rolled_out, "{user}: {explained:#}");
-                assert_eq!(explained["standings"][0]["limit"], limit_in_force);
+                assert_eq!(explained["statuses"][0]["limit"], limit_in_force);
                 assert_eq!(explained["passes"], response.status == 200, "{user}: {explained:#}");
             }
             checks_by_variant[usize::from(limit_in_force == 2)] += 1;

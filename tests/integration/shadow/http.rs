@@ -32,7 +32,7 @@ async fn with_penalty(penalty: Penalty) -> impl Responder {
 #[actix_web::test]
 async fn penalty_of_a_shadow_limit_affects_no_other_limit() {
     let guard = RateGuard::in_memory();
-    let outer = RateLimit::new(&guard, "5/365d").by(key::global()).name("outer");
+    let outer = RateLimit::new(&guard, "5/365d").key(key::global()).name("outer");
     let app = App::new().app_data(guard.clone()).wrap(outer).service(with_penalty);
     let app = init_service(app).await;
     // The outer limit counts each request as 1 unit, and the inner limit adds the penalty.

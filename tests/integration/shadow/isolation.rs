@@ -113,7 +113,7 @@ async fn candidate_does_not_change_enforced_counts() {
         let (one, other) = (one.await.unwrap(), other.await.unwrap());
         assert_eq!(one.is_allowed(), other.is_allowed());
         assert_eq!(one.remaining(), other.remaining());
-        assert_eq!(one.standings().len(), 1);
+        assert_eq!(one.statuses().len(), 1);
     }
 }
 

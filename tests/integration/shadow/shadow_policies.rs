@@ -46,7 +46,7 @@ async fn shadow_policy_is_checked_separately_from_enforced_policies() {
         // The enforced policy alone decides, and the shadow policy counts each request.
         assert_eq!(decision.is_allowed(), number < 2);
         assert!(!decision.would_deny());
-        assert!(decision.standings().iter().all(|it| it.policy() == "enforced"));
+        assert!(decision.statuses().iter().all(|it| it.policy() == "enforced"));
     }
     assert_eq!(report(&guard, "search", 12).await, [10, 2, 0]);
 }

@@ -123,8 +123,8 @@ impl<'a> Script<'a> {
         let micros = |number: i64| Duration::from_micros(number.try_into().unwrap());
         let mut verdicts = Vec::new();
         for (id, (_, bucket_requests)) in (first..).zip(requests) {
-            let (levels, after) = rest[1..].split_at(3 * bucket_requests.len());
-            let levels = levels.chunks(3).map(|level| {
+            let (statuses, after) = rest[1..].split_at(3 * bucket_requests.len());
+            let statuses = statuses.chunks(3).map(|level| {
                 let after = BucketStatus {
                     remaining: level[0].try_into().unwrap(),
                     reset_after: micros(level[1]),
@@ -132,7 +132,7 @@ impl<'a> Script<'a> {
                 };
                 (after, Receipt::new([id, at, 0]))
             });
-            verdicts.push(Verdict::new(rest[0] == 1, levels));
+            verdicts.push(Verdict::new(rest[0] == 1, statuses));
             rest = after;
         }
         assert!(rest.is_empty(), "the reply has more than the requests");

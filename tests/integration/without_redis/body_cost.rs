@@ -23,7 +23,7 @@ fn server() -> Server {
     let guard = RateGuard::in_memory();
     Server::start(move |app| {
         let limit = |name: &'static str, cost: BodyCost| {
-            RateLimit::new(&guard, "10/hour").name(name).by(key::header("X-Client")).cost(cost)
+            RateLimit::new(&guard, "10/hour").name(name).key(key::header("X-Client")).cost(cost)
         };
         let handler = async |body: web::Bytes| body.len().to_string();
         let default = limit("default", BodyCost::per_bytes(1_024));

@@ -333,7 +333,7 @@ async fn access_list_exempts_or_rejects_keys() {
     let list = AccessList::new().allow_keys(user("monitor")).deny_keys(user("mallory"));
     let guard = RateGuard::builder().access(list.clone()).build().unwrap();
     let other = RateGuard::in_memory();
-    let limit = RateLimit::new(&other, "1/minute").by(key::header("X-User")).access(list);
+    let limit = RateLimit::new(&other, "1/minute").key(key::header("X-User")).access(list);
     let app = init_service(
         App::new()
             .app_data(guard)
@@ -366,7 +366,7 @@ async fn access_list_denial_overrides_exemptions() {
         .deny_keys(key::header("X-User").key_of("mallory"));
     let guard = RateGuard::builder().access(list).build().unwrap();
     let limit = RateLimit::per_request(&guard, |_: &HttpRequest| Plan::Unlimited);
-    let limit = limit.by(key::header("X-User"));
+    let limit = limit.key(key::header("X-User"));
     let app =
         init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
     assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 403);

@@ -44,9 +44,9 @@ handlers! {
     by_two "/two/{tenant}" (key = "header:X-User+path:tenant");
     by_tuple "/tuple" (key = |req: &HttpRequest| (header(req, "X-User"), header(req, "X-Tenant")));
     by_bearer "/bearer" (key = "bearer");
-    missing_denied "/missing-denied" (key = "header:X-User", missing = "deny");
-    missing_skipped "/missing-skipped" (key = "header:X-User", missing = "skip");
-    missing_by_address "/missing-by-address" (key = "header:X-User", missing = "ip");
+    missing_denied "/missing-denied" (key = "header:X-User", missing_key = "deny");
+    missing_skipped "/missing-skipped" (key = "header:X-User", missing_key = "skip");
+    missing_by_address "/missing-by-address" (key = "header:X-User", missing_key = "ip");
 }
 
 fn header(request: &HttpRequest, name: &str) -> String {
@@ -92,53 +92,55 @@ macro_rules! application {
                     web::scope("/middleware")
                         .service(
                             web::resource("/async-function")
-                                .wrap(limit("1").by(user_from_database))
+                                .wrap(limit("1").key(user_from_database))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/async-closure")
-                                .wrap(limit("2").by(async |request: &HttpRequest| {
+                                .wrap(limit("2").key(async |request: &HttpRequest| {
                                     user_from_database(request).await
                                 }))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/failing")
-                                .wrap(limit("3").by(user_or_error))
+                                .wrap(limit("3").key(user_or_error))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/failing-async")
                                 .wrap(
                                     limit("4")
-                                        .by(async |request: &HttpRequest| user_or_error(request)),
+                                        .key(async |request: &HttpRequest| user_or_error(request)),
                                 )
                                 .route(ok()),
                         )
                         .service(
-                            web::resource("/caller").wrap(limit("5").by(caller_of)).route(ok()),
+                            web::resource("/caller").wrap(limit("5").key(caller_of)).route(ok()),
                         )
                         .service(
                             web::resource("/two/{tenant}")
-                                .wrap(limit("6").by(user.clone().and(key::path("tenant"))))
+                                .wrap(limit("6").key(user.clone().and(key::path("tenant"))))
                                 .route(ok()),
                         )
                         .service(
-                            web::resource("/bearer").wrap(limit("7").by(key::bearer())).route(ok()),
+                            web::resource("/bearer")
+                                .wrap(limit("7").key(key::bearer()))
+                                .route(ok()),
                         )
                         .service(
                             web::resource("/missing-denied")
-                                .wrap(limit("8").by(user.clone()).missing_key(MissingKey::Deny))
+                                .wrap(limit("8").key(user.clone()).missing_key(MissingKey::Deny))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/missing-skipped")
-                                .wrap(limit("9").by(user.clone()).missing_key(MissingKey::Skip))
+                                .wrap(limit("9").key(user.clone()).missing_key(MissingKey::Skip))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/missing-by-address")
-                                .wrap(limit("10").by(user))
+                                .wrap(limit("10").key(user))
                                 .route(ok()),
                         ),
                 ),
@@ -293,10 +295,10 @@ async fn tiers() -> impl Responder {
 async fn limits_by_networks_of_two_sizes_both_apply() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, "2/minute")
-        .by(key::ip())
+        .key(key::ip())
         .name("client")
         .and("3/minute")
-        .by(key::ip_network(48))
+        .key(key::ip_network(48))
         .name("site");
     let app = init_service(
         App::new()
@@ -345,7 +347,7 @@ async fn key_of_value_matches_the_key_of_requests() {
         let policy = Policy::new("of-value", "1/minute").unwrap();
         let app = init_service(
             App::new()
-                .wrap(RateLimit::new(&guard, "1/minute").by(by.clone()).name("of-value"))
+                .wrap(RateLimit::new(&guard, "1/minute").key(by.clone()).name("of-value"))
                 .wrap_fn(|request, service| {
                     request.extensions_mut().insert(UserId::new("42"));
                     service.call(request)
@@ -370,7 +372,7 @@ async fn key_function_is_called_once_for_each_limit() {
         CALLS.fetch_add(1, Relaxed);
         header(request, "X-User")
     };
-    let limit = RateLimit::new(&guard, "9/minute").by(counting_key);
+    let limit = RateLimit::new(&guard, "9/minute").key(counting_key);
     let app = init_service(App::new().wrap(limit).route("/", web::get().to(async || "ok"))).await;
     assert_eq!(send(&app, request_of("ann", "/", 1)).await.status, 200);
     assert_eq!(CALLS.load(Relaxed), 1);

@@ -224,7 +224,7 @@ async fn hostile_header_values_have_separate_buckets() {
 #[actix_web::test]
 async fn middleware_supports_the_same_keys() {
     let guard = RateGuard::in_memory();
-    let limit = |name, by: key::ReadyMade| RateLimit::new(&guard, "1/minute").name(name).by(by);
+    let limit = |name, by: key::BuiltinKey| RateLimit::new(&guard, "1/minute").name(name).key(by);
     let ok = || web::get().to(async || "ok");
     let app = init_service(
         App::new()
@@ -246,7 +246,7 @@ async fn middleware_supports_the_same_keys() {
             .service(web::resource("/global").wrap(limit("global", key::global())).route(ok()))
             .service(
                 web::resource("/closure")
-                    .wrap(RateLimit::new(&guard, "1/minute").name("closure").by(tenant_of))
+                    .wrap(RateLimit::new(&guard, "1/minute").name("closure").key(tenant_of))
                     .route(ok()),
             )
             .wrap(from_fn(authenticate)),

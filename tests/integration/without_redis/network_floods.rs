@@ -151,7 +151,7 @@ async fn access_lists_apply_to_clients_that_share_a_key() {
     let list =
         AccessList::new().deny_keys(key::ip().key_of(denied)).allow_keys(key::ip().key_of(allowed));
     let guard = rule(ClientAddress::peer().max_ipv6_keys_per_48(4)).access(list).build().unwrap();
-    let by_both = RateLimit::new(&guard, "1/day").by(key::ip().and(key::global())).name("both");
+    let by_both = RateLimit::new(&guard, "1/day").key(key::ip().and(key::global())).name("both");
     let app = init_service(
         App::new().app_data(guard.clone()).wrap(by_both).service(once).service(generous),
     )

@@ -66,7 +66,7 @@ handlers! {
 macro_rules! app {
     () => {{
         let guard = guard();
-        let named = |limit: RateLimit, name| limit.by(key::header("X-User")).name(name);
+        let named = |limit: RateLimit, name| limit.key(key::header("X-User")).name(name);
         let ok = || web::get().to(async || "ok");
         init_service(
             App::new()
@@ -100,7 +100,9 @@ macro_rules! app {
                         )
                         .service(
                             web::resource("/policy")
-                                .wrap(RateLimit::policy(&guard, "search").by(key::header("X-User")))
+                                .wrap(
+                                    RateLimit::policy(&guard, "search").key(key::header("X-User")),
+                                )
                                 .route(ok()),
                         ),
                 ),

@@ -226,7 +226,7 @@ async fn rejection_is_problem_json_if_the_client_accepts_json() {
         .build()
         .unwrap();
     let limit = RateLimit::new(&guard, "1/minute")
-        .by(key::header("X-User"))
+        .key(key::header("X-User"))
         .missing_key(MissingKey::Deny)
         .name("middleware");
     let banning = RateLimit::new(&guard, "1/minute").ban("1/minute for 5m").name("banning");

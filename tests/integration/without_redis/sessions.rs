@@ -52,13 +52,15 @@ async fn identities_and_sessions_have_separate_buckets() {
             .service((login, by_identity, by_session, by_number))
             .service(
                 web::resource("/middleware/identity")
-                    .wrap(RateLimit::new(&guard, "1/minute").by(key::identity()).name("identity"))
+                    .wrap(RateLimit::new(&guard, "1/minute").key(key::identity()).name("identity"))
                     .route(ok()),
             )
             .service(
                 web::resource("/middleware/session")
                     .wrap(
-                        RateLimit::new(&guard, "1/minute").by(key::session("name")).name("session"),
+                        RateLimit::new(&guard, "1/minute")
+                            .key(key::session("name"))
+                            .name("session"),
                     )
                     .route(ok()),
             )

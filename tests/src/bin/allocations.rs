@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let label = format!("policy=\"{name}\"");
         assert!(recorder.handle().render().contains(&label), "no metrics for {name}");
     }
-    let limit = RateLimit::new(&guard, generous).by(key::header("X-User"));
+    let limit = RateLimit::new(&guard, generous).key(key::header("X-User"));
     let with_headers = App::new().wrap_fn(|request, service| {
         let future = service.call(request);
         async {

@@ -87,9 +87,9 @@ async fn page_without_limiter() -> HttpResponse {
 fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
     let middleware = RateLimit::new(guard, limit.rate).name(limit.name).cost(cost);
     let middleware = match limit.key {
-        KeyKind::Address => middleware.by(key::ip()),
-        KeyKind::Cookie => middleware.by(key::cookie("session")),
-        KeyKind::Global => middleware.by(key::global()),
+        KeyKind::Address => middleware.key(key::ip()),
+        KeyKind::Cookie => middleware.key(key::cookie("session")),
+        KeyKind::Global => middleware.key(key::global()),
     };
     let middleware = match limit.counts_failures {
         true => middleware.count(Count::Failure),
@@ -100,7 +100,7 @@ fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
         None => middleware,
     };
     match limit.global {
-        Some(rate) => middleware.and(rate).by(key::global()).name("global"),
+        Some(rate) => middleware.and(rate).key(key::global()).name("global"),
         None => middleware,
     }
 }

@@ -117,7 +117,7 @@ impl Pages {
             ("/ban", RateLimit::new(&self.both, "1/2s").name("ban").ban("2/minute for 2s")),
             ("/costly", RateLimit::new(&self.both, "5/2s").name("costly").cost(six)),
         ] {
-            config.service(web::resource(path).to(hello).wrap(limit.by(key::header(CLIENT))));
+            config.service(web::resource(path).to(hello).wrap(limit.key(key::header(CLIENT))));
         }
 
         let (store, count) = (self.recovering_store.clone(), Arc::new(AtomicUsize::new(0)));

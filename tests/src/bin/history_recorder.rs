@@ -190,7 +190,7 @@ impl HistoryRecorder {
 
         let mut receipts = verdict.receipts().map(|receipt| receipt.words());
         let [process, number, at] = receipts.next().unwrap_or_default();
-        let parts = requested.iter().zip(verdict.levels()).map(|(part, status)| {
+        let parts = requested.iter().zip(verdict.statuses()).map(|(part, status)| {
             let RequestedPart { limit, quota_index, key, cost } = *part;
             Part { limit, quota_index, key, cost, status }
         });

@@ -116,11 +116,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
-    let by = |name| RateLimit::policy(guard, name).by(key::header(CLIENT));
+    let by = |name| RateLimit::policy(guard, name).key(key::header(CLIENT));
     for path in ["log", "fixed", "counter", "long", "banned"] {
         config.service(web::resource(format!("/{path}")).to(page).wrap(by(path)));
     }
-    let both = by("each").and_policy("all").by(key::global());
+    let both = by("each").and_policy("all").key(key::global());
     let refund = by("refund").cost(cost).count(Count::Status(200));
     config
         .service(web::resource("/refund").to(page).wrap(refund))
@@ -296,7 +296,7 @@ impl<'a> PendingCall<'a> {
         let part = |bucket_request: &BucketRequest<'_>| Part {
             bucket: Bucket {
                 policy: policy(bucket_request).unwrap_or(LIMITS.len()),
-                quota_index: bucket_request.bucket.place(),
+                quota_index: bucket_request.bucket.index(),
                 key: u128::from_be_bytes(bucket_request.bucket.digest()),
             },
             cost: bucket_request.cost,
@@ -326,7 +326,7 @@ impl<'a> PendingCall<'a> {
         let is_allowed = verdict.is_allowed();
         let mut banned_for = 0;
         let mut parts = self.call.parts.iter_mut();
-        for (bucket_request, level) in self.bucket_requests.iter().zip(verdict.levels()) {
+        for (bucket_request, level) in self.bucket_requests.iter().zip(verdict.statuses()) {
             if bucket_request.check_only {
                 banned_for = level.retry_after.unwrap_or_default().as_micros() as u64;
             } else if let Some(part) = parts.next() {

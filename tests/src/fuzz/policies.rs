@@ -14,7 +14,7 @@ const EXAMPLES: &[&str] = &[
     "[policies.login]\nrate = \"5/minute; 20/hour\"\nkey = \"ip\"\nban = \"10/hour for 15m up to 1d\"\n",
     "[policies.login]\nlimit = 5\nwindow = 60\nalgorithm = \"token_bucket\"\nburst = 20\n",
     "[policies.login]\nrate = \"10/m\"\nshadow = \"3/m\"\nrollout = 10\n\n[policies.search]\nrate = \"1/s\"\nshadow = true\n",
-    "[policies.search]\nrate = \"9/d\"\nmethods = \"GET, POST\"\ncount = \"failure\"\nmissing = \"deny\"\ncost = 2\non_error = \"local\"\n",
+    "[policies.search]\nrate = \"9/d\"\nmethods = \"GET, POST\"\ncount = \"failure\"\nmissing_key = \"deny\"\ncost = 2\non_error = \"local\"\n",
     "[plans]\nfree = \"10/minute; 100/day\"\nenterprise = \"unlimited\"\n",
     "[access]\nallow_addresses = [\"10.0.0.0/8\", \"::1\"]\ndeny_keys = [\"mallory\"]\n",
     "[guard]\non_error = \"closed\"\n",
@@ -132,7 +132,7 @@ impl Target for Policies {
 
 /// Each error has a position in the text, and a short message without control characters.
 fn check_diagnostics(error: &PoliciesFileError, Text(text): &Text) {
-    let mistakes = error.mistakes();
+    let mistakes = error.diagnostics();
     assert!((1..=51).contains(&mistakes.len()), "{} mistakes", mistakes.len());
     let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
     for mistake in mistakes {

@@ -104,7 +104,7 @@ async fn main() -> BenchResult {
 fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
     // A request without a decision is a 503, which makes the measurement fail.
     let guard = guard.on_error(OnError::Closed).deadline(TIMEOUT).build()?;
-    Ok(RateLimit::new(&guard, Quota::new(limit, window)?).by(key::header(KEY)))
+    Ok(RateLimit::new(&guard, Quota::new(limit, window)?).key(key::header(KEY)))
 }
 
 /// The key as text, for limiters that need text.

@@ -1,12 +1,12 @@
 //! The state of a guard for shadow checks: their counts, their permits and their circuit breakers.
 
 use super::report::Report;
-use crate::guard::{concurrency_limit::InFlight, server_state::Servers};
+use crate::guard::{concurrency_limit::InFlight, server_state::ServerStates};
 
 /// The state of a guard for shadow checks.
 pub(in crate::guard) struct ShadowRunner {
     pub(super) report: Report,
-    pub(super) servers: Servers,
+    pub(super) servers: ServerStates,
     pub(super) in_flight: InFlight,
 }
 
@@ -14,7 +14,7 @@ impl ShadowRunner {
     pub(in crate::guard) fn new(max_in_flight: usize) -> Self {
         Self {
             report: Report::default(),
-            servers: Servers::new(),
+            servers: ServerStates::new(),
             in_flight: InFlight::new(max_in_flight),
         }
     }

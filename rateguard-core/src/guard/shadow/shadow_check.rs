@@ -103,11 +103,11 @@ impl CompletedCheck {
         let verdict = self.reply.as_ref().map_err(|cause| *cause)?;
         let name = self.check.policy.shared_name();
         let requests = self.check.bucket_requests(Operation::Peek, self.check.cost);
-        let standings = requests.iter().zip(verdict.levels());
-        let standings = standings
+        let statuses = requests.iter().zip(verdict.statuses());
+        let statuses = statuses
             .map(|(request, status)| QuotaStatus::new(name.clone(), request, status))
             .collect();
-        Ok(Decision::new(verdict.is_allowed(), standings).in_shadow())
+        Ok(Decision::new(verdict.is_allowed(), statuses).in_shadow())
     }
 
     /// Refunds `refund` units and debits `debit` units, if the check took any.

@@ -65,7 +65,7 @@ impl BucketHasher {
         let digest;
         let mut name = bucket.name().as_bytes();
         // Both values are below 2^32.
-        let length_and_index = ((name.len() as u64) << 32) | bucket.place() as u64;
+        let length_and_index = ((name.len() as u64) << 32) | bucket.index() as u64;
         if name.len() > 8 * NAME_WORDS {
             digest = Key::from(name).digest();
             name = &digest;

@@ -148,7 +148,7 @@ mod tests {
 
     fn decided(outcome: &BatchOutcome) -> (bool, Vec<BucketStatus>) {
         let BatchOutcome::Decided(verdict) = outcome else { panic!("{outcome:?}") };
-        (verdict.is_allowed(), verdict.levels().collect())
+        (verdict.is_allowed(), verdict.statuses().collect())
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn all_buckets_or_none_are_taken(subject: &mut Subject<'_>) {
     require(first.is_allowed(), "a check of several buckets is admitted if all have room");
     let second = subject.apply(Operation::Check, &of_one_key).await;
     require(!second.is_allowed(), "a check of several buckets is denied if one has no room");
-    let statuses: Vec<_> = second.levels().collect();
+    let statuses: Vec<_> = second.statuses().collect();
     require(statuses[0].remaining == 3, "a denied check takes no units from buckets with room");
     require(
         statuses[0].retry_after == Some(Duration::ZERO),
@@ -135,7 +135,7 @@ async fn check_only_bucket_needs_room_and_loses_no_units(subject: &mut Subject<'
     };
     for remaining in [1, 0] {
         let verdict = subject.apply(Operation::Check, &with_check_only(&open)).await;
-        let statuses: Vec<_> = verdict.levels().collect();
+        let statuses: Vec<_> = verdict.statuses().collect();
         require(verdict.is_allowed(), "a check is admitted if its check-only bucket has room");
         require(
             statuses[0].remaining == remaining && statuses[1].remaining == 2,
@@ -146,7 +146,7 @@ async fn check_only_bucket_needs_room_and_loses_no_units(subject: &mut Subject<'
     subject.apply(Operation::Check, &[exhaust]).await;
     for operation in [Operation::Check, Operation::Peek] {
         let verdict = subject.apply(operation, &with_check_only(&exhausted)).await;
-        let statuses: Vec<_> = verdict.levels().collect();
+        let statuses: Vec<_> = verdict.statuses().collect();
         require(!verdict.is_allowed(), "a check is denied if its check-only bucket has no room");
         require(
             statuses[0].remaining == 2,

@@ -54,7 +54,8 @@ impl<'a> Subject<'a> {
         requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
         let verdict = self.store.apply(operation, requests).get().await?;
-        if verdict.levels().len() != requests.len() || verdict.receipts().len() != requests.len() {
+        if verdict.statuses().len() != requests.len() || verdict.receipts().len() != requests.len()
+        {
             fail("a reply has a status and a receipt for each bucket request");
         }
         Ok(verdict)
@@ -103,7 +104,7 @@ pub(super) struct BucketReply {
 
 impl BucketReply {
     pub(super) fn of(verdict: &Verdict) -> Self {
-        match (verdict.levels().next(), verdict.receipts().next()) {
+        match (verdict.statuses().next(), verdict.receipts().next()) {
             (Some(status), Some(receipt)) => {
                 Self { allowed: verdict.is_allowed(), status, receipt }
             }
