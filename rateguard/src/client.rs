@@ -18,8 +18,8 @@ use actix_web::{
 use smallvec::SmallVec;
 
 use crate::{
-    AddressTrace, ClientAddress, Key, client_networks::ClientNetworks, proxy_warning::ProxyWarning,
-    settings::HttpSettings,
+    ClientAddress, Key, client_address::AddressTrace, client_networks::ClientNetworks,
+    proxy_warning::ProxyWarning, settings::HttpSettings,
 };
 
 /// The rule of guards without a rule of their own.

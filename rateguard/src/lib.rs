@@ -9,16 +9,17 @@ mod attribute;
 mod bounds;
 mod builder;
 mod client;
+pub mod client_address;
 mod client_networks;
 mod cost;
 mod enforce;
 mod expect_valid;
-mod explain;
+pub mod explain;
 mod extract;
 #[cfg(feature = "config")]
 mod file_policies;
 mod guard;
-mod inventory;
+pub mod inventory;
 pub mod key;
 mod limit_check;
 mod middleware;
@@ -50,11 +51,11 @@ pub use actix_rateguard_core::UpstashError;
 #[cfg(feature = "metrics")]
 pub use actix_rateguard_core::metrics;
 pub use actix_rateguard_core::{
-    AccessList, AccessListError, AddressTrace, Algorithm, Ban, BanError, BanSpecError, BuildError,
-    ClientAddress, ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, Hop,
-    Key, MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError,
-    QuotaStatus, Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StopReason,
-    StoreError, Unavailable, store,
+    AccessList, AccessListError, Algorithm, Ban, BanError, BanSpecError, BuildError, ClientAddress,
+    ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, Key, MemoryStore,
+    MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError, QuotaStatus,
+    Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StoreError, Unavailable,
+    store,
 };
 #[cfg(feature = "config")]
 pub use actix_rateguard_core::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
@@ -65,12 +66,8 @@ pub use actix_rateguard_macros::rate_limit;
 pub use self::{
     builder::RateGuardBuilder,
     cost::{BodyCost, RequestCost},
-    explain::{
-        Exemption, ExplainedLimit, Explanation, KeySource, Outcome, RejectReason, UnknownReason,
-    },
     extract::CheckResult,
     guard::RateGuard,
-    inventory::{Inventory, LimitInfo, LimitKind},
     key::Caller,
     middleware::RateLimit,
     penalty::Penalty,

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::Plan;
 
-/// Resolves a `T` for a request: the [`Caller`](crate::Caller) for [`RateLimit::by`](crate::RateLimit::by), the
+/// Resolves a `T` for a request: the [`Caller`](crate::Caller) for [`RateLimit::key`](crate::RateLimit::key), the
 /// [`Plan`](crate::Plan) for [`RateLimit::per_request`](crate::RateLimit::per_request).
 ///
 /// Implemented for every sync or async closure and function over `&HttpRequest` whose output converts into a `T`

@@ -13,8 +13,11 @@ use super::{
     unknown::{has_functions, key_parts},
 };
 use crate::{
-    AccessList, Key, LimitInfo, Policy, RateGuard, applicability::check_access_lists, client,
-    inventory::LimitSource, response::Rejection,
+    AccessList, Key, Policy, RateGuard,
+    applicability::check_access_lists,
+    client,
+    inventory::{LimitInfo, LimitSource},
+    response::Rejection,
 };
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};

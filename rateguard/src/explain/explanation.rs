@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::{AddressTrace, LimitInfo};
+use crate::{client_address::AddressTrace, inventory::LimitInfo};
 
 /// Explains what the limits of a guard would do with a request, and why.
 ///

@@ -3,7 +3,10 @@
 use actix_rateguard_grammar::{KeyNotation, KeyPart};
 use actix_web::{HttpMessage, HttpRequest};
 
-use crate::{LimitInfo, UserId, inventory::FUNCTION};
+use crate::{
+    UserId,
+    inventory::{FUNCTION, LimitInfo},
+};
 
 /// Returns the parts of the limit's key that the description does not contain.
 pub(super) fn key_parts(limit: &LimitInfo, request: &HttpRequest) -> Vec<String> {

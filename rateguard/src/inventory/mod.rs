@@ -9,6 +9,7 @@ mod middlewares;
 #[cfg(feature = "macros")]
 pub(crate) use attribute::attribute_policies;
 #[cfg(feature = "macros")]
+#[doc(hidden)]
 pub use attribute::{AttributeLimit, PolicyUse};
 pub use limit_info::{LimitInfo, LimitKind};
 #[cfg(feature = "operator")]

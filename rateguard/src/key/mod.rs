@@ -1,6 +1,6 @@
 //! Built-in keys: what requests are counted by.
 //!
-//! The functions of this module return keys for [`RateLimit::by`](crate::RateLimit::by), which also takes a closure
+//! The functions of this module return keys for [`RateLimit::key`](crate::RateLimit::key), which also takes a closure
 //! over `&HttpRequest`. See [`Caller`] for what such a closure may return.
 //!
 //! By default, a request without a key is counted by its client's address. These counts are separate from those of

@@ -39,7 +39,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Creates a middleware with one limit, by client address unless [`by`](Self::by) sets another key.
+    /// Creates a middleware with one limit, by client address unless [`key`](Self::key) sets another key.
     ///
     /// The quotas may be a [`Quota`](crate::Quota), [`Quotas`], or text such as `"100/minute"` or `"5/second;
     /// 100/minute"`. A request is allowed if all quotas have room.

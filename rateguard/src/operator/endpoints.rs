@@ -21,7 +21,9 @@ use super::{
     response::{json_response, with_version},
 };
 use crate::{
-    BanError, Outcome, PerRequest, RateGuard, explain::RequestOrigin, per_request::RequestResolver,
+    BanError, PerRequest, RateGuard,
+    explain::{Outcome, RequestOrigin},
+    per_request::RequestResolver,
 };
 
 /// Returns the endpoints of this guard. See the [module](crate::operator) for their requests and responses.

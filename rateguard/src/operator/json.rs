@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::response::with_version;
 use crate::{
-    AddressTrace, ExplainedLimit, Explanation, Inventory, Key, LimitInfo, Outcome, Policy, Quotas,
-    RateGuard, ShadowCounts, StoreError, UnknownReason,
-    inventory::{missing_key_name, on_error_name},
+    Key, Policy, Quotas, RateGuard, ShadowCounts, StoreError,
+    client_address::AddressTrace,
+    explain::{ExplainedLimit, Explanation, Outcome, UnknownReason},
+    inventory::{Inventory, LimitInfo, missing_key_name, on_error_name},
 };
 
 pub(super) fn inventory(inventory: &Inventory) -> Value {

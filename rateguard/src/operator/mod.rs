@@ -73,7 +73,7 @@
 //! A response is an object with `version`, which is 1. Within a version, fields may be added, but none is removed or
 //! changes its meaning. Durations are numbers of seconds and end in `_seconds`. Points in time end in `_unix_seconds`
 //! and use the clock of this server. A missing value is `null`. `omitted` of `inventory` is
-//! [`Inventory::omitted`](crate::Inventory::omitted).
+//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
 //! An error is a problem (RFC 9457). If the store does not answer, the status is 503, and the problem also has the
 //! fields that do not depend on the store.

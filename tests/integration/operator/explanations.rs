@@ -1,8 +1,10 @@
 //! Explanations: which limits apply to a request, its client address, and the reasons.
 
 use actix_rateguard::{
-    AccessList, Caller, ClientAddress, Exemption, Explanation, Key, KeySource, Outcome, Plan,
-    Policy, RateGuard, RateLimit, RejectReason, StopReason, UnknownReason, UserId, key, rate_limit,
+    AccessList, Caller, ClientAddress, Key, Plan, Policy, RateGuard, RateLimit, UserId,
+    client_address::StopReason,
+    explain::{Exemption, Explanation, KeySource, Outcome, RejectReason, UnknownReason},
+    key, rate_limit,
 };
 use actix_web::{
     App, HttpMessage, HttpRequest, error::ErrorImATeapot, get, test::TestRequest,

@@ -3,8 +3,11 @@
 use std::{fs, sync::OnceLock, time::Duration};
 
 use actix_rateguard::{
-    Count, Exemption, LimitInfo, MissingKey, OnError, Outcome, Plan, RateGuard, RateLimit,
-    RejectReason, Reloaded, rate_limit, test_util::Routes,
+    Count, MissingKey, OnError, Plan, RateGuard, RateLimit, Reloaded,
+    explain::{Exemption, Outcome, RejectReason},
+    inventory::LimitInfo,
+    rate_limit,
+    test_util::Routes,
 };
 use actix_web::{
     App, HttpRequest, get,

@@ -1,7 +1,9 @@
 //! The inventory: which limits exist before the first request.
 
 use actix_rateguard::{
-    Count, LimitInfo, LimitKind, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
+    Count, MissingKey, OnError, Policy, RateGuard, RateLimit,
+    inventory::{LimitInfo, LimitKind},
+    key, rate_limit,
 };
 use actix_web::{App, HttpRequest, get, post, test::init_service, web};
 

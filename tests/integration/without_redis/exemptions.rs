@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use actix_cors::Cors;
 use actix_rateguard::{
-    AccessList, ClientAddress, Plan, RateGuard, RateLimit, StopReason, key, rate_limit,
+    AccessList, ClientAddress, Plan, RateGuard, RateLimit, client_address::StopReason, key,
+    rate_limit,
 };
 use actix_web::{
     App, HttpRequest, Responder, get,

@@ -9,8 +9,9 @@ use std::{
 };
 
 use actix_rateguard::{
-    AccessList, ClientAddress, MemoryStore, Outcome, RateGuard, RateGuardBuilder, RateLimit, key,
-    rate_limit,
+    AccessList, ClientAddress, MemoryStore, RateGuard, RateGuardBuilder, RateLimit,
+    explain::Outcome,
+    key, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::ManualClock,
 };
