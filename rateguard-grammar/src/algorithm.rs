@@ -28,20 +28,51 @@ pub enum Algorithm {
     TokenBucket,
 }
 
-impl Algorithm {
-    /// All algorithms with their names in attributes, policies files and store keys.
-    pub const NAMES: [(Self, &str); 4] = [
-        (Self::SlidingWindow, "sliding_window"),
-        (Self::SlidingWindowCounter, "sliding_window_counter"),
-        (Self::FixedWindow, "fixed_window"),
-        (Self::TokenBucket, "token_bucket"),
-    ];
+/// Generates the list of all algorithms and the name of each from one list, which has to be complete.
+macro_rules! names {
+    ($count:literal: $($algorithm:ident => $name:literal,)*) => {
+        impl Algorithm {
+            /// All algorithms with their names in attributes, policies files and store keys.
+            pub const NAMES: [(Self, &str); $count] = [$((Self::$algorithm, $name)),*];
 
-    /// The name in attributes, policies files and store keys.
+            /// The name in attributes, policies files and store keys.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $name,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    4:
+    SlidingWindow => "sliding_window",
+    SlidingWindowCounter => "sliding_window_counter",
+    FixedWindow => "fixed_window",
+    TokenBucket => "token_bucket",
+}
+
+/// Facts about an algorithm that the code around it needs.
+impl Algorithm {
+    /// Whether a bucket stores each admitted unit with its time, so that its size and the cost of a check grow with the
+    /// number of units.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        let entry = Self::NAMES.iter().find(|(algorithm, _)| *algorithm == self);
-        entry.map_or("", |(_, name)| name)
+    pub const fn is_log(self) -> bool {
+        match self {
+            Self::SlidingWindow => true,
+            Self::SlidingWindowCounter | Self::FixedWindow | Self::TokenBucket => false,
+        }
+    }
+
+    /// Whether a quota may admit a burst that is not its limit. The bucket then refills at the rate of the quota.
+    #[must_use]
+    pub const fn has_burst(self) -> bool {
+        match self {
+            Self::TokenBucket => true,
+            Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,
+        }
     }
 }
 

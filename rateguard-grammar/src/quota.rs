@@ -92,17 +92,14 @@ impl Quota {
     /// [`QuotaError::Burst`] unless the algorithm is [`Algorithm::TokenBucket`] and the burst is from 1 to
     /// [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot count the quota exactly.
     pub const fn with_burst(self, burst: u32) -> Result<Self, QuotaError> {
-        if !matches!(self.algorithm, Algorithm::TokenBucket)
-            || burst == 0
-            || burst > Self::MAX_LIMIT
-        {
+        if !self.algorithm.has_burst() || burst == 0 || burst > Self::MAX_LIMIT {
             return Err(QuotaError::Burst);
         }
         Self { capacity: burst, ..self }.validate_precision()
     }
 
     const fn validate_precision(self) -> Result<Self, QuotaError> {
-        if matches!(self.algorithm, Algorithm::TokenBucket)
+        if self.algorithm.has_burst()
             && self.units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
         {
             return Err(QuotaError::Precision);
@@ -144,8 +141,7 @@ impl Quota {
     /// [`MAX_LOG_COST`](Self::MAX_LOG_COST) under [`Algorithm::SlidingWindow`].
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
-        if matches!(self.algorithm, Algorithm::SlidingWindow) && self.capacity > Self::MAX_LOG_COST
-        {
+        if self.algorithm.is_log() && self.capacity > Self::MAX_LOG_COST {
             Self::MAX_LOG_COST
         } else {
             self.capacity

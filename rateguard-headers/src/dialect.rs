@@ -33,18 +33,42 @@ pub enum HeaderDialect {
     Draft,
 }
 
-impl HeaderDialect {
-    /// All dialects.
-    pub const ALL: [Self; 3] = [Self::XRateLimit, Self::XRateLimitEpoch, Self::Draft];
+/// Generates the list of all dialects and the name of each from one list, which has to be complete.
+macro_rules! names {
+    ($count:literal: $($dialect:ident => $name:literal,)*) => {
+        impl HeaderDialect {
+            /// All dialects.
+            pub const ALL: [Self; $count] = [$(Self::$dialect),*];
 
-    /// The name of the dialect in policies files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::XRateLimit => "x-ratelimit",
-            Self::XRateLimitEpoch => "x-ratelimit-epoch",
-            Self::Draft => "draft",
+            /// The name of the dialect in policies files.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$dialect => $name,)*
+                }
+            }
         }
+    };
+}
+
+names! {
+    3:
+    XRateLimit => "x-ratelimit",
+    XRateLimitEpoch => "x-ratelimit-epoch",
+    Draft => "draft",
+}
+
+impl HeaderDialect {
+    /// Whether two different dialects write the same fields, so that a response cannot have both.
+    #[must_use]
+    pub fn conflicts_with(self, other: Self) -> bool {
+        self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
+    }
+
+    /// Whether some of these dialects conflict with each other.
+    #[must_use]
+    pub fn have_conflict(dialects: &[Self]) -> bool {
+        dialects.iter().any(|one| dialects.iter().any(|other| one.conflicts_with(*other)))
     }
 
     /// The names of the fields that the dialect writes, in lower case.

@@ -49,11 +49,10 @@ impl HttpSettings {
 
     /// Returns an error if two header dialects write the same fields.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
-        let has = |dialect| self.headers.contains(&dialect);
-        if has(HeaderDialect::XRateLimit) && has(HeaderDialect::XRateLimitEpoch) {
-            return Err(BuildError::Headers);
+        match HeaderDialect::have_conflict(&self.headers) {
+            true => Err(BuildError::Headers),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Overrides settings with those of a policies file.

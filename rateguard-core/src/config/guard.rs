@@ -160,9 +160,7 @@ fn headers(
     let dialects = list(value, EXPECTED, diagnostics).iter();
     let dialects: Vec<_> =
         dialects.filter_map(|it| Some(keyword(it, &names, diagnostics)?.value)).collect();
-    if dialects.contains(&HeaderDialect::XRateLimit)
-        && dialects.contains(&HeaderDialect::XRateLimitEpoch)
-    {
+    if HeaderDialect::have_conflict(&dialects) {
         diagnostics.add(offset, crate::BuildError::Headers);
     }
     (diagnostics.len() == count).then_some(Located { value: dialects, offset })

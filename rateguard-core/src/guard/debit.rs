@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::RateGuard;
 use crate::{
-    Algorithm, StoreError,
+    StoreError,
     store::{BucketRequest, Operation, Verdict},
 };
 
@@ -16,19 +16,19 @@ impl RateGuard {
     ) -> Result<Verdict, StoreError> {
         let mut units_left: SmallVec<[u32; 1]> = requests
             .iter()
-            .map(|request| match request.quota.algorithm() {
+            .map(|request| match request.quota.algorithm().is_log() {
                 // Units of one debit above the capacity would expire at the same time, so they would change no
                 // decision.
-                Algorithm::SlidingWindow => request.cost.min(request.quota.capacity()),
-                _ => request.cost,
+                true => request.cost.min(request.quota.capacity()),
+                false => request.cost,
             })
             .collect();
         for number in 1.. {
             let mut step: SmallVec<[BucketRequest<'_>; 1]> = requests.into();
             for (request, left) in step.iter_mut().zip(&mut units_left) {
-                request.cost = match request.quota.algorithm() {
-                    Algorithm::SlidingWindow => (*left).min(request.quota.max_cost()),
-                    _ => *left,
+                request.cost = match request.quota.algorithm().is_log() {
+                    true => (*left).min(request.quota.max_cost()),
+                    false => *left,
                 };
                 *left -= request.cost;
             }

@@ -57,9 +57,8 @@ impl LocalFallback {
 
     fn share_of(&self, quota: Quota) -> Quota {
         let share = share(quota, self.replicas);
-        let is_exact = self.is_exact
-            || share.algorithm() != Algorithm::SlidingWindow
-            || share.capacity() <= MAX_EXACT_LOG;
+        let is_exact =
+            self.is_exact || !share.algorithm().is_log() || share.capacity() <= MAX_EXACT_LOG;
         if is_exact {
             return share;
         }

@@ -101,7 +101,7 @@ pub(super) fn health(guard: &RateGuard) -> Value {
             "local": failures.local,
         },
         "deadline_seconds": guard.deadline().as_secs_f64(),
-        "remember_denials_seconds": guard.denial_cache_ttl().as_secs_f64(),
+        "denial_cache_ttl_seconds": guard.denial_cache_ttl().as_secs_f64(),
         "shadow": guard.shadow_report().iter().map(shadow_counts).collect::<Vec<_>>(),
         "policies_file": policies_file(guard),
     })

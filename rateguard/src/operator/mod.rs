@@ -79,7 +79,7 @@
 //! fields that do not depend on the store.
 //!
 //! A reset, ban or unban takes effect on every server. A denial in the
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another server expires within `remember_denials_seconds` of
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another server expires within `denial_cache_ttl_seconds` of
 //! `health`.
 //!
 //! # Policies files, shadow and candidates

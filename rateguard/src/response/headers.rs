@@ -14,7 +14,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::{Algorithm, Decision, Quota, settings::HttpSettings};
+use crate::{Decision, Quota, settings::HttpSettings};
 
 /// Writes the fields of a decision, and replaces fields of the same names. `jitter` is in seconds and is added to
 /// `Retry-After`.
@@ -89,13 +89,12 @@ impl DialectInput for ReportedDecision<'_> {
 
 /// Returns the quota and the window to report. A token bucket admits its burst in the time in which it fills up.
 fn reported_quota(quota: Quota) -> Limit<'static> {
-    let window = match quota.algorithm() {
-        Algorithm::TokenBucket => {
-            let micros = quota.window().as_micros() * u128::from(quota.capacity());
-            let micros = micros.div_ceil(u128::from(quota.limit()));
-            Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-        }
-        _ => quota.window(),
+    let window = if quota.algorithm().has_burst() {
+        let micros = quota.window().as_micros() * u128::from(quota.capacity());
+        let micros = micros.div_ceil(u128::from(quota.limit()));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    } else {
+        quota.window()
     };
     let none = Duration::ZERO;
     Limit { policy: "", quota: quota.capacity().into(), window, remaining: 0, reset_after: none }

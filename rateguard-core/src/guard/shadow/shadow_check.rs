@@ -12,7 +12,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{super::Unavailable, record::ShadowOutcome};
 use crate::{
-    Algorithm, Decision, Key, OnError, Policy, RateGuard, StoreError,
+    Decision, Key, OnError, Policy, RateGuard, StoreError,
     policy::QuotaVariant,
     quota_status::QuotaStatus,
     store::{Bucket, BucketRequest, Operation, Receipt, Verdict},
@@ -88,8 +88,7 @@ impl ShadowCheck {
         let bucket_request = |(index, quota): (usize, &crate::Quota)| {
             let bucket = Bucket::new(name.as_str(), index, &self.key);
             // A sliding window takes no more than `max_cost` in one step, and a shadow debit has only one step.
-            let is_capped =
-                operation == Operation::Debit && quota.algorithm() == Algorithm::SlidingWindow;
+            let is_capped = operation == Operation::Debit && quota.algorithm().is_log();
             let cost = if is_capped { cost.min(quota.max_cost()) } else { cost };
             BucketRequest { low_priority: true, ..BucketRequest::new(bucket, *quota, cost) }
         };

@@ -83,7 +83,7 @@ impl ScriptRequest {
         let adds = |BucketParams { quota, cost, is_check_only, .. }: BucketParams| {
             // A cost above the maximum is denied.
             let is_taken = !is_check_only && cost <= quota.max_cost();
-            if is_taken && quota.algorithm() == Algorithm::SlidingWindow { cost } else { 0 }
+            if is_taken && quota.algorithm().is_log() { cost } else { 0 }
         };
         self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
@@ -134,7 +134,13 @@ fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
 fn algorithm(algorithm: Algorithm, log: RedisLog) -> &'static str {
     match (algorithm, log) {
         (Algorithm::SlidingWindow, RedisLog::SortedSet) => "sliding_window_sorted_set",
-        _ => algorithm.name(),
+        (
+            Algorithm::SlidingWindow
+            | Algorithm::SlidingWindowCounter
+            | Algorithm::FixedWindow
+            | Algorithm::TokenBucket,
+            _,
+        ) => algorithm.name(),
     }
 }
 
