@@ -10,13 +10,13 @@ use crate::{
     client_address::{ResolvedClient, parse_network, tunnel_endpoint},
 };
 
-/// Addresses and keys that are exempt from limits, and those that are always denied.
+/// A list of addresses and keys that are exempt from limits, and of addresses and keys that are always denied.
 ///
-/// An HTTP adapter applies the list to requests before it checks limits, and rejects denied requests with status 403.
-/// The guard's own methods do not use the list.
+/// An HTTP adapter applies the list before it checks limits, and rejects denied requests with status 403. The methods
+/// of the guard itself do not use the list.
 ///
-/// An entry that allows takes precedence over one that denies. The networks are searched sequentially for each request,
-/// so a list is suitable for hundreds of networks, not for hundreds of thousands.
+/// If a request matches entries of both kinds, it is allowed. Each request is compared with every network in turn, so a
+/// list can have hundreds of networks but not hundreds of thousands.
 ///
 /// ```
 /// use actix_rateguard_core::{AccessList, Key};
@@ -56,12 +56,12 @@ impl AccessList {
 
     /// Exempts clients with these IP addresses, or in these networks such as `10.0.0.0/8`, from all limits.
     ///
-    /// The address of a client is that of [`ClientAddress`](crate::ClientAddress). Without this setting, clients behind
-    /// a proxy have the address of the proxy.
+    /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. Without this setting, all clients
+    /// behind a proxy have the address of the proxy.
     ///
     /// The address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)) is never allowed, since
-    /// it may stand for any client. So trust the addresses of the proxies themselves, not a network that also contains
-    /// the clients that are allowed here.
+    /// any client may have sent the request. So trust only the addresses of the proxies, not a network that also
+    /// contains clients to allow.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl AccessList {
 
     /// Denies clients with these IP addresses, or in these networks such as `203.0.113.0/24`.
     ///
-    /// Clients of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) are also denied by the IPv4 address in their IPv6
-    /// address.
+    /// The IPv6 address of a client that uses the tunnel 6to4 (RFC 3056) or Teredo (RFC 4380) contains an IPv4 address.
+    /// Such a client is denied if either address is denied.
     ///
     /// # Errors
     ///
@@ -99,19 +99,19 @@ impl AccessList {
         Ok(self)
     }
 
-    /// Exempts requests with these keys from the limits that count by these keys.
+    /// Exempts these keys from the limits that count requests by them. Other limits still apply to the same request.
     pub fn allow_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.allowed_keys.extend(keys);
         self
     }
 
-    /// Denies requests with these keys, by the limits that count by these keys.
+    /// Denies requests with these keys if a limit counts them by such a key.
     pub fn deny_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.denied_keys.extend(keys);
         self
     }
 
-    /// Whether the list contains addresses.
+    /// Whether the list allows or denies any address.
     #[doc(hidden)]
     pub fn has_addresses(&self) -> bool {
         !(self.allowed.is_empty() && self.denied.is_empty())
@@ -119,9 +119,9 @@ impl AccessList {
 
     /// Looks up the address of a client.
     ///
-    /// If no client was found behind a proxy, the address is the proxy's. It can be denied but not allowed, since every
-    /// client can send an unreadable header. The IPv4 address in a tunnel address can be denied but not allowed, since
-    /// any relay of the tunnel can write it.
+    /// If no client was found behind a proxy, the address of the proxy can be denied but not allowed, since every
+    /// client can send an unreadable header. The IPv4 address in a tunnel address can also be denied but not allowed,
+    /// since any tunnel relay can write it.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
         let ResolvedClient { address: Some(address), is_proxy } = client else {
@@ -134,15 +134,16 @@ impl AccessList {
         })
     }
 
-    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a relay could choose,
-    /// which is never allowed.
+    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a tunnel relay could
+    /// choose. Such a key is never allowed.
     #[doc(hidden)]
     pub fn of_key(&self, key: &Key, is_unreliable: impl FnOnce() -> bool) -> Access {
         let is_allowed = self.allowed_keys.contains(key) && !is_unreliable();
         Self::access(is_allowed, || self.denied_keys.contains(key))
     }
 
-    /// An allowed network that is entirely a network of trusted proxies, so that the entry never applies.
+    /// Returns an allowed network that contains only trusted proxies. Such an entry never applies, because proxies are
+    /// not allowed.
     #[doc(hidden)]
     pub fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
         let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));
@@ -162,8 +163,8 @@ fn network(text: &str) -> Result<IpNet, AccessListError> {
     parse_network(text).ok_or_else(|| AccessListError::new(text, false))
 }
 
-/// The error for a text that is not a valid address of an [`AccessList`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not a valid address or network in an [`AccessList`].
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccessListError {
     text: String,
     contains_all: bool,
@@ -190,6 +191,8 @@ impl fmt::Display for AccessListError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(AccessListError);
 
 impl Error for AccessListError {}
 

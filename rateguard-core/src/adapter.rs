@@ -1,6 +1,6 @@
-//! The parts of the limiter that an adapter for a web framework needs and other programs do not.
+//! The parts of this crate that only an adapter for a web framework needs.
 //!
-//! This module is for `actix-rateguard`. It is not covered by semantic versioning: pin the exact version to use it.
+//! This module is for `actix-rateguard`. It may change in every version, so other users must pin an exact version.
 
 pub use crate::{
     access::Access,

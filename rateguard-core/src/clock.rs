@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// A clock for the in-memory store.
+/// A clock that the in-memory store reads.
 ///
-/// The default is the system's monotonic clock. A test can use its own clock, so that it need not wait for the end of a
+/// The default is the system's monotonic clock. A test can use its own clock, so it need not wait for the end of a
 /// window.
 pub trait Clock: Send + Sync + 'static {
-    /// The time since a fixed moment. The store uses it in whole microseconds.
+    /// The time since a fixed moment. The store uses only whole microseconds.
     fn now(&self) -> Duration;
 }
 
@@ -17,7 +17,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-/// The system's monotonic clock. Changes of the time of day do not affect it.
+/// The system's monotonic clock, which does not jump when the time of day is changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MonotonicClock {
     start: Instant,

@@ -8,14 +8,15 @@ use smallvec::SmallVec;
 use crate::policy::PolicyName;
 use crate::{Policy, Quota, quota_status::QuotaStatus, telemetry::mode::DecisionMode};
 
-/// The result of a check: whether the request is admitted, and the status of the quotas.
+/// The result of a check: whether the request is admitted, and the status of each quota.
 ///
-/// All numbers come from the same atomic step as the decision. A denial from the [denial
-/// cache](crate::RateGuardBuilder::denial_cache_ttl) has the times of the original denial minus the time since then.
+/// The store decides and reads all numbers in one atomic operation. A denial from the [denial
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial, so the time since then is subtracted
+/// from its times.
 ///
-/// If several quotas were checked, the numbers are those of the tightest quota. In a denial this is the quota with the
-/// longest time until it has room; otherwise it is the quota that admits the fewest further requests of this cost.
-/// [`statuses`](Self::statuses) returns the status of every quota.
+/// If several quotas were checked, the numbers are those of the tightest quota. In a denial, the tightest quota is the
+/// one that has no room for the longest time. In an admission, it is the one that admits the fewest further requests of
+/// this cost. [`statuses`](Self::statuses) returns the status of every quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
@@ -26,13 +27,14 @@ pub struct Decision {
     /// The time until the end of the ban, if the key is banned.
     banned_for: Option<Duration>,
     mode: DecisionMode,
-    /// `Some` if all policies of the decision are in shadow: whether one of them would deny the request.
+    /// Whether a policy would deny the request, if all policies of the decision are in shadow mode. `None` if one of
+    /// them is enforced.
     shadow: Option<bool>,
     denied_for_others: bool,
 }
 
 impl Decision {
-    /// A decision over at least one quota.
+    /// Creates a decision over at least one quota.
     pub(crate) fn new(allowed: bool, statuses: SmallVec<[QuotaStatus; 1]>) -> Self {
         let indices = 0..statuses.len();
         let tightest =
@@ -49,7 +51,7 @@ impl Decision {
         }
     }
 
-    /// A decision over a single quota.
+    /// Creates a decision over a single quota.
     pub(crate) fn of_one(allowed: bool, status: QuotaStatus) -> Self {
         let statuses = SmallVec::from_buf([status]);
         Self {
@@ -70,50 +72,51 @@ impl Decision {
     }
 
     /// Whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. Such a
-    /// request is denied at any time.
+    /// request is always denied, so a client should not repeat it.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
     }
 
-    /// Whether this process has decided in memory, with its share of the limits, because the store did not answer
+    /// Whether this process decided in memory with its share of the limits, because the store did not answer
     /// ([`OnError::Local`](crate::OnError::Local)).
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.mode == DecisionMode::Local
     }
 
-    /// Whether the request would be denied if its policy were not in [shadow](crate::Policy::shadow). The request
-    /// [is allowed](Self::is_allowed) nevertheless, and the numbers are those of the denial.
+    /// Whether the request would be denied if its policy were not in [shadow](crate::Policy::shadow). The decision
+    /// [allows](Self::is_allowed) the request, but its numbers are those of a denial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
         self.shadow == Some(true)
     }
 
-    /// Turns the decision of policies in shadow into an admission that records whether it was a denial.
+    /// Turns this decision into an admission that records whether the policies, all in shadow mode, would deny the
+    /// request.
     pub(crate) fn in_shadow(mut self) -> Self {
         self.shadow = Some(!self.allowed);
         self.allowed = true;
         self
     }
 
-    /// The same decision in the mode [`DecisionMode::Local`].
+    /// Returns the same decision with the mode [`DecisionMode::Local`].
     pub(crate) fn locally(self) -> Self {
         self.by(DecisionMode::Local)
     }
 
-    /// The same decision in this mode.
+    /// Returns the same decision with this mode.
     pub(crate) fn by(self, mode: DecisionMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// The same decision with this value of [`is_denied_for_others`](Self::is_denied_for_others).
+    /// Returns the same decision with this value of [`is_denied_for_others`](Self::is_denied_for_others).
     pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
         Self { denied_for_others, ..self }
     }
 
-    /// Whether a quota had no room only because other keys share its count, which happens when the in-memory store is
-    /// full.
+    /// Whether a quota had no room only because other keys share its count. Keys share a count when the in-memory store
+    /// is full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
@@ -124,20 +127,20 @@ impl Decision {
     }
 
     /// The time until the end of the ban; `None` if the key is not banned. While a key is banned, its requests are
-    /// denied whatever the quotas admit. An HTTP adapter may start a ban after an admitted request, because of its
-    /// response. See [`Policy::ban`].
+    /// denied even if the quotas have room. An admitted request can have a ban, too, because an HTTP adapter may start
+    /// a ban for the response. See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
     }
 
-    /// The name of the policy with the tightest quota. In a denial, this is the policy that denied.
+    /// The name of the policy with the tightest quota. In a denial, this policy denied the request.
     #[must_use]
     pub fn policy(&self) -> &str {
         self.tightest().policy()
     }
 
-    /// The tightest quota. In a denial, this is the quota that denied.
+    /// The tightest quota. In a denial, this quota had no room.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.tightest().quota()
@@ -156,17 +159,17 @@ impl Decision {
         self.banned_for.map_or(self.tightest().remaining(), |_| 0)
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units
-    /// are counted. If the key is banned, the time until the end of the ban.
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units. Zero if the
+    /// count is 0. If the key is banned, the time until the end of the ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.banned_for.unwrap_or(self.tightest().reset_after())
     }
 
-    /// The time until the same request is admitted, if no further units are taken meanwhile.
+    /// The time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// Zero if the quotas have room, but other requests in the wait queue come first. `None` if the request is
-    /// admitted, or if it [can never be](Self::is_too_costly).
+    /// Zero if the quotas have room, but other requests are before this one in the wait queue. `None` if the request is
+    /// admitted, or if it [can never be admitted](Self::is_too_costly).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -182,13 +185,14 @@ impl Decision {
         &self.statuses
     }
 
-    /// Unique names of the quotas for clients, in the order of [`statuses`](Self::statuses).
+    /// The names that clients see for the quotas, in the order of [`statuses`](Self::statuses). Each name is unique.
     #[doc(hidden)]
     pub fn public_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for status in &self.statuses {
             let mut name = status.public_name();
-            // The public name of a policy may be the last segment of a path, which two policies may have in common.
+            // The public name may be only the last segment of a policy name, so two policies may have the same public
+            // name.
             while names.contains(&name) {
                 name.push('\'');
             }
@@ -213,13 +217,14 @@ impl Decision {
         &self.statuses[self.tightest_index()]
     }
 
-    /// A denial with the same numbers.
+    /// Returns a denial with the same numbers.
     pub(crate) fn denied(mut self) -> Self {
         self.allowed = false;
         self
     }
 
-    /// Combines two decisions on one request. It is admitted if both admit it, and `retry_after` covers both.
+    /// Combines two decisions on one request. The result admits the request if both decisions do, and `retry_after` is
+    /// the longer wait.
     #[must_use]
     #[doc(hidden)]
     pub fn and(mut self, other: Self) -> Self {
@@ -234,12 +239,12 @@ impl Decision {
             _ => of_other,
         };
         let banned_for = self.banned_for.max(other.banned_for);
-        // The decision is enforced if one of the two is.
+        // The combined decision is enforced if one of the two decisions is enforced.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
         Self { tightest, banned_for, mode, shadow, ..both }
     }
 
-    /// The same numbers with a ban under this policy, unless a longer ban is set already.
+    /// Returns the same decision with a ban of this policy, unless the decision already has a longer ban.
     #[doc(hidden)]
     pub fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
         if self.banned_for < Some(ban) {

@@ -1,13 +1,13 @@
-//! Random jitter for delays, so that many servers do not retry at the same moment.
+//! Random jitter for delays. Without jitter, many application servers would retry at the same moment.
 
 use std::{
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
 
-/// The delay, changed at random by at most the fraction `max_fraction` of it in either direction.
+/// Returns the delay with a random change. The change is at most the fraction `max_fraction` of the delay, up or down.
 pub(crate) fn jittered(delay: Duration, max_fraction: f64) -> Duration {
-    // Each `RandomState` has another random seed.
+    // Each new `RandomState` has different keys, so each call returns a different number.
     let random = RandomState::new().hash_one(delay) as f64 / u64::MAX as f64;
     delay.mul_f64(1.0 - max_fraction + 2.0 * max_fraction * random)
 }

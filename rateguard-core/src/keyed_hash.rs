@@ -1,14 +1,15 @@
-//! Random factors for keyed hashing, and maps whose keys are hashes already.
+//! Random numbers for keyed hashes, and maps whose keys are already hashes.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-/// A map whose keys are uniformly distributed hashes already, so that they are not hashed again.
+/// A map whose keys are already uniformly distributed hashes. The map does not hash the keys again, so a lookup is
+/// faster.
 pub(crate) type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<IdentityHasher>>;
 
-/// Returns the hashed number itself.
+/// A hasher that returns the number itself instead of a hash.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct IdentityHasher(u64);
 
@@ -26,9 +27,9 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// A generator of random numbers that only this process can predict.
+/// Creates a generator of random numbers that nobody outside of this process can predict.
 pub(crate) fn random_u128s() -> impl FnMut() -> u128 {
-    // SipHash with a random key, applied to a counter.
+    // Each number is the SipHash of a counter with a random key.
     let (hasher, mut counter) = (RandomState::new(), 0_u64);
     move || {
         counter += 2;

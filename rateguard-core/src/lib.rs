@@ -9,6 +9,7 @@ mod client_address;
 mod clock;
 #[cfg(feature = "config")]
 mod config;
+mod debug_as_display;
 mod decision;
 mod guard;
 mod jitter;

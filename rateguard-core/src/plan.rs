@@ -1,17 +1,17 @@
-//! Quotas that depend on the client.
+//! The quotas of one client, such as a free or a paid account.
 
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{Quota, Quotas};
 
-/// The quotas of one client, such as fewer units for a free account than for a paid one.
+/// The quotas of one client. For example, a free account may get fewer units than a paid account.
 ///
-/// An HTTP adapter can choose the plan of a limit for each request. A function that chooses it may return a plan or a
-/// value that converts into one: a [`Quota`], [`Quotas`] or an [`Arc`] of them are [`Limited`](Self::Limited), and
-/// `None` is [`Unlimited`](Self::Unlimited).
+/// With an HTTP adapter, a function can choose the plan for each request. The function returns a plan or a value that
+/// converts into a plan: a [`Quota`], [`Quotas`] or an `Arc<Quotas>` becomes [`Limited`](Self::Limited), and `None`
+/// becomes [`Unlimited`](Self::Unlimited).
 ///
-/// When the plan of a client changes, the new quotas apply to the units that were counted before, as for every change
-/// of a quota.
+/// When the plan of a client changes, the count stays, so the client does not get new units. This is the same as for
+/// every change of a quota.
 ///
 /// ```
 /// use actix_rateguard_core::{Plan, Quota, RateGuard};
@@ -27,11 +27,11 @@ use crate::{Quota, Quotas};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// All of these quotas must have room.
+    /// A request is admitted only if all of these quotas have room.
     Limited(Arc<Quotas>),
     /// The limit does not apply.
     Unlimited,
-    /// The guard's plan with this name, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from its
+    /// The plan with this name in the guard, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from its
     /// policies file.
     ///
     /// If the guard has no plan with this name, an HTTP adapter responds with status 500 and logs the reason.
@@ -39,12 +39,12 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// A plan with these quotas: a [`Quota`], [`Quotas`] or text such as `"10/minute; 100/day"`.
+    /// Creates a plan from a [`Quota`], [`Quotas`] or text such as `"10/minute; 100/day"`.
     ///
     /// # Panics
     ///
-    /// If the text is invalid. Create such plans when the application starts, for example in a `static`. Parse text
-    /// from other sources with `text.parse::<Quotas>()`, which returns an error instead.
+    /// If the text is invalid. So use this function only for constant text. For other text, use
+    /// `text.parse::<Quotas>()`, which returns an error instead.
     #[must_use]
     #[track_caller]
     #[allow(clippy::panic, reason = "invalid text is a bug in the application")]
@@ -58,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// The guard's plan with this name: [`Plan::Named`].
+    /// Creates a reference to the plan with this name in the guard: [`Plan::Named`].
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self::Named(name.into())

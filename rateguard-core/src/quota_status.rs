@@ -29,8 +29,8 @@ impl QuotaStatus {
         Self { policy, index, quota, cost, remaining, reset_after, retry_after }
     }
 
-    /// The name of the quota for clients: the public name of the policy, followed by `{2}`, `{3}` … for its further
-    /// quotas.
+    /// The name that clients see for the quota: the public name of the policy, followed by `{2}` for its second quota,
+    /// `{3}` for its third, and so on.
     #[doc(hidden)]
     pub fn public_name(&self) -> String {
         match self.index {
@@ -56,7 +56,7 @@ impl QuotaStatus {
         self.quota
     }
 
-    /// The number of units of the request, or of the last refund or debit of its reservation.
+    /// The number of units that the request takes, or that the last refund or debit of its reservation changed.
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.cost
@@ -74,15 +74,15 @@ impl QuotaStatus {
         self.remaining
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no further units are taken. Zero if no units
-    /// are counted.
+    /// The time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units. Zero if the
+    /// count is 0.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.reset_after
     }
 
-    /// The time until the quota has room for a request of this cost, after what this request took. Zero if it has room
-    /// now. `None` if it never has, because the cost is above the quota's [`max_cost`](Quota::max_cost).
+    /// The time until the quota has room for one more request of this cost. Zero if the quota has room now. `None` if
+    /// the quota never has room, because the cost is above its [`max_cost`](Quota::max_cost).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -90,8 +90,9 @@ impl QuotaStatus {
 
     /// Orders a tighter quota before a looser one.
     ///
-    /// The tighter quota has no room for the longer time. If the times are equal, it admits fewer further requests of
-    /// this cost. If these are equal too, its units become available later.
+    /// The tighter quota is the one that has no room for the longer time. If both times are equal, it is the quota that
+    /// admits fewer further requests of this cost. If both numbers are equal, too, it is the quota with the later
+    /// reset.
     pub(crate) fn tightness(&self, other: &Self) -> Ordering {
         let wait = |status: &Self| status.retry_after.unwrap_or(Duration::MAX);
         let further_requests = |status: &Self| status.remaining / status.cost.max(1);

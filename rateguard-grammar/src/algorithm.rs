@@ -14,28 +14,30 @@ use crate::escape::escape_for_display;
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` immediately, and `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// An exact sliding window: a log of the admitted requests. The default, because it enforces the limit exactly.
+    /// An exact sliding window: a sliding-window log of all admitted requests. The default, because it enforces the
+    /// limit exactly.
     #[default]
     SlidingWindow,
-    /// An approximate sliding window: one counter for the current window and one for the previous window. The previous
-    /// counter is weighted by its overlap with the sliding window, as Cloudflare described in 2017. The algorithm
-    /// assumes that the requests of the previous window were spread evenly.
+    /// An approximate sliding window: one counter for the current window and one for the previous window, as Cloudflare
+    /// described in 2017. The previous counter counts only for the part of its window that is still in the sliding
+    /// window. The result is approximate, because the algorithm assumes that the requests of the previous window were
+    /// spread evenly.
     SlidingWindowCounter,
     /// A counter that starts at the first request and is reset one window later.
     FixedWindow,
-    /// A bucket of at most `burst` tokens that refills steadily at the rate of the quota. Each unit of cost takes a
-    /// token.
+    /// A bucket of at most `burst` tokens that refills steadily at the rate of the quota. A request takes one token for
+    /// each unit of its cost.
     TokenBucket,
 }
 
-/// Generates the list of all algorithms and the name of each from one list, which has to be complete.
+/// Generates the list of all algorithms and their names from one list. The compiler reports a missing algorithm.
 macro_rules! names {
     ($count:literal: $($algorithm:ident => $name:literal,)*) => {
         impl Algorithm {
-            /// All algorithms with their names in attributes, policies files and store keys.
+            /// All algorithms with the names that macro attributes, policies files and store keys use for them.
             pub const NAMES: [(Self, &str); $count] = [$((Self::$algorithm, $name)),*];
 
-            /// The name in attributes, policies files and store keys.
+            /// The name that macro attributes, policies files and store keys use for the algorithm.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -54,10 +56,10 @@ names! {
     TokenBucket => "token_bucket",
 }
 
-/// Facts about an algorithm that the code around it needs.
+/// Properties of an algorithm that other code needs.
 impl Algorithm {
-    /// Whether a bucket stores each admitted unit with its time, so that its size and the cost of a check grow with the
-    /// number of units.
+    /// Whether a bucket stores the time of each admitted unit. If so, the memory of the bucket and the duration of a
+    /// check grow with the number of units.
     #[must_use]
     pub const fn is_log(self) -> bool {
         match self {
@@ -66,7 +68,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a quota may admit a burst that is not its limit. The bucket then refills at the rate of the quota.
+    /// Whether a quota may have a burst that differs from its limit. The bucket then refills at the rate of the quota.
     #[must_use]
     pub const fn has_burst(self) -> bool {
         match self {
@@ -93,8 +95,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// An unknown algorithm name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not the name of an algorithm.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AlgorithmError {
     text: String,
 }
@@ -106,6 +108,8 @@ impl fmt::Display for AlgorithmError {
         write!(f, "unknown algorithm `{}`; expected one of {}", self.text, names.join(", "))
     }
 }
+
+crate::debug_as_display::debug_as_display!(AlgorithmError);
 
 impl Error for AlgorithmError {}
 

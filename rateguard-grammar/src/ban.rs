@@ -6,15 +6,15 @@ use crate::{
     Algorithm, Quota, RateError, escape::escape_for_display, parse_window, window::write_window,
 };
 
-/// An escalating ban for key owners that keep sending requests after a denial.
+/// An escalating ban for clients that keep sending requests after a denial.
 ///
-/// A ban starts when the number of denials in a window reaches a threshold. During a ban, every request is denied, and
-/// no request counts. Each ban is twice as long as the previous one, up to a maximum length. The guard remembers a ban
-/// for twice the maximum length, from the start of the ban.
+/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies and does not
+/// count any request of the key. Each ban is twice as long as the previous ban, up to a maximum duration. The guard
+/// remembers a ban for twice the maximum duration, from the start of the ban.
 ///
-/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, those responses count
-/// towards the ban instead of denials. A denial would be unfair there: it can be caused by requests that are still in
-/// progress and whose units are refunded later.
+/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, the guard counts those
+/// responses for the ban instead of denials. To count denials would be unfair: requests in progress can cause a denial,
+/// although their units are refunded later.
 ///
 /// ```
 /// # use actix_rateguard_grammar::Ban;
@@ -24,7 +24,7 @@ use crate::{
 /// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// The design follows fail2ban.
+/// The design is that of fail2ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,
@@ -34,11 +34,12 @@ pub struct Ban {
 
 impl Ban {
     const MIN_LENGTH: Duration = Duration::from_secs(1);
-    /// The maximum length of a ban: 90 days.
+    /// The maximum duration of a ban: 90 days.
     pub const MAX_LENGTH: Duration = Duration::from_secs(90 * 86_400);
     const MAX_DENIALS: u32 = 10_000;
 
-    /// Creates a ban of constant length `first` that starts with the last denial of the quota `denials`.
+    /// Creates a ban of constant duration `first`. The ban starts when the denials reach the limit of `denials` in its
+    /// window.
     ///
     /// # Errors
     ///
@@ -58,7 +59,7 @@ impl Ban {
         if is_valid { Ok(()) } else { Err(BanSpecError::Length) }
     }
 
-    /// Sets the maximum length. Each ban is then twice as long as the previous one, up to `max`.
+    /// Sets the maximum duration. Each ban is then twice as long as the previous ban, up to `max`.
     ///
     /// # Errors
     ///
@@ -69,13 +70,13 @@ impl Ban {
         Ok(self)
     }
 
-    /// The number of denials, or of responses that count, and the window in which they start a ban.
+    /// The quota whose limit starts a ban: a number of denials, or of responses that count, in a window.
     #[must_use]
     pub fn offences(&self) -> Quota {
         self.offences
     }
 
-    /// The lengths of the first ban, the second ban, and so on, without end.
+    /// The durations of the first ban, the second ban, and so on. The iterator never ends.
     pub fn lengths(&self) -> impl Iterator<Item = Duration> + use<> {
         let max = self.max;
         std::iter::successors(Some(self.first), move |length| {
@@ -83,8 +84,8 @@ impl Ban {
         })
     }
 
-    /// The time from the start of a ban for which the guard remembers it. `None` if all bans have the same length,
-    /// because the guard then needs no record of earlier bans.
+    /// The time for which the guard remembers a ban, from its start. `None` if all bans have the same duration, because
+    /// earlier bans then do not matter.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
         (self.max > self.first).then_some(2 * self.max)
@@ -127,7 +128,7 @@ impl fmt::Display for Ban {
     }
 }
 
-/// Writes a duration with its number, even if the number is 1.
+/// Writes a duration with its number, even if the number is 1, because "for 1 day" is clearer than "for day".
 struct Length(Duration);
 
 impl fmt::Display for Length {
@@ -139,24 +140,24 @@ impl fmt::Display for Length {
     }
 }
 
-/// An invalid ban.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for an invalid ban.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanSpecError {
-    /// The text is not a rate of denials, `for` and a length.
+    /// The text is not a rate of denials, followed by `for` and a duration.
     Notation {
         /// The text.
         text: String,
     },
-    /// The denials are not a rate, or a length is not a duration.
+    /// The text before `for` is not a rate, or the text after `for` is not a duration.
     Rate(RateError),
     /// The number of denials is not from 1 to 10,000, or the algorithm is not [`Algorithm::SlidingWindow`].
     Denials {
         /// The quota of the denials.
         quota: Quota,
     },
-    /// A length is not a whole number of seconds from 1 second to 90 days, or the maximum length is shorter than the
-    /// first ban.
+    /// The duration of a ban is not a whole number of seconds from 1 second to 90 days, or the maximum is shorter than
+    /// the first ban.
     Length,
 }
 
@@ -180,9 +181,11 @@ impl fmt::Display for BanSpecError {
     }
 }
 
+crate::debug_as_display::debug_as_display!(BanSpecError);
+
 impl Error for BanSpecError {}
 
-/// Lets an API accept a [`Ban`] wherever it accepts the notation of a ban.
+/// Lets a function accept a [`Ban`] as well as text in the notation of a ban.
 impl From<std::convert::Infallible> for BanSpecError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

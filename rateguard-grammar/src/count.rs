@@ -6,8 +6,8 @@ use crate::escape::escape_for_display;
 
 /// The responses that make a request count.
 ///
-/// Except with [`All`](Self::All), a request takes its units before the handler runs, and the units are refunded if the
-/// response does not count. Therefore concurrent requests never exceed the limit.
+/// The limiter always takes the units of a request before the handler runs, and refunds them if the response does not
+/// count. So even concurrent requests never exceed the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Count {
@@ -25,7 +25,7 @@ pub enum Count {
 }
 
 impl Count {
-    /// The valid forms, for messages.
+    /// The valid forms, for error messages.
     pub const FORMS: &str = r#""all", "success", "failure", "status:401", "status:4xx""#;
 
     /// Whether a response with this status makes a request count.
@@ -75,8 +75,8 @@ impl fmt::Display for Count {
     }
 }
 
-/// A text that is none of the [valid forms](Count::FORMS).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that has none of the [valid forms](Count::FORMS).
+#[derive(Clone, PartialEq, Eq)]
 pub struct CountError {
     text: String,
 }
@@ -86,6 +86,8 @@ impl fmt::Display for CountError {
         write!(f, "expected one of {}, found `{}`", Count::FORMS, self.text)
     }
 }
+
+crate::debug_as_display::debug_as_display!(CountError);
 
 impl Error for CountError {}
 

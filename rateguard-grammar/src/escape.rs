@@ -1,9 +1,10 @@
-//! Quotes user input in messages.
+//! Makes user input safe for messages.
 
-/// The maximum number of characters of a text that a message quotes.
+/// The maximum number of characters that a message quotes from a text.
 const MAX_CHARS: usize = 60;
 
-/// Returns the first 60 characters of a text with its control characters escaped, so that a message stays on one line.
+/// Returns the first 60 characters of a text with escaped control characters. So a message with the text stays on one
+/// line.
 #[must_use]
 pub fn escape_for_display(text: &str) -> String {
     let mut characters = text.chars();

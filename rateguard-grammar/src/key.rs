@@ -4,12 +4,12 @@ use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The valid lengths of an IPv6 prefix that counts as one client, in bits: from the network of a provider (32) to a
+/// The valid lengths in bits of an IPv6 prefix whose addresses count as one client: from a provider's network (32) to a
 /// single address (128).
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
-/// A built-in key in its notation: one part, or several parts joined by `+`. Requests with equal values for all parts
-/// count together.
+/// A built-in key in its notation: one part, or several parts joined by `+`. Requests count together if all parts have
+/// equal values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyNotation {
     parts: Vec<KeyPart>,
@@ -20,7 +20,7 @@ pub struct KeyNotation {
 pub enum KeyPart {
     /// `"ip"`: the client's address.
     Ip,
-    /// `"ip/48"`: the client's address; an IPv6 address counts by its network prefix of this length.
+    /// `"ip/48"`: the client's address. All IPv6 addresses with the same prefix of this many bits count together.
     IpNetwork(u8),
     /// `"user"`: the authenticated user.
     User,
@@ -41,7 +41,7 @@ pub enum KeyPart {
 }
 
 impl KeyNotation {
-    /// The valid forms, for messages.
+    /// The valid forms, for error messages.
     pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", several of these joined by `+`"#;
 
     /// The client's address.
@@ -135,20 +135,20 @@ impl FromStr for KeyPart {
     }
 }
 
-/// Whether `name` is a `token` of RFC 9110, section 5.6.2, such as the name of a header or a cookie.
+/// Whether `name` is a `token` (RFC 9110, section 5.6.2). The names of headers and cookies are tokens.
 #[must_use]
 pub fn is_token(name: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_tchar)
 }
 
-/// Whether a route pattern can contain `{name}`.
+/// Whether `name` can be a parameter in a route pattern, such as `{name}`.
 fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
-/// A text that is not the notation of a built-in key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not a built-in key.
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyNotationError {
     text: String,
     problem: Problem,
@@ -171,7 +171,7 @@ impl KeyNotationError {
         Self { text: escape_for_display(text), problem }
     }
 
-    /// Whether the text has none of the [valid forms](KeyNotation::FORMS). `false` if it has a valid form with an
+    /// Whether the text has none of the [valid forms](KeyNotation::FORMS). `false` if the text has a valid form with an
     /// invalid name.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
@@ -215,6 +215,8 @@ impl fmt::Display for KeyNotationError {
         }
     }
 }
+
+crate::debug_as_display::debug_as_display!(KeyNotationError);
 
 impl Error for KeyNotationError {}
 

@@ -1,12 +1,13 @@
 //! The notation of RateGuard for limits, windows, keys, bans and names.
 //!
-//! The attribute parses the notation at compile time, and the library parses it at run time. Both use this crate, so
-//! they accept the same texts and reject others with the same messages. Applications use the types through
+//! The macro attribute parses the notation at compile time, and the library parses the notation at run time. Both use
+//! this crate, so they accept the same texts and report the same errors. Applications use these types through
 //! `actix-rateguard`, which re-exports them.
 
 mod algorithm;
 mod ban;
 mod count;
+mod debug_as_display;
 mod escape;
 mod key;
 mod methods;

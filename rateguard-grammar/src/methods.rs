@@ -24,6 +24,7 @@ impl FromStr for Methods {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
         // Method names are case-sensitive (RFC 9110, section 9.1), and all registered methods are in capital letters.
+        // So lower-case letters are a mistake.
         let is_method = |name: &String| is_token(name) && !name.contains(char::is_lowercase);
         if !names.iter().all(is_method) {
             return Err(MethodsError { text: escape_for_display(text) });
@@ -32,8 +33,8 @@ impl FromStr for Methods {
     }
 }
 
-/// A text that is not a list of request methods.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not a list of request methods.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MethodsError {
     text: String,
 }
@@ -47,6 +48,8 @@ impl fmt::Display for MethodsError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(MethodsError);
 
 impl Error for MethodsError {}
 

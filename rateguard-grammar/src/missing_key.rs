@@ -4,18 +4,18 @@ use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The treatment of requests without a key, because they lack the header, cookie, route parameter, user or session
-/// value that the key is made of.
+/// The treatment of requests without a key. A request has no key if it lacks the header, cookie, route parameter, user
+/// or session value that a part of the key needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {
     /// `"ip"`: the request counts by the client's address, separately from requests with a key. The default, because a
-    /// missing value then neither avoids the limit nor makes unrelated clients share one bucket.
+    /// client then cannot avoid the limit by leaving out the value, and unrelated clients do not share one bucket.
     #[default]
     Ip,
     /// `"deny"`: the request is rejected with 403. For routes that require the key.
     Deny,
-    /// `"skip"`: the limit does not apply to the request. Use it only if another limit applies, or no limit is
+    /// `"skip"`: the limit does not apply to the request. Use this only if another limit applies, or no limit is
     /// required.
     Skip,
 }
@@ -33,8 +33,8 @@ impl FromStr for MissingKey {
     }
 }
 
-/// A text that is not `ip`, `deny` or `skip`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not `ip`, `deny` or `skip`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MissingKeyError {
     text: String,
 }
@@ -48,5 +48,7 @@ impl fmt::Display for MissingKeyError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(MissingKeyError);
 
 impl Error for MissingKeyError {}

@@ -1,4 +1,4 @@
-//! Names of limits and prefixes of store keys, which are safe in a Redis key and in a log line.
+//! Validates names of limits and prefixes of store keys, so they are safe in Redis keys and log messages.
 
 use std::{error::Error, fmt};
 
@@ -9,8 +9,8 @@ const MAX_BYTES: usize = 200;
 /// # Errors
 ///
 /// [`NameError`] unless the name has 1 to 200 bytes and consists of letters, digits and ASCII punctuation without
-/// braces. Braces select the slot of a key in Redis Cluster. Invisible characters, and characters that reverse the
-/// direction of text in a log line, are invalid.
+/// braces. Braces are invalid, because they select the cluster slot of a key. Invisible characters, and characters that
+/// reverse the direction of text, are invalid, because they could falsify a log message.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     let is_invalid =
         |c: char| !(c.is_alphanumeric() || c.is_ascii_punctuation()) || c == '{' || c == '}';
@@ -20,8 +20,8 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// An invalid name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for an invalid name.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NameError {
     name: String,
 }
@@ -35,6 +35,8 @@ impl fmt::Display for NameError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(NameError);
 
 impl Error for NameError {}
 

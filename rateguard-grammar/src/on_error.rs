@@ -1,4 +1,4 @@
-//! The failure mode for requests that the store does not decide.
+//! The failure mode: the treatment of requests when the store does not reply.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -14,8 +14,8 @@ pub enum OnError {
     Open,
     /// Fail closed: the request is rejected with 503. For routes that must never be unlimited, such as a login.
     Closed,
-    /// Decide in the memory of this process, from the requests that it has recently counted, with its share of the
-    /// limit (`RateGuardBuilder::replicas`). For routes that should neither be unavailable nor unlimited.
+    /// Decide in memory: this process counts its own requests against its share of the limit
+    /// (`RateGuardBuilder::replicas`). For routes that should be neither unavailable nor unlimited.
     Local,
 }
 
@@ -32,8 +32,8 @@ impl FromStr for OnError {
     }
 }
 
-/// A text that is not `open`, `closed` or `local`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not `open`, `closed` or `local`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct OnErrorError {
     text: String,
 }
@@ -47,5 +47,7 @@ impl fmt::Display for OnErrorError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(OnErrorError);
 
 impl Error for OnErrorError {}

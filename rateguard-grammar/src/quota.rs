@@ -4,11 +4,11 @@ use std::{error::Error, fmt, time::Duration};
 
 use crate::Algorithm;
 
-/// A limit of requests in a window, with the algorithm that counts them.
+/// A limit of requests in a window, with the algorithm that counts the requests.
 ///
-/// A quota is parsed from `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`, with the exact sliding window as
-/// algorithm. An algorithm can follow the rate: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`.
-/// `Display` writes the same notation.
+/// A quota is parsed from text such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
+/// algorithm: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`. The default algorithm is the exact
+/// sliding window. `Display` writes the same notation.
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Algorithm, Quota};
@@ -22,8 +22,8 @@ use crate::Algorithm;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
-    // Every check copies a quota, so the fields are small. `units` and `refill` are the window in microseconds and the
-    // limit, divided by their greatest common divisor `common`, because a token bucket counts in these units.
+    // Every check copies a quota, so the fields are small. A token bucket counts in fractions of tokens. So `units` is
+    // the window in microseconds and `refill` is the limit, both divided by their greatest common divisor `common`.
     units: u64,
     refill: u32,
     common: u32,
@@ -38,16 +38,17 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// The maximum debt of a token bucket, in the units of [`token`](Self::token): 2^52. All stores count exactly below
-    /// 2^53.
+    /// The maximum debt of a token bucket, in the fractions of [`token`](Self::token): 2^52. Numbers in Lua scripts are
+    /// exact only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
-    /// The maximum cost of one request under [`Algorithm::SlidingWindow`]: 10,000 units. In Redis, the log has an entry
-    /// for each unit, and writing many entries in one step delays all other clients.
+    /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
+    /// entry for each unit, and a script that writes too many entries would block the Redis server for all other
+    /// clients.
     pub const MAX_LOG_COST: u32 = 10_000;
 
-    /// Creates a quota of `limit` requests in any `window`, with [`Algorithm::SlidingWindow`]. The window is rounded up
-    /// to whole microseconds.
+    /// Creates a quota of `limit` requests in any `window`, with [`Algorithm::SlidingWindow`]. The duration of the
+    /// window is rounded up to whole microseconds.
     ///
     /// # Errors
     ///
@@ -61,7 +62,7 @@ impl Quota {
         if nanos < Self::MIN_WINDOW.as_nanos() || nanos > Self::MAX_WINDOW.as_nanos() {
             return Err(QuotaError::Window);
         }
-        // The maximum window has fewer than 2^45 microseconds.
+        // The maximum window has fewer than 2^45 microseconds, so this fits into 64 bits.
         let micros = nanos.div_ceil(1_000) as u64;
         // The divisor is at most the limit, so it fits into 32 bits.
         let common = greatest_common_divisor(micros, limit as u64) as u32;
@@ -74,8 +75,8 @@ impl Quota {
         })
     }
 
-    /// Returns the same limit and window with another algorithm. The burst of a token bucket is then `limit`;
-    /// [`with_burst`](Self::with_burst) changes it.
+    /// Returns the same limit and window with another algorithm. The burst of a token bucket is then the limit, unless
+    /// [`with_burst`](Self::with_burst) changes the burst.
     ///
     /// # Errors
     ///
@@ -84,8 +85,8 @@ impl Quota {
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
 
-    /// Returns the same token bucket with a capacity of `burst` tokens, the number of requests in a burst after an idle
-    /// time.
+    /// Returns the same token bucket with a capacity of `burst` tokens. After an idle time, the bucket is full and
+    /// admits `burst` requests at once.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl Quota {
     }
 
     /// The maximum cost of one request in units: the [`capacity`](Self::capacity), but at most
-    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST) under [`Algorithm::SlidingWindow`].
+    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST) with [`Algorithm::SlidingWindow`].
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
         if self.algorithm.is_log() && self.capacity > Self::MAX_LOG_COST {
@@ -148,8 +149,8 @@ impl Quota {
         }
     }
 
-    /// The units of one token, and the units that a token bucket regains in one microsecond. Both are whole numbers, so
-    /// the bucket counts without rounding.
+    /// The number of fractions in one token, and the number of fractions that a token bucket regains in one
+    /// microsecond. Both are whole numbers, so the bucket counts without rounding.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
         (self.units, self.refill as u64)
@@ -174,8 +175,8 @@ const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// A quota with a number out of range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The error for a quota with an invalid number.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuotaError {
     /// The limit is not a whole number from 1 to 2147483648.
@@ -184,8 +185,9 @@ pub enum QuotaError {
     Window,
     /// The burst is not a whole number from 1 to 2147483648, or the algorithm is not [`Algorithm::TokenBucket`].
     Burst,
-    /// A token bucket cannot count the quota exactly. It counts fractions of tokens: the burst, times the window in
-    /// microseconds, divided by the greatest common divisor of the limit and that window, must be less than 2^52.
+    /// A token bucket cannot count the quota exactly, because its fractions of tokens are too many. The burst times the
+    /// window in microseconds, divided by the greatest common divisor of the limit and that window, must be less than
+    /// 2^52.
     Precision,
 }
 
@@ -207,6 +209,8 @@ impl fmt::Display for QuotaError {
         }
     }
 }
+
+crate::debug_as_display::debug_as_display!(QuotaError);
 
 impl Error for QuotaError {}
 

@@ -4,11 +4,12 @@ use std::{fmt, slice, str::FromStr};
 
 use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
-/// One or more quotas. A request is admitted if all of them admit it.
+/// One or more quotas. A request is admitted if every quota has room.
 ///
-/// A list is parsed from the notations of [`Quota`], separated by semicolons, and `Display` writes the same notation.
-/// Stores identify a quota by its position in the list, so a quota retains its count when its numbers change. Add a new
-/// quota at the end: inserting or removing a quota resets the counts of all quotas after it.
+/// A list is parsed from [`Quota`] texts that are separated by semicolons, and `Display` writes the same notation.
+/// Stores identify a quota by its position in the list, so a quota keeps its count when its limit or window changes.
+/// Add a new quota at the end, because all quotas after an inserted or removed quota change their positions and lose
+/// their counts.
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Quota, Quotas};

@@ -38,15 +38,16 @@ impl FromStr for Quota {
     }
 }
 
-/// Splits a text into the rate, and the name of an algorithm with its arguments.
+/// Splits a text into the rate and the rest, which starts with the name of an algorithm. The rest is empty if no
+/// algorithm is named.
 fn split_at_algorithm(text: &str) -> (&str, &str) {
     let offset =
         Algorithm::NAMES.iter().filter_map(|(_, name)| text.find(&format!(" {name}"))).min();
     offset.map_or((text, ""), |offset| text.split_at(offset))
 }
 
-/// Parses a whole number. `None` if the text has other characters than digits. A number that does not fit into 32 bits
-/// is above the maximum limit.
+/// Parses a whole number. `None` if the text has other characters than digits. If the number does not fit into 32 bits,
+/// the error says that the limit is too high.
 fn number(text: &str) -> Option<Result<u32, QuotaError>> {
     let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -67,8 +68,8 @@ impl fmt::Display for Quota {
     }
 }
 
-/// A text that is not a quota or a list of quotas.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not a quota or a list of quotas.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateError {
     /// The text is not a limit, a slash and a window.
@@ -89,9 +90,9 @@ pub enum RateError {
         /// The error of the quota.
         error: Box<RateError>,
     },
-    /// A list does not have 1 to 8 quotas.
+    /// The list is empty or has more than 8 quotas.
     Number,
-    /// A list contains two equal quotas.
+    /// The list contains two equal quotas.
     Twice {
         /// The quota.
         quota: Quota,
@@ -116,6 +117,8 @@ impl fmt::Display for RateError {
     }
 }
 
+crate::debug_as_display::debug_as_display!(RateError);
+
 impl Error for RateError {}
 
 impl From<QuotaError> for RateError {
@@ -124,7 +127,7 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// Lets an API accept [`Quotas`](crate::Quotas) or a [`Quota`] wherever it accepts the notation of quotas.
+/// Lets a function accept [`Quotas`](crate::Quotas) or a [`Quota`] as well as text in the notation of quotas.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}

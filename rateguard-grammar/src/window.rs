@@ -4,13 +4,13 @@ use std::{error::Error, fmt, time::Duration};
 
 use crate::escape::escape_for_display;
 
-/// A unit of time with its length and its names, the singular first.
+/// A unit of time, its duration and its names, the singular first.
 struct Unit {
     micros: u64,
     names: &'static [&'static str],
 }
 
-/// All units of the notation, the longest first.
+/// All units of time in the notation, the longest first.
 const UNITS: &[Unit] = &[
     Unit { micros: 86_400_000_000, names: &["day", "days", "d"] },
     Unit { micros: 3_600_000_000, names: &["hour", "hours", "h"] },
@@ -24,8 +24,8 @@ const UNITS: &[Unit] = &[
 ///
 /// # Errors
 ///
-/// [`WindowError`] if the unit is missing or unknown, the number is not a whole number, or the duration has 2^64
-/// microseconds or more.
+/// [`WindowError`] if the unit of time is missing or unknown, the number is not a whole number, or the duration has
+/// 2^64 microseconds or more.
 pub fn parse_window(text: &str) -> Result<Duration, WindowError> {
     let text = text.trim();
     let invalid = || WindowError { text: escape_for_display(text) };
@@ -52,8 +52,8 @@ pub(crate) fn write_window(window: Duration, to: &mut impl fmt::Write) -> fmt::R
     }
 }
 
-/// A text that is not a duration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The error for a text that is not a duration.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WindowError {
     text: String,
 }
@@ -67,6 +67,8 @@ impl fmt::Display for WindowError {
         )
     }
 }
+
+crate::debug_as_display::debug_as_display!(WindowError);
 
 impl Error for WindowError {}
 

@@ -13,34 +13,34 @@ use crate::{
 /// The maximum number of fields of a dialect.
 const MAX_FIELDS: usize = 3;
 
-/// A dialect of header fields in which a server reports its limits. Every dialect is combined with `Retry-After`.
+/// A dialect of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
+/// every dialect.
 ///
-/// To add a dialect, add a variant here. The compiler then reports every `match` in this file that needs an arm;
-/// [`ALL`](Self::ALL) needs the variant, too. The JSON schema of the policies file and the README list the dialects. If
-/// the new dialect writes the same fields as another one, add the pair to the checks that return `BuildError::Headers`.
+/// To add a dialect, add a variant here and a line to the list in `names!`. The compiler then reports every `match` in
+/// this file that needs an arm. Also add the dialect to the JSON schema of the policies file and to the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
     /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, with the reset in seconds from now. The
-    /// fields report one limit. No standard describes them.
+    /// fields report only one limit. No standard describes these fields.
     XRateLimit,
-    /// The same fields in the form of GitHub: `X-RateLimit-Reset` is a Unix time in seconds. A client must have a
-    /// correct clock, or compare the time with the `Date` field.
+    /// The same fields as GitHub writes them: `X-RateLimit-Reset` is a Unix time in seconds. To compute the wait, a
+    /// client needs a correct clock, or must subtract the time in the `Date` field.
     XRateLimitEpoch,
     /// `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as Structured Fields (RFC 9651).
-    /// They follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. It is a draft and not a standard,
-    /// and a later revision can change it.
+    /// This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. A draft is not a standard, so a later
+    /// revision can change these fields.
     Draft,
 }
 
-/// Generates the list of all dialects and the name of each from one list, which has to be complete.
+/// Generates the list of all dialects and their names from one list. The compiler reports a missing dialect.
 macro_rules! names {
     ($count:literal: $($dialect:ident => $name:literal,)*) => {
         impl HeaderDialect {
             /// All dialects.
             pub const ALL: [Self; $count] = [$(Self::$dialect),*];
 
-            /// The name of the dialect in policies files.
+            /// The name that policies files use for the dialect.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -59,7 +59,7 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Whether two different dialects write the same fields, so that a response cannot have both.
+    /// Whether two different dialects write a field of the same name. A response cannot use both of them.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
@@ -82,10 +82,10 @@ impl HeaderDialect {
         }
     }
 
-    /// Returns the fields of a response: their names in lower case, and their values.
+    /// Returns the fields of a response: the names in lower case, and the values.
     ///
-    /// A dialect with numbers only does not allocate. A field without limits is omitted, because Structured Fields have
-    /// no empty lists. Resets of the `X-RateLimit` dialects are at most [`MAX_REPORTED_TIME`] from now.
+    /// A dialect whose values are numbers does not allocate. A field without limits is omitted, because Structured
+    /// Fields have no empty lists. The reset in an `X-RateLimit` dialect is at most [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,
@@ -135,7 +135,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A decision on two limits, of which the first is the tightest. The response reports the first `reported` limits.
+    /// A decision on two limits. The first limit is the tightest. The response reports the first `reported` limits.
     struct Decision {
         limits: Vec<Limit<'static>>,
         reported: usize,
@@ -180,7 +180,7 @@ mod tests {
         Decision { limits: vec![burst, daily], reported }
     }
 
-    /// The fields that a dialect writes, one a line.
+    /// Returns the fields that a dialect writes, each as a line of text.
     fn fields(dialect: HeaderDialect, decision: &Decision) -> Vec<String> {
         dialect.fields(decision).map(|(name, value)| format!("{name}: {value}")).collect()
     }

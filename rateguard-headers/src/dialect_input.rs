@@ -1,4 +1,4 @@
-//! The interface between the decision of a limiter and the dialects that report it.
+//! The interface between a limiter and the dialects that report its decisions.
 
 use std::{
     fmt,
@@ -7,15 +7,14 @@ use std::{
 
 use crate::Limit;
 
-/// The decision that a dialect reports. An adapter for a limiter implements it, so that the
+/// The decision that a dialect reports. An adapter for a limiter implements this trait, so the
 /// [dialects](crate::HeaderDialect) do not depend on the types of the limiter.
 ///
-/// Dialects that report one limit use [`limit`](Self::limit), [`remaining`](Self::remaining) and
-/// [`reset_after`](Self::reset_after), of the tightest limit. Dialects that report several limits use
-/// [`limits`](Self::limits) and [`reported_limits`](Self::reported_limits). A dialect calls only the methods that it
-/// needs.
+/// Dialects that report one limit report the tightest limit: [`limit`](Self::limit), [`remaining`](Self::remaining) and
+/// [`reset_after`](Self::reset_after). Dialects that report several limits use [`limits`](Self::limits) and
+/// [`reported_limits`](Self::reported_limits). A dialect calls only the methods that it needs.
 pub trait DialectInput {
-    /// The maximum number of units in a burst, of the tightest limit.
+    /// The maximum number of units that the tightest limit admits at one moment.
     fn limit(&self) -> u64;
 
     /// The number of units that the tightest limit still admits.
@@ -24,7 +23,8 @@ pub trait DialectInput {
     /// The time until the tightest limit admits more units.
     fn reset_after(&self) -> Duration;
 
-    /// The server's clock, for resets as a point in time. Default: [`SystemTime::now`].
+    /// The current time of the server, for dialects that report the reset as a point in time. Default:
+    /// [`SystemTime::now`].
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -32,15 +32,15 @@ pub trait DialectInput {
     /// All limits that apply to the request.
     fn limits(&self) -> impl Iterator<Item = Limit<'_>>;
 
-    /// The limits whose remaining units and reset the response reports, in the order of [`limits`](Self::limits). For a
-    /// denial, these are the limits that denied the request.
+    /// The limits for which the response reports the remaining units and the reset, in the order of
+    /// [`limits`](Self::limits). For a denial, these are the limits that denied the request.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>>;
 }
 
 /// The value of a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
-    /// A number, in decimal. It is not formatted yet, so that a framework can do so without an additional allocation.
+    /// A number that is written in decimal. A framework can format the number itself, without an additional allocation.
     Number(u64),
     /// Printable ASCII text.
     Text(String),

@@ -1,11 +1,12 @@
-//! Parsers of the fields of draft-ietf-httpapi-ratelimit-headers since revision 07.
+//! Parsers for the fields of draft-ietf-httpapi-ratelimit-headers since revision 07.
 
 use crate::{
     ParsedLimit, retry,
     structured::{Item, Subject, decoded, dictionary, items, window_of},
 };
 
-/// Parses `RateLimit` and `RateLimit-Policy` since revision 08: two lists, whose items are matched by the policy name.
+/// Parses `RateLimit` and `RateLimit-Policy` since revision 08. Both are lists, and items with the same policy name
+/// describe the same limit.
 ///
 /// An item without its required parameter (`r` or `q`) is ignored.
 pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
@@ -23,7 +24,7 @@ pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit>
         .collect()
 }
 
-/// Combines the items of both lists for one policy. `None` if the policy has no name.
+/// Combines the items of both lists that have the same policy name. `None` if the items have no name.
 fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLimit> {
     let Subject::Policy(name) = &status.or(policy)?.subject else { return None };
     Some(ParsedLimit {
@@ -54,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// The name, and the quota, window, remaining units and reset of a limit, with durations in seconds.
+    /// The name of a limit, and its quota, window, remaining units and reset. Durations are in seconds.
     type Numbers<'a> = (Option<&'a str>, [Option<u64>; 4]);
 
     fn numbers(limit: &ParsedLimit) -> Numbers<'_> {
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn items_of_both_lists_are_matched_by_name() {
-        // The example of Cloudflare, whose two names differ, so the items do not match.
+        // The example of Cloudflare. The two names are different, so these are two limits.
         check(
             r#""burst";q=100;w=60"#,
             r#""default";r=50;t=30"#,
@@ -109,7 +110,7 @@ mod tests {
             "",
             &[(Some("peruser"), [Some(65_535), Some(10), None, None])],
         );
-        // express-rate-limit, whose partition key is the start of a digest of the client's address.
+        // express-rate-limit. The partition key is the start of a digest of the client's address.
         check(
             r#""100-in-15min"; q=100; w=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,

@@ -5,13 +5,14 @@ use crate::names::{
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 
-/// The maximum length of a field in bytes. Longer fields are ignored, to bound the work of a client.
+/// The maximum number of bytes of a field. Longer fields are ignored, because a server could otherwise keep a client
+/// busy.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The fields with a single value. The first field line applies.
+/// The fields with a single value. If a response has several lines of such a field, the first line applies.
 const SINGLE: [&str; 3] = [AGE, DATE, RETRY_AFTER];
 
-/// The fields whose lines form one list.
+/// The fields whose lines are joined to one list.
 const LISTS: [&str; 8] = [
     RATELIMIT,
     RATELIMIT_POLICY,
@@ -36,7 +37,7 @@ struct Field {
 }
 
 impl Fields {
-    /// Selects the rate limit fields among all fields of a response.
+    /// Selects the rate limit fields from all fields of a response.
     pub(crate) fn find<N, V>(fields: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<str>,
@@ -65,8 +66,8 @@ impl Fields {
     }
 }
 
-/// Appends a field line to a value. `None` if the value becomes too long or the line is not UTF-8. An empty line adds
-/// nothing.
+/// Appends a field line to a value. `None` if the value becomes too long or the line is not UTF-8. An empty line does
+/// not change the value.
 fn joined(mut value: String, line: &[u8]) -> Option<String> {
     if value.len() + line.len() > MAX_BYTES {
         return None;

@@ -1,8 +1,9 @@
 //! The HTTP header fields of rate limits: their names, how a server writes them, and how a client reads them.
 //!
-//! `Retry-After` is the only standard field, so there are many dialects. A server chooses a dialect ([`HeaderDialect`])
-//! and writes it. A client does not know the dialect in advance, and reads all of them ([`RateLimits`]). This crate
-//! does not depend on a web framework or an HTTP client: fields are pairs of names and texts.
+//! `Retry-After` is the only standard field, so there are many dialects. A server writes one of them
+//! ([`HeaderDialect`]). A client does not know the dialect of a server in advance, so it reads all dialects
+//! ([`RateLimits`]). In this crate, fields are pairs of names and texts, so it works with every web framework and HTTP
+//! client.
 //!
 //! # A client that waits between retries
 //!
@@ -55,7 +56,7 @@
 //!
 //! # A server that reports its limits
 //!
-//! An adapter for a limiter implements [`DialectInput`], and [`HeaderDialect::fields`] returns the fields of a
+//! An adapter for a limiter implements [`DialectInput`]. [`HeaderDialect::fields`] then returns the fields of a
 //! response. There are also functions for single values:
 //!
 //! ```

@@ -5,14 +5,15 @@ use std::time::Duration;
 /// A limit that a server reports. A client reads a [`ParsedLimit`](crate::ParsedLimit), which can be incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<'a> {
-    /// The name of the policy. Control characters are percent-encoded, and a client does not decode them.
+    /// The name of the policy. Control characters are percent-encoded, and a client does not decode them, because they
+    /// are not safe in a log.
     pub policy: &'a str,
-    /// The number of units in a window; usually requests.
+    /// The number of units that the limit admits in a window. Usually, a unit is a request.
     pub quota: u64,
-    /// The length of the window.
+    /// The duration of the window.
     pub window: Duration,
-    /// The number of units that are still admitted.
+    /// The number of units that the limit still admits.
     pub remaining: u64,
-    /// The time until more units are admitted.
+    /// The time until the limit admits more units.
     pub reset_after: Duration,
 }

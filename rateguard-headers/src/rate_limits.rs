@@ -21,7 +21,8 @@ use crate::{
 /// `RateLimit-*` or `RateLimit` with `RateLimit-Policy` of all revisions of draft-ietf-httpapi-ratelimit-headers up to
 /// 11.
 ///
-/// Malformed fields are ignored, so there are no errors. The default value is that of a response without such fields.
+/// Malformed fields are ignored, so there are no errors. The default value is the result for a response without rate
+/// limit fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
     limits: Vec<ParsedLimit>,
@@ -29,21 +30,22 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Reads the fields of a response, in any order. The case of names does not matter.
+    /// Reads the limits from the fields of a response. The order of the fields and the case of their names do not
+    /// matter.
     ///
-    /// A point in time is compared with the server's clock in `Date`, or with `now`, the client's clock, if the
-    /// response has no `Date`.
+    /// If a field contains a point in time, the wait is computed from the server's time in `Date`, or from `now` if the
+    /// response has no `Date`. `now` is the client's time.
     ///
-    /// A response from a cache (`Age` above 0) has no limits, because its fields are outdated and can be those of
-    /// another client.
+    /// The result for a response from a cache (`Age` above 0) is empty, because its fields are outdated and can belong
+    /// to another client.
     ///
-    /// - Several lines of a field form one list in their order. Of `Retry-After`, `Date` and `Age`, the first line
-    ///   applies.
-    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number, and the window is that of
-    ///   the first item with this number and a window.
+    /// - Several lines of a field are joined to one list. If `Retry-After`, `Date` or `Age` has several lines, the
+    ///   first line applies.
+    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number. The window is that of the
+    ///   first item that has the same number and a window.
     /// - Seconds such as `59.5` are rounded up in `Retry-After` and in resets. Other fractions, negative numbers and
-    ///   ISO 8601 times are malformed.
-    /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is one in
+    ///   ISO 8601 times are malformed, so they are ignored.
+    /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is a Unix time in
     ///   milliseconds.
     /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB, and items of a list after the
     ///   first 64, are ignored.
@@ -75,28 +77,30 @@ impl RateLimits {
 
     /// All limits of the response. If a server uses several dialects, the limits of each dialect are in the list.
     ///
-    /// The limits of `RateLimit` are first, in their order. Then follow those that only `RateLimit-Policy` contains,
-    /// and then those of the dialects without names.
+    /// The limits in `RateLimit` come first, in the order of that field. Then follow the limits that are only in
+    /// `RateLimit-Policy`, and then the limits in dialects without names.
     #[must_use]
     pub fn limits(&self) -> &[ParsedLimit] {
         &self.limits
     }
 
-    /// The wait of `Retry-After`; zero for a date in the past. `None` if the response has no valid `Retry-After`.
+    /// The wait in `Retry-After`; zero if it contains a date in the past. `None` if the response has no valid
+    /// `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The time to wait before the next request, from the time of the response.
+    /// The time from the response for which a client should wait before the next request.
     ///
-    /// - The wait of `Retry-After`, if the response has it.
-    /// - Otherwise, if a limit has no remaining units, the longest reset of such limits; `None` if none of them has a
-    ///   reset.
+    /// - The wait in `Retry-After`, if the response has this field.
+    /// - Otherwise, if a limit has no remaining units, the longest reset of all such limits; `None` if no such limit
+    ///   has a reset.
     /// - Otherwise zero, if a limit reports its remaining units; `None` if no limit does.
     ///
-    /// Zero does not guarantee that the next request is admitted: it can cost more than what remains, and other clients
-    /// can be faster. After a rejection, a client should wait a short time in any case.
+    /// Zero does not guarantee that the server admits the next request, because the request can cost more than the
+    /// remaining units, and other clients can take the units first. After a rejection, a client should wait a short
+    /// time in any case.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         if self.retry_after.is_some() {
@@ -117,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads field lines with a client's clock at the Unix time 1,700,000,000.
+    /// Reads field lines at the Unix time 1,700,000,000 of the client's clock.
     fn read(lines: &str) -> RateLimits {
         let fields = lines.lines().filter_map(|line| line.trim().split_once(':'));
         RateLimits::read(fields, UNIX_EPOCH + Duration::from_secs(1_700_000_000))

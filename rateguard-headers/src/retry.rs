@@ -1,4 +1,4 @@
-//! Parsers of waits and resets.
+//! Parsers for waits and resets.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,18 +6,19 @@ use crate::numbers::first_rounded_up;
 
 /// The maximum wait that a client reads: 366 days. Longer waits are reduced to this value.
 ///
-/// A longer wait means "never", or the units or the clock of the server are wrong. With this maximum, a client can add
-/// a wait to the current time without overflow.
+/// A longer wait means "never", or the server uses another unit of time, or its clock is wrong. With this maximum, a
+/// client can add a wait to the current time without overflow.
 pub const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// A number of at least this value is a Unix time in seconds. As a wait it is 32 years, and as a time it is in
-/// September 2001.
+/// A number of at least this value is a Unix time in seconds. As a wait, it would be 32 years, so it must be a time. As
+/// a time, it is in September 2001.
 const MIN_UNIX_SECONDS: u64 = 1_000_000_000;
 
-/// A number of at least this value is a Unix time in milliseconds: September 2001. In seconds it is the year 33658.
+/// A number of at least this value is a Unix time in milliseconds. In milliseconds, it is in September 2001; in
+/// seconds, it would be in the year 33658.
 const MIN_UNIX_MILLIS: u64 = 1_000_000_000_000;
 
-/// Returns a wait in seconds, at most [`MAX_WAIT`].
+/// Returns a wait of this many seconds, at most [`MAX_WAIT`].
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(MAX_WAIT)
 }
@@ -45,7 +46,7 @@ fn until_unix(time: Duration, now: SystemTime) -> Duration {
     UNIX_EPOCH.checked_add(time).map_or(MAX_WAIT, |time| until(time, now))
 }
 
-/// Returns the time until `time`; zero if it is in the past.
+/// Returns the wait from `now` until `time`; zero if `time` is in the past.
 fn until(time: SystemTime, now: SystemTime) -> Duration {
     time.duration_since(now).unwrap_or_default().min(MAX_WAIT)
 }

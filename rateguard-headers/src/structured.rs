@@ -1,4 +1,4 @@
-//! Parsers of rate limits in lists and dictionaries of Structured Fields (RFC 9651).
+//! Parsers for rate limits in lists and dictionaries of Structured Fields (RFC 9651).
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,7 +11,8 @@ use sfv::{
     },
 };
 
-/// The maximum number of items of a list. Further items are ignored.
+/// The maximum number of items in a list. Further items are ignored, because a server could otherwise keep a client
+/// busy.
 const MAX_ITEMS: usize = 64;
 
 /// An item of a list with the parameters of the draft.
@@ -24,18 +25,18 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Returns the window of a policy; `None` if it is missing or 0.
+    /// Returns the window of a policy; `None` if the window is missing or 0.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 }
 
-/// The subject of an item.
+/// What an item describes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The name of a policy, not decoded yet.
+    /// The policy with this name. The percent-encoding of the name is not decoded yet.
     Policy(String),
-    /// A quota, in the drafts up to revision 07.
+    /// The policy with this quota, in the drafts up to revision 07.
     Quota(u64),
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Dictionary {
     pub(crate) reset: Option<u64>,
 }
 
-/// Parses the items of a list that have a subject. A malformed list has no items.
+/// Parses the items of a list, except items without a subject. The result is empty if the list is malformed.
 pub(crate) fn items(text: &str) -> Vec<Item> {
     let mut list = Items(Vec::new());
     match Parser::new(text).parse_list_with_visitor(&mut list) {
@@ -56,7 +57,7 @@ pub(crate) fn items(text: &str) -> Vec<Item> {
     }
 }
 
-/// Parses a dictionary. A malformed dictionary has no values.
+/// Parses a dictionary. The result is empty if the dictionary is malformed.
 pub(crate) fn dictionary(text: &str) -> Dictionary {
     let mut dictionary = Dictionary::default();
     match Parser::new(text).parse_dictionary_with_visitor(&mut dictionary) {
@@ -65,14 +66,14 @@ pub(crate) fn dictionary(text: &str) -> Dictionary {
     }
 }
 
-/// Returns the window of the first policy with this quota and a window, in the syntax of the drafts up to revision 07:
-/// `100;w=60`.
+/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. The drafts up to
+/// revision 07 have this syntax.
 pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
     policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
 }
 
-/// Decodes the percent-encoding of a policy name. A name that is not valid UTF-8 after decoding, or that would contain
-/// control characters, is returned without decoding.
+/// Decodes the percent-encoding of a policy name. If the decoded name is not valid UTF-8 or contains control
+/// characters, the name is returned unchanged, because it is not safe in a log.
 pub(crate) fn decoded(name: &str) -> String {
     match percent_decode_str(name).decode_utf8() {
         Ok(decoded) if !decoded.contains(char::is_control) => decoded.into_owned(),
@@ -80,7 +81,7 @@ pub(crate) fn decoded(name: &str) -> String {
     }
 }
 
-/// Returns a whole number that is not negative.
+/// Returns the value if it is a whole number that is not negative.
 fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok()
 }
@@ -110,7 +111,7 @@ impl<'de> ItemVisitor<'de> for &mut Items {
     ) -> Result<impl ParameterVisitor<'de>, Infallible> {
         let subject = match &bare_item {
             BareItemFromInput::String(name) => Some(Subject::Policy(name.as_str().to_owned())),
-            // Some servers write names without quotation marks, as do examples of the draft.
+            // Some servers, and some examples of the draft, write names without quotation marks.
             BareItemFromInput::Token(name) => Some(Subject::Policy(name.as_str().to_owned())),
             _ => whole(&bare_item).map(Subject::Quota),
         };
@@ -154,7 +155,7 @@ impl<'de> DictionaryVisitor<'de> for Dictionary {
     }
 }
 
-/// The destination of a number.
+/// A visitor that stores a number in this field.
 struct Number<'a>(&'a mut Option<u64>);
 
 impl<'de> EntryVisitor<'de> for Number<'_> {

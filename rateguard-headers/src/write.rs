@@ -1,7 +1,7 @@
-//! Writers of field values.
+//! Functions that write field values.
 //!
-//! They run for every response, so they write directly into one string. A general serializer of Structured Fields would
-//! need a separate string for each validated and encoded name.
+//! These functions run for every response, so they write directly into one string. A general serializer of Structured
+//! Fields would allocate another string for each name.
 
 use std::{
     fmt::Write as _,
@@ -10,21 +10,22 @@ use std::{
 
 use crate::Limit;
 
-/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time is an error of the store.
+/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time can only come from an error
+/// of the store.
 pub const MAX_REPORTED_TIME: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// The maximum integer of Structured Fields, which have at most 15 digits (RFC 9651, section 3.3.1).
+/// The maximum integer of Structured Fields. An integer has at most 15 digits (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
-/// The length of a typical limit in bytes: a name of 20 characters, two parameters and a comma.
+/// The number of bytes of a typical limit: a name of 20 characters, two parameters and a comma.
 const TYPICAL_LIMIT_BYTES: usize = 48;
 
 /// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. `None` without
 /// limits, because Structured Fields have no empty lists.
 ///
 /// Windows are whole seconds, rounded up, and at least 1. A number of more than 15 digits is written as
-/// 999,999,999,999,999. In names, `%` and all bytes that are not printable ASCII are percent-encoded, so that different
-/// names have different values.
+/// 999,999,999,999,999. In names, `%` and all bytes that are not printable ASCII are percent-encoded, so different
+/// names always have different values.
 #[must_use]
 pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
     let numbers = |limit: &Limit<'_>| (limit.quota, ceil_secs(limit.window).max(1));
@@ -39,8 +40,8 @@ pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Opti
     list(limits, ["r", "t"], |limit| (limit.remaining, ceil_secs(limit.reset_after)))
 }
 
-/// Returns the value of `Retry-After` in seconds. It is rounded up, so that no client retries too early. It is at least
-/// 1, because 0 would invite a rejected client to retry immediately.
+/// Returns the value of `Retry-After` in seconds. The wait is rounded up, so no client retries too early. The result is
+/// at least 1, because 0 would invite a rejected client to retry immediately.
 #[must_use]
 pub fn retry_after_seconds(wait: Duration) -> u64 {
     ceil_secs(wait).max(1)
@@ -79,7 +80,8 @@ fn list<'a>(
     (!text.is_empty()).then_some(text)
 }
 
-/// Writes a String of Structured Fields (RFC 9651, section 3.3.3), which contains printable ASCII only.
+/// Writes a name as a String of Structured Fields (RFC 9651, section 3.3.3). Such a String contains only printable
+/// ASCII.
 fn write_name(name: &str, to: &mut String) {
     to.push('"');
     for byte in name.bytes() {

@@ -1,4 +1,4 @@
-//! Parser of one limit in three fields: the oldest form, which servers use in many variants.
+//! Parser for one limit in three fields. This is the oldest dialect, and servers write it in many variants.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ pub(crate) fn read(
     now: SystemTime,
 ) -> Option<ParsedLimit> {
     let quota = fields.get(limit).and_then(first_whole);
-    // Some servers list the windows after the quota, others in a separate field.
+    // Some servers list the windows after the quota, other servers in a separate field.
     let listed = fields.get(limit).map(items).unwrap_or_default();
     let window =
         quota.and_then(|quota| window_of(quota, &listed).or_else(|| window_of(quota, policies)));
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// The quota, window, remaining units and reset of these values, with durations in seconds.
+    /// Returns the quota, window, remaining units and reset that are read from these values. Durations are in seconds.
     fn numbers(values: [&str; 3], policies: &str) -> Option<[Option<u64>; 4]> {
         let fields = Fields::find(NAMES.into_iter().zip(values));
         let limit = read(&fields, NAMES, &items(policies), UNIX_EPOCH + Duration::from_secs(NOW))?;

@@ -1,4 +1,4 @@
-//! The arguments of the attribute: `name = value`, each at most once.
+//! The arguments of the macro attribute: `name = value`, each at most once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
     values::{self, Cost, Key},
 };
 
-/// The validated arguments.
+/// The validated arguments of the macro attribute.
 pub(crate) struct Args {
     pub(crate) allowance: Allowance,
     pub(crate) key: Key,
@@ -34,16 +34,16 @@ pub(crate) struct Args {
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_denied: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
-    /// The path of the library, if it is neither a dependency nor renamed in `Cargo.toml`.
+    /// The path of the library, from the argument `crate`. `None` if this argument is absent.
     pub(crate) crate_path: Option<Path>,
 }
 
-/// The source of the quotas.
+/// Where the quotas of the limit come from.
 pub(crate) enum Allowance {
     Fixed(Quotas),
     /// A function that chooses the quotas for each request.
     PerRequest(Expr),
-    /// The guard's policy of this name.
+    /// The policy with this name in the guard.
     Named(LitStr),
 }
 
@@ -53,7 +53,7 @@ struct Located<T> {
     span: Span,
 }
 
-/// The arguments that are parsed so far.
+/// The arguments that have been parsed so far.
 #[derive(Default)]
 struct ParsedArgs {
     limit: Option<Located<u32>>,
@@ -81,7 +81,7 @@ struct ParsedArgs {
 
 type Reader = fn(&mut ParsedArgs, &Ident, ParseStream<'_>) -> syn::Result<()>;
 
-/// All arguments with their parsers. The list of valid names in messages is generated from this table.
+/// All arguments with their parsers. Error messages list the names in this table as the valid names.
 const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.limit, name, input, values::limit)),
     ("window", |to, name, input| set_once(&mut to.window, name, input, values::window)),
@@ -110,7 +110,7 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = ParsedArgs::default();
         while !input.is_empty() {
-            // `crate` is a keyword.
+            // The name may be the keyword `crate`, so any keyword is parsed as a name here.
             let name = input.call(Ident::parse_any).map_err(|error| {
                 let names = argument_names();
                 error_at(
@@ -187,7 +187,7 @@ impl ParsedArgs {
         })
     }
 
-    /// Returns the source of the quotas. Conflicting sources are an error.
+    /// Returns where the quotas come from. Two conflicting arguments are an error.
     fn allowance(&self) -> syn::Result<Allowance> {
         let of_quotas = [
             ("limit", self.limit.as_ref().map(|it| it.span)),
@@ -256,7 +256,7 @@ fn quotas(
     }
 }
 
-/// Returns the quotas with the algorithm and the burst of separate arguments.
+/// Returns the quotas, changed by the separate arguments `algorithm` and `burst`.
 fn with_algorithm_and_burst(
     quotas: Quotas,
     algorithm: &Option<Located<Algorithm>>,
@@ -266,7 +266,8 @@ fn with_algorithm_and_burst(
     if let Some(algorithm) = algorithm {
         for quota in &mut quotas {
             match quota.algorithm() {
-                // The default. A quota does not store whether its notation named the algorithm.
+                // This is the default algorithm. A quota does not store whether its notation named an algorithm, so the
+                // argument can replace it.
                 Algorithm::SlidingWindow => {
                     *quota = quota
                         .with_algorithm(algorithm.value)
@@ -296,7 +297,7 @@ fn with_algorithm_and_burst(
     Quotas::new(quotas).map_err(|error| error_at(Span::call_site(), error))
 }
 
-/// Parses the value of the argument `name` into `to`. A second value is an error.
+/// Parses the value of the argument `name` and stores it in `to`. A second value for the same argument is an error.
 fn set_once<T>(
     to: &mut Option<Located<T>>,
     name: &Ident,
@@ -304,7 +305,7 @@ fn set_once<T>(
     read: fn(Expr) -> syn::Result<T>,
 ) -> syn::Result<()> {
     let mut expr: Expr = input.parse()?;
-    // A value from a `macro_rules!` macro is in an invisible group.
+    // A value that a `macro_rules!` macro passes is inside an invisible group, which must be removed first.
     while let Expr::Group(group) = expr {
         expr = *group.expr;
     }

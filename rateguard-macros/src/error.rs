@@ -1,4 +1,4 @@
-//! Errors of the attribute.
+//! Errors of the macro attribute.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! The expansion of the attribute.
+//! The expansion of the macro attribute.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -15,7 +15,7 @@ use crate::{
     values::Key,
 };
 
-/// Generates the limited function around the handler. This function:
+/// Generates the limited function, which contains the handler as a nested function. For example, this function:
 ///
 /// ```text
 /// #[get("/search")]
@@ -23,7 +23,7 @@ use crate::{
 /// pub async fn search(query: web::Query<Search>) -> impl Responder { … }
 /// ```
 ///
-/// becomes this one, which returns the response of `limited`:
+/// becomes the following function, which returns the response of `limited`:
 ///
 /// ```text
 /// #[get("/search")]
@@ -45,11 +45,12 @@ use crate::{
 /// }
 /// ```
 ///
-/// `inputs` is a separate function so that the limits can be explained without calling the handler. It is a closure
-/// instead if an expression of the user can contain a type parameter, because a nested function cannot use the
-/// parameters of the outer function.
+/// `inputs` is a separate function, so diagnostics can evaluate the limits without calling the handler. If an
+/// expression of the user can contain a type parameter, `inputs` is a closure instead, because a nested function cannot
+/// use the type parameters of the outer function.
 ///
-/// Limits below this one join the same array if they have the same guard, so that they are one decision.
+/// Macro attributes below this one that use the same guard add their limits to the same array. So one check decides all
+/// of these limits.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
     let (limits, function) = collect_stacked(args, function.clone());
     reject_duplicate_names(&limits)?;
@@ -63,7 +64,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let ident = &function.sig.ident;
     let (parameters, where_clause) = generics::limited_generics(&function.sig);
     let handler = handler(&function);
-    // Hygiene hides these identifiers from the user's expressions.
+    // Macro hygiene hides these identifiers, so the user's expressions cannot collide with them.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
     let policy_set = Ident::new("__rateguard_policy_set", Span::mixed_site());
@@ -80,7 +81,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         });
         let mut cost = cost(args.cost.as_ref(), &request);
         if matches!(args.allowance, Allowance::Named(_)) {
-            // The policies file can override the key and the cost.
+            // The policies file can override the key and the cost, so the generated code asks the policy set first.
             caller = quote!(match #limit_ident.caller(#policy_set, #request) {
                 ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
                 ::core::option::Option::None => #caller,
@@ -107,7 +108,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     });
     let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
-        // The type annotation makes the compiler dereference the user's value to a guard.
+        // Because of the type annotation, the compiler dereferences the user's value to a guard.
         Some(limiter) => quote_spanned! {limiter.span()=>
             ::core::option::Option::<&::actix_rateguard::RateGuard>::Some(&#limiter)
         },
@@ -158,7 +159,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     })
 }
 
-/// Removes the limits below this one from the function, and returns all limits of the decision, the top one first.
+/// Removes the further limits of the handler from the function, and returns all limits of the decision, the top limit
+/// first.
 ///
 /// A limit with invalid arguments or with another guard remains on the function and is expanded separately.
 fn collect_stacked(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
@@ -177,7 +179,7 @@ fn collect_stacked(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
     (limits, function)
 }
 
-/// Rejects two limits of one handler with the same name, because they would share their buckets.
+/// Rejects two limits of one handler with the same name. They would share buckets, so each request would count twice.
 fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
     let names: Vec<_> = limits
         .iter()
@@ -197,7 +199,7 @@ fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
     Ok(())
 }
 
-/// Generates the path of the user's function, with its type parameters.
+/// Generates the path of the user's function with its type and const parameters.
 fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let parameters: Vec<_> = function
@@ -214,7 +216,7 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// Generates the cost of a request.
+/// Generates the expression for the cost of a request.
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
         None => quote!(1_u32),
@@ -230,7 +232,7 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     }
 }
 
-/// Generates the key of a request.
+/// Generates the expression for the key of a request.
 fn caller(key: &Key, request: &Ident) -> TokenStream {
     match key {
         Key::Notation(notation) => {

@@ -1,4 +1,4 @@
-//! The generics of the limited function: those of the handler, and the bounds that actix-web requires.
+//! The generics of the limited function: the generics of the handler, and the bounds that actix-web requires.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -10,7 +10,8 @@ use syn::{
 /// Returns the type parameters and the `where` clause of the limited function.
 ///
 /// A generic handler does not need the bounds `FromRequest` and `Responder`, because actix-web checks them where the
-/// handler is registered. The limited function calls the handler generically, so it must declare these bounds.
+/// handler is registered. The limited function itself calls the handler, so the limited function must declare these
+/// bounds.
 pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
     let mut generics = signature.generics.clone();
     let parameters: Vec<Ident> = generics
@@ -23,7 +24,7 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         })
         .collect();
     if generics.params.iter().all(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
-        // The signature of the limited function has no references.
+        // The signature of the limited function has no references, so lifetimes are not needed.
         generics = Generics::default();
     }
 
@@ -32,7 +33,7 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         _ => None,
     });
     let result = match &signature.output {
-        // A `where` clause cannot name an `impl` type, and need not: such a type declares its bounds itself.
+        // An `impl` type needs no bound in the `where` clause, because it already declares that it is a `Responder`.
         ReturnType::Type(_, ty)
             if !any_ident(ty.to_token_stream(), &|ident| ident == "impl")
                 && mentions(ty, &parameters) =>
@@ -41,7 +42,7 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         }
         _ => None,
     };
-    // Clippy requires that the bounds of a parameter are in one location, so all of them move to the `where` clause.
+    // Clippy requires that all bounds of a parameter are in one place, so all bounds move to the `where` clause.
     let parameter_bounds: Vec<WherePredicate> = generics
         .type_params_mut()
         .map(|parameter| {

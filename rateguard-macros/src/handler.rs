@@ -1,20 +1,20 @@
-//! The function below the attribute: its validation, and the classification of its other attributes.
+//! Validates the function below the macro attribute, and classifies the other attributes of the function.
 
 use proc_macro2::{Span, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
 use crate::{error::error_at, tokens::dependency_name};
 
-/// actix-web implements `Handler` for functions of up to 16 arguments.
+/// The maximum number of arguments of a handler. actix-web implements `Handler` for functions of up to 16 arguments.
 const MAX_ARGUMENTS: usize = 16;
 
-/// The attributes of actix-web that make a function a route, by the last segment of their path.
+/// The route attributes of actix-web, by the last segment of their path.
 const ROUTES: &[&str] = &[
     "get", "post", "put", "delete", "head", "connect", "options", "trace", "patch", "route",
     "routes",
 ];
 
-/// The attributes that describe a function to its users.
+/// The attributes that describe a function to its callers.
 const DESCRIPTIONS: &[&str] = &["doc", "cfg", "deprecated"];
 
 /// The attributes that set lint levels.
@@ -79,7 +79,8 @@ pub(crate) fn is_limit(attribute: &Attribute) -> bool {
     }
 }
 
-/// Whether this attribute is a route of actix-web, such as `get` or `actix_web::get`, and not one of another crate.
+/// Whether this is a route attribute of actix-web, such as `get` or `actix_web::get`, and not an attribute of another
+/// crate.
 fn is_route(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     match (segments.next(), segments.next(), segments.next()) {

@@ -1,4 +1,4 @@
-//! The `#[rate_limit]` attribute of `actix-rateguard`. Applications use it through that crate, which re-exports it.
+//! The `#[rate_limit]` attribute. Applications use it through `actix-rateguard`, which re-exports it.
 
 mod args;
 mod error;
@@ -29,15 +29,16 @@ use proc_macro::TokenStream;
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
 ///   365 days.
-/// - `rate = "5/minute"`: the same in one string. Other forms are `"100/10s"` and `"20 per 5 minutes"`. A list has up
-///   to 8 quotas, all of which must admit a request: `"5/second; 100/minute; 1000/day"`.
-/// - `quota = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request. It
-///   returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them, and may be async. `None` is
-///   unlimited.
-/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file, with
-///   its name, quotas, ban, shadow mode and `on_error`. In the file, a policy can also have the fields `key`, `cost`,
-///   `count`, `methods` and `missing`, which override the arguments of the attribute. If the guard has no policy of
-///   this name, `build` returns an error.
+/// - `rate = "5/minute"`: the same limit and window in one string. Other forms are `"100/10s"` and
+///   `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and a request is
+///   admitted only if every quota has room.
+/// - `quota = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request.
+///   The function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of these, and may be async.
+///   If it returns `None`, the request is not limited.
+/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
+///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`, `cost`,
+///   `count`, `methods` and `missing_key`. These fields override the arguments of the macro attribute. If the guard has
+///   no policy of this name, `build` returns an error.
 ///
 /// The algorithm:
 ///
@@ -47,76 +48,78 @@ use proc_macro::TokenStream;
 ///
 /// The cost of a request, and the responses that count:
 ///
-/// - `cost = 5`: the units that a request takes, or a function path, or a closure that returns a `u32`: `|req:
-///   &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is always denied. A request that
-///   costs 0 is always admitted.
+/// - `cost = 5`: the number of units that a request takes. It can also be a function path or a closure that returns a
+///   `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is always denied.
+///   A request that costs 0 is always admitted.
 /// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses that make a request count.
-///   Default: `"all"`. A request takes its units before the handler runs, and they are refunded if its response does
-///   not count.
+///   Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if the
+///   response does not count.
 ///
 /// The key. Requests with equal keys count together. Default: `"ip"`. A request without a key counts by the client's
-/// address, separately from requests with a key, unless `missing` changes that. A key is one of:
+/// address, separately from requests with a key, unless `missing_key` has another value. A key is one of:
 ///
 /// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
 ///   address counts by its /64 network, and an IPv4-mapped address counts as the IPv4 address.
-/// - `"ip/48"`: the same, with another IPv6 prefix length, from 32 to 128.
+/// - `"ip/48"`: the same address, but IPv6 addresses count by a prefix of this many bits, from 32 to 128.
 /// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
 /// - `"identity"`: the user of actix-identity. Requires the feature `actix-identity`.
 /// - `"session:user_id"`: a value in the actix-session session. Requires the feature `actix-session`.
 /// - `"bearer"`: the credential of `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
 /// - `"global"`: one key for all requests.
-/// - several of these, joined by `+`: `"user+path:tenant"`. A request without one of the parts has no key.
-/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. It returns text, a number, a `Key`, a tuple
-///   of these, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
+/// - several of these parts, joined by `+`: `"user+path:tenant"`. A request that lacks one of the parts has no key.
+/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function returns text, a number, a `Key`,
+///   a tuple of these, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
 ///
 /// The requests that the limit applies to:
 ///
-/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. They count by address (default), are
-///   rejected with 403, or are not limited.
-/// - `methods = "POST, PUT"`: the methods that the limit applies to. Default: all methods, which share their buckets.
+/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. Such requests count by address
+///   (default), are rejected with 403, or are not limited.
+/// - `methods = "POST, PUT"`: the methods that the limit applies to. Default: all methods. Requests with different
+///   methods share their buckets.
 /// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests
-///   for which it returns `true`.
+///   for which the function returns `true`.
 ///
 /// Other arguments:
 ///
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
 ///   denied for 15 minutes. Each further ban is twice as long, up to 1 day.
-/// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, which contains
-///   the module, the type if the handler is in an `impl`, and the function. Limits of one guard with equal names share
-///   their buckets and must have equal quotas.
+/// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
+///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
 /// - `on_error = "open" | "closed" | "local"`: the failure mode when the store does not reply: admit, respond with 503,
 ///   or decide in the memory of this process. Default: the failure mode of the guard.
-/// - `shadow = true`: the limit decides and counts, but never rejects a request. `shadow = "3/minute"`: a candidate
-///   rate, which is evaluated in addition to the enforced rate, in separate buckets. `RateGuard::shadow_report` counts
-///   its decisions.
-/// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100, the same keys on
-///   every server. Default: 0.
+/// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request.
+///   `shadow = "3/minute"`: a candidate rate, which counts in separate buckets in addition to the enforced rate.
+///   `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request.
+/// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
+///   server selects the same keys. Default: 0.
 /// - `on_denied = my_response`: a function path, or a closure over `&HttpRequest` and `&Decision`, that returns the
-///   `HttpResponse` of a denied request. The rate limit headers overwrite those of that response.
-/// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression dereferences to a `RateGuard`,
-///   such as a `static` `LazyLock<RateGuard>`.
+///   `HttpResponse` of a denied request. If this response already has rate limit headers, they are overwritten.
+/// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression must dereference to a
+///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
 /// - `crate = my_crate::actix_rateguard`: the path of the library, for a macro of another crate that expands to this
-///   attribute. Default: the dependency on `actix-rateguard`, also if `Cargo.toml` renames it.
+///   attribute. Default: the dependency on `actix-rateguard`, even if `Cargo.toml` gives it another name.
 ///
 /// # Notes
 ///
-/// - The attribute goes above or below `#[get(…)]` and the other route attributes, and above plain handlers for
+/// - Write the attribute above or below a route attribute such as `#[get(…)]`, or above a plain handler for
 ///   `web::get().to(…)`.
-/// - The check runs before the body is read and before any extractor, so malformed requests count too.
-/// - Several attributes on one handler are one decision: a request is admitted if all limits admit it, and a denied
-///   request takes no units of any limit. The headers report the tightest limit. If the attributes have different
-///   `limiter`s, or one of them is imported under another name than `rate_limit`, they are separate decisions, the top
-///   one first.
-/// - Attributes above this one apply to the function as the user wrote it. Of the attributes below, the routes of
-///   actix-web and the documentation move to the limited function, lint levels apply to both functions, and all others
-///   remain on the user's function.
-/// - The limited function has the request and its payload as arguments instead of the handler's arguments. To test a
-///   handler, send a request to the application. To call its code elsewhere, move the body into a separate function.
-/// - In an `impl`, the handler must name types in full, because it becomes a nested function, which can use neither
-///   `Self` nor the type parameters of the `impl`.
-/// - If the application has no guard, the handler responds with 500 and logs the reason; it is never unlimited. It also
-///   responds with 500 if another limit has the same name and different quotas.
+/// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
+/// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
+///   denied request takes units from none of them. The headers report the tightest limit. Attributes with different
+///   `limiter`s, or with an attribute that is imported under another name than `rate_limit`, make separate decisions,
+///   the top attribute first.
+/// - Attributes above this one apply to the function as the user wrote it. Of the attributes below this one, route
+///   attributes and documentation move to the limited function, lint levels apply to both functions, and all other
+///   attributes stay on the user's function.
+/// - The limited function has the request and its payload as arguments instead of the handler's arguments. So a test
+///   cannot call the handler directly, but must send a request to the application. To call the code from another place,
+///   move it into a separate function.
+/// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
+///   becomes a nested function. So write types in full.
+/// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
+///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
+///   quotas.
 ///
 /// # Examples
 ///
@@ -151,7 +154,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     });
     match expanded {
         Ok(expanded) => expanded.into(),
-        // The expansion contains the original item, so that the compiler reports only the errors of the attribute.
+        // The expansion contains the original item, so the compiler reports only the errors in the macro attribute.
         Err(error) => {
             let error = error.into_compile_error();
             quote::quote!(#error #original).into()
@@ -159,7 +162,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Returns both values, or all their errors.
+/// Returns both values, or the errors of both results.
 fn both<A, B>(a: syn::Result<A>, b: syn::Result<B>) -> syn::Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),

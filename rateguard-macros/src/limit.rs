@@ -1,4 +1,4 @@
-//! The part of a limit that is the same for all requests: a `static` in the limited function.
+//! Generates the part of a limit that is the same for all requests: a `static` in the limited function.
 
 use actix_rateguard_grammar::{Methods, Quotas};
 use proc_macro2::TokenStream;
@@ -12,10 +12,11 @@ use crate::{
     tokens::option,
 };
 
-/// Generates a `'static` reference to the limit. `number` is its number among the limits of the handler, from 1.
+/// Generates a `'static` reference to the limit. `number` is the position of the limit among the limits of the handler,
+/// from 1.
 ///
-/// Items have no hygiene, so the generated items have names with the prefix `__rateguard`. They contain no expression
-/// of the user, because an expression in a nested item can use neither `Self` nor type parameters.
+/// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. The items
+/// contain no expression of the user, because a nested item can use neither `Self` nor type parameters.
 pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
@@ -36,7 +37,8 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     quote!({
         #policy_use
         #attribute_limit
-        // The path of this function contains the path of the handler, which is the default name of the limit.
+        // The path of this function contains the path of the handler. `Limit::new` uses the handler's path as the
+        // default name of the limit.
         fn __rateguard_path() {}
         static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::actix_rateguard::__private::Limit> =
             ::std::sync::LazyLock::new(|| {
@@ -57,7 +59,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     })
 }
 
-/// Generates the source of the quotas.
+/// Generates the value that tells where the quotas come from.
 fn allowance(args: &Args) -> TokenStream {
     let quotas = match &args.allowance {
         Allowance::Fixed(quotas) => quotas,
@@ -87,7 +89,7 @@ fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
 fn quotas_expr(quotas: &Quotas) -> TokenStream {
     let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
-        // The maximum window has fewer than 2^45 microseconds.
+        // The maximum window has fewer than 2^45 microseconds, so the conversion never fails.
         let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
         let algorithm = variant(quota.algorithm());
         let capacity = quota.capacity();
@@ -101,11 +103,12 @@ fn quotas_expr(quotas: &Quotas) -> TokenStream {
     })
 }
 
-/// Generates the registration of a named policy, so that a guard without this policy is an error at start.
+/// Registers the use of a named policy. With this registration, `build` returns an error if the guard does not have the
+/// policy.
 fn policy_use(args: &Args) -> TokenStream {
     match (&args.allowance, &args.limiter) {
         (Allowance::Named(name), None) => {
-            // A literal is a valid cost, because the parser has validated it.
+            // The parser has validated a literal, so the literal is a valid cost.
             let cost = match &args.cost {
                 Some(Expr::Lit(number)) => quote!(#number),
                 _ => quote!(1),
@@ -124,7 +127,8 @@ fn policy_use(args: &Args) -> TokenStream {
     }
 }
 
-/// Generates the variant of an enum. The derived `Debug` of a variant without fields, or with a number, is valid Rust.
+/// Generates the name of an enum variant. The derived `Debug` of a variant without fields or with a number writes valid
+/// Rust.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
     format!("{value:?}").parse().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The registration of a limit in the inventory, which lists the limits of a program before the first request.
+//! Registers limits in the inventory, so a program can list its limits before the first request.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -6,14 +6,14 @@ use syn::{Expr, Generics};
 
 use crate::{args::Args, tokens::option, values::Key};
 
-/// Generates the inventory entry of a limit. The linker collects the entries of a program.
+/// Generates the inventory entry of a limit. The linker collects the entries of all crates in a program.
 pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let index = number - 1;
     let key = match &args.key {
         Key::Notation(notation) => notation.to_string(),
         Key::Function(_) => "function".to_owned(),
     };
-    // A literal is a valid cost, because the parser has validated it.
+    // The parser has validated a literal, so the literal is a valid cost.
     let cost = option(match &args.cost {
         None => Some(quote!(1)),
         Some(Expr::Lit(number)) => Some(quote!(#number)),
@@ -41,10 +41,11 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     }
 }
 
-/// Whether a nested function can contain the user's expressions. It cannot use `Self` or type parameters.
+/// Whether a nested function can contain the user's expressions. A nested function cannot use `Self` or type
+/// parameters.
 ///
-/// The attribute does not see the type parameters of an `impl` around the handler. An identifier of one or two
-/// characters that starts with a capital letter and has no lower-case letter can be such a parameter.
+/// The macro attribute does not see the type parameters of an `impl` around the handler. So every identifier such as
+/// `T` or `T2` counts as a type parameter: one or two characters, a capital letter first, and no lower-case letter.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
         Key::Function(function) => Some(function),

@@ -10,7 +10,7 @@ use crate::error::error_at;
 pub(crate) enum ShadowValue {
     /// `true` if the whole limit is in shadow mode.
     Whole(bool),
-    /// Candidate quotas, which are evaluated in addition to the enforced quotas.
+    /// Candidate quotas, which count in addition to the enforced quotas.
     Candidate(Quotas),
 }
 

@@ -1,11 +1,11 @@
-//! Token streams that several parts of the expansion need.
+//! Functions for token streams that several modules need.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Path;
 
-/// Generates an `Option` with its full path.
+/// Generates an `Option` with its full path, because the user may have another type of this name.
 pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         None => quote!(::core::option::Option::None),
@@ -13,10 +13,10 @@ pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The name of the library in the expansion, before [`with_crate_path`] replaces it.
+/// The name of the library in generated code, before [`with_crate_path`] replaces it.
 const LIBRARY: &str = "actix_rateguard";
 
-/// The path of the library: that of the argument `crate`, or the name of the dependency in `Cargo.toml`.
+/// Returns the path of the library: the argument `crate`, or else the name of the dependency in `Cargo.toml`.
 pub(crate) fn crate_path(argument: Option<&Path>) -> TokenStream {
     if let Some(path) = argument {
         return path.to_token_stream();
@@ -25,16 +25,16 @@ pub(crate) fn crate_path(argument: Option<&Path>) -> TokenStream {
     quote!(::#name)
 }
 
-/// The name of the library in the crate that is compiled.
+/// Returns the name that the compiled crate uses for the library.
 pub(crate) fn dependency_name() -> String {
     match crate_name("actix-rateguard") {
         Ok(FoundCrate::Name(name)) => name,
-        // In the library itself, which has an alias of this name, and where `Cargo.toml` is not available.
+        // The library itself has an alias of this name. If `Cargo.toml` is not available, this is the most likely name.
         Ok(FoundCrate::Itself) | Err(_) => LIBRARY.to_owned(),
     }
 }
 
-/// Replaces the path `::actix_rateguard` in an expansion by this path.
+/// Replaces `::actix_rateguard` by this path in generated code.
 pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> TokenStream {
     let mut replaced = Vec::<TokenTree>::new();
     for token in expansion {
@@ -47,7 +47,8 @@ pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> Tok
             }
             TokenTree::Ident(ident) if ident == LIBRARY && ends_with_path_start(&replaced) => {
                 replaced.truncate(replaced.len() - 2);
-                // The compiler reports errors of a call at the span of its path.
+                // The compiler reports an error in a call at the span of the function path, so the new path keeps the
+                // old span.
                 replaced.extend(path.clone().into_iter().map(|mut token| {
                     token.set_span(ident.span());
                     token

@@ -1,4 +1,4 @@
-//! Parsers of the argument values.
+//! Parsers for the values of arguments.
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
@@ -10,7 +10,7 @@ use syn::{Expr, ExprLit, Lit, LitStr, Path, spanned::Spanned};
 
 use crate::error::error_at;
 
-/// The source of a request's key.
+/// How the key of a request is determined.
 pub(crate) enum Key {
     /// A built-in key.
     Notation(KeyNotation),
@@ -18,7 +18,7 @@ pub(crate) enum Key {
     Function(Expr),
 }
 
-/// The cost of a request: an expression, and its value if it is a number.
+/// The cost of a request: an expression, and the value of the expression if it is a number.
 pub(crate) struct Cost {
     pub(crate) expr: Expr,
     pub(crate) number: Option<u32>,
@@ -36,10 +36,10 @@ pub(crate) fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
     parsed(expr, "expected an algorithm in quotes, such as \"token_bucket\"")
 }
 
-/// Parses the literal of a whole number.
+/// Parses a literal that is a whole number.
 fn number(expr: &Expr, expected: QuotaError) -> syn::Result<u32> {
     match expr {
-        // `base10_parse` ignores a suffix such as `k` in `5k`.
+        // A suffix such as `k` in `5k` is rejected here, because `base10_parse` ignores it.
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
             number.base10_parse().ok()
         }
@@ -175,13 +175,13 @@ pub(crate) fn on_error(expr: Expr) -> syn::Result<OnError> {
     parsed(expr, "expected \"open\", \"closed\" or \"local\", in quotes")
 }
 
-/// Parses a string literal. `expected` is the error of other expressions.
+/// Parses the text of a string literal. `expected` is the error message for other expressions.
 fn parsed<T: FromStr<Err: Display>>(expr: Expr, expected: &str) -> syn::Result<T> {
     let text = text(expr, expected)?;
     text.value().parse().map_err(|error| error_at(text.span(), error))
 }
 
-/// Returns a string literal. `expected` is the error of other expressions.
+/// Returns a string literal. `expected` is the error message for other expressions.
 fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
@@ -189,7 +189,7 @@ fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     }
 }
 
-/// The path of a module, such as `my_crate::rateguard`.
+/// Parses the path of a module, such as `my_crate::rateguard`.
 pub(crate) fn path(expr: Expr) -> syn::Result<Path> {
     match expr {
         Expr::Path(path) if path.qself.is_none() => Ok(path.path),

@@ -1,4 +1,4 @@
-//! The scope of a limit: which requests it applies to, and its rules for missing keys, counting and denials.
+//! The scope of a limit: which requests the limit applies to, and its rules for missing keys, counting and denials.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     response::Rejection,
 };
 
-/// Returns whether a request is exempt from a limit.
+/// A function that returns whether a request is exempt from a limit.
 pub(crate) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
 
 /// The settings of a limit that do not belong to its policy, key or cost.
@@ -40,7 +40,7 @@ impl LimitScope {
         }
     }
 
-    /// Builds the check of a request under this limit.
+    /// Builds the check of a request against this limit.
     pub(crate) fn check<'a>(
         &'a self,
         overrides: &RouteOverrides,
@@ -53,11 +53,11 @@ impl LimitScope {
         LimitCheck { policy, key, is_shared, cost, count, on_denied }
     }
 
-    /// Returns the key that the request is counted under, or `None` if the request is exempt.
+    /// Returns the key by which the limit counts the request, or `None` if the request is exempt.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Forbidden`] if an access list denies the key, or the key is missing and required.
+    /// [`Rejection::Forbidden`] if an access list denies the key, or if a required key is missing.
     pub(crate) fn key(
         &self,
         overrides: &RouteOverrides,
@@ -71,7 +71,8 @@ impl LimitScope {
             (Caller::Unknown, MissingKey::Deny) => return Err(Rejection::Forbidden),
             (Caller::Unknown, _) => client::key(request, None, "no key"),
         };
-        // Access lists contain the client's own key, even while the client is counted under a shared one.
+        // Access lists contain the client's own key, so they are compared with that key, even while the client has a
+        // shared key.
         let own_key = client::own_key(request, &key);
         let listed_key = own_key.as_ref().unwrap_or(&key);
         let is_unreliable = || client::resolved(request).is_unreliable_key(listed_key);
@@ -80,19 +81,19 @@ impl LimitScope {
     }
 }
 
-/// The key that a request is counted under.
+/// The key by which a limit counts a request.
 #[derive(Clone, Copy)]
 pub(crate) struct CountedKey {
     pub(crate) key: Key,
-    /// Whether other clients of the same IPv6 network are counted under this key, too.
+    /// Whether other clients of the same IPv6 network share this key.
     pub(crate) is_shared: bool,
 }
 
-/// Returns whether the access lists exempt a request. The first list with an entry for it decides.
+/// Returns whether the access lists exempt a request. The first list with an entry for the request decides.
 ///
 /// # Errors
 ///
-/// [`Rejection::Forbidden`] if that entry is a denial.
+/// [`Rejection::Forbidden`] if that entry denies the request.
 pub(crate) fn check_access_lists(
     lists: &[&AccessList],
     access: impl Fn(&AccessList) -> Access,

@@ -1,11 +1,11 @@
 //! Upper bounds for the headers that RateGuard parses.
 //!
 //! Over HTTP/2, a request of 4 KB can carry megabytes of header values: the compression table stores a value once, and
-//! one byte repeats it (RFC 7541, section 7.3). Sizes are therefore compared before anything is parsed. A header above
-//! its bound is treated as absent.
+//! each further byte repeats that value (RFC 7541, section 7.3). RateGuard therefore compares the sizes before it
+//! parses a header. A header above its bound counts as absent.
 //!
-//! Headers of which only the first value is read (`header:NAME`, `bearer`, `Content-Type`) have no bound here:
-//! compression does not multiply a single value, and the server limits its size.
+//! If RateGuard reads only the first value of a header (`header:NAME`, `bearer`, `Content-Type`), the header has no
+//! bound here. Compression does not multiply a single value, and the HTTP server limits the size of that value.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -16,7 +16,7 @@ pub(crate) struct HeaderBound {
     bytes: usize,
 }
 
-/// The bound of `Accept`. Browsers send about 150 bytes.
+/// The bound of `Accept`. Browsers send about 150 bytes, so the bound is far above them.
 pub(crate) const ACCEPT: HeaderBound = HeaderBound { values: 8, bytes: 1_024 };
 
 /// The bound of `Cookie`. Browsers store cookies of up to 4,096 bytes. Over HTTP/2 they send each cookie in a field of
@@ -24,12 +24,13 @@ pub(crate) const ACCEPT: HeaderBound = HeaderBound { values: 8, bytes: 1_024 };
 pub(crate) const COOKIE: HeaderBound = HeaderBound { values: 64, bytes: 8_192 };
 
 impl HeaderBound {
-    /// Returns whether the header is within the bound. An absent header is.
+    /// Returns whether the header is within the bound. An absent header is within every bound.
     pub(crate) fn permits(self, headers: &HeaderMap, name: &HeaderName) -> bool {
         self.permits_values(headers.get_all(name))
     }
 
-    /// Reads at most one value beyond the bound.
+    /// Returns whether the values are within the bound. Reads at most one value beyond the bound, so a huge header
+    /// costs little.
     fn permits_values<'a>(self, values: impl Iterator<Item = &'a HeaderValue>) -> bool {
         let mut bytes_left = self.bytes;
         for (index, value) in values.enumerate() {

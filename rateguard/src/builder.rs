@@ -1,4 +1,4 @@
-//! The builder of a guard: the settings of the core limiter, and those of HTTP responses.
+//! The builder of a guard, with the settings of the core limiter and the settings of HTTP responses.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     RejectionBody, settings::HttpSettings, store::Store,
 };
 
-/// Builds a [`RateGuard`]. Made by [`RateGuard::builder`], [`RateGuard::redis`] and similar functions.
+/// Builds a [`RateGuard`]. Create the builder with [`RateGuard::builder`], [`RateGuard::redis`] or a similar function.
 #[must_use]
 pub struct RateGuardBuilder {
     core: core::RateGuardBuilder,
@@ -21,8 +21,8 @@ pub struct RateGuardBuilder {
 /// Declares methods that pass their arguments to the builder of the core crate.
 macro_rules! core_settings {
     ($($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
-        /// Settings of the limiter. The builder of `actix-rateguard-core` has the same methods and explains them in
-        /// more detail.
+        /// Settings of the limiter. The builder of `actix-rateguard-core` has the same methods, and its documentation
+        /// has more details.
         impl RateGuardBuilder {
             $(
                 $(#[$attribute])*
@@ -36,61 +36,63 @@ macro_rules! core_settings {
 }
 
 core_settings! {
-    /// How Redis stores the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable
-    /// for other commands. Default: [`RedisLog::Packed`](crate::RedisLog::Packed). It has no effect on other stores.
+    /// How Redis stores the sliding-window logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow):
+    /// packed, or readable for other commands. Default: [`RedisLog::Packed`](crate::RedisLog::Packed). This setting has
+    /// no effect on other stores.
     #[cfg(any(feature = "redis", feature = "upstash"))]
     redis_log(log: crate::RedisLog);
 
     /// Counts in this store: a [`MemoryStore`](crate::MemoryStore) with settings of its own, or any other [`Store`].
     store(store: impl Store + 'static);
 
-    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. It has
-    /// no effect on other URLs than `rediss://` and `https://`.
+    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. This
+    /// setting has an effect only on URLs with `rediss://` or `https://`.
     #[cfg(any(feature = "tls", feature = "upstash"))]
     tls(tls: crate::RedisTls);
 
     /// The prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
-    /// their counts; give each application its own. It has no effect on other stores.
+    /// their counts, so give each application its own prefix. This setting has no effect on other stores.
     prefix(prefix: impl Into<String>);
 
     /// How long a check may take in total, from 1 ms to 60 s; other values are an error of [`build`](Self::build).
-    /// Default: 100 ms, about a hundred times what a Redis server nearby needs, and too short for a user to notice.
+    /// Default: 100 ms. A Redis server nearby needs about a hundredth of this time, and a user does not notice a delay
+    /// of 100 ms.
     deadline(deadline: Duration);
 
-    /// The failure mode for the time while the store does not answer. A policy may have its own. Default:
+    /// The failure mode for the time while the store does not answer. A policy may have its own failure mode. Default:
     /// [`OnError::Open`].
     on_error(on_error: OnError);
 
-    /// Rejects requests with 503 once the store has not answered for longer than this, whatever the failure mode is.
-    /// The time starts with the first failed check after the last successful one. Default: never.
+    /// Rejects requests with 503 once the store has not answered for longer than this duration, whatever the failure
+    /// mode is. The time starts with the first failed check after the last successful check. Default: never.
     fail_closed_after(grace: Duration);
 
-    /// How many checks may wait for the store at the same time. Further checks are decided in memory. Default: 4,096,
-    /// which limits the memory of waiting requests to some megabytes. Zero counts as 1.
+    /// How many checks may wait for the store at the same time. The guard decides further checks in memory. Default:
+    /// 4,096, so the waiting checks use at most some megabytes of memory. Zero counts as 1.
     max_in_flight(checks: usize);
 
-    /// How long this process caches a denial, and denies the same check again without a call to the store. A cached
-    /// denial expires earlier if there may be room earlier. Default: 250 ms on Redis and Upstash, and zero (no cache)
-    /// in a [`store`](Self::store) of your own.
+    /// How long this process caches a denial. Meanwhile, the guard denies the same check again without a call to the
+    /// store. A cached denial expires earlier if the bucket may have room earlier. Default: 250 ms on Redis and
+    /// Upstash, and zero (no cache) in a [`store`](Self::store) of your own.
     denial_cache_ttl(max: Duration);
 
     /// How many processes share the store. A process that decides in its own memory divides each limit by this number.
-    /// It rounds down, but admits at least one unit. Default: 1. Zero counts as 1.
+    /// The process rounds the quotient down, but admits at least one unit. Default: 1. Zero counts as 1.
     replicas(replicas: u32);
 
-    /// A secret of at least 16 bytes that keys are hashed with. It must be the same on every server. Default: none. A
-    /// shorter secret is an error of [`build`](Self::build).
+    /// The secret that the guard hashes keys with, at least 16 bytes. Every application server needs the same secret,
+    /// or the servers do not share counts. Default: none. A shorter secret is an error of [`build`](Self::build).
     ///
-    /// Without a secret, a reader of the store can find the client of a key by hashing all candidates: all IPv4
-    /// addresses take minutes. A new secret resets all counts to zero.
+    /// Without a secret, a reader of the store can find the client of a key by hashing all candidates: to hash all IPv4
+    /// addresses takes minutes. A new secret resets all counts to zero, because it changes every hash.
     key_secret(secret: impl AsRef<[u8]>);
 
     /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, and
     /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that use one policy share its counts.
     ///
-    /// A guard with policies must have every policy that an attribute of the program names; otherwise
-    /// [`build`](Self::build) fails. Attributes with a `limiter` are not checked, because their guard is determined by
-    /// a request. [`for_attributes`](Self::for_attributes) disables this check.
+    /// A guard with policies must have every policy that a macro attribute of the program names; otherwise
+    /// [`build`](Self::build) fails. `build` ignores macro attributes with a `limiter`, because each request determines
+    /// their guard. [`for_attributes`](Self::for_attributes) can disable this validation.
     policy(policy: Policy);
 
     /// Adds a plan that a function can return by its name for a request: [`Plan::named`].
@@ -105,8 +107,8 @@ core_settings! {
     /// ```
     plan(name: impl Into<String>, plan: impl Into<Plan>);
 
-    /// A TOML file with policies, plans, exemptions and settings of the guard. Its values replace those of the program.
-    /// A change of the file takes effect without a restart.
+    /// A TOML file with policies, plans, exemptions and settings of the guard. The values in the file replace the
+    /// values in the code. A change to the file takes effect without a restart.
     ///
     /// ```toml
     /// [guard]
@@ -126,34 +128,35 @@ core_settings! {
     /// ```
     ///
     /// Limits use a policy by its name: `#[rate_limit(policy = "login")]`,
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Plans are used with [`Plan::named`].
+    /// [`RateLimit::policy`](crate::RateLimit::policy). Functions use a plan by its name with [`Plan::named`].
     ///
-    /// A file takes effect as a whole or not at all. A missing file, an invalid file and a file without a name that the
-    /// program uses change nothing, and the log reports the reason once. At startup they are an error of
-    /// [`build`](Self::build). Counts stay when a quota changes. A request in progress finishes under the policies with
-    /// which it began.
+    /// A file takes effect as a whole or not at all. If the file is missing, is invalid, or lacks a name that the
+    /// program uses, the guard keeps its current settings and logs the reason once. At startup, each of these problems
+    /// is an error of [`build`](Self::build). The counts stay when a quota changes. An HTTP request in progress keeps
+    /// the policies with which it began.
     #[cfg(feature = "config")]
     policies_file(path: impl Into<std::path::PathBuf>);
 
-    /// The interval at which the policies file is checked for changes. Default: 1 second. [`Duration::ZERO`] disables
-    /// the check; then only `reload_policies` applies a change.
+    /// The interval at which the guard looks for changes in the policies file. Default: 1 second. [`Duration::ZERO`]
+    /// disables the interval; then only `reload_policies` applies a change.
     ///
-    /// A change takes effect when two checks in a row find the same content. A file that is still being written is not
-    /// applied.
+    /// A change takes effect when the guard finds the same content twice in a row, so the guard does not apply a file
+    /// that is still being written.
     #[cfg(feature = "config")]
     policies_file_interval(interval: Duration);
 }
 
 /// Settings of responses.
 impl RateGuardBuilder {
-    /// How the address of a client is determined. Use [`ClientAddress::behind`] if there are proxies. Default:
-    /// [`ClientAddress::peer`], the address that connected.
+    /// How the guard determines the address of a client. Use [`ClientAddress::behind`] if clients connect through
+    /// proxies. Default: [`ClientAddress::peer`], the address that connected.
     pub fn client_address(mut self, client_address: ClientAddress) -> Self {
         self.http.client_address = client_address;
         self
     }
 
-    /// The clients that this guard never limits, and those that it always rejects with 403. Default: none.
+    /// The clients that this guard never limits, and the clients that this guard always rejects with 403. Default:
+    /// none.
     pub fn access(mut self, list: AccessList) -> Self {
         self.http.access = list;
         self
@@ -162,8 +165,8 @@ impl RateGuardBuilder {
     /// The header fields that report the numbers of a decision: any of [`HeaderDialect`], or none. Default:
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
-    /// A denial has `Retry-After` in any case, unless the request can never be allowed. `XRateLimit` together with
-    /// `XRateLimitEpoch` is an error of [`build`](Self::build), because both write the same fields.
+    /// The response to a denial has `Retry-After` in any case, unless the request can never be allowed. `XRateLimit`
+    /// together with `XRateLimitEpoch` is an error of [`build`](Self::build), because both write the same fields.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};
@@ -175,8 +178,9 @@ impl RateGuardBuilder {
         self
     }
 
-    /// The upper bound of a random delay that is added to `Retry-After`, so that clients that were denied together do
-    /// not return together. The delay is a whole number of seconds; fractions of this bound are ignored. Default: zero.
+    /// The maximum random delay that the guard adds to `Retry-After`. With the delay, clients that were denied together
+    /// do not return together. The delay is a whole number of seconds; the guard ignores a fraction of a second in the
+    /// maximum. Default: zero.
     pub fn retry_jitter(mut self, max: Duration) -> Self {
         self.http.retry_jitter = max;
         self
@@ -189,7 +193,8 @@ impl RateGuardBuilder {
     }
 
     /// Replaces the response to denied requests. RateGuard adds the headers of the decision, `Retry-After` and
-    /// `Cache-Control: no-store` to it. Default: 429 with the body of [`rejection_body`](Self::rejection_body).
+    /// `Cache-Control: no-store` to your response. Default: 429 with the body of
+    /// [`rejection_body`](Self::rejection_body).
     ///
     /// ```
     /// # use actix_web::{HttpRequest, HttpResponse};
@@ -206,8 +211,8 @@ impl RateGuardBuilder {
         self
     }
 
-    /// Whether this guard is in the application's data, where attributes find it. If `false`, the guard does not need
-    /// the policies that attributes name. Default: `true`.
+    /// Whether this guard is in the application's data, where macro attributes find their guard. If `false`, the guard
+    /// does not need the policies that macro attributes name. Default: `true`.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self
@@ -219,7 +224,8 @@ impl RateGuardBuilder {
         Self { core, http: HttpSettings::default() }
     }
 
-    /// Builds the guard. It does not wait for Redis: a server can start while Redis is down, and connects later.
+    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down. The
+    /// guard connects later.
     ///
     /// # Errors
     ///
@@ -251,7 +257,7 @@ impl RateGuardBuilder {
 /// Builders for each store.
 impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
-    /// [prefix](RateGuardBuilder::prefix) share their counts there. An invalid URL is an error of
+    /// [prefix](RateGuardBuilder::prefix) share their counts on that server. An invalid URL is an error of
     /// [`build`](RateGuardBuilder::build).
     ///
     /// The URL is one of
@@ -259,7 +265,7 @@ impl RateGuard {
     /// - `redis://[user][:password@]host[:port][/database]`
     /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
     /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
-    ///   the service; with `?sentinel_user=…&sentinel_password=…` if they require a password
+    ///   the service; with `?sentinel_user=…&sentinel_password=…` if the sentinels require a password
     /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
     /// - `redis+unix:///path[?db=database]`
     ///
@@ -276,7 +282,7 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server of an existing connection pool.
     ///
     /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
-    /// the connections of the pool, because a blocked worker that drives one of them would delay all checks.
+    /// the connections of the pool, because a blocked worker that drives such a connection would delay all checks.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;
@@ -291,8 +297,8 @@ impl RateGuard {
     }
 
     /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
-    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also those that connect without REST. An
-    /// invalid URL or token is an error of [`build`](RateGuardBuilder::build).
+    /// same [prefix](RateGuardBuilder::prefix) share their counts in that database, also guards that connect without
+    /// REST. An invalid URL or token is an error of [`build`](RateGuardBuilder::build).
     ///
     /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
     /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
@@ -315,7 +321,7 @@ impl RateGuard {
     }
 }
 
-/// Warns at startup of an allowed network that has no effect because all its addresses are trusted as proxies.
+/// Warns at startup if an access list allows a network that consists of trusted proxies. Such an entry has no effect.
 fn warn_of_allowed_proxies(guard: &RateGuard) {
     let proxies = guard.http().client_address.proxies();
     for list in [&guard.policy_set().access, &guard.http().access] {

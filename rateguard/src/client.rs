@@ -1,4 +1,4 @@
-//! The client of an HTTP request: its address, and the key that it is counted under.
+//! The client of an HTTP request: the client's address, and the key by which limits count the client.
 
 use std::{
     cell::RefCell,
@@ -22,34 +22,35 @@ use crate::{
     proxy_warning::ProxyWarning, settings::HttpSettings,
 };
 
-/// The rule of guards without a rule of their own.
+/// The rule that a guard uses for the client's address by default.
 static PEER: ClientAddress = ClientAddress::peer();
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The number of requests of a guard that are checked for forwarding headers.
+/// The number of requests that a guard inspects for forwarding headers.
 const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
-/// The client of a request, in its extensions.
+/// The client of an HTTP request, stored in the extensions of the request.
 ///
-/// Absent if the peer is the client and has an IPv4 address or none: then nothing has to be stored.
+/// Absent if the peer is the client and has an IPv4 address or no address, because the client is then read from the
+/// peer.
 struct RequestClient {
     client: ResolvedClient,
     ipv6_bits: u8,
     assignment: Option<KeyAssignment>,
 }
 
-/// The key assignment of an IPv6 client. IPv4 clients never share keys.
+/// Assigns keys to an IPv6 client. An IPv4 client needs no assignment, because IPv4 clients never share keys.
 struct KeyAssignment {
     networks: Arc<ClientNetworks>,
     caps: NetworkCaps,
     /// Whether the client may receive a key of its own. `false` for requests that are only explained.
     assign: bool,
-    /// Pairs of a shared key of this client and the key of its own that it replaces.
+    /// Pairs of a shared key and the client's own key that the shared key replaces.
     shared: RefCell<Vec<(Key, Key)>>,
 }
 
-/// Determines the client of a request by the guard's rule, and stores it for the keys that are read next.
+/// Determines the client of a request by the guard's rule, and stores the client in the request, where keys read it.
 pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, true);
     if settings.client_address.is_peer() {
@@ -57,7 +58,7 @@ pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     }
 }
 
-/// As [`resolve`], for a request that is only explained: it assigns no keys and does not warn of proxies.
+/// As [`resolve`], for a request that is only explained. Assigns no keys and does not warn of proxies.
 pub(crate) fn resolve_without_warning(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, false);
 }
@@ -67,7 +68,7 @@ fn store_client(settings: &HttpSettings, request: &HttpRequest, assign: bool) {
     let is_ipv6_peer =
         || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
     if *rule == PEER && !is_ipv6_peer() {
-        // Another guard may have stored a client by another rule.
+        // Another guard may have stored a client by another rule, so that client must not stay in the request.
         request.extensions_mut().remove::<RequestClient>();
         return;
     }
@@ -90,8 +91,8 @@ pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> A
     steps.into_trace(client, header, network_of(settings, client.address, None))
 }
 
-/// Returns the network that a client at this address is counted as. `bits` is the prefix length for IPv6, by default
-/// the guard's. Assigns no key.
+/// Returns the network by which limits count a client at this address. `bits` is the prefix length for IPv6, by default
+/// the guard's prefix length. Assigns no key.
 pub(crate) fn network_of(
     settings: &HttpSettings,
     address: Option<IpAddr>,
@@ -107,8 +108,9 @@ pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
     with_client(request, |it| it.client)
 }
 
-/// Returns the key of this request's client: its IPv4 address or IPv6 network, in the key space of `tag`. `bits` is the
-/// prefix length of the network, by default the guard's. In a network with too many clients it may be a shared key.
+/// Returns the key for the IPv4 address or IPv6 network of this request's client. Keys with different `tag`s are
+/// different. `bits` is the prefix length of the network, by default the guard's prefix length. In a network with too
+/// many clients, the key may be shared.
 pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) -> Key {
     with_client(request, |RequestClient { client, ipv6_bits, assignment }| {
         warn_of_no_address(client.address);
@@ -128,7 +130,7 @@ pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) ->
     })
 }
 
-/// Combines several keys of this request into one. Records the client's own key if a part is shared.
+/// Combines several keys of this request into one key. If a part is shared, also records the client's own key.
 pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     let key = Key::combined(parts);
     with_client(request, |client| {
@@ -154,7 +156,7 @@ impl RequestClient {
     }
 }
 
-/// Logs that the clients of a network share keys. The message does not name the network, because logs contain no
+/// Logs that the clients of a network share keys. The log message does not name the network, because logs contain no
 /// addresses.
 fn warn_of_shared_key(log: &ThrottledLog, network: SharedKey) {
     if let Some(requests) = log.try_emit() {
@@ -211,8 +213,8 @@ fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
     let is_forwarded =
         || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
     let ProxyWarning { once, probed } = &settings.proxy_warning;
-    // A proxy adds the header to every request, so 1,000 requests without it prove that there is none. The workers
-    // share the counter without a lock: a lost update only probes one more request.
+    // A proxy adds the header to every request, so 1,000 requests without the header prove that there is no proxy. The
+    // workers share the counter without a lock, because a lost update only makes the guard inspect one more request.
     let count = probed.load(Relaxed);
     if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
         return;

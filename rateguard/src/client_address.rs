@@ -1,4 +1,4 @@
-//! The trace of how the address of a client was determined, as
-//! [`Explanation::client`](crate::explain::Explanation::client) returns it.
+//! The trace that shows how the guard determined the address of a client.
+//! [`Explanation::client`](crate::explain::Explanation::client) returns the trace.
 
 pub use actix_rateguard_core::{AddressTrace, Hop, StopReason};

@@ -2,7 +2,7 @@
 
 use actix_rateguard_core::adapter::{KeySecret, NetworkKeys, ThrottledLog};
 
-/// Assigns keys to the clients of wide IPv6 networks, and logs when a client shares a key.
+/// Assigns keys to the clients of wide IPv6 networks, and limits how often a shared key is logged.
 pub(crate) struct ClientNetworks {
     pub(crate) keys: NetworkKeys,
     pub(crate) log: ThrottledLog,

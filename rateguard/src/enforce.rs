@@ -1,4 +1,4 @@
-//! Enforces limits on a request: the common path of the middleware and the attribute.
+//! Enforces limits on an HTTP request, for the middleware and the macro attribute.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::{
     response::Rejection,
 };
 
-/// Builds the guard's request for all checks.
+/// Builds the one request to the guard that runs all checks.
 fn build_request<'a>(
     guard: &'a RateGuard,
     policy_set: &PolicySet,
@@ -26,15 +26,15 @@ fn build_request<'a>(
     let empty = guard.empty_request().default_on_error(policy_set.on_error);
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
-        // A limit that counts by response may deny because of units that are refunded later. Its offences are
-        // responses.
+        // A limit that counts by response may deny a request because of units that the guard refunds later, so such a
+        // denial is no offence. For such a limit, a response that counts is an offence.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }
 
-/// Checks a request under all of these limits.
+/// Checks an HTTP request against all of these limits.
 ///
-/// The decision is stored in the state of the request, for its handler and its response.
+/// Stores the decision in the state of the HTTP request, where the handler and the response read it.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub(crate) async fn enforce<'a>(
         return Ok(Admission::not_limited(guard));
     }
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
-        // The response does not depend on limits in shadow, so it does not wait for them.
+        // The response does not depend on limits in shadow, so the request does not wait for the store.
         let holds = build_request(guard, policy_set, &checks).check_shadow_only();
         let state = RequestState::of(request);
         state.undecided.set(UndecidedReason::Shadow);
@@ -63,7 +63,7 @@ pub(crate) async fn enforce<'a>(
     {
         return Admission::from_decision(guard, checks, decision, None, request);
     }
-    // Boxed, because the future is large and the fast path above does not need it.
+    // Boxed, because the future is large and requests on the fast path above do not need it.
     match Box::pin(check_via_store(guard, policy_set, &checks)).await {
         Ok((decision, reservation)) => {
             Admission::from_decision(guard, checks, decision, reservation, request)
@@ -76,7 +76,7 @@ pub(crate) async fn enforce<'a>(
     }
 }
 
-/// Runs all checks. Reserves the units if some may have to be refunded after the response.
+/// Runs all checks. Reserves the units if a limit counts by response, because the guard may have to refund them.
 async fn check_via_store(
     guard: &RateGuard,
     policy_set: &PolicySet,
@@ -90,15 +90,16 @@ async fn check_via_store(
     Ok((reservation.decision().clone(), Some(reservation.into())))
 }
 
-/// A request that was allowed, until its response is complete.
+/// An admitted HTTP request, until its response is complete.
 pub(crate) struct Admission<'a> {
     guard: &'a RateGuard,
     checks: LimitChecks<'a>,
-    /// The state of the request, and the index of the decision in it.
+    /// The state of the request, and the index of the decision in that state.
     decision: Option<(Rc<RequestState>, usize)>,
     /// The units to refund if the response does not count.
     reservation: Option<Box<Reservation>>,
-    /// The units that limits in shadow hold, if all limits are in shadow, and the state of the request.
+    /// The state of the request, and the units that the guard may refund to limits in shadow. `None` unless all limits
+    /// are in shadow.
     shadow_holds: Option<(Rc<RequestState>, ShadowHolds)>,
 }
 
@@ -109,7 +110,7 @@ impl<'a> Admission<'a> {
         Self { guard, checks, decision: None, reservation: None, shadow_holds: None }
     }
 
-    /// Stores a decision in the state of the request, and admits or rejects the request by it.
+    /// Stores a decision in the state of the request, and admits or rejects the request by that decision.
     fn from_decision(
         guard: &'a RateGuard,
         checks: LimitChecks<'a>,
@@ -134,14 +135,15 @@ impl<'a> Admission<'a> {
         self.decision.is_none()
     }
 
-    /// Settles the request once its status is final.
+    /// Refunds and charges units once the status of the response is final.
     ///
-    /// Refunds the units that this response does not count for, charges the penalty of the handler, and bans the client
-    /// after too many responses that count. Then updates the decision in the state of the request.
+    /// Refunds the units of limits for which this response does not count, and charges the penalty that the handler
+    /// added. Bans the client after too many responses that count. Then updates the decision in the state of the
+    /// request.
     pub(crate) async fn on_response(&mut self, status: StatusCode) {
         if let Some((state, holds)) = self.shadow_holds.take() {
             holds.refund(|index| !self.checks[index].count.counts(status.as_u16()));
-            // Taken, so that limits around this one do not charge it, too.
+            // `take` removes the penalty, so outer limits do not charge it again.
             let penalty = state.penalty.take();
             if penalty > 0 {
                 self.penalty_request(penalty).debit_shadow_only();
@@ -162,7 +164,7 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Builds the request that charges the penalty under all limits.
+    /// Builds the request to the guard that charges the penalty for all limits.
     fn penalty_request(&self, penalty: u32) -> Request<'_> {
         self.checks.iter().fold(self.guard.empty_request(), |request, check| {
             request.and_hashed(&check.policy, check.key, penalty)
@@ -205,13 +207,13 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// The decision on a request while it is settled after the response.
+/// The decision on a request, while refunds and charges after the response update it.
 struct DecisionUpdate {
     decision: Decision,
     is_changed: bool,
 }
 
-/// The log message for a step after the response that failed.
+/// The log message for a refund or a charge that failed after the response.
 struct CleanupFailure {
     message: &'static str,
     log: ThrottledLog,
@@ -225,7 +227,7 @@ static PENALTY_FAILURE: CleanupFailure =
     CleanupFailure { message: "failed to charge penalties", log: ThrottledLog::new() };
 
 impl DecisionUpdate {
-    /// Stores the decision of a step, or logs its failure.
+    /// Stores the decision after a refund or a charge, or logs the failure.
     fn apply(&mut self, result: Result<Decision, Unavailable>, failure: &CleanupFailure) {
         match result {
             Ok(decision) => {

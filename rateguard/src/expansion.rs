@@ -1,4 +1,4 @@
-//! The items that the expansion of `#[rate_limit]` names. They change without notice.
+//! The items that the expansion of `#[rate_limit]` names. These items change without notice.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub use crate::{
     inventory::{AttributeLimit, PolicyUse},
 };
 
-/// Builds a quota from values that the attribute has validated. `window` is in microseconds.
+/// Builds a quota from values that the macro has validated. `window` is in microseconds.
 ///
 /// # Panics
 ///
@@ -37,22 +37,22 @@ pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32)
     }
 }
 
-/// Builds quotas from values that the attribute has validated.
+/// Builds quotas from values that the macro has validated.
 ///
 /// # Panics
 ///
-/// At the first use of the limit, if they are invalid.
+/// At the first use of the limit, if the quotas are invalid.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn quotas(quotas: &[Quota]) -> Quotas {
     Quotas::new(quotas.iter().copied()).expect("the attribute validates the quotas")
 }
 
-/// Parses a ban that the attribute has validated.
+/// Parses a ban that the macro has validated.
 ///
 /// # Panics
 ///
-/// At the first use of the limit, if it is invalid.
+/// At the first use of the limit, if the ban is invalid.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn ban(text: &str) -> crate::Ban {
@@ -87,7 +87,7 @@ pub fn builtin_key(key: &BuiltinKey, request: &HttpRequest) -> Caller {
     key.caller(request)
 }
 
-/// Reads a key with a function, whose value may borrow from the request.
+/// Reads a key with a function. The value of the function may borrow from the request.
 pub async fn caller<'a, V, Kind>(
     request: &'a HttpRequest,
     key: impl FnOnce(&'a HttpRequest) -> V,

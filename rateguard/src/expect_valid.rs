@@ -1,19 +1,19 @@
-//! Panics for programming errors that are detected while the application is built.
+//! Panics for programming errors that RateGuard detects while the application is built.
 
 use std::fmt::Display;
 
-/// Returns the value.
+/// Returns the value, or panics with the error.
 ///
 /// # Panics
 ///
-/// With the error as the message and the caller's location, if the value is an error.
+/// If `value` is an error. The panic message is the error, and the location is the location of the caller.
 #[track_caller]
 #[allow(
     clippy::panic,
     reason = "a programming error that is detected while the application is built"
 )]
 pub(crate) fn expect_valid<T>(value: Result<T, impl Display>) -> T {
-    // A closure such as that of `unwrap_or_else` would replace the location of the caller.
+    // With a closure, as for `unwrap_or_else`, the panic would have the location of the closure and not of the caller.
     match value {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

@@ -1,4 +1,4 @@
-//! The result of the limits as an argument of a handler.
+//! The result of the limits, which a handler can take as an argument.
 
 use std::convert::Infallible;
 
@@ -7,9 +7,9 @@ use futures_util::future::{Ready, ready};
 
 use crate::{Decision, request_state::RequestState, undecided::UndecidedReason};
 
-/// The result of the limits that a request passed before its handler.
+/// The result of the limits that a request passed before its handler ran.
 ///
-/// Every request has a value, so its extraction never fails.
+/// Every request has a result, so the extractor never fails.
 ///
 /// ```
 /// # use actix_web::{Responder, get};
@@ -25,14 +25,14 @@ use crate::{Decision, request_state::RequestState, undecided::UndecidedReason};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckResult {
-    /// The decision of the tightest limit: the one with the fewest requests left.
+    /// The decision of the tightest limit, which is the limit with the fewest requests left.
     Decided(Decision),
     /// No limit has decided on the request.
     Undecided(UndecidedReason),
 }
 
 impl CheckResult {
-    /// Returns the decision, if there is one.
+    /// Returns the decision, if a limit has decided.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
         match self {
@@ -41,7 +41,7 @@ impl CheckResult {
         }
     }
 
-    /// Returns the decision, if there is one.
+    /// Returns the decision, if a limit has decided.
     #[must_use]
     pub fn into_decision(self) -> Option<Decision> {
         match self {
@@ -50,8 +50,8 @@ impl CheckResult {
         }
     }
 
-    /// Returns the result of the limits that have checked this request so far. For middlewares and other code outside
-    /// handlers.
+    /// Returns the result of the limits that have checked this request so far. Use this function in middlewares and
+    /// other code outside handlers.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
         let Some(state) = RequestState::existing(request) else {

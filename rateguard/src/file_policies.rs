@@ -1,4 +1,4 @@
-//! The policy set of one request, for a guard whose policies file may change.
+//! Keeps the policy set of one request, because the policies file may change while the request is in progress.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use actix_rateguard_core::{RateGuard, adapter::PolicySet};
 use actix_web::{HttpMessage, HttpRequest};
 use smallvec::SmallVec;
 
-/// The policy set that the first limit of each guard used for this request, by the id of the guard.
+/// The id of each guard, with the policy set that the first limit of the guard used for this request.
 struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
 
 pub(crate) fn request_policy_set(

@@ -1,4 +1,4 @@
-//! The guard of a web application: the limiter of the core crate, and the settings of its HTTP side.
+//! The guard of a web application: the limiter of the core crate, with the settings for HTTP.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -9,12 +9,12 @@ use actix_rateguard_headers::RETRY_AFTER;
 use crate::MemoryStore;
 use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
 
-/// A rate limiter for a web application: checks keys against policies, and holds the settings of responses.
+/// A rate limiter for a web application: it checks keys against policies, and holds the settings of responses.
 ///
-/// A clone is cheap and shares all state. Build one guard per application and pass clones of it.
+/// A clone is cheap and shares all state, so build one guard per application and pass clones of that guard.
 ///
-/// It dereferences to the [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not depend on HTTP.
-/// Handlers, background tasks and queue consumers check, reset and ban keys with the methods of that type.
+/// The guard dereferences to the [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not depend on
+/// HTTP. Handlers, background tasks and queue consumers check, reset and ban keys with the methods of that type.
 ///
 /// ```
 /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -38,8 +38,8 @@ pub struct RateGuard {
 }
 
 impl RateGuard {
-    /// Returns a guard with default settings that counts in the memory of this process. [`builder`](Self::builder) has
-    /// settings.
+    /// Returns a guard with default settings that counts in the memory of this process. To change the settings, use
+    /// [`builder`](Self::builder).
     #[must_use]
     pub fn in_memory() -> Self {
         Self::from(core::RateGuard::in_memory())
@@ -55,7 +55,7 @@ impl RateGuard {
     }
 
     /// The names of the header fields that the limits of this guard write, for `Access-Control-Expose-Headers`. Without
-    /// that header, scripts in browsers cannot read them.
+    /// that header, scripts in browsers cannot read the fields of a response from another origin.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;

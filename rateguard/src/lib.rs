@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-// The macro expansion uses the path `::actix_rateguard`. The tests and doctests of this crate need that name, too.
+// The macro expansion uses the path `::actix_rateguard`. The tests and doctests of this crate use the macro, so this
+// crate needs that name, too.
 extern crate self as actix_rateguard;
 
 mod applicability;
@@ -12,6 +13,8 @@ mod client;
 pub mod client_address;
 mod client_networks;
 mod cost;
+#[cfg(feature = "test-util")]
+mod debug_as_display;
 mod enforce;
 mod expect_valid;
 pub mod explain;
@@ -76,13 +79,13 @@ pub use self::{
     user::UserId,
 };
 
-/// The items that the expansion of `#[rate_limit]` names. Not public API: it changes without notice.
+/// The items that the expansion of `#[rate_limit]` names. They are not public API, and change without notice.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "expansion.rs"]
 pub mod __private;
 
-/// Compiles the code blocks of the document as doctests.
+/// Compiles the code blocks in `docs/under-attack.md` as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/under-attack.md")]
 mod under_attack {}

@@ -7,11 +7,12 @@ use futures_util::future::{Ready, ready};
 
 use crate::request_state::RequestState;
 
-/// Charges extra units for a request: for a failed login or an expensive search.
+/// Charges extra units for a request, for example for a failed login or an expensive search.
 ///
-/// The units are charged after the handler has responded, even beyond the limit. They count under the innermost limits
-/// that apply to the request: those of the attribute, else those of the innermost middleware. The headers of the
-/// response report what is left after the charge. A penalty has no effect where no limit has decided on the request.
+/// The guard charges the units after the handler has responded, even beyond the limit. It charges only the innermost
+/// limits that apply to the request: the limits of the macro attribute, or else the limits of the innermost middleware.
+/// The headers of the response report the units that are left after the charge. A penalty has no effect where no limit
+/// has decided on the request.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};

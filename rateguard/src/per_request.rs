@@ -1,4 +1,4 @@
-//! Values that a closure or function resolves for each request. It may be sync or async, and may fail.
+//! Values that a closure or function returns for each request. The function may be sync or async, and may fail.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -7,8 +7,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::Plan;
 
-/// Resolves a `T` for a request: the [`Caller`](crate::Caller) for [`RateLimit::key`](crate::RateLimit::key), the
-/// [`Plan`](crate::Plan) for [`RateLimit::per_request`](crate::RateLimit::per_request).
+/// Returns a `T` for a request, such as the [`Caller`](crate::Caller) for [`RateLimit::key`](crate::RateLimit::key) or
+/// the [`Plan`](crate::Plan) for [`RateLimit::per_request`](crate::RateLimit::per_request).
 ///
 /// Implemented for every sync or async closure and function over `&HttpRequest` whose output converts into a `T`
 /// ([`IntoResolved`]). The compiler infers `Kind`.
@@ -20,7 +20,7 @@ pub trait PerRequest<T, Kind>: Send + Sync + 'static {
     #[doc(hidden)]
     fn into_resolver(self) -> RequestResolver<T>;
 
-    /// Returns the notation of the attribute for this value, if there is one.
+    /// Returns the text for this value in the notation of the macro attribute, if there is such a text.
     #[doc(hidden)]
     fn notation(&self) -> Option<String> {
         None
@@ -29,23 +29,23 @@ pub trait PerRequest<T, Kind>: Send + Sync + 'static {
 
 /// Converts the output of a closure or function into a `T`, or into an error that becomes the response.
 pub trait IntoResolved<T, Kind> {
-    /// Returns the resolved value.
+    /// Converts the output.
     ///
     /// # Errors
     ///
-    /// The error of the closure or function. The request is answered with its response and is not handled.
+    /// The error of the closure or function. The client gets the response of this error, and the handler does not run.
     fn into_resolved(self) -> Result<T, Error>;
 }
 
-/// Marks values that convert into a resolved one with `Into`.
+/// Marks values that convert into a `T` with `Into`.
 #[doc(hidden)]
 pub enum Plain {}
 
-/// Marks an `Option` of such values.
+/// Marks an `Option` of a value that converts into a `T` with `Into`.
 #[doc(hidden)]
 pub enum Optional {}
 
-/// Marks a `Result` whose value is of another kind.
+/// Marks a `Result` whose value has the kind `Kind`.
 #[doc(hidden)]
 pub struct Fallible<Kind>(PhantomData<Kind>);
 
@@ -70,7 +70,7 @@ impl IntoResolved<Self, Plain> for bool {
     }
 }
 
-/// A sync or async function that resolves a `T` for a request.
+/// A sync or async function that returns a `T` for a request.
 #[doc(hidden)]
 pub enum RequestResolver<T> {
     Sync(Arc<SyncFunction<T>>),
@@ -131,7 +131,7 @@ where
     }
 }
 
-/// The output of a function that the attribute names: a value, or the future of one.
+/// The output of a function that the macro attribute names: a value, or a future that returns a value.
 #[diagnostic::on_unimplemented(
     message = "expected the output of a key or quota function, found `{Self}`",
     note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a quota function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"

@@ -1,4 +1,5 @@
-//! The policies of one request. All its limits use the same set, also if the policies file changes meanwhile.
+//! The policies of one request. All limits of the request use the same policy set, also if the policies file changes
+//! meanwhile.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -10,7 +11,7 @@ use actix_web::HttpRequest;
 
 use crate::{Plan, Quotas, response::Rejection};
 
-/// Returns the policy set of a request. It is the same for all limits of one guard on that request.
+/// Returns the policy set of a request. All limits of one guard on that request get the same set.
 pub(crate) fn policy_set<'a>(
     guard: &'a RateGuard,
     #[cfg_attr(not(feature = "config"), allow(unused_variables))] request: &HttpRequest,
@@ -24,11 +25,12 @@ pub(crate) fn policy_set<'a>(
     }
 }
 
-/// Returns the guard's policy of this name. `user` is the attribute or middleware that names it, for the log.
+/// Returns the guard's policy of this name. `user` is the macro attribute or middleware that names the policy, for the
+/// log message.
 ///
 /// # Errors
 ///
-/// [`Rejection::Misconfigured`] if there is none: a missing policy never lifts a limit.
+/// [`Rejection::Misconfigured`] if there is no such policy, because a missing policy must not lift a limit.
 pub(crate) fn named<'a>(
     policy_set: &'a PolicySet,
     name: &str,
@@ -46,7 +48,7 @@ pub(crate) fn named<'a>(
     })
 }
 
-/// Returns the quotas of a plan, or `None` if it is unlimited.
+/// Returns the quotas of a plan, or `None` if the plan is unlimited.
 ///
 /// # Errors
 ///
@@ -62,7 +64,7 @@ pub(crate) fn quotas_of(
     match plan {
         Some(Plan::Limited(quotas)) => Ok(Some(Arc::clone(quotas))),
         Some(Plan::Unlimited) => Ok(None),
-        // A named plan never refers to another named plan.
+        // A named plan never refers to another named plan, so the lookup never returns `Named`.
         Some(Plan::Named(_)) | None => {
             static LOG: ThrottledLog = ThrottledLog::new();
             if LOG.try_emit().is_some() {

@@ -1,4 +1,4 @@
-//! The state of a request that its limits share: their decisions, and the penalty of its handler.
+//! The state of a request that its limits share: their decisions, and the penalty that the handler adds.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,10 +14,10 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// The state of a request that its limits share, in its extensions.
+/// The state of a request that its limits share. The extensions of the request hold the state.
 #[derive(Default)]
 pub(crate) struct RequestState {
-    /// All decisions on the request, that of the outermost limit first.
+    /// All decisions on the request. The decision of the outermost limit is the first.
     decisions: RefCell<SmallVec<[Decision; 1]>>,
     /// The extra units to charge.
     pub(crate) penalty: Cell<u32>,
@@ -26,7 +26,7 @@ pub(crate) struct RequestState {
 }
 
 impl RequestState {
-    /// Returns the state of this request. Creates it if there is none.
+    /// Returns the state of this request. Creates the state if there is none.
     pub(crate) fn of(request: &HttpRequest) -> Rc<Self> {
         let mut extensions = request.extensions_mut();
         if let Some(state) = extensions.get::<Rc<Self>>() {
@@ -49,7 +49,7 @@ impl RequestState {
         decisions.len() - 1
     }
 
-    /// Combines all decisions. The numbers are those of the tightest.
+    /// Combines all decisions. The combined decision reports the numbers of the tightest limit.
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decisions.borrow().iter().cloned().reduce(Decision::and)
     }
@@ -84,7 +84,7 @@ pub(crate) fn write_headers(
             &combined
         }
     };
-    // Only a denial has `Retry-After`.
+    // Only a denial needs jitter, because only its response has `Retry-After`.
     let jitter = if decision.is_allowed() { 0 } else { jitter(settings, request) };
     write_decision(decision, settings, jitter, headers);
 }

@@ -19,9 +19,9 @@ pub(crate) struct HttpSettings {
     pub(crate) body: RejectionBody,
     pub(crate) on_denied: Option<OnDenied>,
     pub(crate) proxy_warning: ProxyWarning,
-    /// The IPv6 clients that have keys of their own.
+    /// Remembers which IPv6 clients have keys of their own.
     pub(crate) client_networks: Arc<ClientNetworks>,
-    /// Whether attributes without a `limiter` use this guard.
+    /// Whether macro attributes without a `limiter` use this guard.
     pub(crate) is_for_attributes: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// Sets the guard's secret, which determines the shared keys of IPv6 networks.
+    /// Sets the guard's secret. The secret determines which shared key an IPv6 client gets.
     pub(crate) fn with_secret(self, secret: Option<&KeySecret>) -> Self {
         Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
@@ -55,7 +55,7 @@ impl HttpSettings {
         }
     }
 
-    /// Overrides settings with those of a policies file.
+    /// Replaces settings with the settings in a policies file.
     pub(crate) fn apply(&mut self, file: &adapter::HttpSettings) {
         let adapter::HttpSettings { client_address, headers, retry_jitter, rejection_body } = file;
         if let Some(client_address) = client_address {

@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {
-    /// No limit applies: there is none, the request is exempt from it, or its plan is unlimited.
+    /// No limit applies: the route has no limit, the request is exempt, or the plan is unlimited.
     #[default]
     NotLimited,
-    /// All limits are in shadow, so none of them decides.
+    /// All limits are in shadow, so no limit decides on the response.
     Shadow,
-    /// The store did not answer, and the limit fails open.
+    /// The store did not answer, and the limit fails open, so the request passed.
     StoreUnavailable,
 }

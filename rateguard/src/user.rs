@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The id of the authenticated user, for the key [`user`](crate::key::user).
 ///
-/// The application's authentication inserts it into the request's extensions after it has verified the user:
+/// After the application's authentication has verified the user, it inserts the `UserId` into the request's extensions:
 ///
 /// ```
 /// # use actix_web::{HttpMessage, dev::ServiceRequest};
@@ -29,7 +29,7 @@ impl UserId {
     }
 }
 
-/// Hides the id, so that debug output of a request does not contain it.
+/// Hides the id, so the debug output of a request does not reveal the user.
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserId(…)")

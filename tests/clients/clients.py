@@ -72,7 +72,7 @@ def with_python(server, check):
     ]:
         retries = urllib3.Retry(total=5, status_forcelist=[429, 503], respect_retry_after_header=True)
         check(f"urllib3.Retry on {path}", patient, server, path, before, expected, retries)
-    # What never passes tells no wait, and so urllib3 does not send it again unless it is forced to.
+    # A response to a request that can never pass has no wait, so urllib3 does not retry it unless it is forced to.
     check("urllib3.Retry by default on /costly", patient, server, "/costly", [], [429], urllib3.Retry(total=5))
 
 

@@ -37,6 +37,6 @@ def look(path, answer):
     page = PAGES[path]
     fields.look(answer, page.policies, page.dialects)
     wait = answer.number("Retry-After")
-    # What costs more than its limit never passes.
+    # A request that costs more than its limit never passes.
     is_waited_for = answer.is_denial and path != "/costly"
     assert (wait is not None) == is_waited_for, f"Retry-After: {wait} with {answer.status}"

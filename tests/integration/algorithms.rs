@@ -30,13 +30,13 @@ fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
 fn each_algorithm_admits_requests_by_its_definition() {
     const YES: bool = true;
     const NO: bool = false;
-    // The first request starts a window from 100 to 110. Two requests come exactly at its end.
+    // The first request starts a window from 100 to 110. Two requests come exactly at the end of this window.
     let times = [100, 109, 110, 110, 118, 119, 120];
     assert_eq!(admitted("2/10s", &times), [YES, YES, YES, NO, NO, YES, YES]);
     assert_eq!(admitted("2/10s fixed_window", &times), [YES, YES, YES, YES, NO, NO, YES]);
     // The counter's windows are 100 to 110 and 110 to 120.
     assert_eq!(admitted("2/10s sliding_window_counter", &times), [YES, YES, NO, NO, YES, NO, YES]);
-    // One token is refilled every 5 seconds.
+    // The bucket refills one token every 5 seconds.
     assert_eq!(admitted("2/10s token_bucket", &times), [YES, YES, YES, NO, YES, YES, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 1", &times), [YES, YES, NO, NO, YES, NO, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 3", &times), [YES, YES, YES, YES, YES, YES, NO]);
@@ -47,7 +47,7 @@ fn policy_with(algorithm: Algorithm) -> Policy {
     Policy::new("p", quota.with_algorithm(algorithm).unwrap()).unwrap()
 }
 
-/// Uses up a quota under one algorithm, then checks under the other, the first, and the other again.
+/// Uses up a quota with one algorithm, and then checks with the other, the first, and again the other algorithm.
 async fn assert_change_preserves_counts(
     guard: &RateGuard,
     from: Algorithm,
@@ -80,7 +80,7 @@ async fn algorithm_change_applies_immediately_and_preserves_counts() {
             assert_change_preserves_counts(&on_redis, from, to, &key).await;
         }
     }
-    // Every key expires.
+    // Every Redis key has an expiry.
     let mut client = server.client();
     let names: Vec<String> = redis::cmd("KEYS").arg("change:*").query(&mut client).unwrap();
     assert_eq!(names.len(), 16);
@@ -109,14 +109,14 @@ async fn quota_change_applies_immediately_without_refill() {
             for rate in ["3/hour", "2/hour", "3/day", "3/2 hours", "1/minute"] {
                 assert!(!check(rate).await.is_allowed(), "{name} {rate}");
             }
-            // A higher limit admits only the difference.
+            // A limit that is higher by one unit admits one more request.
             assert!(check("4/hour").await.is_allowed(), "{name}");
             assert!(!check("4/hour").await.is_allowed(), "{name}");
         }
     }
 }
 
-/// Units beyond a lower limit are still counted, and still count after the limit is raised again.
+/// The store keeps units beyond a lower limit, and still counts them after the limit is raised again.
 #[tokio::test]
 async fn lower_limit_with_new_algorithm_does_not_refill() {
     let server = RedisServer::start();
@@ -155,7 +155,7 @@ async fn quota_list_change_preserves_counts_by_index() {
             (decision.is_allowed(), left)
         };
         assert_eq!(check("5/hour; 9/day").await, (true, vec![4, 8]));
-        // One quota more at the end, one fewer, and changed limits.
+        // The policy gets one quota more at the end, then fewer quotas, and then other limits and algorithms.
         assert_eq!(check("5/hour; 9/day; 20/365d").await, (true, vec![3, 7, 19]));
         assert_eq!(check("5/hour").await, (true, vec![2]));
         assert_eq!(check("4/hour; 9/2 days; 20/365d").await, (true, vec![0, 6, 18]));
@@ -176,9 +176,9 @@ async fn token_bucket_rate_change_preserves_missing_tokens() {
         };
         while check("1000/day token_bucket").await.is_allowed() {}
         for (rate, wait) in [
-            // 996 of the 1000 tokens have to be refilled, at 5 a day.
+            // The bucket must refill 996 of the 1000 missing tokens, at 5 a day.
             ("5/day token_bucket", 996 * 86_400 / 5),
-            // The missing tokens are capped at the largest debt that can be stored.
+            // The store caps the missing tokens at the maximum debt.
             ("1/365d token_bucket", (1_u64 << 52) / 1_000_000),
         ] {
             let retry_after = check(rate).await.retry_after().expect("no refill").as_secs();
@@ -205,12 +205,12 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
         let names: Vec<String> =
             redis::cmd("KEYS").arg(format!("back:*:{algorithm}")).query(&mut client).unwrap();
         let at: u64 = redis::cmd("HGET").arg(&names[0]).arg(field).query(&mut client).unwrap();
-        // One hour, a whole number of windows.
+        // The step of one hour is a multiple of the window, because a counter stores the start of a window.
         let future = at + 3_600_000_000;
         let _: u64 =
             redis::cmd("HSET").arg(&names[0]).arg(field).arg(future).query(&mut client).unwrap();
         let _: u64 = redis::cmd("PERSIST").arg(&names[0]).query(&mut client).unwrap();
-        // A client that waits for half of `retry_after` each time is admitted after a few checks.
+        // The client checks again after half of `retry_after`. These checks must not extend the wait.
         let start = std::time::Instant::now();
         while let Some(wait) = guard.check(&policy, &Key::global()).await.unwrap().retry_after() {
             assert!(wait <= Duration::from_millis(600), "{algorithm}: {wait:?}");

@@ -55,7 +55,7 @@ async fn repeated_denials_start_a_ban_and_next_ban_is_longer() {
         assert_eq!((banned.policy(), banned.limit(), banned.remaining()), ("login", 2, 0));
         assert_eq!((banned.retry_after(), banned.reset_after()), (Some(length), length));
 
-        // While banned, the key is denied whatever its quota says, and checks do not extend the ban.
+        // During a ban, the guard denies every check of the key, and the checks do not extend the ban.
         clock.advance(20 * SECOND);
         for _ in 0..10 {
             let banned = check(&guard, &policy, &key).await;
@@ -80,7 +80,7 @@ async fn waiting_client_is_never_banned_and_offences_expire() {
         let decision = check(&guard, &policy, &key).await;
         assert_eq!(decision.banned_for(), None);
         clock.advance(decision.retry_after().unwrap_or(Duration::ZERO));
-        // At most two denials come in a minute, and the ban needs three.
+        // The client gets at most two denials in a minute, and a ban needs three.
         clock.advance(10 * SECOND);
     }
     let ban = async || loop {
@@ -177,11 +177,11 @@ where
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// The operation is not applied, and the store reports an error.
+    /// The store reports an error and does not apply the operation.
     FailBeforeApply,
-    /// The operation is applied, and the store reports an error.
+    /// The store applies the operation, but reports an error.
     FailAfterApply,
-    /// The operation is applied after this delay.
+    /// The store applies the operation after this delay.
     Delay(Duration),
 }
 
@@ -205,7 +205,7 @@ async fn ban_starts_at_next_denial_after_store_failure() {
         for fault in [Fault::FailBeforeApply, Fault::FailAfterApply] {
             let clock = ManualClock::new();
             let fails = AtomicBool::new(true);
-            // The third denial starts the ban.
+            // The number of counted denials, of which the third starts the ban.
             let denials = AtomicU32::new(0);
             let guard = faulty_guard(clock.clone(), move |operation, requests| {
                 let is_target = operation == at && requests[0].bucket.name() == name;
@@ -217,7 +217,7 @@ async fn ban_starts_at_next_denial_after_store_failure() {
             let (policy, key) = (login(), Key::from("ann"));
             for _ in 0..5 {
                 let decision = check(&guard, &policy, &key).await;
-                // A check that leaves the key banned reports the whole ban as `retry_after`.
+                // If the key is banned after a check, the check has reported the whole ban as `retry_after`.
                 if let Some(ban) = guard.peek(&policy, &key).await.unwrap().banned_for() {
                     assert_eq!(decision.retry_after(), Some(ban), "{name} {at:?} {fault:?}");
                 }
@@ -253,7 +253,7 @@ async fn cancelled_check_still_starts_a_ban() {
         let _ = tokio::time::timeout(cancelled_after, guard.check(&policy, &key)).await;
         let mut banned = check(&guard, &policy, &key).await.banned_for();
         if banned.is_none() {
-            // The check was cancelled before the denial was counted.
+            // The timeout cancelled the check before the store counted the denial.
             assert!(cancelled_after <= 2 * step, "{cancelled_after:?}");
             banned = check(&guard, &policy, &key).await.banned_for();
         }
@@ -268,7 +268,7 @@ async fn full_store_does_not_ban_keys_that_share_counts() {
     let guard = RateGuard::builder().store(store).build().unwrap();
     let policy = Policy::new("p", "1/minute").unwrap().ban("1/minute for 1h").unwrap();
     for number in 0..2_000 {
-        // Each key is denied once, by its own count or by a count that it shares.
+        // The guard denies the second check of each key, by the key's own count or by a count that keys share.
         check(&guard, &policy, &Key::from(number)).await;
         check(&guard, &policy, &Key::from(number)).await;
     }
@@ -399,7 +399,7 @@ async fn penalty_adds_units_to_the_current_request() {
     let outer = Policy::new("outer", "500/minute").unwrap();
     let client = actix_rateguard::key::ip().key_of("192.0.2.1").unwrap();
     assert_eq!(guard.peek(&outer, &client).await.unwrap().remaining(), 500 - 4);
-    // Under a limit that counts only failures, a penalty counts even if the request succeeds.
+    // If a limit counts only failures, a penalty counts even if the HTTP request succeeds.
     assert_eq!(send_post("/failures", 0, 200).await, (200, 10));
     assert_eq!(send_post("/failures", 3, 200).await, (200, 7));
     assert_eq!(send_post("/failures", 3, 401).await, (401, 3));
@@ -457,7 +457,7 @@ async fn failure_limit_bans_for_failures_and_never_for_successes() {
             TestRequest::post().uri("/login-attempts").insert_header(("X-Status", status));
         send(&app, from_client(client, request)).await
     };
-    // Pending requests use up the quota until they finish, so some of these are denied.
+    // Each pending HTTP request holds a unit until the response, so the guard denies some of these requests.
     let responses = join_all((0..100).map(|_| send_post(1, "200"))).await;
     assert!(responses.iter().any(|it| it.status == 429));
     for number in 0..2 {

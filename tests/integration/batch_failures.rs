@@ -1,4 +1,4 @@
-//! If a bucket of a batch cannot be used, the script decides the batch again without that bucket.
+//! If the script cannot use a bucket of a batch, the script decides the batch again without that bucket.
 
 use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
@@ -59,7 +59,8 @@ fn key_expiry_is_preserved_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     use_up_count(&mut connection);
-    // A denial that converts the count to tokens, a peek under another quota, and a check of the unusable bucket.
+    // The batch has a denied check that converts the count to tokens, a peek with another quota, and a check of the
+    // unusable bucket.
     let higher = FIXED.replace(" 5 ", " 6 ");
     let shapes = ["check 0 1 1 1", "peek 0 1 2 1", "check 0 1 3 1"];
     let reply = call_script(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
@@ -68,7 +69,7 @@ fn key_expiry_is_preserved_when_batch_is_rerun() {
     assert!(left > 0, "{left}");
 }
 
-/// Uses up the quota of `count` under a fixed window.
+/// Uses up the quota of `count` with a fixed window.
 fn use_up_count(connection: &mut redis::Connection) {
     let reply = call_script(connection, &[FIXED], &["debit 0 1 1 5"], "1 1");
     assert!(matches!(reply, redis::Value::BulkString(_)), "{reply:?}");
@@ -79,7 +80,7 @@ fn units_count_once_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     let shapes = ["check 0 1 1 1", "check 0 1 2 1"];
-    // Two quotas of one key alternate, as during a change of the limit.
+    // Requests with two quotas of one key alternate, as when processes have different settings.
     let reply = call_script(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
     let numbers = reply_numbers(reply);
     let remaining: Vec<_> = numbers[1..13].chunks(4).map(|it| it[1]).collect();

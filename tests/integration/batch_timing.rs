@@ -1,4 +1,4 @@
-//! When the dispatcher sends a batch, and which requests share it.
+//! When the dispatcher sends a batch, and which requests share a batch.
 
 use std::{
     pin::pin,
@@ -20,7 +20,7 @@ fn policy() -> Policy {
     Policy::new("shared", "1000000/365d").unwrap()
 }
 
-/// Runs `TASKS` concurrent checks, each of its own key.
+/// Runs `TASKS` concurrent checks, each with its own key.
 async fn burst(guard: &RateGuard) {
     let policy = policy();
     let check = async |number: u32| {
@@ -29,7 +29,7 @@ async fn burst(guard: &RateGuard) {
     join_all((0..TASKS).map(check)).await;
 }
 
-/// Returns how often the script was called so far.
+/// Returns how often the guard has called the script since the server's start.
 fn script_calls(server: &RedisServer) -> u64 {
     let info: String = run(&mut server.client(), "INFO commandstats");
     let calls = |line: &str| -> Option<u64> {
@@ -43,7 +43,7 @@ fn script_calls(server: &RedisServer) -> u64 {
 async fn requests_during_four_calls_in_flight_share_next_batch() {
     let server = RedisServer::start();
     let guard = server.guard("five");
-    // After this burst, the script is loaded and the guard is connected.
+    // After this burst, the guard is connected and has loaded the script.
     burst(&guard).await;
     for _ in 0..8 {
         let before = script_calls(&server);
@@ -52,14 +52,14 @@ async fn requests_during_four_calls_in_flight_share_next_batch() {
         let elapsed;
         {
             let mut burst = pin!(burst(&guard));
-            // The server is frozen, so all checks are pending before the first reply.
+            // The server is frozen, so no check has a reply yet, and all checks are pending.
             assert!(poll!(burst.as_mut()).is_pending());
             server.thaw();
             elapsed = start.elapsed();
             burst.await;
         }
         let calls = script_calls(&server) - before;
-        // Four batches are sent first, then two batches of 32. The dispatcher sends one more batch for each millisecond
+        // The dispatcher sends four batches first, then two batches of 32. It sends one more batch for each millisecond
         // without a reply.
         let max_calls = 6 + elapsed.as_millis() as u64;
         assert!(
@@ -69,7 +69,7 @@ async fn requests_during_four_calls_in_flight_share_next_batch() {
     }
 }
 
-/// A blocked runtime cannot run the task that wakes the dispatcher, so the dispatcher must read its queue by itself.
+/// A blocked runtime cannot run the task that wakes the dispatcher, so the dispatcher must not depend on this task.
 #[tokio::test]
 async fn request_is_sent_although_a_later_task_blocks_runtime() {
     let server = RedisServer::start();
@@ -95,7 +95,7 @@ async fn request_is_sent_although_a_later_task_blocks_runtime() {
     }
 }
 
-/// The task that wakes the dispatcher is left on a runtime that is no longer polled.
+/// The task that wakes the dispatcher stays on a runtime that does not run any more.
 #[test]
 fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
     let server = RedisServer::start();
@@ -114,7 +114,7 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
         other.block_on(join_all(keys.iter().map(|key| guard.check(&policy, key))));
         start.elapsed()
     };
-    // Without a wake-up, the dispatcher reads its queue after 5 ms.
+    // Without a wake-up, the dispatcher reads its queue only after 5 ms. A shorter wait shows a wake-up.
     let max_wait = Duration::from_millis(4);
     let start = Instant::now();
     while (0..50).filter(|_| pair() < max_wait).count() < 25 {
@@ -123,7 +123,7 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
     drop(stalled);
 }
 
-/// The size of the batches depends on the scheduling of the tasks, so the test repeats until one round has few calls.
+/// The size of a batch depends on how the runtime schedules the tasks, so one round with few calls is enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looping_tasks_use_at_most_one_call_per_three_checks() {
     const ROUNDS: u32 = 30;
@@ -154,7 +154,7 @@ async fn looping_tasks_use_at_most_one_call_per_three_checks() {
     }
 }
 
-/// The single request comes at different times before or after the replies to the burst. No request follows it.
+/// The single request comes at different times before or after the replies to the burst, and is the last request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_request_after_a_burst_is_answered() {
     let server = RedisServer::start();

@@ -1,4 +1,4 @@
-//! A batch of requests and the same requests one by one get equal decisions from the script.
+//! The script makes equal decisions for a batch of requests and for the same requests one by one.
 
 use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
@@ -36,7 +36,7 @@ enum Request {
         operation: Operation,
         parts: Vec<Part>,
         cost: u32,
-        /// The quotas have twice their limit, as while a limit is being raised.
+        /// Whether the quotas have twice their limit, as during a rollout of a higher limit.
         is_raised: bool,
     },
     /// Refunds one unit that a request of an earlier batch took.
@@ -46,11 +46,11 @@ enum Request {
 #[derive(Clone, Debug)]
 enum Step {
     Batch(Vec<Request>),
-    /// Advances the clock by a part of the first quota's window, in thousandths.
+    /// Advances the clock by a fraction of the first quota's window, in thousandths.
     Advance(u64),
 }
 
-/// Units that a request took, with the receipts from both scripts.
+/// Units that a request took, with the receipts from the single call and from the batch.
 struct Hold {
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
@@ -103,13 +103,13 @@ fn quota(rule: &Rule, is_raised: bool) -> Quota {
     }
 }
 
-/// A request with its buckets and quotas, ready to be sent to both scripts.
+/// A request with its buckets and quotas, which the test sends alone and in a batch.
 struct PreparedRequest {
     operation: Operation,
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
     costs: Vec<(u32, bool)>,
-    /// The units to refund, if this is a refund.
+    /// The units to refund, or `None` if the operation is no refund.
     hold: Option<Hold>,
 }
 
@@ -126,7 +126,7 @@ impl PreparedRequest {
                 };
                 for part in parts {
                     let bucket = (part.key, part.rule.index(rules.len()));
-                    // A request has each bucket only once.
+                    // A request must not have the same bucket twice.
                     if !prepared.buckets.contains(&bucket) {
                         prepared.buckets.push(bucket);
                         prepared.quotas.push(quota(&rules[bucket.1], *is_raised));
@@ -170,7 +170,7 @@ impl PreparedRequest {
             .collect()
     }
 
-    /// Returns the units that the request took, if all of them can be refunded.
+    /// Returns the units of an admitted check that took units from all its buckets, or `None`.
     fn hold(self, one: &Verdict, batched: &Verdict) -> Option<Hold> {
         let took = self.operation == Operation::Check
             && one.is_allowed()
@@ -240,7 +240,7 @@ fn run_steps(
     Ok(())
 }
 
-/// Compares batches with single requests under this script, and describes the first difference.
+/// Compares batches with single requests for this script, and describes the first difference.
 pub fn difference(source: &str, logs: Logs, cases: u32) -> Option<String> {
     let (server, source) = (RedisServer::start(), with_test_clock(source));
     let connections = RefCell::new((server.client(), server.client(), 0));

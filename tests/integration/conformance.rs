@@ -44,10 +44,10 @@ async fn redis_store_conforms() {
     conformance(guard.store(), Time::Real, &ALGORITHMS).await;
 }
 
-/// The admitted units, by the time and the number of the call that took them.
+/// The admitted units of each call, sorted by the time and the number of the call.
 type AdmittedUnits = BTreeMap<(Duration, u64), u32>;
 
-/// A simple custom store: a log of the admitted units of each bucket, under one lock.
+/// A simple custom store, which has a log of the admitted units for each bucket behind one lock.
 struct LogStore {
     clock: ManualClock,
     admitted: Mutex<HashMap<String, AdmittedUnits>>,
@@ -142,7 +142,7 @@ async fn custom_log_store_conforms() {
     conformance(&store, Time::Manual(clock), &[Algorithm::SlidingWindow]).await;
 }
 
-/// Applies an operation to the memory store with a defect.
+/// A function that applies an operation to the memory store with a defect.
 type Defect = fn(&MemoryStore, Operation, &[BucketRequest<'_>]) -> Result<Verdict, StoreError>;
 
 struct DefectiveStore(MemoryStore, Defect);
@@ -157,7 +157,7 @@ impl Store for DefectiveStore {
     }
 }
 
-/// Applies an operation to the memory store, which never waits.
+/// Applies an operation to the memory store and returns the result at once, because this store never waits.
 fn apply_to_memory(
     store: &MemoryStore,
     operation: Operation,

@@ -89,7 +89,7 @@ fn key_flood_respects_max_keys_and_frees_no_key() {
     let admitted = (0..50_000_u32)
         .filter(|key| check(&guard, &policy, &Key::from(*key)).unwrap().is_allowed())
         .count();
-    // Keys with their own log are admitted, and one key for each shared log.
+    // The guard admits each key with its own log, and one key for each shared log.
     assert!((900..1_500).contains(&admitted), "{admitted}");
     assert!(!check(&guard, &policy, &victim).unwrap().is_allowed());
 }

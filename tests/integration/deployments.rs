@@ -9,7 +9,7 @@ use crate::support::{
     redis_server::{RedisServer, total_connections},
 };
 
-/// The Redis commands that a user needs, as listed in the README.
+/// The commands that the README lists for the guard's Redis user.
 pub const COMMANDS: &[&str] = &[
     "evalsha", "eval", "time", "type", "del", "pexpire", "pttl", "append", "getrange", "set",
     "setrange", "strlen", "hget", "hmget", "hset", "role",
@@ -28,7 +28,7 @@ fn policies() -> Vec<Policy> {
         .collect()
 }
 
-/// Runs every operation of the guard under every algorithm, with bans.
+/// Runs every operation of the guard with every algorithm and with bans.
 pub async fn use_all_operations(guard: &RateGuard) {
     for policy in policies() {
         let key = Key::from("ann");
@@ -65,7 +65,7 @@ async fn redis_pool_supplies_settings_but_no_connections() {
         .runtime(deadpool_redis::Runtime::Tokio1)
         .build()
         .unwrap();
-    // The only connection of the pool is in use.
+    // The only connection of the pool is in use, so the guard must use a connection of its own.
     let _connection = pool.get().await.unwrap();
     let guard = RateGuard::redis_pool(pool.clone()).deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
@@ -86,13 +86,13 @@ async fn least_privileged_user_runs_all_operations_on_one_connection() {
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
     let guard = RateGuard::redis(&url).prefix("app").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
-    // This is longer than the interval between heartbeats.
+    // The pause is longer than the interval between heartbeats, so the guard also sends heartbeats as this user.
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
     use_all_operations(&guard).await;
     assert_eq!(total_connections(&mut client) - before, 1);
     assert!(guard.health().is_good());
 
-    // The user may not use keys with another prefix. This error does not cause a reconnect.
+    // The user has no permission for keys with another prefix. The guard does not reconnect after this error.
     let other = RateGuard::redis(&url).prefix("other").deadline(TEST_TIMEOUT).build().unwrap();
     for _ in 0..10 {
         let unavailable = other.check(&policies()[0], &Key::global()).await.unwrap_err();
@@ -114,7 +114,7 @@ async fn demoted_primary_is_detected_without_writes() {
         redis::cmd("REPLICAOF").arg(host).arg(port).exec(&mut client).unwrap();
     };
     replicate("127.0.0.1", &primary.port().to_string());
-    // Without writes there is no read-only error, so the heartbeat has to detect the demotion.
+    // The guard sends no writes and gets no read-only error, so the heartbeat has to detect the demotion.
     eventually("the demotion is detected", || (!guard.health().is_good()).then_some(()));
     replicate("NO", "ONE");
     eventually("the server is used again", || guard.health().is_good().then_some(()));

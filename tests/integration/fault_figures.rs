@@ -19,7 +19,7 @@ fn policy() -> Policy {
     Policy::new("p", "1000000000/day fixed_window").unwrap()
 }
 
-/// Waits for a decision, and returns the time that it took.
+/// Waits for a decision, and returns the duration of the wait.
 async fn wait_for_decision(guard: &RateGuard) -> Duration {
     let start = Instant::now();
     let (policy, key) = (policy(), Key::global());
@@ -34,7 +34,7 @@ async fn wait_for_decision(guard: &RateGuard) -> Duration {
 async fn wait_for_failure(guard: &RateGuard) {
     let (policy, key) = (policy(), Key::global());
     let start = Instant::now();
-    // This many failures also open the circuit breaker.
+    // After this many failures, the circuit breaker is open, too.
     let mut failed = 0;
     while failed < 20 {
         failed = if guard.check(&policy, &key).await.is_err() { failed + 1 } else { 0 };
@@ -77,7 +77,7 @@ async fn frozen_redis_costs_one_deadline_then_microseconds() {
     while start.elapsed() < Duration::from_secs(1) {
         waits.push(timed().await.0);
     }
-    // Only the probes of the circuit breaker wait for the deadline.
+    // The circuit breaker is open, so only its probes wait for the deadline.
     let probes = waits.iter().filter(|wait| **wait > DEADLINE / 2).count();
     let p90 = quantile(&mut waits, 0.9);
     print("checks one by one, while Redis is frozen", waits.clone());
@@ -153,7 +153,7 @@ async fn decisions_resume_soon_after_every_fault() {
     }
     max_times.push(print("after a password change", times));
 
-    // Many waiting checks cause one probe, and not one connection each.
+    // Many waiting checks cause one probe, and do not open a connection each.
     redis.kill();
     wait_for_failure(&guard).await;
     redis.restart();

@@ -1,4 +1,4 @@
-//! Keys from header values of any bytes and any length that the server accepts.
+//! Keys from header values with any bytes and any length that the application server accepts.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use crate::support::{
     wire::{self, WireResponse},
 };
 
-/// Max bytes of a request head that actix-web accepts.
+/// Max bytes that actix-web accepts for the head of an HTTP request.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 
 #[get("/attribute")]
@@ -40,7 +40,7 @@ async fn address() -> &'static str {
     "ok"
 }
 
-/// Each path with the length of its bucket names in Redis.
+/// Each path with the length of its Redis keys.
 const PATHS: [(&str, usize); 3] = [
     ("/attribute", "hostile:{}:strange::keys".len() + 32),
     ("/middleware", "hostile:{}:middle".len() + 32),
@@ -61,13 +61,13 @@ fn head(path: &str, value: &[u8]) -> Vec<u8> {
     [start.as_bytes(), value, b"\r\n\r\n"].concat()
 }
 
-/// Returns unusual values that the server accepts.
+/// Returns unusual header values that the application server accepts.
 fn unusual_values() -> Vec<Vec<u8>> {
     let all: Vec<u8> = (0x80..=0xff).collect();
     let max_value_bytes = MAX_HEAD_BYTES - head("/attribute", b"").len();
     let longest = |byte: u8, less: usize| vec![byte; max_value_bytes - less];
     let mut values = vec![
-        // Values of nearly the max length that differ only in the last byte or in their length.
+        // These values have nearly the max length, and differ only in the last byte or in the length.
         longest(b'x', 200),
         [longest(b'x', 201), b"y".to_vec()].concat(),
         longest(b'x', 1_000),
@@ -95,7 +95,7 @@ fn unusual_values() -> Vec<Vec<u8>> {
     values
 }
 
-/// Returns the length and the last 20 bytes of a value, as some values are too long to print.
+/// Returns the length and the last 20 bytes of a value, because some values are too long to print.
 fn summary(value: &[u8]) -> impl Debug + use<> {
     let end = value[value.len().saturating_sub(20)..].escape_ascii().to_string();
     (value.len(), end)
@@ -108,7 +108,7 @@ fn any_header_value_becomes_one_short_key() {
     let values = unusual_values();
     assert_eq!(values.iter().collect::<HashSet<_>>().len(), values.len());
     for (path, _) in PATHS {
-        // All values go through one connection, and so through one worker.
+        // All values use one connection, so one worker handles them all.
         let mut stream = wire::connect(server.address());
         for value in &values {
             for expected in [200, 429] {
@@ -170,7 +170,7 @@ fn oversized_or_malformed_headers_are_rejected_without_crash() {
             );
         }
     }
-    // The two workers still reply, and no worker had to be replaced.
+    // The two workers still reply, and actix-web had to start no other worker.
     for _ in 0..20 {
         assert_eq!(send("/address", b"x"), WireResponse::Status(200));
     }

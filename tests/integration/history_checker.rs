@@ -16,17 +16,17 @@ use crate::model::{self, ModelReceipt, Rule, World, exceeds_quota};
 /// The kind of difference between a history and the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// A request was admitted without room for it.
+    /// The store admitted a request although a bucket had no room.
     OverAdmission,
-    /// A request was denied although there was room for it.
+    /// The store denied a request although all buckets had room.
     FalseDenial,
     /// The reported status of a bucket differs from that of the model.
     Status,
-    /// A refund returned units that its check did not take from the bucket.
+    /// A refund returned units that the refunded check did not take from the bucket.
     Receipt,
 }
 
-/// A violation and the event that has it.
+/// A violation, and the event in which the replay found it.
 #[derive(Debug)]
 pub struct ViolationReport {
     pub violation: Violation,
@@ -34,7 +34,7 @@ pub struct ViolationReport {
     pub details: String,
 }
 
-/// The rules of each limit, in the order of its quotas.
+/// The rules of each limit, one for each quota.
 static RULES: LazyLock<Vec<Vec<Rule>>> = LazyLock::new(|| {
     let rule = |quota: &Quota| Rule {
         algorithm: quota.algorithm(),
@@ -51,12 +51,12 @@ pub fn rule(part: &Part) -> Rule {
     RULES[part.limit][part.quota_index]
 }
 
-/// Identifies a bucket: the key, and one number for the limit and its quota.
+/// Identifies a bucket by its key and by one number for the limit and the quota.
 pub fn bucket(part: &Part) -> (u8, usize) {
     (part.key, part.limit * Quotas::MAX + part.quota_index)
 }
 
-/// The units that each call took from its buckets. They can be refunded once.
+/// The units that each call took from its buckets. A later call can refund these units once.
 type RefundableUnits = BTreeMap<Call, Vec<(Part, ModelReceipt)>>;
 
 /// The state of a replay: the model, and the units that can be refunded.
@@ -113,9 +113,9 @@ impl Replay {
         Ok(())
     }
 
-    /// Replays events of the same microsecond in any order of their processes that gives the recorded results.
+    /// Replays events of the same microsecond: tries all orders of the processes until one gives the recorded results.
     ///
-    /// The events of one process are in one batch, which decides them in the order of their numbers.
+    /// The events of one process are in one batch, and the script decides a batch in the order of the event numbers.
     fn step_in_any_order(&mut self, processes: &[&[&Event]]) -> Result<(), ViolationReport> {
         if let [events] = processes {
             return events.iter().try_for_each(|event| self.step(event));
@@ -137,7 +137,7 @@ impl Replay {
     }
 }
 
-/// Replays a history on the model in the order of its times, and returns the first difference as an error.
+/// Replays the events of a history on the model, sorted by time, and returns the first difference as an error.
 pub fn replay(history: &[Event]) -> Result<(), ViolationReport> {
     let mut replay = Replay::default();
     let mut events: Vec<&Event> = history.iter().collect();
@@ -152,7 +152,8 @@ pub fn replay(history: &[Event]) -> Result<(), ViolationReport> {
 
 /// Checks without the model that no bucket admitted more units than its quota allows.
 ///
-/// The check skips the key with debits beyond the limit and resets. Returns the number of admissions checked.
+/// The function skips the key with debits and resets, because debits may exceed the limit. It returns the number of
+/// admissions that it has checked.
 pub fn check_limits(history: &[Event]) -> Result<usize, ViolationReport> {
     let mut buckets: BTreeMap<_, Vec<(u64, u64, Call)>> = BTreeMap::new();
     let mut admissions = 0;

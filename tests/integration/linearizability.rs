@@ -1,6 +1,6 @@
 //! Linearizability: the results of several processes on one Redis server equal those of a sequential model.
 //!
-//! So no request is admitted beyond a limit, and no request is denied that has room.
+//! So the store admits no request beyond a limit, and denies no request that has room.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -20,15 +20,15 @@ const PROCESSES: u64 = 8;
 const TASKS: usize = 2;
 const OPERATIONS: usize = 500;
 
-/// The operations of all processes, in the order of the clock of Redis.
+/// The operations of all processes, sorted by the time on the clock of Redis.
 struct RecordedHistory {
     history: Vec<Event>,
-    /// The keys left in Redis, each with its remaining lifetime in milliseconds.
+    /// The keys in Redis at the end, each with its remaining lifetime in milliseconds.
     remaining_keys: Vec<(String, i64)>,
     seed: u64,
 }
 
-/// Records the history once. All tests share it and only read it.
+/// Records the history once. All tests share this history and only read it.
 fn recorded() -> &'static RecordedHistory {
     static RECORDED: OnceLock<RecordedHistory> = OnceLock::new();
     RECORDED.get_or_init(|| {
@@ -42,7 +42,7 @@ fn recorded() -> &'static RecordedHistory {
         recorders.iter_mut().for_each(HistoryRecorder::go);
         let mut history: Vec<Event> =
             recorders.into_iter().flat_map(HistoryRecorder::history).collect();
-        // A batch decides its requests at one time, in the order of their numbers.
+        // The script decides all requests of a batch at one time, in the order of their numbers.
         history.sort_by_key(|event| (event.at, event.call.process, event.call.number));
         let mut client = server.client();
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
@@ -60,12 +60,12 @@ impl RecordedHistory {
         })
     }
 
-    /// Says how to record a similar history. The timing differs in each run.
+    /// Says how to record a similar history. An equal history is not possible, because the timing differs in each run.
     fn reproduction_hint(&self) -> String {
         format!("to request the same operations again: RATEGUARD_SEED={}", self.seed)
     }
 
-    /// Returns indices of matching events, spread over the first third of the history.
+    /// Returns the indices of matching events, spread over the first third of the history.
     #[track_caller]
     fn event_indices(&self, wanted: impl Fn(usize, &Event) -> bool) -> Vec<usize> {
         let has_unique_time = |index: usize| {
@@ -79,7 +79,7 @@ impl RecordedHistory {
         all.iter().copied().step_by(all.len() / 10).collect()
     }
 
-    /// Asserts that the replay reports this violation at this event if `alter` changes the event.
+    /// Changes an event with `alter`, and asserts that the replay reports this violation at the event.
     #[track_caller]
     fn assert_found(&self, violation: Violation, index: usize, alter: impl FnOnce(&mut Event)) {
         let mut altered = self.history[..=index].to_vec();
@@ -109,7 +109,7 @@ fn every_key_left_by_a_history_has_an_expiry() {
     let recorded = recorded();
     assert!(recorded.remaining_keys.len() >= 2, "{:?}", recorded.remaining_keys);
     for (key, lifetime) in &recorded.remaining_keys {
-        // -1 means that the key has no expiry. -2 means that the key has expired since.
+        // PTTL is -1 for a key without an expiry, and -2 for a key that has expired since `KEYS`.
         assert_ne!(*lifetime, -1, "{key}; {}", recorded.reproduction_hint());
     }
 }
@@ -227,7 +227,7 @@ fn checker_finds_altered_bucket_status() {
 fn checker_finds_missing_admission() {
     let recorded = recorded();
     let history = &recorded.history;
-    // The next operation on the same log comes while the admission still counts.
+    // Whether the admission still counts at the next operation on the same log, so a difference is visible.
     let is_visible = |index: usize, part: &Part| {
         let next = history[index + 1..]
             .iter()

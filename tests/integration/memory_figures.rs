@@ -11,7 +11,7 @@ use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
 const LIMITS: [u32; 5] = [1, 5, 10, 100, 1_000];
 
-/// Returns the bytes that Redis uses for the only key: its name, its entries and the overhead of Redis.
+/// Returns the bytes that Redis uses for the only key: the name, the entries and the overhead of Redis.
 fn key_bytes(client: &mut redis::Connection) -> u64 {
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query(client).unwrap();
     let [name] = &names[..] else { panic!("{names:?}") };
@@ -24,7 +24,7 @@ async fn is_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
 
 /// Measures a key with one request, with `limit` requests, and after further denials.
 async fn measure(algorithm: Algorithm, log: RedisLog, limit: u32) -> [u64; 3] {
-    // Each measurement has its own server, which holds only one key.
+    // Each measurement has its own server with only one key.
     let redis = RedisServer::start();
     let mut client = redis.client();
     let settings = redis.settings("rateguard").redis_log(log);
@@ -63,7 +63,7 @@ async fn memory_per_key_is_bounded_and_denials_add_none() {
         }
         let full = row.iter().map(|(_, full)| format!("{full:>9}"));
         println!("{name:<24}{:>12}{}", row[0].0, full.collect::<String>());
-        // Max bytes for each entry of a log. Hashes have no entries.
+        // Max bytes for each entry of a log. A hash has no entries, so it must not grow.
         let max_entry_bytes = match (algorithm, log) {
             (Algorithm::SlidingWindow, RedisLog::SortedSet) => 180,
             (Algorithm::SlidingWindow, _) => 30,

@@ -1,4 +1,4 @@
-//! The reference model of every algorithm: it stores each time stamp and finds each result by search.
+//! The reference model of every algorithm: the model stores each time stamp, and finds each wait by search.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -35,9 +35,9 @@ impl Rule {
         }
     }
 
-    /// Returns the most tokens that may be missing from a token bucket, multiplied by the window.
+    /// Returns the maximum number of tokens that may be missing from a token bucket, multiplied by the window.
     pub fn max_missing(self) -> u128 {
-        // Stores divide this number by the greatest common divisor of window and limit, and cap the quotient.
+        // Stores divide this number by the greatest common divisor of window and limit. `MAX_DEBT` limits the quotient.
         let (mut divisor, mut rest) = (self.window, self.limit);
         while rest > 0 {
             (divisor, rest) = (rest, divisor % rest);
@@ -46,23 +46,23 @@ impl Rule {
     }
 }
 
-/// Units that were taken at one time, less those that were refunded.
+/// The units that one operation took, without the refunded units.
 #[derive(Clone, Debug)]
 struct Taken {
     /// The number of the operation that took the units.
     number: u64,
     at: u64,
     units: u64,
-    /// Whether this started a fixed window.
+    /// Whether the operation started a fixed window.
     starts_window: bool,
 }
 
-/// One bucket: all units ever taken, except those that have left a sliding window.
+/// One bucket with all units ever taken, except the expired units of a sliding-window log.
 #[derive(Clone, Default)]
 pub struct Model {
     taken: Vec<Taken>,
-    /// The missing tokens of a token bucket multiplied by the window, and the time of that number. Each microsecond
-    /// subtracts `limit` from it.
+    /// The missing tokens of a token bucket multiplied by the window, and the time of the last change. After that time,
+    /// the number decreases by `limit` in each microsecond.
     missing: (u128, u64),
     reset_at: Option<u64>,
 }
@@ -80,7 +80,7 @@ impl Model {
         missing.saturating_sub(u128::from(now.saturating_sub(at)) * u128::from(rule.limit))
     }
 
-    /// Returns the units counted at `now` if no more are taken until then. This is the definition of each algorithm.
+    /// Returns the units that count at `now` if no operation takes more until then. This code defines each algorithm.
     fn used(&self, rule: Rule, now: u64) -> u64 {
         let window = rule.window;
         let sum = |counts: &dyn Fn(u64) -> bool| {
@@ -108,7 +108,7 @@ impl Model {
         }
     }
 
-    /// Returns the wait in microseconds until `units` fit, or `None` if they never fit.
+    /// Returns the wait in microseconds until the bucket has room for `units`, or `None` if they never fit.
     fn wait_for(&self, rule: Rule, now: u64, units: u64) -> Option<u64> {
         if units == 0 {
             return Some(0);
@@ -128,7 +128,7 @@ impl Model {
         Some(enough)
     }
 
-    /// Sets time stamps after `now` to `now`, as the clock may have been set back.
+    /// Changes each later time stamp to `now`. Time stamps are later if the clock was set back.
     fn clamp_future(&mut self, now: u64) {
         for taken in &mut self.taken {
             taken.at = taken.at.min(now);
@@ -147,14 +147,14 @@ impl Model {
     }
 
     fn refund(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
-        // A refund of units from before a reset has no effect. A reset of a log removes its entries.
+        // The reset removed these units, so there is nothing to refund. A log has no entry of them either.
         if rule.algorithm != Algorithm::SlidingWindow && Some(receipt.at) <= self.reset_at {
             return;
         }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
             taken.units -= units.min(taken.units);
         }
-        // A token bucket has refilled some of the units since. A refund must not return them again.
+        // A token bucket has already refilled some of the units. The refund must return only the others.
         let refilled = u128::from(now.saturating_sub(receipt.at)) * u128::from(rule.limit);
         let back = (u128::from(units) * u128::from(rule.window)).saturating_sub(refilled);
         self.missing = (self.missing(rule, now).saturating_sub(back), now);
@@ -174,11 +174,11 @@ impl Model {
 /// One bucket's part of an operation.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Identifies the bucket.
+    /// The key, and a number for the quota.
     pub bucket: (u8, usize),
     pub rule: Rule,
     pub cost: u64,
-    /// The receipt, if this is a refund.
+    /// The receipt of the refunded check, or `None` if the operation is no refund.
     pub receipt: Option<ModelReceipt>,
 }
 
@@ -231,7 +231,7 @@ impl World {
 
 /// Returns whether the newest of these admissions exceeds the quota.
 ///
-/// Each admission is its time and its units. The clock must never be set back.
+/// Each admission has a time and a number of units. The times must never decrease.
 pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     let (newest, _) = *taken.last().unwrap();
     let sum = |taken: &[(u64, u64)]| taken.iter().map(|(_, units)| units).sum::<u64>();
@@ -241,7 +241,7 @@ pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     match rule.algorithm {
         Algorithm::SlidingWindow => within(rule.window) > rule.limit,
         Algorithm::TokenBucket => taken.iter().enumerate().any(|(index, (first, _))| {
-            // The bucket admits at most the burst and the tokens refilled since.
+            // From any admission on, the bucket admits at most its capacity and the tokens refilled since then.
             let refilled = u128::from(newest - first) * u128::from(rule.limit);
             u128::from(sum(&taken[index..])) * u128::from(rule.window)
                 > u128::from(rule.capacity * rule.window) + refilled

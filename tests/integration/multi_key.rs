@@ -1,4 +1,4 @@
-//! Cross-slot checks: requests with several keys that no single Redis step reaches, as on Redis Cluster.
+//! Cross-slot checks: requests with several keys that one script call cannot reach together, as on Redis Cluster.
 
 use std::sync::{
     Arc,
@@ -36,7 +36,7 @@ async fn cross_slot_denial_refunds_earlier_keys() {
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
         assert_eq!(left(&denied), [1, 3, 0]);
     }
-    // The first key denies the request, so no unit of the second key is taken.
+    // The first key denies the request, so the guard takes no unit from the second key.
     let denied = guard
         .request(&per_user, &user)
         .cost(2)
@@ -76,7 +76,7 @@ async fn cross_slot_checks_never_exceed_limits() {
     assert_eq!(admitted, 25);
 }
 
-/// A memory store with cross-slot keys. It fails checks of the tenant on demand.
+/// A memory store with cross-slot keys, whose checks of the tenant fail on demand.
 struct CrossSlotStore {
     store: MemoryStore,
     fails_for_tenants: AtomicBool,
@@ -135,14 +135,14 @@ async fn cross_slot_denial_starts_no_ban_for_refunded_units() {
     }
     let tenant = guard.peek(&per_tenant, &tenant).await.unwrap();
     assert_eq!((tenant.banned_for(), tenant.remaining()), (None, 5));
-    // The denials of a request with this key alone count for the ban.
+    // Only denials of this key alone count for the ban, so the ban starts after these checks.
     for _ in 0..4 {
         assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
     }
     assert!(guard.check(&per_user, &user).await.unwrap().banned_for().is_some());
 }
 
-/// A memory store with cross-slot keys, one of which is unreachable.
+/// A memory store with cross-slot keys and one unreachable key.
 struct PartlyUnreachableStore(MemoryStore, Key);
 
 impl Store for PartlyUnreachableStore {
@@ -182,7 +182,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
         for denial in [request.peek().await.unwrap(), request.check().await.unwrap()] {
             assert!(!denial.is_allowed());
             assert_eq!((denial.limit(), denial.remaining()), (2, 0));
-            // The decision has no status of the unreachable key.
+            // The decision reports no status for the unreachable key.
             let limits: Vec<_> = denial.statuses().iter().map(|it| it.quota().limit()).collect();
             assert!(
                 limits.iter().filter(|limit| **limit == 2).count() == 1 && limits.len() < 3,
@@ -190,7 +190,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
             );
         }
     }
-    // If no key denies the request, there is no decision, and no units are taken.
+    // If no reachable key denies the request, the check fails, and the guard takes no units.
     for request in [
         guard.request(&many, &free).and(&many, &unreachable),
         guard.request(&many, &unreachable).and(&many, &free),

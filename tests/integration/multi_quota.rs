@@ -30,7 +30,7 @@ fn all_quotas_must_have_room_and_tightest_is_reported() {
     let denied = check();
     assert_eq!(denied.quota().to_string(), "2/second");
     assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
-    // The denial took no unit of the other quotas.
+    // The guard took no unit from the other quotas for the denied check.
     assert_eq!(denied.statuses()[1].remaining(), 1);
 
     clock.advance(Duration::from_secs(1));
@@ -54,11 +54,11 @@ async fn multi_key_request_is_one_decision_on_every_store() {
         };
         assert!(check("ann", 2).await.is_allowed());
         assert!(check("ann", 1).await.is_allowed());
-        // Ann has no units left. Her denial takes no unit of the tenant.
+        // Ann has no units left. The guard denies her check, and takes no unit from the tenant.
         let denied = check("ann", 1).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "user"));
         assert_eq!(denied.statuses()[1].remaining(), 2);
-        // The tenant has too few units for Bob. The denial takes no unit of Bob.
+        // The tenant has too few units for Bob's check. The guard denies it, and takes no unit from Bob.
         let denied = check("bob", 3).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
         assert_eq!(denied.statuses()[0].remaining(), 2);
@@ -192,7 +192,7 @@ async fn attribute_accepts_quota_lists_and_costs() {
 
     assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 6]);
     assert_eq!(statuses(&app, 1, "/costly", 2).await, [200, 429]);
-    // A denial reports the remaining units, although they are too few for the cost.
+    // The headers of a denial report the remaining units, although these units are too few for the cost.
     assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 2]);
 
     assert_eq!(get(&app, 1, "/words?a+b+c").await.numbers().unwrap()[1], 2);
@@ -219,7 +219,7 @@ async fn stacked_attributes_make_one_decision() {
     };
     assert_eq!(send_request("a").await.status, 200);
     for _ in 0..5 {
-        // The second attribute denies the request, so the first attribute counts no unit.
+        // The limit of the second attribute denies the request, so the limit of the first counts no unit.
         assert_eq!(send_request("a").await.numbers().unwrap()[..2], [2, 0]);
     }
     assert_eq!(
@@ -288,7 +288,7 @@ fn denied_requests_use_no_slots_in_memory() {
         };
         assert!(is_allowed(0));
         assert!((1..1_000).all(|user| !is_allowed(user)));
-        // Later keys find free slots.
+        // The store keeps no slots for denied keys, so later keys have room.
         let admitted = (2_000_u32..2_090)
             .filter(|user| guard.allows(&invented, &Key::from(*user)).now_or_never().unwrap())
             .count();

@@ -34,27 +34,27 @@ fn detected_by_sorted_set_traces(old: &str, new: &str) {
 #[track_caller]
 fn assert_detected(logs: Logs, old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
-    // A mutation with a syntax error would be detected without any test.
+    // Any test would detect a syntax error, so the mutated script must be valid.
     let server = RedisServer::start();
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("the mutated script is valid Lua");
     assert!(difference(&source, logs).is_some(), "no test detects the mutation");
 }
 
-/// Asserts that changes of algorithm and limit detect this mutation.
+/// Asserts that random changes of algorithm and limit detect this mutation.
 #[track_caller]
 fn detected_by_quota_changes(old: &str, new: &str) {
     let difference = quota_changes::difference(&replace_once(SOURCE, old, new));
     assert!(difference.is_some(), "no test detects the mutation");
 }
 
-/// Asserts that batches detect this mutation with at least one encoding of the logs.
+/// Asserts that random batches detect this mutation with packed logs or with sorted sets.
 #[track_caller]
 fn detected_by_batches(old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
     let detects = |logs| {
         let difference = || batches::difference(&source, logs, 1_000);
-        // A script that fails is a difference, too.
+        // A script error is a difference, too.
         catch_unwind(AssertUnwindSafe(difference)).map_or(true, |it| it.is_some())
     };
     assert!(detects(Logs::Packed) || detects(Logs::Sorted), "no test detects the mutation");
@@ -88,14 +88,15 @@ fn stores_reset_time(source: &str) -> Option<bool> {
     }
     let lifetime: i64 =
         redis::cmd("PTTL").arg(bucket.storage_key("reset")).query(&mut ttl).unwrap();
-    // The 4 tokens from before the reset may be refunded for an hour. The one since is missing for 15 minutes.
+    // A client may refund the 4 tokens from before the reset for an hour, so the key must live that long. The token
+    // taken after the reset is refilled in 15 minutes.
     Some(lifetime > 3_500_000)
 }
 
 const QUOTAS: [&str; 4] =
     ["4/hour", "4/hour sliding_window_counter", "4/hour fixed_window", "4/hour token_bucket"];
 
-/// Finds an operation after which a key does not live about one second longer than the units that it counts.
+/// Finds an operation after which a key expires too early or too late for its counted units.
 fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
     let server = RedisServer::start();
     let mut client = server.client();
@@ -112,7 +113,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
                 script = script.with_sorted_sets();
             }
             let [before, after]: [Quota; 2] = [before, after].map(|it| it.parse().unwrap());
-            // The first quota has a shorter window, so the change must extend the lifetime of the key.
+            // The first quota has a shorter window, so a change of the quota must extend the lifetime of the key.
             let short = Quota::new(4, Duration::from_secs(60)).unwrap();
             let short = short.with_algorithm(before.algorithm()).unwrap();
             let mut taken = BucketRequest::new(bucket, short, 2);
@@ -121,7 +122,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             taken.cost = 1;
             let mut next = BucketRequest::new(bucket, after, 3);
             let (request, max_lifetime) = match operation {
-                // The check is denied and changes the quota.
+                // This check has another quota than the check before, and the script denies it.
                 Operation::Check => (next, 7_201_000),
                 Operation::Debit => {
                     next.cost = 1;
@@ -132,8 +133,8 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             script.call(operation, &[request], None).ok()?;
             let name = bucket.storage_key(&prefix);
             let lifetime: i64 = redis::cmd("PTTL").arg(&name).query(&mut ttl).unwrap();
-            // The key lives at least until its units expire. A token bucket refills one token each 15 minutes or
-            // 15 seconds.
+            // The key must live until its units expire. A token bucket refills one token in 15 minutes, or in 15
+            // seconds with the shorter window.
             let min_lifetime = match (operation, request.quota.algorithm()) {
                 (Operation::Refund, actix_rateguard::Algorithm::TokenBucket) => 14_000,
                 (Operation::Refund, _) => 30_000,

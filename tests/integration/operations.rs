@@ -10,7 +10,7 @@ use actix_rateguard::{
 
 use crate::support::redis_server::{RedisServer, packed_log_len};
 
-/// A policy with this algorithm, whose name ends with the algorithm's name.
+/// Returns a policy with this algorithm. The policy's name ends with the algorithm's name.
 fn policy(name: &str, rate: &str, algorithm: Algorithm) -> Policy {
     let quota: Quota = rate.parse().unwrap();
     Policy::new(format!("{name}-{algorithm}"), quota.with_algorithm(algorithm).unwrap()).unwrap()
@@ -65,9 +65,9 @@ async fn refund_returns_the_units_of_its_check() {
         let second = guard.request(&policy, &key).cost(3).reserve().await.unwrap();
         let denied = guard.request(&policy, &key).cost(1).reserve().await.unwrap();
         assert!(!denied.decision().is_allowed());
-        // The denied check took no units, so its refund returns none.
+        // The store took no units for the denied check, so the refund returns none.
         assert_eq!(denied.refund().await.unwrap().remaining(), 0);
-        // A token bucket also refills with time, so the count may be off by one token.
+        // A token bucket has already refilled a part of a token, so the count may be off by one token.
         let remaining = first.refund().await.unwrap().remaining();
         assert!(
             remaining == 2 || remaining == 1 && algorithm == Algorithm::TokenBucket,
@@ -91,12 +91,12 @@ async fn settle_corrects_the_reserved_cost() {
             let reservation = guard.request(&policy, &key).cost(reserved).reserve().await.unwrap();
             let decision = reservation.settle(used).await.unwrap();
             assert!(decision.is_allowed());
-            // A token bucket refills with time, so its count may be off by up to 3 tokens.
+            // A token bucket refills during the test, so its count may be off by up to 3 tokens.
             let slack = u32::from(algorithm == Algorithm::TokenBucket) * 3;
             assert!(decision.remaining().abs_diff(left) <= slack, "{algorithm} {decision:?}");
             assert!(remaining().await.abs_diff(left) <= slack, "{algorithm}");
         }
-        // The actual cost is beyond the limit, and settle counts it nevertheless.
+        // The actual cost exceeds the limit, and `settle` still counts the whole cost.
         let reservation = guard.request(&policy, &key).cost(5).reserve().await.unwrap();
         let decision = reservation.settle(500).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0));
@@ -154,10 +154,11 @@ async fn sliding_window_denies_costs_above_ten_thousand() {
         let denied = guard.request(&log, &key).cost(10_001).check().await.unwrap();
         assert!(denied.is_too_costly() && denied.remaining() == 30_000);
         assert!(guard.request(&log, &key).cost(10_000).check().await.unwrap().is_allowed());
-        // A debit may cost more, because the store counts it in several steps.
+        // A debit may cost more than a check, because the store counts a debit in several parts.
         let debited = guard.request(&log, &key).cost(15_000).debit().await.unwrap();
         assert_eq!(debited.remaining(), 5_000);
-        // The retry time is for another request with the same cost, which the log never admits.
+        // The retry time is for another request with the same cost. The log never admits this cost, so the time is
+        // `None`.
         assert_eq!(debited.statuses()[0].retry_after(), None);
         let both = Policy::new("both", "100000/hour; 20000/hour token_bucket").unwrap();
         let debited = guard.request(&both, &key).cost(15_000).debit().await.unwrap();
@@ -180,10 +181,10 @@ async fn token_bucket_debt_is_capped() {
             assert_eq!((debited.is_allowed(), debited.remaining()), (true, 0));
             debited.reset_after()
         };
-        // One token refills in a year; the minute allows for the refill during the test.
+        // The bucket refills one token in a year. The minute allows for the refill during the test.
         let (year, minute) = (Quota::MAX_WINDOW, Duration::from_secs(60));
         assert!((140 * year - minute..=140 * year).contains(&debt_of(140).await));
-        // Each microsecond refills one unit of a token, so the maximum of 2^52 units is 142.8 tokens.
+        // The store caps the debt at the refill of 2^52 microseconds, which is 142.8 tokens.
         let max = Duration::from_micros(Quota::MAX_DEBT);
         assert!(max < 143 * year);
         for tokens in [3, 1_000, u32::MAX] {
@@ -193,7 +194,7 @@ async fn token_bucket_debt_is_capped() {
     }
 }
 
-/// A store whose replies have no bucket status.
+/// A store that replies without any bucket status.
 struct EmptyReplyStore;
 
 impl Store for EmptyReplyStore {
@@ -234,7 +235,7 @@ async fn redis_refunds_a_huge_cost_completely() {
     let reservation = guard.request(&policy, &key).cost(9_999).reserve().await.unwrap();
     assert_eq!(reservation.decision().remaining(), 1);
     assert_eq!(reservation.refund().await.unwrap().remaining(), 10_000);
-    // A debit beyond the limit adds no log entries beyond the limit.
+    // After a debit beyond the limit, the log still has at most as many entries as the limit.
     guard.request(&policy, &key).cost(u32::MAX).debit().await.unwrap();
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.client()).unwrap();
     assert_eq!(packed_log_len(&mut server.client(), &names[0]), 10_000);
@@ -252,7 +253,7 @@ async fn concurrent_refunds_restore_exact_counts() {
                 if !reservation.decision().is_allowed() {
                     return 0;
                 }
-                // Every other reservation is refunded.
+                // Every second task refunds its reservation.
                 if task % 2 == 0 {
                     reservation.refund().await.unwrap();
                     return 0;
@@ -283,7 +284,7 @@ async fn store_failure_applies_the_strictest_failure_mode() {
         assert!(!both.check().await.unwrap_err().lets_pass());
         assert!(!both.allows().await);
     }
-    // Failures of peek and reset are not in the counts of checks that failed open or closed.
+    // The guard counts failed checks as open or closed, but does not count failures of peek and reset.
     assert!(guard.peek(&open, &key).await.is_err() && guard.reset(&closed, &key).await.is_err());
     assert_eq!((guard.failures().open, guard.failures().closed), (2, 4));
     store.work();

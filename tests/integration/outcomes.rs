@@ -52,7 +52,7 @@ async fn attribute_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, exact, success);
     assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
-    // The headers have the numbers after the refund.
+    // The headers report the numbers after the refund.
     assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
     assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
     assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
@@ -79,7 +79,7 @@ async fn middleware_counts_only_configured_responses() {
                 web::scope("/api")
                     .wrap(limit)
                     .route("/{status}", web::get().to(status))
-                    // An error of an inner middleware counts like an error response.
+                    // The limit counts an error of an inner middleware like an error response.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
                         let response = service.call(request);
                         async {
@@ -151,7 +151,7 @@ async fn error_is_counted_by_its_response_status() {
     let first = get(&app, 1, "/").await;
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "no", 1));
     assert_eq!(statuses(&app, 1, "/", 2).await, [401, 429]);
-    // An error with a response that can be taken only once still sends that response.
+    // The middleware must still send the response of an error that gives its response only once.
     let once = web::resource("/").wrap_fn(|request, service| {
         let response = service.call(request);
         async {
@@ -172,7 +172,7 @@ async fn error_is_counted_by_its_response_status() {
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "once", 1));
 }
 
-/// Of 40 concurrent requests with counted responses, exactly as many reach the handler as the limit allows.
+/// Of 40 concurrent HTTP requests whose responses count, the limit lets exactly the allowed number reach the handler.
 #[actix_web::test]
 async fn outcome_limit_is_exact_under_concurrency() {
     let server = RedisServer::start();
@@ -195,7 +195,8 @@ async fn outcome_limit_is_exact_under_concurrency() {
         .await;
         let requests = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
         let open = async {
-            // After 300 ms all requests are in flight. On a slower machine the test is weaker, but does not fail.
+            // After 300 ms, all HTTP requests wait for the guard or the handler. On a slower machine, fewer are
+            // concurrent.
             tokio::time::sleep(Duration::from_millis(300)).await;
             gate.add_permits(1_000);
         };

@@ -7,7 +7,7 @@ use crate::support::{process::LoadGenerator, redis_server::RedisServer};
 const PROCESSES: usize = 4;
 const TASKS: usize = 8;
 
-/// Runs four processes and returns the number of admitted checks of each key.
+/// Runs four processes, and returns the number of admitted checks for each key.
 fn admitted_by_all(
     server: &RedisServer,
     prefix: &str,

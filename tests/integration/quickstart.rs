@@ -33,7 +33,7 @@ fn sixth_search_per_minute_is_rejected() {
     assert!(index.body.contains(&format!("curl -i '{}'", server.url("/search?q=rust"))));
     assert_eq!(index.number("x-ratelimit-limit"), 100);
     assert_sixth_is_rejected(&[&server]);
-    // Other pages are not affected.
+    // The limit does not affect other pages.
     assert_eq!(get(&server.url("/")).status, 200);
 }
 
@@ -53,6 +53,6 @@ fn unreachable_redis_fails_open_and_throttles_the_log() {
     }
     let log = server.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("store check failed")).collect();
-    // At most one line for each cause in 10 s.
+    // The guard logs at most one line for each cause in 10 s.
     assert!((1..=4).contains(&lines.len()), "{log}");
 }

@@ -23,10 +23,10 @@ use crate::{
     trace_runner::START,
 };
 
-/// One year in microseconds: under this window, nothing expires while a test runs.
+/// One year in microseconds. With this window, nothing expires while a test runs.
 const YEAR: u64 = 31_536_000_000_000;
 
-/// A quota, and the checks under it. Times are in microseconds.
+/// A quota, and the checks with this quota. Durations are in microseconds.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     algorithm: Algorithm,
@@ -45,7 +45,7 @@ impl Change {
     }
 }
 
-/// Changes with one window, because a store may or may not delete entries that expire under a shorter window.
+/// Changes with one window. With a shorter window, one store may delete expired entries that another still counts.
 fn changes(window: u64, max_delay: u64) -> impl Strategy<Value = Vec<Change>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
@@ -122,7 +122,7 @@ fn find_failure(
     result.err().map(|failure| failure.to_string())
 }
 
-/// The first difference between this script and the memory store after random changes.
+/// Returns the first difference between this script and the memory store after random changes.
 pub fn difference(source: &str) -> Option<String> {
     let windows = prop_oneof![Just(1_000_u64), Just(60_000_000), 1_000_u64..1_000_000, Just(YEAR)];
     let changes = windows.prop_flat_map(|window| changes(window, window / 3));
@@ -134,7 +134,7 @@ fn memory_and_script_agree_after_every_quota_change() {
     assert_eq!(difference(SOURCE), None);
 }
 
-/// While time stands still, no check is allowed that raises the admitted units above the current limit.
+/// While time stands still, the store admits no check that raises the admitted units above the current limit.
 #[test]
 fn algorithm_and_limit_changes_never_refill() {
     let new_observer = || -> Box<dyn FnMut(Change, bool) -> TestCaseResult> {

@@ -47,7 +47,7 @@ async fn packed_log_has_a_readable_name_and_an_expiry() {
 
     assert_eq!(packed_log_len(&mut client, name), 3);
     let expires: i64 = redis::cmd("PTTL").arg(name).query(&mut client).unwrap();
-    // The window of 10 s, a twenty-fifth of it, and 1 s.
+    // The key lives for the window of 10 s, a twenty-fifth of the window, and 1 s.
     let elapsed = i64::try_from(started.elapsed().as_millis()).unwrap();
     assert!((11_400 - elapsed..=11_400).contains(&expires), "{expires} after {elapsed} ms");
 }
@@ -102,7 +102,7 @@ async fn check_takes_one_round_trip() {
     let server = RedisServer::start();
     let guard = server.guard("trips");
     let policy = Policy::new("p", "10/hour").unwrap();
-    // The first check loads the script.
+    // The first check loads the script, so the test counts only the commands of later checks.
     guard.check(&policy, &Key::global()).await.unwrap();
     let mut client = server.client();
     let before = calls(&mut client);
@@ -114,7 +114,7 @@ async fn check_takes_one_round_trip() {
         *after.get_mut(name).unwrap() -= calls;
     }
     assert_eq!(after["evalsha"], 100);
-    // The commands that the script runs.
+    // Redis also counts the commands that the script runs.
     let script = ["time", "getrange", "set"];
     // The test sends INFO, and the guard's heartbeat sends ROLE once a second.
     let others = ["info", "role"];
@@ -161,7 +161,7 @@ async fn expiry_is_the_counted_time_plus_one_second() {
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut client).unwrap();
         seconds * 1_000 + micros / 1_000
     };
-    // The test must not run across the end of the counter's window, which is a full hour.
+    // The counter's window ends at each full hour, and the test must not run across this time.
     while now() % HOUR > HOUR - 2_000 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -177,15 +177,15 @@ async fn expiry_is_the_counted_time_plus_one_second() {
     for (name, counts_for) in [
         ("sliding_window", HOUR + HOUR / 25),
         ("fixed_window", HOUR),
-        // Until the end of the next window.
+        // The unit counts until the end of the next window.
         ("sliding_window_counter", 2 * HOUR - before % HOUR),
-        // Until the token is refilled.
+        // The unit counts until the token is refilled.
         ("token_bucket", HOUR / 4),
     ] {
         let names = keys(&mut client, &format!("lives:*}}:{name}"));
         let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
         let elapsed = counts_for + 1_000 - expires;
-        // 2 ms of rounding, the duration of the checks, and up to 60 s since then.
+        // The test allows 2 ms for rounding, the duration of the checks, and up to 60 s after the checks.
         assert!((-2..=counted + 60_000).contains(&elapsed), "{name}: {expires}");
     }
 }
@@ -199,7 +199,7 @@ async fn backward_server_clock_step_locks_out_no_client() {
     let mut client = server.client();
     guard.check(&policy, &Key::global()).await.unwrap();
     let name = keys(&mut client, "clock:*").remove(0);
-    // Entries from a time when the clock was one hour ahead.
+    // The test adds log entries from a time when the clock was one hour ahead.
     let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut client).unwrap();
     for member in ["x", "y"] {
         let _: u64 = redis::cmd("ZADD")
@@ -211,7 +211,7 @@ async fn backward_server_clock_step_locks_out_no_client() {
     }
     let _: u64 = redis::cmd("PEXPIRE").arg(&name).arg(3_601_000).query(&mut client).unwrap();
 
-    // A denial also shortens the expiry.
+    // The script also shortens the expiry when it denies a request.
     let wait = guard.check(&policy, &Key::global()).await.unwrap().retry_after().expect("denied");
     assert!(wait.as_millis() <= 500, "{wait:?}");
     let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
@@ -275,9 +275,9 @@ async fn longer_window_counts_requests_of_the_shorter_window() {
             let name =
                 keys(&mut client, &format!("longer:*}}:{before_name}-{after_name}")).remove(0);
             let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
-            // Under the shorter window, the expiry was at most one minute.
+            // With the shorter window, the key would have expired within one minute.
             assert!(expires > 3_600_000, "{name}: {expires}");
-            // The retry time does not restart with each check.
+            // A denied check does not postpone the retry time.
             tokio::time::sleep(Duration::from_millis(2)).await;
             let second = guard.check(&long, &Key::global()).await.unwrap().retry_after().unwrap();
             assert!(second < first, "{name}: {first:?}, then {second:?}");
@@ -301,14 +301,14 @@ async fn full_server_rejects_new_keys_and_loses_none() {
         }
     }
     let key = full.expect("50,000 keys do not fit into 3 MB");
-    // The local fallback limits a new key. The server may have free memory again, so reduce its maximum first.
+    // The server may have free memory again, so the test reduces `maxmemory`. The local fallback then limits a new key.
     let _: () = run(&mut server.client(), "CONFIG SET maxmemory 1");
     let new = Key::from("new");
     for is_allowed in [true, false] {
         let decision = guard.check(&policy, &new).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.is_local()), (is_allowed, true));
     }
-    // A rejected key is not stored, and a stored key still has its counts.
+    // The server has stored no rejected key, and the stored keys still have their counts.
     let mut client = server.client();
     assert_eq!(keys(&mut client, "full:*").len(), key as usize);
     assert!(!guard.check(&policy, &Key::from(0)).await.unwrap().is_allowed());
@@ -365,9 +365,9 @@ async fn forbidden_command_leaves_all_quotas_unchanged() {
         for key in [&one, &other] {
             assert!(guard.check(&policy, key).await.unwrap().is_allowed());
         }
-        // The script writes the logs first. The other two buckets are hashes, and HSET fails.
+        // The script writes the two logs first. Then HSET fails for the other two buckets, which are hashes.
         let _: () = run(&mut client, "ACL SETUSER default -hset");
-        // First one check alone, then concurrent checks of which most share a batch.
+        // The test sends one check alone, and then concurrent checks, most of which share a batch.
         assert!(guard.check(&policy, &one).await.is_err());
         let together = (0..60).map(|number| guard.check(&policy, [&one, &other][number % 2]));
         for result in join_all(together).await {
@@ -386,7 +386,7 @@ async fn forbidden_command_leaves_all_quotas_unchanged() {
     }
 }
 
-/// In one batch, a bucket that the script cannot read follows a bucket that it has already changed.
+/// In one batch, a bucket that the script cannot read follows a bucket that the script has already changed.
 #[tokio::test]
 async fn unreadable_key_does_not_revert_counts_in_its_batch() {
     let server = RedisServer::start();
@@ -422,7 +422,7 @@ async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
     let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
     assert_eq!(value, "not ours");
 
-    // The same for a hash of another application.
+    // A hash of another application is an error, too, and stays unchanged.
     let _: () = redis::cmd("DEL").arg(&name).query(&mut client).unwrap();
     let _: () = redis::cmd("HSET").arg(&name).arg("user").arg("bob").query(&mut client).unwrap();
     for rate in ["1/minute", "1/minute fixed_window", "1/minute token_bucket"] {

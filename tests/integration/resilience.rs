@@ -58,7 +58,7 @@ fn policy() -> Policy {
     Policy::new("p", "1000000/day").unwrap()
 }
 
-// Tokio's clock is paused, so that replies are in time on a busy machine too.
+// Tokio's clock is paused, so no reply is late on a busy machine.
 #[tokio::test(start_paused = true)]
 async fn hung_store_opens_the_breaker_after_a_few_deadlines() {
     let remote = RemoteStore::new();
@@ -126,7 +126,7 @@ async fn checks_beyond_max_in_flight_are_decided_locally() {
     let decisions: Vec<_> = results.into_iter().map(Result::unwrap).collect();
     assert_eq!(decisions.iter().filter(|it| !it.is_local()).count(), 10);
     assert_eq!(guard.failures().local, 90);
-    // Cancelled checks return their permits.
+    // The guard frees the permits of cancelled checks.
     for _ in 0..100 {
         let _ = tokio::time::timeout(Duration::ZERO, guard.check(&policy, &key)).await;
     }
@@ -134,7 +134,7 @@ async fn checks_beyond_max_in_flight_are_decided_locally() {
     assert!(results.iter().all(|result| !result.as_ref().unwrap().is_local()));
 }
 
-/// A guard with local fallback for this number of replicas, and its store.
+/// Returns a guard with local fallback for this number of replicas, and the guard's store.
 fn local_fallback(replicas: u32) -> (FaultyStore, RateGuard) {
     let store = FaultyStore::new(MemoryStore::new().clock(ManualClock::new()));
     let guard = RateGuard::builder().store(store.clone()).on_error(OnError::Local);
@@ -161,7 +161,7 @@ async fn local_fallback_counts_earlier_checks_against_its_share() {
     }
     let failures = guard.failures();
     assert_eq!((failures.local, failures.open, failures.closed), (9, 0, 0));
-    // After its recovery, the store decides again.
+    // After the recovery, the store decides again.
     store.work();
     let decision = guard.check(&policy, &used).await.unwrap();
     assert_eq!((decision.is_local(), decision.remaining()), (false, 16));
@@ -305,7 +305,7 @@ async fn new_ban_continues_in_local_fallback() {
     }
 }
 
-// Tokio's clock is paused, so that replies are in time on a busy machine too.
+// Tokio's clock is paused, so no reply is late on a busy machine.
 #[tokio::test(start_paused = true)]
 async fn cross_slot_checks_open_the_breaker() {
     struct CrossSlotStore(RemoteStore);
@@ -350,7 +350,7 @@ async fn ban_checks_do_not_open_the_breaker() {
             let _ = guard.check(&banning, &Key::from(number)).await;
         }
     }
-    // A late step of a ban check is no sign that the store is down.
+    // If only one store call of a check with a ban is late, the store is not down, so the breaker stays closed.
     let results =
         join_all((0..20).map(async |_| guard.check(&policy(), &Key::global()).await)).await;
     assert!(results.iter().any(Result::is_ok), "{results:?}");

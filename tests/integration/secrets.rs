@@ -20,7 +20,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// A text that occurs nowhere else, so that the test finds each leak of it.
+/// A text that occurs nowhere else, so the test finds each leak of this text.
 const SENTINEL: &str = "Zx9-sentinel-7Qw";
 
 macro_rules! handlers {
@@ -43,7 +43,7 @@ handlers! {
     by_all "/all" (key = "user+header:X-Api-Key+bearer");
 }
 
-/// A request with the secret in its path, query and headers.
+/// Returns an HTTP request with the secret in the path, the query and the headers.
 fn request(path: &str) -> TestRequest {
     let path = path.replace("{secret}", SENTINEL);
     let request = TestRequest::get()
@@ -59,7 +59,7 @@ fn debug_text(value: &dyn Debug) -> String {
     format!("{value:?} {value:#?}")
 }
 
-/// The texts of an error and of all its sources.
+/// Returns the texts of an error and of all its sources.
 fn error_text(error: &dyn Error) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = error.source();
@@ -155,7 +155,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         debug_text(&key::header("X-Api-Key")),
     ]);
 
-    // The server's RDB file and its slow log.
+    // The test searches the RDB file and the slow log of the Redis server.
     redis::cmd("AUTH").arg(SENTINEL).exec(&mut client).unwrap();
     redis::cmd("SAVE").exec(&mut client).unwrap();
     let dump = fs::read(redis.folder().join("dump.rdb")).unwrap();
@@ -172,7 +172,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         calls.iter().filter(|it| it[0].starts_with("EVAL")).collect::<Vec<_>>()
     ));
 
-    // The server dies, starts again without a password, and then requires another one.
+    // The Redis server dies, starts again without a password, and then requires another password.
     drop(client);
     redis.kill();
     for path in PATHS {
@@ -201,7 +201,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
     outputs
         .push(error_text(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));
 
-    // A part of 15 bytes is a leak too.
+    // The first 15 bytes of the secret are a leak, too.
     let part = &SENTINEL[..15];
     for text in &outputs {
         assert!(!text.contains(part), "{text}");

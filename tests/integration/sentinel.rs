@@ -21,20 +21,20 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(1);
-/// The longest duration of a check: the deadline, and 4 s for a busy machine.
+/// Max duration of a check: the deadline, and 4 s for a busy machine.
 const MAX_DURATION: Duration = Duration::from_secs(5);
 
 fn policy() -> Policy {
     Policy::new("p", "1000000/hour").unwrap()
 }
 
-/// The units of the global key that this server has counted.
+/// Returns how many units of the global key this server has counted.
 async fn counted(server: &RedisServer, prefix: &str) -> u32 {
     let guard = server.guard(prefix);
     1_000_000 - guard.peek(&policy(), &Key::global()).await.unwrap().remaining()
 }
 
-/// A thread that checks one key every millisecond until it is stopped.
+/// A thread that checks one key every millisecond until [`stop`](Self::stop).
 struct Load {
     decided: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
@@ -68,7 +68,7 @@ impl Load {
         Self { decided, failed, stop, thread }
     }
 
-    /// Waits until more than 50 further checks are decided.
+    /// Waits until the guard has decided more than 50 further checks.
     fn wait_for_decisions(&self) {
         let before = self.decided.load(SeqCst);
         eventually("decisions", || (self.decided.load(SeqCst) > before + 50).then_some(()));
@@ -111,7 +111,7 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     println!("the guard used the new primary after {:?}", started.elapsed());
     assert!(guard.health().is_good());
 
-    // The old primary starts again and becomes a replica, and the guard does not use it.
+    // The old primary starts again and becomes a replica, so the guard does not use the old primary.
     servers.primary.restart_with_data();
     eventually("the old primary is a replica", || {
         let role: Vec<redis::Value> =
@@ -122,8 +122,8 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     load.wait_for_decisions();
     let [decided, failed] = load.stop();
     let counted = u64::from(counted(&servers.replica, "dies").await);
-    // Replicated checks are still counted, and other checks are lost. A check that failed when the primary died may be
-    // counted nevertheless.
+    // The new primary has the counts of replicated checks only. One of them may be a check that failed when the old
+    // primary died.
     println!("{decided} decided, {} counted, {failed} failed", counted - 100);
     assert!((100..=100 + decided + 1).contains(&counted), "{decided} {counted}");
 }
@@ -149,7 +149,7 @@ async fn primary_replaced_in_the_sentinels_is_abandoned() {
     let guard = RateGuard::redis(servers.url()).prefix("left").deadline(DEADLINE).build().unwrap();
     let load = Load::start(&guard);
     load.wait_for_decisions();
-    // The first server still has the role of a primary and replies.
+    // The first server still replies as a primary, so only the sentinels tell the guard about the new primary.
     for sentinel in &servers.sentinels {
         let mut client = sentinel.client();
         sentinel_command("REMOVE").exec(&mut client).unwrap();
@@ -173,7 +173,7 @@ async fn outdated_sentinel_does_not_block_failover() {
         RateGuard::redis(servers.url()).prefix("missed").deadline(DEADLINE).build().unwrap();
     let load = Load::start(&guard);
     load.wait_for_decisions();
-    // The first sentinel in the URL is isolated from the others, and still names the old primary.
+    // The first sentinel in the URL does not learn of the change, and still names the old primary.
     for sentinel in &servers.sentinels[1..] {
         let mut client = sentinel.client();
         sentinel_command("REMOVE").exec(&mut client).unwrap();
@@ -186,7 +186,7 @@ async fn outdated_sentinel_does_not_block_failover() {
     load.wait_for_failure();
     load.wait_for_decisions();
 
-    // The same if the old primary has become a replica.
+    // A new guard finds the new primary, too, after the old primary has become a replica.
     servers.primary.restart_with_data();
     let mut demote = redis::cmd("REPLICAOF");
     let replica = servers.replica.port();

@@ -36,7 +36,7 @@ async fn closed_guard_disconnects_and_returns_the_closed_error() {
     assert!(unavailable.lets_pass());
     assert_eq!(clone.health().cause(), Some(StoreError::Closed));
     assert!(!clone.allows(&policy().on_error(OnError::Closed), &key).await);
-    // A second call has no effect.
+    // A second call of `close` has no effect.
     clone.close().await;
 }
 

@@ -1,19 +1,21 @@
-//! Short chaos tests: four servers under load, while faults are injected into their Redis. A run fails if the recorded
-//! decisions violate a guarantee. `scripts/storm` runs the same test for any duration.
+//! Short chaos tests: four application servers handle a load while the test injects faults into their Redis server. A
+//! run fails if the recorded decisions violate a guarantee. `scripts/storm` runs the same test for any duration.
 
 #![allow(clippy::print_stdout, reason = "the test prints figures")]
 
 use std::{env, process::Command};
 
-/// The approximate duration in seconds: a started fault, and the recovery from it, are always completed.
+/// The approximate duration in seconds. The test always completes a started fault and the recovery, so it may run
+/// longer.
 const SECONDS: &str = "12";
 
 /// Runs the chaos test with this seed and these faults; the defaults are a random seed and all faults.
 fn run(seed: Option<&str>, faults: Option<&str>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_storm"));
-    // The program starts the server's executable from its own folder.
+    // The program starts the server's executable from the program's own folder, so the file must exist.
     assert!(std::path::Path::new(env!("CARGO_BIN_EXE_storm_server")).exists());
-    // Parallel tests may leave Redis without a processor for longer than a deadline, so undecided checks are allowed.
+    // Parallel tests may leave Redis without a processor for longer than a deadline, so the test allows undecided
+    // checks.
     command.args(["--seconds", SECONDS, "--judge-undecided", "false"]);
     for (name, value) in [("--seed", seed), ("--faults", faults)] {
         command.args(value.into_iter().flat_map(|value| [name, value]));

@@ -24,7 +24,7 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server; `None` if its build has no TLS, such as the builds on PyPI.
+    /// Starts a server, or returns `None` if the build has no TLS, such as the builds on PyPI.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
@@ -73,7 +73,7 @@ impl TlsServer {
 }
 
 fn has_tls() -> bool {
-    // Without certificates no build starts, but only a build with TLS reports the missing certificate.
+    // Without certificates, no server with a TLS port starts. Only a build with TLS reports the missing certificate.
     let output = Command::new(program())
         .args(["--port", "0", "--tls-port", &free_port().to_string()])
         .stdin(Stdio::null())
@@ -106,7 +106,7 @@ async fn cluster_nodes_are_connected_over_tls() {
     all.exec(&mut server.redis.client()).unwrap();
     let url = server.url().replace("rediss", "rediss+cluster");
     let guard = RateGuard::redis(url).tls(server.tls()).deadline(TEST_TIMEOUT).build().unwrap();
-    // The node takes a moment to detect that it serves all slots.
+    // The node detects only after a moment that it serves all cluster slots, so the first checks may fail.
     let started = Instant::now();
     while remaining(&guard).await != Ok(8) {
         assert!(started.elapsed() < TEST_TIMEOUT);
@@ -127,7 +127,7 @@ async fn untrusted_certificates_are_rejected_without_panic() {
     let [untrusted_certificate, untrusted_key] = signed_by(&untrusted);
     let trusting = || RedisTls::new().ca_certificates(server.authority.pem());
     for tls in [
-        // The system's certificate authorities do not trust the server.
+        // This client trusts only the system's certificate authorities, and none of them has signed the certificate.
         RedisTls::new().client_certificate(certificate.clone(), key.clone()),
         RedisTls::new().ca_certificates(untrusted.pem()).client_certificate(certificate, key),
         trusting(),

@@ -14,13 +14,13 @@ use crate::model::{ModelReceipt, Part, Rule, World, exceeds_quota};
 pub enum Step {
     /// One operation on one or several keys.
     Apply { operation: Operation, keys: Vec<u8>, cost: u64 },
-    /// Refunds a part of the cost of one of the last four admitted checks, in thousandths.
+    /// Refunds a part of the cost, in thousandths, for one of the last four admitted checks.
     Refund { index: usize, thousandths: u64 },
     /// Advances the clock by a fraction of the first quota's window, in thousandths.
     Advance { thousandths: u64 },
     /// Advances the clock by one microsecond.
     Tick,
-    /// Checks the last denied request 1 µs before its retry time, and again at its retry time.
+    /// Repeats the last denied check 1 µs before the retry time, and again at the retry time.
     WaitForRetry,
     /// Sets the clock back by a fraction of the first quota's window, in thousandths.
     SetBack { thousandths: u64 },
@@ -30,16 +30,16 @@ pub enum Step {
 pub trait TracedStore {
     /// Whether the store retains expired entries until the next admission.
     ///
-    /// Otherwise a backward clock step may find them deleted. The runner then checks only invariants: the limit, the
-    /// longest wait, and admission after the wait.
+    /// Otherwise the store may have deleted entries that a backward clock step makes valid again. After such a step,
+    /// the runner only checks invariants: the limit, the longest wait, and admission after the wait.
     const RETAINS_EXPIRED: bool;
 
     fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict;
 }
 
-/// The start of the clock in microseconds since the Unix epoch, far enough from 0 for backward steps.
+/// The first time of a trace in microseconds since the Unix epoch. Backward clock steps do not reach 0.
 pub const START: u64 = 1_800_000_000_000_000;
-/// The last time in microseconds, in the year 2255: Lua's numbers are exact only up to 2^53.
+/// The last time of a trace in microseconds, in the year 2255. Lua's numbers are exact only up to 2^53.
 const END: u64 = 1 << 53;
 
 /// An admitted check that may be refunded.
@@ -51,18 +51,18 @@ struct Reservation {
     monotonic_time: u64,
 }
 
-/// The state of a trace on a store and on the model.
+/// A run of a trace on a store and on the model.
 struct TraceRun<'a, S> {
     rules: &'a [Rule],
     store: &'a mut S,
     world: World,
     now: u64,
-    /// The sum of all backward clock steps.
+    /// The sum of all backward clock steps, in microseconds.
     set_back: u64,
     reservations: Vec<Reservation>,
-    /// The counted units of each bucket with their times on the monotonic clock.
+    /// The admissions of each bucket: the time on the monotonic clock, and the units.
     usage: BTreeMap<(u8, usize), Vec<(u64, u64)>>,
-    /// Whether the limit may be exceeded: after a debit, or after a refund that follows a backward clock step.
+    /// Whether the store may exceed the limit: after a debit, or after a refund that follows a backward clock step.
     may_exceed_limit: bool,
     steps: usize,
 }
@@ -93,7 +93,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let verdict = self.store.apply(operation, &requests, self.now);
         let expected = self.world.apply(operation, &parts, self.now);
 
-        // After a backward clock step, only the log counts expired entries again.
+        // After a backward clock step, only a log that retains expired entries counts the same units as the model.
         let is_log = self.rules.iter().all(|rule| rule.algorithm == Algorithm::SlidingWindow);
         if self.set_back == 0 || S::RETAINS_EXPIRED && is_log {
             prop_assert_eq!(
@@ -141,7 +141,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
         }
         let reservation = self.reservations.remove(index);
         let refunded = reservation.cost * thousandths / 1_000;
-        // After a clock step, the store may no longer have counted the refunded units.
+        // After a backward clock step, the store may no longer count the units, so the refund may free other units.
         self.may_exceed_limit |= self.set_back > 0;
         let receipts = Some(&*reservation.receipts);
         self.apply(Operation::Refund, &reservation.keys, refunded, receipts)?;
@@ -162,7 +162,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let longest = self.rules.iter().map(|rule| rule.longest_wait()).max().unwrap();
         for step in trace {
             if self.now + longest.max(self.rules[0].window) > END {
-                // The remaining steps may pass the last time.
+                // The next step may end after `END`.
                 break;
             }
             match step {
@@ -200,7 +200,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     }
                     self.apply(*operation, keys, *cost, None)?;
                     if *operation == Operation::Reset {
-                        // The model cannot order a reset and a check in the same microsecond.
+                        // The model cannot order a reset and a check in the same microsecond, so the clock advances.
                         self.now += 1;
                     }
                 }
@@ -212,7 +212,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     let denied = last_denied.take().filter(|(_, _, then)| *then > self.now);
                     if let Some((keys, cost, then)) = denied {
                         if then > END {
-                            // Debits have made the retry time later than the last time.
+                            // Debits have made the retry time later than `END`.
                             break;
                         }
                         self.now = then - 1;
@@ -229,7 +229,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
     }
 }
 
-/// The retry time in microseconds, or `None` if the request never passes.
+/// Returns the wait of a request in microseconds, or `None` if the store never admits the request.
 fn wait(verdict: &Verdict) -> Option<u64> {
     verdict
         .statuses()

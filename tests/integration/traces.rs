@@ -39,7 +39,7 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let rule =
         (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
             match algorithm {
-                // With a window of one year, a token bucket cannot count higher limits in whole units.
+                // With a window of one year, a token bucket cannot count many missing tokens, so the limit stays low.
                 Algorithm::TokenBucket => {
                     Rule { algorithm, limit: limit.min(40), window, capacity: burst }
                 }
@@ -99,7 +99,7 @@ impl TracedStore for Packed<'_> {
     }
 }
 
-/// The script with logs that are sorted sets.
+/// The script with sorted sets as logs.
 struct Sorted<'a>(Script<'a>);
 
 impl TracedStore for Sorted<'_> {
@@ -120,7 +120,7 @@ fn call(
     reply.expect("the script replies")
 }
 
-/// The encoding of the script's logs.
+/// The encoding in which the script stores logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logs {
     Packed,
@@ -144,7 +144,7 @@ pub fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
-/// Runs a property and returns the number of its operations for each algorithm.
+/// Tests a property with random traces, and returns the number of operations for each algorithm.
 pub fn run(
     config: Config,
     traces: impl Strategy<Value = Vec<Step>>,
@@ -175,7 +175,7 @@ pub fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, min: u
     }
 }
 
-/// Runs traces on the script; the error describes the first difference.
+/// Runs traces on the script; the error describes the first difference from the model.
 fn run_on_redis(
     source: &str,
     logs: Logs,
@@ -206,7 +206,7 @@ fn run_with_encoding(
     }
 }
 
-/// Runs a trace with a log that is longer than one read or write, and that repeatedly loses most of its entries.
+/// Runs a trace with a log that the script cannot read or write at once, and that repeatedly loses most entries.
 fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let algorithm = Algorithm::SlidingWindow;
     let rules = [Rule { algorithm, limit: 300, window: 1_000_000, capacity: 300 }];
@@ -229,16 +229,16 @@ fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let mut connection = server.client();
     let source = with_test_clock(source);
     let script = Script::new(&mut connection, &source, "long".to_owned());
-    // An unreadable reply panics, which also counts as a difference.
+    // An unreadable reply causes a panic, which is a difference, too.
     let result = catch_unwind(AssertUnwindSafe(|| run_with_encoding(script, logs, &rules, &trace)));
     result.map_err(|_| "the reply is invalid".to_owned())?.map_err(|failure| failure.to_string())
 }
 
-/// The first difference between this script and the model.
+/// Returns the first difference between this script and the model.
 pub fn difference(source: &str, logs: Logs) -> Option<String> {
-    // The smallest failing trace is not needed.
+    // The caller does not need the smallest failing trace, so the runner does not search for it.
     let config = |count| Config { max_shrink_iters: 0, ..cases(count) };
-    // Some mutations differ only after a backward clock step, mostly in the first traces, so a few of these run early.
+    // Some mutations differ only in traces with backward clock steps, mostly in the first few, so a few run early.
     run_long_log_on_redis(source, logs)
         .and_then(|_| run_on_redis(source, logs, config(10), traces()))
         .and_then(|_| run_on_redis(source, logs, config(20), traces_with_clock_steps()))

@@ -26,7 +26,7 @@ use crate::support::{
     redis_server::{RedisServer, free_port, url},
 };
 
-/// The recorded fields of a span.
+/// The fields of a span that a subscriber has recorded.
 type Fields = BTreeMap<&'static str, String>;
 
 /// A subscriber that records the fields of all spans of this library, unless it is disabled.
@@ -35,7 +35,7 @@ struct SpanRecorder {
     spans: Arc<Mutex<Vec<(&'static Metadata<'static>, Fields)>>>,
     /// The stack of entered spans.
     entered: Arc<Mutex<Vec<u64>>>,
-    /// The number of spans that were created although the subscriber is disabled.
+    /// The number of spans that the library created although the subscriber is disabled.
     unwanted: Arc<AtomicU64>,
     is_disabled: bool,
 }
@@ -96,7 +96,7 @@ impl Subscriber for SpanRecorder {
 impl SpanRecorder {
     /// Waits until spans of this library reach this subscriber.
     ///
-    /// If the thread of another test registers the span's callsite at the moment at which this subscriber is installed,
+    /// Another test's thread may register the span's callsite while this subscriber is being installed. Then
     /// `tracing-core` may store the interest of the earlier subscribers only.
     fn wait_for_interest(&self) {
         if self.is_disabled {
@@ -149,7 +149,7 @@ fn decided(outcome: &str, mode: &str, remaining: &str) -> Fields {
     ])
 }
 
-/// Removes and returns the field `store_seconds`, which differs in each run.
+/// Removes and returns the field `store_seconds`. Its value differs in each run, so tests cannot compare it.
 fn take_store_seconds(fields: &mut Fields) -> Option<f64> {
     fields.remove("store_seconds").map(|seconds| seconds.parse().unwrap())
 }
@@ -195,7 +195,7 @@ fn redis_check_span_records_store_seconds() {
         let (guard, key) = (redis.guard("tracing"), Key::from(SENTINEL));
         guard.check(&policy(), &key).await.unwrap();
         let _ = guard.request(&policy(), &key).reserve().await.unwrap();
-        // A waiting check calls the store in a separate task.
+        // `check_or_wait` calls the store in a separate task, and the span must still have the duration.
         guard.check_or_wait(&policy(), &key, Duration::ZERO).await.unwrap();
     });
     for span in &mut spans {

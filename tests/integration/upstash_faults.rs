@@ -23,13 +23,13 @@ use crate::support::{
 };
 
 const DEADLINE: Duration = Duration::from_millis(100);
-/// The longest duration of a check: the deadline, and 1.4 s for a busy machine.
+/// Max duration of a check: the deadline, and 1.4 s for a busy machine.
 const MAX_DURATION: Duration = Duration::from_millis(1_500);
 
 async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "1000000/hour").unwrap();
     let decision = guard.check(&policy, &Key::global()).await.map_err(|it| it.cause())?;
-    // A local decision does not report the store's error.
+    // A local decision does not report the store's error, so `LOCAL` represents it.
     if decision.is_local() { Err(LOCAL) } else { Ok(decision.remaining()) }
 }
 
@@ -103,7 +103,7 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
     let guard = rest.guard("responses");
     let respond = |status: &str, body: &str| Fault::Send(response(status, "", body));
     let error = |text: &str| respond("400 Bad Request", &format!(r#"{{"error":"{text}"}}"#));
-    // A valid decision, which is rejected because of long whitespace or headers before it.
+    // This decision is valid, but the guard rejects a response with long whitespace or headers before the decision.
     let decision = r#"{"result":[1,1700000000000000,9,60,0]}"#;
     let long = "x".repeat(200_000);
     let faults = [
@@ -129,7 +129,7 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
         (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), LOCAL),
         (error("OOM command not allowed when used memory > 'maxmemory'."), LOCAL),
         (error("READONLY You can't write against a read only replica."), StoreError::NotReady),
-        // This error follows EVAL too, which contains the source of the script.
+        // The server sends this error even for EVAL. EVAL needs no loaded script, so the error is invalid.
         (error("NOSCRIPT No matching script."), StoreError::InvalidReply),
     ];
     for (number, (fault, cause)) in faults.into_iter().enumerate() {
@@ -189,7 +189,7 @@ async fn timed_out_checks_are_not_counted_on_arrival() {
     let checks = join_all((0..5).map(|_| remaining(&guard))).await;
     assert_eq!(checks, [Err(StoreError::Timeout); 5]);
     rest.set_fault(Fault::None);
-    // At least the check that had a connection reaches the server.
+    // At least the check with an open connection reaches the server.
     eventually("a late check arrives", || (rest.commands().len() > commands).then_some(()));
     assert_eq!(eventually_remaining(&guard).await, before - 1);
 }
@@ -200,7 +200,7 @@ async fn closed_connection_is_replaced_without_double_counting() {
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("closed");
     for round in 1..=50 {
-        // The server has not received a check that fails while the connection closes, so the check does not count.
+        // If a check fails while the connection closes, the server has not received the check and does not count it.
         assert_eq!(eventually_remaining(&guard).await, 1_000_000 - round);
         rest.disconnect();
     }
@@ -214,7 +214,7 @@ async fn thousand_waiting_checks_share_connections_after_recovery() {
     assert_eq!(remaining(&guard).await, Ok(999_999));
     drop(rest);
     eventually("the guard is unhealthy", || (!guard.health().is_good()).then_some(()));
-    // The server starts in another thread, because the checks occupy the runtime.
+    // Another thread starts the server, because the checks occupy the runtime.
     let url = redis.url();
     let server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
@@ -259,6 +259,6 @@ async fn token_and_url_appear_in_no_log_or_error() {
     assert!(!output.contains(TOKEN) && !output.contains(&port), "{output}");
     assert_eq!(log_lines::from_all_targets_with(TOKEN), Vec::<String>::new());
     assert_eq!(log_lines::from_all_targets_with(&rest.url()), Vec::<String>::new());
-    // The cause is logged without the token.
+    // The guard logs the cause, but not the token.
     assert!(!log_lines::with("rejected the user or the password").is_empty());
 }

@@ -30,7 +30,7 @@ async fn check_waits_exactly_until_capacity_is_free() {
         let decision = guard.check_or_wait(&policy, &Key::global(), 60 * SECOND).await.unwrap();
         assert!(decision.is_allowed());
         let waited = start.elapsed();
-        // Tokio's timers round up to whole milliseconds.
+        // Tokio's timers round up to whole milliseconds, so the wait may be longer.
         assert!(
             waited >= expected * SECOND && waited < expected * SECOND + SECOND / 10,
             "{waited:?}"
@@ -88,7 +88,7 @@ async fn short_waits_do_not_overtake_a_long_wait() {
     let costly = guard.request(&policy, &key).cost(4);
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     let start = Instant::now();
-    // These checks repeatedly arrive later, and there is capacity for their one unit.
+    // These checks arrive later. The bucket has room for their one unit, but they must not overtake the costly check.
     let short_waits = async {
         for _ in 0..50 {
             tokio::time::sleep(SECOND / 10).await;
@@ -131,7 +131,7 @@ async fn waiting_guards_on_one_redis_share_the_limit() {
     let waits = (0..20).map(|number| guards[number % 2].check_or_wait(&policy, &key, TEST_TIMEOUT));
     let decisions = join_all(waits).await;
     assert!(decisions.into_iter().all(|decision| decision.unwrap().is_allowed()));
-    // 20 checks with 5 in each window of 500 ms need four windows.
+    // The limit admits 5 checks in each window of 500 ms, so 20 checks need four windows.
     assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
 }
 
@@ -144,13 +144,13 @@ async fn cancelled_check_is_refunded() {
     let mut expected = 999;
     for round in 0..100_u64 {
         let check = guard.check_or_wait(&policy, &key, SECOND);
-        // Each round cancels the check at another moment between the request to Redis and its reply.
+        // Each round cancels the check at another moment between the store request and the reply.
         let timeout = Duration::from_micros(round * 12);
         if tokio::time::timeout(timeout, check).await.is_ok() {
             expected -= 1;
         }
     }
-    // Completed checks are counted, and cancelled checks are refunded after a while.
+    // Redis counts completed checks. The guard refunds cancelled checks after a while.
     let start = std::time::Instant::now();
     while guard.peek(&policy, &key).await.unwrap().remaining() != expected {
         assert!(start.elapsed() < TEST_TIMEOUT, "{expected} should remain");
@@ -228,7 +228,7 @@ async fn requeued_waiter_does_not_block_other_keys() {
     assert!(guard.allows(&a, &key).await && guard.allows(&b, &key).await);
     let both = guard.request(&a, &key).and(&b, &key);
     let others = async {
-        // When policy `a` has capacity, `b` has none, and afterwards `a` has none again.
+        // When policy `a` has capacity, policy `b` has none. Later `b` has capacity, and `a` has none again.
         tokio::time::sleep(3_599 * SECOND).await;
         assert!(guard.allows(&b, &key).await);
         tokio::time::sleep(2 * SECOND).await;

@@ -1,11 +1,12 @@
-//! Histories of operations on one Redis, as text: processes record them, and tests check that they are consistent.
+//! Histories of operations on one Redis server, as text: processes record them, and tests check that they are
+//! consistent.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use actix_rateguard::store::{BucketStatus, Operation};
 
 /// The limits of the recorded operations: each algorithm alone, and several quotas together. The buckets of `day`
-/// become full and stay full; those of the other limits empty again during a test.
+/// become full and stay full; the buckets of the other limits become empty again during a test.
 pub const LIMITS: [(&str, &str); 7] = [
     ("log", "6/200ms"),
     ("counter", "8/300ms sliding_window_counter"),
@@ -19,34 +20,34 @@ pub const LIMITS: [(&str, &str); 7] = [
     ("day", "30/day; 80/7d"),
 ];
 
-/// The number of keys under each limit.
+/// The number of keys that each limit has.
 pub const KEYS: u8 = 3;
 
-/// The only key that [`Operation::Debit`] and [`Operation::Reset`] are used on. The buckets of all other keys never
-/// exceed their limit.
+/// The only key that [`Operation::Debit`] and [`Operation::Reset`] use. Other keys have no debits, so their buckets
+/// never exceed the limit.
 pub const DEBIT_RESET_KEY: u8 = KEYS - 1;
 
 /// The unique id of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// The process.
+    /// The id of the process.
     pub process: u64,
     /// The number of the call within its process.
     pub number: u64,
 }
 
-/// One operation and its result, as recorded by the process that requested it.
+/// One operation and its result, as the process that requested the operation recorded them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When Redis executed it, in microseconds of the clock of Redis.
+    /// When Redis executed the operation, in microseconds by the clock of Redis.
     pub at: u64,
-    /// The id of this call.
+    /// The id of the call.
     pub call: Call,
     /// The operation.
     pub operation: Operation,
-    /// The check whose units a refund returns; `None` for other operations.
+    /// For a refund, the check whose units are returned; `None` for other operations.
     pub refund_of: Option<Call>,
-    /// Whether Redis admitted it. For a peek: whether a check would be admitted.
+    /// Whether Redis admitted the operation. For a peek: whether Redis would admit a check.
     pub is_allowed: bool,
     /// The buckets of the operation.
     pub parts: Vec<Part>,
@@ -59,11 +60,11 @@ pub struct Part {
     pub limit: usize,
     /// The index of the quota in its limit.
     pub quota_index: usize,
-    /// The number of the key, less than [`KEYS`].
+    /// The number of the key; less than [`KEYS`].
     pub key: u8,
-    /// The number of units.
+    /// The number of units that the operation requests.
     pub cost: u32,
-    /// The status of the bucket after the operation.
+    /// The status that the bucket has after the operation.
     pub status: BucketStatus,
 }
 
@@ -75,7 +76,7 @@ const OPERATIONS: [(Operation, &str); 5] = [
     (Operation::Reset, "reset"),
 ];
 
-/// One line of words. `-` is a missing value.
+/// Formats the event as one line of words. `-` is a missing value.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = OPERATIONS.iter().find(|(operation, _)| *operation == self.operation);
@@ -99,7 +100,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// The line is not a valid event.
+/// The error for a line that is not a valid event.
 #[derive(Debug)]
 pub struct InvalidEvent;
 

@@ -1,21 +1,21 @@
-//! Helpers that the integration tests in `integration/` share with the processes that they start.
+//! Helpers that the integration tests in `integration/` share with the programs that the tests start.
 
 pub mod attack;
 pub mod fuzz;
 pub mod history;
 pub mod storm;
 
-/// The result of a `load_generator` process.
+/// The result that a `load_generator` process prints.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tally {
-    /// The number of admitted checks of each key.
+    /// The number of admitted checks for each key.
     pub admitted: Vec<u64>,
     /// The number of checks that returned an error.
     pub unanswered: u64,
 }
 
 impl Tally {
-    /// Formats the tally as one line: `unanswered`, then `admitted` of each key.
+    /// Formats the tally as one line: `unanswered`, then the number of admitted checks for each key.
     #[must_use]
     pub fn to_line(&self) -> String {
         let numbers: Vec<_> =
@@ -23,7 +23,7 @@ impl Tally {
         numbers.join(" ")
     }
 
-    /// Parses a line of [`to_line`](Self::to_line).
+    /// Parses a line that [`to_line`](Self::to_line) has formatted.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let mut numbers = line.split_whitespace().map(|number| number.parse().ok());

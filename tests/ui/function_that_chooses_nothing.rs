@@ -1,4 +1,4 @@
-//! What a key function returns.
+//! The return value of a key function.
 
 use actix_rateguard::rate_limit;
 

@@ -1,4 +1,4 @@
--- Reads the arguments of the script. `prelude.lua` documents them.
+-- Reads the arguments of the script. `prelude.lua` documents the arguments.
 
 local operations = {}
 
@@ -12,7 +12,7 @@ local function operations_of(algorithm)
   return cached
 end
 
--- The position in ARGV of the last argument that was read.
+-- The position in ARGV of the last argument that the script has read.
 local position = 4
 
 -- Returns the next argument.
@@ -47,7 +47,7 @@ for i = 1, tonumber(argument()) do
       quota = quota,
       cost = cost,
       is_check_only = is_check_only,
-      -- Such a cost never fits.
+      -- A cost above the maximum never fits, so the script denies the check and reports the wait -1.
       exceeds_max_cost = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
     }
   end
@@ -67,7 +67,7 @@ local first_receipt = position
 -- The positions of the keys of the current request.
 local indices = {}
 
--- Sets `indices` for each request in turn, and calls `callback` with its shape.
+-- For each request, sets `indices` to the positions of its keys, and calls `callback` with its shape.
 local function each_request(callback)
   if requests == '' then
     for index = 1, #KEYS do

@@ -1,4 +1,4 @@
-//! The state of a bucket, and the decisions on it, for every algorithm.
+//! The state of a bucket for every algorithm, and the operations that decide requests.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
-/// A log takes over at most this many units from another algorithm, or its capacity if that is larger.
+/// The maximum number of units that a conversion adds to a log. If the quota's capacity is larger, the capacity is the
+/// maximum.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
 
-/// The state of a bucket, under the algorithm of its last quota.
+/// The state of a bucket, in the format of the algorithm of its last quota.
 pub(crate) enum BucketState {
     SlidingWindow(SlidingWindowLog),
     SlidingWindowCounter(SlidingWindowCounterState),
@@ -19,7 +20,7 @@ pub(crate) enum BucketState {
     TokenBucket(TokenBucketState),
 }
 
-/// Evaluates an expression for the state of any algorithm.
+/// Evaluates an expression with the state, for any algorithm.
 macro_rules! with_state {
     ($bucket:expr, $state:ident => $body:expr) => {
         match $bucket {
@@ -32,7 +33,7 @@ macro_rules! with_state {
 }
 
 impl BucketState {
-    /// Returns a state without units.
+    /// Returns the state of a bucket without units.
     pub(crate) fn empty(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::SlidingWindow => Self::SlidingWindow(SlidingWindowLog::default()),
@@ -44,10 +45,10 @@ impl BucketState {
         }
     }
 
-    /// Moves the state to `now` under this quota.
+    /// Updates the state to the time `now` and to this quota.
     ///
-    /// If the algorithm has changed, the state is converted, also for a denial. Otherwise each denial would convert it
-    /// again with the current time, and the wait would never end.
+    /// If the quota has another algorithm, `settle` converts the state, also for a denial. Otherwise each denial would
+    /// convert the old state again with the current time, and the wait would never end.
     pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {
         if self.algorithm() != quota.algorithm() {
             *self = self.convert(quota, now);
@@ -55,7 +56,7 @@ impl BucketState {
         with_state!(self, state => state.settle(quota, now));
     }
 
-    /// Returns the time until `units` more fit, or `None` if they never fit. The state must be settled.
+    /// Returns the time until `units` more fit, or `None` if they never fit. Call `settle` first.
     pub(crate) fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Option<Micros> {
         match units {
             0 => Some(0),
@@ -64,9 +65,10 @@ impl BucketState {
         }
     }
 
-    /// Adds the units. The state must be settled.
+    /// Adds the units. Call `settle` first.
     pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
-        // A log needs no more units than the capacity for one request, because all of them expire at the same time.
+        // A log stores at most the capacity for one request. More units would change no wait, because all units of a
+        // request expire at the same time.
         let units = match self {
             Self::SlidingWindow(_) => units.min(quota.capacity()),
             _ => units,
@@ -80,7 +82,8 @@ impl BucketState {
         }
     }
 
-    /// Refunds units that were taken at `taken_at`, unless the state was converted to another algorithm since.
+    /// Refunds units that were taken at `taken_at`. Does nothing if the state has another algorithm than the quota,
+    /// because a conversion loses the times of the units.
     pub(crate) fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
         if self.algorithm() == quota.algorithm() {
             with_state!(self, state => state.refund(quota, now, units, taken_at));
@@ -91,12 +94,12 @@ impl BucketState {
         with_state!(self, state => state.reset(now));
     }
 
-    /// Whether no unit counts. The state must be settled.
+    /// Whether the bucket has no units that count. Call `settle` first.
     pub(crate) fn is_empty(&self, quota: Quota) -> bool {
         with_state!(self, state => state.used(quota) == 0)
     }
 
-    /// Returns the status of the bucket for a request of `units`. The state must be settled.
+    /// Returns the status of the bucket for a request of `units`. Call `settle` first.
     pub(crate) fn status(&self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let used = with_state!(self, state => state.used(quota));
         let remaining = quota.capacity().saturating_sub(used);
@@ -115,7 +118,8 @@ impl BucketState {
     pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let mut copy = match self {
             Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
-                // A log may be large, so it is settled in place. That removes no entry.
+                // A log may be large, so settle the log itself and not a copy. `settle` removes no entry, so later
+                // requests observe no change.
                 log.settle(quota, now);
                 return self.status(quota, now, units);
             }
@@ -128,10 +132,10 @@ impl BucketState {
         copy.status(quota, now, units)
     }
 
-    /// Returns a state of the quota's algorithm in which the same number of units count, as if they were taken now.
+    /// Converts the state to the quota's algorithm. The same number of units count, as if they were taken now.
     ///
-    /// Units beyond the capacity count too. Otherwise they would be free when the limit is raised again. A log in Redis
-    /// has an entry for each unit, so [`MAX_CONVERTED_ENTRIES`] bounds their number.
+    /// Units beyond the capacity count too. Otherwise clients would get these units back if the limit is raised again.
+    /// [`MAX_CONVERTED_ENTRIES`] bounds the units of a log, because a log in Redis has one entry for each unit.
     fn convert(&mut self, quota: Quota, now: Micros) -> Self {
         let used = with_state!(self, state => {
             state.settle(quota, now);

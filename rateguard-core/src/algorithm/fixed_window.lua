@@ -14,7 +14,7 @@ function algorithms.fixed_window()
     end
     bucket.start, bucket.count = numbers[1], numbers[2]
     if bucket.start > now then
-      -- The clock was set back: the window begins now.
+      -- The clock was set back. The window begins now, so it ends one window from now at the latest.
       bucket.start = now
       bucket.changed = true
     end
@@ -52,7 +52,7 @@ function algorithms.fixed_window()
   end
 
   function fixed_window.refresh_expiry(bucket)
-    -- The window may have become longer, or the clock was set back.
+    -- The expiry may be too early if the quota has a longer window now, or the clock was set back.
     local needed = bucket.start + bucket.quota.window - now
     if bucket.count > 0 and (bucket.changed or call('PTTL', bucket.key) * 1000 < needed) then
       fixed_window.save(bucket)

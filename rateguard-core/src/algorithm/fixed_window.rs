@@ -1,7 +1,7 @@
 //! The fixed window: a counter that starts at the first request and is reset one window later.
 //!
-//! Each window admits at most `limit` units. Around the end of a window, up to twice the limit can be admitted in less
-//! than one window. For this reason the sliding window is the default.
+//! Each window admits at most `limit` units. However, clients can take up to twice the limit in less than the duration
+//! of a window, around the end of a window. For this reason the sliding window is the default.
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;

@@ -3,10 +3,10 @@
 use super::Micros;
 use crate::Quota;
 
-/// The state of a bucket under one algorithm. The default is an empty bucket.
+/// The state of a bucket for one algorithm. The default value is the state of an empty bucket.
 pub(crate) trait LimiterState: Default {
-    /// Moves the state to `now`, and stops counting expired units. If the clock was set back, units from the future
-    /// count as taken at `now`.
+    /// Updates the state to the time `now`, and stops counting expired units. If the clock was set back, units from the
+    /// future count as taken at `now`.
     fn settle(&mut self, quota: Quota, now: Micros);
 
     /// Returns the number of units that count.
@@ -18,7 +18,7 @@ pub(crate) trait LimiterState: Default {
     /// Adds the units, even beyond the capacity.
     fn add(&mut self, quota: Quota, now: Micros, units: u32);
 
-    /// Removes at most `units` of the units that were taken at `taken_at`, if they still count.
+    /// Removes at most `units` of the units that were taken at `taken_at`. Does nothing if they no longer count.
     fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
 
     /// Removes all units. Units that were taken until now cannot be refunded afterwards.
@@ -26,6 +26,6 @@ pub(crate) trait LimiterState: Default {
         *self = Self::default();
     }
 
-    /// Returns the time from which on the state equals an empty one.
+    /// Returns the time at which all units have expired. From then on, the store can drop the state.
     fn expires_at(&self, quota: Quota) -> Micros;
 }

@@ -1,4 +1,4 @@
--- Decides the requests of the batch, and saves the changed buckets.
+-- Decides the requests of the batch, and writes the changed buckets to Redis.
 
 -- Returns the algorithm that wrote this key, or nil if another application wrote it.
 local function algorithm_of(key)
@@ -13,17 +13,17 @@ local function algorithm_of(key)
   end
 end
 
--- The request id of converted units. The ids of requests start at 1.
+-- The request id for converted units. No request has this id, because the ids of requests start at 1.
 local CONVERSION = 0
 
--- Reads the state at `now`. Returns false if another application wrote the key.
+-- Reads the state of the bucket at `now`. Returns false if another application wrote the key.
 local function load_bucket(bucket)
   local quota = bucket.quota
   local algorithm_operations = quota.operations
   if algorithm_operations.load(bucket) then
     return true
   end
-  -- Another algorithm wrote this key. The units that count are converted, as if they were taken now.
+  -- Another algorithm wrote this key, so convert the state: the units that count now count as taken now.
   local algorithm = algorithm_of(bucket.key)
   local previous_operations = algorithm and operations_of(algorithm)
   local previous = algorithm and previous_operations.new(bucket.key, quota)
@@ -32,20 +32,20 @@ local function load_bucket(bucket)
   end
   bucket.is_converted = true
   algorithm_operations.empty(bucket)
-  -- Units beyond the capacity count too. Otherwise they would be free when the limit is raised again. A log has an
-  -- entry for each unit, so their number is bounded.
+  -- Units beyond the capacity count too. Otherwise clients would get these units back if the limit is raised again. For
+  -- a log, the number is bounded, because a log has one entry for each unit.
   local used = previous_operations.used(previous)
   algorithm_operations.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used, CONVERSION)
   return true
 end
 
--- The loaded buckets, and the error codes of buckets that cannot be used, by the positions of their keys.
+-- The loaded buckets, and the error codes of the buckets that failed. The index is the position of the key in KEYS.
 local buckets, failures = {}, {}
--- The position of the key that the next command uses. If the command fails, this key has failed.
+-- The position of the key that the next command uses. If the command fails, the script marks this key as failed.
 local current
--- The buckets whose additions are already written.
+-- The buckets whose added units are already in Redis. If another bucket fails, the script refunds these units.
 local saved
--- The refunds that are already applied, by request id. They are skipped if the batch is decided again.
+-- The refunds that are already applied, by request id. If the script decides the batch again, it skips these refunds.
 local refunded = {}
 local error_texts = {}
 local reply, reply_length
@@ -55,14 +55,14 @@ local function append(number)
   reply[reply_length] = number
 end
 
--- Writes the pending changes of a bucket, and unloads it.
+-- Writes the pending changes of a bucket, and removes the bucket from `buckets`.
 local function save(index)
   local bucket = buckets[index]
   local algorithm_operations = bucket.quota.operations
   current = index
   if bucket.is_converted then
-    -- This applies to denials too. Otherwise each denial would convert the key again with the current time, and the
-    -- wait would never end.
+    -- Write the converted state after a denial too. Otherwise each denial would convert the key again with the current
+    -- time, and the wait would never end.
     if bucket.is_checked then
       call('DEL', bucket.key)
       if algorithm_operations.used(bucket) > 0 then
@@ -87,7 +87,8 @@ local function bucket_for(index, quota)
     if bucket.quota == quota then
       return bucket
     end
-    -- Two requests have different quotas for one key, for example while a limit is changed.
+    -- An earlier request has another quota for this key, for example while application servers change a limit. Save the
+    -- bucket, and load the key again for the new quota.
     save(index)
   end
   current = index
@@ -102,7 +103,8 @@ end
 local function add(bucket, units, id)
   local quota, additions = bucket.quota, bucket.additions
   if quota.is_log then
-    -- A log needs no more units than the capacity for one request, because all of them expire at the same time.
+    -- A log stores at most the capacity for one request. More units would change no wait, because all units of a
+    -- request expire at the same time.
     units = min(units, quota.capacity)
   end
   if not additions then
@@ -114,7 +116,7 @@ local function add(bucket, units, id)
   quota.operations.add(bucket, units, id)
 end
 
--- Refunds the units that this attempt has added to a bucket and saved.
+-- Refunds the units that this attempt added to a bucket and wrote, because the script decides the batch again.
 local function roll_back(saved_bucket)
   local quota, additions = saved_bucket.quota, saved_bucket.additions
   for i = 1, #additions, 2 do
@@ -140,7 +142,7 @@ local function append_status(bucket, part)
   end
   local reset = 0
   if remaining + 1 == cost and wait > 0 then
-    -- Both waits are for the same unit, so it is searched once.
+    -- Both waits end when the same unit expires, so one search is sufficient.
     reset = wait
   elseif used > 0 then
     reset = algorithm_operations.wait_for(bucket, remaining + 1)
@@ -149,8 +151,8 @@ local function append_status(bucket, part)
   reply_length = reply_length + 3
 end
 
--- Applies a reset or a refund. Both change the key itself, so pending changes are saved before. Converted units cannot
--- be refunded.
+-- Applies a reset or a refund. Both operations write the key directly, so pending changes are saved first. A refund
+-- ignores converted units, because their times are lost.
 local function change_key(index, operation, part, by, at)
   local bucket = buckets[index]
   local is_converted = bucket.is_converted
@@ -168,10 +170,10 @@ local function change_key(index, operation, part, by, at)
   bucket_for(index, part.quota)
 end
 
--- The id of the next request, and the position in ARGV before its receipts, which only refunds have.
+-- The id of the next request, and the position in ARGV before the receipts of the next refund.
 local id, receipt
 
--- Decides the request of this shape for the buckets at `indices`.
+-- Decides one request: `shape` has its operation, quotas and costs, and `indices` has the positions of its keys.
 local function decide(shape)
   local parts, operation = shape.parts, shape.operation
   if shape.is_late then
@@ -241,12 +243,13 @@ end
 
 -- Decides all requests, and saves the changed buckets.
 local function decide_all()
-  -- `expiries` is not cleared, because an earlier attempt may have written some of its keys.
+  -- Do not clear `expiries`: an earlier attempt may have written some of these keys, and they need their expiries.
   buckets, saved = {}, {}
   reply, reply_length = { now }, 1
   id, receipt = tonumber(ARGV[2]), first_receipt
   if ARGV[4] == 'mixed' then
-    -- A mixed batch writes keys before all requests are decided, so first find the keys that cannot be used.
+    -- A mixed batch writes keys before the script has decided all requests. Load all keys first, so a key that cannot
+    -- be used fails before the first write.
     each_request(load_buckets)
   end
   each_request(decide_next)
@@ -263,7 +266,7 @@ local function decide_all()
   end
 end
 
--- Marks the bucket that failed, so that only the requests that use it fail.
+-- Marks the current bucket as failed. In the next attempt, only the requests that use this bucket fail.
 local function mark_failed(text)
   local text_number = 0
   for i, error_text in ipairs(error_texts) do
@@ -277,7 +280,7 @@ local function mark_failed(text)
   end
   failures[current] = -1 - text_number
   if string.find(text, 'OOM', 1, true) then
-    -- Redis is out of memory, so other buckets with unsaved additions cannot be written either.
+    -- Redis is out of memory, so it would also reject the writes of other buckets. Mark all buckets with unsaved units.
     for index, bucket in pairs(buckets) do
       if bucket.additions then
         failures[index] = -1 - text_number
@@ -287,7 +290,8 @@ local function mark_failed(text)
 end
 
 -- Returns the error as a reply. Before Redis 7, an error is a text that begins with a position in the script
--- (`@user_script: 7:`). Such a server parses the text if it is raised again.
+-- (`@user_script: 7:`). If the script raises such a text again, the server parses it and returns the original error
+-- code.
 local function as_reply(failure)
   if type(failure) == 'table' then
     return failure
@@ -302,7 +306,7 @@ local function encode_reply()
     return reply
   end
   local packed = {}
-  -- In chunks of 1,000, because Lua's `unpack` has a limit of a few thousand.
+  -- Encode chunks of 1,000 numbers, because Lua's `unpack` returns at most a few thousand values.
   for first = 1, reply_length, 1000 do
     local last = min(first + 999, reply_length)
     packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
@@ -314,7 +318,7 @@ local function encode_reply()
   return { bytes, unpack(error_texts) }
 end
 
--- Decides the batch again without the bucket that failed, until all others are decided.
+-- If a bucket fails, the script decides the batch again without this bucket, until no other bucket fails.
 while true do
   local is_done, failure = pcall(decide_all)
   if is_done then

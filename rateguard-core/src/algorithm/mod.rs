@@ -1,4 +1,5 @@
-//! The algorithms: pure functions of a state, a quota and a time, without a clock or a store.
+//! The algorithms: pure functions of a state, a quota and a time. They read no clock and no store, so tests can use any
+//! time.
 //!
 //! Each algorithm has a Rust file, and for Redis a Lua file of the same name with the same behaviour. The code that all
 //! algorithms share is in `bucket_state.rs`, and for Redis in `prelude.lua`, `arguments.lua` and `main.lua`.
@@ -15,12 +16,12 @@ pub(crate) use self::{bucket_state::BucketState, limiter_state::LimiterState};
 /// Microseconds since an arbitrary fixed time, or a duration in microseconds.
 pub(crate) type Micros = u64;
 
-/// Returns the window in microseconds, which is less than 2^45.
+/// Returns the window in microseconds. The value is less than 2^45, so sums of a time and a window do not overflow.
 fn micros(quota: crate::Quota) -> Micros {
     quota.window_micros()
 }
 
-/// The Lua script that runs every algorithm in Redis. The algorithm is an argument of each quota.
+/// The Lua script that runs every algorithm in Redis. The arguments of the script name the algorithm of each quota.
 #[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("prelude.lua"),

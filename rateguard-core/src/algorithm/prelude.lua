@@ -1,33 +1,34 @@
--- Decides a batch of requests in one atomic step.
+-- Decides a batch of requests atomically: Redis runs no other command while the script runs.
 --
--- Requests are decided in order, each as if it were the only request of the call. A check takes units from all of its
--- buckets or from none. Each bucket is loaded once and saved once, even if many requests use it. It is loaded again if
--- a request has another quota for the key, and for resets and refunds, which act on the key itself.
+-- The script decides the requests in order. Each decision is the same as if the request had its own script call. A
+-- check takes units from all of its buckets or from none. The script loads and saves each bucket once, even if many
+-- requests use the bucket. The script loads a bucket again if a request has another quota for the key, or resets or
+-- refunds the bucket.
 --
 -- The script is the concatenation of prelude.lua, one file for each algorithm, arguments.lua and main.lua.
 --
 -- KEYS     the buckets of the batch, each once
 -- ARGV[1]  the id of the process that sends the batch
--- ARGV[2]  the id of the first request; the ids of the others follow it one by one
+-- ARGV[2]  the id of the first request; the id of each further request is larger by 1
 -- ARGV[3]  the encoding of the reply: `bytes`, eight for each number in big-endian order, or `numbers`
 -- ARGV[4]  `mixed` if requests have different quotas for one key, or there are refunds or resets; else empty
 -- ARGV[5]  the number of quotas, and for each of them
 --            the algorithm
 --            the window in microseconds
 --            the capacity in units
---            the units per token, for a token bucket
---            the refill in units per microsecond, for a token bucket
--- then     the number of shapes, and for each of them (a shape is what many requests have in common)
+--            for a token bucket: the fractions per token
+--            for a token bucket: the refill in fractions per microsecond
+-- then     the number of shapes, and for each of them (a shape is the common part of several requests)
 --            the operation: check, peek, debit, refund or reset
---            the deadline in microseconds since 1970 by this server's clock; 0 if the client cannot convert it
+--            the deadline in microseconds since 1970 on this server's clock; 0 if the client has no estimate of it
 --            the number of parts, one for each bucket of such a request, and for each of them
 --              its quota, by its position in the list of quotas
---              its cost in units; a negative cost -n only checks that n units fit, and takes none
--- then     the requests, as decimal numbers separated by other characters: for each request its shape, and for each
---          part its bucket, both by their positions, counted from 1. An empty text means one request of the first shape
---          for each key
--- then     for each part of each refund: the id `process-request` of the request that took the units, and the time at
---          which it took them
+--              its cost in units; for a negative cost -n, n units must fit, but the script takes no units
+-- then     the requests, as decimal numbers separated by other characters: for each request the position of its shape,
+--          and for each part the position of its key. Positions start at 1. An empty text means one request of the
+--          first shape for each key
+-- then     for each part of each refund: the id `process-request` of the request for which the script took the units,
+--          and the time of that request
 --
 -- Reply    { now, and for each request its status:
 --            1 (admitted) or 0 (denied), and for each part
@@ -35,16 +36,17 @@
 --              fits (-1 if it never fits)
 --            -1: the deadline had expired, so the request was not executed
 --            -2, -3, …: the request was not executed; the first, second, … error text is the reason }
---          If there are error texts, an array of that reply and the texts. With `numbers`, an error for one bucket fails
---          the whole call, and the error is the reply.
--- Writes   nothing for denials and peeks, unless the clock was set back or, for a denial, the quota changed
+--          If there are error texts, the reply is an array of the reply above and the texts. With `numbers`, an error
+--          for one bucket fails the whole call, and the reply is this error.
+-- Writes   no key for denials and peeks, unless the clock was set back or, for a denial, the quota changed
 -- Keys     a string or a sorted set for a log, else a hash with the algorithm's name in a field; each has an expiry
 -- Cost     for each bucket the cost of its algorithm, and O(1) for each part of each request
 
--- A key lives at least this much longer than its state is needed.
+-- Each key expires at least this long after its state is needed, so a rounded expiry is never too early.
 local MARGIN_MS = 1000
 
--- The maximum cost of a request under a log, which has one entry per unit.
+-- The maximum cost of a request against a sliding-window log. A log has one entry for each unit, so a large cost would
+-- block Redis.
 local MAX_LOG_COST = 10000
 
 local call, floor, max, min = redis.call, math.floor, math.max, math.min
@@ -61,8 +63,8 @@ local function lifetime(micros)
   return math.ceil(micros / 1000) + MARGIN_MS
 end
 
--- The expiries in milliseconds, by key. They are set at the end of the script. On most servers the time is frozen while
--- a script runs. If the clock is set back during the script, an expiry that was set earlier would be in the past.
+-- The expiries in milliseconds, by key. They are set at the end of the script. On most Redis servers the time does not
+-- change while a script runs. PEXPIRE adds the duration to that time, so all expiries are set together.
 local expiries = {}
 
 local function expire_after(key, micros)
@@ -81,8 +83,8 @@ local function call_typed(...)
   error(reply)
 end
 
--- Reads fields of a hash as numbers, with 0 for missing fields. Returns nil if another algorithm or application wrote
--- the key.
+-- Reads fields of a hash as numbers. A missing field is 0. Returns nil if another algorithm or application wrote the
+-- key.
 local function read_numbers(key, algorithm, ...)
   local fields = call_typed('HMGET', key, 'algorithm', ...)
   if not fields or (fields[1] or algorithm) ~= algorithm then
@@ -95,7 +97,7 @@ local function read_numbers(key, algorithm, ...)
   local numbers = {}
   for i = 2, #fields do
     local number = tonumber(fields[i])
-    -- Ignore values that this script cannot have written. Integers below 2^53 are exact in Lua.
+    -- This script writes only integers from 0 to 2^53 - 1, which are exact in Lua. Ignore other values.
     local is_valid = number and number >= 0 and number < 9007199254740992
     numbers[i - 1] = is_valid and number or 0
   end
@@ -110,17 +112,17 @@ local function write_numbers(key, algorithm, ...)
   call('HSET', key, 'algorithm', algorithm, unpack(fields))
 end
 
--- The algorithms by name. Each is a function that returns a table of operations, which match the Rust implementation. A
--- bucket is a table with its `key`, its `quota` and the state of the algorithm.
+-- The algorithms by name. Each value is a function that returns a table of operations. The operations must give the
+-- same results as the Rust files. A bucket is a table with its `key`, its `quota` and the state of the algorithm.
 --   new(key, quota)           returns an empty bucket
 --   load(bucket)              reads the state at `now`; returns false if another algorithm or application wrote the key
 --   empty(bucket)             sets the empty state
 --   used(bucket)              returns the number of units that count
 --   wait_for(bucket, n)       returns the microseconds until n more units fit
---   add(bucket, n, id)        adds n units for the request with this id, without a write
+--   add(bucket, n, id)        adds n units for the request with this id, only to the table
 --   save(bucket)              writes the state with the added units
---   refresh_expiry(bucket)    without added units: extends the expiry, and writes the state if the clock was set back
---   reset(bucket)             writes the empty state; the key exists and belongs to this algorithm
---   refund(bucket, n, by, at) removes up to n units that the request `by` took at the time `at`, if they still count
+--   refresh_expiry(bucket)    instead of save: extends the expiry; writes the state if the clock was set back
+--   reset(bucket)             removes all units; called only if this algorithm wrote the key
+--   refund(bucket, n, by, at) removes up to n units that request `by` took at time `at`, if they still count
 local algorithms = {}
 

@@ -1,31 +1,33 @@
--- sliding_window: at most `limit` admitted units in any window, exactly.
+-- sliding_window: the exact algorithm. It admits at most `limit` units in any interval of one window.
 --
--- The log is a string with an entry of 13 bytes for each admitted unit, in the order of their times.
+-- The log is a string. Each admitted unit is an entry of 13 bytes, and the oldest entry is the first.
 --   7 bytes  the server's time in microseconds
---   4 bytes  the number of live units including this one; 0 unless this is the last unit that was added at its time
---   2 bytes  the class of the window (see below); 0 unless this is the last unit that was added at its time
--- A unit at t counts during [t, t + window). Expired entries at the start of a long log are removed from time to time.
--- After a refund, slots at the end of a long log may be void. The last void slot has the time 0, and the number of void
--- slots as its count. Costs O(1) for each unit, and O(log n) if many of n units have expired since the last request. A
--- refund moves the later entries, at most 4,096. After the clock was set back, the entries from the future are
--- rewritten.
+--   4 bytes  the number of live units including this one; 0 unless this is the last unit with its time
+--   2 bytes  the class of the window (see `class_of`); 0 unless this is the last unit with its time
+-- A unit at t counts during [t, t + window). The script sometimes removes expired entries at the start of a long log.
+-- After a refund, the last entries of a long log may be void. The last void entry has the time 0, and its count is the
+-- number of void entries, so a load finds the newest valid entry.
+--
+-- Costs O(1) for each unit, and O(log n) if many of n units have expired since the last request. A refund moves at most
+-- 4,096 later entries. After the clock was set back, the script rewrites the entries from the future.
 
 function algorithms.sliding_window()
   local sliding_window = {}
 
   local FORMAT, ENTRY = '>I7I4I2', 13
-  -- A load reads this many of the newest entries, from this offset on. The offset is a text because Redis takes a text
-  -- faster than it formats a number.
+  -- The script loads this many of the newest entries, with one GETRANGE from this offset to the end. The offset is a
+  -- text, because Redis would convert a number to a text first.
   local TAIL_ENTRIES, TAIL_OFFSET = 32, '-416'
-  -- A log of up to this many live units is rewritten as a whole, because APPEND makes Redis allocate twice the length.
+  -- The script writes a log of up to this many live units as a whole, because after APPEND the string uses twice the
+  -- memory.
   local MAX_REWRITTEN = 128
-  -- A refund moves at most this many entries, so that a refund takes the server about 0.1 ms at most.
+  -- The maximum number of entries that a refund moves. The server needs at most about 0.1 ms to move them.
   local MAX_MOVED = 4096
 
   local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
-  -- The windows of one class differ by about 1 %. No window has class 0. An expiry is set for a window 4 % longer than
-  -- that of the quota, so within a class it does not need to be set for each request.
+  -- Returns the class of the quota's window. Windows of the same class differ by about 1 %, and no window has class 0.
+  -- The script sets the expiry for a window that is 4 % longer, so it need not set the expiry again for each request.
   local function class_of(quota)
     local class = quota.class or 1 + floor(math.log(quota.window) * 100)
     quota.class = class
@@ -36,25 +38,25 @@ function algorithms.sliding_window()
     return window * 1.04
   end
 
-  -- Returns the number of a time interval. Intervals are so short that an expiry that is set in one is still long
-  -- enough at its end.
+  -- Returns the number of the time interval that contains `time`. The script sets the expiry once in each interval.
+  -- Intervals are short, so the expiry is long enough until the interval ends.
   local function interval(time, class)
     return floor(time / max(math.exp((class - 1) / 100) * 0.02, 400000))
   end
 
-  -- Returns the entries from `first`, which is the older one, to `last`. Both positions count from the newest entry.
+  -- Returns the entries from `first` to `last`. Position 1 is the newest entry, so `first` is not less than `last`.
   local function entries(bucket, first, last)
     local void = bucket.void
     return call('GETRANGE', bucket.key, -ENTRY * (first + void), -ENTRY * (last + void - 1) - 1)
   end
 
-  -- Rewrites the log with its expiry, which replaces any expiry that is to be set at the end of the script.
+  -- Replaces the log and sets its expiry, so the end of the script must not set another expiry for the key.
   local function write(bucket, log, millis)
     call('SET', bucket.key, log, 'PX', millis)
     expiries[bucket.key] = nil
   end
 
-  -- Returns the expiry in milliseconds of a log to which units were added now.
+  -- Returns the expiry in milliseconds for a log whose newest unit is added now.
   local function log_lifetime(quota)
     local millis = quota.log_lifetime or whole(lifetime(extended(quota.window)))
     quota.log_lifetime = millis
@@ -87,7 +89,8 @@ function algorithms.sliding_window()
     if high > low and time_of(bucket, high) > time then
       return high
     end
-    -- The boundary is usually near the oldest unit, so search from there in growing steps. Then use a binary search.
+    -- Most units are usually later than `time`, so search from the oldest unit and double the distance each time. Then
+    -- use a binary search.
     local step = 1
     while high - step > low and time_of(bucket, high - step) <= time do
       high, step = high - step, step * 2
@@ -104,7 +107,8 @@ function algorithms.sliding_window()
     return low
   end
 
-  -- Sets the time of entries from the future to `now`, after the clock was set back. They expire one window from now.
+  -- Sets the time of entries from the future to `now`, after the clock was set back. Otherwise these entries would
+  -- count for longer than one window.
   local function clamp_future_entries(bucket, counted)
     local future = count_after(bucket, now, 1, counted)
     local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
@@ -136,7 +140,7 @@ function algorithms.sliding_window()
       newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
     end
     if counted == 0 or newest >= 9007199254740992 then
-      -- Another application wrote this string.
+      -- Another application wrote this string, so it is not a log.
       return false
     end
     bucket.tail = tail
@@ -162,8 +166,8 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.wait_for(bucket, units)
-    -- The excess units must expire first. The excess is larger than `units` only if the limit was lowered, or a debit
-    -- exceeded the capacity.
+    -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or a
+    -- debit exceeded the capacity.
     local excess = bucket.live + units - bucket.quota.capacity
     if excess <= 0 then
       return 0
@@ -206,7 +210,7 @@ function algorithms.sliding_window()
         call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void, 0))
       end
     end
-    -- Remove the expired entries when they are more than an eighth of the log.
+    -- Remove the expired entries only when they exceed an eighth of the live entries, because this rewrites the log.
     if length > ENTRY * (live + live / 8 + TAIL_ENTRIES) then
       write(bucket, entries(bucket, live, 1), log_lifetime(bucket.quota))
     elseif class ~= bucket.class or interval(now, class) ~= interval(bucket.newest, class) then
@@ -228,7 +232,7 @@ function algorithms.sliding_window()
   function sliding_window.refund(bucket, units, _, taken_at)
     local key, live = bucket.key, bucket.live
     local later = count_after(bucket, taken_at, 0, live)
-    -- Units of the same time expire at the same time, so any of them can be refunded.
+    -- Units with the same time expire at the same time, so the script can refund any of them.
     local refunded = min(units, count_after(bucket, taken_at - 1, later, live) - later)
     if refunded == 0 then
       return
@@ -239,14 +243,15 @@ function algorithms.sliding_window()
     end
     local tail = bucket.tail
     if later > MAX_MOVED then
-      -- Refund the oldest units instead: lower the count, and move nothing. This never admits too many requests,
-      -- because the units that still count expire later than the oldest ones.
+      -- Too many entries would have to move, so refund the oldest units instead: the script only lowers the count of
+      -- live units. This admits no excess requests, because the remaining units expire later than the refunded ones
+      -- would.
       local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
       local offset = call('STRLEN', key) - ENTRY * (bucket.void + 1)
       call('SETRANGE', key, offset, pack(FORMAT, newest, live - refunded, class))
       return
     end
-    -- The later entries overwrite the refunded ones. The count goes into the newest entry that is left.
+    -- The later entries overwrite the refunded entries. The new count is written into the newest remaining entry.
     local moved = later > 0 and entries(bucket, later, 1) or entries(bucket, refunded + 1, refunded + 1)
     local newest = entry_at(FORMAT, moved, #moved - ENTRY + 1)
     moved = cut(moved, 1, -ENTRY - 1)
@@ -257,7 +262,7 @@ function algorithms.sliding_window()
       write(bucket, log, lifetime(newest + extended(bucket.quota.window) - now))
       return
     end
-    -- The expiry is long enough, because it was set for this newest entry or a later one.
+    -- The expiry need not change, because the script set it for this newest entry or for a later one.
     local length = call('STRLEN', key)
     local class = later > 0 and bucket.class or 0
     call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - refunded, class))

@@ -1,8 +1,8 @@
 //! The exact sliding window: a log of the admitted requests.
 //!
-//! A request at `t` counts during `[t, t + window)`. A request is admitted if its units and the units that count do not
-//! exceed the limit, so no interval of that length has more than `limit` admitted units. The memory is one entry per
-//! request that counts, for any cost.
+//! A request at `t` counts during `[t, t + window)`. The guard admits a request if the sum of its units and of the
+//! units that count does not exceed the limit, so no interval of one window has more than `limit` admitted units. The
+//! log needs one entry for each request that counts, for any cost.
 
 use std::collections::VecDeque;
 
@@ -13,13 +13,13 @@ use crate::Quota;
 #[derive(Debug, Default)]
 pub(crate) struct SlidingWindowLog {
     entries: VecDeque<Entry>,
-    /// The number of oldest entries that have expired. The next admission removes them, so that a denial changes
-    /// nothing.
+    /// The number of expired entries at the front of `entries`. `add` removes them when it admits a request, so a
+    /// denial changes no entry.
     expired: usize,
-    /// The units of all live entries, which are those that have not expired.
+    /// The units of all live entries. An entry is live until it expires.
     live_units: u64,
-    /// The times of the first live entry and of the last entry; 0 if there is none. With them, most checks do not
-    /// access the entries except to add one.
+    /// The times of the first live entry and of the last entry; 0 if there is none. With these times, most checks read
+    /// no entry, and are therefore fast.
     first: Micros,
     last: Micros,
 }
@@ -36,7 +36,8 @@ impl LimiterState for SlidingWindowLog {
         if self.expired == 0 && self.last <= now && now < self.first + window {
             return;
         }
-        // The clock was set back: entries from the future count as taken now, so they expire one window from now.
+        // If the clock was set back, entries from the future count as taken now. Otherwise they would count for longer
+        // than one window.
         for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at > now) {
             entry.at = now;
         }
@@ -62,8 +63,8 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros {
-        // The excess units must expire first. The excess is larger than `units` only if the limit was lowered, or a
-        // debit exceeded the capacity.
+        // The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered,
+        // or a debit exceeded the capacity.
         let mut excess =
             (self.live_units + u64::from(units)).saturating_sub(quota.capacity().into());
         let last = match excess {
@@ -104,7 +105,7 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn refund(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
-        // Several entries of one microsecond expire at the same time, so any of them can be refunded.
+        // Several entries of one microsecond expire at the same time, so `refund` can remove any of them.
         let Ok(index) = self.entries.binary_search_by_key(&taken_at, |entry| entry.at) else {
             return;
         };

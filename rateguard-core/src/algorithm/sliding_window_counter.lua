@@ -1,5 +1,5 @@
--- sliding_window_counter: two counters, one of the window that begins at `start` and one of the previous window, which
--- is weighted by the part of it that still counts. O(1).
+-- sliding_window_counter: one counter for the window that begins at `start`, and one for the previous window. The
+-- script multiplies the previous counter by the part of the previous window that still counts. O(1).
 
 function algorithms.sliding_window_counter()
   local sliding_window_counter = {}
@@ -21,7 +21,7 @@ function algorithms.sliding_window_counter()
     elseif bucket.start < start then
       bucket.previous, bucket.current = 0, 0
     elseif bucket.start > start then
-      -- The clock was set back: the units count in the earlier window.
+      -- The clock was set back. The units count in the earlier window, so no unit is lost.
       bucket.changed = true
     end
     bucket.start = start
@@ -45,7 +45,8 @@ function algorithms.sliding_window_counter()
     bucket.window, bucket.start, bucket.current, bucket.previous = unpack(numbers)
     roll(bucket)
     if bucket.window ~= bucket.quota.window then
-      -- The window has changed: the units that count are converted, as if they were taken now.
+      -- The quota has another window, so the counters have the wrong duration. Count the units as if they were taken
+      -- now.
       local converted = weighted(bucket, bucket.elapsed)
       sliding_window_counter.empty(bucket)
       bucket.current = converted
@@ -70,15 +71,15 @@ function algorithms.sliding_window_counter()
       return 0
     end
     if state.current > max_units then
-      -- The current units decay only in the next window, as the units of its previous window.
+      -- The weight of the current units decreases only in the next window, so the wait ends after the current window.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
       return state.window - state.elapsed + wait_for(next_window, max_units)
     end
-    -- The share of the previous units that fits together with the current units.
+    -- The maximum weight of the previous units at which the request fits.
     local fitting = (max_units - state.current) / state.previous
     local elapsed = math.ceil(state.window * (1 - fitting))
     elapsed = math.min(math.max(elapsed, state.elapsed + 1), state.window)
-    -- Floating point may be off by some microseconds, so search the exact time.
+    -- The estimate may differ from the exact time by some microseconds, so search the exact time.
     while weighted(state, elapsed) > max_units do
       elapsed = elapsed + 1
     end
@@ -117,7 +118,7 @@ function algorithms.sliding_window_counter()
   function sliding_window_counter.refund(bucket, units, _, taken_at)
     local numbers, window = read(bucket, 'reset_at'), bucket.quota.window
     if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
-      -- A changed window has converted the units, and a reset has removed them.
+      -- After a change of the window or after a reset, the counters no longer have these units.
       return
     end
     local _, start, current, previous = unpack(numbers)
@@ -129,7 +130,8 @@ function algorithms.sliding_window_counter()
   end
 
   function sliding_window_counter.reset(bucket)
-    -- The expiry is unchanged. Until then, the time of the reset prevents refunds of units from before it.
+    -- The key expires at the same time as before. Until the key expires, `reset_at` prevents a refund of units that
+    -- were taken before the reset.
     write_numbers(bucket.key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
   end
 

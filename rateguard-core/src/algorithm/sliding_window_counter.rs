@@ -1,10 +1,10 @@
-//! The sliding window as two counters: one of the current window and one of the previous window.
+//! The sliding window with two counters: one for the current window and one for the previous window.
 //!
-//! Windows begin at whole multiples of their length. The algorithm assumes that the requests of the previous window
-//! were spread evenly over it. It weights them by the part of that window that the sliding window still covers, and
-//! rounds up. If they were not spread evenly, it admits too many or too few requests, but never more than twice the
-//! limit in one window. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
-//! (2017).
+//! Windows begin at whole multiples of their duration. The algorithm assumes that the clients took the units of the
+//! previous window at a constant rate. It multiplies the previous counter by the part of the previous window that the
+//! sliding window still covers, and rounds up. If the rate was not constant, the algorithm admits too many or too few
+//! units, but never more than twice the limit in one window. Source: Cloudflare, "How we built rate limiting capable of
+//! scaling to millions of domains" (2017).
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;
@@ -18,33 +18,36 @@ pub(crate) struct SlidingWindowCounterState {
     previous: u32,
     /// The time since `start`.
     elapsed: Micros,
-    /// The time of the last reset. Units that were taken until then cannot be refunded.
+    /// The time of the last reset. `refund` ignores units that were taken until then, because the reset has already
+    /// removed them.
     reset_at: Option<Micros>,
 }
 
 impl SlidingWindowCounterState {
-    /// Returns the number of units that count `elapsed` after the start of the window.
+    /// Returns the number of units that count when the time `elapsed` has passed since the start of the window.
     fn weighted(&self, elapsed: Micros) -> u32 {
-        // The Lua script also uses floating point. The product is exact below 2^53, which most quotas do not reach.
+        // The Lua script also uses floating point, so both results are equal. Below 2^53 the product is exact, and most
+        // quotas are below.
         let remaining = (self.window - elapsed) as f64;
         let of_previous = (f64::from(self.previous) * remaining / self.window as f64).ceil();
         self.current.saturating_add(of_previous as u32)
     }
 
-    /// Returns the time until at most `max_units` count.
+    /// Returns the time until at most `max_units` units count.
     fn wait_until_at_most(&self, max_units: u32) -> Micros {
         if self.weighted(self.elapsed) <= max_units {
             return 0;
         }
         if self.current > max_units {
-            // The current units decay only in the next window, as the units of its previous window.
+            // The weight of the current units decreases only in the next window, so the wait ends after the current
+            // window.
             return self.window - self.elapsed + self.next_window().wait_until_at_most(max_units);
         }
-        // The share of the previous units that fits together with the current units.
+        // The maximum weight of the previous units at which the request fits.
         let fitting = f64::from(max_units - self.current) / f64::from(self.previous);
         let estimate = (self.window as f64 * (1.0 - fitting)).ceil() as Micros;
         let mut elapsed = estimate.clamp(self.elapsed + 1, self.window);
-        // Floating point may be off by some microseconds, so search the exact time.
+        // The estimate may differ from the exact time by some microseconds, so search the exact time.
         while self.weighted(elapsed) > max_units {
             elapsed += 1;
         }
@@ -61,12 +64,12 @@ impl SlidingWindowCounterState {
         } else if self.start < start {
             (self.current, self.previous) = (0, 0);
         }
-        // If the clock was set back, the units count in the earlier window.
+        // If the clock was set back, the units count in the earlier window, so no unit is lost.
         self.start = start;
         self.elapsed = elapsed;
     }
 
-    /// Returns the state at the start of the next window.
+    /// Returns the state at the start of the next window, without new units.
     fn next_window(&self) -> Self {
         Self {
             window: self.window,
@@ -85,7 +88,8 @@ impl LimiterState for SlidingWindowCounterState {
         let elapsed = now % window;
         let start = now - elapsed;
         if self.window != window {
-            // The window has changed: the units that count are converted, as if they were taken now.
+            // The quota has another window, so the counters have the wrong duration. Count the units as if they were
+            // taken now.
             let converted = if self.window == 0 {
                 0
             } else {
@@ -115,7 +119,7 @@ impl LimiterState for SlidingWindowCounterState {
 
     fn refund(&mut self, quota: Quota, _: Micros, units: u32, taken_at: Micros) {
         if self.window != micros(quota) || Some(taken_at) <= self.reset_at {
-            // A changed window has converted the units, and a reset has removed them.
+            // After a change of the window or after a reset, the counters no longer have these units.
             return;
         }
         let counter = if taken_at >= self.start {

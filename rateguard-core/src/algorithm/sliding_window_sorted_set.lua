@@ -1,10 +1,11 @@
--- sliding_window_sorted_set: the same log as that of sliding_window, in a form that Redis commands can read.
+-- sliding_window_sorted_set: the log of sliding_window as a sorted set, so operators can read the log with Redis
+-- commands.
 --
 -- The log is a sorted set with one member for each admitted unit. The score is the server's time in microseconds. The
--- first unit of a request has the name `process-request`, which are the ids of the process and the request. Further
--- units have the names `process-request:2` and so on. A unit at t counts during [t, t + window). Costs O(log n) for
--- each unit, where n is the number of live members. Each member that has expired, or is in the future after the clock
--- was set back, costs O(log n) more.
+-- first unit of a request has the name `process-request`: the id of the process and the id of the request. Further
+-- units have the names `process-request:2` and so on, so a refund can find the units of its request. A unit at t counts
+-- during [t, t + window). Costs O(log n) for each unit, where n is the number of live members. A member that has
+-- expired costs O(log n) more, and so does a member from the future after the clock was set back.
 
 function algorithms.sliding_window_sorted_set()
   local sorted_set = {}
@@ -34,7 +35,8 @@ function algorithms.sliding_window_sorted_set()
       return false
     end
     bucket.newest = tonumber(last[2]) or 0
-    -- The clock was set back: units from the future count as taken now, so they expire one window from now.
+    -- If the clock was set back, units from the future count as taken now. Otherwise they would count for longer than
+    -- one window.
     if bucket.newest > now then
       for _, name in ipairs(call('ZRANGEBYSCORE', key, '(' .. whole(now), '+inf')) do
         call('ZADD', key, whole(now), name)
@@ -49,7 +51,7 @@ function algorithms.sliding_window_sorted_set()
 
   function sorted_set.empty(bucket)
     bucket.newest, bucket.live, bucket.stored = 0, 0, 0
-    -- Alternately the id of a request and the number of units that it adds.
+    -- A list of pairs: the id of a request, and the number of units that the script adds for this request.
     bucket.added = {}
     bucket.live_from = '(' .. whole(now - bucket.quota.window)
   end
@@ -59,8 +61,8 @@ function algorithms.sliding_window_sorted_set()
   end
 
   function sorted_set.wait_for(bucket, units)
-    -- The excess units must expire first. The excess is larger than `units` only if the limit was lowered, or a debit
-    -- exceeded the capacity.
+    -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or a
+    -- debit exceeded the capacity.
     local excess = bucket.live + units - bucket.quota.capacity
     if excess <= 0 then
       return 0
@@ -85,7 +87,8 @@ function algorithms.sliding_window_sorted_set()
 
   function sorted_set.save(bucket)
     local key, window = bucket.key, bucket.quota.window
-    -- ZADD comes first because it needs memory: a server that is out of memory rejects it before anything is written.
+    -- Call ZADD first, because ZADD needs memory: a Redis server without memory rejects ZADD before the script has
+    -- changed the key.
     for i = 1, #bucket.added, 2 do
       local request = ARGV[1] .. '-' .. whole(bucket.added[i])
       each_name_chunk(request, bucket.added[i + 1], function(names)

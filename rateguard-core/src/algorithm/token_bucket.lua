@@ -1,5 +1,6 @@
--- token_bucket: the debt of the bucket, which is what is missing until it is full. A token is divided into units such
--- that the refill per microsecond is an integer, so there is no rounding. O(1).
+-- token_bucket: the debt of the bucket, which is the number of missing tokens until the bucket is full. A token
+-- consists of many fractions (`units`), so the refill in fractions per microsecond is an integer and is never rounded.
+-- O(1).
 
 function algorithms.token_bucket()
   local token_bucket = {}
@@ -25,7 +26,7 @@ function algorithms.token_bucket()
       return true
     end
     if bucket.at > now then
-      -- The clock was set back: the refill continues from now.
+      -- The clock was set back. The refill continues from now, so the bucket does not wait for the old time.
       bucket.at = now
       bucket.changed = true
     end
@@ -33,7 +34,8 @@ function algorithms.token_bucket()
     bucket.at = now
     local has_other_rate = bucket.units ~= quota.units or bucket.refill ~= quota.refill
     if quota.algorithm == 'token_bucket' and has_other_rate then
-      -- The rate has changed: the same number of tokens is missing, in units of the new quota.
+      -- The quota has another rate. Convert the debt to fractions of the new quota, so the same number of tokens is
+      -- missing.
       bucket.debt = math.min(math.ceil(bucket.debt / bucket.units * quota.units), MAX_DEBT)
       bucket.units, bucket.refill = quota.units, quota.refill
       bucket.changed, bucket.rate_changed = true, true
@@ -63,7 +65,8 @@ function algorithms.token_bucket()
   function token_bucket.save(bucket)
     local units, refill = bucket.quota.units, bucket.quota.refill
     write_numbers(bucket.key, 'token_bucket', 'debt', bucket.debt, 'at', bucket.at, 'units', units, 'refill', refill)
-    -- Store the time of a reset as long as tokens from before it might be refunded: until a full refill later.
+    -- The key must not expire while an earlier request can refund tokens from before the reset. After a full refill,
+    -- such a refund is always 0.
     local reset_needed = bucket.reset_at + bucket.quota.capacity * units / refill - now
     expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))
   end
@@ -76,18 +79,19 @@ function algorithms.token_bucket()
 
   function token_bucket.refund(bucket, tokens, _, taken_at)
     if bucket.rate_changed or bucket.debt == 0 or taken_at <= bucket.reset_at then
-      -- The bucket is full, a changed rate has converted the debt, or a reset has removed it.
+      -- The bucket is full already, or after a change of the rate or a reset the debt no longer has these tokens.
       return
     end
-    -- Do not refund tokens that the refill may have returned since. If the debt also has tokens of other requests, the
-    -- refund is too small, but never too large.
+    -- The refill may already have returned these tokens, so subtract the refill since `taken_at`. The refund may be too
+    -- small if the refill returned tokens of other requests, but it is never too large.
     local refilled = math.max(0, now - taken_at) * bucket.refill
     local refunded = math.max(0, tokens * bucket.units - refilled)
     write_numbers(bucket.key, 'token_bucket', 'debt', math.max(0, bucket.debt - refunded), 'at', bucket.at)
   end
 
   function token_bucket.reset(bucket)
-    -- The expiry is unchanged. Until then, the time of the reset prevents refunds of tokens from before it.
+    -- The key expires at the same time as before. Until the key expires, `reset_at` prevents a refund of tokens that
+    -- were taken before the reset.
     write_numbers(bucket.key, 'token_bucket', 'debt', 0, 'at', now, 'reset_at', now)
   end
 

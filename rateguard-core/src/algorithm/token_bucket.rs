@@ -1,22 +1,24 @@
 //! The token bucket, stored as a debt: the tokens that are missing until the bucket is full.
 //!
 //! This is the generic cell rate algorithm (ITU-T I.371) in integers. It admits a burst of at most `burst` tokens, and
-//! at most `burst + rate × t` tokens in any time `t`. A token is divided into units such that the refill per
-//! microsecond is an integer, so there is no rounding.
+//! at most `burst + rate × t` tokens in any time `t`. A token consists of many fractions, so the refill in fractions
+//! per microsecond is an integer and is never rounded.
 
 use super::{LimiterState, Micros};
 use crate::{Algorithm, Quota};
 
-/// The debt of the bucket at a point in time.
+/// The debt of the bucket at the time `at`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenBucketState {
-    /// The debt until the bucket is full, in units of a token.
+    /// The missing tokens until the bucket is full, in fractions of a token.
     debt: u64,
-    /// The time to which `debt` belongs.
+    /// The time of the last update of `debt`.
     at: Micros,
-    /// The units per token and the refill in units per microsecond, of the last quota; 0 before the first.
+    /// For the last quota: the fractions per token, and the refill in fractions per microsecond. Both are 0 before the
+    /// first quota.
     token: (u64, u64),
-    /// The time of the last reset. Tokens that were taken until then cannot be refunded.
+    /// The time of the last reset. `refund` ignores tokens that were taken until then, because the reset has already
+    /// returned them.
     reset_at: Option<Micros>,
 }
 
@@ -26,8 +28,8 @@ impl LimiterState for TokenBucketState {
         self.debt = self.debt.saturating_sub(elapsed.saturating_mul(self.token.1));
         self.at = now;
         if quota.algorithm() == Algorithm::TokenBucket && self.token != quota.token() {
-            // The rate has changed: the same number of tokens is missing, in units of the new quota. The Lua script
-            // also uses floating point here.
+            // The quota has another rate. Convert the debt to fractions of the new quota, so the same number of tokens
+            // is missing. The Lua script also uses floating point here, so both results are equal.
             let (units, _) = quota.token();
             let missing = match self.token.0 {
                 0 => 0.0,
@@ -61,12 +63,12 @@ impl LimiterState for TokenBucketState {
     fn refund(&mut self, quota: Quota, now: Micros, tokens: u32, taken_at: Micros) {
         let (units, refill) = quota.token();
         if self.token != (units, refill) || Some(taken_at) <= self.reset_at {
-            // A changed rate has converted the debt, and a reset has removed it.
+            // After a change of the rate or after a reset, the debt no longer has these tokens.
             return;
         }
         self.settle(quota, now);
-        // Do not refund tokens that the refill may have returned since. If the debt also has tokens of other requests,
-        // the refund is too small, but never too large.
+        // The refill may already have returned these tokens, so subtract the refill since `taken_at`. The refund may be
+        // too small if the refill returned tokens of other requests, but it is never too large.
         let refilled = now.saturating_sub(taken_at).saturating_mul(refill);
         let taken = u64::from(tokens).saturating_mul(units);
         self.debt = self.debt.saturating_sub(taken.saturating_sub(refilled));
@@ -79,7 +81,8 @@ impl LimiterState for TokenBucketState {
     fn expires_at(&self, quota: Quota) -> Micros {
         let (_, refill @ 1..) = self.token else { return 0 };
         let full_at = self.at.saturating_add(self.debt.div_ceil(refill));
-        // Store the time of a reset as long as tokens from before it might be refunded: until a full refill later.
+        // The store must not drop the time of a reset while an earlier request can refund its tokens. After a full
+        // refill, such a refund is always 0.
         let (units, refill) = quota.token();
         let full_refill = (u64::from(quota.capacity()) * units).div_ceil(refill);
         self.reset_at.map_or(full_at, |reset_at| full_at.max(reset_at.saturating_add(full_refill)))

@@ -1,30 +1,30 @@
-//! The steps by which the address of a client was determined.
+//! Records how the address of a client was determined.
 
 use std::{fmt, net::IpAddr};
 
 use super::{Network, ResolvedClient};
 
-/// Receives the steps by which the address of a client is determined. The implementation for `()` ignores them at no
-/// cost.
+/// Receives the steps of the search for a client's address. The implementation for `()` ignores all steps, so a search
+/// without a trace costs nothing extra.
 pub trait TraceListener {
-    /// The peer of the connection, and whether it is a trusted proxy.
+    /// The peer of the connection, and whether that peer is a trusted proxy.
     fn peer(&mut self, _peer: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// An entry of the header, its address if it is one, and whether that is a trusted proxy.
+    /// An entry of the header, the address in the entry if there is one, and whether that address is a trusted proxy.
     fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// The header is longer than the part that is read.
+    /// The search stops because the header is longer than the part that is read.
     fn too_long(&mut self) {}
 }
 
 impl TraceListener for () {}
 
-/// The maximum number of recorded hops. A header may have thousands.
+/// The maximum number of recorded hops. A header may have thousands of entries, and a trace must stay readable.
 const MAX_HOPS: usize = 32;
 /// The maximum number of recorded characters of an entry.
 const MAX_ENTRY_CHARS: usize = 100;
 
-/// The steps by which the address of a client was determined, for the diagnostics of an HTTP adapter.
+/// The steps of the search for a client's address, for the diagnostics of an HTTP adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
@@ -34,20 +34,20 @@ pub struct AddressTrace {
     pub is_peer_trusted: bool,
     /// The name of the header of the trusted proxies; `None` if no header is ever read.
     pub header: Option<String>,
-    /// The entries of the header that were read, from right to left, at most 32 of them.
+    /// The entries of the header that were read, from right to left. At most 32 entries are recorded.
     pub hops: Vec<Hop>,
-    /// The number of further entries that were read.
+    /// The number of entries that were read but are not in `hops`.
     pub hops_omitted: usize,
     /// The reason why the search stopped.
     pub end: StopReason,
     /// The address of the client.
     pub address: Option<IpAddr>,
-    /// Whether this is the address of a trusted proxy, because no client was found behind it. An
-    /// [`AccessList`](crate::AccessList) does not allow such a request by its address.
+    /// Whether `address` belongs to a trusted proxy, because no client was found behind the proxy. Any client may have
+    /// sent such a request, so an [`AccessList`](crate::AccessList) does not allow it by its address.
     pub is_proxy: bool,
-    /// The unit that counts as one client for the key `"ip"`: the address, or a network such as `2001:db8::/64`. If
-    /// that network has more clients than [keys of their own](crate::ClientAddress::max_ipv6_keys_per_48), a shared key
-    /// such as `2001:db8::/48, shared key 17 of 256`.
+    /// The address or network that counts as one client for the key `"ip"`, such as `2001:db8::/64`. If the wide
+    /// network around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key such
+    /// as `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Hop {
     pub text: String,
     /// The address; `None` if the entry is not an address.
     pub address: Option<IpAddr>,
-    /// Whether this is the address of a trusted proxy.
+    /// Whether the address belongs to a trusted proxy.
     pub is_trusted: bool,
 }
 
@@ -69,13 +69,13 @@ pub struct Hop {
 pub enum StopReason {
     /// No proxy is trusted, so the peer is the client.
     NoProxies,
-    /// The peer is not a trusted proxy, so it is the client.
+    /// The peer is not a trusted proxy, so the peer is the client.
     PeerIsNoProxy,
-    /// The last hop that was read is not a trusted proxy, so it is the client.
+    /// The last hop that was read is not a trusted proxy, so this hop is the client.
     HopIsNoProxy,
     /// The last entry that was read is not an address, so the hop before it counts as the client.
     NotAnAddress,
-    /// All hops are trusted proxies, so the last one counts as the client.
+    /// All hops are trusted proxies, so the last hop that was read counts as the client.
     NothingLeft,
     /// The header is longer than the part that is read, so the last hop that was read counts as the client.
     TooLong,
@@ -113,7 +113,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// Records the steps for an [`AddressTrace`].
+/// Records the steps of one search for an [`AddressTrace`].
 #[derive(Default)]
 pub struct AddressTraceRecorder {
     peer: Option<IpAddr>,
@@ -149,7 +149,7 @@ impl TraceListener for AddressTraceRecorder {
 }
 
 impl AddressTraceRecorder {
-    /// The trace of a search that resolved this client. `header` is `None` if the rule never reads a header.
+    /// Creates the trace of the search that found this client. `header` is `None` if the rule never reads a header.
     pub fn into_trace(
         self,
         client: ResolvedClient,
@@ -187,7 +187,7 @@ impl fmt::Display for AddressTrace {
             let header = self.header.as_deref().unwrap_or_default();
             match hop.address {
                 Some(address) => writeln!(f, "{header} {address}: {}", trusted(hop.is_trusted))?,
-                // Escaped, since a client may have sent control characters.
+                // The text is escaped, since a client may have sent control characters.
                 None => writeln!(f, "{header} {:?}: not an address", hop.text)?,
             }
         }

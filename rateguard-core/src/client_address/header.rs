@@ -10,7 +10,7 @@ use actix_rateguard_grammar::is_token;
 
 use super::embedded::canonical;
 
-/// The name of a header and its syntax.
+/// A header in which proxies send addresses, with its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Header {
     /// `Forwarded`, in the syntax of RFC 7239.
@@ -22,7 +22,7 @@ pub(super) enum Header {
 impl Header {
     pub(super) const X_FORWARDED_FOR: Self = Self::Addresses(Cow::Borrowed("x-forwarded-for"));
 
-    /// The header with this name; `None` if the name is invalid.
+    /// Returns the header with this name; `None` if the name is invalid.
     pub(super) fn named(name: &str) -> Option<Self> {
         is_token(name).then(|| match name.to_ascii_lowercase() {
             name if name == "forwarded" => Self::Forwarded,
@@ -37,8 +37,8 @@ impl Header {
         }
     }
 
-    /// The comma-separated entries of a line, from right to left, subtracting their lengths from `bytes_left`. The item
-    /// `None` means that the next entry exceeds `bytes_left`, and is the last one.
+    /// Returns the comma-separated entries of a line, from right to left, and subtracts their lengths from
+    /// `bytes_left`. If the next entry is longer than `bytes_left`, the last item is `None` instead of this entry.
     pub(super) fn entries<'a, 'b>(
         &self,
         line: &'a [u8],
@@ -63,7 +63,7 @@ impl Header {
         })
     }
 
-    /// The address of an entry; `None` if the entry is not an address.
+    /// Returns the address in an entry; `None` if the entry contains no valid address.
     pub(super) fn address(&self, entry: &[u8]) -> Option<IpAddr> {
         let entry = entry.trim_ascii();
         match self {
@@ -74,7 +74,7 @@ impl Header {
                     name.eq_ignore_ascii_case(b"for=").then_some(value)
                 });
                 let node = nodes.next()?;
-                // An element with two `for` parameters is ambiguous.
+                // An entry with two `for` parameters is ambiguous, so it is invalid.
                 if nodes.next().is_some() {
                     return None;
                 }
@@ -88,17 +88,18 @@ impl Header {
     }
 }
 
-/// The last entry of a line, and the part before its comma, if there is one.
+/// Returns the text before the last comma, if there is a comma, and the last entry of a line.
 ///
-/// Quoted strings are also parsed from the right, so that one that a client has not closed does not extend into the
-/// entry that a proxy has appended.
+/// Quoted strings are also parsed from the right. So a client that does not close a quoted string cannot hide the entry
+/// that a proxy appended.
 fn last_entry(line: &[u8], has_quotes: bool) -> (Option<&[u8]>, &[u8]) {
     let mut is_quoted = false;
     for (index, byte) in line.iter().enumerate().rev() {
         match byte {
             b'"' if has_quotes => {
                 let escapes = line[..index].iter().rev().take_while(|it| **it == b'\\').count();
-                // From the right, the first quote ends the string, and the next quote without an escape begins it.
+                // Read from the right, the first quote is the end of a string, and the next quote without an escape is
+                // its start.
                 is_quoted = !is_quoted || escapes % 2 == 1;
             }
             b',' if !is_quoted => return (Some(&line[..index]), &line[index + 1..]),
@@ -127,10 +128,10 @@ fn is_zone(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// The parts of an entry between semicolons outside of quoted strings.
+/// Splits an entry at the semicolons outside of quoted strings.
 ///
-/// `None` if a quoted string is not closed: parsed from the right, it may include text that a client has sent before
-/// the entry.
+/// `None` if a quoted string is not closed. `last_entry` parses from the right, so such an entry may include text that
+/// the client sent.
 fn pairs(entry: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let pairs = entry.split(|byte| {

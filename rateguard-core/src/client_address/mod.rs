@@ -1,5 +1,4 @@
-//! Determines the address of a client behind proxies: pure functions of the address of the peer and the values of a
-//! header.
+//! Determines the address of a client behind proxies from the address of the peer and the lines of a header.
 
 mod address_trace;
 mod embedded;
@@ -28,13 +27,13 @@ pub use self::{
     shared_key::SharedKey,
 };
 pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
-use self::{error::Problem, header::Header};
+use self::{error::AddressProblem, header::Header};
 
-/// The rule that determines the address of a client: for the key `"ip"` of an HTTP adapter, and for requests without
-/// any other key.
+/// The rule that determines the address of a client. An HTTP adapter uses it for the key `"ip"` and for requests
+/// without another key.
 ///
-/// By default, the address is that of the TCP peer, and no header is read, since a client can send any header. Behind
-/// proxies, the peer of every request is a proxy. In this case, list the proxies, and name the header in which they
+/// By default, the client is the TCP peer, and no header is read, since a client can send any header. Behind proxies,
+/// the TCP peer of every request is a proxy. In this case, list the proxies, and name the header in which the proxies
 /// send the address of the client:
 ///
 /// ```
@@ -45,20 +44,21 @@ use self::{error::Problem, header::Header};
 /// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
 /// ```
 ///
-/// The header is read only if the peer is a trusted proxy. All lines of the header are read from right to left, since
-/// the last proxy appends the last address. The first address that does not belong to a trusted proxy is the client.
+/// The header is read only if the peer is a trusted proxy. The lines of the header are read from right to left, since
+/// each proxy appends an address at the right end. The first address that does not belong to a trusted proxy is the
+/// client.
 ///
-/// The search stops at an entry that is not an address. It also stops after the last 8 lines or the last 1,024 bytes of
-/// the header, since a request over HTTP/2 may contain megabytes of it. The client is then the last proxy that was
-/// found.
+/// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last 1,024
+/// bytes of the header, since an HTTP/2 request may have megabytes of header lines. The client is then the last proxy
+/// that was found.
 ///
-/// If no client is found, the address is that of a trusted proxy, which stands for any client. Such requests are
-/// counted and denied by this address, but no [`AccessList`](crate::AccessList) allows them.
+/// If no client is found, the address belongs to a trusted proxy, and any client may have sent the request. Such
+/// requests are counted and denied by this address, but no [`AccessList`](crate::AccessList) allows them.
 ///
 /// IPv4-mapped addresses and addresses of NAT64 (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in
-/// `64:ff9b:1::/48` of RFC 8215) are replaced by the IPv4 address in them. Clients of the tunnels 6to4 (`2002::/16`,
-/// RFC 3056) and Teredo (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. They are neither
-/// allowed nor trusted by it, since every relay of the tunnel can write it.
+/// `64:ff9b:1::/48` of RFC 8215) are replaced by the IPv4 address that they contain. Clients of the tunnels 6to4
+/// (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. This
+/// address is neither allowed nor trusted, since every tunnel relay can write any IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -74,7 +74,7 @@ const MAX_LINES: usize = 8;
 const MAX_BYTES: usize = 1_024;
 
 impl ClientAddress {
-    /// The address of the TCP peer.
+    /// Creates a rule that uses the address of the TCP peer and reads no header.
     #[must_use]
     pub const fn peer() -> Self {
         Self {
@@ -86,7 +86,8 @@ impl ClientAddress {
         }
     }
 
-    /// The address that these trusted proxies send in a header: `X-Forwarded-For`, or that of [`header`](Self::header).
+    /// Creates a rule that uses the address that these trusted proxies send in a header: `X-Forwarded-For`, or the
+    /// header that [`header`](Self::header) sets.
     ///
     /// Each proxy is an IP address or a network such as `10.0.0.0/8`.
     ///
@@ -100,38 +101,38 @@ impl ClientAddress {
         Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
     }
 
-    /// The address that any peer sends in the header.
+    /// Creates a rule that uses the address that any peer sends in the header.
     ///
-    /// **Dangerous:** a client that can connect to the server can choose its own address. Use it only for servers that
-    /// accept connections from their proxies only.
+    /// **Dangerous:** a client that can connect to the server can choose its own address. Use this rule only if the
+    /// server accepts no connections except from proxies.
     #[must_use]
     pub fn trusting_every_peer_dangerously() -> Self {
         let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
         Self { proxies: all.to_vec(), ..Self::peer() }
     }
 
-    /// The header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other header
-    /// that contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
+    /// Sets the header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other
+    /// header that contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
     ///
     /// # Errors
     ///
-    /// [`ClientAddressError`] if `name` is not a valid name of a header.
+    /// [`ClientAddressError`] if `name` is not a valid header name.
     pub fn header(mut self, name: &str) -> Result<Self, ClientAddressError> {
-        self.header =
-            Header::named(name).ok_or_else(|| ClientAddressError::new(name, Problem::Header))?;
+        self.header = Header::named(name)
+            .ok_or_else(|| ClientAddressError::new(name, AddressProblem::Header))?;
         Ok(self)
     }
 
-    /// Trusts the header of all peers that connect over a Unix socket. Default: the header is not read, and all
-    /// requests over Unix sockets share one key.
+    /// Trusts the header of all peers that connect over a Unix socket. By default, the header of such a peer is not
+    /// read, so all requests over Unix sockets share one key.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
         self
     }
 
-    /// The number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since one
-    /// customer gets at least a /64 network (RFC 6177), and often a /56.
+    /// Sets the number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since
+    /// one customer gets at least a /64 network (RFC 6177), and often a /56.
     ///
     /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48) and [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32)
     /// limit the number of clients in one wide network.
@@ -141,32 +142,32 @@ impl ClientAddress {
     /// [`ClientAddressError`] if `bits` is out of range.
     pub fn ipv6_prefix(mut self, bits: u8) -> Result<Self, ClientAddressError> {
         if !IPV6_PREFIXES.contains(&bits) {
-            return Err(ClientAddressError::new(&bits.to_string(), Problem::Prefix));
+            return Err(ClientAddressError::new(&bits.to_string(), AddressProblem::Prefix));
         }
         self.ipv6_prefix = bits;
         Ok(self)
     }
 
-    /// The maximum number of clients of one IPv6 /48 network that have keys of their own at the same time, in one
+    /// Sets the maximum number of clients in one IPv6 /48 network that have keys of their own at the same time, in one
     /// process. Default: 1,024. 0 disables the maximum.
     ///
     /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses
     /// fewer than 1,024 of its /64 networks, so the default does not affect it. Above the maximum, further clients of
-    /// the /48 share a quarter as many keys (256 by default), so a request may be denied because of requests of other
-    /// clients. Such a denial does not count as an offence that leads to a [ban](crate::Policy::ban). A client loses
-    /// its own key 1 to 2 minutes after its last request.
+    /// the /48 share other keys, a quarter as many as the maximum (256 by default). A request with a shared key may be
+    /// denied because of the requests of other clients, so such a denial does not count as an offence that leads to a
+    /// [ban](crate::Policy::ban). A client loses its own key 1 to 2 minutes after its last request.
     #[must_use]
     pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
         self.ipv6_caps.set(0, max);
         self
     }
 
-    /// The maximum number of clients of one IPv6 /32 network, the typical size of a provider, that have keys of their
-    /// own at the same time, in one process. Default: 16,384. 0 disables the maximum.
+    /// Sets the maximum number of clients in one IPv6 /32 network that have keys of their own at the same time, in one
+    /// process. Default: 16,384. 0 disables the maximum.
     ///
-    /// Above the maximum, further clients of the /32 share a sixteenth as many keys (1,024 by default). A mobile
-    /// network may assign all its phones to one /32, each with a /64 of its own. Increase the maximum if one process
-    /// serves more than 16,384 of them within a minute.
+    /// A /32 is the typical network of a provider. Above the maximum, further clients of the /32 share other keys, a
+    /// sixteenth as many as the maximum (1,024 by default). A mobile network may have all its phones in one /32, each
+    /// phone with its own /64. Increase the maximum if one process serves more than 16,384 such phones within a minute.
     #[must_use]
     pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
         self.ipv6_caps.set(1, max);
@@ -191,16 +192,17 @@ impl ClientAddress {
         self.ipv6_prefix
     }
 
-    /// The maximum numbers of clients of wide IPv6 networks with keys of their own.
+    /// The maximum numbers of clients in wide IPv6 networks that have keys of their own.
     #[doc(hidden)]
     pub fn ipv6_caps(&self) -> NetworkCaps {
         self.ipv6_caps
     }
 
-    /// Returns the address of the client of a request from this peer (`None` for a Unix socket), with these lines of
-    /// the header in the order of the request.
+    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket, and `lines` are the
+    /// lines of the header in the order of the request.
     ///
-    /// An IPv4-mapped or NAT64 address is returned as the IPv4 address in it. `None` if the request has no address.
+    /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. `None` if the request has no
+    /// address.
     ///
     /// ```
     /// # use actix_rateguard_core::ClientAddress;
@@ -217,7 +219,7 @@ impl ClientAddress {
         self.trace_address(peer, lines, &mut ()).address
     }
 
-    /// As [`address`](Self::address), and reports each step to a listener.
+    /// Returns the client as [`address`](Self::address) does, and reports each step of the search to a listener.
     #[doc(hidden)]
     pub fn trace_address<'a>(
         &self,
@@ -257,12 +259,12 @@ impl ClientAddress {
                 }
             }
         }
-        // If all addresses are trusted, the leftmost one is the client by definition.
+        // If all addresses are trusted, the leftmost address is the client, because no other address is left.
         let is_client = has_hops && self.trusts_every_address();
         ResolvedClient { address: last, is_proxy: !is_client }
     }
 
-    /// Whether a resolved address belongs to a trusted proxy, which is not a client.
+    /// Whether a resolved address belongs to a trusted proxy and so is not the client.
     #[doc(hidden)]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusts(address) && !self.trusts_every_address()
@@ -293,7 +295,7 @@ impl Default for ClientAddress {
 mod tests {
     use super::*;
 
-    /// The client of a request from this peer with these lines of the header.
+    /// Returns the client of a request from this peer with these header lines.
     fn client(rule: &ClientAddress, peer: &str, lines: &[&str]) -> String {
         let lines = lines.iter().map(|line| line.as_bytes());
         rule.address(peer.parse().ok(), lines).map_or("none".to_owned(), |it| it.to_string())
@@ -309,11 +311,11 @@ mod tests {
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::2", &["198.51.100.1"], "2001:db8::2"),
-            // Entries that the client has sent itself are on the left.
+            // The entries that the client sent are on the left of the entries of proxies.
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.9"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.9, 10.0.0.8"], "198.51.100.1"),
-            // If all addresses are proxies, the leftmost one is returned.
+            // If all addresses are proxies, the leftmost address is returned.
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &[], "10.0.0.1"),
             // An entry that is not an address stops the search at the last valid hop.
@@ -321,7 +323,7 @@ mod tests {
             ("10.0.0.1", &["198.51.100.1, , 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.1, 10.0.0.999, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[""], "10.0.0.1"),
-            // Notations of addresses, some of them invalid.
+            // Valid and invalid notations of addresses.
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
             ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
@@ -354,14 +356,14 @@ mod tests {
             (&["for=_hidden"], "10.0.0.1"),
             (&["proto=https"], "10.0.0.1"),
             (&["198.51.100.1"], "10.0.0.1"),
-            // An element with two clients is invalid.
+            // An entry with two `for` parameters is invalid.
             (&["for=1.1.1.1;for=198.51.100.1"], "10.0.0.1"),
             (&["for=\"198.51.100.1"], "10.0.0.1"),
             // A quoted string that a client has not closed ends before the entry of the proxy.
             (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
             (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
-            // An entry of a proxy with an unclosed quoted string is invalid, and so is the text that the string
-            // includes.
+            // If a proxy does not close a quoted string, its entry is invalid, together with the client's text in that
+            // string.
             (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
             (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {

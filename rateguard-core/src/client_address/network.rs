@@ -9,12 +9,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
     embedded::{canonical, is_of_translators, tunnel_endpoint},
-    error::{ClientAddressError, Problem},
+    error::{AddressProblem, ClientAddressError},
     shared_key::SharedKey,
 };
 use crate::{Key, key::KeyNetwork};
 
-/// The unit that counts as one client: an IPv4 address or an IPv6 network.
+/// The addresses that count as one client: an IPv4 address or an IPv6 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// An IPv4 address.
@@ -23,7 +23,7 @@ pub enum Network {
     V6 {
         /// The first address of the network.
         first: Ipv6Addr,
-        /// The length of its prefix in bits.
+        /// The prefix length of the network in bits.
         bits: u8,
     },
     /// A key that several IPv6 clients of a wide network share.
@@ -33,8 +33,8 @@ pub enum Network {
 }
 
 impl Network {
-    /// The network of an address. `bits` is the prefix length of an IPv6 network; it does not apply to an IPv6 address
-    /// that contains an IPv4 address.
+    /// Returns the network of an address. `bits` is the prefix length for IPv6 addresses. An IPv6 address that contains
+    /// an IPv4 address counts as this IPv4 address, so `bits` does not apply to it.
     pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
         let Some(address) = address.map(canonical) else { return Self::None };
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
@@ -47,7 +47,7 @@ impl Network {
         }
     }
 
-    /// The key of this network. The tag separates it from other kinds of keys.
+    /// Returns the key of this network. A network has a different key for each tag, so kinds of keys do not collide.
     pub fn key(self, tag: &'static str) -> Key {
         match self {
             Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()])
@@ -86,8 +86,8 @@ impl fmt::Display for Network {
 
 /// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address in it.
 ///
-/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. The
-/// canonical addresses of NAT64 clients are IPv4 addresses, so such a network would match all IPv4 clients or none.
+/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. NAT64
+/// clients are compared by their IPv4 addresses, so such a network would match all IPv4 clients or none.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()
@@ -98,7 +98,7 @@ pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     if v6.prefix_len() <= 96 && is_of_translators(v6.network()) {
         return None;
     }
-    // Lists are compared with canonical addresses of clients.
+    // The addresses of clients are canonical, so the network must be canonical, too.
     match canonical(IpAddr::V6(v6.network())) {
         IpAddr::V4(v4) if v6.prefix_len() >= 96 => {
             Ipv4Net::new(v4, v6.prefix_len() - 96).ok().map(IpNet::V4)
@@ -110,9 +110,9 @@ pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
 /// Parses the address or the network of a proxy.
 pub(super) fn parse_proxy(text: &str) -> Result<IpNet, ClientAddressError> {
     let network =
-        parse_network(text).ok_or_else(|| ClientAddressError::new(text, Problem::Proxy))?;
+        parse_network(text).ok_or_else(|| ClientAddressError::new(text, AddressProblem::Proxy))?;
     if network.prefix_len() == 0 {
-        return Err(ClientAddressError::new(text, Problem::AllAddresses));
+        return Err(ClientAddressError::new(text, AddressProblem::AllAddresses));
     }
     Ok(network)
 }

@@ -1,33 +1,33 @@
-//! The maximum number of clients of one wide IPv6 network with keys of their own.
+//! The maximum number of clients in one wide IPv6 network that have keys of their own.
 
-/// The prefix lengths of the wide networks with a maximum, the longer one first: a customer gets at most a /48 (RFC
+/// The prefix lengths of the wide networks with a maximum, the longer prefix first. A customer gets at most a /48 (RFC
 /// 6177), and a provider gets at least a /32 (RIPE-738).
 pub(super) const TIERS: [u8; 2] = [48, 32];
 
-/// The maximum number of clients of one wide IPv6 network that have keys of their own at the same time.
+/// The maximum numbers of clients in one wide IPv6 network that have keys of their own at the same time.
 ///
-/// The other clients of the network share a fixed number of keys. So one network creates a bounded number of keys, and
-/// every client is still served.
+/// The other clients of the network share a fixed number of keys. So the owner of a network can create only a limited
+/// number of keys, and every client is still served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkCaps {
-    /// For each of [`TIERS`]. 0 disables the maximum.
+    /// The maximum for each of [`TIERS`]. 0 disables the maximum.
     max_own: [u32; TIERS.len()],
 }
 
 impl NetworkCaps {
-    /// 1,024 for a /48: a site uses fewer /64 networks, and this number of keys takes 200 KB in Redis. 16,384 for a
-    /// /32: the phones of a large mobile network that one process serves within a minute.
+    /// 1,024 clients for a /48: a site uses fewer /64 networks, and so many keys take only 200 KB in Redis. 16,384
+    /// clients for a /32: one process serves at most so many phones of a large mobile network within a minute.
     pub(super) const DEFAULT: Self = Self { max_own: [1_024, 16_384] };
 
-    /// The number of own keys for each shared key, for each of [`TIERS`].
+    /// For each of [`TIERS`], the maximum number of own keys divided by the number of shared keys.
     const OWN_PER_SHARED: [u32; TIERS.len()] = [4, 16];
 
-    /// Sets the maximum of a tier.
+    /// Sets the maximum for the tier with this index in [`TIERS`].
     pub(super) fn set(&mut self, tier: usize, max_own: u32) {
         self.max_own[tier] = max_own;
     }
 
-    /// The tiers that have a maximum and are wider than a client.
+    /// Returns the tiers that have a maximum and whose networks contain several clients.
     pub(super) fn tiers(
         self,
         client_bits: u8,
@@ -39,7 +39,7 @@ impl NetworkCaps {
         })
     }
 
-    /// The maximum number of tracked clients of all networks together: as many as eight full /32 networks have.
+    /// The maximum number of tracked clients in all networks together: enough for eight full /32 networks.
     pub(super) fn max_tracked(self) -> usize {
         8 * self.max_own[1].max(Self::DEFAULT.max_own[1]) as usize
     }
@@ -48,10 +48,10 @@ impl NetworkCaps {
 /// The maximum for networks of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CappedTier {
-    /// The length of the prefix in bits.
+    /// The prefix length of these networks in bits.
     pub(super) bits: u8,
-    /// The maximum number of clients with keys of their own.
+    /// The maximum number of clients in a network that are counted under a key of their own.
     pub(super) max_own: u32,
-    /// The number of keys that the other clients share.
+    /// The number of keys that all further clients of the network share.
     pub(super) shared: u32,
 }

@@ -22,23 +22,23 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 const SHARDS: usize = 16;
 
-/// Tracks the clients that had keys of their own in the last 1 to 2 minutes, in one process.
+/// Tracks the clients of one process that had keys of their own in the last 1 to 2 minutes.
 ///
-/// A client is the network of an IPv6 address, by default its /64. A client gets a key of its own while the numbers of
-/// such clients in its /48 and in its /32 are below the [maximum](NetworkCaps). The other clients of a /48 or a /32 are
-/// distributed over the shared keys of that network by a hash that clients cannot predict.
+/// A client is the network of an IPv6 address, by default its /64. A new client gets a key of its own if both its /48
+/// and its /32 have fewer clients with own keys than the [maximum](NetworkCaps). Every other client gets one of the
+/// shared keys of the full /48 or /32. A hash that clients cannot predict chooses the shared key.
 ///
-/// The number of tracked clients is bounded, too. When the maximum is reached (see [`NetworkCaps`]), all new
-/// clients are distributed over the shared keys of their /32. So an attacker with many /32 networks cannot exhaust the
-/// memory, and other clients are still served.
+/// The total number of tracked clients has a maximum, too (see [`NetworkCaps`]). Above this maximum, every new client
+/// gets a shared key of its /32. So an attacker with many /32 networks cannot exhaust the memory, and other clients are
+/// still served.
 pub struct NetworkKeys {
     start: Instant,
     hash: NetworkHash,
-    /// A client is in the shard of its /32.
+    /// Each client is in the shard of its /32, so one lock covers all counts of a client.
     shards: [Mutex<TrackedClients>; SHARDS],
     /// The number of tracked clients in all shards.
     tracked: AtomicUsize,
-    /// The last period in which all shards were cleaned because the maximum was reached.
+    /// The last period in which `clean` removed the expired clients from all shards.
     cleaned: AtomicU64,
     /// The seed of the hash that chooses the shared key of a client.
     seed: [u8; 16],
@@ -51,7 +51,7 @@ impl Default for NetworkKeys {
 }
 
 impl NetworkKeys {
-    /// Tracks no clients yet.
+    /// Creates an instance that tracks no clients yet.
     pub fn new() -> Self {
         let mut random = random_u128s();
         Self {
@@ -64,13 +64,13 @@ impl NetworkKeys {
         }
     }
 
-    /// Derives the seed from a secret, so that all processes with this secret choose the same shared key for a client.
+    /// Derives the seed from a secret. All processes with the same secret then choose the same shared key for a client.
     pub fn with_secret(self, secret: &KeySecret) -> Self {
         Self { seed: secret.seal(&Key::tagged("shared network keys", [""; 0])).digest(), ..self }
     }
 
-    /// Returns the network or the shared key as which a client is counted. With `assign`, a new client gets a key of
-    /// its own if one is available; without, nothing changes.
+    /// Returns the network or the shared key that counts the requests of a client. If `assign` is true, a new client
+    /// gets a key of its own if possible. If `assign` is false, no state changes.
     pub fn counted_as(&self, client: Network, caps: NetworkCaps, assign: bool) -> Network {
         self.counted_at(client, caps, assign, self.start.elapsed())
     }
@@ -89,7 +89,7 @@ impl NetworkKeys {
         }
     }
 
-    /// The tier whose network is full, so that the client gets a shared key of it. `None` if the client has or gets its
+    /// Returns the tier of the full network whose shared keys the client must use. `None` if the client has or gets its
     /// own key.
     fn full_tier(
         &self,
@@ -104,7 +104,7 @@ impl NetworkKeys {
         let client = self.hash.of(first, bits, bits);
         let period = now.as_secs() / PERIOD.as_secs();
 
-        // All counts of a client are in the shard of its /32.
+        // One shard contains all counts that matter for a client.
         let index = self.hash.of(first, 32, bits) as usize % SHARDS;
         let mut shard = self.shard(index, period);
         if shard.is_current(client) {
@@ -132,15 +132,16 @@ impl NetworkKeys {
         None
     }
 
-    /// Locks a shard and moves it to this period.
+    /// Locks a shard and removes the clients that have expired before this period.
     fn shard(&self, index: usize, period: u64) -> MutexGuard<'_, TrackedClients> {
-        // No code panics while the lock is held, so a poisoned lock is still consistent.
+        // No code panics while the lock is held, so the lock is never poisoned.
         let mut shard = self.shards[index].lock().unwrap_or_else(PoisonError::into_inner);
         self.tracked.fetch_sub(shard.advance_to(period), Relaxed);
         shard
     }
 
-    /// Removes expired clients from all shards, once in each period. Returns whether another client can be tracked.
+    /// Removes expired clients from all shards, at most once in each period. Returns whether another client can be
+    /// tracked.
     fn clean(&self, period: u64, max_tracked: usize) -> bool {
         if self.cleaned.fetch_max(period, Relaxed) < period {
             (0..SHARDS).for_each(|index| drop(self.shard(index, period)));
@@ -160,19 +161,20 @@ impl NetworkKeys {
     }
 }
 
-/// The leading bits of an address; the others are 0. `bits` is from 32 to 128.
+/// Returns the first `bits` bits of an address, followed by zeros. `bits` is from 32 to 128.
 fn prefix(address: Ipv6Addr, bits: u8) -> u128 {
     address.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
 }
 
-/// A keyed hash of networks. Two networks collide with a probability of 2^-64.
+/// A keyed hash of networks. Two networks have the same hash with a probability of 2^-64.
 struct NetworkHash {
-    /// The factors of multilinear hashing, which the in-memory store also uses for buckets.
+    /// The secret factors of a multilinear hash. The in-memory store hashes buckets in the same way.
     factors: [u128; 4],
 }
 
 impl NetworkHash {
-    /// The hash of the network with the first `bits` bits of this address, for clients of `client_bits` bits.
+    /// Returns the hash of a network: the first `bits` bits of this address. `client_bits` is the prefix length of the
+    /// clients that are counted in the network.
     fn of(&self, address: Ipv6Addr, bits: u8, client_bits: u8) -> u64 {
         let network = prefix(address, bits);
         let sizes = u128::from(bits) << 8 | u128::from(client_bits);
@@ -192,7 +194,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const CAPS: NetworkCaps = NetworkCaps::DEFAULT;
 
-    /// The client with this /64 of 2001:db8:1::/48, or of the following /48 networks for numbers above 65,535.
+    /// Returns the /64 with this number in 2001:db8:1::/48. Numbers above 65,535 are in the following /48 networks.
     fn client(number: u64) -> Network {
         let network = (0x2001_0db8_0001 << 16) + number;
         Network::V6 { first: Ipv6Addr::from_bits(u128::from(network) << 64), bits: 64 }
@@ -237,7 +239,7 @@ mod tests {
     fn clients_above_the_tracking_maximum_get_shared_keys() {
         let keys = NetworkKeys::new();
         let max = CAPS.max_tracked();
-        // One client in each /32, and more of them than can be tracked.
+        // Each /32 has one client, and there are more clients than can be tracked.
         let of_provider = |number: usize| Network::V6 {
             first: Ipv6Addr::from_bits((number as u128 + 1) << 96),
             bits: 64,
@@ -246,14 +248,14 @@ mod tests {
             .filter(|number| has_own_key(&keys, of_provider(*number), SECOND))
             .count();
         assert_eq!((own, keys.tracked.load(Relaxed)), (max, max));
-        // Each of the other clients gets a shared key of its own /32, which no other client has.
+        // Each of the other clients gets a shared key of its own /32.
         let Network::SharedV6(shared) = keys.counted_at(of_provider(max), CAPS, true, SECOND)
         else {
             panic!("the client got a key of its own")
         };
         assert_eq!((shared.bits, shared.of), (32, 1_024));
-        // Expired clients of all shards make room. The new clients are all in one shard, and are more than that shard
-        // had.
+        // Expired clients of all shards make room for new clients. The new clients are all in one shard, and they are
+        // more than this shard had before.
         let is_in_first_shard = |client: &Network| match client {
             Network::V6 { first, .. } => {
                 (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)

@@ -1,4 +1,4 @@
-//! The client of a request, and the reliability of its address.
+//! The client of a request, and whether its address is reliable.
 
 use std::net::IpAddr;
 
@@ -12,13 +12,13 @@ use crate::Key;
 pub struct ResolvedClient {
     /// The [canonical](super::canonical) address; `None` if the connection has no address.
     pub address: Option<IpAddr>,
-    /// Whether this is the address of a trusted proxy, because no client was found behind it.
+    /// Whether `address` belongs to a trusted proxy, because no client was found behind the proxy.
     pub is_proxy: bool,
 }
 
 impl ResolvedClient {
-    /// Whether `key` is the key of this address, and the address must not be allowed: it belongs to a proxy, or the
-    /// relay of a tunnel could choose it.
+    /// Whether `key` is the key of this address, and an access list must not allow the address. This is the case if the
+    /// address belongs to a proxy, or if a tunnel relay can choose it.
     pub fn is_unreliable_key(self, key: &Key) -> bool {
         let is_unreliable = self.is_proxy || self.address.and_then(tunnel_endpoint).is_some();
         let is_address = |bits| Network::of(self.address, bits).key("ip") == *key;
@@ -53,7 +53,7 @@ mod tests {
             let (address, is_proxy) = resolve(&rule, peer, lines);
             assert_eq!((address.as_str(), is_proxy), expected, "{peer} {lines:?}");
         }
-        // If all addresses are trusted, the leftmost one is the client, unless the header was not read completely.
+        // If all addresses are trusted, the leftmost address is the client, unless the header was not read completely.
         let all = ClientAddress::trusting_every_peer_dangerously();
         for (lines, expected) in [
             (&["198.51.100.1, 10.0.0.2"][..], ("198.51.100.1", false)),
@@ -78,7 +78,8 @@ mod tests {
         };
         assert_eq!(lines(7), client);
         assert_eq!(lines(8), lost("10.0.0.2"));
-        // At most 1,024 bytes are read, in one line or several. A client cannot push the entry of a proxy out of them.
+        // At most the last 1,024 bytes are read, in one line or several. Proxies append their entries at the end, so a
+        // client cannot push these entries out of the part that is read.
         let proxies = ",10.0.0.2".repeat(112);
         let line = |padding: usize| format!("{}198.51.100.1{proxies}", " ".repeat(padding));
         assert_eq!(line(4).len(), 1_024);
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood, "198.51.100.1"]), client);
         let flood = format!("{flood}198.51.100.1");
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood]), client);
-        // A truncated entry is not an address.
+        // A truncated entry is not used as an address.
         let cut = format!("1{}", line(4));
         assert_eq!(resolve(&rule, "10.0.0.1", &[&cut]), lost("10.0.0.2"));
         let all = ClientAddress::trusting_every_peer_dangerously();

@@ -7,14 +7,14 @@ use std::net::Ipv6Addr;
 pub struct SharedKey {
     /// The first address of the wide network.
     pub first: Ipv6Addr,
-    /// The length of the prefix of the wide network in bits.
+    /// The prefix length of the wide network in bits.
     pub bits: u8,
-    /// The length of the prefix of its clients in bits.
+    /// The prefix length of the clients in bits.
     pub client_bits: u8,
-    /// The index of this key among the shared keys of the network, from 0.
+    /// The index of this key among the shared keys of the wide network, from 0.
     pub number: u32,
-    /// The number of shared keys of the network.
+    /// The number of shared keys of the wide network.
     pub of: u32,
-    /// The maximum number of clients of the network with keys of their own.
+    /// The maximum number of clients in the wide network that have keys of their own.
     pub max_own: u32,
 }

@@ -1,19 +1,20 @@
-//! The clients of the last two periods, in two generations.
+//! The clients of the current and the previous period.
 
 use crate::keyed_hash::HashedMap;
 
-/// The clients of some networks that have keys of their own, by the period of their last request.
+/// The clients that have keys of their own, grouped by the period of their last request.
 #[derive(Default)]
 pub(super) struct TrackedClients {
     period: u64,
-    /// The clients with a request in this period.
+    /// The clients with a request in the current period.
     current: Generation,
-    /// The clients with a request in the previous period and none in this one.
+    /// The clients with a request in the previous period and no request in the current period.
     previous: Generation,
 }
 
 impl TrackedClients {
-    /// Moves to this period. Returns the number of clients that are no longer tracked.
+    /// Makes `period` the current period and removes the clients that have expired. Returns the number of removed
+    /// clients.
     pub(super) fn advance_to(&mut self, period: u64) -> usize {
         let elapsed = period.saturating_sub(self.period);
         if elapsed == 0 {
@@ -38,7 +39,7 @@ impl TrackedClients {
         self.previous.clients.contains_key(&client)
     }
 
-    /// Adds a client of these wide networks to the current period.
+    /// Adds a client to the current period. `wides` are the hashes of the wide networks that contain the client.
     pub(super) fn add(&mut self, client: u64, wides: impl Iterator<Item = u64> + Clone) {
         if self.is_previous(client) {
             self.previous.remove(client, wides.clone());
@@ -46,7 +47,7 @@ impl TrackedClients {
         self.current.add(client, wides);
     }
 
-    /// The number of clients of a wide network that have keys of their own.
+    /// The number of clients in a wide network that have keys of their own.
     pub(super) fn own_keys(&self, wide: u64) -> u32 {
         let own_keys = |generation: &Generation| generation.own_keys.get(&wide).copied();
         own_keys(&self.current).unwrap_or(0) + own_keys(&self.previous).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! `[access]`: clients and keys that are exempt from limits or always denied.
+//! `[access]`: addresses and keys that are exempt from limits or always denied.
 
 use std::{mem::take, sync::Arc};
 
@@ -46,12 +46,12 @@ fn addresses(
     for address in list(value, EXPECTED, diagnostics) {
         let list = take(to);
         let added = parse_with(address, EXPECTED, diagnostics, |address| add(list, [address]));
-        // After an error, the list is lost, but the whole file is rejected anyway.
+        // After an error, the list is empty. This does no harm, because the whole file is rejected.
         *to = added.map(|it| it.value).unwrap_or_default();
     }
 }
 
-/// A key and its value. The value can be a secret, so no message contains it.
+/// A key in its notation, and its value. The value can be a secret, so no error message contains it.
 #[derive(Default)]
 struct ParsedKey {
     key: Option<Located<Arc<dyn KeyRecipe>>>,

@@ -1,17 +1,17 @@
-//! Collects the errors of a policies file, so that all of them are reported together.
+//! Collects all errors of a policies file, so a user can correct them together.
 
 use std::{collections::HashSet, fmt::Display};
 
 use super::error::Diagnostic;
 use crate::key::{KeyRecipes, plain_recipe};
 
-/// The maximum number of diagnostics, so that a file of another format does not fill the log.
+/// The maximum number of diagnostics. Without a maximum, a file in another format could fill the log.
 const MAX_DIAGNOSTICS: usize = 50;
 
-/// The diagnostics of a text so far.
+/// The diagnostics of a text that are found so far.
 pub(super) struct Diagnostics<'t> {
     text: &'t str,
-    /// Makes keys from their notations while the file is parsed.
+    /// Creates keys from their notations while the file is parsed.
     pub(super) key_recipes: KeyRecipes,
     /// The byte offsets and messages.
     list: Vec<(usize, String)>,
@@ -36,8 +36,8 @@ impl<'t> Diagnostics<'t> {
         self.list.len()
     }
 
-    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more, one
-    /// further diagnostic contains the number of the others.
+    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more than 50,
+    /// one more diagnostic tells how many are omitted.
     pub(super) fn into_list(mut self) -> Vec<Diagnostic> {
         let mut unique = HashSet::new();
         self.list.retain(|diagnostic| unique.insert(diagnostic.clone()));

@@ -13,18 +13,19 @@ use super::{
 };
 use crate::{AccessList, Plan};
 
-/// The content of a policies file.
+/// The parsed content of a policies file.
 #[derive(Default)]
 pub(super) struct Document {
     pub(super) guard: ParsedGuard,
     pub(super) access: AccessList,
     pub(super) plans: Vec<(String, Plan)>,
     pub(super) policies: Vec<FilePolicy>,
-    /// The names of all policies and plans, including invalid ones.
+    /// The names of all policies and plans in the file, including invalid policies and plans. So an invalid policy is
+    /// not also reported as missing.
     pub(super) names: Names,
-    /// Whether the text is TOML. Otherwise the other fields are empty.
+    /// Whether the text is valid TOML. If not, the other fields are empty.
     pub(super) is_toml: bool,
-    /// The names of the tables and the byte offsets at which they start.
+    /// The names of the tables and the byte offsets at which the tables start.
     table_offsets: Vec<(&'static str, usize)>,
 }
 
@@ -48,16 +49,18 @@ impl Document {
     pub(super) fn read(text: &str, diagnostics: &mut Diagnostics<'_>) -> Self {
         let mut document = Self::default();
         if text.trim().is_empty() {
-            // An editor or a full disk can leave an empty file, which must not remove all limits.
+            // An editor or a full disk can leave an empty file. An empty file must not remove all limits, so it is an
+            // error.
             diagnostics.add(0, "the file is empty; a file without settings must contain a comment");
             return document;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            // The message alone does not quote a line of the file, which can contain a secret.
+            // Only the message is used, because the full error also quotes a line of the file, and the line can contain
+            // a secret.
             diagnostics.add(error.span().map_or(0, |span| span.start), error.message());
         }
-        // After a syntax error, the parsed tables can differ from what the user meant.
+        // After a syntax error, the parsed tables can differ from what the user meant, so they are not read.
         if errors.is_empty() {
             document.is_toml = true;
             read(&mut document, FIELDS, table.get_ref(), diagnostics);
@@ -65,12 +68,13 @@ impl Document {
         document
     }
 
-    /// Returns the offset of a table, or 0 if the file does not have it.
+    /// Returns the offset of a table, or 0 if the file does not have this table.
     pub(super) fn offset_of(&self, table: &str) -> usize {
         self.table_offsets.iter().find(|(name, _)| *name == table).map_or(0, |(_, offset)| *offset)
     }
 
-    /// Returns the offset of the name of a policy, or that of the table of policies.
+    /// Returns the offset of a policy's name. If the file does not have this policy, returns the offset of
+    /// `[policies]`.
     pub(super) fn offset_of_policy(&self, name: &str) -> usize {
         let policy = self.policies.iter().find(|it| it.policy.name() == name);
         policy.map_or_else(|| self.offset_of("policies"), |it| it.offset)

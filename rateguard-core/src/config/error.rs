@@ -7,15 +7,15 @@ use std::{
     sync::Arc,
 };
 
-/// The reason why a policies file was rejected. The earlier policies stay active.
-#[derive(Clone, Debug)]
+/// The reason why a policies file was rejected. After a failed reload, the earlier policies stay active.
+#[derive(Clone)]
 pub struct PoliciesFileError {
     path: PathBuf,
-    problem: Problem,
+    problem: FileProblem,
 }
 
 #[derive(Clone, Debug)]
-enum Problem {
+enum FileProblem {
     Unreadable(Arc<io::Error>),
     Busy,
     Invalid(Vec<Diagnostic>),
@@ -42,7 +42,7 @@ impl Diagnostic {
         self.column
     }
 
-    /// The message, which contains the valid values.
+    /// The message. It names the valid values, so a user can correct the file.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -57,16 +57,16 @@ impl fmt::Display for Diagnostic {
 
 impl PoliciesFileError {
     pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
-        Self { path: path.to_owned(), problem: Problem::Unreadable(Arc::new(error)) }
+        Self { path: path.to_owned(), problem: FileProblem::Unreadable(Arc::new(error)) }
     }
 
-    /// Another thread has been reading the file for more than a second.
+    /// Creates the error for a file that another thread has been reading for more than a second.
     pub(super) fn busy(path: &Path) -> Self {
-        Self { path: path.to_owned(), problem: Problem::Busy }
+        Self { path: path.to_owned(), problem: FileProblem::Busy }
     }
 
     pub(super) fn invalid(path: &Path, diagnostics: Vec<Diagnostic>) -> Self {
-        Self { path: path.to_owned(), problem: Problem::Invalid(diagnostics) }
+        Self { path: path.to_owned(), problem: FileProblem::Invalid(diagnostics) }
     }
 
     /// The path of the file.
@@ -75,25 +75,27 @@ impl PoliciesFileError {
         &self.path
     }
 
-    /// The diagnostics in the order of their lines. Empty if the file could not be read.
+    /// The diagnostics in the order of their positions. Empty if the file could not be read.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match &self.problem {
-            Problem::Unreadable(_) | Problem::Busy => &[],
-            Problem::Invalid(diagnostics) => diagnostics,
+            FileProblem::Unreadable(_) | FileProblem::Busy => &[],
+            FileProblem::Invalid(diagnostics) => diagnostics,
         }
     }
 }
 
-/// One line for each diagnostic in the form of a compiler, `rateguard.toml:3:8: …`, or the reason why the file could
+/// Writes a line such as `rateguard.toml:3:8: …` for each diagnostic, as compilers do, or the reason why the file could
 /// not be read.
 impl fmt::Display for PoliciesFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.problem {
-            Problem::Unreadable(error) => write!(f, "failed to read {path}: {error}"),
-            Problem::Busy => write!(f, "another thread is still reading {path}; try again later"),
-            Problem::Invalid(diagnostics) => {
+            FileProblem::Unreadable(error) => write!(f, "failed to read {path}: {error}"),
+            FileProblem::Busy => {
+                write!(f, "another thread is still reading {path}; try again later")
+            }
+            FileProblem::Invalid(diagnostics) => {
                 for (index, diagnostic) in diagnostics.iter().enumerate() {
                     let line_break = if index == 0 { "" } else { "\n" };
                     write!(f, "{line_break}{path}:{diagnostic}")?;
@@ -104,5 +106,7 @@ impl fmt::Display for PoliciesFileError {
     }
 }
 
-// `Display` contains the cause, so there is no `source`.
+// `Display` already contains the I/O error, so there is no `source`.
+crate::debug_as_display::debug_as_display!(PoliciesFileError);
+
 impl Error for PoliciesFileError {}

@@ -1,4 +1,4 @@
-//! Tables with a fixed set of fields.
+//! Reads tables with a fixed set of fields.
 
 use actix_rateguard_grammar::escape_for_display;
 use toml::{
@@ -18,10 +18,10 @@ pub(super) struct Located<T> {
     pub(super) offset: usize,
 }
 
-/// Parses the value of a field, or adds diagnostics.
+/// A function that parses the value of a field, or adds diagnostics if the value is invalid.
 pub(super) type Reader<T> = fn(&mut T, &Value<'_>, &mut Diagnostics<'_>);
 
-/// Reads all fields of a table. The list of valid fields in messages is generated from `fields`.
+/// Reads all fields of a table. Error messages list the names in `fields` as the valid fields.
 pub(super) fn read<T>(
     to: &mut T,
     fields: &[(&'static str, Reader<T>)],
@@ -47,7 +47,8 @@ pub(super) fn read<T>(
     }
 }
 
-/// Returns the end of a message about an unknown name: a suggestion, if a name is similar, and the valid names.
+/// Returns the end of an error message about an unknown name: a suggestion if a valid name is similar, and all valid
+/// names.
 pub(super) fn expected_one_of(unknown: &str, names: &[&str]) -> String {
     let suggestion = suggest(unknown, names.iter().copied())
         .map_or(String::new(), |name| format!("did you mean `{name}`? "));

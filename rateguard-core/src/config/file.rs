@@ -1,4 +1,4 @@
-//! The policies file of a guard: the active policies, and their replacement when the file changes.
+//! The policies file of a guard. When the file changes, its new policies replace the active policies.
 
 use std::{
     io,
@@ -37,16 +37,16 @@ pub(crate) struct PoliciesFile {
     watch: Watch,
 }
 
-/// The fingerprints of contents. A thread holds the lock while it reads and validates the file, which a slow disk can
-/// delay.
+/// The fingerprints of file contents. A thread holds the lock while it reads and validates the file, so on a slow disk
+/// other threads may have to wait.
 struct Fingerprints {
-    /// The content of the active policies.
+    /// The fingerprint of the content that contains the active policies.
     active: FileFingerprint,
-    /// The content that was validated last.
+    /// The fingerprint of the content that was validated last.
     last: FileFingerprint,
 }
 
-/// The status of the file. A thread holds the lock for single assignments only.
+/// The status of the file. A thread holds this lock only for single assignments, so readers never wait for a disk.
 struct FileState {
     generation: u64,
     since: SystemTime,
@@ -63,9 +63,9 @@ impl FileState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reloaded {
-    /// The policies of the file have replaced the active ones.
+    /// The policies of the file have replaced the earlier policies.
     Changed,
-    /// The content of the file has not changed.
+    /// The content of the file is that of the active policies, so nothing changed.
     Unchanged,
 }
 
@@ -75,16 +75,16 @@ pub enum Reloaded {
 pub struct PoliciesFileStatus {
     /// The path of the file.
     pub path: PathBuf,
-    /// The number of contents that have been active in this process, including the current one.
+    /// How many contents of the file have been active in this process, including the current content.
     pub generation: u64,
     /// The time at which the current content became active.
     pub since: SystemTime,
-    /// The reason why the latest content was rejected; `None` if it is active.
+    /// The reason why the latest content was rejected; `None` if the latest content is active.
     pub error: Option<PoliciesFileError>,
 }
 
 impl PoliciesFile {
-    /// Polls the file in a separate thread until `poll` returns `None`. See [`Watch::start`].
+    /// Calls `poll` repeatedly in a separate thread until it returns `None`. See [`Watch::start`].
     pub(crate) fn watch(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
@@ -136,9 +136,10 @@ impl PoliciesFile {
         PoliciesFileStatus { path: self.path.clone(), generation, since, error: error.clone() }
     }
 
-    /// Reads the file and replaces the active policies if it is valid.
+    /// Reads the file and replaces the active policies if the file is valid.
     pub(crate) fn reload(&self, registry: &NameRegistry) -> Result<Reloaded, PoliciesFileError> {
-        // The file is read under the lock, so that of two reloads the later one reads the later content.
+        // The file is read while the lock is held. Otherwise a reload could replace newer content that another reload
+        // has read.
         let Some(mut fingerprints) = lock_timeout(&self.fingerprints) else {
             let error = PoliciesFileError::busy(&self.path);
             log::error!(target: "rateguard", "{error}");
@@ -148,8 +149,8 @@ impl PoliciesFile {
         self.apply(&mut fingerprints, content, registry)
     }
 
-    /// Reads the file and returns its fingerprint. Content that two polls in a row have found and that is not validated
-    /// yet is validated and applied. The second poll avoids content that an editor has not written completely.
+    /// Reads the file and returns its fingerprint. New content is validated and applied only when a second poll finds
+    /// the same content, because an editor may not have written the whole file at the first poll.
     pub(crate) fn poll(
         &self,
         previous: Option<FileFingerprint>,
@@ -159,7 +160,7 @@ impl PoliciesFile {
         let content = content(&self.path);
         let fingerprint = FileFingerprint::of(&content);
         if previous == Some(fingerprint) && fingerprints.last != fingerprint {
-            // An error is logged and stored in the status.
+            // `apply` logs an error and stores it in the status.
             let _ = self.apply(&mut fingerprints, content, registry);
         }
         fingerprint
@@ -192,7 +193,8 @@ impl PoliciesFile {
                 Ok(Reloaded::Changed)
             }
             Err(error) => {
-                // The same content is logged again only if it was rejected for another reason.
+                // An error for the same content is logged again only if the reason is different. Otherwise every reload
+                // would log it.
                 let logged = lock(&self.state).error.replace(error.clone());
                 let is_logged = logged.is_some_and(|it| it.to_string() == error.to_string());
                 if !(is_validated && is_logged) {
@@ -239,11 +241,12 @@ impl PoliciesFile {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The threads only make single assignments, so a poisoned value is still consistent.
+    // While the lock is held, threads only make single assignments, so the value is consistent even after a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. Another thread can hold it longer if its disk does not respond.
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. Another thread can hold the lock longer if the disk does not
+/// respond.
 fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {
@@ -278,7 +281,7 @@ mod tests {
         let (file, _) =
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
         let mut fingerprint = None;
-        // The contents include a valid half of a file and an invalid file.
+        // The contents are valid and invalid, and include the first half of a file.
         for (content, expected) in [
             (text(1), 1),
             ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),

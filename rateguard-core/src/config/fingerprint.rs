@@ -8,11 +8,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// The maximum size of a policies file: 1 MiB. A typical file has a few kilobytes.
+/// The maximum size of a policies file: 1 MiB. A typical file has a few kilobytes, so a larger file is a mistake.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The hash of a file's content, or the kind of the error that prevents reading it. Equal fingerprints mean that the
-/// file has not changed.
+/// The hash of a file's content, or the kind of the error if the file cannot be read. If two fingerprints are equal,
+/// the file has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileFingerprint {
     Content([u8; 32]),
@@ -28,17 +28,19 @@ impl FileFingerprint {
     }
 }
 
-/// Reads the content of a file. Symbolic links are resolved on each call.
+/// Reads the content of a file. Each call resolves symbolic links again, because Kubernetes updates a file by changing
+/// a link.
 ///
-/// The content is read even if size and modification time have not changed, because they do not reveal every change.
+/// The content is read even if the size and the modification time are the same, because a change can leave both as they
+/// were.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     let invalid = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
-    // Opening a device can have side effects.
+    // This is checked before opening, because opening a device can have side effects.
     if !fs::metadata(path)?.is_file() {
         return invalid("expected a regular file");
     }
     let file = open(path)?;
-    // The path can refer to another file since the first check.
+    // This is checked again, because the path may refer to another file since the first check.
     if !file.metadata()?.is_file() {
         return invalid("expected a regular file");
     }

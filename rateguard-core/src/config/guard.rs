@@ -1,4 +1,4 @@
-//! `[guard]`: the settings of the guard.
+//! `[guard]`: the settings that apply to the whole guard.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct StartupSettings {
 pub(super) struct ParsedGuard {
     pub(super) on_error: Option<OnError>,
     pub(super) startup: StartupSettings,
-    /// The names of the startup settings in the file, and their byte offsets.
+    /// The names of the startup settings in the file, and the byte offsets of their values.
     offsets: Vec<(&'static str, usize)>,
     has_errors: bool,
 }
@@ -102,8 +102,8 @@ impl ParsedGuard {
         Some(value)
     }
 
-    /// Rejects startup settings that differ from those at start. `offset` is the position of settings that are no
-    /// longer in the file.
+    /// Rejects startup settings that have changed since the start. If a setting is no longer in the file, the error is
+    /// reported at `offset`.
     pub(super) fn reject_changes(
         &self,
         old: &StartupSettings,
@@ -227,7 +227,7 @@ fn client_address(
     if diagnostics.len() > count {
         return None;
     }
-    // The fields are validated, so `ok()` never discards an error.
+    // The fields are already validated, so `ok()` never discards an error.
     let mut rule = ClientAddress::behind(&parsed.behind).ok()?;
     if let Some(header) = &parsed.header {
         rule = rule.header(header).ok()?;

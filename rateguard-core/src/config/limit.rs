@@ -20,7 +20,7 @@ use crate::{Policy, guard::RouteOverrides, key::KeyRecipe};
 pub(super) struct FilePolicy {
     pub(super) policy: Policy,
     pub(super) overrides: RouteOverrides,
-    /// The byte offset of its name.
+    /// The byte offset of the policy's name.
     pub(super) offset: usize,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn key(
     })
 }
 
-/// Parses a policy. `None` if it has errors.
+/// Parses a policy. `None` if the policy has errors.
 pub(super) fn policy(
     name: &Spanned<DeString<'_>>,
     value: &Value<'_>,
@@ -128,7 +128,7 @@ pub(super) fn policy(
     read(&mut parsed, FIELDS, table, diagnostics);
     let quotas = match parsed.quotas() {
         Ok(quotas) => quotas,
-        // A field that is invalid is not also reported as missing.
+        // An invalid field is reported already, so it must not be reported as missing, too.
         Err(_) if diagnostics.len() > count_before_fields => return None,
         Err((error_offset, message)) => {
             diagnostics.add(error_offset.unwrap_or(offset), message);
@@ -166,12 +166,12 @@ pub(super) fn policy(
     Some(FilePolicy { policy, overrides, offset })
 }
 
-/// The offset of an error, or `None` for the whole policy, and its message.
-type PolicyError = (Option<usize>, String);
+/// The offset of an error, or `None` if it concerns the whole policy, and its message.
+type LocatedError = (Option<usize>, String);
 
 impl ParsedPolicy {
-    /// Returns the quotas. They must be given in one form.
-    fn quotas(&self) -> Result<Quotas, PolicyError> {
+    /// Returns the quotas. The policy must have either `rate`, or `limit` and `window`.
+    fn quotas(&self) -> Result<Quotas, LocatedError> {
         let error = |offset: usize, message: &str| Err((Some(offset), message.to_owned()));
         let quotas = match (&self.rate, &self.limit, &self.window) {
             (Some(rate), None, None) => rate.value.clone(),
@@ -199,13 +199,14 @@ impl ParsedPolicy {
         self.with_algorithm_and_burst(quotas)
     }
 
-    /// Returns the quotas with the algorithm and the burst of separate fields.
-    fn with_algorithm_and_burst(&self, quotas: Quotas) -> Result<Quotas, PolicyError> {
+    /// Returns the quotas, changed by the separate fields `algorithm` and `burst`.
+    fn with_algorithm_and_burst(&self, quotas: Quotas) -> Result<Quotas, LocatedError> {
         let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
         if let Some(Located { value, offset }) = self.algorithm {
             for quota in &mut quotas {
                 match quota.algorithm() {
-                    // The default. A quota does not store whether its notation named the algorithm.
+                    // This is the default algorithm. A quota does not store whether its notation named an algorithm, so
+                    // this field can replace it.
                     Algorithm::SlidingWindow => {
                         let changed = quota.with_algorithm(value);
                         *quota = changed.map_err(|error| (Some(offset), error.to_string()))?;

@@ -14,7 +14,7 @@ use crate::policy::ShadowSpec;
 pub(super) enum ShadowValue {
     /// `true` if the whole policy is in shadow mode.
     Whole(bool),
-    /// Candidate quotas, which are evaluated in addition to the enforced quotas.
+    /// Candidate quotas, which count in addition to the enforced quotas.
     Candidate(Quotas),
 }
 
@@ -40,8 +40,8 @@ pub(super) fn rollout(
     integer_u32(value, 0..=100, EXPECTED, diagnostics)
 }
 
-/// Combines the values of `shadow` and `rollout`. `is_complete` is false if the policy has invalid fields, because a
-/// missing value of `shadow` can be an invalid one.
+/// Combines the values of `shadow` and `rollout`. If `is_complete` is false, a field of the policy is invalid. This
+/// field may be `shadow`, so `shadow` is not reported as missing.
 pub(super) fn shadow_spec(
     shadow: Option<Located<ShadowValue>>,
     rollout: Option<Located<u32>>,

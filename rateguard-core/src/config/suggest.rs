@@ -1,6 +1,6 @@
 //! Suggests a valid name for a misspelled one.
 
-/// The maximum length in bytes of a name that gets a suggestion.
+/// The maximum number of bytes of a name that gets a suggestion. It bounds the time for a comparison.
 const MAX_BYTES: usize = 60;
 
 /// Returns the most similar name, if one is similar enough.
@@ -11,7 +11,7 @@ pub(super) fn suggest<'w>(
     if unknown.len() > MAX_BYTES {
         return None;
     }
-    // A third of the letters may differ, and at least one.
+    // A third of the letters may differ. In short names, one letter may differ.
     let max = (unknown.chars().count() / 3).max(1);
     let distances = names.into_iter().map(|name| (distance(unknown, name), name));
     distances.filter(|(distance, _)| *distance <= max).min_by_key(|it| it.0).map(|it| it.1)

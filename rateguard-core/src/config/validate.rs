@@ -11,11 +11,11 @@ use super::{
     guard::StartupSettings,
 };
 
-/// The state that a file is validated against.
+/// The policies and names that a file is validated against.
 pub(super) struct ValidationContext<'a> {
-    /// The policies and settings of the program, which the file overrides.
+    /// The policies and settings that the program sets. The file overrides them.
     pub(super) from_builder: &'a PolicySet,
-    /// Makes keys from their notations.
+    /// Creates keys from their notations.
     pub(super) key_recipes: KeyRecipes,
     /// The active policies, the settings at start, and the registered names. `None` at start.
     pub(super) active: Option<(&'a PolicySet, &'a StartupSettings, &'a NameRegistry)>,
@@ -57,7 +57,7 @@ pub(super) fn validate(
     Err(diagnostics.into_list())
 }
 
-/// Returns the policies and settings of the program, overridden by those of the file.
+/// Returns the policies and settings of the program, with those of the file in place of equal names.
 fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     let mut next = context.from_builder.clone();
     next.access = document.access.clone();
@@ -74,7 +74,7 @@ fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     next
 }
 
-/// Rejects a file without a policy or a plan that the program uses.
+/// Rejects a file that lacks a policy or a plan that the program uses.
 fn reject_missing_names(
     document: &Document,
     next: &PolicySet,
@@ -112,7 +112,7 @@ fn reject_missing_names(
     }
 }
 
-/// Returns the message for a missing policy or plan. `valid` are the names that exist.
+/// Returns the message for a missing policy or plan. `valid` contains the existing names.
 fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     let expected = match valid {
         [] => format!("expected a {kind} of this name, found none"),
@@ -121,7 +121,8 @@ fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     format!("unknown {kind} `{name}`, used by {user}; {expected}")
 }
 
-/// Rejects a policy that admits fewer units than the cost of its requests in the program.
+/// Rejects a policy whose maximum cost is less than the cost of a request in the program, because every request would
+/// be denied.
 fn reject_excessive_costs(
     document: &Document,
     next: &PolicySet,
@@ -141,8 +142,8 @@ fn reject_excessive_costs(
     }
 }
 
-/// Returns a warning if a quota has moved to another position and so loses its count. Stores identify a quota by its
-/// position.
+/// Returns a warning if a quota has moved to another position in its policy. Stores identify a quota by its position,
+/// so a moved quota loses its count.
 pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> {
     let (old, new) = (active.quotas().as_slice(), new.quotas());
     let mut moved = new.iter().enumerate().filter_map(|(index, quota)| {
@@ -159,7 +160,8 @@ pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> 
     ))
 }
 
-/// Returns a warning if a new candidate is enforced immediately, because it has not counted any request yet.
+/// Returns a warning if new candidate quotas are enforced immediately. They have counted no requests yet, so they start
+/// with full limits.
 pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String> {
     let (quotas, percent) = new.candidate_quotas().filter(|(_, percent)| *percent > 0)?;
     active.candidate_quotas().is_none().then(|| {

@@ -1,4 +1,4 @@
-//! Parsers of field values. The argument `expected` is the message for a value of another type.
+//! Parsers of field values. The argument `expected` is the error message for a value of the wrong type.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -50,7 +50,7 @@ pub(super) fn parse<T: FromStr<Err: Display>>(
     parse_with(value, expected, diagnostics, str::parse)
 }
 
-/// Parses a string that is one of the keywords.
+/// Parses a string that must be one of the keywords.
 pub(super) fn keyword<T: Clone>(
     value: &Value<'_>,
     keywords: &[(&str, T)],
@@ -87,7 +87,7 @@ pub(super) fn integer(
     }
 }
 
-/// Parses a whole number of 32 bits in a range.
+/// Parses a whole number in a range of 32-bit numbers.
 pub(super) fn integer_u32(
     value: &Value<'_>,
     range: RangeInclusive<u32>,

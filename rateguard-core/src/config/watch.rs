@@ -12,10 +12,10 @@ use std::{
 
 use super::fingerprint::FileFingerprint;
 
-/// A polling thread. It ends when this value is dropped or [stopped](Self::stop).
+/// A thread that polls a file until this value is dropped or [stopped](Self::stop).
 pub(super) struct Watch {
     interval: Duration,
-    /// The thread ends when this sender is dropped.
+    /// The thread ends when this sender is dropped. `None` if no thread runs.
     stop: Mutex<Option<Sender<()>>>,
 }
 
@@ -25,9 +25,10 @@ impl Watch {
         Self { interval, stop: Mutex::new(None) }
     }
 
-    /// Calls `poll` at each interval with its previous result, until it returns `None`.
+    /// Calls `poll` after each interval with the result of the previous call, until `poll` returns `None`.
     ///
-    /// Polling uses a thread and not a task, because a guard can be built without a runtime, and reading a file blocks.
+    /// Polling needs a thread instead of a task, because a guard can be built without an async runtime, and reading a
+    /// file blocks.
     pub(super) fn start(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
@@ -55,7 +56,7 @@ impl Watch {
     }
 
     fn set(&self, stop: Option<Sender<()>>) {
-        // The lock only covers one assignment, so a poisoned value is still consistent.
+        // While the lock is held, threads only make one assignment, so the value is consistent even after a panic.
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 }

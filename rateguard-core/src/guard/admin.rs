@@ -1,11 +1,12 @@
-//! Accessors for operator tools: current policies and settings.
+//! Accessors for operator tools, which read the current policies and settings.
 
 use std::time::Duration;
 
 use super::RateGuard;
 use crate::{Key, OnError, Policy, policy::QuotaVariant};
 
-/// Accessors for operator tools. They do not mark the name of a policy as used by the program.
+/// Accessors for operator tools. They do not mark the names of policies as used, so a changed file may still remove
+/// these policies.
 impl RateGuard {
     /// The current policy of this name.
     #[doc(hidden)]
@@ -46,7 +47,7 @@ impl RateGuard {
         Some(policy.variant_for(&self.hashed_key(key)) == QuotaVariant::Candidate)
     }
 
-    /// The failure mode of this policy, or that of the guard.
+    /// The failure mode of this policy, or the failure mode of the guard if the policy sets none.
     #[doc(hidden)]
     pub fn on_error_of(&self, policy: Option<&Policy>) -> OnError {
         policy.and_then(Policy::own_on_error).unwrap_or_else(|| self.on_error())

@@ -1,4 +1,5 @@
-//! A circuit breaker: stops checks of a server that does not answer, so that not every check waits for the deadline.
+//! A circuit breaker that stops store calls to a server that does not answer. Otherwise every check would wait for the
+//! deadline.
 
 use std::{
     sync::{
@@ -10,31 +11,31 @@ use std::{
 
 use crate::{StoreError, jitter::jittered};
 
-/// The number of consecutive failures that opens the breaker.
+/// The number of consecutive failures after which the breaker opens.
 const FAILURE_THRESHOLD: u32 = 5;
-/// The time until the first probe. It doubles with each failed probe.
+/// The time until the first probe. This time doubles with each failed probe.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-/// The maximum time between two probes, and thus about the maximum delay until a recovered server is noticed.
+/// The maximum time between two probes. The guard notices a recovered server at most about this much later.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
 
-/// A circuit breaker for one server.
+/// A circuit breaker for one server of the store.
 ///
-/// A closed breaker admits all checks, and an open one rejects them. After the backoff, an open breaker admits a single
-/// check, the probe. Its success closes the breaker, and its failure doubles the backoff. If a probe has no outcome in
-/// time, the breaker admits another one.
+/// A closed breaker admits all checks, and an open breaker rejects all checks. After the backoff, an open breaker
+/// admits a single check, the probe. A successful probe closes the breaker, and a failed probe doubles the backoff. If
+/// a probe has no outcome in time, the breaker admits another probe.
 #[derive(Default)]
 pub(super) struct Breaker {
     /// The failures since the last success or state change.
     failures: AtomicU32,
     is_open: AtomicBool,
-    /// Counts state changes, so that the outcome of a check that was admitted before a change is ignored after it.
+    /// The number of state changes. The breaker ignores a failure of a check that it admitted before the last change.
     generation: AtomicU64,
     open_state: Mutex<OpenState>,
 }
 
 struct OpenState {
     cause: StoreError,
-    /// When the next probe is admitted.
+    /// The time from which the breaker admits the next probe.
     next_probe: Instant,
     backoff: Duration,
 }
@@ -50,11 +51,11 @@ impl Default for OpenState {
 }
 
 impl Breaker {
-    /// Admits a check that reports its outcome within `lease`.
+    /// Admits a check whose outcome the caller records within `lease`.
     ///
     /// # Errors
     ///
-    /// The cause of the last failure, if the breaker is open.
+    /// The cause of the last failure, if the breaker is open and no probe is due.
     pub(super) fn try_acquire(&self, lease: Duration) -> Result<BreakerPermit<'_>, StoreError> {
         self.try_acquire_at(lease, Instant::now)
     }
@@ -85,13 +86,14 @@ impl Breaker {
         Ok(permit(true))
     }
 
-    /// Whether the breaker is open, also while the next check would be a probe.
+    /// Whether the breaker is open, including the time when the next check would be a probe.
     #[cfg(feature = "metrics")]
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
 
-    /// The cause for which a check would be rejected now. `None` if the breaker is closed or the next check is a probe.
+    /// The cause with which the breaker would reject a check now. `None` if the breaker is closed or the next check is
+    /// a probe.
     pub(super) fn open_cause(&self) -> Option<StoreError> {
         if !self.is_open.load(Relaxed) {
             return None;
@@ -106,10 +108,11 @@ impl Breaker {
     }
 }
 
-/// An admitted check. If it is dropped without an outcome, it is no evidence about the server.
+/// The permit of an admitted check. A permit that is dropped without an outcome gives no information about the server,
+/// so the breaker counts neither a success nor a failure.
 pub(super) struct BreakerPermit<'a> {
     breaker: &'a Breaker,
-    /// The generation of the breaker when the check was admitted.
+    /// The number of state changes when the breaker admitted the check.
     generation: u64,
     is_probe: bool,
 }
@@ -123,7 +126,8 @@ impl BreakerPermit<'_> {
     fn record_at<T>(mut self, result: &Result<T, StoreError>, now: Instant) {
         match result {
             Err(cause) if is_server_failure(*cause) => self.record_failure(*cause, now),
-            // The server has answered, even if it could not decide on these keys.
+            // The server has answered, even if the server could not decide on these keys. So the breaker counts a
+            // success.
             _ => self.record_success(),
         }
         self.is_probe = false;
@@ -135,7 +139,7 @@ impl BreakerPermit<'_> {
             breaker.failures.store(0, Relaxed);
         }
         if breaker.is_open.load(Relaxed) {
-            // Any success closes the breaker, not only that of a probe.
+            // Any successful check closes the breaker, not only a probe, because the server answers again.
             let mut state = breaker.lock();
             *state = OpenState::default();
             breaker.generation.fetch_add(1, Relaxed);
@@ -146,8 +150,8 @@ impl BreakerPermit<'_> {
     fn record_failure(&self, cause: StoreError, now: Instant) {
         let breaker = self.breaker;
         if breaker.generation.load(Relaxed) != self.generation {
-            // The check was admitted before the last state change, so its failure is no evidence about the state since
-            // then.
+            // The breaker admitted the check before the last state change, so the failure says nothing about the server
+            // since that change.
             return;
         }
         if !self.is_probe && breaker.failures.fetch_add(1, Relaxed) + 1 < FAILURE_THRESHOLD {
@@ -180,7 +184,7 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Whether the cause concerns only this check, so that other checks may succeed.
+/// Whether the cause concerns only this check. Other checks may then succeed.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,
@@ -191,7 +195,7 @@ pub(super) fn is_request_specific(cause: StoreError) -> bool {
     )
 }
 
-/// Whether the cause is a failure of the whole server, and not of one key or of this process.
+/// Whether the cause is a failure of the whole server, and not a problem of one key or of this process.
 fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
@@ -202,7 +206,7 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::NoPrimary
         | StoreError::Throttled
         | StoreError::Busy => true,
-        // These concern one key, one slot, writes only, or this process.
+        // These causes concern one key, one cluster slot, only writes, or this process, so other checks may succeed.
         StoreError::Permission
         | StoreError::OutOfMemory
         | StoreError::Cluster
@@ -244,7 +248,7 @@ mod tests {
             }
             acquire(&breaker, now).unwrap().record_at(&SUCCESS, now);
         }
-        // The failure of one key is no failure of the server.
+        // A failure for one key is no failure of the server, so the breaker stays closed.
         for _ in 0..100 {
             let permit = acquire(&breaker, now).unwrap();
             permit.record_at::<()>(&Err(StoreError::InvalidReply), now);
@@ -296,7 +300,7 @@ mod tests {
         assert!(acquire(&breaker, later).is_err(), "still only one probe");
         next.record_at(&SUCCESS, later);
         assert!(acquire(&breaker, later).is_ok());
-        // A late probe is also ignored after another one has closed the breaker.
+        // The breaker also ignores a late probe after another probe has closed the breaker.
         let breaker = open_breaker(now);
         let lost = acquire(&breaker, now + LEASE).unwrap();
         acquire(&breaker, later).unwrap().record_at(&SUCCESS, later);

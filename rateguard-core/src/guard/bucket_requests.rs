@@ -36,14 +36,15 @@ impl Request<'_> {
         })
     }
 
-    /// Whether a denial may be caused by units that another request refunds a moment later.
+    /// Whether the store may have denied this request because of units that the guard refunds for another request a
+    /// moment later.
     pub(super) fn may_be_denied_in_error(&self) -> bool {
         let is_other = |requested: &RequestedLimit<'_>| requested.key != self.limits[0].key;
         self.guard().is_cross_slot() && self.limits.iter().any(is_other)
     }
 
-    /// One bucket request for each enforced quota of each limit, followed by those of bans and, for a reset, of shadow
-    /// variants.
+    /// One bucket request for each enforced quota of each limit, then the bucket requests for bans. For a reset, the
+    /// bucket requests for quota variants in shadow follow.
     pub(super) fn buckets(&self, operation: Operation) -> SmallVec<[LimitBucket<'_>; 1]> {
         let mut buckets = self.quota_buckets();
         for (limit, requested) in self.limits.iter().enumerate() {
@@ -62,7 +63,7 @@ impl Request<'_> {
                 others.extend(requested.candidate_requests());
             }
             for request in others {
-                // A store requires that the buckets of one step are distinct.
+                // A store requires that the buckets of one store call are distinct.
                 if buckets.iter().all(|earlier| earlier.request.bucket != request.bucket) {
                     buckets.push(LimitBucket { limit, request, is_quota: false });
                 }
@@ -84,13 +85,14 @@ impl Request<'_> {
                     earlier.request.bucket == bucket(index) && earlier.request.quota == *quota
                 };
                 if let Some(earlier) = buckets.iter_mut().find(|earlier| is_same(earlier)) {
-                    // The request contains this key and policy twice, so one bucket request has the sum of the costs.
+                    // The request contains this key and policy twice, so one bucket request gets the sum of the costs.
                     earlier.request.cost = earlier.request.cost.saturating_add(requested.cost);
                     earlier.limit = limit;
                     continue;
                 }
-                // Another policy with the same name but other quotas is a mistake of the program. Its quotas get
-                // further indexes, so that the quotas of both policies are enforced.
+                // The program has made a mistake if two policies of a request have the same name and different quotas.
+                // The quotas of the second policy get further indexes, so the store enforces the quotas of both
+                // policies.
                 let is_free = |index: &usize| {
                     buckets.iter().all(|earlier| earlier.request.bucket != bucket(*index))
                 };

@@ -13,25 +13,25 @@ use crate::store::redis::RedisUrlError;
 use crate::store::upstash::UpstashError;
 
 /// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The prefix is not a valid name.
+    /// The prefix for keys in Redis is not a valid name.
     Prefix(NameError),
     /// The deadline is not from 1 ms to 60 s.
     Deadline,
-    /// The secret is shorter than 16 bytes.
+    /// The secret for hashing keys is shorter than 16 bytes.
     Secret,
     /// Two policies have the same name.
     DuplicatePolicy {
-        /// The name of the policies.
+        /// The name that both policies have.
         name: String,
     },
-    /// An attribute uses a policy that this guard does not have. A guard without any policy is not checked.
+    /// A macro attribute uses a policy that this guard does not have. A guard without any policy never causes this
+    /// error.
     UnknownPolicy {
         /// The name of the missing policy.
         name: String,
-        /// The file and line of the attribute.
+        /// The file and line of the macro attribute.
         location: String,
         /// The names of the guard's policies.
         available: Vec<String>,
@@ -107,12 +107,14 @@ impl fmt::Display for BuildError {
     }
 }
 
+crate::debug_as_display::debug_as_display!(BuildError);
+
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
-            // The messages of the others contain their source.
+            // The messages of the other variants already contain the text of the source.
             _ => None,
         }
     }

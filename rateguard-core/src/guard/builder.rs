@@ -21,7 +21,7 @@ use crate::{MemoryStore, OnError, Plan, Policy, key::KeySecret, store::Store};
 
 const DEFAULT_PREFIX: &str = "rateguard";
 
-/// Builds a [`RateGuard`]. Created by [`RateGuard::builder`], `RateGuard::redis` and similar functions.
+/// Builds a [`RateGuard`]. [`RateGuard::builder`], `RateGuard::redis` and similar functions return a builder.
 #[must_use]
 pub struct RateGuardBuilder {
     store: StoreChoice,
@@ -49,7 +49,7 @@ pub struct RateGuardBuilder {
 
 /// The store that [`build`](RateGuardBuilder::build) opens.
 enum StoreChoice {
-    /// A store of the program, which is open already.
+    /// A store that the program has opened.
     Own(Box<dyn Store>),
     #[cfg(feature = "redis")]
     Redis(Server),
@@ -103,22 +103,24 @@ impl RateGuardBuilder {
         }
     }
 
-    /// How Redis stores the logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): packed, or readable
-    /// for other commands. Default: [`RedisLog::Packed`]. It has no effect on other stores.
+    /// Sets how Redis stores the sliding-window logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow):
+    /// packed, or readable for other Redis commands. Default: [`RedisLog::Packed`]. The setting has no effect on other
+    /// stores.
     #[cfg(any(feature = "redis", feature = "upstash"))]
     pub fn redis_log(mut self, log: RedisLog) -> Self {
         self.redis_log = log;
         self
     }
 
-    /// Counts in this store: a [`MemoryStore`] with settings of its own, or any other [`Store`].
+    /// Sets the store that the guard counts in: a [`MemoryStore`] with settings of your own, or any other [`Store`].
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = StoreChoice::Own(Box::new(store));
         self
     }
 
-    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. It has
-    /// no effect on other URLs than `rediss://` and `https://`, nor on a connection pool.
+    /// Sets the certificates for TLS. Default: the certificate authorities of the system, and no client certificate.
+    /// The setting only has an effect on URLs with TLS, such as `rediss://` and `https://`. It has no effect on a
+    /// connection pool.
     #[cfg(any(feature = "tls", feature = "upstash"))]
     pub fn tls(mut self, tls: crate::RedisTls) -> Self {
         match &mut self.store {
@@ -131,90 +133,93 @@ impl RateGuardBuilder {
         self
     }
 
-    /// The prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
-    /// their counts; give each application its own. It has no effect on other stores.
+    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
+    /// their counts, so give each application its own prefix. The prefix has no effect on other stores.
     ///
     /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
-    /// braces. An invalid prefix is an error of [`build`](Self::build).
+    /// braces. [`build`](Self::build) returns an error for an invalid prefix.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long a check may take in total, from 1 ms to 60 s; other values are an error of [`build`](Self::build).
-    /// Default: 100 ms, about a hundred times the response time of a Redis server nearby, and too short for a user to
-    /// notice.
+    /// Sets the maximum duration of a check, from 1 ms to 60 s. [`build`](Self::build) returns an error for other
+    /// values. Default: 100 ms. This is about a hundred times the response time of a nearby Redis server, and too short
+    /// for a user to notice.
     ///
-    /// A denial under a policy with a [ban](Policy::ban) takes up to one deadline more, to count the denial.
+    /// If a policy with a [ban](Policy::ban) denies a request, the guard takes up to one deadline more to count the
+    /// offence.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The failure mode of policies that do not set one: how a request is decided when the store does not answer.
-    /// Default: [`OnError::Open`].
+    /// Sets the failure mode for policies that do not set one. The failure mode decides on requests when the store does
+    /// not answer. Default: [`OnError::Open`].
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
         self
     }
 
-    /// Fails closed once the store has been down for longer than this, whatever the failure mode is. The time starts
-    /// with the first failed check after the last successful one. Default: never.
+    /// Rejects requests once the store has been down for longer than `grace`, whatever the failure mode is. The store
+    /// is down from the first failed check after the last successful check. Default: never.
     ///
-    /// Failures that are caused by load, such as [`StoreError::Overloaded`](crate::StoreError::Overloaded), are decided
-    /// in memory also after this time.
+    /// If a check fails because of load, such as with [`StoreError::Overloaded`](crate::StoreError::Overloaded), the
+    /// guard still decides in memory after this time.
     pub fn fail_closed_after(mut self, grace: Duration) -> Self {
         self.fail_closed_after = Some(grace);
         self
     }
 
-    /// How many checks may wait for the store at the same time. Further checks are decided in memory, with the cause
-    /// [`StoreError::Overloaded`](crate::StoreError::Overloaded). Default: 4,096, which limits the memory of waiting
-    /// requests to a few megabytes. Zero counts as 1.
+    /// Sets how many checks may wait for the store at the same time. The guard decides further checks in memory, with
+    /// the cause [`StoreError::Overloaded`](crate::StoreError::Overloaded). Default: 4,096. The waiting checks then use
+    /// a few megabytes of memory at most. Zero counts as 1.
     pub fn max_in_flight(mut self, checks: usize) -> Self {
         self.max_in_flight = checks.max(1);
         self
     }
 
-    /// How long this process caches a denial, and denies the same check again without a call to the store. A cached
-    /// denial expires earlier if there may be room earlier. Default: 250 ms on Redis and Upstash, and zero (no cache)
-    /// in a [`store`](Self::store) of your own. With 250 ms, a client that is denied again and again causes four store
+    /// Sets how long this process caches a denial, to deny the same check again without a store call. A cached denial
+    /// expires earlier if the bucket may have room earlier. Default: 250 ms on Redis and Upstash, and zero (no cache)
+    /// with a [`store`](Self::store) of your own. With 250 ms, a client that repeats a denied check causes four store
     /// calls a second.
     ///
-    /// - The durations of a cached denial count down with time.
-    /// - Refunds, resets and debits of this guard remove cached denials immediately. A check with another quota or
-    ///   another cost does not use them.
-    /// - Other changes are noticed when the denial expires: a refund or reset by another process, data that the store
-    ///   lost, and a step of the store's clock.
-    /// - Checks of several keys are not cached. Offences that lead to a [ban](Policy::ban) are always counted in the
-    ///   store.
-    /// - A cached denial also applies while the store is down.
+    /// - The durations in a cached denial, such as the time until a retry, decrease with time.
+    /// - When this guard refunds, resets or debits a bucket, it removes the cached denials of the bucket immediately. A
+    ///   check with another quota or another cost does not use a cached denial.
+    /// - The guard notices other changes when the cached denial expires: a refund or reset by another process, a loss
+    ///   of data in the store, and a jump of the store's clock.
+    /// - The guard does not cache denials of checks of several keys. If the policy has a [ban](Policy::ban), the store
+    ///   counts an offence for a cached denial, too.
+    /// - The guard also uses cached denials while the store is down.
     ///
-    /// The cache holds up to 57,344 denials, in about 10 MB if each policy has one quota. While it is full,
-    /// further denials are not cached.
+    /// The cache holds up to 57,344 denials, and then takes about 10 MB if each policy has one quota. A full cache
+    /// accepts no further denials.
     pub fn denial_cache_ttl(mut self, max: Duration) -> Self {
         self.denial_cache_ttl = Some(max);
         self
     }
 
-    /// How many processes share the store. A process that decides in its own memory divides each limit by this number.
-    /// It rounds down, but admits at least one unit. Default: 1. Zero counts as 1.
+    /// Sets how many processes share the store. If a process decides in its own memory, it divides each limit by this
+    /// number. The process rounds the limit down, to at least 1. Default: 1. Zero counts as 1.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas.max(1);
         self
     }
 
-    /// A secret of at least 16 bytes that keys are hashed with (HMAC-SHA-256, RFC 2104). It must be the same on every
-    /// server. Default: none. A shorter secret is an error of [`build`](Self::build).
+    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret has at least 16 bytes, and
+    /// must be the same on every application server. Default: none. [`build`](Self::build) returns an error for a
+    /// shorter secret.
     ///
-    /// Without a secret, a reader of the store can find the client of a key by hashing every possible key: all IPv4
-    /// addresses take minutes. A new secret resets all counts to zero.
+    /// Without a secret, a reader of the store can find the client of a key by hashing every possible key. For all IPv4
+    /// addresses, this takes minutes. With a new secret, all counts start from zero.
     pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().to_vec());
         self
     }
 
-    /// Builds the guard. It does not wait for Redis: a server can start while Redis is down, and connects later.
+    /// Builds the guard, without waiting for Redis. An application can start while Redis is down, and the guard
+    /// connects later.
     ///
     /// # Errors
     ///
@@ -273,15 +278,15 @@ impl RateGuardBuilder {
 /// Builders for each store.
 impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
-    /// [prefix](RateGuardBuilder::prefix) share their counts there. An invalid URL is an error of
-    /// [`build`](RateGuardBuilder::build).
+    /// [prefix](RateGuardBuilder::prefix) share their counts there. [`build`](RateGuardBuilder::build) returns an error
+    /// for an invalid URL.
     ///
     /// The URL is one of
     ///
     /// - `redis://[user][:password@]host[:port][/database]`
     /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
     /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
-    ///   the service; with `?sentinel_user=…&sentinel_password=…` if they require a password
+    ///   the service; with `?sentinel_user=…&sentinel_password=…` if the sentinels require a password
     /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
     /// - `redis+unix:///path[?db=database]`
     ///
@@ -298,7 +303,8 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server of an existing connection pool.
     ///
     /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
-    /// the connections of the pool, because a blocked worker that drives one of them would delay all checks.
+    /// the connections of the pool: a blocked worker thread would delay all checks on a connection that this worker
+    /// polls.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;
@@ -313,8 +319,8 @@ impl RateGuard {
     }
 
     /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
-    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also those that connect without REST. An
-    /// invalid URL or token is an error of [`build`](RateGuardBuilder::build).
+    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also if some of the guards connect without
+    /// REST. [`build`](RateGuardBuilder::build) returns an error for an invalid URL or token.
     ///
     /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
     /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
@@ -331,7 +337,8 @@ impl RateGuard {
         RateGuardBuilder::upstash(url.into(), token.into())
     }
 
-    /// Returns a builder for a guard that counts in memory, or in the [`store`](RateGuardBuilder::store) that is set.
+    /// Returns a builder for a guard that counts in memory, or in another [`store`](RateGuardBuilder::store) that you
+    /// set.
     pub fn builder() -> RateGuardBuilder {
         RateGuardBuilder::in_memory()
     }

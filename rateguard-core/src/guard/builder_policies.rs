@@ -12,20 +12,20 @@ use crate::key::KeyRecipes;
 use crate::{Plan, Policy};
 
 impl RateGuardBuilder {
-    /// Adds a policy that [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find by its
-    /// name. Limits that use one policy share its counts.
+    /// Adds a policy that [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find by the
+    /// policy's name. All limits with this policy share the counts.
     ///
-    /// Two policies with one name are an error of [`build`](Self::build). A policy with the same name in a policies
-    /// file replaces this one.
+    /// [`build`](Self::build) returns an error if two policies have the same name. A policy with the same name in a
+    /// policies file replaces this policy.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policies.push(policy);
         self
     }
 
-    /// Adds a plan that an HTTP adapter can select by its name for a request: [`Plan::named`].
+    /// Adds a plan that an HTTP adapter can select for a request by the plan's name; see [`Plan::named`].
     ///
-    /// Two plans with one name, an invalid name and a plan that refers to another plan are errors of
-    /// [`build`](Self::build).
+    /// [`build`](Self::build) returns an error if two plans have the same name, a name is invalid, or a plan refers to
+    /// another plan.
     ///
     /// ```
     /// # use actix_rateguard_core::{Plan, RateGuard};
@@ -40,15 +40,16 @@ impl RateGuardBuilder {
         self
     }
 
-    /// Sets the policies that attributes of the program use. If the guard has any policy, it must have all of these.
+    /// Sets the policies that macro attributes in the program use. If the guard has any policy, it must have all
+    /// policies of these attributes.
     #[doc(hidden)]
     pub fn attribute_policies(mut self, attributes: Vec<AttributePolicy>) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// Sets the functions that determine the key of a request for each key notation of a policies file. By default, no
-    /// request has a key.
+    /// Sets the functions that determine the key of a request for each key notation of a policies file. By default,
+    /// these functions find no key in any request.
     #[cfg(feature = "config")]
     #[doc(hidden)]
     pub fn key_recipes(mut self, recipes: KeyRecipes) -> Self {
@@ -56,8 +57,8 @@ impl RateGuardBuilder {
         self
     }
 
-    /// Takes the policies of the builder, merged with the policies file if there is one. The file may also change other
-    /// settings of the builder.
+    /// Takes the policies out of the builder and merges them with the policies file, if there is one. The file may also
+    /// change other settings of the builder.
     pub(super) fn policies(&mut self) -> Result<Policies, BuildError> {
         let (policies, plans) = (take(&mut self.policies), take(&mut self.plans));
         let attributes = take(&mut self.attributes);

@@ -1,36 +1,37 @@
-//! Shortcuts for requests of one unit of one key.
+//! Shortcuts for requests for one unit of one key.
 
 use std::time::Duration;
 
 use super::{RateGuard, Request, Unavailable};
 use crate::{Decision, Key, Policy};
 
-/// Requests of one unit of one key.
+/// Requests for one unit of one key.
 impl RateGuard {
-    /// Returns a request without keys. Add them with [`Request::and`] or [`Request::and_hashed`].
+    /// Returns a request without keys. Add keys with [`Request::and`] or [`Request::and_hashed`].
     #[doc(hidden)]
     pub fn empty_request(&self) -> Request<'_> {
         Request::new(self)
     }
 
-    /// Returns a request for one unit of `key` under `policy`. Use it for other costs, for several keys, and for
-    /// operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
+    /// Returns a request for one unit of `key` against `policy`. Use the request for other costs, for several keys, and
+    /// for operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
     pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
         Request::new(self).and(policy, key)
     }
 
-    /// Decides on one unit of `key` under `policy`, and takes it if it is admitted.
+    /// Decides on one unit of `key` against `policy`, and takes the unit if the decision admits the request.
     ///
-    /// It ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. A denial under a policy with a
-    /// [ban](Policy::ban) is then counted as an offence and may start the ban, which takes up to one deadline more.
+    /// The check ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy with a
+    /// [ban](Policy::ban) denies the request, the guard takes up to one deadline more to count the offence and to start
+    /// a ban.
     ///
-    /// A guard in memory needs no runtime. A guard on Redis or Upstash needs a Tokio runtime.
+    /// A guard that counts in memory needs no async runtime. A guard on Redis or Upstash needs a Tokio runtime.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
     /// [`OnError::Local`](crate::OnError::Local). [`Unavailable::lets_pass`] returns whether the failure mode admits
-    /// the request. The store may still have taken the unit.
+    /// the request. After the error, the store may still have taken the unit.
     ///
     /// # Panics
     ///
@@ -43,8 +44,8 @@ impl RateGuard {
         }
     }
 
-    /// Checks one unit of `key` under `policy` and returns whether it is admitted. If the store fails, the failure mode
-    /// decides.
+    /// Checks one unit of `key` against `policy` and returns whether the request is admitted. If the store fails, the
+    /// failure mode decides.
     ///
     /// # Panics
     ///
@@ -53,7 +54,7 @@ impl RateGuard {
         self.request(policy, key).allows().await
     }
 
-    /// Returns the decision that [`check`](Self::check) would make, and takes nothing.
+    /// Returns the decision that [`check`](Self::check) would make, and takes no unit.
     ///
     /// # Errors
     ///
@@ -66,7 +67,7 @@ impl RateGuard {
         self.request(policy, key).peek().await
     }
 
-    /// Removes the counts of `key` under `policy`, its offences and its bans.
+    /// Removes the counts, offences and bans of `key` for `policy`.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl RateGuard {
         self.request(policy, key).reset().await
     }
 
-    /// Waits up to `max` for room, and takes one unit of `key` under `policy`; see [`Request::check_or_wait`].
+    /// Waits up to `max` for room, and takes one unit of `key` against `policy`; see [`Request::check_or_wait`].
     ///
     /// # Errors
     ///

@@ -20,33 +20,36 @@ use crate::{
     store::{BucketRequest, Operation, StoreFuture},
 };
 
-/// The minimum time between two checks of a waiting request, which is the resolution of Tokio's timer.
+/// The minimum time between two checks of a waiting request. Tokio's timer has no finer resolution.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-/// The maximum time of a wait: twice the longest window.
+/// The maximum time that a request waits: twice the longest window. Without this maximum, a later time could overflow
+/// `Instant`.
 const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 impl Request<'_> {
     /// Waits up to `max` for room, and takes the units as soon as there is room.
     ///
-    /// The waiting requests of one guard for one key are served in the order of their calls, whatever they cost. The
-    /// order has these limits:
+    /// The guard serves waiting requests for one key in the order of the calls, whatever the requests cost. The order
+    /// has these limits:
     ///
-    /// - A request for several keys waits in the queue of the key that will have room last, and at most once for each
-    ///   key. If it has to wait for a key again, other requests for this key may be served earlier.
-    /// - Guards in different processes do not share a queue. They compete when there is room.
-    /// - A request that does not wait, such as [`check`](Self::check), takes units that others wait for. Do not mix
-    ///   both kinds of requests for one key.
+    /// - A request for several keys waits in the queue of the key that will have room last, and joins each queue at
+    ///   most once. If the request has to wait for a key again, the guard may serve other requests for this key
+    ///   earlier.
+    /// - Guards in different processes do not share a queue, so their requests compete when there is room.
+    /// - A request that does not wait, such as [`check`](Self::check), takes units for which other requests wait. Do
+    ///   not mix both kinds of requests for one key.
     ///
-    /// The result is a denial immediately if the store expects no room within `max`, and a denial after `max` if other
-    /// requests are still first in the queue then. A denial takes nothing, and does not count as an offence.
+    /// This method returns a denial immediately if the store expects no room within `max`. It returns a denial after
+    /// `max` if other requests are still earlier in the queue. After a denial, the guard has taken no units and has
+    /// counted no offence.
     ///
-    /// The future can be dropped at any time. Units that it has taken are then refunded, if the store answers within
-    /// the deadline. A future that is neither polled nor dropped blocks the queue.
+    /// You can drop the future at any time. The guard then refunds units that it has taken for the request, if the
+    /// store answers within the deadline. A future that is neither polled nor dropped blocks the queue.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not decide within the deadline, which starts anew with each attempt, unless the
-    /// failure mode is [`OnError::Local`](crate::OnError::Local).
+    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// [`OnError::Local`](crate::OnError::Local). Each attempt has the full deadline.
     ///
     /// # Panics
     ///
@@ -56,7 +59,8 @@ impl Request<'_> {
             // A policy in shadow denies nothing, so there is nothing to wait for.
             return self.check().await;
         }
-        // The shadow checks run once, however often the enforced check runs.
+        // The guard runs the shadow checks only once, even if it repeats the enforced check, so the shadow counts
+        // include the request once.
         let _shadows = self.shadow_checks(Operation::Check).map(ShadowChecks::start);
         self.record_check(self.check_until_room(max), |decision| decision).await
     }
@@ -64,12 +68,13 @@ impl Request<'_> {
     async fn check_until_room(&self, max: Duration) -> Result<Decision, Unavailable> {
         let queues = &self.guard().shared.wait_queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
-        // With a cost of 0, the request takes nothing that requests in the queue wait for, so they need not go first.
+        // Only limits with a cost above 0 count here. With a cost of 0, the request takes no units from the requests in
+        // the queue, so it need not wait for them.
         let with_cost: Vec<_> =
             self.limits().zip(&ids).filter(|(it, _)| it.cost > 0).map(|(_, id)| id).collect();
         let until = Instant::now() + max.min(MAX_WAIT);
-        // The request holds the front of one queue at a time, so there are no deadlocks. It joins each queue once, so
-        // the loop ends.
+        // The request holds the front of at most one queue at a time, so there are no deadlocks. The request joins each
+        // queue once, so the number of waits for other requests is bounded.
         let mut front: Option<QueueGuard<'_>> = None;
         let mut joined = Vec::new();
         loop {
@@ -82,7 +87,7 @@ impl Request<'_> {
             if decision.is_allowed() {
                 return Ok(decision);
             }
-            // There is never room for this cost.
+            // Without a retry time, there is never room for this cost.
             let Some(wait) = decision.retry_after() else { return Ok(decision) };
             let next_check = Instant::now() + wait.clamp(MIN_WAIT, MAX_WAIT);
             if next_check > until {
@@ -93,7 +98,7 @@ impl Request<'_> {
                 _ => &ids[self.limit_of(&decision)],
             };
             if front.as_ref().is_some_and(|front| front.id() != next_queue) {
-                // This request waits for another key now, so it lets the next request of the old queue go on.
+                // This request waits for another key now, so the next request in the old queue can continue.
                 front = None;
             }
             if joined.contains(next_queue) {
@@ -102,33 +107,34 @@ impl Request<'_> {
             }
             match timeout_at(until, queues.acquire(next_queue.clone())).await {
                 Ok(acquired) => front = Some(acquired),
-                // If there is room now, it belongs to the requests that are first in the queue.
+                // If there is room now, it belongs to the earlier requests in the queue, so this request is denied.
                 Err(_) => return self.denied_by_others().await,
             }
             joined.push(next_queue.clone());
         }
     }
 
-    /// A denial, even if there is room, because other requests wait for it. It takes nothing.
+    /// Returns a denial without taking units, even if there is room, because other requests wait for the room.
     async fn denied_by_others(&self) -> Result<Decision, Unavailable> {
         let peek = self.peek().await;
-        // The peek replaces a check, so its failure is recorded like that of a check.
+        // The peek replaces a check, so the guard records a failed peek as a failed check.
         peek.map(Decision::denied)
             .inspect_err(|unavailable| self.guard().record_failure(unavailable))
     }
 
-    /// The index of the limit whose quota is the tightest in a denial.
+    /// The index of the limit whose quota is the tightest in the denial.
     fn limit_of(&self, decision: &Decision) -> usize {
         self.buckets(Operation::Peek)
             .get(decision.tightest_index())
             .map_or(0, |bucket| bucket.limit)
     }
 
-    /// A check that takes nothing if its future is dropped before it returns.
+    /// Checks the request, and takes no units if the future is dropped before the check returns.
     async fn check_cancel_safe(&self) -> Result<Decision, Unavailable> {
         let buckets = self.buckets(Operation::Check);
         let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
-        // A ready reply cannot be cancelled, and a pending one has not started before it is polled.
+        // No task is needed for a ready reply, because the caller cannot drop this future in between. A pending reply
+        // is dropped here before its first poll, so the store has not started the check.
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
                 self.guard().shared.store.apply(Operation::Check, &requests)
@@ -136,7 +142,7 @@ impl Request<'_> {
         {
             return Ok(self.decision(&buckets, &verdict));
         }
-        // A task waits for the reply, so that it arrives even if this future is dropped.
+        // A task waits for the reply, so the guard gets the receipts for a refund even if this future is dropped.
         let guard = self.guard().clone();
         let limits: Vec<(Policy, Key, u32)> =
             self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
@@ -155,9 +161,9 @@ impl Request<'_> {
             return reservation.map(Reservation::into_decision);
         }
         match task.await.map_err(JoinError::try_into_panic) {
-            // A panic of the store goes to the caller, as in a check without a task.
+            // The caller gets a panic of the store, as in a check without a task.
             Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime is shutting down.
+            // The task was cancelled, because the runtime is shutting down.
             _ => {
                 let cause = StoreError::Disconnected;
                 let unavailable = self.guard().unavailable(cause, self.on_error(), &requests);
@@ -168,7 +174,8 @@ impl Request<'_> {
     }
 }
 
-/// The result of a check in a task. If it is dropped before it is received, the units are refunded.
+/// The pending result of a check in a task. If it is dropped before it has received the result, the guard refunds the
+/// units.
 struct PendingReservation {
     receiver: oneshot::Receiver<Result<Reservation, Unavailable>>,
     runtime: Handle,
@@ -177,7 +184,7 @@ struct PendingReservation {
 impl Drop for PendingReservation {
     fn drop(&mut self) {
         self.receiver.close();
-        // The task has sent a reservation that was not received.
+        // The task has sent a reservation that this future has not received, so the guard refunds the units here.
         if let Ok(Ok(reservation)) = self.receiver.try_recv() {
             self.runtime.spawn(reservation.refund());
         }

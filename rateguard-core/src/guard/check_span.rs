@@ -1,5 +1,5 @@
-//! Reports checks to metrics (feature `metrics`) and traces (feature `tracing`). Without these features it compiles to
-//! nothing.
+//! Reports checks to metrics (feature `metrics`) and traces (feature `tracing`). Without these features, this code
+//! compiles to nothing.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::{
     telemetry::{metrics::Metrics, mode::DecisionMode},
 };
 
-/// A check in progress.
+/// A check in progress, with its metrics and its trace span.
 pub(super) struct CheckSpan<'a> {
     #[cfg(feature = "metrics")]
     metrics: &'a Metrics,
@@ -48,7 +48,7 @@ impl CheckSpan<'_> {
         spans::record_decision(&self.span, decision);
     }
 
-    /// Reports that the store failed, under this policy.
+    /// Reports that the store failed to decide on this policy.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
@@ -60,7 +60,7 @@ impl CheckSpan<'_> {
 }
 
 impl RateGuard {
-    /// Starts to report a check.
+    /// Starts the report of a check.
     #[inline]
     pub(super) fn start_check(&self) -> CheckSpan<'_> {
         CheckSpan {
@@ -97,7 +97,7 @@ impl RateGuard {
         self.shared.metrics.record_store_error(cause);
     }
 
-    /// Reports that a limit uses this policy, so that its quotas have metrics before the first check.
+    /// Reports that a limit uses this policy. The quotas of the policy then have metrics before the first check.
     pub(super) fn register_policy(&self, policy: &Policy, is_fixed: bool) {
         #[cfg(not(feature = "metrics"))]
         let _ = (policy, is_fixed);
@@ -108,7 +108,7 @@ impl RateGuard {
         }
     }
 
-    /// Reports the current policies of the guard, which replace those before them.
+    /// Reports the current policies of the guard. They replace the policies of the previous report.
     pub(super) fn register_policies(&self, policy_set: &PolicySet) {
         #[cfg(not(feature = "metrics"))]
         let _ = policy_set;
@@ -118,7 +118,7 @@ impl RateGuard {
             .replace_policies(&policy_set.policies().flat_map(quotas_of).collect::<Vec<_>>());
     }
 
-    /// Runs a store call and reports its duration.
+    /// Runs a store call and reports the duration of the call.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(super) async fn timed<T>(&self, operation: Operation, call: impl Future<Output = T>) -> T {
         let start = Instant::now();
@@ -149,7 +149,7 @@ fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
 }
 
 impl Request<'_> {
-    /// Runs a check in its span and reports the result. A check that is cancelled is not reported.
+    /// Runs a check in a trace span and reports the result. A cancelled check is not reported.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(super) async fn record_check<T>(
         &self,
@@ -163,7 +163,7 @@ impl Request<'_> {
         match &result {
             Ok(checked) => span.decided(decision(checked)),
             Err(unavailable) => {
-                // The policy whose failure mode was applied, or else the first one.
+                // The first policy whose failure mode was applied, or else the first policy of the request.
                 let is_applied =
                     |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
                 let mut policies = self.limits().map(|requested| requested.policy);
@@ -185,7 +185,7 @@ impl Request<'_> {
     }
 }
 
-/// Runs a part of the current check in a task of its own, within the span of the check.
+/// Puts a part of the current check, which runs in a separate task, into the trace span of the check.
 #[cfg(feature = "tracing")]
 pub(super) fn in_check_span<F: Future>(part: F) -> tracing::instrument::Instrumented<F> {
     part.in_current_span()

@@ -1,4 +1,4 @@
-//! The concurrency limit: how many checks may wait for the store at the same time.
+//! The concurrency limit bounds how many checks wait for the store at the same time.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -26,14 +26,14 @@ impl InFlight {
         self.current.load(SeqCst) == 0
     }
 
-    /// Returns a permit, which is in use until it is dropped.
+    /// Returns a permit. The permit is in use until it is dropped.
     ///
     /// # Errors
     ///
     /// [`StoreError::Overloaded`] if all permits are in use.
     pub(super) fn try_acquire(&self) -> Result<Permit<'_>, StoreError> {
-        // Counted before the comparison, so that two checks never get the last permit together. Dropping the permit
-        // undoes it.
+        // The permit is counted before the comparison, so two checks never get the last permit together. After a
+        // failure, the drop of the permit reverts the count.
         let permit = Permit(self);
         if self.current.fetch_add(1, SeqCst) >= self.max {
             Err(StoreError::Overloaded)
@@ -43,7 +43,7 @@ impl InFlight {
     }
 }
 
-/// One of the checks that may wait for the store.
+/// The permit of one check to wait for the store.
 pub(super) struct Permit<'a>(&'a InFlight);
 
 impl Drop for Permit<'_> {

@@ -1,4 +1,4 @@
-//! Debits: units that were used already are taken whether or not there is room.
+//! Debits: the guard takes units that the client has already used, whether or not there is room.
 
 use smallvec::SmallVec;
 
@@ -9,7 +9,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Debits the units, in several steps if the cost is above the maximum that a log takes in one step.
+    /// Debits the units, in several store calls if the cost is above the maximum that a sliding-window log takes in one
+    /// call.
     pub(super) async fn debit(
         &self,
         requests: &[BucketRequest<'_>],
@@ -17,8 +18,8 @@ impl RateGuard {
         let mut units_left: SmallVec<[u32; 1]> = requests
             .iter()
             .map(|request| match request.quota.algorithm().is_log() {
-                // Units of one debit above the capacity would expire at the same time, so they would change no
-                // decision.
+                // A sliding-window log needs at most as many units as its capacity. Further units of the debit would
+                // expire at the same time, so they would change no decision.
                 true => request.cost.min(request.quota.capacity()),
                 false => request.cost,
             })
@@ -40,7 +41,8 @@ impl RateGuard {
                 break;
             }
         }
-        // The verdict of the last step is for the cost of that step, so the statuses for the full cost need a peek.
+        // The verdict of the last store call is for the cost of that call. A peek returns the statuses for the full
+        // cost.
         let peek = self.run_operation(Operation::Peek, requests, self.shared.deadline).await?;
         Ok(Verdict::new(true, peek.statuses().zip(peek.receipts())))
     }

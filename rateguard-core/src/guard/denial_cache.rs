@@ -1,4 +1,4 @@
-//! The denial cache: denials that a process stores for a short time, to deny the same check again without a store call.
+//! The denial cache stores denials for a short time in this process, to deny the same check again without a store call.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -17,21 +17,22 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// The maximum number of denials in a shard: as many keys as a hash table of 4,096 slots holds. Denials that find no
-/// room are not cached.
+/// The maximum number of denials in a shard: as many keys as a hash table of 4,096 slots holds. A full shard drops
+/// further denials.
 const MAX_DENIALS_PER_SHARD: usize = 3_584;
-/// The maximum number of denials of one key, which may be checked under several policies and with several costs.
+/// The maximum number of denials of one key. A key can have several denials, for several policies and costs.
 const MAX_DENIALS_PER_KEY: usize = 4;
 /// The minimum time between two sweeps of a shard for expired denials.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-/// The number of generation counters in a shard. Keys that share a counter invalidate each other's pending inserts.
+/// The number of invalidation counters in a shard. If two keys share a counter, an invalidation of one key also
+/// discards the pending inserts of the other key.
 const GENERATIONS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
 
-/// The cached denials of a guard, in shards by key.
+/// The cached denials of a guard, in shards that are selected by the key.
 pub(super) struct DenialCache {
-    /// The maximum lifetime of a denial, and thus the maximum delay until a change by another process is noticed.
+    /// The maximum lifetime of a denial. The guard notices a change by another process at most this much later.
     max_ttl: Duration,
     hasher: RandomState,
     /// Empty if the cache is disabled.
@@ -42,7 +43,7 @@ struct CacheShard {
     denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
     /// The number of denials of all keys.
     len: usize,
-    /// Counters of invalidations. A key uses the counter at its `generation_index`.
+    /// The invalidation counters. A key uses the counter at the index that `generation_index` returns.
     generations: [u64; GENERATIONS_PER_SHARD],
     next_sweep: Option<Instant>,
 }
@@ -50,7 +51,8 @@ struct CacheShard {
 struct Denial {
     /// The hash of all bucket requests of the check.
     fingerprint: u64,
-    /// A set of policies, as one bit for the hash of each policy name. Two policies may share a bit.
+    /// The policies of the check, with one bit for the hash of each policy name. Two policies may share a bit, so an
+    /// invalidation may remove too many denials, but never too few.
     policies: u64,
     received_at: Instant,
     expires_at: Instant,
@@ -58,7 +60,7 @@ struct Denial {
 }
 
 impl DenialCache {
-    /// A cache whose denials expire after `max_ttl` at the latest. Zero disables it.
+    /// Creates a cache whose denials expire after `max_ttl` at the latest. Zero disables the cache.
     pub(super) fn new(max_ttl: Duration) -> Self {
         let shards = if max_ttl.is_zero() { 0 } else { SHARDS };
         let shards = (0..shards).map(|_| Mutex::new(CacheShard::new())).collect();
@@ -69,8 +71,8 @@ impl DenialCache {
         self.max_ttl
     }
 
-    /// Looks up a check. Only checks of one key are cached: a check of several keys may be denied because of units that
-    /// another check takes for a moment and then refunds.
+    /// Looks up a check. The cache only stores denials of checks of one key. The store may deny a check of several keys
+    /// because of units that a concurrent check soon refunds.
     pub(super) fn lookup<'a>(
         &'a self,
         operation: Operation,
@@ -96,7 +98,7 @@ impl DenialCache {
         }))
     }
 
-    /// The status of the bucket, if a denial of this check is cached.
+    /// The status of the bucket, if the cache has a denial of a check with only this bucket request.
     pub(super) fn denial(&self, request: &BucketRequest<'_>) -> Option<BucketStatus> {
         if self.max_ttl.is_zero() {
             return None;
@@ -105,7 +107,7 @@ impl DenialCache {
         self.shard(&digest).get(&digest, || self.fingerprint(requests), Instant::now())?.next()
     }
 
-    /// The hash of a check. It is keyed with a random secret, so clients cannot construct collisions.
+    /// The hash of a check. The hash function has a random secret, so clients cannot construct collisions.
     fn fingerprint(&self, requests: &[BucketRequest<'_>]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for BucketRequest { bucket, quota, cost, check_only, .. } in requests {
@@ -114,16 +116,16 @@ impl DenialCache {
         hasher.finish()
     }
 
-    /// Starts an invalidation of the denials of these buckets, which takes effect when it is dropped. `None` if the
-    /// operation changes nothing.
+    /// Starts an invalidation of the denials of these buckets. The invalidation takes effect when it is dropped. `None`
+    /// if the operation changes no bucket.
     pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
         let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
-        // A check without a result, or one that was dropped, may have taken units but cannot have made room. So the
-        // cached denials stay valid.
+        // A check that failed or was dropped may have taken units, but it cannot have made room. So the cached denials
+        // stay valid.
         let invalidates = operation != Operation::Check;
         is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
     }
@@ -144,38 +146,38 @@ impl DenialCache {
 
     fn shard(&self, digest: &Digest) -> MutexGuard<'_, CacheShard> {
         let shard = &self.shards[usize::from(digest[0]) % SHARDS];
-        // No code panics while the lock is held, so a poisoned lock is still consistent.
+        // No code panics while the lock is held, so the lock is never poisoned.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The result of a lookup.
 pub(super) enum CacheLookup<'a> {
-    /// The cached denial of the same check, with durations as of now.
+    /// The cached denial of the same check, with durations that count from now.
     Hit(Verdict),
-    /// The store must decide. Its denial can be inserted, if the check is one that is cached.
+    /// The cache has no denial, so the store must decide. `Some` if the cache can store a denial of this check.
     Miss(Option<PendingInsert<'a>>),
 }
 
-/// A check in progress whose denial can be cached.
+/// A check in progress whose denial the cache can store.
 pub(super) struct PendingInsert<'a> {
     cache: &'a DenialCache,
     requests: &'a [BucketRequest<'a>],
     digest: Digest,
     started_at: Instant,
-    /// The generation of the key when the check started.
+    /// The invalidation counter of the key when the check started.
     generation: u64,
 }
 
 impl PendingInsert<'_> {
-    /// Caches the verdict if it is a denial.
+    /// Caches the verdict if the verdict is a denial.
     pub(super) fn insert(self, verdict: &Verdict) {
         if verdict.is_allowed() {
             return;
         }
         let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();
-        // A denial expires when the first of its numbers changes. The durations start when the store decides, which is
-        // after `started_at`, so a denial never expires too late.
+        // A denial expires when the first of its numbers changes. The store decides after `started_at`, so a denial
+        // whose lifetime starts at `started_at` never expires too late.
         let changes =
             statuses.iter().flat_map(|status| [Some(status.reset_after), status.retry_after]);
         let changes = changes.flatten().filter(|change| !change.is_zero());
@@ -188,7 +190,8 @@ impl PendingInsert<'_> {
         let fingerprint = self.cache.fingerprint(self.requests);
         let policies = self.cache.policies(self.requests);
         let mut shard = self.cache.shard(&self.digest);
-        // After an invalidation, this denial may be older than the change.
+        // If the counter has changed, the store may have decided before the change that caused the invalidation. So the
+        // denial is not cached.
         if shard.generations[generation_index(&self.digest)] == self.generation {
             let denial = Denial { fingerprint, policies, received_at, expires_at, statuses };
             shard.insert(&self.digest, denial);
@@ -196,7 +199,7 @@ impl PendingInsert<'_> {
     }
 }
 
-/// Removes the denials of some buckets when it is dropped.
+/// Removes the denials of the buckets of an operation when it is dropped.
 pub(super) struct Invalidation<'a> {
     cache: &'a DenialCache,
     requests: &'a [BucketRequest<'a>],
@@ -205,7 +208,7 @@ pub(super) struct Invalidation<'a> {
 }
 
 impl Invalidation<'_> {
-    /// Records the result of the operation. A denied check has changed nothing, so it invalidates nothing.
+    /// Records the result of the operation. A denied check has changed no bucket, so the cached denials stay valid.
     pub(super) fn record(mut self, result: &Result<Verdict, StoreError>) {
         self.invalidates = match result {
             Ok(verdict) => verdict.is_allowed(),
@@ -243,7 +246,7 @@ impl CacheShard {
         now: Instant,
     ) -> Option<impl Iterator<Item = BucketStatus>> {
         let of_key = self.denials.get(digest)?;
-        // Calculated only here, because most keys have no denials.
+        // The fingerprint is only calculated here, because most keys have no denials.
         let fingerprint = fingerprint();
         let denial =
             of_key.iter().find(|it| it.fingerprint == fingerprint && now < it.expires_at)?;
@@ -281,7 +284,7 @@ impl CacheShard {
     }
 
     fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
-        // The new generation also discards pending inserts.
+        // The new counter value also discards pending inserts.
         self.generations[generation_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();
@@ -301,7 +304,7 @@ impl CacheShard {
     }
 }
 
-/// The index of the generation counter of a key.
+/// The index of the invalidation counter of a key.
 fn generation_index(digest: &Digest) -> usize {
     usize::from(digest[1]) % GENERATIONS_PER_SHARD
 }
@@ -317,7 +320,7 @@ mod tests {
 
     #[test]
     fn full_cache_takes_less_than_ten_megabytes() {
-        // A hash table has one control byte per slot, and at most 7 of 8 slots are in use.
+        // A hash table has one control byte per table slot, and uses at most 7 of 8 slots.
         let slot = size_of::<(Digest, SmallVec<[Denial; 1]>)>() + 1;
         let tables = SHARDS * MAX_DENIALS_PER_SHARD / 7 * 8 * slot;
         assert!(tables < 10_000_000, "{tables}");

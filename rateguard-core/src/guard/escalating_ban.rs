@@ -1,13 +1,14 @@
-//! Escalating bans: clients that continue to send requests after a denial are banned, each time for longer.
+//! Escalating bans for clients that continue to send requests after a denial. A repeated ban can be longer than the ban
+//! before.
 //!
-//! The state of a ban is in up to three more buckets of the same key and store. Their names cannot be names of
-//! policies. One bucket counts offences, and one counts past bans. The third is a token bucket that gets one token per
-//! second: a ban takes as many tokens as it has seconds. Every check of the policy requires in the same step that this
-//! bucket is full, and takes nothing of it.
+//! The store holds the state of a ban in up to three more buckets of the same key. No policy can have the names of
+//! these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a token bucket that
+//! gets one token per second: to start a ban, the guard takes one token for each second of the ban. Every check of the
+//! policy requires in the same store call that the third bucket is full, and takes no tokens.
 //!
-//! A ban starts in a step of its own. If several checks try to start it at the same time, the step admits one of them.
-//! If a check gets no reply, because it was cancelled or the store failed, the count of offences stays full, and the
-//! next offence starts the ban.
+//! The guard starts a ban in a separate store call. If several checks try to start a ban at the same time, the store
+//! admits one of these calls. If a check gets no reply, because it was cancelled or the store failed, the count of
+//! offences stays full. The next offence then starts the ban.
 
 use std::time::Duration;
 
@@ -24,17 +25,18 @@ use crate::{
 /// The store that counts an offence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OffenceStore {
-    /// The store of the guard. All steps end by `until`.
+    /// The store of the guard. All store calls end by `until`.
     Shared { until: Instant },
-    /// The memory of this process, because it has decided the check or the store is overloaded.
+    /// The memory of this process, because this process has decided the check or the store is overloaded.
     Local,
 }
 
 impl Request<'_> {
-    /// Counts a denial as an offence against each policy that denied, and bans keys with too many offences.
+    /// Counts a denial as an offence against each policy that denied the request, and bans keys with too many offences.
     ///
-    /// Two kinds of denials are not counted. If keys need a step each, a denial may be caused by units that are
-    /// refunded a moment later. In a full in-memory store, keys that share a count may be denied because of each other.
+    /// Two kinds of denials are not counted, because another client may have caused them. If each key needs its own
+    /// store call, the store may deny a request because of units that the guard refunds a moment later. In a full
+    /// in-memory store, several keys share a count.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_denied_for_others()
@@ -44,7 +46,7 @@ impl Request<'_> {
         {
             return decision;
         }
-        // Boxed, because the future is large and offences are rare.
+        // The future is boxed, because it is large and offences are rare.
         Box::pin(self.count_offences(decision)).await
     }
 
@@ -58,7 +60,8 @@ impl Request<'_> {
         for (limit, requested) in self.limits.iter().enumerate() {
             let Some(escalation) = requested.policy.escalation() else { continue };
             let has_denied = buckets.iter().zip(decision.statuses()).any(|(bucket, status)| {
-                // A local decision checks a share of the quota. Its denial does not imply that the quota had no room.
+                // A local decision checks only a share of the quota. If the share has no room, the whole quota may
+                // still have room, so this denial is no offence.
                 bucket.limit == limit
                     && status.retry_after() != Some(Duration::ZERO)
                     && status.quota() == bucket.request.quota
@@ -77,7 +80,7 @@ impl Request<'_> {
 
 impl RateGuard {
     /// Counts an offence of a [hashed](Self::hashed_key) key against a policy. Returns the time until the ban of the
-    /// key ends, if it is banned now.
+    /// key ends, if the key is banned now.
     #[doc(hidden)]
     pub async fn record_offence(&self, policy: &Policy, key: &Key) -> Option<Duration> {
         let offence_store = OffenceStore::Shared { until: Instant::now() + self.shared.deadline };
@@ -85,10 +88,10 @@ impl RateGuard {
         self.apply_offence(escalation, key, offence_store).await
     }
 
-    /// Counts an offence. Returns the time until the ban of the key ends, if it is banned now.
+    /// Counts an offence. Returns the time until the ban of the key ends, if the key is banned now.
     ///
-    /// If the store is overloaded, the memory of this process counts the offence. A ban in one of the two is copied to
-    /// the other.
+    /// If the store is overloaded, this process counts the offence in memory. A ban in the store is copied to memory,
+    /// and a ban in memory is copied to the store.
     async fn apply_offence(
         &self,
         escalation: &Escalation,
@@ -108,7 +111,8 @@ impl RateGuard {
                 let (bucket, seconds) = (escalation.ban_bucket_name(), ban.as_secs());
                 log::debug!(target: "rateguard", "banned by `{bucket}` for {seconds} s");
                 if is_local {
-                    // Other processes get the ban from the store. If this fails, only this process enforces the ban.
+                    // Copies the ban to the store, from which other processes get it. If this call fails, only this
+                    // process enforces the ban.
                     let request = [escalation.ban_for(key, ban)];
                     let deadline = self.shared.deadline;
                     let _ = self.run_operation(Operation::Check, &request, deadline).await;
@@ -119,7 +123,8 @@ impl RateGuard {
             }
             Ok(None) => None,
             Err(cause) => {
-                // This offence may be lost. The next denial is counted again.
+                // The store may not have counted this offence. This is no error for the client, and the next denial is
+                // an offence again.
                 self.record_ban_failure(cause);
                 None
             }
@@ -156,14 +161,14 @@ impl RateGuard {
         let left = statuses.get(2).map_or(MAX_PAST_BANS, |bans| bans.remaining);
         let past_bans = MAX_PAST_BANS.saturating_sub(left) as usize;
         let length = escalation.ban().lengths().nth(past_bans).unwrap_or_default();
-        // A ban has fewer than 2^23 seconds, so the number fits.
+        // A ban has fewer than 2^23 seconds, so the number fits into 32 bits.
         let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
         let mut new_ban: SmallVec<[BucketRequest<'_>; 2]> =
             [escalation.ban_request(key, seconds)].into_iter().collect();
         new_ban.extend(escalation.past_bans(key, 1).filter(|_| left > 0));
         let is_started = run(Operation::Check, &new_ban).await.map(|verdict| verdict.is_allowed());
-        // The peek finds a ban that started although its reply was lost, and a ban of a concurrent check. It finds none
-        // if a full in-memory store had no room for the ban.
+        // The peek finds a new ban even if the reply was lost, and a ban that a concurrent check has started. The peek
+        // finds no ban if a full in-memory store had no room for the ban.
         let ban_check = run(Operation::Peek, &[escalation.ban_check(key)]).await;
         let ban = match ban_check.map(|verdict| verdict.statuses().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),
@@ -173,7 +178,8 @@ impl RateGuard {
             return is_started.map(|_| None);
         }
         if is_started != Ok(false) {
-            // The next ban needs the full number of offences again. If this reset fails, it starts earlier.
+            // After the reset, the next ban needs the full number of offences again. If the reset fails, the next ban
+            // starts after fewer offences.
             let _ = run(Operation::Reset, &offence[..1]).await;
         }
         Ok(ban)

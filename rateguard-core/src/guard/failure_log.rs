@@ -1,4 +1,4 @@
-//! Counts the checks that the store failed to decide, and logs them, throttled.
+//! Counts the checks that the store failed to decide, and logs the failures at a limited rate.
 
 use std::{
     sync::{
@@ -10,19 +10,19 @@ use std::{
 
 use crate::{OnError, StoreError};
 
-/// The numbers of checks that the store failed to decide, by what happened to the request instead.
+/// The numbers of checks that the store failed to decide, one for each action that the guard took instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
-    /// Requests that were admitted without a check (fail open).
+    /// The number of requests that the guard admitted without a check (fail open).
     pub open: u64,
-    /// Requests that were rejected without a check (fail closed).
+    /// The number of requests that the guard rejected without a check (fail closed).
     pub closed: u64,
-    /// Requests that were decided in the memory of this process.
+    /// The number of requests on which the guard decided in the memory of this process.
     pub local: u64,
 }
 
-/// The counters of a guard, one for each outcome.
+/// The failure counters of a guard, one for each action.
 pub(super) struct FailureCounters {
     open: FailureCounter,
     closed: FailureCounter,
@@ -31,7 +31,7 @@ pub(super) struct FailureCounters {
 
 struct FailureCounter {
     count: AtomicU64,
-    /// One log for each cause, in the order of [`StoreError::ALL`].
+    /// One log throttle for each cause, in the order of [`StoreError::ALL`].
     logs: [ThrottledLog; StoreError::ALL.len()],
 }
 
@@ -44,7 +44,7 @@ impl FailureCounters {
         Self { open: counter(), closed: counter(), local: counter() }
     }
 
-    /// Counts a check that failed with this cause, and logs it at most once in 10 s.
+    /// Counts a check that failed with this cause, and logs this kind of failure at most once in 10 s.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
         let (counter, outcome) = match on_error {
             OnError::Closed => (&self.closed, "rejected"),
@@ -52,7 +52,7 @@ impl FailureCounters {
             _ => (&self.open, "admitted without a check"),
         };
         counter.count.fetch_add(1, Relaxed);
-        // The variants have no explicit values, so they are numbered from 0 in the order of `StoreError::ALL`.
+        // The variants have no explicit values, so the value of a variant is its index in `StoreError::ALL`.
         if let Some(requests) = counter.logs[cause as usize].try_emit() {
             log::warn!(
                 target: "rateguard",
@@ -68,7 +68,7 @@ impl FailureCounters {
     }
 }
 
-/// Throttles a log message to one in 10 seconds, and counts the suppressed ones.
+/// Throttles a log message to one in 10 seconds, and counts the suppressed messages.
 pub struct ThrottledLog {
     /// The time of the first call.
     start: OnceLock<Instant>,
@@ -87,7 +87,7 @@ impl Default for ThrottledLog {
 impl ThrottledLog {
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// A log whose first call emits a message.
+    /// Creates a throttle that permits a log message at the first call.
     pub const fn new() -> Self {
         Self {
             start: OnceLock::new(),
@@ -96,8 +96,8 @@ impl ThrottledLog {
         }
     }
 
-    /// Counts a call. Returns the number of calls since the last message, including this one, if a message may be
-    /// logged now.
+    /// Counts a call. If the caller may log a message now, returns the number of calls since the last message,
+    /// including this call.
     pub fn try_emit(&self) -> Option<u64> {
         self.try_emit_at(Instant::now())
     }
@@ -107,7 +107,8 @@ impl ThrottledLog {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = millis(now.duration_since(*self.start.get_or_init(|| now)));
         let next = self.next_at_ms.load(Relaxed);
-        // The exchange lets one of several concurrent threads log.
+        // If several threads get here at the same time, the exchange succeeds in only one thread, which logs the
+        // message.
         let is_emitted = now >= next
             && self
                 .next_at_ms

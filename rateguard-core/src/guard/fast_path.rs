@@ -1,4 +1,4 @@
-//! The fast path: checks of one quota in memory or by the denial cache, without a future.
+//! The fast path: the in-memory store or the denial cache checks one quota, without a future.
 
 use super::RateGuard;
 use crate::{
@@ -13,7 +13,7 @@ impl RateGuard {
     /// policy has several quotas, a ban or a shadow mode, or if the decision needs a store call.
     ///
     /// The decision is the same as that of [`Request::check_via_store`](super::Request::check_via_store). That method
-    /// needs lists of bucket requests and futures, which cost several times as much as the check in memory itself.
+    /// needs lists of bucket requests and futures, which take several times as long as the check in memory itself.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };

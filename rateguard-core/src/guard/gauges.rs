@@ -5,12 +5,12 @@ use crate::telemetry::metrics::GaugeValues;
 
 impl RateGuard {
     /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
-    /// quotas. A quota that a policies file has removed is reported as 0 once.
+    /// quotas. If a policies file no longer contains a quota, its gauge is set to 0 once.
     ///
-    /// Call this method each time before the metrics are rendered; otherwise these gauges are missing.
+    /// Call this method each time before you render the metrics. Otherwise these gauges are missing or outdated.
     ///
-    /// If a process has several guards, update each of them. The gauges are the sums over all guards. A guard that is
-    /// dropped is subtracted.
+    /// If a process has several guards, call this method on each guard, because the gauges are the sums over all
+    /// guards. When a guard is dropped, its values are subtracted.
     pub fn update_gauges(&self) {
         // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());

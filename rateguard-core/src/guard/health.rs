@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether the connections and the last checks have observed no problem of the store.
+    /// True if neither the connections nor the last checks of the store have failed.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.cause.is_none()
@@ -38,7 +38,7 @@ impl Health {
         self.cause
     }
 
-    /// The time since the first failed check after the last successful one. `None` if the last check succeeded.
+    /// The time since the first failed check after the last successful check. `None` if the last check succeeded.
     #[must_use]
     pub fn down_for(&self) -> Option<Duration> {
         self.down_for
@@ -48,8 +48,8 @@ impl Health {
 impl RateGuard {
     /// Returns the health of the store, as observed by its connections and the last checks, without a store call.
     ///
-    /// A store with several servers, such as Redis Cluster, is only healthy if all of them are. A guard that was
-    /// [closed](Self::close) reports [`StoreError::Closed`].
+    /// A store with several servers, such as Redis Cluster, is only healthy if all servers are healthy. A guard that
+    /// was [closed](Self::close) reports [`StoreError::Closed`].
     #[must_use]
     pub fn health(&self) -> Health {
         let Shared { store, servers, .. } = &*self.shared;
@@ -59,8 +59,8 @@ impl RateGuard {
                 .used()
                 .find_map(|server| Some((server.breaker.open_cause()?, server.down_for())))
         };
-        // Only reported together with a problem of the connections: a server that has recovered is not noticed without
-        // checks.
+        // This time is only reported if the connections have a problem, too. Without checks, the guard does not notice
+        // that a server has recovered, so the time alone proves no problem.
         let down_for = || servers.used().filter_map(ServerState::down_for).max();
         let disconnected = || store.health().err().map(|cause| (cause, down_for()));
         let problem = closed.or_else(open_breaker).or_else(disconnected);

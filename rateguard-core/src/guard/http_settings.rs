@@ -6,15 +6,16 @@ use actix_rateguard_headers::HeaderDialect;
 
 use crate::{ClientAddress, RejectionBody};
 
-/// The settings of an HTTP adapter in a policies file; `None` if the file does not set it. The guard only stores them.
+/// The settings of an HTTP adapter in a policies file. A field is `None` if the file does not set it. The guard only
+/// stores these settings for the adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// How the address of a client is determined.
+    /// How the adapter determines the address of a client.
     pub client_address: Option<ClientAddress>,
     /// The header dialects of responses.
     pub headers: Option<Vec<HeaderDialect>>,
-    /// The upper bound of the random time that is added to `Retry-After`.
+    /// The maximum random time that the adapter adds to `Retry-After`.
     pub retry_jitter: Option<Duration>,
-    /// The body of rejections.
+    /// The response body of rejected HTTP requests.
     pub rejection_body: Option<RejectionBody>,
 }

@@ -1,4 +1,4 @@
-//! The local fallback: decisions in memory while the store is down and the failure mode is `local`, or while it is
+//! The local fallback decides in memory while the store is down and the failure mode is `local`, or while the store is
 //! overloaded, busy or full.
 
 use smallvec::SmallVec;
@@ -8,16 +8,17 @@ use crate::{
     store::{BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// The maximum capacity of a share that is counted by an exact log. Larger shares are counted by the approximate
-/// `sliding_window_counter`, because every admission of the store is mirrored and a log of 64 units takes 1 kB. If the
+/// The maximum capacity of a share that an exact sliding-window log counts. The approximate `sliding_window_counter`
+/// counts larger shares to save memory: the guard mirrors every admission, and a log of 64 units takes 1 kB. If the
 /// failure mode of the guard is [`OnError::Local`](crate::OnError::Local), all shares are counted exactly.
 const MAX_EXACT_LOG: u32 = 64;
 
-/// This process's share of each quota, with a mirror of the latest admissions of the store.
+/// Counts this process's share of each quota, and mirrors the latest admissions of the store.
 pub(super) struct LocalFallback {
     store: MemoryStore,
     replicas: u32,
-    /// Whether all shares are counted exactly. The same for all requests, so that a bucket has one algorithm.
+    /// Whether exact logs count all shares. This value is the same for all requests, so a bucket always has the same
+    /// algorithm.
     is_exact: bool,
 }
 
@@ -26,13 +27,16 @@ impl LocalFallback {
         Self { store: MemoryStore::new(), replicas: replicas.max(1), is_exact }
     }
 
-    /// The bucket request under this process's share of its quota. Its cost is reduced to the maximum of the share.
+    /// Returns the bucket request with this process's share of the quota, and with a cost of at most the maximum cost
+    /// of the share.
     pub(super) fn share<'a>(&self, request: &BucketRequest<'a>) -> BucketRequest<'a> {
-        // Check-only requests are for bans, which apply in full in every process.
+        // Buckets that are only read belong to bans. A ban applies in full in every process, so its quota is not
+        // divided.
         let quota = if request.check_only { request.quota } else { self.share_of(request.quota) };
         let mut share = *request;
         share.quota = quota;
-        // A cost above the maximum of the quota must also be denied by the share.
+        // If the cost is above the maximum of the quota, the share must deny the request, too. So the cost stays above
+        // the maximum of the share.
         share.cost = if request.cost <= request.quota.max_cost() {
             request.cost.min(quota.max_cost())
         } else {
@@ -50,7 +54,7 @@ impl LocalFallback {
         crate::store::InProcess::keys(&self.store)
     }
 
-    /// The units, reduced to the maximum cost of this process's share of the quota.
+    /// Reduces the units to the maximum cost of this process's share of the quota.
     pub(super) fn clamp_to_share(&self, quota: Quota, units: u32) -> u32 {
         units.min(self.share_of(quota).max_cost())
     }
@@ -65,8 +69,8 @@ impl LocalFallback {
         share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
-    /// Takes the units that the store has admitted from the share, as far as it has room, so that local decisions do
-    /// not start from nothing. Returns a receipt for each bucket request that was mirrored.
+    /// Takes units that the store has admitted also from the share in memory, as far as the share has room. Local
+    /// decisions then start from these counts and not from zero. Returns a receipt for each mirrored bucket request.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {
@@ -76,7 +80,7 @@ impl LocalFallback {
             let mut verdict = self.apply(Operation::Check, &[share]);
             let left = verdict.statuses().next().map_or(0, |status| status.remaining);
             if !verdict.is_allowed() && left > 0 {
-                // The share has less room than the cost, so the rest of the share is taken.
+                // The share has less room than the cost, so the guard takes the rest of the share.
                 share.cost = left.min(share.cost);
                 verdict = self.apply(Operation::Check, &[share]);
             }
@@ -85,7 +89,7 @@ impl LocalFallback {
         requests.iter().map(take).collect()
     }
 
-    /// Mirrors a refund or a reset.
+    /// Repeats a refund or a reset of the store in this process's memory.
     pub(super) fn mirror_undo(&self, operation: Operation, requests: &[BucketRequest<'_>]) {
         let shares: SmallVec<[BucketRequest<'_>; 1]> = requests
             .iter()
@@ -101,10 +105,10 @@ impl LocalFallback {
     }
 }
 
-/// The receipt of each bucket request; `None` if it was not mirrored.
+/// The receipt of each bucket request. `None` if the bucket request was not mirrored.
 pub(super) type MirroredReceipts = SmallVec<[Option<Receipt>; 1]>;
 
-/// Limit and burst divided by `replicas`, rounded down, but at least 1.
+/// Divides the limit and the burst by `replicas`, rounded down to at least 1.
 fn share(quota: Quota, replicas: u32) -> Quota {
     if replicas == 1 {
         return quota;
@@ -119,7 +123,7 @@ fn share(quota: Quota, replicas: u32) -> Quota {
                 share.with_burst(part(quota.capacity()))
             }
         });
-    // A share that a token bucket cannot count exactly is replaced by the whole quota.
+    // If a token bucket cannot count the share exactly, the share is the whole quota.
     share.unwrap_or(quota)
 }
 

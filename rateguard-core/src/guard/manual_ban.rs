@@ -1,4 +1,4 @@
-//! Manual bans: an operator starts or ends the ban of a key.
+//! Manual bans, which an operator starts and ends.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -9,21 +9,23 @@ use crate::{
     store::{BucketRequest, Operation},
 };
 
-/// The maximum number of attempts to extend a ban. An attempt fails if a concurrent call has made the ban longer.
+/// The maximum number of attempts to extend a ban. An attempt fails if a concurrent call has extended the ban since the
+/// last peek.
 const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
-    /// Bans `key` under `policy` for `length` from now on, from 1 second to 90 days, and returns the time until the ban
-    /// ends. This is `length`, up to 1 second more, or the rest of a longer active ban: a ban is extended, never
-    /// shortened.
+    /// Bans `key` for `policy` for the duration `length` from now on, from 1 second to 90 days, and returns the time
+    /// until the ban ends. The returned time is `length`, up to 1 second more, or the rest of a longer active ban. This
+    /// method never shortens a ban.
     ///
-    /// The ban is in the store, so it applies on every server. The policy must have a [ban](Policy::ban) and must not
-    /// be in [shadow](Policy::shadow); otherwise its requests do not check for bans. A manual ban counts neither as an
-    /// offence nor as a past ban, so it does not change the length of later bans.
+    /// The store contains the ban, so the ban applies on every application server. The policy must have a
+    /// [ban](Policy::ban) and must not be in [shadow](Policy::shadow), because only requests for such policies check
+    /// for bans. A manual ban counts neither as an offence nor as a past ban, so it does not change the duration of
+    /// later bans.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban or is in shadow, the length is out of range, the store failed or has no
+    /// [`BanError`] if the policy has no ban or is in shadow, the duration is out of range, the store failed or has no
     /// room for the ban, or another call ended the ban at the same time.
     ///
     /// # Panics
@@ -47,7 +49,8 @@ impl RateGuard {
         let mut left = self.banned_for(escalation, &key).await.map_err(store_error)?;
         for _ in 0..MAX_ATTEMPTS {
             if left < length {
-                // Denied if a concurrent call has made the ban longer.
+                // The store denies the extension if a concurrent call has extended the ban. The loop then repeats with
+                // the new rest.
                 let extension = [escalation.longer_ban(&key, left, length)];
                 let result =
                     self.run_operation(Operation::Check, &extension, self.shared.deadline).await;
@@ -66,7 +69,8 @@ impl RateGuard {
         Err(BanError::NotApplied)
     }
 
-    /// Ends the ban of `key` under `policy`, and removes its offences and past bans. The counts of its quotas stay.
+    /// Ends the ban of `key` for `policy`, and removes the offences and past bans of the key. The counts of the quotas
+    /// stay.
     ///
     /// # Errors
     ///
@@ -87,14 +91,14 @@ impl RateGuard {
         Ok(())
     }
 
-    /// The rest of the active ban; zero if the key is not banned.
+    /// The time until the active ban ends. Zero if the key is not banned.
     async fn banned_for(&self, escalation: &Escalation, key: &Key) -> Result<Duration, StoreError> {
         let ban_check = [escalation.ban_check(key)];
         let verdict = self.run_operation(Operation::Peek, &ban_check, self.shared.deadline).await?;
         Ok(verdict.statuses().next().and_then(|status| status.retry_after).unwrap_or_default())
     }
 
-    /// Bans the key also for local decisions of this process.
+    /// Bans the key in this process's memory, too, so local decisions enforce the ban.
     pub(super) fn ban_locally(&self, escalation: &Escalation, key: &Key, left: Duration) {
         if self.has_remote_store() && !left.is_zero() {
             let ban = [escalation.ban_for(key, left)];
@@ -115,18 +119,18 @@ impl RateGuard {
 }
 
 /// The reason why a ban was not started or ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanError {
-    /// The policy has no ban, so its requests do not check for one.
+    /// The policy has no ban, so requests for the policy do not check for bans.
     NoBan,
-    /// The policy is in shadow, so its requests do not check for bans.
+    /// The policy is in shadow, so requests for the policy do not check for bans.
     Shadow,
-    /// The length is not from 1 second to 90 days.
+    /// The duration of the ban is not from 1 second to 90 days.
     Length,
     /// The store has no room for another ban, or another call ended the ban at the same time.
     NotApplied,
-    /// The store failed. It may still have started or ended the ban.
+    /// The store failed. The store may still have started or ended the ban.
     Unavailable(Unavailable),
 }
 
@@ -147,6 +151,8 @@ impl fmt::Display for BanError {
         }
     }
 }
+
+crate::debug_as_display::debug_as_display!(BanError);
 
 impl Error for BanError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -1,4 +1,4 @@
-//! Operations on several keys that the store cannot combine, such as keys of different slots in Redis Cluster.
+//! Operations on several keys that the store cannot combine, such as keys of different cluster slots in Redis Cluster.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use crate::{
     store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
 };
 
-/// Runs an operation on one key after the other, with one step for each key, all within the deadline.
+/// Runs an operation on one key after the other. Each key needs one store call, and all calls together end at the
+/// deadline.
 ///
-/// If the check of a key is denied or fails, the earlier keys are refunded and the later ones are only peeked at. The
-/// result is a denial if any key has no room, even if the store failed for other keys.
+/// If the store denies the check of a key or fails, the guard refunds the earlier keys and only peeks at the later
+/// keys. The result is a denial if any key has no room, even if the store failed for other keys.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
@@ -28,8 +29,8 @@ pub(super) async fn one_after_the_other(
         let result = keys[number].apply(guard, until, step).await;
         if step == Operation::Check && !matches!(result, Ok(true)) {
             for key in &mut keys[..number] {
-                // If the refund fails, the request is still denied, and the key has taken more units than were
-                // admitted. No limit is exceeded.
+                // If the refund fails, the count of the key is too high, but the request is still denied. So no limit
+                // is exceeded.
                 let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }
@@ -57,10 +58,10 @@ pub(super) async fn one_after_the_other(
 
 /// The bucket requests of one key.
 struct KeyGroup<'a> {
-    /// The indexes of the requests among those of all keys.
+    /// The indexes of these bucket requests in the list for all keys.
     indexes: Vec<usize>,
     requests: Vec<BucketRequest<'a>>,
-    /// The replies of the last step.
+    /// The replies of the last store call for this key.
     replies: Vec<(BucketStatus, Receipt)>,
 }
 
@@ -72,7 +73,7 @@ impl KeyGroup<'_> {
         operation: Operation,
     ) -> Result<bool, StoreError> {
         if operation == Operation::Refund {
-            // The check took no units of check-only buckets.
+            // The check took no units from buckets that are only read, so there is nothing to refund.
             self.requests.iter_mut().for_each(|request| request.cost = request.taken());
         }
         let left = until.saturating_duration_since(Instant::now());

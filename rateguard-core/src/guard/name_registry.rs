@@ -1,4 +1,4 @@
-//! The registry of names: limits with one name share their counts, so they must have the same quotas.
+//! The registry of names. Limits with the same name share their counts, so they must have the same quotas.
 
 use std::{
     collections::HashMap,
@@ -10,37 +10,38 @@ use std::{
 
 use crate::{Ban, Policy, Quotas, policy::ShadowMode};
 
-/// The registration of a limit that uses the name of its policy.
+/// The registration of a limit. The limit has the name of its policy.
 pub struct NameRegistration<'a> {
     /// The policy of the limit.
     pub policy: &'a Policy,
-    /// Whether the quotas are the same for all requests.
+    /// Whether the quotas are the same for all requests. Otherwise the program chooses the quotas for each request.
     pub is_fixed: bool,
-    /// The source location of a limit without a name of its own, which uses the default name.
+    /// The source location of a limit that uses the default name. `None` if the program has set a name.
     pub unnamed_at: Option<&'static Location<'static>>,
 }
 
-/// The names that limits and policies of a guard use.
+/// The names of the limits and policies of a guard.
 #[derive(Default)]
 pub(crate) struct NameRegistry {
     names: Mutex<HashMap<String, RegisteredName>>,
 }
 
-/// The settings under a name.
+/// The settings that are registered with a name.
 #[derive(Clone)]
 struct RegisteredName {
-    /// `None` if they depend on the request.
+    /// `None` if the quotas depend on the request.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
     shadow_mode: Option<ShadowMode>,
     /// The source location of a limit that uses the default name.
     unnamed_at: Option<&'static Location<'static>>,
-    /// Whether a limit with quotas of its own has registered the name. Otherwise it is the name of a guard's policy.
+    /// Whether a limit has registered the name. Otherwise only a policy of the guard has the name.
     is_of_limit: bool,
 }
 
 impl NameRegistry {
-    /// Registers a limit. A limit may be registered several times, once for each worker.
+    /// Registers a limit. The same limit may be registered several times, because every worker of an HTTP server
+    /// registers its limits.
     pub(super) fn add(&self, registration: &NameRegistration<'_>) -> Result<(), NameConflict> {
         let name = registration.policy.name();
         let new = RegisteredName::of(registration);
@@ -62,8 +63,8 @@ impl NameRegistry {
         earlier.is_none_or(|it| it.conflict(&RegisteredName::of(registration)).is_none())
     }
 
-    /// Replaces the policies of the guard, if `is_applied` and none of them conflicts with a limit that has quotas of
-    /// its own. Returns the conflicts.
+    /// Replaces the policies of the guard, if `is_applied` is true and no policy conflicts with a registered limit.
+    /// Returns the conflicts.
     pub(crate) fn replace_policies<'a>(
         &self,
         policies: impl IntoIterator<Item = &'a Policy>,
@@ -96,7 +97,7 @@ impl NameRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, RegisteredName>> {
-        // Entries are inserted and removed one by one, so the map of a poisoned lock is still consistent.
+        // Every entry is inserted or removed as a whole, so the map is consistent even if the lock is poisoned.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,7 +138,7 @@ impl RegisteredName {
     }
 }
 
-/// Two limits with one name that cannot share their counts.
+/// The error for two limits that have the same name and cannot share their counts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NameConflict {
     /// The name that both limits use.
@@ -152,7 +153,7 @@ enum ConflictKind {
         one: &'static Location<'static>,
         other: &'static Location<'static>,
     },
-    /// One limit uses the default name, and the other was named like it.
+    /// One limit uses the default name, and the program has given this name to the other limit.
     DefaultName {
         location: &'static Location<'static>,
     },
@@ -276,7 +277,7 @@ mod tests {
         }
         assert_eq!(register_limit(), Ok(()));
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
-        // The limit still has the name after the guard's policy of this name was removed.
+        // The limit's registration stays after the guard's policy of this name was removed.
         assert_eq!(registry.replace_policies([&policy("search", "2/s")], true), []);
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
         assert_eq!(register_limit(), Ok(()));

@@ -10,20 +10,20 @@ use crate::config::PoliciesFile;
 
 /// The policies of a guard, by source.
 pub(super) enum Policies {
-    /// The policies of the program, which do not change.
+    /// The policies of the program. They never change.
     Fixed(Box<PolicySet>),
-    /// The policies of a file, which override those of the program and change with the file.
+    /// The policies of a file, which override the policies of the program and change when the file changes.
     #[cfg(feature = "config")]
     FromFile(Box<PoliciesFile>),
 }
 
 impl Policies {
-    /// The policies of the program.
+    /// Creates the policies of a guard without a policies file.
     ///
     /// # Errors
     ///
-    /// [`BuildError::UnknownPolicy`] if an attribute uses a policy that is not in the set. A guard without any policy
-    /// is not checked, because it may serve no attributes.
+    /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set. An empty set is no
+    /// error, because another guard may serve the attributes.
     pub(super) fn fixed(policy_set: PolicySet) -> Result<Self, BuildError> {
         if policy_set.policies().next().is_some()
             && let Some(unknown) = policy_set.missing_for_attributes().next()

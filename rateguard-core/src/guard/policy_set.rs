@@ -14,16 +14,17 @@ use actix_rateguard_grammar::{Methods, check_name};
 use super::BuildError;
 use crate::{AccessList, Count, MissingKey, OnError, Plan, Policy, key::KeyRecipe};
 
-/// The policies, plans and settings that are in effect together. A changed file replaces the whole set.
+/// The policies, plans and settings that are in effect together. When the policies file changes, a new set replaces the
+/// whole set.
 #[derive(Clone, Default)]
 pub struct PolicySet {
     policies: HashMap<String, NamedPolicy>,
     plans: HashMap<String, NamedPlan>,
-    /// The policies that attributes of the program use.
+    /// The policies that macro attributes in the program use.
     attributes: Arc<[AttributePolicy]>,
     /// The clients and keys that are exempt from limits or always denied.
     pub access: AccessList,
-    /// The failure mode of policies that do not set one.
+    /// The failure mode for policies that do not set one.
     pub on_error: OnError,
 }
 
@@ -32,28 +33,28 @@ pub struct PolicySet {
 pub struct NamedPolicy {
     /// The policy.
     pub policy: Policy,
-    /// The settings that replace those of the limits that use the policy.
+    /// The settings that replace the settings of the limits with this policy.
     pub overrides: RouteOverrides,
     usage: Arc<NameUsage>,
 }
 
-/// The settings of a policies file that replace those of limits. `None` leaves the setting of the limit.
+/// The settings in a policies file that replace the settings of limits. With `None`, the setting of the limit stays.
 #[derive(Clone, Debug, Default)]
 pub struct RouteOverrides {
-    /// How the key of a request is determined.
+    /// How an HTTP adapter determines the key of a request.
     pub key: Option<Arc<dyn KeyRecipe>>,
-    /// How a request without a key is treated.
+    /// How an HTTP adapter treats a request without a key.
     pub missing: Option<MissingKey>,
     /// The cost of each request, in units.
     pub cost: Option<u32>,
     /// The responses that count.
     pub count: Option<Count>,
-    /// The methods to which the limit applies.
+    /// The HTTP methods to which the limit applies.
     pub methods: Option<Methods>,
 }
 
 impl RouteOverrides {
-    /// No overrides, for limits that use no policy by its name.
+    /// The value without overrides, for limits that do not select a policy by its name.
     pub const NONE: &Self =
         &Self { key: None, missing: None, cost: None, count: None, methods: None };
 }
@@ -64,17 +65,19 @@ struct NamedPlan {
     usage: Arc<NameUsage>,
 }
 
-/// How the program uses a name. All policy sets of a guard share it.
+/// How the program uses the name of a policy or plan. All policy sets of a guard share this value, so no use is lost
+/// when a file replaces the set.
 #[derive(Default)]
 struct NameUsage {
     is_used: AtomicBool,
-    /// The maximum cost of a request, among the limits with a constant cost.
+    /// The maximum cost of a request, over the limits with a constant cost.
     max_cost: AtomicU32,
 }
 
 impl NameUsage {
     fn mark_used(&self) {
-        // Written only once, because each write would invalidate this value in the CPU caches of the other workers.
+        // Written only once, because each write would remove this value from the CPU caches of the other worker
+        // threads.
         if !self.is_used.load(Relaxed) {
             self.is_used.store(true, Relaxed);
         }
@@ -82,11 +85,11 @@ impl NameUsage {
 }
 
 impl PolicySet {
-    /// The policies and plans of the program.
+    /// Creates the set of the policies and plans that the program has passed to the builder.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if two policies or two plans have one name, or a plan is invalid.
+    /// [`BuildError`] if two policies or two plans have the same name, or a plan is invalid.
     pub(super) fn from_builder(
         policies: Vec<Policy>,
         plans: Vec<(String, Plan)>,
@@ -127,26 +130,26 @@ impl PolicySet {
         self.plans.insert(name, NamedPlan { plan, usage });
     }
 
-    /// Returns the policy of this name, and marks it as used: a file without it is then invalid.
+    /// Returns the policy of this name, and marks the name as used. A changed file without this name is then invalid.
     pub fn policy(&self, name: &str) -> Option<&NamedPolicy> {
         let named = self.policies.get(name)?;
         named.usage.mark_used();
         Some(named)
     }
 
-    /// Returns the policy of this name, without marking it as used.
+    /// Returns the policy of this name, without marking the name as used.
     pub fn peek_policy(&self, name: &str) -> Option<&NamedPolicy> {
         self.policies.get(name)
     }
 
-    /// Returns the plan of this name, and marks it as used: a file without it is then invalid.
+    /// Returns the plan of this name, and marks the name as used. A changed file without this name is then invalid.
     pub fn plan(&self, name: &str) -> Option<&Plan> {
         let named = self.plans.get(name)?;
         named.usage.mark_used();
         Some(&named.plan)
     }
 
-    /// Returns the plan of this name, without marking it as used.
+    /// Returns the plan of this name, without marking the name as used.
     pub fn peek_plan(&self, name: &str) -> Option<&Plan> {
         self.plans.get(name).map(|named| &named.plan)
     }
@@ -170,7 +173,7 @@ impl PolicySet {
         names
     }
 
-    /// The attributes whose policies are missing from this set.
+    /// The macro attributes whose policies are missing from this set.
     pub fn missing_for_attributes(&self) -> impl Iterator<Item = &AttributePolicy> {
         self.attributes.iter().filter(|attribute| !self.policies.contains_key(attribute.name))
     }
@@ -179,8 +182,8 @@ impl PolicySet {
 /// Methods for sets that replace an earlier set.
 #[cfg(feature = "config")]
 impl PolicySet {
-    /// The names of the policies and of the plans that the program has used in `earlier` and that are missing here.
-    /// Sorted.
+    /// The sorted names of the policies and of the plans that the program has used in `earlier` and that this set
+    /// lacks.
     pub fn missing_from<'a>(&self, earlier: &'a Self) -> (Vec<&'a str>, Vec<&'a str>) {
         let policies = earlier.policies.iter().filter(|(name, named)| {
             named.usage.is_used.load(Relaxed) && !self.policies.contains_key(*name)
@@ -198,7 +201,7 @@ impl PolicySet {
         )
     }
 
-    /// Shares the usage of the names with `earlier`.
+    /// Takes over the usage of all names from `earlier`, so names that the program has used stay marked as used.
     pub fn inherit_usage(&mut self, earlier: &Self) {
         for (name, named) in &mut self.policies {
             if let Some(earlier) = earlier.policies.get(name) {
@@ -212,8 +215,8 @@ impl PolicySet {
         }
     }
 
-    /// The maximum cost of a request under this policy, among the attributes and limits with a constant cost. Zero if
-    /// there are none.
+    /// The maximum cost of a request against this policy, over the macro attributes and the limits with a constant
+    /// cost. Zero if no attribute or limit has a constant cost.
     pub fn max_constant_cost(&self, name: &str) -> u32 {
         let recorded =
             self.policies.get(name).map_or(0, |named| named.usage.max_cost.load(Relaxed));
@@ -234,9 +237,10 @@ impl PolicySet {
     }
 }
 
-/// The policy set of one request. It stays valid when a changed file replaces the set of the guard.
+/// The policy set of one request. The request can still use this set after a changed file has replaced the set of the
+/// guard.
 pub enum PolicySetRef<'a> {
-    /// The policies of the program, which do not change.
+    /// The policies of the program. They never change.
     Fixed(&'a PolicySet),
     /// The policies of the program and of a file.
     #[cfg(feature = "config")]
@@ -255,13 +259,13 @@ impl Deref for PolicySetRef<'_> {
     }
 }
 
-/// An attribute that uses a policy of the guard, so that [`build`](crate::RateGuardBuilder::build) must find the
-/// policy.
+/// A macro attribute that uses a policy of the guard. [`build`](crate::RateGuardBuilder::build) fails if the guard has
+/// policies, but not this one.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributePolicy {
     /// The name of the policy.
     pub name: &'static str,
-    /// The file and line of the attribute.
+    /// The file and line of the macro attribute.
     pub location: &'static str,
     /// The cost of each request, in units; 1 if the cost depends on the request.
     pub cost: u32,

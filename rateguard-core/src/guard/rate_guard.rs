@@ -21,8 +21,9 @@ use crate::{Key, MemoryStore, OnError, Policy, StoreError, key::KeySecret, store
 
 /// A rate limiter: checks keys against policies.
 ///
-/// A clone is cheap and shares all state. Build one guard per application and pass clones of it. The guard does not
-/// depend on HTTP: queue consumers and background tasks use it in the same way as request handlers.
+/// A clone is cheap and shares all state with the original. Build one guard per application and pass clones of this
+/// guard. The guard does not depend on HTTP: queue consumers and background tasks use it in the same way as request
+/// handlers.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -46,7 +47,7 @@ pub struct RateGuard {
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
-    /// How long the store may be down before the guard fails closed, whatever the failure mode is.
+    /// How long the store may be down before the guard rejects requests, whatever the failure mode is.
     pub(super) fail_closed_after: Option<Duration>,
     pub(super) servers: ServerStates,
     pub(super) in_flight: InFlight,
@@ -60,7 +61,7 @@ pub(super) struct Shared {
     pub(super) failures: FailureCounters,
     pub(super) names: NameRegistry,
     pub(super) wait_queues: WaitQueues,
-    /// The store has reported [`StoreError::CrossSlot`], so each key needs a step of its own.
+    /// Whether the store has reported [`StoreError::CrossSlot`]. The guard then calls the store once for each key.
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
     #[cfg(feature = "metrics")]
@@ -68,8 +69,8 @@ pub(super) struct Shared {
 }
 
 impl RateGuard {
-    /// Returns a guard with default settings that counts in the memory of this process. [`builder`](Self::builder) has
-    /// settings.
+    /// Returns a guard with default settings that counts in the memory of this process. To change settings, use
+    /// [`builder`](Self::builder).
     #[must_use]
     pub fn in_memory() -> Self {
         Self::in_memory_with(MemoryStore::new())
@@ -112,12 +113,12 @@ impl RateGuard {
         &*self.shared.store
     }
 
-    /// Whether the store may be outside this process, so that it can fail.
+    /// Whether the store may be outside this process. Only such a store can fail.
     pub(super) fn has_remote_store(&self) -> bool {
         self.shared.store.in_process().is_none()
     }
 
-    /// The secret that keys are hashed with, if one is set.
+    /// The secret with which the guard hashes keys, if the builder has set a secret.
     #[doc(hidden)]
     #[must_use]
     pub fn key_secret(&self) -> Option<&KeySecret> {
@@ -131,12 +132,13 @@ impl RateGuard {
         &self.shared.http
     }
 
-    /// Whether the store cannot decide on several keys in one step, so that each key gets a step of its own.
+    /// Whether the store cannot decide on several keys in one call, so the guard calls the store once for each key.
     pub(super) fn is_cross_slot(&self) -> bool {
         self.shared.is_cross_slot.load(Relaxed)
     }
 
-    /// The key as the store counts it: hashed, unless the store is in memory and no secret is set.
+    /// The key in the form in which the store counts it: hashed, unless the store is in memory and the guard has no
+    /// secret.
     #[doc(hidden)]
     pub fn hashed_key(&self, key: &Key) -> Key {
         match &self.shared.secret {
@@ -146,7 +148,7 @@ impl RateGuard {
         }
     }
 
-    /// Records that the store failed while an offence was counted or a ban was started.
+    /// Records that the store failed while the guard counted an offence or started a ban.
     pub(super) fn record_ban_failure(&self, cause: StoreError) {
         self.record_store_error(cause);
         static LOG: ThrottledLog = ThrottledLog::new();
@@ -158,16 +160,16 @@ impl RateGuard {
         }
     }
 
-    /// A number that no other existing guard has. A guard that is built after this one was dropped may have the same
-    /// number.
+    /// A number that identifies this guard among all existing guards. A guard that is built after this guard was
+    /// dropped may get the same number.
     #[doc(hidden)]
     pub fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
-    /// Registers the names of the initial policies, so that no limit can use one of them with other quotas.
+    /// Registers the names of the initial policies. A limit with other quotas then cannot use these names.
     pub(super) fn register_initial_policies(&self) {
-        // The registry is still empty and the names of a policy set are unique, so there are no conflicts.
+        // There are no conflicts to handle: the registry is still empty, and the names in a policy set are unique.
         let policy_set = self.policy_set();
         let _ = self.shared.names.replace_policies(policy_set.policies(), true);
         self.register_policies(&policy_set);
@@ -177,7 +179,7 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`NameConflict`] if another limit or policy has this name and other quotas, bans or shadow settings.
+    /// [`NameConflict`] if another limit or policy with this name has other quotas, bans or shadow settings.
     #[doc(hidden)]
     pub fn register_name(&self, registration: NameRegistration<'_>) -> Result<(), NameConflict> {
         self.shared.names.add(&registration)?;
@@ -185,13 +187,13 @@ impl RateGuard {
         Ok(())
     }
 
-    /// Whether [`register_name`](Self::register_name) would succeed. Registers nothing.
+    /// Whether [`register_name`](Self::register_name) would succeed. This method registers nothing.
     #[doc(hidden)]
     pub fn can_register_name(&self, registration: &NameRegistration<'_>) -> bool {
         self.shared.names.can_register(registration)
     }
 
-    /// Returns the numbers of checks that the store failed to decide since this guard was built.
+    /// Returns how many checks the store failed to decide since this guard was built.
     #[must_use]
     pub fn failures(&self) -> Failures {
         self.shared.failures.totals()
@@ -202,8 +204,8 @@ impl RateGuard {
     /// Returns the current policy of this name, from the policies file or from
     /// [`RateGuardBuilder::policy`](crate::RateGuardBuilder::policy). `None` if there is none.
     ///
-    /// With a policies file, call this method for each request: a policy that the program stores does not change with
-    /// the file.
+    /// With a policies file, call this method for each request, because a policy that the program stores does not
+    /// change with the file.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Policy> {
         self.policy_set().policy(name).map(|named| named.policy.clone())
@@ -216,7 +218,7 @@ impl RateGuard {
         self.shared.policies.current()
     }
 
-    /// The failure mode of policies that do not set one.
+    /// The failure mode for policies that do not set one.
     pub(super) fn on_error(&self) -> OnError {
         self.shared.policies.on_error()
     }

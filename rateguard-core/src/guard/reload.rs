@@ -1,4 +1,4 @@
-//! Policies in a file: builder settings, reload and status.
+//! Methods for policies in a file: builder settings, reload and status.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,14 +8,15 @@ use crate::{
     config::{PoliciesFile, StartupSettings},
 };
 
-/// The default interval of checks for changes of the file.
+/// The default interval at which the guard checks the policies file for changes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Policies in a file (feature `config`).
 impl RateGuardBuilder {
-    /// A TOML file with policies, plans, exemptions and settings of the guard. Its values replace those of the program.
-    /// A change of the policies, plans, exemptions and the failure mode takes effect without a restart. The other
-    /// settings of `[guard]` are fixed at startup: a file that changes one of them is invalid until a restart.
+    /// Sets a TOML file with policies, plans, exemptions and settings of the guard. Values in the file replace the
+    /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart. The
+    /// other settings of `[guard]` are fixed at startup, so the guard rejects a changed file with another value until a
+    /// restart.
     ///
     /// ```toml
     /// [guard]
@@ -37,26 +38,26 @@ impl RateGuardBuilder {
     /// [`RateGuard::policy`] and the limits of an HTTP adapter find a policy by its name, and
     /// [`Plan::named`](crate::Plan::named) selects a plan.
     ///
-    /// A file takes effect as a whole or not at all. A missing file, an invalid file and a file without a name that the
-    /// program uses change nothing, and the log reports the reason once. At startup they are an error of
-    /// [`build`](Self::build). Counts stay when a quota changes. A request in progress finishes under the policies with
-    /// which it began.
+    /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a name that the
+    /// program uses, the current policies stay in effect and the guard logs the reason once. At startup,
+    /// [`build`](Self::build) returns an error instead. Counts stay when a quota changes. A request in progress
+    /// finishes with the policies with which the request began.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
         self
     }
 
-    /// The interval at which the policies file is checked for changes. Default: 1 second. [`Duration::ZERO`] disables
-    /// the check; then only [`RateGuard::reload_policies`] applies a change.
+    /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. [`Duration::ZERO`]
+    /// disables these checks. Then only [`RateGuard::reload_policies`] applies a change.
     ///
-    /// A change takes effect when two checks in a row find the same content. A file that is still being written is not
-    /// applied.
+    /// A change takes effect when two consecutive checks find the same content, so the guard does not apply a file that
+    /// an editor is still writing.
     pub fn policies_file_interval(mut self, interval: Duration) -> Self {
         self.file_interval = Some(interval);
         self
     }
 
-    /// Opens the policies file. Its settings replace those of this builder.
+    /// Opens the policies file. The settings in the file replace the settings of this builder.
     pub(super) fn open_file(
         &mut self,
         path: PathBuf,
@@ -89,7 +90,7 @@ impl RateGuard {
     /// signal. Returns [`Reloaded::Unchanged`] if the guard has no such file.
     ///
     /// This method blocks while it reads the file. In async code, call it in a blocking task such as
-    /// `tokio::task::spawn_blocking`. If another thread is reading the file, it waits for up to 1 second.
+    /// `tokio::task::spawn_blocking`. If another thread is reading the file, this method waits for up to 1 second.
     ///
     /// ```no_run
     /// # async fn on_sighup(guard: actix_rateguard_core::RateGuard) -> std::io::Result<()> {
@@ -124,8 +125,8 @@ impl RateGuard {
         }
     }
 
-    /// Starts the thread that checks the file for changes, if there is a file. It ends with the last clone of the
-    /// guard.
+    /// Starts the thread that checks the file for changes, if there is a file. The thread ends when the last clone of
+    /// the guard is dropped.
     pub(super) fn watch_file(&self) -> io::Result<()> {
         let Policies::FromFile(file) = &self.shared.policies else { return Ok(()) };
         let shared = Arc::downgrade(&self.shared);

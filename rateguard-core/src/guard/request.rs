@@ -1,4 +1,4 @@
-//! A request to a guard: units of one key, or of several keys, all or nothing.
+//! A request to a guard for units of one or several keys. The guard takes all of the units or none.
 
 use std::slice;
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// A request for units of one or several keys, made by [`RateGuard::request`].
 ///
-/// It takes one unit of each key unless [`cost`](Self::cost) sets another number. It is admitted if all quotas of all
-/// keys have room; otherwise it takes nothing of any key.
+/// The guard takes one unit of each key unless [`cost`](Self::cost) sets another number. It admits the request if all
+/// quotas of all keys have room, and otherwise takes no unit of any key.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -41,7 +41,8 @@ use crate::{
 #[must_use = "a request does nothing until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
-    /// The failure mode of policies that do not set one, as it was when the request was made.
+    /// The failure mode for policies that do not set one. It stays the same if a changed policies file sets another
+    /// one.
     default_on_error: OnError,
     pub(super) limits: SmallVec<[RequestedLimit<'a>; 1]>,
 }
@@ -51,14 +52,14 @@ impl<'a> Request<'a> {
         Self { guard, default_on_error: guard.on_error(), limits: SmallVec::new() }
     }
 
-    /// Sets the failure mode of policies that do not set one. Default: that of the guard.
+    /// Sets the failure mode for policies that do not set one. Default: the failure mode of the guard.
     #[doc(hidden)]
     pub fn default_on_error(mut self, on_error: OnError) -> Self {
         self.default_on_error = on_error;
         self
     }
 
-    /// Adds units of a key that is [hashed](RateGuard::hashed_key) already.
+    /// Adds `cost` units of a key that the caller has already [hashed](RateGuard::hashed_key).
     #[doc(hidden)]
     pub fn and_hashed(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
         let variant = policy.variant_for(&key);
@@ -66,11 +67,11 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Adds one unit of `key` under `policy`.
+    /// Adds one unit of `key` against `policy`.
     ///
-    /// In Redis Cluster, one step reaches only keys of the same slot, so the guard checks one key after the other. If
-    /// one key is denied, the units of the earlier keys are refunded. No limit is exceeded, but another request may be
-    /// denied because of units that are refunded a moment later.
+    /// In Redis Cluster, one store call reaches only keys of the same cluster slot, so the guard checks one key after
+    /// the other. If the store denies one key, the guard refunds the units of the earlier keys. No limit is exceeded,
+    /// but the store may deny another request because of units that the guard refunds a moment later.
     pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
         let key = self.guard.hashed_key(key);
         self.and_hashed(policy, key, 1)
@@ -78,8 +79,8 @@ impl<'a> Request<'a> {
 
     /// Sets the number of units of the key that was added last. Default: 1.
     ///
-    /// A cost above the [`max_cost`](crate::Quota::max_cost) of a quota is always denied; see
-    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is admitted unless the key is banned.
+    /// The guard always denies a cost above the [`max_cost`](crate::Quota::max_cost) of a quota; see
+    /// [`is_too_costly`](Decision::is_too_costly). It admits a cost of 0 unless the key is banned.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -87,7 +88,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Does not count a denial of the key that was added last as an offence that leads to a ban.
+    /// Excludes denials of the key that was added last from the offences that lead to a ban.
     #[doc(hidden)]
     pub fn exempt_from_ban(mut self) -> Self {
         if let Some(last) = self.limits.last_mut() {
@@ -96,18 +97,19 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Decides on the request, and takes its units if it is admitted.
+    /// Decides on the request, and takes the units if the decision admits the request.
     ///
-    /// It ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. A denial under a policy with a
-    /// [ban](Policy::ban) is then counted as an offence and may start the ban, which takes up to one deadline more.
+    /// The check ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy with a
+    /// [ban](Policy::ban) denies the request, the guard takes up to one deadline more to count the offence and to start
+    /// a ban.
     ///
-    /// A guard in memory needs no runtime. A guard on Redis or Upstash needs a Tokio runtime.
+    /// A guard that counts in memory needs no async runtime. A guard on Redis or Upstash needs a Tokio runtime.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is [`OnError::Local`].
-    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. The store may still have taken
-    /// the units.
+    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. After the error, the store may
+    /// still have taken the units.
     ///
     /// # Panics
     ///
@@ -121,7 +123,7 @@ impl<'a> Request<'a> {
         self.check_via_store().await
     }
 
-    /// The same as [`check`](Self::check), without the fast path.
+    /// Checks the request like [`check`](Self::check), but without the fast path.
     #[doc(hidden)]
     pub async fn check_via_store(&self) -> Result<Decision, Unavailable> {
         let check = async {
@@ -129,7 +131,8 @@ impl<'a> Request<'a> {
             Ok(self.escalate(decision).await)
         };
         let check = self.record_check(check, |decision| decision);
-        // Boxed, because these futures are large, and `check` would reserve their size also for the fast path.
+        // These futures are large, so they are boxed. Otherwise the future of `check` would be large even on the fast
+        // path.
         if self.has_shadow_limits() {
             Box::pin(self.run_with_shadows(Operation::Check, check)).await
         } else {
@@ -149,7 +152,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the decision that [`check`](Self::check) would make, and takes nothing.
+    /// Returns the decision that [`check`](Self::check) would make, and takes no units.
     ///
     /// # Errors
     ///
@@ -162,12 +165,12 @@ impl<'a> Request<'a> {
         self.peeked(self.apply(Operation::Peek)).await
     }
 
-    /// Removes the counts of these keys under these policies, their offences and their bans. The cost has no effect.
+    /// Removes the counts, offences and bans of the keys for the policies of this request. The cost has no effect.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. It may still have removed them. A failure mode
-    /// has no effect on a reset.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have removed the counts.
+    /// The failure mode has no effect on a reset.
     ///
     /// # Panics
     ///
@@ -176,23 +179,24 @@ impl<'a> Request<'a> {
         self.apply(Operation::Reset).await.map(|_| ())
     }
 
-    /// Takes the units whether or not there is room, because they have been used already. The decision is always an
-    /// admission.
+    /// Takes the units whether or not there is room, because the client has used them already. The decision always
+    /// admits the request.
     ///
-    /// Units above the limit count like all others, with two exceptions:
+    /// The store counts units above the limit like all other units, with two exceptions:
     ///
-    /// - A log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts at most its capacity of one
-    ///   debit. Further units would expire at the same time, so they would change no decision.
-    /// - A token bucket owes at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) units, the most that it counts
-    ///   exactly. This is never less than its burst.
+    /// - A sliding-window log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts at most as many
+    ///   units of one debit as its capacity. Further units would expire at the same time, so they would change no
+    ///   decision.
+    /// - A token bucket owes at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) units, the largest debt that the store
+    ///   counts exactly. The largest debt is never less than the burst of the bucket.
     ///
-    /// A cost above [`max_cost`](crate::Quota::max_cost) is debited from a log in several steps, each within one
-    /// deadline.
+    /// If the cost is above the [`max_cost`](crate::Quota::max_cost) of a sliding-window log, the guard debits the log
+    /// in several store calls, each within one deadline.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. It may still have debited the units, or a part
-    /// of them. A failure mode has no effect on a debit.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or a part
+    /// of the units. The failure mode has no effect on a debit.
     ///
     /// # Panics
     ///
@@ -201,7 +205,7 @@ impl<'a> Request<'a> {
         self.run_with_shadows(Operation::Debit, self.apply(Operation::Debit)).await
     }
 
-    /// Checks the request like [`check`](Self::check), and returns a [`Reservation`] that can refund or correct its
+    /// Checks the request like [`check`](Self::check), and returns a [`Reservation`] that can refund or correct the
     /// units.
     ///
     /// # Errors
@@ -220,8 +224,8 @@ impl<'a> Request<'a> {
         self.reserve_with_shadows(self.record_check(reserve, Reservation::decision)).await
     }
 
-    /// Reserves the enforced units, and does not count a denial as an offence: a request that waits for room may be
-    /// denied.
+    /// Reserves the units of the enforced policies, and does not count a denial as an offence. `check_or_wait` needs
+    /// this, because a request that waits for room is denied until there is room.
     pub(super) async fn reserve_without_offence(&self) -> Result<Reservation, Unavailable> {
         let buckets = self.buckets(Operation::Check);
         let StoreResult { decision, verdict, shares, mirrored } =
@@ -248,7 +252,8 @@ impl<'a> Request<'a> {
         let result = match self.guard.apply(operation, &requests, || self.on_error()).await {
             Ok(verdict) => {
                 let decision = self.decision(buckets, &verdict);
-                // Mirrored in every failure mode, because an overloaded store leads to local decisions in every mode.
+                // The guard mirrors the result in every failure mode, because it decides locally in every mode while
+                // the store is overloaded.
                 let mirrored =
                     if self.guard.has_remote_store() && verdict.mode() == DecisionMode::Store {
                         self.mirror(operation, buckets, &verdict)
@@ -257,7 +262,8 @@ impl<'a> Request<'a> {
                     };
                 StoreResult { decision, verdict, shares: None, mirrored }
             }
-            // A reset or debit in this process alone would have no effect on the other processes.
+            // A reset or debit in this process alone would have no effect on the other processes, so the caller gets
+            // the error.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Debit) => {
                 return Err(unavailable);
             }
@@ -285,7 +291,8 @@ impl<'a> Request<'a> {
         Ok(result)
     }
 
-    /// Repeats in this process's memory what the store has done, so that local decisions do not start from nothing.
+    /// Repeats an operation of the store in this process's memory. Local decisions then start from these counts and not
+    /// from zero.
     fn mirror(
         &self,
         operation: Operation,
@@ -325,12 +332,12 @@ impl<'a> Request<'a> {
         self.limits.iter()
     }
 
-    /// The failure mode of this policy, or else the default of the request.
+    /// The failure mode of this policy, or the default of the request if the policy sets none.
     pub(super) fn own_on_error(&self, policy: &Policy) -> OnError {
         policy.own_on_error().unwrap_or(self.default_on_error)
     }
 
-    /// The strictest failure mode of the enforced policies: `Closed`, then `Local`, then `Open`.
+    /// The strictest failure mode of the enforced policies: `Closed` is stricter than `Local`, and `Local` than `Open`.
     pub(super) fn on_error(&self) -> OnError {
         let enforced = self.limits().filter(|requested| !requested.policy.is_in_shadow());
         let is_any = |on_error| {
@@ -343,12 +350,13 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The result of an operation, by the store or in memory.
+/// The result of an operation that ran in the store or in this process's memory.
 struct StoreResult<'a> {
     decision: Decision,
     verdict: Verdict,
-    /// The buckets of the local decision, under this process's share of the quotas, if the store failed.
+    /// The buckets of the local decision, with this process's share of each quota. `None` if the store has decided.
     shares: Option<SmallVec<[LimitBucket<'a>; 1]>>,
-    /// The receipts of the units that were mirrored in memory, which a refund also returns there.
+    /// The receipts of the units that the guard also took in this process's memory. A refund needs them to return these
+    /// units.
     mirrored: MirroredReceipts,
 }

@@ -1,4 +1,4 @@
-//! Units that were taken and can be refunded or corrected.
+//! Reservations: units that the guard has taken and can refund or correct.
 
 use std::fmt;
 
@@ -16,10 +16,10 @@ use crate::{
     store::{Bucket, BucketRequest, Operation, Receipt},
 };
 
-/// The units that a request has taken, made by [`Request::reserve`](super::Request::reserve).
+/// The units that the guard has taken for a request, returned by [`Request::reserve`](super::Request::reserve).
 ///
-/// [`settle`](Self::settle) corrects them to the actual cost; [`refund`](Self::refund) returns them. If a reservation
-/// is dropped, its units stay taken.
+/// [`settle`](Self::settle) corrects the units to the actual cost, and [`refund`](Self::refund) returns the units to
+/// the store. If a reservation is dropped, the units stay taken.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -43,29 +43,30 @@ pub struct Reservation {
     guard: RateGuard,
     on_error: OnError,
     decision: Decision,
-    /// One for each quota, in the order of the decision's quota statuses.
+    /// One hold for each quota, in the order of the decision's quota statuses.
     holds: Vec<Hold>,
-    /// The requested units of the last limit.
+    /// The units that the request asked of the last limit.
     last_cost: u32,
     /// The index of the last limit in the request.
     last_limit: usize,
-    /// The units that shadow checks have taken.
+    /// The units that the shadow checks of the request have taken.
     shadows: Option<ShadowHolds>,
 }
 
-/// The units that were taken from one bucket.
+/// The units that the store has taken from one bucket.
 struct Hold {
     /// The index of the limit in the request.
     limit: usize,
     policy: PolicyName,
-    /// The name of the bucket. That of a candidate's bucket is not the name of the policy.
+    /// The name of the bucket. It is the name of the policy, except for a candidate's bucket, which has a name of its
+    /// own.
     bucket_name: PolicyName,
     bucket_index: usize,
     key: Key,
     quota: Quota,
     cost: u32,
     receipt: Receipt,
-    /// The receipt of the units that were mirrored in memory.
+    /// The receipt of the units that the guard also took in this process's memory.
     mirrored: Option<Receipt>,
 }
 
@@ -111,7 +112,7 @@ impl Reservation {
         Self { guard, on_error, decision, holds, last_cost, last_limit, shadows: None }
     }
 
-    /// The reservation of a request whose policies are all in shadow.
+    /// A reservation for a request whose policies are all in shadow, so only shadow checks hold units.
     pub(super) fn of_shadows(
         guard: &RateGuard,
         decision: Decision,
@@ -122,12 +123,12 @@ impl Reservation {
         Self::new(guard, OnError::Open, decision, limits, &[], no_receipts).with_shadows(shadows)
     }
 
-    /// The same reservation with the units that shadow checks have taken.
+    /// Returns the reservation with the units that shadow checks have taken.
     pub(super) fn with_shadows(self, shadows: ShadowHolds) -> Self {
         Self { shadows: Some(shadows), ..self }
     }
 
-    /// The decision on the request. After a denial, the reservation holds no units, and [`settle`](Self::settle) and
+    /// The decision on the request. After a denial, the reservation holds no units, so [`settle`](Self::settle) and
     /// [`refund`](Self::refund) have no effect.
     #[must_use]
     pub fn decision(&self) -> &Decision {
@@ -140,20 +141,20 @@ impl Reservation {
         self.decision
     }
 
-    /// The same reservation with another decision.
+    /// Returns the reservation with another decision.
     pub(super) fn with_decision(self, decision: Decision) -> Self {
         Self { decision, ..self }
     }
 
-    /// Refunds all units of this reservation that still count. It never refunds units of other requests. A token bucket
-    /// gets only the units back that it has not refilled since.
+    /// Refunds all units of this reservation that still count, and never units of other requests. A token bucket gets
+    /// back only the units that it has not refilled since the check.
     ///
     /// Returns the decision with the state of the quotas after the refund.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units, so
-    /// this method consumes the reservation: a second refund could return the units twice.
+    /// this method consumes the reservation. A second refund could return the units twice.
     ///
     /// # Panics
     ///
@@ -162,11 +163,13 @@ impl Reservation {
         self.refund_where(|_| true).await
     }
 
-    /// Corrects the units of the key that was added last to `cost`. Refunds the difference if `cost` is lower, and
-    /// debits it if `cost` is higher, whether or not there is room. The units of other keys stay taken.
+    /// Corrects the units of the key that was added last to `cost`. If `cost` is lower than the reserved cost, the
+    /// guard refunds the difference. If `cost` is higher, the guard debits the difference, whether or not there is
+    /// room. The units of other keys stay taken.
     ///
-    /// Returns the decision with the state of the quotas after the correction. A difference above
-    /// [`max_cost`](Quota::max_cost) is debited from a log in several steps, each within one deadline.
+    /// Returns the decision with the state of the quotas after the correction. If the difference is above the
+    /// [`max_cost`](Quota::max_cost) of a sliding-window log, the guard debits the log in several store calls, each
+    /// within one deadline.
     ///
     /// # Errors
     ///
@@ -182,8 +185,8 @@ impl Reservation {
             }
             let last_limit = self.holds.iter().map(|hold| hold.limit).max();
             let (requested, is_local) = (self.last_cost, self.decision.is_local());
-            // A local decision took at most the maximum cost of the share, so the difference is calculated with that
-            // bound.
+            // A local decision takes at most the maximum cost of the share. So both costs are bounded by it before the
+            // difference is calculated.
             let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
                 let bounded =
                     |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };
@@ -199,7 +202,8 @@ impl Reservation {
         Ok(self.decision)
     }
 
-    /// Refunds the units of the limits whose index in the request `is_refunded` accepts.
+    /// Refunds the units of the limits for which `is_refunded` returns true. Its argument is the index of the limit in
+    /// the request.
     #[doc(hidden)]
     pub async fn refund_where(
         mut self,
@@ -213,7 +217,8 @@ impl Reservation {
         Ok(self.decision)
     }
 
-    /// Refunds or debits `cost` units of each bucket, and updates the decision. Buckets with a cost of 0 are left out.
+    /// Refunds or debits `cost` units of each bucket, and updates the decision. The store request omits buckets with a
+    /// cost of 0.
     async fn apply(
         &mut self,
         operation: Operation,
@@ -236,7 +241,8 @@ impl Reservation {
         } else {
             let verdict = self.guard.apply(operation, &requests, || on_error).await?;
             if operation == Operation::Refund {
-                // The share in memory is reduced by as much as the count of the store.
+                // The guard refunds the units in this process's memory, too, so the mirrored count decreases as the
+                // count of the store.
                 let local = &self.guard.shared.local;
                 let mut mirrored_refunds: SmallVec<[BucketRequest<'_>; 1]> = SmallVec::new();
                 for (index, refund) in indexes.iter().zip(&requests) {

@@ -1,4 +1,5 @@
-//! The state of each server of the store, so that the failure of one does not stop checks on the others.
+//! The state of each server of the store. The states are separate, so the failure of one server does not stop checks on
+//! the other servers.
 
 use std::{
     sync::{
@@ -11,10 +12,10 @@ use std::{
 use super::breaker::{Breaker, is_request_specific};
 use crate::StoreError;
 
-/// The maximum number of servers with a state of their own. Further servers share these states.
+/// The maximum number of server states. If the store has more servers, some servers share a state.
 const MAX_SERVERS: usize = 64;
 
-/// The states of all servers, made when a server is first used.
+/// The states of all servers. The state of a server is created when the server is first used.
 pub(super) struct ServerStates([OnceLock<Box<ServerState>>; MAX_SERVERS]);
 
 impl ServerStates {
@@ -27,19 +28,19 @@ impl ServerStates {
         self.0[number % MAX_SERVERS].get_or_init(|| Box::new(ServerState::new()))
     }
 
-    /// The states of all servers that were used.
+    /// The states of all servers that the guard has used.
     pub(super) fn used(&self) -> impl Iterator<Item = &ServerState> {
         self.0.iter().filter_map(OnceLock::get).map(Box::as_ref)
     }
 }
 
-/// One of the store's servers.
+/// The state of one server of the store.
 pub(super) struct ServerState {
     pub(super) breaker: Breaker,
-    /// The time of the first use.
+    /// The time when the guard first used the server.
     start: Instant,
-    /// The time of the first failure after the last success, in milliseconds after `start`, at least 1. Zero if no call
-    /// has failed since the last success. Failures that concern only one request are not counted.
+    /// The time of the first failure after the last success, in milliseconds after `start`, at least 1. Zero if no
+    /// store call has failed since the last success. Failures that concern only one request do not set this time.
     down_since_ms: AtomicU64,
 }
 

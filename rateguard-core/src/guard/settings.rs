@@ -17,7 +17,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
     pub(super) denial_cache_ttl: Duration,
     pub(super) replicas: u32,
-    /// Whether local decisions count shares of more than 64 units by an exact log.
+    /// Whether exact sliding-window logs count the local shares of more than 64 units, too.
     pub(super) mirrors_exactly: bool,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,

@@ -10,10 +10,11 @@ use super::RateGuard;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 impl RateGuard {
-    /// Closes the guard and all its clones. Call it when the application ends, after the server or worker has stopped.
+    /// Closes the guard and all its clones. Call this method when the application ends, after the HTTP server or the
+    /// worker has stopped.
     ///
-    /// It waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline), and then
-    /// closes the connections to the store and stops watching the policies file.
+    /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). It
+    /// then closes the connections to the store, and the guard stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};
@@ -32,7 +33,7 @@ impl RateGuard {
     ///
     /// Later checks fail with [`StoreError::Closed`](crate::StoreError::Closed), so the failure mode of the policy
     /// decides. [`health`](Self::health) reports this cause as soon as `close` is called. If all clones of a guard are
-    /// dropped without `close`, it closes its connections without waiting.
+    /// dropped without `close`, the guard closes the connections without waiting for checks.
     ///
     /// # Panics
     ///

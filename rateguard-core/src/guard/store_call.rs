@@ -1,4 +1,5 @@
-//! Store calls: denial cache, concurrency limit, circuit breaker, deadline, and the failure mode if the store fails.
+//! Calls the store, with the denial cache, concurrency limit, circuit breaker and deadline, and with the failure mode
+//! if the store fails.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -14,7 +15,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Runs an operation on the denial cache or the store, within the deadline.
+    /// Runs an operation, within the deadline. The denial cache decides if it has a denial of the same check, and
+    /// otherwise the store decides.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -29,13 +31,13 @@ impl RateGuard {
             CacheLookup::Miss(pending_insert) => pending_insert,
         };
         let result = match operation {
-            // Boxed, because the future is large and debits are rare.
+            // The future is boxed, because it is large and debits are rare.
             Operation::Debit => Box::pin(self.debit(requests)).await,
             _ => self.run_operation(operation, requests, self.shared.deadline).await,
         };
         if let Err(cause) = &result
             && cause.is_caused_by_load()
-            // Another check may have cached a denial while this one waited.
+            // Another check may have cached a denial while this check waited, so the cache can decide now.
             && let CacheLookup::Hit(denial) = self.shared.denial_cache.lookup(operation, requests)
         {
             return Ok(denial.by(DecisionMode::DenialCache));
@@ -45,11 +47,12 @@ impl RateGuard {
         }
         result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
-                // Local decisions of this process count the debit, although the store did not.
+                // The store has not counted the debit. This process counts it in memory, so at least local decisions
+                // include it.
                 let _ = self.shared.local.mirror(requests);
             }
             let unavailable = self.unavailable(cause, on_error(), requests);
-            // Only a check admits or rejects a request.
+            // Only the failure of a check counts, because other operations admit or reject no request.
             if operation == Operation::Check {
                 self.record_failure(&unavailable);
             }
@@ -57,7 +60,7 @@ impl RateGuard {
         })
     }
 
-    /// Records a store error, and determines the failure mode that applies to it.
+    /// Records a store error, and determines the failure mode that applies to the request.
     pub(super) fn unavailable(
         &self,
         cause: StoreError,
@@ -81,7 +84,7 @@ impl RateGuard {
         self.shared.failures.record(unavailable.cause(), unavailable.on_error());
     }
 
-    /// Runs an operation on the store: in one step, or in one step for each key if the store cannot combine the keys.
+    /// Runs an operation in one store call, or in one store call for each key if the store cannot combine the keys.
     pub(super) async fn run_operation(
         &self,
         operation: Operation,
@@ -98,11 +101,11 @@ impl RateGuard {
                 result => return result,
             }
         }
-        // Boxed, because the future is large and checks of several keys are rare.
+        // The future is boxed, because it is large and checks of several keys are rare.
         Box::pin(one_after_the_other(self, operation, requests, deadline)).await
     }
 
-    /// Calls the store for one step.
+    /// Calls the store once.
     pub(super) async fn call_store(
         &self,
         operation: Operation,
@@ -120,22 +123,23 @@ impl RateGuard {
             StoreFuture::Pending(reply) => {
                 let breaker_permit = server.breaker.try_acquire(*full)?;
                 let _permit = in_flight.try_acquire()?;
-                // Checked again with the permit: `close` sets the flag first and then waits for all permits.
+                // The flag is read again after the permit was acquired. `close` sets the flag and then waits for all
+                // permits, so no store call starts after `close` has ended.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
                 let reply = self.timed(operation, tokio::time::timeout(deadline, reply)).await;
                 let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
                 match &reply {
-                    // An overload of this process is no evidence about the state of the store.
+                    // An overload of this process says nothing about the store, so the breaker ignores the failure.
                     Err(StoreError::Overloaded) => {}
-                    // If more than half of the deadline was used up before this call, a healthy server may time out,
-                    // too.
+                    // If less than half of the deadline is left for this call, even a healthy server may time out. So
+                    // the breaker ignores the failure.
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}
                     reply => breaker_permit.record(reply),
                 }
                 let reply = validate_reply(reply, requests);
-                // An invalidation without a record takes effect for every operation but a check.
+                // Without a record, the invalidation takes effect for every operation except a check.
                 if let Some(invalidation) = invalidation {
                     invalidation.record(&reply);
                 }

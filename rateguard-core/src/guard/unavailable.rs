@@ -1,4 +1,4 @@
-//! The error of a check that the store did not decide.
+//! The error for a request on which the store did not decide.
 
 use std::{error::Error, fmt};
 
@@ -6,9 +6,9 @@ use crate::{OnError, StoreError};
 
 /// The store failed, so there is no decision.
 ///
-/// This is not a denial: the key may be far below its limit. The numbers of a decision, such as the remaining units, do
-/// not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
+/// remaining units, are not available.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable {
     cause: StoreError,
     on_error: OnError,
@@ -19,12 +19,12 @@ impl Unavailable {
         Self { cause, on_error }
     }
 
-    /// Whether the failure mode admits the request. The failure mode is that of the policy, or else that of the guard.
+    /// Whether the failure mode admits the request. The policy sets the failure mode, or else the guard does.
     #[must_use]
     pub fn lets_pass(&self) -> bool {
         match self.on_error {
             OnError::Closed => false,
-            // A later variant of this non-exhaustive enum admits the request unless it is listed here.
+            // `OnError` is non-exhaustive. A new variant admits the request unless a match arm is added here.
             _ => true,
         }
     }
@@ -34,7 +34,7 @@ impl Unavailable {
         self.on_error
     }
 
-    /// Whether this process decides in its memory instead.
+    /// Whether this process decides in its memory instead of the store.
     pub(super) fn is_local(&self) -> bool {
         self.on_error == OnError::Local
     }
@@ -51,6 +51,8 @@ impl fmt::Display for Unavailable {
         f.write_str("the rate limit store failed")
     }
 }
+
+crate::debug_as_display::debug_as_display!(Unavailable);
 
 impl Error for Unavailable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

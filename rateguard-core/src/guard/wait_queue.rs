@@ -1,4 +1,4 @@
-//! The queues of the checks that wait for room, one for each key of a policy.
+//! The queues of checks that wait for room, with one queue for each policy and key.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use tokio::sync;
 
 use crate::{Key, Policy, policy::PolicyName};
 
-/// The wait queues of a guard in this process. A queue exists only while a check waits in it.
+/// The wait queues of a guard in this process. A queue exists only while it contains a check.
 #[derive(Default)]
 pub(super) struct WaitQueues {
     queues: Mutex<HashMap<QueueId, WaitQueue>>,
@@ -19,11 +19,12 @@ pub(super) struct WaitQueues {
 struct WaitQueue {
     /// The number of checks in the queue, including the one at the front.
     length: usize,
-    /// Held by the check at the front. Tokio's mutex is fair: it is locked in the order of the calls.
+    /// The check at the front holds this lock. Tokio's mutex is fair, so the checks get the lock in the order of their
+    /// calls.
     front: Arc<sync::Mutex<()>>,
 }
 
-/// A key of a policy.
+/// The policy and the key of a queue.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueueId {
     policy: PolicyName,
@@ -37,7 +38,7 @@ impl QueueId {
 }
 
 impl WaitQueues {
-    /// Whether a check waits in this queue.
+    /// Whether this queue contains a check.
     pub(super) fn has(&self, id: &QueueId) -> bool {
         self.lock().contains_key(id)
     }
@@ -61,13 +62,13 @@ impl WaitQueues {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueId, WaitQueue>> {
-        // No code panics while the lock is held, so a poisoned lock is still consistent.
+        // No code panics while the lock is held, so the lock is never poisoned.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The front of a queue. The fields are dropped in this order: first the lock goes to the next check, then the entry is
-/// removed.
+/// The front position in a queue. The order of the fields matters for the drop: first the next check gets the lock,
+/// then the entry is removed.
 pub(super) struct QueueGuard<'a> {
     _front: sync::OwnedMutexGuard<()>,
     entry: QueueEntry<'a>,
@@ -79,7 +80,7 @@ impl QueueGuard<'_> {
     }
 }
 
-/// A check in a queue. The last entry removes the queue.
+/// A check in a queue. When the last entry of a queue is dropped, the queue is removed.
 struct QueueEntry<'a> {
     queues: &'a WaitQueues,
     id: QueueId,

@@ -1,9 +1,9 @@
-//! The buckets of a ban.
+//! The buckets that store bans.
 
-/// The content of a bucket of a ban.
+/// What a bucket of a ban stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BanRecord {
-    /// The denials that lead to a ban.
+    /// The offences that lead to a ban.
     Offences,
     /// The number of past bans.
     PastBans,
@@ -14,7 +14,8 @@ pub(crate) enum BanRecord {
 impl BanRecord {
     pub(crate) const ALL: [Self; 3] = [Self::Offences, Self::PastBans, Self::Active];
 
-    /// The suffix of the bucket name, after the name of the policy. The name of a policy cannot contain braces.
+    /// The suffix of the bucket name after the policy name. A policy name cannot contain braces, so no policy has a
+    /// bucket with such a name.
     fn suffix(self) -> &'static str {
         match self {
             Self::Offences => "{offences}",
@@ -23,14 +24,14 @@ impl BanRecord {
         }
     }
 
-    /// The name of the buckets with this content, for a policy.
+    /// Returns the bucket name for this content and a policy.
     pub(crate) fn bucket_name(self, policy: &str) -> String {
         [policy, self.suffix()].concat()
     }
 
-    /// The content of the buckets with this name; `None` if they are not buckets of a ban.
+    /// Returns the content of buckets with this name; `None` if the name does not belong to a ban.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
-        // Fast path: the names of most buckets do not end with a brace.
+        // Fast path, because most bucket names do not end with a brace.
         if name.as_bytes().last() != Some(&b'}') {
             return None;
         }

@@ -1,8 +1,8 @@
-//! A bucket, and its name in a store.
+//! A bucket, and the name that a store uses for it.
 
 use super::key::{DIGEST_BYTES, Key};
 
-/// The unit that a store counts: one key under one quota of a policy.
+/// The identity of one count in a store: a key, and one quota of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket<'a> {
     name: &'a str,
@@ -11,8 +11,7 @@ pub struct Bucket<'a> {
 }
 
 impl<'a> Bucket<'a> {
-    /// The bucket of a key under a quota of a policy: the name of the policy, and the index of the quota in the policy,
-    /// from 0.
+    /// Creates the bucket for a policy name, the index of a quota in the policy from 0, and a key.
     #[must_use]
     pub fn new(name: &'a str, index: usize, key: &'a Key) -> Self {
         Self { name, index, key }
@@ -30,7 +29,7 @@ impl<'a> Bucket<'a> {
         self.index
     }
 
-    /// The digest of the key: 128 bits, the same on every server.
+    /// The digest of the key: 128 bits, the same on every application server.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         self.key.digest()
@@ -40,18 +39,18 @@ impl<'a> Bucket<'a> {
         self.key
     }
 
-    /// The name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy,
+    /// Returns the name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy,
     /// `prefix:{digest}:name{2}` for the second, and so on.
     ///
-    /// The first braces are the hash tag of Redis Cluster, so all buckets of one key are in one slot, whatever their
-    /// policies are. Prefix and policy name cannot contain braces, so different buckets have different names.
+    /// Redis Cluster chooses the cluster slot by the text in the first braces, so all buckets of one key are in one
+    /// slot. Prefixes and policy names cannot contain braces, so different buckets have different names.
     #[must_use]
     pub fn storage_key(&self, prefix: &str) -> String {
         use std::fmt::Write;
 
         let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
         let tag = self.hash_tag();
-        // Hexadecimal digits are valid UTF-8.
+        // Hexadecimal digits are valid UTF-8, so the default is never used.
         let tag = str::from_utf8(&tag).unwrap_or_default();
         key.extend([prefix, ":{", tag, "}:", self.name]);
         if self.index > 0 {
@@ -61,7 +60,7 @@ impl<'a> Bucket<'a> {
         key
     }
 
-    /// The part of the name that determines the slot in a cluster: the digest in hexadecimal.
+    /// Returns the part of the name that determines the cluster slot: the digest in hexadecimal.
     pub(crate) fn hash_tag(&self) -> [u8; 2 * DIGEST_BYTES] {
         let mut tag = [0; 2 * DIGEST_BYTES];
         for (digits, byte) in tag.as_chunks_mut::<2>().0.iter_mut().zip(self.digest()) {

@@ -1,4 +1,4 @@
-//! A key: the parts that identify who or what is counted, and their digest.
+//! Keys, which identify who or what is counted, and their digests.
 
 use std::{borrow::Cow, net::IpAddr, ops::Range};
 
@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::network::KeyNetwork;
 
-/// The length of a key's digest in bytes: 128 bits.
+/// The number of bytes of a key's digest: 128 bits.
 pub(crate) const DIGEST_BYTES: usize = 16;
 
 /// Identifies who or what is counted, such as a user, a tenant or an address.
 ///
 /// Different values give different keys. A text and an address with the same notation are different values, too. A
-/// store that several servers share receives only the digest of a key, which is the same on every server: the first 128
-/// bits of a SHA-256. The `Debug` output of a key does not show its value.
+/// store that several application servers share receives only the digest of a key: the first 128 bits of a SHA-256, the
+/// same on every server. The `Debug` output of a key does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;
@@ -23,32 +23,32 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The parts of the key if they fit, or else the digest. Most keys are short, and a digest costs more than a whole
-    /// check in memory, so it is computed only when a store needs it. Equal keys have equal bytes.
+    /// The parts of the key if they fit, or else the digest. A digest costs more than a whole check in memory, so for
+    /// short keys the digest is computed only when a store needs it. Equal keys have equal bytes.
     ///
-    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Each part follows its length, which takes
-    /// one byte. The other bytes are zero, except for the last four: if the parts do not need them, they contain the
-    /// network of the client, which is not a part of the key's identity.
+    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Before each part, one byte contains the
+    /// number of bytes of the part. The last four bytes contain the client's network if the parts leave room for it.
+    /// All other bytes are zero.
     bytes: [u8; KEY_BYTES],
 }
 
-/// The size of a cache line of most processors.
+/// The size of a key in bytes. Most processors have cache lines of this size.
 pub(crate) const KEY_BYTES: usize = 64;
 
-/// The location of the network. The bytes before it are read in words of 8 bytes, so a key has no network if its parts
-/// reach into the last word.
+/// The position of the network in the bytes. A key has no network if its parts reach into the last 8 bytes, because the
+/// in-memory store reads the parts in words of 8 bytes.
 const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
-/// This value instead of a length means that a digest follows.
+/// If the first byte has this value, a digest follows instead of parts.
 const DIGESTED: u8 = u8::MAX;
 
 impl Key {
-    /// A key with several parts. The boundaries count: `["a", "bc"]` and `["ab", "c"]` are different keys.
+    /// Creates a key from several parts. The boundaries matter: `["a", "bc"]` and `["ab", "c"]` are different keys.
     pub fn from_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
         Self::tagged("parts", parts)
     }
 
-    /// A key that combines several keys. Two combined keys are equal if all of their keys are equal.
+    /// Combines several keys into one key. Two combined keys are equal if all of their keys are equal.
     #[doc(hidden)]
     pub fn combined(keys: &[Self]) -> Self {
         let networks = keys.iter().map(Self::network);
@@ -58,7 +58,8 @@ impl Key {
             .in_network(network.unwrap_or(KeyNetwork::UNKNOWN))
     }
 
-    /// The same key with this network of the client. Equal keys must have the same network.
+    /// Returns the same key with this network of the client. Equal keys must have the same network, because equality
+    /// compares all bytes.
     pub(crate) fn in_network(mut self, network: KeyNetwork) -> Self {
         let (_, used) = self.bytes();
         if used.next_multiple_of(8) <= NETWORK.start {
@@ -67,7 +68,7 @@ impl Key {
         self
     }
 
-    /// The network of the client; `UNKNOWN` if the key does not contain one.
+    /// Returns the network of the client; `UNKNOWN` if the key does not contain a network.
     pub(crate) fn network(&self) -> KeyNetwork {
         let (_, used) = self.bytes();
         match self.bytes.last_chunk() {
@@ -76,13 +77,13 @@ impl Key {
         }
     }
 
-    /// The key that all requests share.
+    /// Returns the key that all requests share.
     #[must_use]
     pub fn global() -> Self {
         Self::tagged("global", [""; 0])
     }
 
-    /// A key with a tag and any number of parts. The tag separates kinds of keys.
+    /// Creates a key from a tag and any number of parts. Keys with different tags are always different.
     #[doc(hidden)]
     pub fn tagged<P: AsRef<[u8]>>(tag: &'static str, parts: impl IntoIterator<Item = P>) -> Self {
         let mut key = Self { bytes: [0; KEY_BYTES] };
@@ -102,7 +103,7 @@ impl Key {
         hasher.map_or(key, |hasher| Self::of_digest(&hasher.finalize()))
     }
 
-    /// A key that contains only the first 128 bits of this digest.
+    /// Creates a key that contains only the first 128 bits of this digest.
     pub(super) fn of_digest(digest: &[u8]) -> Self {
         let mut bytes = [0; KEY_BYTES];
         bytes[0] = DIGESTED;
@@ -110,8 +111,8 @@ impl Key {
         Self { bytes }
     }
 
-    /// The digest of the parts. Each part is hashed after its length, so different lists of parts never give the same
-    /// bytes.
+    /// Returns the digest of the parts. The size of each part is hashed before the part, so different lists of parts
+    /// never give the same input.
     pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
         let mut digest = [0; DIGEST_BYTES];
         if self.bytes[0] == DIGESTED {
@@ -122,18 +123,19 @@ impl Key {
         digest
     }
 
-    /// The key that contains only the digest, for stores that use the digest several times.
+    /// Returns the key with the digest instead of its parts. A store that needs the digest several times then computes
+    /// it only once.
     pub(crate) fn digested(&self) -> Self {
         Self::of_digest(&self.digest()).in_network(self.network())
     }
 
-    /// The bytes that identify the key, and their number. They are padded with zeros to the next multiple of 8 bytes.
+    /// Returns the bytes that identify the key, and their number. Zeros follow up to the next multiple of 8 bytes.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
         let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
         (&self.bytes, 1 + used)
     }
 
-    /// Adds a part. Returns `false` if there is no space for it.
+    /// Adds a part. Returns `false` if the part does not fit.
     fn push(&mut self, part: &[u8]) -> bool {
         let start = 1 + usize::from(self.bytes[0]);
         let end = start + 1 + part.len();
@@ -146,7 +148,7 @@ impl Key {
         true
     }
 
-    /// A hasher that has processed the parts.
+    /// Returns a hasher that has hashed the parts.
     fn hasher(&self) -> Sha256 {
         let mut hasher = Sha256::new();
         let mut remaining = &self.bytes[1..=usize::from(self.bytes[0])];
@@ -166,7 +168,7 @@ fn add_to(hasher: &mut Sha256, part: &[u8]) {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not even the digest is shown: the address of a digest can be found by trying all addresses.
+        // The digest is not shown, because an attacker could find the address by hashing all addresses.
         f.write_str("Key(…)")
     }
 }
@@ -207,7 +209,7 @@ impl From<&[u8]> for Key {
     }
 }
 
-/// The key of a single address. It does not combine the addresses of an IPv6 network.
+/// Creates the key of a single address. Each address of an IPv6 network has its own key.
 impl From<IpAddr> for Key {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -220,7 +222,7 @@ impl From<IpAddr> for Key {
 
 macro_rules! from_integers {
     ($($integer:ty)*) => {$(
-        /// The key of the number in decimal text.
+        /// Creates the key of the number as decimal text.
         impl From<$integer> for Key {
             fn from(number: $integer) -> Self {
                 Self::from(itoa::Buffer::new().format(number))
@@ -233,7 +235,7 @@ from_integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 macro_rules! from_tuples {
     ($($($part:ident)*;)*) => {$(
-        /// A key that combines several values, each of which converts into a key.
+        /// Combines several values into one key. Each value converts into a key.
         #[allow(non_snake_case, reason = "a part has the name of its type parameter")]
         impl<$($part: Into<Key>),*> From<($($part,)*)> for Key {
             fn from(($($part,)*): ($($part,)*)) -> Self {
@@ -257,8 +259,8 @@ mod tests {
 
     #[test]
     fn digests_of_keys_are_stable() {
-        // If the layout changes, servers with two versions of this crate do not share counts.
-        // The first half of the SHA-256 of 5_u64, "value", 7_u64, "user-42".
+        // If the hashed bytes change, application servers with two versions of this crate do not share counts. The
+        // first half of the SHA-256 of 5_u64, "value", 7_u64, "user-42".
         let expected = 0x3d96e352bbde918d06f1a23d15894dc9_u128.to_be_bytes();
         assert_eq!(Key::from("user-42").digest(), expected);
     }
@@ -315,7 +317,7 @@ mod tests {
         for key in [key, key.digested(), secret.seal(&key), combined, combined.digested()] {
             assert_eq!(key.network(), network);
         }
-        // The network is not a part of the digest.
+        // The digest does not include the network.
         assert_eq!(key.digest(), Key::tagged("ipv6", [address_bytes(address)]).digest());
         for length in 0..200 {
             let value = "\u{ff}".repeat(length);

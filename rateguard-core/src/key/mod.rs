@@ -1,4 +1,4 @@
-//! Keys, and the buckets that are counted for them.
+//! Keys, and the buckets in which a store counts requests with a key.
 
 mod ban_record;
 mod bucket;

@@ -1,24 +1,24 @@
-//! The network of a key's client.
+//! The wide network that contains the client of a key.
 
 use std::net::IpAddr;
 
-/// A wide network, within which one owner may create many keys: the /16 of an IPv4 address, or the /29 of an IPv6
-/// address.
+/// A wide network in which one owner may create many keys: the /16 of an IPv4 address, or the /29 of an IPv6 address.
 ///
-/// A provider gets at most a /29 of IPv6 without a justification (RIPE-738, section 5.1), so all addresses of an
-/// attacker are in one network. A large provider has a /16 of IPv4, which allows at most 65,536 keys.
+/// A provider gets at most a /29 of IPv6 without a justification (RIPE-738, section 5.1), so all IPv6 addresses of an
+/// attacker are in one such network. In IPv4, a large provider has a /16, so an attacker has at most 65,536 keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyNetwork(u32);
 
 impl KeyNetwork {
-    /// The network of all keys without an address.
+    /// The value for keys without an address.
     pub(crate) const UNKNOWN: Self = Self(0);
 
-    /// The network of an address.
+    /// Returns the network of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self(v4.to_bits() >> 16),
-            // The numbers of `::/16` are used for IPv4; no IPv6 client has an address in it.
+            // Numbers below 2^16 would belong to `::/16`. No IPv6 client has an address there, so they are free for
+            // IPv4.
             IpAddr::V6(v6) => Self((v6.to_bits() >> 96) as u32 & !0b111),
         }
     }

@@ -1,4 +1,4 @@
-//! Keys of a policies file in a program without HTTP. Such a program may share the file with a web application.
+//! Key recipes for a program without HTTP, which may share its policies file with a web application.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,11 +10,12 @@ use crate::{Key, client_address::Network};
 /// The default number of leading bits of an IPv6 address that identify one client.
 const DEFAULT_IPV6_BITS: u8 = 64;
 
-/// A key recipe for programs without HTTP. It reads no requests, but it creates the keys of an access list.
+/// A key recipe for programs without HTTP. It only creates the keys of an access list, because there are no requests to
+/// read.
 #[derive(Debug)]
 struct PlainRecipe(KeyNotation);
 
-/// Creates the key recipes of a program without HTTP.
+/// Creates a key recipe for a program without HTTP.
 pub(crate) fn plain_recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
     Ok(Arc::new(PlainRecipe(notation.clone())))
 }

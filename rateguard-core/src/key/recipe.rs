@@ -6,21 +6,21 @@ use actix_rateguard_grammar::{KeyNotation, KeyPart};
 
 use crate::Key;
 
-/// A key in the notation of a policies file, which an HTTP adapter can read from requests.
+/// A key in the notation of a policies file. An HTTP adapter reads such keys from requests.
 pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
     /// The notation, such as `user+path:tenant`.
     fn notation(&self) -> String;
 
-    /// The key of the client that has this value, such as a user id; `None` if no client has such a key.
+    /// Returns the key of the client with this value, such as a user id; `None` if no client can have such a key.
     fn key_of(&self, value: &str) -> Option<Key>;
 }
 
-/// Creates the recipe for a notation. The error is the reason why this program cannot read such keys.
+/// A function that creates the recipe for a notation. The error is the reason why this program cannot read such keys.
 pub type KeyRecipes = fn(&KeyNotation) -> Result<Arc<dyn KeyRecipe>, String>;
 
 impl Key {
-    /// The key of one part of a notation with this value. The global key for `ip` and `global`, which have no value.
-    /// The name of a header must be in lower case.
+    /// Returns the key for one part of a notation and its value. The parts `ip` and `global` have no value, so the
+    /// result is the global key. The name of a header must be in lower case.
     #[doc(hidden)]
     #[must_use]
     pub fn of_part(part: &KeyPart, value: &[u8]) -> Self {

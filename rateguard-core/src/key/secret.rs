@@ -1,21 +1,21 @@
-//! Keyed digests of keys.
+//! Digests of keys that depend on a secret.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::key::Key;
 
-/// A secret for keyed digests of keys. Without the secret, the address or user id of a key cannot be found by trying
-/// all possible values.
+/// A secret for digests of keys. An attacker who reads the store but has no secret cannot find the address or user id
+/// of a key by trying all values.
 pub struct KeySecret {
     hmac: Hmac<Sha256>,
 }
 
 impl KeySecret {
-    /// The minimum length in bytes: 128 bits.
+    /// The minimum number of bytes of a secret: 128 bits.
     pub const MIN_BYTES: usize = 16;
 
-    /// `None` if the secret is shorter than [`MIN_BYTES`](Self::MIN_BYTES).
+    /// Creates the secret; `None` if it is shorter than [`MIN_BYTES`](Self::MIN_BYTES).
     pub fn new(secret: &[u8]) -> Option<Self> {
         if secret.len() < Self::MIN_BYTES {
             return None;
@@ -23,7 +23,7 @@ impl KeySecret {
         Some(Self { hmac: Hmac::new_from_slice(secret).ok()? })
     }
 
-    /// The key that is used in the store: the first 128 bits of the HMAC-SHA-256 (RFC 2104) of the digest.
+    /// Returns the key that the store gets: the first 128 bits of the HMAC-SHA-256 (RFC 2104) of the digest.
     pub fn seal(&self, key: &Key) -> Key {
         let sealed = self.hmac.clone().chain_update(key.digest()).finalize().into_bytes();
         Key::of_digest(&sealed).in_network(key.network())

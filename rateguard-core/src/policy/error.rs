@@ -7,7 +7,7 @@ use actix_rateguard_grammar::NameError;
 use crate::{BanSpecError, RateError};
 
 /// The reason why a policy is invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PolicyError {
     /// The name is invalid.
@@ -16,8 +16,8 @@ pub enum PolicyError {
     Quota(RateError),
     /// The ban is invalid.
     Ban(BanSpecError),
-    /// A policy in [shadow](crate::Policy::shadow) cannot have a [candidate](crate::Policy::candidate), since nothing
-    /// of it is enforced that the candidate could replace.
+    /// The policy is in [shadow](crate::Policy::shadow) and cannot have a [candidate](crate::Policy::candidate), since
+    /// it has no enforced quotas that a candidate could replace.
     Shadow,
     /// A [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
     Rollout,
@@ -38,5 +38,7 @@ impl fmt::Display for PolicyError {
         }
     }
 }
+
+crate::debug_as_display::debug_as_display!(PolicyError);
 
 impl Error for PolicyError {}

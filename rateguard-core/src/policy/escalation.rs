@@ -1,4 +1,4 @@
-//! The ban of a policy, and the buckets in which it is counted.
+//! The ban of a policy, and the buckets that hold the state of the ban.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::{
     store::{Bucket, BucketRequest},
 };
 
-/// The maximum number of past bans that are counted. Since each ban is twice as long as the one before, the longest ban
-/// is reached earlier.
+/// The maximum number of past bans that the store counts. Each ban is twice as long as the ban before, up to the
+/// longest ban, so a key reaches the longest ban before this maximum.
 pub(crate) const MAX_PAST_BANS: u32 = 32;
 
-/// The ban of a policy, with the names of its buckets.
+/// The ban of a policy, with the names of the ban's buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Escalation {
     ban: Ban,
@@ -44,29 +44,30 @@ impl Escalation {
         &self.active
     }
 
-    /// The check-only request for the active ban: it has room if the key is not banned.
+    /// The bucket request that only reads the active ban. The bucket has room if the key is not banned.
     pub(crate) fn ban_check<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
         let mut ban_check = self.ban_request(key, 1);
         ban_check.check_only = true;
         ban_check
     }
 
-    /// The request for a ban of this length, which has room if the key is not banned.
+    /// The bucket request that starts a ban of `seconds` seconds. The bucket has room if the key is not banned.
     ///
-    /// The bucket is a token bucket that gets one token each second. A ban takes one token for each of its seconds.
+    /// The bucket is a token bucket that gets one token each second. The request takes one token for each second of the
+    /// ban, so the bucket is full again when the ban ends.
     pub(crate) fn ban_request<'a>(&'a self, key: &'a Key, seconds: u32) -> BucketRequest<'a> {
-        // The length of a ban is validated, so it is a valid burst.
+        // The duration of a ban was validated, so the number of seconds is a valid burst.
         let quota = TOKEN_A_SECOND.with_burst(seconds).unwrap_or(TOKEN_A_SECOND);
         BucketRequest::new(Bucket::new(&self.active, 0, key), quota, seconds)
     }
 
-    /// As [`ban_request`](Self::ban_request), for the rest of a ban, rounded up to whole seconds.
+    /// The [`ban_request`](Self::ban_request) for the rest of a ban, rounded up to whole seconds.
     pub(crate) fn ban_for<'a>(&'a self, key: &'a Key, left: Duration) -> BucketRequest<'a> {
         self.ban_request(key, whole_seconds(left))
     }
 
-    /// The request that extends a ban of which `left` remains to `length`, or up to 1 second longer. It has no room if
-    /// the ban has become longer meanwhile.
+    /// The bucket request that extends a ban from the rest `left` to the duration `length`, or up to 1 second more. The
+    /// bucket has no room if another call has extended the ban meanwhile.
     pub(crate) fn longer_ban<'a>(
         &'a self,
         key: &'a Key,
@@ -78,18 +79,19 @@ impl Escalation {
         BucketRequest { cost: seconds, ..total }
     }
 
-    /// The request for one offence.
+    /// The bucket request that counts one offence.
     pub(crate) fn offence<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
         BucketRequest::new(Bucket::new(&self.offences, 0, key), self.ban.offences(), 1)
     }
 
-    /// The request that counts `number` past bans. `None` if all bans have the same length.
+    /// The bucket request that counts `number` past bans. `None` if all bans have the same duration, because the number
+    /// of past bans then has no effect.
     pub(crate) fn past_bans<'a>(&'a self, key: &'a Key, number: u32) -> Option<BucketRequest<'a>> {
         let quota = Quota::new(MAX_PAST_BANS, self.ban.memory()?).ok()?;
         Some(BucketRequest::new(Bucket::new(&self.past_bans, 0, key), quota, number))
     }
 
-    /// Requests for all buckets of the ban, for resets.
+    /// The bucket requests that reset all buckets of the ban.
     pub(crate) fn records<'a>(&'a self, key: &'a Key) -> SmallVec<[BucketRequest<'a>; 3]> {
         let always = [self.ban_request(key, 1), self.offence(key)];
         always.into_iter().chain(self.past_bans(key, 1)).collect()

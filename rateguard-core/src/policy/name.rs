@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-/// The name of a policy. Every decision contains one, so it is a single pointer that is cheap to clone.
+/// The name of a policy. Every decision contains a name, so this type is a single pointer that is cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PolicyName(Arc<Name>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Name {
     text: Box<str>,
-    /// The byte offset at which the public part begins. The default name of an annotated handler is its Rust path,
-    /// which clients should not see.
+    /// The byte offset at which the public part begins. The default name of a handler with a macro attribute is the
+    /// handler's Rust path, and clients should only see the last segment.
     public_from: usize,
-    /// The hash of the text, computed once, so that lookups of metrics are fast.
+    /// The hash of the text. It is computed once, so lookups of metrics are fast.
     #[cfg(feature = "metrics")]
     hash: u64,
 }
@@ -36,7 +36,7 @@ impl PolicyName {
         self.0.hash
     }
 
-    /// Whether the names are equal. Compares the pointers first, which are usually the same.
+    /// Whether the names are equal. The pointers are compared first, because equal names usually share one pointer.
     #[cfg(feature = "metrics")]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
@@ -46,7 +46,7 @@ impl PolicyName {
         &self.0.text
     }
 
-    /// The part of the name for clients.
+    /// The part of the name that responses to clients may contain.
     pub(crate) fn public(&self) -> &str {
         self.0.text.get(self.0.public_from..).unwrap_or_default()
     }

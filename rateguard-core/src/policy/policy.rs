@@ -7,10 +7,10 @@ use actix_rateguard_grammar::check_name;
 use super::{Escalation, PolicyError, PolicyName, ShadowMode};
 use crate::{Ban, BanSpecError, OnError, Quota, Quotas, RateError};
 
-/// Named quotas that a [`RateGuard`](crate::RateGuard) checks keys against. A request is admitted if all quotas have
-/// room.
+/// Named quotas against which a [`RateGuard`](crate::RateGuard) checks keys. The guard admits a request if all quotas
+/// have room.
 ///
-/// The name separates the counts of different limits. Policies with the same name share their counts in a store, so
+/// Policies with different names have separate counts. Policies with the same name share their counts in a store, so
 /// they should have the same quotas.
 ///
 /// ```
@@ -27,14 +27,15 @@ pub struct Policy {
     shadow_mode: Option<Arc<ShadowMode>>,
 }
 
-/// A placeholder for the quotas of a policy whose quotas are chosen for each request.
+/// A placeholder for the quotas of a policy whose quotas the program chooses for each request.
 pub const PLACEHOLDER_QUOTA: Quota = match Quota::new(1, Duration::from_secs(1)) {
     Ok(quota) => quota,
     Err(_) => unreachable!(),
 };
 
 impl Policy {
-    /// A policy with this name and these quotas: a [`Quota`](crate::Quota), [`Quotas`], or text such as `"5/minute"`.
+    /// Creates a policy with this name and these quotas: a [`Quota`](crate::Quota), [`Quotas`], or text such as
+    /// `"5/minute"`.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl Policy {
         Ok(Self::checked(PolicyName::of(&name), quotas))
     }
 
-    /// The same policy with another name.
+    /// Returns the policy with another name.
     #[doc(hidden)]
     pub fn named(mut self, name: &str) -> Result<Self, PolicyError> {
         check_name(name).map_err(PolicyError::Name)?;
@@ -63,32 +64,32 @@ impl Policy {
         Self { name, quotas: Arc::new(quotas), on_error: None, escalation: None, shadow_mode: None }
     }
 
-    /// The same policy with this ban, or with none.
+    /// Returns the policy with this ban, or without a ban.
     #[doc(hidden)]
     pub fn with_ban(mut self, ban: Option<Ban>) -> Self {
         self.escalation = ban.map(|ban| Arc::new(Escalation::new(ban, self.name())));
         self
     }
 
-    /// The same policy with this shadow mode, or with none.
+    /// Returns the policy with this shadow mode, or without a shadow mode.
     pub(crate) fn with_shadow_mode(mut self, shadow_mode: Option<ShadowMode>) -> Self {
         self.shadow_mode = shadow_mode.map(Arc::new);
         self
     }
 
-    /// The same policy with other quotas.
+    /// Returns the policy with other quotas.
     #[doc(hidden)]
     pub fn with_quotas(&self, quotas: Arc<Quotas>) -> Self {
         Self { quotas, ..self.clone() }
     }
 
-    /// A policy for an attribute macro, which has validated the name and the quotas at compile time.
+    /// Creates the policy of a macro attribute. The macro has validated the name and the quotas at compile time.
     #[doc(hidden)]
     pub fn of_attribute(name: &str, quotas: Quotas, on_error: Option<OnError>) -> Self {
         Self { on_error, ..Self::checked(PolicyName::of(name), quotas) }
     }
 
-    /// Marks the name as a Rust path, of which only the last segment is sent to clients.
+    /// Marks the name as a Rust path. Responses to clients then contain only the last segment of the path.
     #[doc(hidden)]
     pub fn named_by_path(mut self) -> Self {
         let public_from = self.name().rfind("::").map_or(0, |index| index + 2);
@@ -96,15 +97,15 @@ impl Policy {
         self
     }
 
-    /// The failure mode: whether a request passes when the store does not answer. Default: the failure mode of the
-    /// guard ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
+    /// Sets the failure mode, which decides on a request when the store does not answer. Default: the failure mode of
+    /// the guard ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
     #[must_use]
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = Some(on_error);
         self
     }
 
-    /// The name, as it is used in the store and in logs.
+    /// The name that the store and log messages use for this policy.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_str()
@@ -134,14 +135,14 @@ impl Policy {
         self.shadow_mode.as_deref()
     }
 
-    /// The failure mode of this policy; `None` if it is that of the guard.
+    /// The failure mode of this policy. `None` if the failure mode of the guard applies.
     #[doc(hidden)]
     pub fn own_on_error(&self) -> Option<OnError> {
         self.on_error
     }
 
-    /// Bans keys that are denied too often, for a longer time after each ban: a [`Ban`], or text such as
-    /// `"10/hour for 15m up to 1d"`.
+    /// Sets the ban for keys that the policy denies too often. A repeated ban can be longer than the ban before. The
+    /// ban is a [`Ban`], or text such as `"10/hour for 15m up to 1d"`.
     ///
     /// # Errors
     ///

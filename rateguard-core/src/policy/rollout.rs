@@ -1,4 +1,4 @@
-//! The percentage of the keys for which a candidate is enforced.
+//! The rollout: the percentage of the keys for which the guard enforces a candidate.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use crate::Key;
 pub(super) struct Rollout(u8);
 
 impl Rollout {
-    /// No key.
+    /// The rollout that includes no key.
     pub(super) const NONE: Self = Self(0);
 
-    /// `None` if the percentage is above 100.
+    /// Creates a rollout. `None` if the percentage is above 100.
     pub(super) fn of(percent: u8) -> Option<Self> {
         (percent <= 100).then_some(Self(percent))
     }
@@ -23,10 +23,10 @@ impl Rollout {
         self.0
     }
 
-    /// Whether a hashed key is one of them.
+    /// Whether the rollout includes a hashed key.
     ///
-    /// The percentile of a key is the same on every server. It is another one for each policy, so the keys that get
-    /// candidates first are not the same for all policies.
+    /// A key has the same percentile on every application server, and a different percentile for each policy. So
+    /// different policies enforce their candidates for different keys first.
     pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
         match self.0 {
             0 => false,
@@ -44,7 +44,8 @@ impl fmt::Display for Rollout {
 
 /// A number from 0 to 99, uniformly distributed over the keys of a policy.
 fn percentile(policy: &str, key: &Key) -> u8 {
-    // The digest of a key has a constant length, so two different pairs never give the same bytes.
+    // The digest of a key has a constant number of bytes, so two different pairs of key and policy never give the same
+    // input.
     let digest = Sha256::new().chain_update(key.digest()).chain_update(policy).finalize();
     let prefix = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     ((u128::from(prefix) * 100) >> 64) as u8
@@ -66,7 +67,8 @@ mod tests {
         for percent in 1..=100 {
             let now = included(percent, "search");
             assert!(before.iter().zip(&now).all(|(before, now)| *now || !before), "{percent}");
-            // The number is binomially distributed: four standard deviations are at most 200.
+            // The number of keys is binomially distributed, and four standard deviations are at most 200 keys. So a
+            // difference of 250 keys does not occur by chance.
             let keys = now.iter().filter(|it| **it).count();
             assert!(keys.abs_diff(usize::from(percent) * 100) <= 250, "{percent} %: {keys}");
             before = now;
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn percentiles_of_keys_are_stable() {
-        // If these numbers change, servers with two versions of this crate enforce different quotas for one key.
+        // These numbers must not change. Otherwise application servers with different versions of this crate would
+        // enforce different quotas for the same key.
         let keys = ["user-1", "user-2", "user-3", "user-4"];
         assert_eq!(keys.map(|key| percentile("search", &Key::from(key))), [90, 44, 77, 94]);
     }

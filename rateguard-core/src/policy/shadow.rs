@@ -1,8 +1,8 @@
 //! The shadow mode of a policy: the whole policy is in shadow, or it has a candidate with other quotas.
 //!
-//! A candidate counts in buckets of its own, under a name that no policy can have. The policy's own quotas and the
-//! candidate's quotas both count every request of the policy, whichever of them is enforced for the key. So a change of
-//! the rollout moves keys between the two without giving any key its full quota back.
+//! A candidate counts in buckets of its own, with a name that no policy can have. The buckets of the policy and the
+//! buckets of the candidate both count every request, whether the policy's or the candidate's quotas are enforced for
+//! the key. So no key gets its full quota back when the rollout changes.
 
 use actix_rateguard_grammar::Quotas;
 
@@ -13,31 +13,31 @@ use super::{
 use crate::{Key, RateError};
 
 impl Policy {
-    /// The same policy in shadow mode: it decides, counts and is [reported](crate::RateGuard::shadow_report), but
-    /// denies no request.
+    /// Puts the policy in shadow mode: the guard counts and [reports](crate::RateGuard::shadow_report) its decisions,
+    /// but denies no request because of the policy.
     ///
-    /// Use it to measure the effect of a new limit before it is enforced. A policy in shadow differs from an enforced
-    /// one:
+    /// Use this mode to measure the effect of a new limit before you enforce the limit. A policy in shadow differs from
+    /// an enforced policy:
     ///
-    /// - Its decisions admit every request, and [`Decision::would_deny`](crate::Decision::would_deny) says whether the
-    ///   enforced policy would deny it.
-    /// - In a [`Request`](crate::Request) with enforced policies, it is not a part of the decision.
-    /// - An HTTP adapter sends nothing about it to clients, and no HTTP request waits for it.
-    /// - It bans no key, whatever [`ban`](Self::ban) says.
-    /// - If the store does not answer, requests pass, whatever [`on_error`](Self::on_error) says.
-    /// - A [candidate](Self::candidate) of the policy is removed.
+    /// - The decisions of the policy admit every request, and [`Decision::would_deny`](crate::Decision::would_deny)
+    ///   returns whether the enforced policy would deny the request.
+    /// - In a [`Request`](crate::Request) with enforced policies, the policy in shadow is not a part of the decision.
+    /// - An HTTP adapter sends nothing about the policy to clients, and no HTTP request waits for its checks.
+    /// - The guard bans no key, even if the policy has a [`ban`](Self::ban).
+    /// - If the store does not answer, the guard admits requests, whatever [`on_error`](Self::on_error) sets.
+    /// - This method removes the [candidate](Self::candidate) of the policy, because a candidate needs enforced quotas.
     ///
-    /// The counts remain valid when the policy is enforced later.
+    /// When you enforce the policy later, the counts continue from the counts in shadow.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with_shadow_mode(Some(ShadowMode::Whole))
     }
 
-    /// Adds candidate quotas, which are evaluated in shadow next to the enforced ones: a [`Quota`](crate::Quota),
-    /// [`Quotas`], or text such as `"3/minute"`.
+    /// Adds candidate quotas, which the guard evaluates in shadow next to the enforced quotas: a
+    /// [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`.
     ///
-    /// The candidate counts every request of the policy, whatever the decision is, in buckets of its own. They take as
-    /// much space in the store as the buckets of the policy.
+    /// The guard checks every request of the policy also against the candidate, in separate buckets and whatever the
+    /// enforced decision is. Each candidate bucket takes as much space in the store as a bucket of the policy.
     /// [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the candidate would deny.
     /// A candidate denies and delays no request and changes no response header, except for the keys of its
     /// [rollout](Self::rollout).
@@ -72,15 +72,14 @@ impl Policy {
     }
 
     /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys,
-    /// from 0 to
-    /// 100. Default: 0.
+    /// from 0 to 100. Default: 0.
     ///
-    /// Start with 0: a new candidate has counted nothing yet, so each key for which it is enforced immediately has the
-    /// full quota left.
+    /// Start with 0. A new candidate has counted nothing yet, so a key gets the full quota if you enforce the candidate
+    /// immediately.
     ///
-    /// The choice of the keys depends only on the key and the name of the policy, so it is the same on every server. A
-    /// higher percentage adds keys and removes none. Both sets of quotas count all requests of all keys, so a change of
-    /// the percentage gives no key its full quota back.
+    /// The choice depends only on the key and the name of the policy, so every application server enforces the
+    /// candidate for the same keys. A higher percentage adds keys and removes none. Both sets of quotas count the
+    /// requests of all keys, so no key gets its full quota back when the percentage changes.
     ///
     /// # Errors
     ///
@@ -102,20 +101,21 @@ impl Policy {
         matches!(self.shadow_mode(), Some(ShadowMode::Whole))
     }
 
-    /// The quotas of the candidate, and the percentage of the keys for which they are enforced.
+    /// The quotas of the candidate, and the percentage of the keys for which the guard enforces the candidate.
     #[doc(hidden)]
     pub fn candidate_quotas(&self) -> Option<(&Quotas, u8)> {
         self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
     }
 
-    /// The highest cost of a request that both the policy's own quotas and the candidate's can ever admit.
+    /// The highest request cost that both the policy's own quotas and the candidate's quotas can ever admit.
     #[doc(hidden)]
     pub fn max_cost(&self) -> u32 {
         let own = self.quotas().max_cost();
         self.candidate_mode().map_or(own, |candidate| own.min(candidate.quotas.max_cost()))
     }
 
-    /// The quotas that are enforced for a key. The key must be [hashed](crate::RateGuard::hashed_key), as in the store.
+    /// The quota variant that the guard enforces for a key. The key must be [hashed](crate::RateGuard::hashed_key),
+    /// because the rollout depends on the hash.
     pub(crate) fn variant_for(&self, key: &Key) -> QuotaVariant {
         match self.candidate_mode() {
             Some(candidate) if candidate.rollout.includes(self.name(), key) => {
@@ -125,7 +125,7 @@ impl Policy {
         }
     }
 
-    /// The bucket name and the quotas of a variant.
+    /// The bucket name and the quotas of a quota variant.
     pub(crate) fn quotas_of_variant(&self, variant: QuotaVariant) -> (&PolicyName, &Quotas) {
         match self.candidate_mode() {
             Some(candidate) if variant == QuotaVariant::Candidate => {
@@ -135,7 +135,7 @@ impl Policy {
         }
     }
 
-    /// The same policy with this shadow mode, or with none.
+    /// Returns the policy with this shadow mode, or without a shadow mode.
     #[doc(hidden)]
     pub fn with_shadow_spec(self, spec: Option<ShadowSpec>) -> Self {
         let mode = spec.map(|spec| match spec {
@@ -148,7 +148,8 @@ impl Policy {
         self.with_shadow_mode(mode)
     }
 
-    /// The shadow mode of this policy for a policy with another name, which needs other bucket names.
+    /// The shadow mode of this policy for a policy with another name. A candidate's buckets then need another name,
+    /// too.
     pub(crate) fn shadow_mode_for_name(&self, name: &str) -> Option<ShadowMode> {
         Some(match self.shadow_mode()? {
             ShadowMode::Whole => ShadowMode::Whole,

@@ -9,7 +9,7 @@ use super::{PolicyName, rollout::Rollout};
 pub(crate) enum ShadowMode {
     /// The whole policy.
     Whole,
-    /// Other quotas than the policy's own, except for the keys of the rollout.
+    /// The candidate quotas are in shadow, except for the keys of the rollout.
     Candidate(Candidate),
 }
 
@@ -23,25 +23,25 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(policy: &str, quotas: Quotas, rollout: Rollout) -> Self {
-        // The name of a policy cannot contain braces, so this name is unique.
+        // The name of a policy cannot contain braces, so no policy has this name.
         Self { name: PolicyName::of(&format!("{policy}{{shadow}}")), quotas, rollout }
     }
 }
 
-/// The shadow mode as attributes and policies files specify it, after validation.
+/// The shadow mode that a macro attribute or a policies file specifies, after validation.
 pub enum ShadowSpec {
     /// The whole policy is in shadow.
     Whole,
-    /// Candidate quotas, and the percentage of the keys (0 to 100) for which they are enforced.
+    /// Candidate quotas, and the percentage of the keys (0 to 100) for which the guard enforces the candidate.
     Candidate(Quotas, u8),
 }
 
-/// Which of the two sets of quotas and buckets of a policy.
+/// One of the two sets of quotas of a policy. Each set has buckets of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuotaVariant {
     /// The policy's own quotas.
     Own,
-    /// The quotas of its candidate.
+    /// The quotas of the policy's candidate.
     Candidate,
 }
 

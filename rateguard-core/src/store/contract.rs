@@ -1,4 +1,4 @@
-//! The trait that stores implement, and the types of its requests and results.
+//! The trait [`Store`], its requests and its results.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -9,13 +9,15 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 
 /// Stores the buckets and applies operations to them.
 ///
-/// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets in **one
-/// atomic step**: all earlier operations of all clients are visible to it, and no other operation observes a partial
-/// effect. The [`Algorithm`](crate::Algorithm) of each request's quota defines which units count, and for how long.
+/// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets
+/// **atomically**: the operation observes all earlier operations of all clients, and no other operation observes a part
+/// of its changes. The [`Algorithm`](crate::Algorithm) of each request's quota defines which units count, and for how
+/// long.
 ///
-/// - Time is the time of the store, in integer microseconds. It is the same for all clients of the store.
+/// - All times are times of the store's clock, in integer microseconds. All clients of the store therefore use the same
+///   time.
 /// - Each bucket has its own state. A bucket from which no unit was taken is empty.
-/// - Each request has a quota, which may differ from that of the last request for the bucket. The new quota applies
+/// - Each request has a quota. If the quota differs from that of the last request for the bucket, the new quota applies
 ///   immediately to the units that already count. A store that cannot convert units from another algorithm counts them
 ///   as taken now.
 /// - A store removes expired units, so that it does not grow without bound.
@@ -45,18 +47,19 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// # Ok::<(), actix_rateguard_core::BuildError>(())
 /// ```
 pub trait Store: Send + Sync {
-    /// Applies the operation to all of these buckets. There is at least one request, and their buckets are distinct.
+    /// Applies the operation to all of these buckets. There is at least one request, and no two requests have the same
+    /// bucket.
     ///
     /// The verdict has one [`BucketStatus`] per request, in the order of the requests, after the operation.
     ///
     /// A [pending](StoreFuture::Pending) operation must not start before the future is polled. The guard drops the
-    /// future at the deadline.
+    /// future at the deadline, even before the first poll.
     ///
     /// # Errors
     ///
-    /// Any [`StoreError`] if the operation failed. The store should then have changed nothing.
-    /// [`StoreError::CrossSlot`] if no single atomic step can reach all of these buckets. The guard then sends one
-    /// operation for each key.
+    /// Any [`StoreError`] if the operation failed. In this case the store should not have changed any bucket.
+    /// [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically. The guard
+    /// then sends one operation for each key.
     fn apply<'a>(
         &'a self,
         operation: Operation,
@@ -65,8 +68,8 @@ pub trait Store: Send + Sync {
 
     /// Applies the operation for a caller that waits at most `deadline`.
     ///
-    /// A store should not start an operation after that time, because no caller receives the result of the units that
-    /// it would take. The default implementation calls [`apply`](Self::apply).
+    /// A store should not start an operation after the deadline, because the store would take units although no caller
+    /// receives the result. The default implementation calls [`apply`](Self::apply).
     ///
     /// # Errors
     ///
@@ -90,8 +93,7 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Returns a number that identifies the server which has these buckets. The default is 0, for a store with one
-    /// server.
+    /// Returns a number for the server that stores these buckets. The default is 0, for a store with one server.
     ///
     /// The guard has one circuit breaker per server, so that a failed server does not affect checks on other servers.
     fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
@@ -103,10 +105,10 @@ pub trait Store: Send + Sync {
     ///
     /// - [`StoreError::Timeout`], the default: the store does not reply.
     /// - [`StoreError::Overloaded`]: the store replies, but too many other operations of this process waited for it.
-    ///   The guard then decides in memory whatever the failure mode of the policy is, and its circuit breaker does not
-    ///   count the failure.
+    ///   The guard then decides in memory, for every failure mode of the policy, and the circuit breaker does not count
+    ///   a failure.
     ///
-    /// A store that wraps another store should forward this method.
+    /// A store that wraps another store should call this method of the other store.
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
         let _ = requests;
         StoreError::Timeout
@@ -165,8 +167,8 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 /// The operations of a store in this process that need no future.
 #[doc(hidden)]
 pub trait InProcess {
-    /// Checks one bucket. Returns whether the request is allowed, the status of the bucket, and whether the key shared
-    /// its count with others because the store is full.
+    /// Checks one bucket. Returns three values: whether the request is allowed, the status of the bucket, and whether
+    /// the store is full and the key therefore uses a shared log.
     fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool);
 
     /// Returns the number of stored buckets.
@@ -176,30 +178,30 @@ pub trait InProcess {
 /// An operation on buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Takes the cost of each request if all costs fit, and otherwise takes nothing.
+    /// Takes the cost of each request if all costs fit. Otherwise takes no units.
     ///
-    /// It takes nothing from requests with [`check_only`](BucketRequest::check_only). A cost of 0 always fits. A cost
-    /// above the quota's [`max_cost`](Quota::max_cost) never fits.
+    /// A check takes no units from a bucket whose request has [`check_only`](BucketRequest::check_only). A cost of 0
+    /// always fits. A cost above the quota's [`max_cost`](Quota::max_cost) never fits.
     Check,
-    /// Returns the verdict that [`Check`](Self::Check) would return, and changes nothing.
+    /// Returns the verdict that [`Check`](Self::Check) would return, and changes no bucket.
     Peek,
     /// Takes the cost of each request, even beyond the capacity.
     ///
-    /// Units beyond the capacity count like all others. A log may omit those of one request, because they would all
-    /// expire at the same time. The debt of a token bucket is at most [`Quota::MAX_DEBT`], which is more than its
-    /// burst.
+    /// Units beyond the capacity count like all others. A log may omit units of one request beyond the capacity,
+    /// because all units of the request expire at the same time. The debt of a token bucket is at most
+    /// [`Quota::MAX_DEBT`], which is more than its burst.
     Debit,
     /// Returns the cost of each request to its bucket.
     ///
-    /// The cost is at most the units that the check with the request's [`Receipt`] took from the bucket. Expired units
-    /// and units of other requests are not refunded, and no unit is refunded twice. A token bucket does not refund
-    /// tokens that the refill may have returned since.
+    /// The cost is at most the number of units that the earlier check took from the bucket. The request's [`Receipt`]
+    /// identifies this check. The store refunds neither expired units nor units of other requests, and refunds no unit
+    /// twice. For a token bucket, the store does not refund tokens that the refill may already have returned.
     Refund,
     /// Removes all units from the buckets. The cost is ignored.
     Reset,
 }
 
-/// A bucket, its quota, and the units that an operation takes from it or returns to it.
+/// A bucket, its quota, and the number of units that the store takes from the bucket or returns to the bucket.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct BucketRequest<'a> {
@@ -209,13 +211,14 @@ pub struct BucketRequest<'a> {
     pub quota: Quota,
     /// The number of units to take or to refund.
     pub cost: u32,
-    /// For [`Operation::Check`] and [`Operation::Peek`]: the cost must fit, but is not taken from this bucket. A bucket
-    /// of a ban, for example, is filled by other operations and only denies requests.
+    /// For [`Operation::Check`] and [`Operation::Peek`]: the cost must fit, but the store does not take the cost from
+    /// this bucket. For example, the guard only reads the bucket of a ban: other operations take the units from such a
+    /// bucket.
     pub check_only: bool,
-    /// Whether the request can wait until no other request waits, such as a check in [shadow](crate::Policy::shadow),
-    /// whose result does not affect a response. A store may ignore it.
+    /// Whether the request can wait until no other request waits. An example is a check in
+    /// [shadow](crate::Policy::shadow), because its result does not affect a response. A store may ignore this field.
     pub low_priority: bool,
-    /// For [`Operation::Refund`]: the receipt that the store returned when it took the units.
+    /// For [`Operation::Refund`]: the receipt that the store returned for the check that took the units.
     pub receipt: Receipt,
 }
 
@@ -227,14 +230,15 @@ impl<'a> BucketRequest<'a> {
         Self { bucket, quota, cost, check_only: false, low_priority: false, receipt }
     }
 
-    /// Returns the units that an admitted check takes: the cost, or 0 for a [`check_only`](Self::check_only) request.
+    /// Returns the number of units that the store takes if it admits the request: the cost, or 0 for a
+    /// [`check_only`](Self::check_only) request.
     #[must_use]
     pub fn taken(&self) -> u32 {
         if self.check_only { 0 } else { self.cost }
     }
 }
 
-/// The data that a store needs to refund units, in its own format.
+/// The data that a store needs to refund units. Each store has its own format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     words: [u64; 3],
@@ -259,7 +263,7 @@ impl Receipt {
 pub struct Verdict {
     allowed: bool,
     buckets: SmallVec<[(BucketStatus, Receipt); 1]>,
-    /// The indices of buckets whose status is unavailable, because their server did not reply.
+    /// The indices of buckets without a status, because their server did not reply.
     unknown: Vec<usize>,
     mode: DecisionMode,
     denied_for_others: bool,
@@ -268,8 +272,8 @@ pub struct Verdict {
 impl Verdict {
     /// Creates the result of an operation.
     ///
-    /// `allowed` is true if the requests were admitted, or for a peek, if they would be. `buckets` has the status and
-    /// the receipt of each bucket, in the order of the requests.
+    /// `allowed` is true if the store admitted the requests, or for a peek, if the store would admit them. `buckets`
+    /// has the status and the receipt of each bucket, in the order of the requests.
     pub fn new(allowed: bool, buckets: impl IntoIterator<Item = (BucketStatus, Receipt)>) -> Self {
         Self {
             allowed,
@@ -280,7 +284,7 @@ impl Verdict {
         }
     }
 
-    /// Sets the component that decided.
+    /// Sets the mode, which names the component that made the decision.
     pub(crate) fn by(self, mode: DecisionMode) -> Self {
         Self { mode, ..self }
     }
@@ -289,12 +293,13 @@ impl Verdict {
         self.mode
     }
 
-    /// Sets whether a bucket was full only because other keys share its count.
+    /// Sets whether a bucket was full only because of other keys in a shared log.
     pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
         Self { denied_for_others, ..self }
     }
 
-    /// Whether a bucket was full only because other keys share its count.
+    /// Whether a bucket was full only because of other keys in a shared log. Such a denial is not an offence of the
+    /// client.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
@@ -309,8 +314,8 @@ impl Verdict {
         !self.unknown.contains(&index)
     }
 
-    /// Whether the requests were admitted, or for a peek, would be. Always true for operations other than check and
-    /// peek.
+    /// Whether the store admitted the requests, or for a peek, would admit them. Always true for operations other than
+    /// check and peek.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed
@@ -327,11 +332,12 @@ impl Verdict {
     }
 }
 
-/// The result of a store operation, which may be ready or pending.
+/// The result of a store operation: available now, or a future that waits for it.
 pub enum StoreFuture<'a> {
-    /// The operation is complete. The guard uses the result without a deadline or a runtime.
+    /// The operation is complete. The guard uses the result immediately, without a deadline or a runtime.
     Ready(Result<Verdict, StoreError>),
-    /// The operation starts when this future is first polled. To drop it before that has no effect on the store.
+    /// The operation starts when this future is first polled. If the guard drops the future before the first poll, the
+    /// store does not change.
     Pending(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
 }
 

@@ -1,4 +1,5 @@
-//! The error of a store operation. It has no text of a server, because a server may quote keys and passwords.
+//! The error of a store operation. The error does not contain the text of a server, because a server may quote keys and
+//! passwords.
 
 use std::{error::Error, fmt};
 
@@ -16,8 +17,8 @@ pub enum StoreError {
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server accepts no writes now: it is a replica, loads its data, has too few replicas, or cannot write to
-    /// disk.
+    /// The server accepts no writes now: the server is a replica, loads its data, has too few replicas, or cannot write
+    /// to disk.
     NotReady,
     /// The server is busy with another script.
     Busy,
@@ -25,12 +26,13 @@ pub enum StoreError {
     OutOfMemory,
     /// The server is part of a cluster, but the URL is not a `redis+cluster://` URL.
     Cluster,
-    /// The store cannot decide these keys in one atomic step. The guard then sends one operation for each key.
+    /// The store cannot apply one operation to all of these keys atomically. The guard then sends one operation for
+    /// each key.
     CrossSlot,
-    /// Too many checks of this process wait for the store, although the store replies. The guard decides them in
-    /// memory.
+    /// Too many checks of this process wait for the store, although the store replies. The guard decides these checks
+    /// in memory.
     Overloaded,
-    /// The server has a rate limit of its own, which is exceeded. For example, the quota of an Upstash plan is used up.
+    /// The client exceeds the server's own rate limit, for example the quota of an Upstash plan.
     Throttled,
     /// The reply of the server is not a valid decision.
     InvalidReply,
@@ -41,7 +43,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Every value, for example for one counter per value.
+    /// All values. The metrics, for example, have one counter for each value.
     pub(crate) const ALL: [Self; 15] = [
         Self::Timeout,
         Self::Unreachable,
@@ -62,10 +64,10 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Whether clients can cause this error by load on an available store.
+    /// Whether clients can cause this error if they send many requests to an available store.
     ///
-    /// The guard then decides requests in memory, whatever the failure mode is. Otherwise a client could disable its
-    /// own limits, or deny service to others.
+    /// After such an error, the guard decides requests in memory, for every failure mode. Otherwise a client could
+    /// cause the error to disable its own limits, or to deny service to others.
     pub(crate) fn is_caused_by_load(self) -> bool {
         match self {
             Self::Overloaded | Self::Busy | Self::OutOfMemory | Self::Throttled => true,

@@ -1,7 +1,7 @@
-//! The thread that runs the connections of a store.
+//! The thread that runs all connections of a store.
 //!
-//! The thread has its own runtime. Requests therefore never wait for a connection to be set up on their own thread, a
-//! blocked worker thread does not delay the checks of other threads, and a guard works on every runtime.
+//! The thread has its own runtime. A worker thread of the application therefore never opens a connection, and a blocked
+//! worker thread does not delay the checks of other threads. A guard also works on every runtime of the application.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
-/// A thread with a runtime. To drop it ends the thread and all of its tasks.
+/// A thread with a runtime. The thread and all of its tasks end when this value is dropped.
 pub(super) struct IoThread {
     handle: Handle,
     /// The thread ends when this sender is dropped. `None` after [`close`](Self::close).
@@ -23,7 +23,8 @@ impl IoThread {
         let (shutdown, shutdown_signal) = oneshot::channel();
         let (handle_sender, handle_receiver) = mpsc::channel();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // The runtime is created and dropped on this thread: to drop a runtime inside another one panics.
+            // Create and drop the runtime on this thread, because tokio panics if a runtime is dropped inside another
+            // runtime.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
             let _ = handle_sender.send(handle.map_err(io::Error::kind));
@@ -31,14 +32,14 @@ impl IoThread {
                 let _ = runtime.block_on(shutdown_signal);
             }
         })?;
-        // The receiver fails only if the thread has panicked before it sent the handle.
+        // `recv` fails only if the thread panicked before it sent the handle.
         let handle = handle_receiver.recv().map_err(io::Error::other)??;
         Ok(Self { handle, shutdown: Mutex::new(Some(shutdown)) })
     }
 
     /// Ends the thread and all of its tasks.
     pub(super) fn close(&self) {
-        // The lock is only held for this single assignment, so a poisoned one is still consistent.
+        // This assignment is the only code under the lock, so the value is consistent even if the lock is poisoned.
         self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -47,7 +48,7 @@ impl IoThread {
     }
 }
 
-/// A task that is aborted when this is dropped.
+/// A task that runs until this value is dropped.
 pub(super) struct Task(AbortHandle);
 
 impl Task {

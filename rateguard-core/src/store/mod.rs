@@ -1,4 +1,4 @@
-//! The trait that stores implement, and its types.
+//! The trait [`Store`], its types, and the stores of this crate.
 
 mod contract;
 pub(crate) mod error;

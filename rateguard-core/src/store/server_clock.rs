@@ -1,23 +1,24 @@
-//! An estimate of the server's clock, from the times in its replies.
+//! Estimates the time on the server's clock, from the times in the server's replies.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// After this time, a new estimate replaces an older one even if it is less precise, because clocks drift.
+/// When an estimate is this old, the next reply replaces the estimate even if the new value is less precise, because
+/// clocks drift.
 const ESTIMATE_TTL: Duration = Duration::from_secs(10);
-/// After this time without a reply, there is no estimate.
+/// The maximum age of an estimate. An older estimate is not used, because the clocks may have drifted too far.
 const MAX_ESTIMATE_AGE: Duration = Duration::from_secs(60);
 
-/// An upper bound of the server's clock. Because it is never behind the server, a converted deadline is never too
-/// early.
+/// An upper bound for the time on the server's clock. The estimate is never behind the server, so a converted deadline
+/// is never too early.
 pub(super) struct ServerClock {
     start: Instant,
     /// The largest possible offset of the server's clock from the time since `start`, in microseconds.
     offset: AtomicI64,
-    /// The time of the estimate, in microseconds since `start`; 0 without one. A reader may combine it with the offset
-    /// of another reply, which is also a valid estimate.
+    /// The time of the estimate, in microseconds since `start`; 0 if there is no estimate. Another thread may read this
+    /// time with the offset of another reply. This is safe, because each offset is a valid estimate.
     estimated_at: AtomicI64,
 }
 
@@ -28,11 +29,11 @@ impl ServerClock {
 
     /// Records the server's time `now` in a reply, in microseconds since 1970. The request was sent at `sent` or later.
     ///
-    /// `was_late` means that the server rejected the request as late. Then the old estimate is wrong, for example
-    /// because the server's clock was set.
+    /// `was_late` means that the server rejected the request as late. In this case the old estimate is wrong, for
+    /// example because the server's clock was set, so the reply replaces the estimate.
     pub(super) fn record_reply(&self, now: i64, sent: Instant, was_late: bool) {
         let sent = self.micros(sent);
-        // The server read its clock after `sent`, so the true offset is smaller by the time until then.
+        // The server read its clock after `sent`, so the true offset is at most this value.
         let offset = now.saturating_sub(sent);
         let estimated_at = self.estimated_at.load(Relaxed);
         let is_old = sent.saturating_sub(estimated_at) > micros(ESTIMATE_TTL);
@@ -42,7 +43,7 @@ impl ServerClock {
         }
     }
 
-    /// Converts a time to the server's clock, in microseconds since 1970. Returns 0 without an estimate.
+    /// Converts a local time to the server's clock, in microseconds since 1970. Returns 0 if there is no estimate.
     pub(super) fn at(&self, time: Instant) -> i64 {
         let (estimated_at, time) = (self.estimated_at.load(Relaxed), self.micros(time));
         if estimated_at == 0 || time.saturating_sub(estimated_at) > micros(MAX_ESTIMATE_AGE) {

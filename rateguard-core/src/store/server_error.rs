@@ -2,8 +2,8 @@
 
 use super::StoreError;
 
-/// Returns the cause of an error with this code, which is its first word. `rest` is the text after the code. The text
-/// is not stored, because servers quote arguments in it.
+/// Returns the cause of an error. `code` is the first word of the error text, and `rest` is the text after the first
+/// word. The result does not contain the text, because servers quote arguments in error texts.
 pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     let code = if code == "ERR" { rest.and_then(script_error_code).unwrap_or(code) } else { code };
     match code {
@@ -20,8 +20,8 @@ pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     }
 }
 
-/// Returns the cause of an error text that the script has caught. Before Redis 7, such a text begins with a position in
-/// the script: `@user_script: 7: -READONLY …`.
+/// Returns the cause of an error that the script has caught and returned as a text. Before Redis 7, such a text begins
+/// with a position in the script: `@user_script: 7: -READONLY …`.
 #[cfg(feature = "redis")]
 pub(super) fn cause_of_text(text: &str) -> StoreError {
     let error = match text.strip_prefix('@') {
@@ -35,13 +35,13 @@ pub(super) fn cause_of_text(text: &str) -> StoreError {
     cause(code, Some(rest))
 }
 
-/// The texts for a missing permission in a script, up to Redis 7.0 and in later versions. They have no code of their
-/// own.
+/// The texts of a missing permission in a script: the first up to Redis 7.0, the second in later versions. Redis has no
+/// error code for this case.
 const ACL_ERRORS: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
 
-/// Returns the code of an error that Redis wrapped in an `ERR` reply of the script.
+/// Returns the code of an error of a command in the script. Redis sends such an error inside an `ERR` reply.
 ///
-/// Before Redis 7, the error itself is at the end: `ERR Error running script (…): @user_script: 7: -READONLY …`.
+/// Before Redis 7, the original error is at the end: `ERR Error running script (…): @user_script: 7: -READONLY …`.
 fn script_error_code(rest: &str) -> Option<&str> {
     if ACL_ERRORS.iter().any(|text| rest.contains(text)) {
         return Some("NOPERM");

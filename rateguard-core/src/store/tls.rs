@@ -28,7 +28,7 @@ use crate::store::redis::RedisUrlError;
 /// ```
 ///
 /// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
-/// none, `build` installs the one of `ring`. To use another provider, install it before `build`.
+/// no provider, `build` installs the provider of `ring`. To use another provider, install it before `build`.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {
@@ -42,14 +42,15 @@ impl RedisTls {
         Self::default()
     }
 
-    /// Sets the certificate authorities for the server's certificate, in PEM. They replace those of the system.
+    /// Sets the certificate authorities for the server's certificate, in PEM. The system's certificate authorities are
+    /// then not used.
     pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self
     }
 
-    /// Sets the client certificate with its chain, and its private key, in PEM. Servers that require client
-    /// certificates need it.
+    /// Sets the client certificate with its chain, and its private key, in PEM. Set it if the server requires client
+    /// certificates.
     pub fn client_certificate(
         mut self,
         certificate_pem: impl Into<Vec<u8>>,
@@ -59,7 +60,7 @@ impl RedisTls {
         self
     }
 
-    /// Adds these certificates to the server's address. An address without TLS is returned unchanged.
+    /// Adds the certificates to the settings of a server. Settings without TLS do not change.
     #[cfg(feature = "tls")]
     pub(super) fn with(&self, server: ConnectionInfo) -> Result<ConnectionInfo, RedisUrlError> {
         if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
@@ -77,7 +78,8 @@ impl RedisTls {
         Ok(client.get_connection_info().clone())
     }
 
-    /// Returns the configuration for rustls, or `None` if a certificate or key is malformed or there is no authority.
+    /// Returns the configuration for rustls, or `None` if a certificate or a key is malformed, or there is no
+    /// certificate authority.
     #[cfg(feature = "upstash")]
     pub(super) fn client_config(&self) -> Option<ClientConfig> {
         install_crypto_provider();
@@ -90,7 +92,8 @@ impl RedisTls {
                 }
             }
             None => {
-                // The system's list may have certificates that cannot be parsed. They are ignored.
+                // The system's list may contain certificates that rustls cannot parse. Ignore them, because the others
+                // are sufficient.
                 let system = rustls_native_certs::load_native_certs().certs;
                 authorities.add_parsable_certificates(system);
             }

@@ -1,4 +1,4 @@
-//! The label values of metrics and traces for outcomes, decision modes, store errors and operations.
+//! The names of outcomes, decision modes, store errors and operations in metrics and traces.
 
 use super::mode::DecisionMode;
 #[cfg(feature = "metrics")]
@@ -10,9 +10,9 @@ use crate::{Decision, StoreError, Unavailable};
 pub(crate) enum OutcomeLabel {
     /// The request was admitted, or passed without a decision.
     Allowed,
-    /// A quota had no room.
+    /// The request was denied, because a quota had no room.
     Denied,
-    /// The key is banned.
+    /// The request was denied, because the key is banned.
     Banned,
     /// The request was rejected without a decision.
     Rejected,
@@ -30,7 +30,7 @@ impl OutcomeLabel {
         }
     }
 
-    /// The labels of a check without a decision.
+    /// Returns the labels of a check without a decision.
     pub(crate) fn of_unavailable(unavailable: &Unavailable) -> (Self, DecisionMode) {
         if unavailable.lets_pass() {
             (Self::Allowed, DecisionMode::Open)

@@ -1,4 +1,4 @@
-//! Metrics (feature `metrics`) and traces (feature `tracing`) of checks.
+//! Metrics (feature `metrics`) and traces (feature `tracing`) about checks.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub(crate) mod labels;

@@ -1,15 +1,15 @@
 //! The component that decided a check.
 
-/// The component that decided a check, or the reason why none did.
+/// The component that decided a check, or what happened to the request if no component decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecisionMode {
-    /// The store decided.
+    /// The store decided the check.
     Store,
-    /// The in-memory store decided. It is full, so the key shared its count with other keys.
+    /// The in-memory store decided the check. The store is full, so the key shared its count with other keys.
     Overflow,
-    /// The denial cache of the guard decided: the store denied the same check a moment before.
+    /// The denial cache of the guard decided the check, because the store denied the same check a moment before.
     DenialCache,
-    /// The store did not answer, and this process decided in memory with its share of the limit.
+    /// The store did not answer, so this process decided the check in memory with its share of the limit.
     Local,
     /// The store did not answer, and the request passed.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -17,7 +17,7 @@ pub(crate) enum DecisionMode {
     /// The store did not answer, and the request was rejected.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     Closed,
-    /// A policy in shadow or a variant that is not enforced decided, which denied no request.
+    /// A policy in shadow mode or a candidate that is not enforced decided the check, so no request was denied.
     #[cfg(feature = "metrics")]
     Shadow,
 }

@@ -1,4 +1,4 @@
-//! The tracing span of a check and its fields. No field contains a key.
+//! The tracing span that each check records. No field of the span contains a key, because a key may identify a person.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tracing::{Span, debug_span, dispatcher::has_been_set, field::Empty};
 use super::{labels::OutcomeLabel, mode::DecisionMode};
 use crate::{Decision, Policy, StoreError};
 
-/// A span without values yet.
+/// Creates the span of a check. Its fields have no values yet.
 pub(crate) fn check() -> Span {
-    // If another crate enables the feature `log` of `tracing` and there is no subscriber, each span would write a log
-    // line.
+    // Without a subscriber, each span would write a log message if another crate enables the feature `log` of
+    // `tracing`.
     if !has_been_set() {
         return Span::none();
     }
@@ -51,7 +51,7 @@ pub(crate) fn record_unavailable(
     span.record("error", cause.as_str());
 }
 
-/// Records the duration of the last store call of the check.
+/// Records the duration of the check's last store call.
 pub(crate) fn record_store_time(span: &Span, elapsed: Duration) {
     span.record("store_seconds", elapsed.as_secs_f64());
 }

@@ -10,15 +10,15 @@ use std::{
 
 use crate::Clock;
 
-/// A clock that only a test advances. A clone is the same clock.
+/// A clock that stands still until a test advances it. A clone shares the time of the original.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    /// In microseconds.
+    /// The time in microseconds.
     now: Arc<AtomicU64>,
 }
 
 impl ManualClock {
-    /// A clock at 0.
+    /// Creates a clock at 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -29,7 +29,7 @@ impl ManualClock {
         self.now.fetch_add(micros(time), SeqCst);
     }
 
-    /// Sets the clock to this time, in whole microseconds. It may be earlier than now.
+    /// Sets the clock to this time, in whole microseconds. The time may be earlier than the current time of the clock.
     pub fn set(&self, now: Duration) {
         self.now.store(micros(now), SeqCst);
     }
@@ -45,8 +45,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The clock of Tokio, which tests can pause. Use it to test [`check_or_wait`](crate::RateGuard::check_or_wait), which
-/// sleeps.
+/// The clock of Tokio, which tests can pause. With it, a test of [`check_or_wait`](crate::RateGuard::check_or_wait)
+/// need not really wait.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -72,7 +72,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that is at 0 now.
+    /// Creates a clock that is at 0 now.
     #[must_use]
     pub fn new() -> Self {
         Self { start: tokio::time::Instant::now() }

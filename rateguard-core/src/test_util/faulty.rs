@@ -11,7 +11,7 @@ use crate::{
     store::{BucketRequest, Operation, Store, StoreFuture},
 };
 
-/// Wraps a store and injects faults into it. A clone is the same store.
+/// A wrapper around a store that fails when a test requests it. A clone shares the store and the current fault.
 #[derive(Clone)]
 pub struct FaultyStore {
     store: Arc<dyn Store>,
@@ -26,23 +26,23 @@ enum Fault {
 }
 
 impl FaultyStore {
-    /// Wraps this store, at first without a fault.
+    /// Wraps this store. The wrapped store works until a test requests a fault.
     #[must_use]
     pub fn new(store: impl Store + 'static) -> Self {
         Self { store: Arc::new(store), fault: Arc::new(Mutex::new(Fault::None)) }
     }
 
-    /// From now on, every operation does nothing and returns this error.
+    /// Makes every further operation do nothing and return this error.
     pub fn fail(&self, cause: StoreError) {
         self.set(Fault::Fails(cause));
     }
 
-    /// From now on, every operation does nothing and never completes, so that it ends at the deadline of the guard.
+    /// Makes every further operation do nothing and never complete. So a check ends at the deadline of the guard.
     pub fn hang(&self) {
         self.set(Fault::Hangs);
     }
 
-    /// From now on, the store works without a fault.
+    /// Makes the store work again.
     pub fn work(&self) {
         self.set(Fault::None);
     }

@@ -1,20 +1,20 @@
-//! The name of a handler, for attributes without a `name`.
+//! The name of a handler, which names the limit of a macro attribute without a `name`.
 
 use std::any::type_name;
 
-/// Returns the path of the handler in which the function `F` is defined, such as `shop::cart::add`. A handler in an
-/// `impl` block has the type in its path.
+/// Returns the path of the handler that contains the function `F`, such as `shop::cart::add`. The path of a handler in
+/// an `impl` block contains the type.
 pub(crate) fn handler_name<F>() -> String {
     name_of(type_name::<F>())
 }
 
 /// Extracts the handler's path from the path of an item inside it.
 fn name_of(path: &str) -> String {
-    // The last segment is the item itself.
+    // The last segment is the item inside the handler, so remove it.
     let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
-    // The attribute generates a function between the handler and the item.
+    // The macro generates a closure and a function between the handler and the item.
     let path = path.replace("::{{closure}}", "").replace("::__rateguard_limit_inputs", "");
-    // `#[get]` and similar macros of actix-web move the handler into a method of a type of the same name:
+    // `#[get]` and similar macros of actix-web move the handler into a method of a type with the handler's name:
     // `<shop::cart::add as actix_web::…>::register::add`.
     let name = path
         .strip_prefix('<')
@@ -40,7 +40,7 @@ mod tests {
                 "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::here",
                 "shop::cart::add",
             ),
-            // The second of two attributes on one handler.
+            // The second of two macro attributes on one handler.
             (
                 "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::add::{{closure}}::here",
                 "shop::cart::add::add",

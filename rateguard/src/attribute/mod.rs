@@ -1,4 +1,5 @@
-//! The runtime of the attribute: its expansion is a call of [`limited`] with one or more [`Limit`]s.
+//! The code that a macro attribute calls at run time: the macro expands to a call of [`limited`] with one or more
+//! [`Limit`]s.
 
 mod handler_name;
 
@@ -28,19 +29,19 @@ use crate::{
     response::{self, Rejection},
 };
 
-/// The settings of an attribute that are the same for all requests.
+/// The settings of a macro attribute that are the same for all requests.
 pub struct Settings {
-    /// The name, if the attribute has one.
+    /// The name, if the macro attribute sets one.
     pub name: Option<&'static str>,
-    /// The number of this limit among those of the handler. The first is 1.
+    /// The number of this limit among the limits of the handler. The first limit has the number 1.
     pub number: usize,
     /// The source of the quotas.
     pub allowance: Allowance,
     /// The escalating ban.
     pub ban: Option<Ban>,
-    /// The part of the limit that is in shadow: all of it, or a candidate.
+    /// What is in shadow: the whole limit, or only a candidate.
     pub shadow: Option<ShadowSpec>,
-    /// The failure mode while the store does not answer. `None`: the guard's.
+    /// The failure mode while the store does not answer. `None`: the guard's failure mode.
     pub on_error: Option<OnError>,
     /// The responses that make a request count.
     pub count: Count,
@@ -63,7 +64,7 @@ pub enum Allowance {
     Named(&'static str),
 }
 
-/// The limit of one attribute. A `static` in the handler holds it.
+/// The limit of one macro attribute. A `static` in the handler holds the limit.
 pub struct Limit {
     pub(crate) policy: PolicySource,
     pub(crate) scope: LimitScope,
@@ -73,18 +74,18 @@ pub struct Limit {
     pub(crate) registered_guard: AtomicUsize,
 }
 
-/// The policy of a limit, by the source of its quotas.
+/// The policy of a limit, depending on the source of the quotas.
 pub(crate) enum PolicySource {
     Fixed(Policy),
-    /// The policy has placeholder quotas, which the chosen ones replace.
+    /// The policy has placeholder quotas. For each request, the chosen quotas replace them.
     PerRequest(Policy),
     /// The guard's policy of this name.
     Named(&'static str),
 }
 
 impl Limit {
-    /// Creates a limit. Without a name in `settings`, the name is the path of the handler that contains the function
-    /// `_handler`, with `#` and the number for the second and further limits of one handler.
+    /// Creates a limit. Without a name in `settings`, the limit is named after the path of the handler that contains
+    /// the function `_handler`. The second and further limits of one handler add `#` and their number.
     #[track_caller]
     pub fn new<F>(settings: Settings, _handler: F) -> Self {
         let Settings { name, number, ban, shadow, on_error, .. } = settings;
@@ -108,7 +109,7 @@ impl Limit {
             }
             Allowance::Named(name) => PolicySource::Named(name),
         };
-        // The attribute rejects invalid methods at compile time.
+        // The macro rejects invalid methods at compile time, so none is dropped here.
         let methods =
             settings.methods.iter().filter_map(|it| Method::from_bytes(it.as_bytes()).ok());
         let scope = LimitScope {
@@ -132,17 +133,19 @@ impl Limit {
         self.scope.applies_to(self.overrides(policy_set), request)
     }
 
-    /// Reads the key of the policies file, which overrides that of the attribute. `None` if the file has none.
+    /// Reads the key that the policies file sets, which overrides the key of the macro attribute. `None` if the file
+    /// sets no key.
     pub fn caller(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<Caller> {
         self.overrides(policy_set).key.as_ref().map(|key| crate::key::read(&**key, request))
     }
 
-    /// Returns the cost in the policies file, which overrides that of the attribute. `None` if the file has none.
+    /// Returns the cost in the policies file, which overrides the cost of the macro attribute. `None` if the file sets
+    /// no cost.
     pub fn cost(&self, policy_set: &PolicySet) -> Option<u32> {
         self.overrides(policy_set).cost
     }
 
-    /// Returns the settings of the policies file that override those of the attribute.
+    /// Returns the settings in the policies file that override the settings of the macro attribute.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         match &self.policy {
             PolicySource::Named(name) => {
@@ -152,14 +155,14 @@ impl Limit {
         }
     }
 
-    /// Returns the policy. Its quotas are placeholders if they are chosen for each request.
+    /// Returns the policy. If the quotas are chosen for each request, the policy has placeholder quotas.
     ///
     /// Registers the limit's name at the guard on first use.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Misconfigured`] if the guard has no policy of the name, or a limit with other quotas has the same
-    /// name.
+    /// [`Rejection::Misconfigured`] if the guard has no policy of the name, or if a limit with other quotas has the
+    /// same name.
     fn policy<'a>(
         &'a self,
         guard: &RateGuard,
@@ -169,7 +172,7 @@ impl Limit {
             Ok(registration) => registration,
             Err(name) => {
                 let user = format_args!("the attribute at {}", self.location);
-                // The guard has registered the names of its policies itself.
+                // The guard has already registered the names of its own policies.
                 let policy = named(policy_set, name, user).map(|named| &named.policy)?;
                 self.mark_registered(guard);
                 return Ok(policy);
@@ -198,7 +201,7 @@ impl Limit {
     ///
     /// # Errors
     ///
-    /// The name of the guard's policy, if the limit has none of its own.
+    /// The name of the guard's policy, if the limit has no policy of its own.
     fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
         let (policy, is_fixed) = match &self.policy {
             PolicySource::Fixed(policy) => (policy, true),
@@ -215,7 +218,7 @@ impl Limit {
     }
 }
 
-/// The values of a limit for one request: key, plan and cost.
+/// The key, the plan and the cost of a limit for one request.
 pub struct LimitInputs {
     limit: &'static Limit,
     /// Whether the limit applies to the request.
@@ -257,7 +260,7 @@ impl LimitInputs {
         let mut policy = Cow::Borrowed(self.limit.policy(guard, policy_set)?);
         let overrides = self.limit.overrides(policy_set);
         let caller = self.caller.map_err(Rejection::Error)?;
-        // Access lists come before plans: a denied key is rejected under an unlimited plan, too.
+        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
         let Some(key) = scope.key(overrides, caller, lists, request)? else { return Ok(None) };
         if let Some(plan) = self.plan.transpose().map_err(Rejection::Error)? {
             let Some(quotas) = quotas_of(plan, policy_set)? else { return Ok(None) };
@@ -268,9 +271,10 @@ impl LimitInputs {
     }
 }
 
-/// Runs a handler behind its limits: first the checks, then the extractors, then the handler.
+/// Runs the checks of the limits, then the extractors, then the handler.
 ///
-/// Without a `guard`, it uses the guard in the application's data. Without any guard, it rejects the request with 500.
+/// If `guard` is `None`, the function uses the guard in the application's data. Without any guard, the function rejects
+/// the request with 500.
 pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],

@@ -10,8 +10,8 @@ use actix_web::{
 
 use super::RequestCost;
 
-/// A cost that depends on the length of the body, before the body is read: one unit for each started block of bytes, at
-/// least 1.
+/// A cost that depends on the length of the body: one unit for each started block of bytes, at least 1. The cost is
+/// known before the body is read.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -25,12 +25,13 @@ use super::RequestCost;
 /// }
 /// ```
 ///
-/// The length is that of `Content-Length`. A cost above [`u32::MAX`] becomes [`u32::MAX`]. The length is unknown for a
-/// chunked body (`Transfer-Encoding`), after an `Upgrade`, and over HTTP/2 without `Content-Length`; then the cost is
-/// that of [`unknown_length`](Self::unknown_length). `GET`, `HEAD` and `OPTIONS` without `Content-Length` count as
-/// requests without a body.
+/// The length is the value of `Content-Length`. A cost above [`u32::MAX`] becomes [`u32::MAX`]. The length is unknown
+/// for a chunked body (`Transfer-Encoding`), after an `Upgrade`, and over HTTP/2 without `Content-Length`. Then the
+/// cost is the value of [`unknown_length`](Self::unknown_length). `GET`, `HEAD` and `OPTIONS` without `Content-Length`
+/// count as requests without a body.
 ///
-/// The length is that of the transferred body. A compressed body may be longer after decompression.
+/// The length is the length of the transferred body. A compressed body may be longer after decompression, so its cost
+/// may be too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyCost {
@@ -39,14 +40,15 @@ pub struct BodyCost {
 }
 
 impl BodyCost {
-    /// One unit for each started block of `bytes`. Zero counts as 1 byte.
+    /// Creates a cost of one unit for each started block of this many bytes. Zero counts as 1 byte.
     pub const fn per_bytes(bytes: u32) -> Self {
         Self { bytes, unknown: u32::MAX }
     }
 
-    /// The cost of a body of unknown length, in units. Default: [`u32::MAX`]. This is more than any limit, so such
-    /// requests are denied; otherwise a client could lower the cost by hiding the length. To allow such bodies, limit
-    /// their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set the cost of a body of that size here.
+    /// Sets the cost of a body whose length is unknown, in units. Default: [`u32::MAX`]. This default is more than any
+    /// limit, so such requests are denied. With a lower cost, a client could hide the length to pay less. To allow such
+    /// bodies, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set the cost of a body of
+    /// the maximum size here.
     pub const fn unknown_length(mut self, cost: u32) -> Self {
         self.unknown = cost;
         self
@@ -69,7 +71,8 @@ impl RequestCost for BodyCost {
 fn body_length(request: &HttpRequest) -> Option<u64> {
     let headers = request.headers();
     let is_bodiless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    // Both override `Content-Length` (RFC 9112, section 6.3): the server may read more bytes than that.
+    // `Transfer-Encoding` and `Upgrade` override `Content-Length` (RFC 9112, section 6.3): the server may read more
+    // bytes than `Content-Length`.
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }
@@ -81,7 +84,7 @@ fn body_length(request: &HttpRequest) -> Option<u64> {
         (Some(length), None) => parse(length.as_bytes()),
         (Some(_), Some(_)) => None,
         (None, _) => {
-            // Without the header, an HTTP/1 request has no body. An HTTP/2 request may have one.
+            // Without the header, an HTTP/1 request has no body. An HTTP/2 request may have a body.
             let is_http_1 = request.version() <= Version::HTTP_11;
             (is_http_1 || is_bodiless).then_some(0)
         }

@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 
 pub use body::BodyCost;
 
-/// The cost of a request in units: a number, a closure or function over `&HttpRequest` that returns one, or a
+/// The cost of a request in units: a number, a closure or function over `&HttpRequest` that returns a number, or a
 /// [`BodyCost`].
 ///
 /// ```
@@ -20,14 +20,15 @@ pub use body::BodyCost;
 /// });
 /// ```
 ///
-/// A function that parses a number from a request should return a high cost for values that it cannot parse, not a low
-/// one. For example, `Content-Length: 4294967296` does not fit into a `u32`.
+/// A function that parses a number from a request should return a high cost for a value that it cannot parse. With a
+/// low cost, a client could send such a value to pay less: for example, `Content-Length: 4294967296` does not fit into
+/// a `u32`.
 pub trait RequestCost: Send + Sync + 'static {
-    /// Returns the cost of this request in units. A cost of 0 is always allowed, unless the client is banned. A cost
-    /// above the limit is always denied.
+    /// Returns the cost of this request in units. A request that costs 0 is always allowed, unless the client is
+    /// banned. A request that costs more than the limit is always denied.
     fn cost(&self, request: &HttpRequest) -> u32;
 
-    /// Returns the cost if it is the same for all requests. Default: `None`.
+    /// Returns the cost, if all requests have the same cost. Default: `None`.
     fn constant(&self) -> Option<u32> {
         None
     }

@@ -22,8 +22,9 @@ use crate::{
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 
-/// The number of limits that are peeked at in parallel. The inventory of most guards fits into one round, and so into
-/// one deadline, and an explanation uses few of the slots for requests in flight.
+/// The number of limits that an explanation peeks at in parallel. With at most
+/// this many limits, an explanation ends within one deadline. Each peek occupies one of the guard's checks in flight,
+/// so the number is small.
 const MAX_PARALLEL_PEEKS: usize = 16;
 
 /// The origin of an explained request: real, or described by an operator.
@@ -35,11 +36,11 @@ pub(crate) enum RequestOrigin {
 }
 
 impl RateGuard {
-    /// Returns the outcome of one more request of `key` under `policy`, and why. Counts nothing.
+    /// Returns the outcome that one more request of `key` would have with `policy`, and the reason. Counts nothing.
     ///
-    /// The outcome respects the keys of the guard's [access list](crate::RateGuardBuilder::access). All other
-    /// exemptions (methods, `skip`, address lists, the list of a middleware) depend on a request: see
-    /// [`explain_request`](Self::explain_request).
+    /// `explain` applies the keys in the guard's [access list](crate::RateGuardBuilder::access). All other exemptions
+    /// (methods, `skip`, address lists, the list of a middleware) depend on an HTTP request, so only
+    /// [`explain_request`](Self::explain_request) applies them.
     ///
     /// ```
     /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -72,7 +73,7 @@ impl RateGuard {
         }
     }
 
-    /// As [`explain`](Self::explain), for a client at this address, which an access list may contain.
+    /// As [`explain`](Self::explain), for a client at this address. An access list may contain the address.
     #[cfg(feature = "operator")]
     pub(crate) async fn explain_client(
         &self,
@@ -99,13 +100,13 @@ impl RateGuard {
         check_access_lists(&[&self.policy_set().access, &self.http().access], access)
     }
 
-    /// Explains what limits of the [inventory](Self::inventory) would do with this request. Counts nothing.
+    /// Explains what the limits in the [inventory](Self::inventory) would do with this request. Counts nothing.
     ///
-    /// `limits` are the names of limits; if it is empty, all limits are explained. The explanation has the steps that
-    /// determine the client's address, the key of each limit, and the status of its quotas. It takes at most the
-    /// guard's deadline for every 16 limits, plus the time of the limits' own functions, which it calls.
+    /// `limits` are the names of limits; if `limits` is empty, all limits are explained. The explanation shows how the
+    /// client's address was determined, and the outcome of each limit. `explain_request` also calls the limits' own
+    /// functions. Besides their time, it takes at most the guard's deadline for every 16 limits.
     ///
-    /// Each limit is evaluated separately, as if the request met it alone. A denial that would start a
+    /// Each limit is evaluated separately, as if there were no other limits. A denial that would start a
     /// [ban](Policy::ban) is reported as a denial without a ban.
     ///
     /// # Panics
@@ -123,7 +124,7 @@ impl RateGuard {
     ) -> Explanation {
         let is_selected =
             |limit: &LimitInfo| limits.is_empty() || limits.contains(&limit.name.as_str());
-        // One policy set for all limits, also if the policies file changes meanwhile.
+        // All limits use one policy set, also if the policies file changes meanwhile.
         let policy_set = self.policy_set();
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
@@ -157,7 +158,7 @@ impl RateGuard {
         Explanation { client: client::trace_address(self.http(), request), limits }
     }
 
-    /// Evaluates a limit, and reports the key parts that a description lacks.
+    /// Evaluates a limit. If the described request lacks parts of the key, the outcome names these parts.
     async fn evaluate_limit(
         &self,
         origin: RequestOrigin,
@@ -166,7 +167,7 @@ impl RateGuard {
         source: &LimitSource,
         request: &HttpRequest,
     ) -> Result<PeekRequest, Outcome> {
-        // A function of another limit may have used another guard, which stores its own client.
+        // A function of another limit may have used another guard, and that guard stores its own client in the request.
         client::resolve_without_warning(self.http(), request);
         let result = evaluate(self, policy_set, source, request).await;
         let has_read_key = matches!(

@@ -1,4 +1,5 @@
-//! Evaluates one limit for a request without enforcing it, with the same functions as enforcement.
+//! Evaluates one limit for a request without enforcing the limit. Enforcement calls the same functions, so the results
+//! agree.
 
 use std::{
     future::poll_fn,
@@ -21,7 +22,7 @@ use crate::{
 #[cfg(feature = "macros")]
 use crate::{attribute::LimitInputs, inventory::AttributeLimit};
 
-/// What to peek at in the store for one limit.
+/// The key, the policy and the cost to peek at in the store for one limit.
 pub(super) struct PeekRequest {
     pub(super) policy: Policy,
     pub(super) key: Key,
@@ -29,7 +30,7 @@ pub(super) struct PeekRequest {
     pub(super) counted_by: KeySource,
 }
 
-/// The values of a limit for one request, after the overrides of the policies file.
+/// The key, the plan and the cost of a limit for one request, with the values that the policies file sets.
 struct ResolvedInputs {
     /// Whether the limit applies to the request.
     applies: bool,
@@ -42,7 +43,7 @@ struct ResolvedInputs {
 ///
 /// # Errors
 ///
-/// The outcome, if it does not depend on the store.
+/// The outcome, if the outcome does not depend on the store.
 pub(super) async fn evaluate(
     guard: &RateGuard,
     policy_set: &PolicySet,
@@ -134,7 +135,7 @@ fn check_addresses(lists: &[&AccessList], request: &HttpRequest) -> Result<(), O
     }
 }
 
-/// The rules of a limit, after the overrides of the policies file.
+/// The rules of a limit, with the values that the policies file sets.
 struct LimitRules<'a> {
     policy: Option<&'a Policy>,
     overrides: &'a RouteOverrides,
@@ -186,7 +187,7 @@ impl LimitRules<'_> {
     }
 }
 
-/// Returns the quotas of a plan, or `None` if it is unlimited.
+/// Returns the quotas of a plan, or `None` if the plan is unlimited.
 fn plan_quotas(plan: Plan, policy_set: &PolicySet) -> Result<Option<Arc<Quotas>>, Outcome> {
     let plan = match plan {
         Plan::Named(name) => policy_set.peek_plan(&name).cloned(),
@@ -205,7 +206,7 @@ fn function_failed(error: Error) -> Outcome {
 
 /// Awaits functions of the application, and catches their panics.
 ///
-/// They may panic because a described request lacks parts of a real one, such as the application's data.
+/// A function may panic because a described request lacks parts of a real request, such as the application's data.
 async fn catch_panic<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Outcome> {
     poll_fn(|context| {
         let poll = AssertUnwindSafe(|| std::pin::Pin::new(&mut future).poll(context));

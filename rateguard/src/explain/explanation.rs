@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::Outcome;
 use crate::{client_address::AddressTrace, inventory::LimitInfo};
 
-/// Explains what the limits of a guard would do with a request, and why.
+/// Explains what the limits of a guard would do with an HTTP request, and why.
 ///
-/// Made by [`RateGuard::explain_request`](crate::RateGuard::explain_request). `Display` formats it as text, one limit
-/// per line.
+/// [`RateGuard::explain_request`](crate::RateGuard::explain_request) returns the explanation. `Display` formats the
+/// explanation as text, one limit per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub(super) client: AddressTrace,
@@ -21,21 +21,21 @@ pub struct Explanation {
 pub struct ExplainedLimit {
     /// The limit.
     pub limit: LimitInfo,
-    /// What the request is counted by. `None` if it is not counted.
+    /// The source of the key that the request is counted by. `None` if the limit does not count the request.
     pub counted_by: Option<KeySource>,
-    /// The cost of the request in units. `None` if it is not counted.
+    /// The cost of the request in units. `None` if the limit does not count the request.
     pub cost: Option<u32>,
-    /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key instead of its own quotas.
-    /// `None` if there is no candidate, or no key.
+    /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key instead of the limit's own
+    /// quotas. `None` if the limit has no candidate or the request no key.
     pub is_rolled_out: Option<bool>,
-    /// Whether the result depends on functions of the application that were called with a described request. They may
-    /// need parts of a request that the description lacks. Always `false` for a real request.
+    /// Whether the result depends on functions of the application that were called with a described request. Such
+    /// functions may need parts of a request that the description lacks. Always `false` for a real request.
     pub is_best_effort: bool,
-    /// The outcome of the request under this limit.
+    /// The outcome of the request against this limit.
     pub outcome: Outcome,
 }
 
-/// What a request is counted by.
+/// The source of the key that a request is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySource {
@@ -69,7 +69,8 @@ impl Explanation {
         &self.limits
     }
 
-    /// Returns whether the request would pass all of these limits. `None` if that is unknown.
+    /// Returns whether the request would pass all of these limits. `None` if the outcome of a limit is unknown and no
+    /// other limit rejects the request.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         let each = || self.limits.iter().map(|it| it.outcome.passes());
@@ -79,10 +80,10 @@ impl Explanation {
         each().all(|passes| passes == Some(true)).then_some(true)
     }
 
-    /// Returns how long the request has to wait until it passes all limits. `None` if none of them rejects it, or
+    /// Returns how long the request has to wait until it passes all limits. `None` if no limit rejects the request, or
     /// waiting does not help.
     ///
-    /// A real request may have to wait longer: an outer limit counts it before an inner limit denies it.
+    /// A real request may have to wait longer: an outer limit counts the request before an inner limit denies it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));

@@ -1,4 +1,4 @@
-//! Explains what limits would do with a request, and why, without counting it.
+//! Explains what limits would do with a request, and why, without counting the request.
 
 mod api;
 mod display;

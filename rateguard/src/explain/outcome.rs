@@ -1,14 +1,14 @@
-//! The outcome of a request under one limit.
+//! The outcome of a request against one limit.
 
 use std::time::Duration;
 
 use crate::{Decision, Unavailable};
 
-/// The outcome of a request under one limit.
+/// The outcome of a request against one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The decision of the store, which has counted nothing.
+    /// The store has decided, but counted nothing.
     Decided(Decision),
     /// The limit does not apply.
     Exempt(Exemption),
@@ -28,7 +28,7 @@ pub enum Exemption {
     Method,
     /// The limit's `skip` function exempts the request.
     Skip,
-    /// The request looks like a CORS preflight, and the limit does not count those.
+    /// The request looks like a CORS preflight, and the limit does not count preflights.
     Preflight,
     /// The client's address is allowed by an [`AccessList`](crate::AccessList).
     AddressAllowed,
@@ -52,13 +52,13 @@ pub enum RejectReason {
     KeyDenied,
     /// The request has no key, and the limit [denies](crate::MissingKey::Deny) such requests.
     NoKey,
-    /// The function for the key or the plan returned an error, whose response has this status.
+    /// The function for the key or the plan returned an error. The response to that error has this status.
     Function(u16),
     /// The guard has no policy of this name.
     NoPolicy,
     /// The guard has no plan of the chosen name.
     NoPlan,
-    /// Another limit registered the same name earlier with different settings. The log reports which.
+    /// Another limit registered the same name earlier with different settings. The log message describes the conflict.
     NameConflict,
 }
 
@@ -68,7 +68,7 @@ pub enum RejectReason {
 pub enum UnknownReason {
     /// The description of the request lacks these parts of the key.
     KeyParts(Vec<String>),
-    /// The limit's functions depend on type parameters of its handler, so they can run only in the handler.
+    /// The limit's functions depend on type parameters of its handler, so the functions can run only in the handler.
     InHandler,
     /// No worker runs the middleware any more.
     NotRunning,
@@ -77,7 +77,7 @@ pub enum UnknownReason {
 }
 
 impl Outcome {
-    /// Returns whether the request would pass this limit. `None` if that is unknown.
+    /// Returns whether the request would pass this limit. `None` if the outcome is unknown.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         match self {

@@ -8,7 +8,7 @@ use crate::{
     inventory::{FUNCTION, LimitInfo},
 };
 
-/// Returns the parts of the limit's key that the description does not contain.
+/// Returns the parts of the limit's key that the described request lacks.
 pub(super) fn key_parts(limit: &LimitInfo, request: &HttpRequest) -> Vec<String> {
     let Ok(notation) = limit.key.parse::<KeyNotation>() else { return Vec::new() };
     let is_missing = |part: &&KeyPart| match part {
@@ -20,7 +20,8 @@ pub(super) fn key_parts(limit: &LimitInfo, request: &HttpRequest) -> Vec<String>
     notation.parts().iter().filter(is_missing).map(ToString::to_string).collect()
 }
 
-/// Returns whether functions of the application determine a part of this limit.
+/// Returns whether functions of the application determine the key, the cost, the quotas or the exemptions of this
+/// limit.
 pub(super) fn has_functions(limit: &LimitInfo) -> bool {
     limit.key == FUNCTION || limit.has_skip || limit.is_per_request || limit.cost.is_none()
 }

@@ -1,4 +1,5 @@
-//! The limits of handlers with the attribute. The linker collects them.
+//! The limits of handlers with the macro attribute. The linker collects these limits, so the guard can list them before
+//! the first request.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,21 +12,21 @@ use crate::{
     attribute::{Limit, LimitInputs, PolicySource},
 };
 
-/// The limit of one attribute, for the inventory.
+/// The limit of one macro attribute, for the inventory.
 pub struct AttributeLimit {
     /// The limit.
     pub limit: fn() -> &'static Limit,
-    /// The index of the limit among those of the handler.
+    /// The index of the limit among the limits of the handler.
     pub index: usize,
     /// The notation of the key, or `function`.
     pub key: &'static str,
-    /// The cost of a request, if it is the same for all.
+    /// The cost of a request, if all requests have the same cost.
     pub cost: Option<u32>,
     /// Whether a function exempts requests from the limit.
     pub has_skip: bool,
-    /// Whether the attribute has a `limiter` argument.
+    /// Whether the macro attribute has a `limiter` argument.
     pub has_own_guard: bool,
-    /// Reads the inputs of all limits of the handler. `None` if only the handler itself can read them.
+    /// Reads the inputs of all limits of the handler. `None` if only the handler itself can read the inputs.
     pub inputs: Option<ReadInputs>,
 }
 
@@ -34,21 +35,21 @@ type ReadInputs =
 
 inventory::collect!(AttributeLimit);
 
-/// The use of a policy by an attribute without a `limiter`.
+/// A macro attribute without a `limiter` that uses a policy of the guard.
 ///
-/// The linker collects all uses of a program, so that `build` can report a missing policy.
+/// The linker collects these attributes, so `build` can report a missing policy.
 pub struct PolicyUse {
     /// The name of the policy.
     pub name: &'static str,
-    /// The file and line of the attribute.
+    /// The file and line of the macro attribute.
     pub location: &'static str,
-    /// The cost of each request, or 1 if it depends on the request.
+    /// The cost of each request, or 1 if the cost depends on the request.
     pub cost: u32,
 }
 
 inventory::collect!(PolicyUse);
 
-/// Returns the policies that the attributes of the program use.
+/// Returns the policies that the macro attributes of the program use.
 pub(crate) fn attribute_policies() -> Vec<AttributePolicy> {
     let attributes = inventory::iter::<PolicyUse>.into_iter();
     attributes
@@ -57,8 +58,8 @@ pub(crate) fn attribute_policies() -> Vec<AttributePolicy> {
 }
 
 impl AttributeLimit {
-    /// Returns the attributes of this guard, sorted by file and line. An attribute with a `limiter` belongs to the
-    /// guard that handled its last request.
+    /// Returns the macro attributes that use this guard, sorted by file and line. A macro attribute with a `limiter`
+    /// belongs to the guard that handled the last request of its handler.
     pub(super) fn of(guard: &RateGuard) -> Vec<&'static Self> {
         let belongs_to_guard = |attribute: &&Self| match attribute.has_own_guard {
             true => (attribute.limit)().is_registered_with(guard),
@@ -89,7 +90,7 @@ impl Limit {
         matches!(self.policy, PolicySource::PerRequest(_))
     }
 
-    /// Returns the limit's own policy. `None` if it uses one of the guard's.
+    /// Returns the limit's own policy. `None` if the limit uses a policy of the guard.
     pub(crate) fn own_policy(&self) -> Option<&Policy> {
         match &self.policy {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => Some(policy),
@@ -99,7 +100,7 @@ impl Limit {
 
     /// Records that the limit's name is registered at this guard.
     pub(crate) fn mark_registered(&self, guard: &RateGuard) {
-        // Written only on a change, so that workers do not contend for the cache line.
+        // Written only on a change, because writes for every request would make workers contend for the cache line.
         if self.registered_guard.load(Relaxed) != guard.id() {
             self.registered_guard.store(guard.id(), Relaxed);
         }

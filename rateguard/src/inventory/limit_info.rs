@@ -6,11 +6,11 @@ use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
 use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, applicability::LimitScope};
 
-/// The description of a limit. It includes the current overrides of the policies file.
+/// The description of a limit, including the values that the policies file currently sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitInfo {
-    /// Whether the limit is an attribute or a middleware.
+    /// Whether a macro attribute or a middleware sets the limit.
     pub kind: LimitKind,
     /// The name, as in keys and logs.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct LimitInfo {
     pub is_policy: bool,
     /// The quotas. `None` if they are chosen for each request, or the guard has no policy of this name.
     pub quotas: Option<Quotas>,
-    /// Whether the whole limit is in [shadow](crate::Policy::shadow). It then denies no request.
+    /// Whether the whole limit is in [shadow](crate::Policy::shadow). A limit in shadow denies no request.
     pub is_in_shadow: bool,
     /// The [candidate](crate::Policy::candidate) quotas, which are checked in shadow.
     pub candidate: Option<Quotas>,
@@ -28,7 +28,7 @@ pub struct LimitInfo {
     pub rollout_percent: Option<u8>,
     /// Whether the quotas are chosen for each request.
     pub is_per_request: bool,
-    /// The key in the notation of the attribute, such as `user+ip`; or `function` for a closure or function.
+    /// The key in the notation of the macro attribute, such as `user+ip`; or `function` for a closure or function.
     pub key: String,
     /// The rule for requests without a key.
     pub missing_key: MissingKey,
@@ -44,13 +44,13 @@ pub struct LimitInfo {
     pub ban: Option<Ban>,
     /// The failure mode while the store does not answer.
     pub on_error: OnError,
-    /// The source file of the limit, as passed to the compiler.
+    /// The path of the source file that contains the limit, as passed to the compiler.
     pub file: &'static str,
     /// The line in that file. The first line is 1.
     pub line: u32,
 }
 
-/// How a limit is attached to what it limits.
+/// How a limit is attached to a handler or an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitKind {
@@ -69,11 +69,11 @@ impl fmt::Display for LimitKind {
     }
 }
 
-/// The settings of an attribute or middleware limit, before the overrides of the policies file.
+/// The settings of a limit, before the policies file overrides them.
 pub(super) struct LimitDefinition<'a> {
     pub(super) kind: LimitKind,
     pub(super) name: &'a str,
-    /// The limit's own policy. `None` if it uses one of the guard's.
+    /// The limit's own policy. `None` if the limit uses a policy of the guard.
     pub(super) policy: Option<&'a Policy>,
     pub(super) is_per_request: bool,
     pub(super) key: &'a str,
@@ -84,7 +84,7 @@ pub(super) struct LimitDefinition<'a> {
 }
 
 impl LimitDefinition<'_> {
-    /// Applies the overrides of the policies file.
+    /// Applies the settings in the policies file, and returns the description.
     pub(super) fn into_info(
         self,
         guard: &actix_rateguard_core::RateGuard,
@@ -140,7 +140,7 @@ impl LimitInfo {
         }
     }
 
-    /// Formats the responses that count in the notation of the attribute.
+    /// Formats the responses that count in the notation of the macro attribute.
     pub(crate) fn count_text(&self) -> String {
         match self.count {
             Count::Success => "success".to_owned(),
@@ -152,7 +152,7 @@ impl LimitInfo {
     }
 }
 
-/// Returns the name of a failure mode in the notation of the attribute.
+/// Returns the name of a failure mode in the notation of the macro attribute.
 pub(crate) fn on_error_name(on_error: OnError) -> &'static str {
     match on_error {
         OnError::Closed => "closed",
@@ -161,7 +161,7 @@ pub(crate) fn on_error_name(on_error: OnError) -> &'static str {
     }
 }
 
-/// Returns the name of a rule for missing keys in the notation of the attribute.
+/// Returns the name of a rule for missing keys in the notation of the macro attribute.
 pub(crate) fn missing_key_name(missing: MissingKey) -> &'static str {
     match missing {
         MissingKey::Deny => "deny",

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Policy, Quota, Quotas, RateGuard};
 
-/// All limits of a guard. Made by [`RateGuard::inventory`]; `Display` formats it as a table.
+/// All limits of a guard. [`RateGuard::inventory`] returns the inventory; `Display` formats the inventory as a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     limits: Vec<LimitInfo>,
@@ -21,13 +21,14 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Returns the limits: first the attributes by file and line, then the middlewares in the order of their start.
+    /// Returns the limits: first the limits of macro attributes by file and line, then the limits of middlewares in the
+    /// order in which they started.
     #[must_use]
     pub fn limits(&self) -> &[LimitInfo] {
         &self.limits
     }
 
-    /// Returns the number of middleware starts that are not in the list, because it holds at most 1,024 limits of
+    /// Returns the number of middleware starts that are not in the list, because the list holds at most 1,024 limits of
     /// middlewares.
     #[must_use]
     pub fn omitted(&self) -> usize {
@@ -35,7 +36,7 @@ impl Inventory {
     }
 }
 
-/// The attribute or middleware of a limit, which an explanation needs.
+/// The macro attribute or middleware of a limit, which an explanation reads.
 #[derive(Clone)]
 pub(crate) enum LimitSource {
     #[cfg(feature = "macros")]
@@ -44,7 +45,8 @@ pub(crate) enum LimitSource {
 }
 
 impl LimitSource {
-    /// Returns the limit's own policy. `None` if it uses one of the guard's, or no worker runs the middleware.
+    /// Returns the limit's own policy. `None` if the limit is a macro attribute with a policy of the guard, or no
+    /// worker runs the middleware.
     fn policy(&self) -> Option<Policy> {
         match self {
             #[cfg(feature = "macros")]
@@ -54,7 +56,7 @@ impl LimitSource {
     }
 }
 
-/// Returns the maximum number of quotas, so that a reset covers the buckets of every plan.
+/// Returns the maximum number of quotas, so a reset deletes the buckets of every plan.
 fn max_quotas() -> Arc<Quotas> {
     let second = Duration::from_secs(1);
     let quotas = (1..=Quotas::MAX as u32).filter_map(|limit| Quota::new(limit, second).ok());
@@ -63,11 +65,11 @@ fn max_quotas() -> Arc<Quotas> {
 
 impl RateGuard {
     /// Lists the limits of this guard: every `#[rate_limit]` of the program, and every [`RateLimit`](crate::RateLimit)
-    /// that a worker has started with this guard. A limit is listed once for all workers.
+    /// that a worker has started with this guard. The workers share one entry for a limit.
     ///
-    /// An attribute with a `limiter` is listed after its first request under this guard. Other attributes are listed
-    /// unless [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The inventory has no routes: it
-    /// does not contain which routes a middleware wraps, or whether a handler is registered.
+    /// A macro attribute with a `limiter` is listed once this guard has handled its first request. Other macro
+    /// attributes are listed unless [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The
+    /// inventory does not contain the routes that a middleware wraps, or whether a handler is registered.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;
@@ -81,12 +83,12 @@ impl RateGuard {
         Inventory { limits, omitted: self.middlewares().omitted() }
     }
 
-    /// Returns the current policy of this name, to [explain](Self::explain),
-    /// [reset](actix_rateguard_core::RateGuard::reset) or [ban](actix_rateguard_core::RateGuard::ban) a key under it.
+    /// Returns the current policy of this name. Use the policy to [explain](Self::explain),
+    /// [reset](actix_rateguard_core::RateGuard::reset) or [ban](actix_rateguard_core::RateGuard::ban) a key.
     ///
-    /// It is a policy of the guard's [builder](crate::RateGuardBuilder::policy) or policies file, or else that of a
-    /// limit in the [inventory](Self::inventory). `None` if there is none. If the quotas are chosen for each request,
-    /// the policy has placeholder quotas: it is suitable to reset and to ban, but not to explain.
+    /// The function looks first for a policy of the guard's [builder](crate::RateGuardBuilder::policy) or policies
+    /// file, then for a limit in the [inventory](Self::inventory). `None` if neither has the name. If the quotas are
+    /// chosen for each request, the policy has placeholder quotas, so you can reset and ban a key, but not explain one.
     #[must_use]
     pub fn policy_of_limit(&self, name: &str) -> Option<Policy> {
         self.current_policy(name).or_else(|| {

@@ -10,7 +10,7 @@ use actix_rateguard_core::adapter::PolicySet;
 use super::{LimitInfo, LimitKind, limit_info::LimitDefinition};
 use crate::{AccessList, middleware::MiddlewareLimit};
 
-/// The maximum number of limits in the registry. A limit counts once for all workers.
+/// The maximum number of limits in the registry. The workers share one entry for a limit.
 const MAX_LIMITS: usize = 1_024;
 
 /// The limits of started middlewares. A middleware registers its limits when a worker starts it.
@@ -29,11 +29,12 @@ struct RegistryState {
 pub(crate) struct RegisteredLimit {
     location: &'static Location<'static>,
     name: String,
-    /// The description at its start, for the time after the last worker has stopped.
+    /// The description at the start of the middleware. The inventory uses it after the last worker has stopped.
     startup_info: LimitInfo,
-    /// The index in `limits`.
+    /// The index of the limit in `limits`.
     index: usize,
-    /// Weak, because functions of the limits may hold the guard, which would leak in a cycle.
+    /// Weak, because functions of the limits may hold the guard. With a strong reference, this cycle would leak the
+    /// guard.
     limits: Weak<Vec<MiddlewareLimit>>,
     access: Weak<AccessList>,
     counts_preflights: bool,
@@ -61,7 +62,8 @@ pub(crate) struct ActiveMiddleware<'a> {
 }
 
 impl MiddlewareRegistry {
-    /// Registers the limits of a middleware. Replaces those of the same middleware of another worker.
+    /// Registers the limits of a middleware. Replaces the limits that another worker registered for the same
+    /// middleware.
     pub(crate) fn register(
         &self,
         guard: &actix_rateguard_core::RateGuard,
@@ -99,7 +101,7 @@ impl MiddlewareRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
-        // No code panics while the lock is held, so a poisoned state is still consistent.
+        // No code panics while the lock is held, so the lock is never poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +117,7 @@ impl RegisteredLimit {
         })
     }
 
-    /// Returns the current description, or that of the start if no worker runs the limit any more.
+    /// Returns the current description, or the description at the start if no worker runs the limit any more.
     pub(super) fn current_info(
         &self,
         guard: &actix_rateguard_core::RateGuard,

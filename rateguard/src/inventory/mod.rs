@@ -18,5 +18,5 @@ pub use list::Inventory;
 pub(crate) use list::LimitSource;
 pub(crate) use middlewares::{ActiveMiddleware, MiddlewareRegistry, RegisteredLimit};
 
-/// The notation of a key that a closure or function reads.
+/// The text that replaces the notation of a key, if a closure or function reads the key.
 pub(crate) const FUNCTION: &str = "function";

@@ -20,19 +20,22 @@ pub struct BuiltinKey {
     sources: SmallVec<[PartSource; 1]>,
 }
 
-/// The client's address, as `"ip"` in the attribute.
+/// The client's address, as `"ip"` in the macro attribute.
 ///
-/// The address is that of the TCP peer, or that which a trusted proxy reports
-/// ([`ClientAddress`](crate::ClientAddress)). IPv6 addresses count by their /64 network, or by the prefix length of the
-/// guard. IPv6 addresses that embed an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) count by that IPv4 address.
+/// The address is the address of the TCP peer, or the address that a trusted proxy reports
+/// ([`ClientAddress`](crate::ClientAddress)). IPv6 addresses count by their /64 network, or by their network with the
+/// prefix length that the guard sets. IPv6 addresses that embed an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo)
+/// count by that IPv4 address.
 #[must_use]
 pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
 }
 
-/// The client's address, with IPv6 addresses grouped by a prefix length in bits, as `"ip/48"` in the attribute.
+/// The client's address, with IPv6 addresses grouped by networks with this prefix length, as `"ip/48"` in the macro
+/// attribute.
 ///
-/// Use it for limits in tiers: the owner of a /48 network has 65,536 networks of 64 bits.
+/// Use this key for a second, wider limit, because the owner of a /48 network can send requests from 65,536 /64
+/// networks.
 ///
 /// ```
 /// # use actix_rateguard::{RateGuard, RateLimit, key};
@@ -47,38 +50,41 @@ pub fn ip() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `ipv6_bits` is not from 32 to 128. This happens when the key is created, not in a request.
+/// If `ipv6_bits` is not from 32 to 128. The panic happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
 pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
     notation(&format!("ip/{ipv6_bits}"))
 }
 
-/// The authenticated user, as `"user"` in the attribute: the [`UserId`](crate::UserId) in the request's extensions.
+/// The authenticated user, as `"user"` in the macro attribute: the [`UserId`](crate::UserId) in the request's
+/// extensions.
 ///
 /// The application's authentication must run before the limit. In actix-web, the middleware that is registered last
-/// runs first.
+/// runs first, so register the authentication after the limit.
 #[must_use]
 pub fn user() -> BuiltinKey {
     PartSource::User.into()
 }
 
-/// The user of [actix-identity](https://docs.rs/actix-identity), as `"identity"` in the attribute: `Identity::id`.
+/// The user of [actix-identity](https://docs.rs/actix-identity), as `"identity"` in the macro attribute:
+/// `Identity::id`.
 ///
-/// Register its middlewares after that of the limit, so that they run before it.
+/// Register the middlewares of actix-identity after the middleware of the limit, so they run before the limit.
 #[cfg(feature = "actix-identity")]
 #[must_use]
 pub fn identity() -> BuiltinKey {
     PartSource::Identity.into()
 }
 
-/// A value in the session of [actix-session](https://docs.rs/actix-session), as `"session:NAME"` in the attribute.
+/// A value in the session of [actix-session](https://docs.rs/actix-session), as `"session:NAME"` in the macro
+/// attribute.
 ///
-/// Register its middleware after that of the limit, so that it runs before it.
+/// Register the middleware of actix-session after the middleware of the limit, so it runs before the limit.
 ///
 /// # Panics
 ///
-/// If `name` is empty. This happens when the key is created, not in a request.
+/// If `name` is empty. The panic happens when the key is created, not in a request.
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
@@ -86,83 +92,83 @@ pub fn session(name: &str) -> BuiltinKey {
     part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
 }
 
-/// The credential of `Authorization: Bearer` (RFC 6750), as `"bearer"` in the attribute.
+/// The credential of `Authorization: Bearer` (RFC 6750), as `"bearer"` in the macro attribute.
 ///
-/// The key does not depend on the case of the scheme or the number of spaces. Requests without a credential or with
+/// The key does not depend on the case of the scheme or the number of spaces. Requests that have no credential or
 /// another scheme have no key.
 ///
-/// The credential is not verified. A client that invents credentials gets a new bucket for each one. Add a limit by
-/// address around this one, or place it behind your authentication.
+/// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each one. Add a
+/// limit by address around this limit, or place this limit behind your authentication.
 #[must_use]
 pub fn bearer() -> BuiltinKey {
     PartSource::Bearer.into()
 }
 
-/// One key for all requests, as `"global"` in the attribute.
+/// One key for all requests, as `"global"` in the macro attribute.
 #[must_use]
 pub fn global() -> BuiltinKey {
     PartSource::Global.into()
 }
 
-/// The value of a request header, as `"header:NAME"` in the attribute.
+/// The value of a request header, as `"header:NAME"` in the macro attribute.
 ///
-/// Of several values, the first one counts, as in `request.headers().get(NAME)`. Requests without the header or with an
-/// empty value have no key.
+/// If the header has several values, the key is the first value, as in `request.headers().get(NAME)`. Requests without
+/// the header or with an empty value have no key.
 ///
 /// An unverified header is a weak key: a client that invents values gets a new bucket for each one. Add a limit by
-/// address around this one.
+/// address around this limit.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid header name. This happens when the key is created, not in a request.
+/// If `name` is not a valid header name. The panic happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
     part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
 }
 
-/// The value of a cookie, as `"cookie:NAME"` in the attribute.
+/// The value of a cookie, as `"cookie:NAME"` in the macro attribute.
 ///
-/// Requests without the cookie or with an empty value have no key. The same
-/// applies to requests whose `Cookie` headers exceed 8,192 bytes or 64 header fields.
+/// Requests without the cookie or with an empty value have no key. Requests whose `Cookie` headers exceed 8,192 bytes
+/// or 64 header fields have no key, either.
 ///
-/// An unverified cookie is as weak a key as an unverified [`header`].
+/// An unverified cookie is as weak a key as an unverified [`header`], because a client can invent values.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid cookie name. This happens when the key is created, not in a request.
+/// If `name` is not a valid cookie name. The panic happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
     part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
 }
 
-/// The value of a route parameter, as `"path:NAME"` in the attribute. It is percent-decoded, as for a handler that
-/// reads text.
+/// The value of a route parameter, as `"path:NAME"` in the macro attribute. RateGuard percent-decodes the value, as
+/// actix-web does for a handler that reads text.
 ///
 /// Requests without the parameter or with an empty value have no key.
 ///
-/// If the handler parses the parameter, several texts may be the same value: as a number, `7` equals `007`. In this
-/// case, use a closure that parses the parameter as the handler does.
+/// If the handler parses the parameter, several texts may be the same value: as a number, `7` equals `007`. Each text
+/// has its own bucket, so use a closure that parses the parameter as the handler does.
 ///
-/// A middleware around the whole application runs before routing, so it has no parameters. A middleware around a scope
-/// has the parameters of the scope.
+/// A middleware around the whole application runs before routing, so its requests have no parameters. The requests of a
+/// middleware around a scope have the scope's parameters.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid parameter name. This happens when the key is created, not in a request.
+/// If `name` is not a valid parameter name. The panic happens when the key is created, not in a request.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
     part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
 }
 
-/// Parses a key in the notation of the attribute, such as `"user+path:tenant"`.
+/// Parses a key in the notation of the macro attribute, such as `"user+path:tenant"`.
 ///
 /// # Panics
 ///
-/// If the text is not a valid key, or a part of it requires a feature that is disabled. This happens when the key is
-/// created, not in a request.
+/// If the text is not a valid key, or a part of it requires a feature that is disabled. The panic happens when the key
+/// is created, not in a request.
 #[must_use]
 #[track_caller]
 pub fn notation(text: &str) -> BuiltinKey {
@@ -170,7 +176,7 @@ pub fn notation(text: &str) -> BuiltinKey {
     expect_valid(BuiltinKey::of(&notation))
 }
 
-/// Creates a key of one part. The name may contain a `+`, which would separate parts in [`notation`].
+/// Creates a key with one part. The name may contain a `+`, which in [`notation`] would separate two parts.
 #[track_caller]
 fn part(part: KeyPart, notation: &str) -> BuiltinKey {
     let _: KeyPart = expect_valid(notation.parse());
@@ -184,7 +190,7 @@ impl From<PartSource> for BuiltinKey {
 }
 
 impl BuiltinKey {
-    /// Creates the key of a notation.
+    /// Creates the key that a notation describes.
     ///
     /// # Errors
     ///
@@ -194,17 +200,17 @@ impl BuiltinKey {
         Ok(Self { sources: sources.collect::<Result<_, _>>()? })
     }
 
-    /// Combines two keys: requests count together only if both keys are equal. `key::user().and(key::path("tenant"))`
-    /// is `"user+path:tenant"` in the attribute. A request that lacks one of the keys has no key.
+    /// Combines two keys: requests share a bucket only if both keys are equal. `key::user().and(key::path("tenant"))`
+    /// is `"user+path:tenant"` in the macro attribute. A request that lacks one of the keys has no key.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
         self
     }
 
-    /// Returns the key of a value, such as a user id, to [reset](actix_rateguard_core::RateGuard::reset) or
-    /// [deny](crate::AccessList::deny_keys) it. `None` for keys of several parts, for `global`, and for an invalid
-    /// address.
+    /// Returns the key for a value, such as a user id. Use the key to [reset](actix_rateguard_core::RateGuard::reset)
+    /// or [deny](crate::AccessList::deny_keys) the client. `None` for keys with several parts, for `global`, and for an
+    /// invalid address.
     ///
     /// ```
     /// # use actix_rateguard::key;
@@ -215,7 +221,7 @@ impl BuiltinKey {
     ///
     /// For [`ip`], an IPv6 address counts by its /64 network. If the guard has another prefix length, use
     /// [`ip_network`]. The result is the client's own key, also while the client [shares a
-    /// key](crate::ClientAddress::max_ipv6_keys_per_48) with others of its network.
+    /// key](crate::ClientAddress::max_ipv6_keys_per_48) with other clients of its network.
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
@@ -252,13 +258,13 @@ impl KeyRecipe for BuiltinKey {
     }
 }
 
-/// Creates the key of a notation in a policies file.
+/// Creates the key that a notation in a policies file describes.
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
     Ok(Arc::new(BuiltinKey::of(notation)?))
 }
 
-/// Reads a key of a policies file from a request.
+/// Reads from a request the key that a policies file sets.
 pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
     let recipe: &dyn Any = recipe;
     // Only guards of this crate create recipes that can read requests. With any other recipe, the key is missing.

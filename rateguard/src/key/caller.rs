@@ -7,11 +7,11 @@ use crate::{
     per_request::{IntoResolved, Optional, Plain},
 };
 
-/// The client of a request as a limit counts it: the result of a key function.
+/// The client of a request, as a key function identifies the client for a limit.
 ///
-/// A key function may also return a value that converts into it. A value that converts into a [`Key`] (text, bytes, a
-/// number, an address, a tuple of them) becomes [`Known`](Self::Known), and `None` becomes [`Unknown`](Self::Unknown).
-/// An `Err` becomes the response to the request.
+/// A key function may also return a value that converts into a `Caller`. A value that converts into a [`Key`] (text,
+/// bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known), and `None` becomes
+/// [`Unknown`](Self::Unknown). An `Err` becomes the response to the request.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -27,9 +27,9 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// The request is counted under this key.
+    /// The limit counts the request by this key.
     Known(Key),
-    /// The request has no key. The limit's [`MissingKey`](crate::MissingKey) determines what happens to it.
+    /// The request has no key. The limit's [`MissingKey`](crate::MissingKey) determines what happens to the request.
     Unknown,
     /// The request is exempt from this limit.
     Exempt,

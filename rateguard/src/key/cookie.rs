@@ -1,4 +1,4 @@
-//! Reads one cookie of a request.
+//! Reads one cookie from a request.
 
 use actix_web::{
     cookie::Cookie,
@@ -8,9 +8,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::bounds;
 
-/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the cookies exceed their bound.
+/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the `Cookie` headers exceed their bound.
 ///
-/// Parses only this cookie: the bound permits thousands of small ones, and to parse all of them takes about 1 ms.
+/// Parses only this cookie, because the bound permits thousands of small cookies, and to parse all of them takes about
+/// 1 ms.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a>> {
     if !bounds::COOKIE.permits(headers, &COOKIE) {
         return None;
@@ -22,7 +23,8 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a
     };
     let mut found = None;
     for value in headers.get_all(COOKIE) {
-        // `HttpRequest::cookie` fails if any value is not text, also one without this cookie.
+        // `HttpRequest::cookie` fails if any `Cookie` value is not text, even if another value has the cookie, so this
+        // function does the same.
         let text = str::from_utf8(value.as_bytes()).ok()?;
         found = found.or_else(|| text.split(';').map(str::trim).find_map(parse));
     }

@@ -1,11 +1,11 @@
-//! Built-in keys: what requests are counted by.
+//! Built-in keys. A limit counts requests with the same key together.
 //!
-//! The functions of this module return keys for [`RateLimit::key`](crate::RateLimit::key), which also takes a closure
-//! over `&HttpRequest`. See [`Caller`] for what such a closure may return.
+//! The functions of this module return keys for [`RateLimit::key`](crate::RateLimit::key). That method also accepts a
+//! closure over `&HttpRequest`. See [`Caller`] for the values that such a closure may return.
 //!
-//! By default, a request without a key is counted by its client's address. These counts are separate from those of
-//! requests with a key: a missing value neither lifts the limit nor counts different clients together.
-//! [`RateLimit::missing_key`](crate::RateLimit::missing_key) changes this.
+//! By default, a limit counts a request without a key by the client's address, so a missing value does not lift the
+//! limit. These counts are separate for each client, and separate from the counts of requests with a key.
+//! [`RateLimit::missing_key`](crate::RateLimit::missing_key) changes this default.
 
 mod builtin;
 mod caller;

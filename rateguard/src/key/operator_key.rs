@@ -9,9 +9,9 @@ use actix_rateguard_core::adapter::Network;
 use super::source::PartSource;
 use crate::{Key, inventory::FUNCTION};
 
-/// The input of an operator for a key.
+/// The values with which an operator selects a key.
 pub(crate) struct OperatorKey<'a> {
-    /// How requests determine the key: a notation, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
+    /// The key type: a notation, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
     pub(crate) by: &'a str,
     pub(crate) values: &'a [String],
     pub(crate) address: Option<&'a str>,
@@ -21,11 +21,11 @@ pub(crate) struct OperatorKey<'a> {
 pub(crate) const VALUE: &str = "value";
 /// Selects `Key::from_parts`.
 pub(crate) const PARTS: &str = "parts";
-/// Selects the key of requests without a key: the client's address.
+/// Selects the client's address, by which a limit counts requests that lack its key.
 pub(crate) const NO_KEY: &str = "no_key";
 
-/// Returns the network that a client at an address is counted as. The second argument is the IPv6 prefix length, by
-/// default the guard's.
+/// A function that returns the network by which limits count a client at an address. The second argument is the IPv6
+/// prefix length, by default the guard's prefix length.
 pub(crate) type NetworkOf<'a> = dyn Fn(IpAddr, Option<u8>) -> Network + 'a;
 
 /// Builds the key, or returns a message for the operator.
@@ -69,7 +69,8 @@ fn key_of_values(values: &[String], address: Option<IpAddr>) -> Result<Key, Stri
     }
 }
 
-/// Builds the key of a notation from one value for each part, in order. `address` replaces the values of address parts.
+/// Builds the key that a notation describes, from one value for each part, in order. `address` replaces the values of
+/// address parts.
 fn key_of_notation(
     notation: &str,
     values: &[String],
@@ -113,7 +114,7 @@ fn key_of_notation(
     })
 }
 
-/// Describes the values that were found.
+/// Describes the number of values in `key` and whether there is an `address`, for an error message.
 fn found(values: usize, has_address: bool) -> String {
     let address = if has_address { " and an `address`" } else { "" };
     format!("{} in `key`{address}", pluralize(values, "value"))
@@ -126,7 +127,7 @@ fn pluralize(number: usize, noun: &str) -> String {
     }
 }
 
-/// Returns whether two notations read the same key from every request, independent of their spelling.
+/// Returns whether two notations read the same key from every request, also if their spelling differs.
 pub(crate) fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
     let parts = |notation: &str| -> Option<Vec<KeyPart>> {
         let notation: KeyNotation = notation.parse().ok()?;

@@ -17,7 +17,8 @@ use crate::{Key, client, user::UserId};
 /// The source of one part of a built-in key.
 #[derive(Clone, Debug)]
 pub(super) enum PartSource {
-    /// The client's address. For IPv6, its network with this prefix length, by default the guard's.
+    /// The client's address. For IPv6, the network of the address with this prefix length, by default the guard's
+    /// prefix length.
     Ip(Option<u8>),
     User,
     #[cfg(feature = "actix-identity")]
@@ -32,7 +33,7 @@ pub(super) enum PartSource {
 }
 
 impl PartSource {
-    /// Returns the source of a part of a notation.
+    /// Returns the source that a part of a notation describes.
     ///
     /// # Errors
     ///
@@ -66,7 +67,7 @@ impl PartSource {
         })
     }
 
-    /// Returns the part of a notation for this source.
+    /// Returns the part of a notation that describes this source.
     pub(super) fn part(&self) -> KeyPart {
         match self {
             Self::Ip(None) => KeyPart::Ip,
@@ -84,7 +85,8 @@ impl PartSource {
         }
     }
 
-    /// Returns the key of a value. For an address it is the global key, as [`key_of`](Self::key_of) handles addresses.
+    /// Returns the key for a value. For an address source, returns the global key, because [`key_of`](Self::key_of) and
+    /// `read` handle addresses.
     pub(super) fn key(&self, value: &[u8]) -> Key {
         match self {
             Self::User => Key::tagged("user", [value]),
@@ -100,8 +102,8 @@ impl PartSource {
         }
     }
 
-    /// Returns the key of a value in text form, such as the input of an operator. `network_of` maps an address to its
-    /// network.
+    /// Returns the key for a value in text form, such as the input of an operator. `network_of` returns the network of
+    /// an address.
     pub(super) fn key_of(
         &self,
         value: &str,
@@ -111,7 +113,7 @@ impl PartSource {
             Self::Ip(bits) => Some(network_of(value.parse().ok()?, *bits).key("ip")),
             Self::Global => None,
             #[cfg(feature = "actix-session")]
-            // Sessions store values as JSON.
+            // Sessions store values as JSON, so the key is made from the JSON text.
             Self::Session(_) => {
                 Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
             }
@@ -119,7 +121,7 @@ impl PartSource {
         }
     }
 
-    /// Reads the key of a request, if it has one.
+    /// Reads the key of a request. `None` if the request has no key.
     pub(super) fn read(&self, request: &HttpRequest) -> Option<Key> {
         match self {
             Self::Ip(bits) => Some(client::key(request, *bits, "ip")),
@@ -155,7 +157,7 @@ impl PartSource {
     }
 }
 
-/// Returns the credential after the scheme `Bearer`, which is case-insensitive, and any number of spaces (RFC 9110,
+/// Returns the credential after the scheme `Bearer`. Ignores the case of the scheme and the number of spaces (RFC 9110,
 /// section 11.4).
 fn credential(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, credential) = value.as_bytes().split_first_chunk::<6>()?;

@@ -24,17 +24,17 @@ pub(crate) struct MiddlewareLimit {
     /// The function that chooses the quotas for each request.
     pub(crate) plan: Option<RequestResolver<Plan>>,
     pub(crate) key: RequestResolver<Caller>,
-    /// The key in the notation of the attribute, or `function`.
+    /// The key in the notation of the macro attribute, or `function`.
     pub(crate) key_notation: Arc<str>,
     pub(crate) cost: Arc<dyn RequestCost>,
     pub(crate) scope: LimitScope,
     pub(crate) location: &'static Location<'static>,
-    /// The location of a limit without a name.
+    /// The location in the code, if the limit has no name.
     pub(super) unnamed_at: Option<&'static Location<'static>>,
 }
 
 impl MiddlewareLimit {
-    /// Builds the check of a request, or returns `None` if the request is exempt.
+    /// Builds the check of a request against this limit, or returns `None` if the request is exempt.
     pub(super) async fn check<'a>(
         &'a self,
         policy_set: &'a PolicySet,
@@ -49,7 +49,7 @@ impl MiddlewareLimit {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(Rejection::Error)?,
         };
-        // Access lists come before plans: a denied key is rejected under an unlimited plan, too.
+        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
         let Some(key) = self.scope.key(overrides, caller, lists, request)? else {
             return Ok(None);
         };
@@ -65,13 +65,13 @@ impl MiddlewareLimit {
         Ok(Some(self.scope.check(overrides, policy, key, cost)))
     }
 
-    /// Returns the settings of the policies file that override those of the middleware.
+    /// Returns the settings in the policies file that override the settings of the middleware.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
         named.map_or(RouteOverrides::NONE, |named| &named.overrides)
     }
 
-    /// Returns the current policy, and the settings of the policies file that override those of the middleware.
+    /// Returns the current policy, and the settings in the policies file that override the settings of the middleware.
     ///
     /// # Errors
     ///
@@ -87,7 +87,8 @@ impl MiddlewareLimit {
         Ok((&named.policy, &named.overrides))
     }
 
-    /// Registers a constant cost, so that a reload rejects a policy whose quotas can never allow it.
+    /// Records a constant cost, so a reload of the policies file rejects a policy whose quotas can never allow this
+    /// cost.
     pub(super) fn record_cost(&self, policy_set: &PolicySet) {
         if self.is_of_guard
             && let Some(cost) = self.cost.constant()
@@ -97,7 +98,7 @@ impl MiddlewareLimit {
     }
 }
 
-/// Returns an error if a constant cost is above the quotas, so that every request would be denied.
+/// Returns an error if a constant cost is above the quotas, because every request would be denied.
 pub(super) fn validate_cost(limit: &MiddlewareLimit, policy_set: &PolicySet) -> Result<(), String> {
     let named = policy_set.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
     let policy = named.map_or(&limit.policy, |named| &named.policy);

@@ -10,7 +10,8 @@ use crate::{
     expect_valid::expect_valid, key, per_request::RequestResolver,
 };
 
-/// The name of a limit without a name. Two such limits on one guard panic at startup.
+/// The default name of a limit. If two limits of one guard have no name of their own, the application panics at
+/// startup.
 const DEFAULT_NAME: &str = "app";
 
 /// A middleware that limits an `App`, a `Scope` or a `Resource`.
@@ -27,27 +28,28 @@ const DEFAULT_NAME: &str = "app";
 ///     .wrap(RateLimit::new(&guard, "100/minute"));
 /// ```
 ///
-/// A denied request gets a response with status 429. It is a response and not an error, so that outer middlewares such
-/// as actix-cors process it. In actix-web, the middleware that is registered last runs first.
+/// A denied request gets a response with status 429. The middleware returns a response and not an error, so outer
+/// middlewares such as actix-cors process the response. In actix-web, the middleware that is registered last runs
+/// first.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
-    /// At least one.
+    /// The limits, at least one.
     pub(crate) limits: Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: Arc<AccessList>,
     pub(crate) counts_preflights: bool,
 }
 
 impl RateLimit {
-    /// Creates a middleware with one limit, by client address unless [`key`](Self::key) sets another key.
+    /// Creates a middleware with one limit, which counts by client address unless [`key`](Self::key) sets another key.
     ///
     /// The quotas may be a [`Quota`](crate::Quota), [`Quotas`], or text such as `"100/minute"` or `"5/second;
-    /// 100/minute"`. A request is allowed if all quotas have room.
+    /// 100/minute"`. A request is allowed if all of its quotas have room.
     ///
     /// # Panics
     ///
-    /// If the text is not a valid quota. This happens while the application is built, not in a request. To handle the
-    /// error, parse the text first: `"100/minute".parse::<Quotas>()?`.
+    /// If the text is not a valid quota. The panic happens while the application is built, not in a request. To handle
+    /// the error, parse the text first: `"100/minute".parse::<Quotas>()?`.
     #[must_use]
     #[track_caller]
     pub fn new<Q>(guard: &RateGuard, quotas: Q) -> Self
@@ -59,9 +61,9 @@ impl RateLimit {
 
     /// Creates a middleware with one limit whose quotas are chosen for each request.
     ///
-    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into one.
-    /// It may be async, for example to read a user's plan from a database, and may fail: its error becomes the
-    /// response.
+    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into a
+    /// `Plan`. The function may be async, for example to read a user's plan from a database, and may fail. An error of
+    /// the function becomes the response.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -80,13 +82,13 @@ impl RateLimit {
         Self::of(guard).and_per_request(plan)
     }
 
-    /// Creates a middleware with one limit that uses the guard's policy of this name. All limits of the policy share
-    /// its counts.
+    /// Creates a middleware with one limit that uses the guard's policy of this name. All limits that use the policy
+    /// share its counts.
     ///
     /// # Panics
     ///
     /// If the guard has no policy of this name from its [builder](crate::RateGuardBuilder::policy) or policies file.
-    /// This happens while the application is built.
+    /// The panic happens while the application is built.
     #[must_use]
     #[track_caller]
     pub fn policy(guard: &RateGuard, name: &str) -> Self {
@@ -102,9 +104,9 @@ impl RateLimit {
         }
     }
 
-    /// Adds a further limit. The settings that follow apply to it.
+    /// Adds a further limit. The settings that follow apply to this limit.
     ///
-    /// A request is allowed if all limits have room. Otherwise it is counted under none of them.
+    /// A request is allowed if all limits have room. Otherwise, no limit counts the request.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, RateLimit, key};

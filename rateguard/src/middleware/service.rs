@@ -34,7 +34,7 @@ use crate::{
 
 /// # Panics
 ///
-/// At startup of the application, if one of these holds:
+/// At startup of the application, if one of these conditions holds:
 ///
 /// - Another limit of the guard has the same name and a different quota, ban or shadow setting.
 /// - Two limits of the guard have no name.
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// The service that [`RateLimit`] wraps around another one.
+/// The service that [`RateLimit`] wraps around another service.
 #[doc(hidden)]
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
@@ -125,7 +125,8 @@ where
                     return Ok(response);
                 }
             };
-            // actix-web panics if a clone of the request exists while the inner service routes it.
+            // actix-web panics if a clone of the request exists while the inner service routes the request, so none is
+            // kept here.
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
@@ -134,16 +135,17 @@ where
                     Ok(response)
                 }
                 Err(error) if admission.is_not_limited() => {
-                    // Only the status is needed. The error creates its response later, outside this middleware.
+                    // Only the status is needed here, because there is no decision to write into the response.
+                    // actix-web creates the response later, outside this middleware.
                     admission.on_response(error.as_response_error().status_code()).await;
                     Err(error)
                 }
                 Err(error) => {
-                    // The response is created now, because its status decides what counts. An error may create it only
-                    // once.
+                    // The response is created now, because its status decides whether the request counts.
+                    // `LimitedError` keeps the response, because an error may be able to create a response only once.
                     let response = error.error_response();
                     admission.on_response(response.status()).await;
-                    // Other middlewares add their own decisions to the error.
+                    // An outer middleware adds its own decision to the error.
                     match admission.decision() {
                         Some(decision) => {
                             let guard = middleware.guard.clone();
@@ -176,8 +178,8 @@ async fn admit<'a>(
     enforce(guard, policy_set, checks, request).await
 }
 
-/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends it by
-/// itself.
+/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends a preflight
+/// on its own, without a script's request.
 pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
     let has = |name| request.headers().contains_key(name);
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)

@@ -11,12 +11,13 @@ use crate::{
     inventory::FUNCTION,
 };
 
-/// Settings. Each applies to the last limit, except where its documentation names all limits.
+/// Settings of the limits. A method sets a value of the last limit, unless its documentation says that the value
+/// applies to all limits.
 impl RateLimit {
     /// Sets the key that requests are counted by. Default: [`key::ip`](crate::key::ip), the client's address.
     ///
-    /// The key is a built-in one from [`key`](crate::key), or a closure or function over `&HttpRequest`, which may be
-    /// async and may fail. See [`Caller`] for what it may return.
+    /// The key is a built-in key from [`key`](crate::key), or a closure or function over `&HttpRequest`. The function
+    /// may be async and may fail. See [`Caller`] for the values that the function may return.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -42,14 +43,14 @@ impl RateLimit {
         self.update_last(|limit| limit.scope.missing = missing)
     }
 
-    /// Sets the name of the limit, for keys and logs. Default: `app`. Limits with the same name and guard share their
-    /// counts, so two or more limits of a guard each need a name.
+    /// Sets the name of the limit, for keys and logs. Default: `app`. Limits of one guard with the same name share
+    /// their counts. If a guard has two or more limits, give each limit its own name.
     ///
     /// # Panics
     ///
     /// If the name is empty, is longer than 200 bytes, or contains other characters than letters, digits and ASCII
-    /// punctuation without braces. Also if the limit uses a policy of the guard, which has a name. This happens while
-    /// the application is built.
+    /// punctuation without braces. Also if the limit uses a policy of the guard, because that policy already has a
+    /// name. The panic happens while the application is built.
     #[must_use]
     #[track_caller]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -65,8 +66,8 @@ impl RateLimit {
     /// Sets the cost of a request in units: a number, a closure or function over `&HttpRequest`, or a
     /// [`BodyCost`](crate::BodyCost). Default: 1.
     ///
-    /// A cost above the limit is always denied. A cost of 0 is always allowed, unless the client is banned. A number
-    /// above the limit panics when the application starts.
+    /// A request that costs more than the limit is always denied. A request that costs 0 is always allowed, unless the
+    /// client is banned. If the cost is a number above the limit, the application panics at startup.
     #[must_use]
     pub fn cost(self, cost: impl RequestCost) -> Self {
         self.update_last(|limit| limit.cost = Arc::new(cost))
@@ -74,15 +75,16 @@ impl RateLimit {
 
     /// Sets which responses make a request count. Default: [`Count::All`].
     ///
-    /// With another value, a request is counted before it is handled and refunded if its response does not count.
-    /// Concurrent requests can therefore not exceed the limit. A request that is cancelled before its response, because
-    /// the client disconnects, counts.
+    /// With another value, the guard counts a request before the handler runs, and refunds the units if the response
+    /// does not count. Concurrent requests can therefore not exceed the limit. If the client disconnects before the
+    /// response, the request counts.
     #[must_use]
     pub fn count(self, count: Count) -> Self {
         self.update_last(|limit| limit.scope.count = count)
     }
 
-    /// Limits only requests with one of these methods. Default: all methods. All limited methods share one count.
+    /// Limits only requests with one of these methods. Default: all methods. Requests with any of these methods share
+    /// one bucket.
     #[must_use]
     pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.update_last(|limit| limit.scope.methods = methods.into_iter().collect())
@@ -107,8 +109,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If the text is not a valid ban, or the limit uses a policy of the guard, which sets the ban. This happens while
-    /// the application is built.
+    /// If the text is not a valid ban, or the limit uses a policy of the guard, because that policy sets the ban. The
+    /// panic happens while the application is built.
     #[must_use]
     #[track_caller]
     pub fn ban<B>(self, ban: B) -> Self
@@ -120,13 +122,13 @@ impl RateLimit {
         self.update_last(|limit| limit.policy = limit.policy.clone().with_ban(Some(ban)))
     }
 
-    /// Puts this limit in shadow: it decides and counts, but denies no request. See
+    /// Puts this limit in shadow: the limit decides and counts, but denies no request. See
     /// [`Policy::shadow`](crate::Policy::shadow).
     ///
     /// # Panics
     ///
-    /// If the limit uses a policy of the guard, which sets the shadow mode. This happens while the application is
-    /// built.
+    /// If the limit uses a policy of the guard, because that policy sets the shadow mode. The panic happens while the
+    /// application is built.
     #[must_use]
     #[track_caller]
     pub fn shadow(self) -> Self {
@@ -134,13 +136,13 @@ impl RateLimit {
         self.update_last(|limit| limit.policy = limit.policy.clone().shadow())
     }
 
-    /// Checks candidate quotas in shadow, in addition to the enforced ones. See
+    /// Checks candidate quotas in shadow, in addition to the enforced quotas. See
     /// [`Policy::candidate`](crate::Policy::candidate).
     ///
     /// # Panics
     ///
-    /// If the text is not a valid quota, or the limit is in shadow or uses a policy of the guard. This happens while
-    /// the application is built.
+    /// If the text is not a valid quota, or the limit is in shadow or uses a policy of the guard. The panic happens
+    /// while the application is built.
     #[must_use]
     #[track_caller]
     pub fn candidate<Q>(self, quotas: Q) -> Self
@@ -155,8 +157,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If the percentage is above 100, or the limit has no candidate or uses a policy of the guard. This happens while
-    /// the application is built.
+    /// If the percentage is above 100, or the limit has no candidate or uses a policy of the guard. The panic happens
+    /// while the application is built.
     #[must_use]
     #[track_caller]
     pub fn rollout(self, percent: u8) -> Self {
@@ -171,8 +173,9 @@ impl RateLimit {
         self.update_last(|limit| limit.policy = policy)
     }
 
-    /// Replaces the response to requests that this limit denies. Default: that of
-    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied), which describes the added headers.
+    /// Replaces the response to requests that this limit denies. Default: the response of
+    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied). That method describes the headers that
+    /// RateGuard adds.
     #[must_use]
     pub fn on_denied(
         self,
@@ -181,32 +184,33 @@ impl RateLimit {
         self.update_last(|limit| limit.scope.on_denied = Some(Arc::new(response)))
     }
 
-    /// Sets the clients that this middleware never limits, and those that it always rejects with 403. It applies to all
-    /// limits of this middleware. The guard's list is checked before it. Default: an empty list.
+    /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The list
+    /// applies to all limits of this middleware. The guard's own list is applied before this list. Default: an empty
+    /// list.
     #[must_use]
     pub fn access(mut self, list: AccessList) -> Self {
         self.access = Arc::new(list);
         self
     }
 
-    /// Counts CORS preflights, too. It applies to all limits of this middleware.
+    /// Counts CORS preflights, too. This setting applies to all limits of this middleware.
     ///
     /// By default, preflights pass and do not count: a browser sends them by itself, and a script cannot read the
     /// response to a denied preflight. A request looks like a preflight if its method is `OPTIONS` and it has the
-    /// headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so count preflights
-    /// where `OPTIONS` requests do work of their own.
+    /// headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so use this setting
+    /// where handlers do work for `OPTIONS` requests.
     #[must_use]
     pub fn count_preflights(mut self) -> Self {
         self.counts_preflights = true;
         self
     }
 
-    /// Sets the failure mode for the time while the store does not answer. Default: that of the guard.
+    /// Sets the failure mode for the time while the store does not answer. Default: the failure mode of the guard.
     ///
     /// # Panics
     ///
-    /// If the limit uses a policy of the guard, which sets the failure mode. This happens while the application is
-    /// built.
+    /// If the limit uses a policy of the guard, because that policy sets the failure mode. The panic happens while the
+    /// application is built.
     #[must_use]
     #[track_caller]
     pub fn on_error(self, on_error: OnError) -> Self {
@@ -214,7 +218,7 @@ impl RateLimit {
         self.update_last(|limit| limit.policy = limit.policy.clone().on_error(on_error))
     }
 
-    /// Returns an error if the last limit uses a policy of the guard, which determines this setting.
+    /// Returns an error if the last limit uses a policy of the guard, because that policy determines the setting.
     fn check_settable(&self, setting: &str) -> Result<(), String> {
         match self.limits.last() {
             Some(limit) if limit.is_of_guard => Err(format!(

@@ -1,4 +1,4 @@
-//! The audit log: one message for each change by an operator.
+//! The audit log: one log message for each change that an operator requests.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::problem::Problem;
 use crate::{RateGuard, UserId};
 
-/// The log target, by which a logger can filter these messages.
+/// The log target. A logger can use this target to filter the audit log.
 const TARGET: &str = "actix_rateguard::audit";
 
-/// The audit message of a change. The fields are set while the body is processed.
+/// The log message for one change. Fields that are not known yet are `None`, for example if the body is invalid.
 pub(super) struct AuditEntry {
     action: &'static str,
     policy: Option<String>,
@@ -29,18 +29,18 @@ impl AuditEntry {
         self.policy = Some(escape_for_display(policy));
     }
 
-    /// Sets the type of the key. The log contains neither the key nor its hash, because the hash of an address can be
-    /// reversed by hashing all addresses.
+    /// Sets the key type. The log contains neither the key nor the hash of the key, because a reader could hash all
+    /// addresses to find the address of a hash.
     pub(super) fn set_by(&mut self, by: &str) {
         self.by = Some(escape_for_display(by));
     }
 
-    /// Sets the requested length of a ban.
+    /// Sets the requested duration of a ban.
     pub(super) fn set_seconds(&mut self, seconds: f64) {
         self.seconds = Some(seconds);
     }
 
-    /// Writes the message with the result of the change.
+    /// Writes the log message with the result of the change.
     pub(super) fn log<T>(
         &self,
         guard: &RateGuard,
@@ -57,7 +57,7 @@ impl AuditEntry {
         }
     }
 
-    /// Writes a message about changes without permission, at most once in 10 seconds.
+    /// Writes a log message about forbidden changes, at most once in 10 seconds.
     pub(super) fn log_forbidden(&self, guard: &RateGuard, request: &HttpRequest) {
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(requests) = LOG.try_emit() {
@@ -85,7 +85,7 @@ impl fmt::Display for AuditEntry {
     }
 }
 
-/// The operator: the addresses and the user of the request.
+/// Formats the addresses and the user of an operator's request.
 struct Operator<'a> {
     guard: &'a RateGuard,
     request: &'a HttpRequest,

@@ -79,7 +79,7 @@ impl DescribedRequest {
     }
 }
 
-/// Parses an address with or without a port. `None` for `unix`.
+/// Parses an address with or without a port. `None` for `unix`, because a Unix socket has no peer address.
 fn peer(text: &str) -> Result<Option<SocketAddr>, Problem> {
     if text == "unix" {
         return Ok(None);

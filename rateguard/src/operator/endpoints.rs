@@ -1,4 +1,4 @@
-//! The service of the endpoints.
+//! The actix-web service of the endpoints.
 
 use std::{rc::Rc, time::Duration};
 
@@ -28,14 +28,14 @@ use crate::{
 
 /// Returns the endpoints of this guard. See the [module](crate::operator) for their requests and responses.
 ///
-/// Register them in a scope of the application behind its own authentication. They reject every request with 403 unless
-/// [`allow_if`](Endpoints::allow_if) is set.
+/// Register the endpoints in a scope behind the application's own authentication. The endpoints reject every request
+/// with 403 unless [`allow_if`](Endpoints::allow_if) is set.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
 }
 
-/// The endpoints of a guard, for `App::service` and `Scope::service`. Made by [`endpoints`].
+/// The endpoints of a guard, for `App::service` and `Scope::service`. [`endpoints`] returns them.
 #[derive(Clone)]
 pub struct Endpoints {
     guard: RateGuard,
@@ -49,10 +49,10 @@ impl std::fmt::Debug for Endpoints {
 }
 
 impl Endpoints {
-    /// Sets the function that authorizes requests. It runs before the body is read.
+    /// Sets the function that authorizes requests. The function runs before the body is read.
     ///
-    /// It is a closure or function over `&HttpRequest`, which may be async. It returns a `bool`, or a `Result` of one.
-    /// `false` rejects the request with 403. An error becomes the response.
+    /// The function is a closure or function over `&HttpRequest`, and may be async. The function returns a `bool` or a
+    /// `Result` with a `bool`. After `false`, the endpoint rejects the request with 403. An error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {
         self.allowed = Some(allowed.into_resolver());
@@ -104,7 +104,7 @@ impl Endpoints {
         result.map_or_else(Problem::into_response, json_response)
     }
 
-    /// Performs a reset, ban or unban. Sets the fields of the audit message in `entry`.
+    /// Performs a reset, ban or unban. Sets the fields of `entry` for the audit log.
     async fn change(
         &self,
         endpoint: Endpoint,
@@ -288,7 +288,7 @@ fn ban_problem(error: BanError, echo: Value) -> Problem {
     }
 }
 
-/// Adds the fields of one object to another.
+/// Adds the fields of `source` to `target`.
 fn merge(mut target: Value, source: Value) -> Value {
     if let (Value::Object(fields), Value::Object(added)) = (&mut target, source) {
         fields.extend(added);

@@ -1,4 +1,5 @@
-//! The JSON of the responses. The module documentation describes the fields, which are stable within a version.
+//! The JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields, which are stable
+//! within a version.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,14 +20,14 @@ pub(super) fn inventory(inventory: &Inventory) -> Value {
 }
 
 impl Serialize for Inventory {
-    /// Serializes the same JSON as the endpoint of [`operator`](crate::operator).
+    /// Serializes the same JSON as the endpoint in [`operator`](crate::operator) returns.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         with_version(inventory(self)).serialize(serializer)
     }
 }
 
 impl Serialize for Explanation {
-    /// Serializes the same JSON as the endpoint of [`operator`](crate::operator).
+    /// Serializes the same JSON as the endpoint in [`operator`](crate::operator) returns.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         with_version(explanation(self)).serialize(serializer)
     }
@@ -173,7 +174,7 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body
 }
 
-/// The outcome of a request or key under one limit.
+/// Returns the fields of an outcome.
 pub(super) fn outcome(outcome: &Outcome) -> Value {
     let (name, because, text) = match outcome {
         Outcome::Decided(_) => ("decided", None, None),
@@ -219,7 +220,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
-/// The shadow mode of a policy, and whether its candidate is enforced for this key.
+/// Returns whether a policy is in shadow, and whether its candidate is enforced for this key.
 pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),
@@ -238,7 +239,7 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
 
-/// The end of a duration by the clock of this server, as a Unix time in seconds.
+/// Returns the Unix time in seconds at which the duration ends, by the clock of this application server.
 fn until(left: Duration) -> Option<f64> {
     unix_seconds(SystemTime::now() + left)
 }
@@ -247,7 +248,7 @@ fn unix_seconds(time: SystemTime) -> Option<f64> {
     time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
 }
 
-/// The name of the variant in snake case.
+/// Returns the name of the variant in snake case.
 fn cause_name(cause: StoreError) -> String {
     let mut name = String::new();
     for character in format!("{cause:?}").chars() {

@@ -1,4 +1,4 @@
-//! Determines the key type of an operator's request.
+//! Determines the key type that an operator's request selects.
 
 use super::problem::Problem;
 use crate::{
@@ -7,11 +7,11 @@ use crate::{
     key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
 };
 
-/// Returns the key type for the `by` of a request, or the default if it is missing.
+/// Returns the key type for the `by` of a request, or the default key type if the request has no `by`.
 ///
 /// # Errors
 ///
-/// 400 if no limit of this name has the key type, because such a key selects no client.
+/// 400 if no limit of this name has the key type, because no request has such a key.
 pub(super) fn key_type(
     guard: &RateGuard,
     name: &str,
@@ -36,14 +36,14 @@ pub(super) fn key_type(
             ))),
         };
     };
-    // The key type of a function, and of a policy without a limit, is unknown. Any `by` may be correct.
+    // If a function reads the key, or no limit uses the policy, the key type is unknown, so any `by` may be correct.
     let accepts_any = keys.is_empty() || keys.contains(&FUNCTION);
     let matches = |key: &str| are_equivalent(&by, key, guard.ipv6_bits());
     if accepts_any || [VALUE, PARTS].contains(&by.as_str()) || keys.iter().any(|key| matches(key)) {
         return Ok(by);
     }
     if counts_missing_keys {
-        // Requests without a key are counted by address.
+        // The limit counts requests without a key by address, so the operator may select such a key.
         if by == NO_KEY || matches("ip") {
             return Ok(NO_KEY.to_owned());
         }

@@ -1,4 +1,4 @@
-//! Endpoints for operators: which client is limited, by which limit and why, as JSON.
+//! JSON endpoints that show operators which client is limited, by which limit and why, and that reset and ban keys.
 //!
 //! ```
 //! # use actix_web::{App, HttpRequest, web};
@@ -12,8 +12,8 @@
 //! );
 //! ```
 //!
-//! Without [`Endpoints::allow_if`], every request is rejected with 403. To compare a secret, use [`token_matches`]: the
-//! duration of `==` reveals how much of the secret is correct.
+//! Without [`Endpoints::allow_if`], every request is rejected with 403. To compare a secret, use [`token_matches`],
+//! because the duration of `==` reveals how much of the secret is correct.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
@@ -26,30 +26,32 @@
 //!
 //! # Bodies
 //!
-//! A body has `Content-Type: application/json` and at most 64 KiB. An unknown field is an error, which lists the valid
-//! fields.
+//! A body has `Content-Type: application/json` and at most 64 KiB. An unknown field is an error. The error lists the
+//! valid fields.
 //!
 //! A body selects a key with `policy`, the name of a limit or policy, and one or both of
 //!
 //! - `key`: text or a whole number, or a list of them if the key has several parts;
 //! - `address`: the address of the client, if the limit counts by address.
 //!
-//! The values correspond to the key of the limit in the inventory. For a limit by `user+ip`: `{"policy": "search",
-//! "key": "42", "address": "192.0.2.7"}`.
+//! The values correspond to the parts of the limit's key in the inventory. For the key `user+ip`, an example is
+//! `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
 //!
-//! `by` sets the type of the key. It is required if limits of one name have different keys, and useful for a policy
-//! that is used without HTTP. It is one of
+//! `by` sets the key type. `by` is required if limits of one name have different keys, and useful for a policy that
+//! background tasks use without HTTP. The value is one of
 //!
-//! - a key in the notation of the attribute, such as `user+ip`;
+//! - a key in the notation of the macro attribute, such as `user+ip`;
 //! - `value`: the key of `Key::from`, for text, an address or a tuple;
 //! - `parts`: the key of `Key::from_parts`;
-//! - `no_key`: the key of requests without a key, selected by `address`. `ip` is the same if no limit of the name
-//!   counts by address.
+//! - `no_key`: the client's `address`, by which a limit counts requests that lack its key. If no limit of the name has
+//!   the key `ip`, `ip` means the same as `no_key`.
 //!
-//! A key type that no limit of the name reads is a 400, unless one of them has a key function. For a selected key,
-//! `explain` applies the guard's access list. The access lists of middlewares, methods and `skip` require a request.
+//! The response is 400 if limits have the name, but none of them has the notation in `by` as its key. For a policy
+//! without limits, and if a limit has a key function, the key type is unknown, so every `by` is valid. For a selected
+//! key, `explain` applies only the guard's access list. To apply `methods`, `skip` and the access lists of middlewares,
+//! `explain` needs a `request`.
 //!
-//! `ban` also requires `for_seconds`. `explain` takes either a selected key or a `request`:
+//! `ban` also requires `for_seconds`, the duration of the ban. `explain` takes either a selected key or a `request`:
 //!
 //! ```json
 //! {
@@ -63,31 +65,32 @@
 //! ```
 //!
 //! Only `path` and `peer` are required; over a Unix socket, `peer` is `"unix"`. Without `limits`, all limits of the
-//! inventory are explained. The request is not routed, so list the limits of its route. A description lacks a session,
-//! an identity, and everything that other middlewares insert; a limit that depends on them has the outcome `unknown`.
-//! Functions of your limits are called with the description. In this case, `is_best_effort` is `true`, because they may
-//! need other parts of a request.
+//! inventory are explained. `explain` does not route the request, so list the limits of the request's route in
+//! `limits`. The described request has no session, no identity, and no values that other middlewares insert. A limit
+//! whose key needs a missing value has the outcome `unknown`. `explain` calls your limits' functions with the described
+//! request. For a limit with functions, `is_best_effort` is `true`, because the functions may need other parts of a
+//! real request.
 //!
 //! # Responses
 //!
-//! A response is an object with `version`, which is 1. Within a version, fields may be added, but none is removed or
-//! changes its meaning. Durations are numbers of seconds and end in `_seconds`. Points in time end in `_unix_seconds`
-//! and use the clock of this server. A missing value is `null`. `omitted` of `inventory` is
-//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
+//! A response is an object with `version`, which is 1. Within a version, a release may add fields, but it neither
+//! removes a field nor changes the meaning of a field. Durations are numbers of seconds and end in `_seconds`. Points
+//! in time end in `_unix_seconds` and use the clock of this application server. A missing value is `null`. The field
+//! `omitted` of `inventory` is [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
-//! An error is a problem (RFC 9457). If the store does not answer, the status is 503, and the problem also has the
-//! fields that do not depend on the store.
+//! The response to an error has problem details (RFC 9457). If the store does not answer, the status is 503, and the
+//! response also has the fields that do not depend on the store.
 //!
-//! A reset, ban or unban takes effect on every server. A denial in the
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another server expires within `denial_cache_ttl_seconds` of
-//! `health`.
+//! A reset, ban or unban takes effect on every application server. A denial in the
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another application server expires within the time that
+//! `denial_cache_ttl_seconds` of `health` reports.
 //!
 //! # Policies files, shadow and candidates
 //!
-//! All responses contain the current values. For a limit with a named policy, the key, cost, methods and quotas are
-//! those of the policies file, if they are set there. `policies_file` of `health` has `path`, `generation`,
-//! `since_unix_seconds`, and `error` if the current content of the file is not in effect. Without a policies file it is
-//! `null`.
+//! All responses contain the current values. For a limit with a named policy, the key, cost, methods and quotas are the
+//! values in the policies file, if the file sets them. `policies_file` of `health` has `path`, `generation`,
+//! `since_unix_seconds`, and `error` if the current content of the file is not in effect. Without a policies file,
+//! `policies_file` is `null`.
 //!
 //! Limits and policies have these fields:
 //!
@@ -95,32 +98,32 @@
 //! - `candidate`: the quotas that are checked in shadow, in the format of `quotas`.
 //! - `rollout_percent`: the percentage of keys for which the candidate is enforced.
 //!
-//! An explained limit has `is_in_shadow` as well; `would_deny`, which is `true` if a limit in shadow would deny; and
-//! `is_rolled_out`, whether the candidate is enforced for this key. `statuses` are those of the quotas that are
-//! enforced for the key. `shadow` of `health` is
+//! An explained limit also has `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a limit in
+//! shadow would deny the request. `is_rolled_out` is `true` if the candidate is enforced for this key. `statuses` lists
+//! the quotas that are enforced for the key. The field `shadow` of `health` is
 //! [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of this process.
 //!
-//! A limit in shadow denies no request, and an operator cannot ban a key under it. It still rejects a request that
-//! lacks a required key or is denied by an access list.
+//! A limit in shadow denies no request, so an operator cannot ban a key for such a limit. A limit in shadow still
+//! rejects a request that lacks a required key, and a request that an access list denies.
 //!
 //! # The audit log
 //!
-//! `reset`, `ban` and `unban` each write a message with the target `actix_rateguard::audit`. Its level is `info` on
-//! success, and `warn` on failure, with the status of the response.
+//! `reset`, `ban` and `unban` each write a log message with the target `actix_rateguard::audit`. The level is `info` on
+//! success and `warn` on failure. After a failure, the log message has the status of the response.
 //!
 //! ```text
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
 //! ```
 //!
-//! `peer` is the address that connected. `client` is the address of the client, if it differs. `user` is the
-//! [`UserId`](crate::UserId) in the request's extensions, which an `allow_if` function can insert. The message contains
-//! neither the key nor its hash nor headers of the request. Requests that `allow_if` rejects produce at most one
-//! message in 10 seconds, with the number of requests.
+//! `peer` is the address that connected. `client` is the address of the client, if that differs from `peer`. `user` is
+//! the [`UserId`](crate::UserId) in the request's extensions, which an `allow_if` function can insert. The log message
+//! contains neither the key, nor the hash of the key, nor headers of the request. For requests that `allow_if` rejects,
+//! the endpoints write at most one log message in 10 seconds, with the number of these requests.
 //!
 //! # Limits around the endpoints
 //!
-//! A limit around the whole application also applies to the endpoints, so it could deny the operator who investigates
-//! it. Exempt the endpoints: `.skip(|request| request.path().starts_with("/operator/"))`.
+//! A limit around the whole application also applies to the endpoints, so such a limit could deny the operator who
+//! investigates it. Exempt the endpoints: `.skip(|request| request.path().starts_with("/operator/"))`.
 
 mod audit;
 mod described_request;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::response::build;
 use crate::Unavailable;
 
-/// The maximum length of `detail` in characters. It may contain text of the client.
+/// The maximum number of characters in `detail`. The text is cut there, because it may contain text that the client
+/// sent.
 const MAX_DETAIL: usize = 400;
 
 pub(super) struct Problem {
@@ -14,7 +15,7 @@ pub(super) struct Problem {
     kind: &'static str,
     title: String,
     detail: String,
-    /// Further fields of the response.
+    /// The fields of the response besides the problem details. `Null` if there are none.
     extra: Value,
 }
 
@@ -47,12 +48,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// The request is valid, but conflicts with the settings of the limit or the state of the key.
+    /// Reports a valid request that conflicts with the settings of the limit or the state of the key.
     pub(super) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// The application has not set `allow_if`.
+    /// Reports that the application has not set `allow_if`.
     pub(super) fn not_configured() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -64,7 +65,7 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "Forbidden.")
     }
 
-    /// The store did not answer. `extra` are the fields that do not depend on the store.
+    /// Reports that the store did not answer. `extra` has the fields that do not depend on the store.
     pub(super) fn unavailable(unavailable: &Unavailable, extra: Value) -> Self {
         let cause = unavailable.cause();
         let effect =

@@ -1,4 +1,4 @@
-//! The bodies of requests to the endpoints, and the key that they select.
+//! The bodies of requests to the endpoints, and the key that a body selects.
 
 use std::{cell::Cell, net::IpAddr};
 
@@ -46,7 +46,7 @@ pub(super) struct ExplainBody {
     pub(super) limits: Option<Vec<String>>,
 }
 
-/// One value, or one for each part of the key.
+/// One value, or one value for each part of the key.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
 pub(super) enum Values {
@@ -76,10 +76,10 @@ impl Part {
 pub(super) struct SelectedKey {
     pub(super) policy: Policy,
     pub(super) key: Key,
-    /// Whether other clients of the same IPv6 network are counted under this key, too.
+    /// Whether other clients of the same IPv6 network share this key.
     pub(super) is_shared: bool,
     pub(super) address: Option<IpAddr>,
-    /// The selection of the operator, for the response.
+    /// The fields with which the operator selected the key, for the response.
     pub(super) echo: Value,
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, Problem> {
-    // A page of another origin cannot send this type without a CORS preflight.
+    // A page of another origin cannot send this type without a CORS preflight, so the endpoints accept no other type.
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
@@ -97,7 +97,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     let body =
         payload.to_bytes_limited(MAX_BODY).await.map_err(|_| Problem::too_large(MAX_BODY))?;
     let body = body.map_err(|_| Problem::bad("failed to read the request body"))?;
-    // Serde would accept a list of the values of an object.
+    // Serde would also accept a list of values in place of an object.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::bad("expected a JSON object"));
     }
@@ -116,7 +116,7 @@ impl ExplainBody {
     ///
     /// # Errors
     ///
-    /// 400 if `policy` is missing, or there are `limits`.
+    /// 400 if the body has no `policy`, or has `limits`.
     pub(super) fn into_selector(self) -> Result<KeySelector, Problem> {
         let Self { policy, key, address, by, limits, .. } = self;
         match (policy, limits) {
@@ -138,7 +138,7 @@ impl KeySelector {
     ///
     /// # Errors
     ///
-    /// 404 if there is no limit or policy of the name, and 400 if the values do not form a key of it.
+    /// 404 if there is no limit or policy of the name, and 400 if the values do not form a key of this limit or policy.
     pub(super) fn select(self, guard: &RateGuard) -> Result<SelectedKey, Problem> {
         let Self { policy: name, key, address, by } = self;
         let policy = guard.policy_of_limit(&name).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! The responses of the endpoints: JSON that no cache stores and no browser interprets as a page.
+//! The responses of the endpoints. They are JSON that no cache stores and no browser interprets as a page.
 
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ pub(super) fn with_version(mut body: Value) -> Value {
     body
 }
 
-/// Creates a response with the headers of all endpoints.
+/// Creates a response with the headers that every endpoint sends.
 pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> HttpResponse {
     let mut text = escape_json(&body.to_string());
     text.push('\n');
@@ -40,8 +40,8 @@ pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> Htt
 
 /// Escapes everything except printable ASCII, and the markup characters of HTML.
 ///
-/// A terminal or a browser then cannot interpret hostile keys as control sequences or markup. JSON has these characters
-/// only inside strings, so the value stays the same.
+/// After this, a terminal or a browser cannot interpret hostile keys as control sequences or markup. JSON has the
+/// escaped characters only inside strings, so the value stays the same.
 fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {

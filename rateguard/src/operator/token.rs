@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 /// Returns whether a request has the correct token, for [`Endpoints::allow_if`](super::Endpoints::allow_if).
 ///
-/// The duration does not depend on how much of the token is correct, so a client cannot guess it character by
+/// The duration does not depend on how much of the token is correct, so a client cannot guess the token character by
 /// character. An empty `token` matches nothing, so a missing setting rejects every request.
 ///
 /// ```
@@ -21,7 +21,8 @@ use subtle::ConstantTimeEq;
 #[must_use]
 pub fn token_matches(given: impl AsRef<[u8]>, token: impl AsRef<[u8]>) -> bool {
     let (given, token) = (given.as_ref(), token.as_ref());
-    // The comparison of slices returns early if the lengths differ. Hashes always have the same length.
+    // The comparison of slices returns early if the lengths differ. Hashes always have the same length, so the duration
+    // does not reveal the length of the token.
     let is_equal: bool = Sha256::digest(given).ct_eq(&Sha256::digest(token)[..]).into();
     is_equal && !token.is_empty()
 }

@@ -1,4 +1,4 @@
-//! Errors that the middleware forwards with the headers of its decision.
+//! Errors that the middleware returns with the headers of its decision.
 
 use std::{cell::Cell, fmt};
 
@@ -7,13 +7,14 @@ use actix_web::{Error, HttpResponse, ResponseError, http::StatusCode};
 use super::headers;
 use crate::{Decision, RateGuard};
 
-/// An error of the wrapped service whose response has the headers of the decision.
+/// An error of the wrapped service, with the middleware's decision for the headers of the response.
 ///
-/// `Debug` and `Display` are those of the error, but an outer middleware that downcasts it finds this type. actix-web
-/// converts errors of handlers and extractors into responses, so this type only wraps errors of inner middlewares.
+/// `Debug` and `Display` write the wrapped error, but an outer middleware that downcasts the error finds this type.
+/// actix-web converts errors of handlers and extractors into responses, so this type only wraps errors of inner
+/// middlewares.
 pub(crate) struct LimitedError {
     error: Error,
-    /// The response of the error, until it is taken.
+    /// The response to the error. `None` after actix-web has taken the response.
     response: Cell<Option<HttpResponse>>,
     status: StatusCode,
     decision: Decision,
@@ -27,7 +28,7 @@ impl LimitedError {
         decision: Decision,
         guard: RateGuard,
     ) -> Self {
-        // An inner limit may have a tighter decision.
+        // An inner limit may have a tighter decision, so the headers report both.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,

@@ -16,8 +16,8 @@ use actix_web::{
 
 use crate::{Decision, Quota, settings::HttpSettings};
 
-/// Writes the fields of a decision, and replaces fields of the same names. `jitter` is in seconds and is added to
-/// `Retry-After`.
+/// Writes the header fields of a decision, and replaces fields of the same names. `jitter` is the number of seconds to
+/// add to `Retry-After`.
 pub(crate) fn write_decision(
     decision: &Decision,
     settings: &HttpSettings,
@@ -30,7 +30,7 @@ pub(crate) fn write_decision(
             FieldValue::Number(value) => Ok(number(value)),
             FieldValue::Text(value) => HeaderValue::try_from(value),
         };
-        // A dialect writes printable ASCII only, which is always valid.
+        // A dialect writes only printable ASCII, so the value is always valid.
         if let Ok(value) = value {
             headers.insert(name(field), value);
         }
@@ -40,10 +40,10 @@ pub(crate) fn write_decision(
     }
 }
 
-/// A decision in the form in which the header dialects report it.
+/// Gives header dialects the values of a decision.
 struct ReportedDecision<'a> {
     decision: &'a Decision,
-    /// The names of the limits, which only some dialects report.
+    /// The names of the limits. They are computed on first use, because only some dialects report them.
     names: OnceCell<Vec<String>>,
 }
 
@@ -70,8 +70,8 @@ impl DialectInput for ReportedDecision<'_> {
         })
     }
 
-    /// Returns the limit of the ban, if the key is banned. Of a denial, it returns only the limits that denied the
-    /// request, because other limits can have a later reset than the time to retry.
+    /// Returns the limits to report. For a ban, this is only the limit that banned the key. For another denial, these
+    /// are only the limits that denied the request, because another limit can reset later than the client may retry.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let (decision, ban) = (self.decision, self.decision.banned_for());
         let with_status = self.limits().zip(decision.statuses()).enumerate();
@@ -87,7 +87,8 @@ impl DialectInput for ReportedDecision<'_> {
     }
 }
 
-/// Returns the quota and the window to report. A token bucket admits its burst in the time in which it fills up.
+/// Returns the quota and the window to report. For a token bucket, the quota is the burst, and the window is the time
+/// in which the empty bucket fills up.
 fn reported_quota(quota: Quota) -> Limit<'static> {
     let window = if quota.algorithm().has_burst() {
         let micros = quota.window().as_micros() * u128::from(quota.capacity());
@@ -106,7 +107,7 @@ pub(crate) fn write_retry_after(after: Duration, jitter: u64, headers: &mut Head
     headers.insert(name(RETRY_AFTER), number(seconds));
 }
 
-/// Returns the jitter of `Retry-After` in seconds. It is drawn once for a request, so that an outer limit writes the
+/// Returns the jitter of `Retry-After` in seconds. The jitter is drawn once for a request, so an outer limit writes the
 /// same value as an inner limit.
 pub(crate) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
     #[derive(Clone, Copy)]
@@ -118,15 +119,15 @@ pub(crate) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
     }
     let seconds = match settings.retry_jitter.as_secs() {
         0 => return 0,
-        // A hasher's seed is random.
+        // The seed of each hasher is random, so the hash is random.
         max => RandomState::new().hash_one(max) % max.saturating_add(1),
     };
     extensions.insert(Drawn(seconds));
     seconds
 }
 
-/// Writes `Cache-Control: no-store`, unless the response has it. A rejection applies to one client at one time, so a
-/// cache must not store it (RFC 6585, section 4, for 429).
+/// Writes `Cache-Control: no-store`, unless the response has this value. A rejection applies to one client at one time,
+/// so a cache must not store it (RFC 6585, section 4, for 429).
 pub(crate) fn write_no_store(headers: &mut HeaderMap) {
     let is_no_store = |value: &HeaderValue| {
         value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store"))
@@ -136,7 +137,7 @@ pub(crate) fn write_no_store(headers: &mut HeaderMap) {
     }
 }
 
-/// Formats a number with one allocation. The conversion of [`HeaderValue`] takes two.
+/// Formats a number with one allocation. The conversion of [`HeaderValue`] needs two allocations.
 fn number(number: u64) -> HeaderValue {
     let mut digits = itoa::Buffer::new();
     HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| number.into())

@@ -1,6 +1,6 @@
 //! The responses to rejected requests.
 //!
-//! Their bodies are constant except for the public names of policies, because every client can read them.
+//! Every client can read these responses, so their bodies are constant except for the public names of policies.
 
 use std::{rc::Rc, time::Duration};
 
@@ -19,23 +19,23 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// `Retry-After` while the store does not answer. A recovered store is detected within about this time.
+/// `Retry-After` while the store does not answer. The guard detects a recovered store within about this time.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request was rejected.
 pub(crate) enum Rejection {
-    /// 429: the limit is exhausted, or below the cost of the request.
+    /// 429: the limit is exhausted, or the request costs more than the limit.
     ///
-    /// `index` is that of the decision in the state of the request. The middleware or attribute adds the headers of the
-    /// decision.
+    /// `index` is the index of the decision in the state of the request. The middleware or macro attribute adds the
+    /// headers of the decision.
     Denied { state: Rc<RequestState>, index: usize, on_denied: Option<OnDenied> },
     /// 503: the store did not answer, and the limit fails closed.
     Unavailable,
     /// 403: the request lacks a required key, or an access list denies it.
     Forbidden,
-    /// The error of a function of the application.
+    /// A function of the application returned an error.
     Error(Error),
-    /// 500: the application is misconfigured. The log has the details.
+    /// 500: the application is misconfigured. The log message has the details.
     Misconfigured,
 }
 
@@ -70,15 +70,14 @@ impl Rejection {
     }
 }
 
-/// Creates the response with status 500, which needs no guard.
+/// Creates the response with status 500. The response needs no guard, because there may be none.
 pub(crate) fn misconfigured() -> HttpResponse {
     let mut response = MISCONFIGURED.text();
     write_no_store(response.headers_mut());
     response
 }
 
-/// The texts of a rejection. The problem types and titles are those that draft-ietf-httpapi-ratelimit-headers-11
-/// registers.
+/// The texts of a rejection. draft-ietf-httpapi-ratelimit-headers-11 registers the problem types and titles.
 struct RejectionText {
     status: StatusCode,
     text: &'static str,
@@ -172,7 +171,8 @@ impl RejectionText {
     }
 }
 
-/// Returns the public names of the quotas that denied, or of the one whose policy banned the client.
+/// Returns the public names of the quotas that denied the request. For a ban, returns only the quota of the policy that
+/// banned the client.
 fn violated_policies(decision: &Decision) -> Vec<String> {
     let tightest = decision.tightest_index();
     let is_violated = |(index, status): &(usize, &QuotaStatus)| match decision.banned_for() {
@@ -183,14 +183,15 @@ fn violated_policies(decision: &Decision) -> Vec<String> {
     statuses.filter(|(status, _)| is_violated(status)).map(|(_, name)| name).collect()
 }
 
-/// Returns whether `Accept` names JSON with at least the quality of text (RFC 9110, section 12.5.1).
+/// Returns whether `Accept` names JSON with a quality that is at least the quality of text (RFC 9110, section 12.5.1).
 ///
-/// An `Accept` of more than 8 values or 1,024 bytes is treated as absent.
+/// The function treats an `Accept` of more than 8 values or 1,024 bytes as absent.
 fn accepts_problem_json(request: &HttpRequest) -> bool {
     if !bounds::ACCEPT.permits(request.headers(), &ACCEPT) {
         return false;
     }
-    // To parse the header takes longer than the rate limit check, and most requests do not name JSON.
+    // To parse the header takes longer than to check the limit. Most requests do not name JSON, so this search avoids
+    // the parser.
     let names_json = |value: &HeaderValue| {
         value.as_bytes().windows(4).any(|bytes| bytes.eq_ignore_ascii_case(b"json"))
     };

@@ -1,5 +1,5 @@
-//! Utilities for tests: limits without Redis and without sleeping, stores that fail on demand, the conformance suite
-//! for stores, and a probe for [routes](Routes) without a limit.
+//! Utilities for tests: limits without Redis and without sleeping, stores that fail on demand, a conformance suite for
+//! stores, and a probe that finds [routes](Routes) without a limit.
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -41,7 +41,7 @@ pub use actix_rateguard_core::test_util::{
 pub use self::routes::{RouteReportError, Routes};
 use crate::{MemoryStore, RateGuard};
 
-/// Returns a guard in memory and the manual clock that it uses.
+/// Returns a guard that counts in memory, and the manual clock of the guard.
 #[must_use]
 pub fn guard() -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::route_probe::RouteProbe;
 
-/// A list of routes of an application, to find those without a limit.
+/// A list of routes of an application, to find the routes without a limit.
 ///
 /// ```
 /// # actix_web::rt::System::new().block_on(async {
@@ -35,19 +35,20 @@ use crate::route_probe::RouteProbe;
 /// # });
 /// ```
 ///
-/// actix-web 4.18 and later reports its routes with the feature `experimental-introspection`: see
-/// [`of_report`](Self::of_report).
+/// actix-web 4.18 and later can report its routes with the feature `experimental-introspection`. To use that report,
+/// see [`of_report`](Self::of_report).
 ///
-/// The probe sends a marked request to each route. The first limit that applies responds to it: nothing is counted, and
-/// the handler does not run. On a route without a limit, the handler runs with an empty body, so use an application
-/// that is built for tests.
+/// The probe sends a marked request to each route. The first limit that applies responds to the marked request. Nothing
+/// is counted, and the handler does not run. On a route without a limit, the handler runs with an empty body, so use an
+/// application that is built for tests.
 ///
-/// The result has these restrictions:
+/// The probe can miss a limit or a route:
 ///
-/// - A limit that exempts the marked request with [`skip`](crate::RateLimit::skip), or applies to other methods, is not
-///   found.
-/// - A middleware that responds before all limits, such as an authentication, hides them.
-/// - So does a guard of the route, other than its method, that the request does not satisfy.
+/// - A limit that exempts the marked request with [`skip`](crate::RateLimit::skip), or that applies to other methods,
+///   is not found.
+/// - A middleware that responds before all limits, such as an authentication, hides the limits.
+/// - A guard of the route other than the method guard hides the limits, if the marked request does not satisfy that
+///   guard.
 /// - Routes that are not in the list are not checked.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -57,18 +58,18 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Creates a list of routes by method and path pattern. The probe sends `1` for each parameter.
+    /// Creates a list of routes by method and path pattern. The probe replaces each parameter with `1`.
     pub fn of<P: Into<String>>(routes: impl IntoIterator<Item = (Method, P)>) -> Self {
         let all = routes.into_iter().map(|(method, path)| (method, path.into())).collect();
         Self { all, except: Vec::new() }
     }
 
-    /// Reads the routes from the output of `IntrospectionTree::report_as_json` of actix-web. An application has the
-    /// tree in a `web::Data<IntrospectionTree>`. A resource without methods is probed with GET.
+    /// Reads the routes from the output of `IntrospectionTree::report_as_json` of actix-web. The tree is in the
+    /// application's `web::Data<IntrospectionTree>`. The probe uses GET for a resource without methods.
     ///
     /// # Errors
     ///
-    /// [`RouteReportError`] if the text is not such a report.
+    /// [`RouteReportError`] if the text is not a report of actix-web.
     pub fn of_report(json: &str) -> Result<Self, RouteReportError> {
         let report: Value = serde_json::from_str(json).map_err(|_| RouteReportError)?;
         let mut all = Vec::new();
@@ -95,8 +96,8 @@ impl Routes {
         self
     }
 
-    /// Returns the routes without a limit, such as `GET /health`, except the excluded ones. Also returns excluded
-    /// routes that are not in the list, and marks routes that are not found.
+    /// Returns the routes without a limit, such as `GET /health`, except the excluded routes. Also returns excluded
+    /// routes that are not in the list, and marks routes that the application does not have.
     pub async fn unlimited<S, B>(&self, app: &S) -> Vec<String>
     where
         S: Service<Request, Response = ServiceResponse<B>>,
@@ -108,7 +109,7 @@ impl Routes {
             let request =
                 TestRequest::with_uri(&fill_parameters(path)).method(method.clone()).to_request();
             request.extensions_mut().insert(probe.clone());
-            // A service that returns an error has handled the request, too.
+            // If the service returns an error, the route exists, so the status matters only for a response.
             let status = app.call(request).await.ok().map(|response| response.status());
             if !probe.found_limit() {
                 let is_missing = status.is_some_and(|status| matches!(status.as_u16(), 404 | 405));
@@ -127,7 +128,7 @@ impl Routes {
     ///
     /// # Panics
     ///
-    /// If [`unlimited`](Self::unlimited) returns routes. The message contains all of them.
+    /// If [`unlimited`](Self::unlimited) returns routes. The message contains all of these routes.
     #[allow(clippy::panic, reason = "an assertion for tests")]
     pub async fn assert_limited<S, B>(&self, app: &S)
     where
@@ -159,7 +160,7 @@ fn fill_parameters(pattern: &str) -> String {
 }
 
 /// The text is not a route report of actix-web.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RouteReportError;
 
 impl fmt::Display for RouteReportError {
@@ -167,6 +168,8 @@ impl fmt::Display for RouteReportError {
         f.write_str("the text is not a route report of actix-web")
     }
 }
+
+crate::debug_as_display::debug_as_display!(RouteReportError);
 
 impl Error for RouteReportError {}
 

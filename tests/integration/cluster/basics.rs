@@ -1,4 +1,5 @@
-//! A healthy cluster: keys are spread, all operations work, and the store conforms.
+//! A healthy cluster: keys are spread over the masters, all operations work, and the store passes the conformance
+//! suite.
 
 use actix_rateguard::{
     Algorithm, Key, Policy, RateGuard, StoreError,
@@ -27,7 +28,7 @@ async fn keys_spread_over_masters_with_exact_limits() {
         assert!(on_master > 50, "{on_master} of 300 on master {master}");
     }
 
-    // All quotas of a key are decided in one step.
+    // The script decides all quotas of a key together.
     let policy = Policy::new("p", "5/hour; 7/day; 100/7d token_bucket").unwrap();
     for user in 0..20_u32 {
         let key = Key::from(("user", user));
@@ -62,14 +63,14 @@ async fn cross_slot_request_decides_keys_one_after_another() {
     let guard = guard(&cluster, "cross-slot");
     let user = Policy::new("user", "10/hour").unwrap();
     let tenant = Policy::new("tenant", "4/hour").unwrap();
-    // Among 12 users, some are on another master than their tenant.
+    // Some of the 12 users are on another master than their tenant, so some requests need two masters.
     for number in 0..12_u32 {
         let (ann, acme) = (Key::from(("user", number)), Key::from(("tenant", number)));
         for check in 0..6 {
             let decision = guard.request(&user, &ann).and(&tenant, &acme).check().await.unwrap();
             assert_eq!(decision.is_allowed(), check < 4);
         }
-        // The denials refunded the units of the user.
+        // The tenant denied two checks, and the guard refunded their units to the user.
         assert_eq!(guard.peek(&user, &ann).await.unwrap().remaining(), 6);
     }
 }
@@ -97,7 +98,7 @@ async fn unreachable_url_nodes_are_skipped() {
     let url = format!(
         "redis+cluster://127.0.0.1:{},127.0.0.1:{}",
         free_port(),
-        // A replica has the map of the whole cluster.
+        // A replica also has the map of the whole cluster.
         cluster.nodes[4].port()
     );
     let guard = RateGuard::redis(url).prefix("some").deadline(TEST_TIMEOUT).build().unwrap();
@@ -117,7 +118,7 @@ async fn mismatched_cluster_url_reports_the_cause() {
         assert_eq!(unavailable.cause(), expected);
         assert_eq!(guard.health().cause(), Some(expected));
     }
-    // A plain URL of a cluster node is a mismatch, too.
+    // A `redis://` URL of a cluster node is a mismatch, too.
     let cluster = RedisCluster::start();
     let plain = cluster.nodes[0].guard("plain");
     let causes =

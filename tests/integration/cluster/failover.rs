@@ -1,5 +1,5 @@
-//! Failures of masters under load: the keys of other masters are always decided, and those of the failed master again
-//! after the failover.
+//! Masters that fail during a load: the guard always decides keys of other masters, and decides keys of the failed
+//! master again after the failover.
 
 use std::{
     sync::{
@@ -17,21 +17,21 @@ use super::{guard, masters_of_keys};
 use crate::support::{eventually, redis_cluster::RedisCluster};
 
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Max time of a check: the deadline, and a margin for a busy machine.
+/// Max duration of a check: the deadline, and a margin for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(6);
 
-/// Results of the checks of the keys on one master.
+/// The numbers of decided and failed checks for the keys on one master.
 #[derive(Default)]
 struct Tally {
     decided: AtomicU64,
     failed: AtomicU64,
 }
 
-/// Threads that check all keys repeatedly until the load is stopped.
+/// Threads that check all keys repeatedly until [`stop`](Self::stop).
 struct Load {
-    /// By master.
+    /// One tally for each master.
     tallies: Arc<[Tally; 3]>,
-    /// The longest check in milliseconds.
+    /// The duration of the longest check in milliseconds.
     longest: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -58,7 +58,7 @@ impl Load {
                         };
                         count.fetch_add(1, SeqCst);
                     };
-                    // Each key has its own loop, so that a slow check does not delay other keys.
+                    // Each key has its own loop, so a slow check does not delay other keys.
                     let check_repeatedly = async |it| {
                         while !stop.load(SeqCst) {
                             check(it).await;
@@ -91,7 +91,7 @@ impl Load {
         });
     }
 
-    /// Stops the load. Returns the number of failed checks by master, and the longest time of a check.
+    /// Stops the load. Returns the number of failed checks for each master, and the duration of the longest check.
     fn stop(self) -> ([u64; 3], Duration) {
         self.stop.store(true, SeqCst);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -100,9 +100,9 @@ impl Load {
     }
 }
 
-/// Starts a cluster under load.
+/// Starts a cluster, and a load on all keys.
 async fn under_load(prefix: &str) -> (RedisCluster, RateGuard, Load) {
-    // By default, the other masters also reject requests while some slots have no master.
+    // By default, the other masters also reject requests while some cluster slots have no master.
     let cluster = RedisCluster::start_with(&["--cluster-require-full-coverage", "no"]);
     cluster.use_short_node_timeout();
     let masters = masters_of_keys(&cluster, &guard(&cluster, prefix), prefix, 24).await;
@@ -125,7 +125,7 @@ async fn killed_master_affects_only_its_keys_until_failover() {
     println!("the replica of the killed master decided after {:?}", start.elapsed());
     eventually("the guard is healthy", || guard.health().is_good().then_some(()));
 
-    // The old master returns as a replica of its former replica, and gets no requests.
+    // The old master returns as a replica of the new master, and the guard sends no requests to the old master.
     cluster.nodes[1].restart_with_data();
     cluster.wait_until_healthy();
     load.wait_for_decisions(1, 50);

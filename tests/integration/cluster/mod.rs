@@ -25,7 +25,7 @@ fn guard(cluster: &RedisCluster, prefix: &str) -> RateGuard {
     settings.denial_cache_ttl(Duration::ZERO).build().unwrap()
 }
 
-/// Takes one unit of each of `keys` keys, and returns the index of the master that stores each key.
+/// Takes one unit from each of `keys` keys, and returns for each key the index of the master that stores it.
 async fn masters_of_keys(
     cluster: &RedisCluster,
     guard: &RateGuard,
@@ -47,7 +47,7 @@ async fn masters_of_keys(
     keys.iter().map(|key| masters[&name(key)]).collect()
 }
 
-/// Returns the slot of a key, as a node computes it.
+/// Returns the cluster slot that a node computes for a key.
 fn slot(client: &mut redis::Connection, name: &str) -> u16 {
     cluster_command(&["KEYSLOT", name]).query(client).unwrap()
 }

@@ -18,7 +18,7 @@ use crate::support::{
 
 /// The cluster as a node describes it.
 struct View {
-    /// The port of the master of all slots.
+    /// The port of the master that serves all cluster slots.
     master: u16,
     /// The lines of `CLUSTER NODES`.
     nodes: String,
@@ -86,7 +86,7 @@ async fn redirect_to_a_host_outside_the_cluster_is_not_followed() {
 
 #[tokio::test]
 async fn redirect_to_new_node_is_followed_after_map_refresh() {
-    // The new node has slots in the map, or is a master without slots.
+    // In the cluster map, the new node is a master with or without slots.
     for (kind, has_slots) in [("MOVED", true), ("MOVED", false), ("ASK", false)] {
         let other = FakeRedis::start(|command| {
             if is_script(command) {
@@ -100,7 +100,7 @@ async fn redirect_to_new_node_is_followed_after_map_refresh() {
         let is_in_map = Arc::new(AtomicBool::new(false));
         let _node = FakeRedis::listen(listener, move |command| {
             if is_script(command) {
-                // The map contains the new node from now on, but the guard has to request it.
+                // The map contains the new node from now on, but the guard has to request the map.
                 is_in_map.store(true, SeqCst);
                 return format!("-{kind} 0 127.0.0.1:{other_port}\r\n");
             }

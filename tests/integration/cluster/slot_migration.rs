@@ -1,4 +1,4 @@
-//! Slot migration between masters under load.
+//! The migration of cluster slots between masters during a load.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// A slot that migrates from one master to another.
+/// A cluster slot that migrates from one master to another.
 struct Migration<'a> {
     slot: String,
     from: &'a RedisServer,
@@ -40,7 +40,7 @@ impl<'a> Migration<'a> {
         Self { slot, from, to }
     }
 
-    /// Moves up to `max` keys of the slot, and returns their number.
+    /// Moves up to `max` keys of the slot, and returns the number of moved keys.
     fn move_keys(&self, max: u32) -> usize {
         let mut client = self.from.client();
         let max = max.to_string();
@@ -66,7 +66,7 @@ impl<'a> Migration<'a> {
     }
 }
 
-/// Returns the slots of a node that contain keys with this prefix.
+/// Returns the cluster slots of a node that contain keys with this prefix.
 fn used_slots(client: &mut Connection, prefix: &str) -> Vec<u16> {
     let names: Vec<String> = client.keys(format!("{prefix}:*")).unwrap();
     let mut slots: Vec<u16> = names.iter().map(|name| slot(client, name)).collect();
@@ -95,7 +95,7 @@ fn slot_migration_under_load_answers_all_and_respects_limits() {
                     let [from, to] = [from, to].map(|number: usize| &cluster.nodes[number]);
                     for slot in used_slots(&mut from.client(), "moving").into_iter().take(4) {
                         let migration = Migration::begin(slot, from, to);
-                        // Meanwhile, each of the two nodes has some of the keys.
+                        // During these pauses, each of the two nodes has some of the keys.
                         thread::sleep(Duration::from_millis(5));
                         migration.move_keys(1);
                         thread::sleep(Duration::from_millis(5));
@@ -134,7 +134,7 @@ async fn multi_quota_key_is_decided_throughout_slot_migration() {
     let slot = slot(&mut cluster.nodes[0].client(), &name);
     let migration = Migration::begin(slot, &cluster.nodes[0], &cluster.nodes[1]);
     assert_eq!(left().await, 7);
-    // The two buckets are on different nodes. The check is decided when they are on one node again.
+    // After this move, the two buckets are on different nodes. No node decides the check before it has both buckets.
     migration.move_keys(1);
     let checked = tokio::spawn({
         let (guard, policy) = (guard.clone(), policy.clone());
@@ -142,10 +142,10 @@ async fn multi_quota_key_is_decided_throughout_slot_migration() {
     });
     tokio::time::sleep(Duration::from_millis(2)).await;
     while migration.move_keys(100) > 0 {}
-    // The check may have failed before the move ended. It counts only if it was admitted.
+    // The check may have failed before the move ended. Redis counts the check only if it was admitted.
     let admitted = u32::from(checked.await.unwrap().is_ok());
     assert_eq!(left().await, 6 - admitted);
-    // The target no longer has the script, so the guard sends it with the request.
+    // The target no longer has the script, so the guard sends the script with the request.
     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut cluster.nodes[1].client()).unwrap();
     assert_eq!(left().await, 5 - admitted);
     migration.finish(&cluster);

@@ -19,7 +19,7 @@ use super::{with_polling, without_polling};
 use crate::support::{eventually, folder::Folder};
 
 fn file(limit: usize) -> String {
-    // The file is so long that it is not written in one piece.
+    // The file is so long that the test does not write it in one piece, so the guard may read an incomplete version.
     let comment = "# A comment that makes the file longer than one write.\n".repeat(200);
     format!(
         "[policies.login]\nrate = \"{limit}/minute\"\n{comment}[policies.search]\nrate = \"1/s\"\n"
@@ -30,7 +30,7 @@ fn limit(guard: &RateGuard) -> usize {
     guard.policy("login").unwrap().quotas().as_slice()[0].limit() as usize
 }
 
-/// Replaces a file ten times, and asserts that the guard applies each version and nothing else in between.
+/// Replaces a file ten times, and asserts that the guard applies exactly these versions.
 fn assert_every_version_is_applied(path: &Path, write: impl Fn(usize)) {
     let guard = with_polling(path).build().unwrap();
     let (is_stopped, initial) = (Arc::new(AtomicBool::new(false)), limit(&guard));
@@ -172,7 +172,7 @@ fn truncated_file_is_rejected() {
     eventually("the complete file is applied", || (limit(&guard) == 2).then_some(()));
 }
 
-/// A guard without polling, a closed guard and a dropped guard do not read the file again.
+/// Guards without polling, closed guards and dropped guards do not read the file again.
 #[test]
 fn manual_closed_and_dropped_guards_do_not_poll() {
     let folder = Folder::new();

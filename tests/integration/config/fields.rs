@@ -1,14 +1,15 @@
-//! The field of the policies file for each builder setting. A new setting without a field fails the test.
+//! Each builder setting has a field in the policies file, or a reason why it is only in code. A new setting with
+//! neither fails the test.
 
 use std::{collections::BTreeSet, fs};
 
 use super::schema::schema;
 
-/// The location of a setting.
+/// Where a user can change a setting.
 enum Location {
-    /// Fields of the schema.
+    /// In these fields of the schema.
     In(&'static [&'static str]),
-    /// The reason why the setting is only in code.
+    /// Only in code, for this reason.
     Code(&'static str),
 }
 
@@ -136,7 +137,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The public, documented functions of a type in all source files of the libraries.
+/// The public, documented functions of the type `of` in all source files of the libraries.
 fn functions(of: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders: Vec<String> = ["rateguard", "rateguard-core"]
@@ -170,7 +171,7 @@ fn functions(of: &str) -> BTreeSet<String> {
     found
 }
 
-/// The arguments of the attribute macro.
+/// The arguments that the attribute macro accepts.
 fn arguments() -> BTreeSet<String> {
     let text = source("rateguard-macros/src/args.rs");
     let lines =
@@ -178,7 +179,7 @@ fn arguments() -> BTreeSet<String> {
     lines.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The paths of all fields in the schema, with `*` for a name.
+/// The paths of all fields in the schema. `*` stands for a name that the user chooses.
 fn fields() -> BTreeSet<String> {
     let schema = schema();
     let (mut found, mut open) = (BTreeSet::new(), vec![(String::new(), schema.clone())]);
@@ -235,7 +236,7 @@ fn every_builder_setting_is_in_the_file_or_justified() {
             }
         }
     }
-    // `guard` is only the table of other fields.
+    // `guard` is only the table that contains other fields, so it has no setting.
     used.extend(["guard".to_owned()]);
     assert_eq!(fields, used, "these fields have no setting in code");
 }

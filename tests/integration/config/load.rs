@@ -1,4 +1,4 @@
-//! File changes under load: no request fails, no count is lost, and no quota is reset.
+//! The file changes under load: no request fails, no count is lost, and no quota is reset.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::support::{
 
 const CLIENTS: usize = 4;
 const CHANGES: u32 = 20;
-/// The increase of the limit with each change.
+/// The number of units by which each change increases the limit.
 const STEP: u32 = 20;
 const MAX_LIMIT: u32 = CHANGES * STEP;
 
@@ -39,12 +39,12 @@ async fn attribute() -> impl Responder {
     "ok"
 }
 
-/// Clients that send requests continuously, and count the admitted ones.
+/// Clients that send requests continuously, and count the admitted requests.
 #[derive(Default)]
 struct Clients {
     is_stopped: AtomicBool,
     admitted: AtomicU32,
-    /// The number of responses to each client.
+    /// The number of responses that each client has received.
     responses: [AtomicU32; CLIENTS],
 }
 
@@ -66,10 +66,10 @@ impl Clients {
         }
     }
 
-    /// Waits until each client has this many responses to requests that it sends from now on.
+    /// Waits until each client has received this many responses to requests that the client sends from now on.
     fn wait_for_responses(&self, number: u32) {
         let responses = || self.responses.each_ref().map(|it| it.load(SeqCst));
-        // One earlier request of each client may be in flight.
+        // Each client may still wait for the response to one earlier request, so one more response is expected.
         let expected = responses().map(|it| it + number + 1);
         eventually("each client has its responses", || {
             responses().iter().zip(expected).all(|(now, expected)| *now >= expected).then_some(())
@@ -81,7 +81,8 @@ fn limit(guard: &RateGuard) -> u32 {
     guard.policy("search").unwrap().quotas().as_slice()[0].limit()
 }
 
-/// Changes the file while clients send requests, and asserts that exactly the highest limit is admitted.
+/// Changes the file while clients send requests, and asserts that the server admits exactly as many requests as the
+/// highest limit.
 fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
     let guard = builder.deadline(TEST_TIMEOUT).build().unwrap();
     let server = Server::start({
@@ -102,8 +103,8 @@ fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
         .collect();
     let replace = |text: &str| fs::rename(folder.file("temporary.toml", text), path).unwrap();
     for change in 1..=CHANGES {
-        // The limit falls, then the file is invalid, then the limit rises to a new maximum. Each version has another
-        // algorithm.
+        // The limit decreases, then the file is invalid, then the limit increases to a new maximum. Each valid version
+        // has another algorithm.
         let algorithm = |turn: u32| ALGORITHMS[turn as usize % 3];
         let lower = STEP * (change / 2).max(1);
         replace(&file(lower, algorithm(2 * change)));

@@ -1,4 +1,4 @@
-//! The policies file.
+//! Tests of the policies file.
 
 mod editors;
 mod fields;
@@ -15,7 +15,7 @@ use std::{path::Path, time::Duration};
 
 use actix_rateguard::{RateGuard, RateGuardBuilder};
 
-/// Settings of a guard with this policies file, which it reads again only on `reload_policies`.
+/// Settings of a guard that reads this policies file again only on `reload_policies`.
 fn without_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
     RateGuard::builder()
         .policies_file(path.as_ref())

@@ -1,4 +1,4 @@
-//! A path that may be a named pipe, which would block a reader.
+//! A path that may be a named pipe. A guard that opened the pipe for reading would be blocked.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ fn alternating_file_and_pipe_never_block_reload() {
                 }
             }
         });
-        // This thread is outside the scope, because the scope would wait for it even if a reload blocks.
+        // If a reload blocks, a scope would wait for its thread forever, so this thread is outside the scope.
         thread::spawn(move || {
             let reloads: Vec<_> = (0..20_000).map(|_| guard.reload_policies().is_ok()).collect();
             let _ = sender.send(reloads);

@@ -1,4 +1,4 @@
-//! Plans in a file, which the program selects by name.
+//! Plans in a file. The program selects a plan by name.
 
 use actix_rateguard::{Plan, RateLimit, key, rate_limit};
 use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
@@ -40,7 +40,7 @@ async fn plans_are_selected_by_name() {
             ("free", [200, 429, 429]),
             ("pro", [200, 200, 429]),
             ("enterprise", [200, 200, 200]),
-            // An unknown plan is an error, and no other plan replaces it.
+            // A plan that the file does not have is an error. The guard uses no other plan instead.
             ("gold", [500, 500, 500]),
             ("", [500, 500, 500]),
         ] {

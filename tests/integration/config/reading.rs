@@ -1,4 +1,4 @@
-//! Settings of a file override the settings of limits in code.
+//! The settings of a file override the settings of limits in code.
 
 use actix_rateguard::{
     Caller, Count, Key, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
@@ -17,7 +17,7 @@ fn guard_of(text: &str) -> RateGuard {
     without_polling(folder.file("rateguard.toml", text)).build().unwrap()
 }
 
-/// A key function that is never called, because the file sets another key.
+/// A key function that the guard never calls, because the file sets another key.
 fn unused_key(_: &HttpRequest) -> Caller {
     panic!("the file sets another key")
 }
@@ -34,7 +34,7 @@ async fn plain() -> impl Responder {
     "ok"
 }
 
-/// An application with an attribute and a middleware whose settings all differ from the file's.
+/// An application with an attribute and a middleware. All of their settings differ from the settings in the file.
 macro_rules! overridden_app {
     ($guard:expr) => {{
         let overridden = RateLimit::policy(&$guard, "search")
@@ -77,7 +77,7 @@ async fn file_settings_override_limit_settings() {
             remaining.push((response.status, response.numbers().unwrap()[1]));
         }
         assert_eq!(remaining, [(200, 3), (200, 0), (429, 0)], "{path}");
-        // Without the header, the limit does not apply.
+        // A request without the header has no key, so the limit does not apply.
         assert_eq!(get(&app, 1, path).await.numbers(), None, "{path}");
     }
 }
@@ -243,7 +243,7 @@ async fn file_sets_guard_settings() {
         (denied.status, denied.header("content-type")),
         (429, Some("application/problem+json"))
     );
-    // With 3 replicas, the local share is one of the 3 units.
+    // With 3 replicas, the local share is 1 of the 3 units.
     faults.fail(actix_rateguard::StoreError::Unreachable);
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
     let key = Key::global();

@@ -1,4 +1,4 @@
-//! Invalid files: each diagnostic has a location and the legal values, and the active policies do not change.
+//! Invalid files: each diagnostic has a location and the valid values, and the guard keeps its active policies.
 
 use std::{error::Error, fs};
 
@@ -7,7 +7,7 @@ use actix_rateguard::{BuildError, Diagnostic, PoliciesFileError, Policy, Reloade
 use super::without_polling;
 use crate::support::folder::Folder;
 
-/// The line, the column and a part of the message of a diagnostic.
+/// The expected line and column of a diagnostic, and a part of its message.
 type Expected = (usize, usize, &'static str);
 
 /// Invalid files and their diagnostics.
@@ -228,7 +228,7 @@ fn diagnostics_report_location_and_legal_values() {
 fn rejected_file_leaves_active_policies_unchanged() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", VALID_FILE);
-    // With this policy in code, a file without it is valid.
+    // The code now has this policy, so a file without the policy is valid.
     let login = Policy::new("login", "9/minute").unwrap();
     let guard = without_polling(&path).policy(login).build().unwrap();
     for (text, expected) in INVALID_FILES {
@@ -254,7 +254,7 @@ fn invalid_utf8_is_reported_at_its_position() {
     check("", error.diagnostics(), &[(2, 6, "expected UTF-8")]);
 }
 
-/// Builds a guard with an invalid file and returns the error.
+/// Builds a guard with an invalid file, and returns the error.
 fn rejected(path: &str) -> PoliciesFileError {
     match without_polling(path).build() {
         Err(BuildError::PoliciesFile(error)) => error,
@@ -278,7 +278,7 @@ fn unreadable_file_is_an_error_without_diagnostics() {
         let message = error.to_string();
         let rest = message.strip_prefix(&format!("failed to read {path}: "));
         assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");
-        // A build error has the same message, and no source that would repeat the cause.
+        // A build error has the same message. The error has no source, because the source would repeat the message.
         let error = BuildError::PoliciesFile(error);
         assert_eq!(error.to_string(), message);
         assert!(error.source().is_none());

@@ -1,4 +1,4 @@
-//! The JSON schema for editors accepts and rejects the same files as the library.
+//! The JSON schema for editors: it accepts the files that the library accepts, and no others.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::folder::Folder;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/rateguard.schema.json");
 
-/// Messages of errors that a schema cannot express, such as a conflict of two values.
+/// Parts of the messages for errors that a schema cannot express, such as a conflict between two values.
 const NOT_IN_SCHEMA: &[&str] = &[
     "the file is empty",
     "expected a cost of at most",
@@ -29,7 +29,7 @@ pub(super) fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(PATH).unwrap()).unwrap()
 }
 
-/// Whether the schema accepts a text; `None` if the text is not TOML.
+/// Whether the schema accepts a text. Returns `None` if the text is not TOML.
 fn accepts(text: &str) -> Option<bool> {
     let value: Value = toml::from_str(text).ok()?;
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
@@ -52,7 +52,7 @@ fn schema_rejects_every_rejected_file_it_can_express() {
     assert!(compared > 50, "{compared}");
 }
 
-/// Valid files with every field and every form of its values.
+/// Valid files. Together they contain every field, and every form of a field's values.
 const VALID_FILES: &[&str] = &[
     "",
     "# nothing\n",
@@ -85,7 +85,8 @@ const VALID_FILES: &[&str] = &[
     "[plans]\nfree = \"10/minute; 100/day\"\n\"a/b\" = \"unlimited\"\n",
 ];
 
-/// Values of one field of a policy with 5 units per minute, one for each form that the schema distinguishes.
+/// Values for one field of a policy whose quota is 5 units per minute. There is a value for each form that the schema
+/// distinguishes.
 const VALUES: &[&str] = &[
     "key = \"ip\"",
     "key = \"ip/128\"",

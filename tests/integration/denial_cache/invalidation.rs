@@ -1,4 +1,5 @@
-//! Changes of a cached denial: a guard's own operations apply immediately, and those of other guards after the TTL.
+//! Operations on a key with a cached denial: the cache follows its own guard's operations immediately, and operations
+//! of other guards after the TTL.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ async fn denial_older_than_a_reset_is_not_cached() {
     store.delay = Some((Operation::Check, Duration::from_millis(100)));
     let guard = store.guard();
     let reset = async {
-        // The store has denied the check, and its reply is still in flight.
+        // The store has denied the check, and the reply is still on the way to the guard.
         tokio::time::sleep(Duration::from_millis(10)).await;
         guard.reset(&policy, &key).await.unwrap();
     };
@@ -100,7 +101,7 @@ async fn cache_ttl_starts_when_the_check_is_sent() {
         store.guard().reset(&policy, &key).await.unwrap();
     };
     join(denied(&guard, &policy, &key), reset).await;
-    // The TTL includes the time until the reply arrived.
+    // The TTL starts when the guard sends the check, so the TTL includes the wait for the reply.
     tokio::time::sleep(DEFAULT_TTL).await;
     assert!(admitted(&guard, &policy, &key).await);
 }
@@ -118,7 +119,7 @@ async fn redis_cache_ttl_defaults_to_250_ms() {
         let started = Instant::now();
         let _: () = run(&mut client, "FLUSHALL");
         let is_cached = !admitted(&guard, &policy, &key).await;
-        // On a slow machine the TTL may be over, and the test repeats the step.
+        // On a slow machine, the TTL may be over, so the test repeats this part.
         if started.elapsed() < DEFAULT_TTL / 2 {
             assert!(is_cached);
             break;
@@ -155,7 +156,7 @@ async fn cached_denials_apply_while_the_store_is_down() {
     };
     assert_eq!(guard.failures().open, failures.open);
     assert!(guard.check(&policy, &Key::from("bob")).await.is_err());
-    // After the TTL, the failure mode of the policy applies.
+    // After the TTL, the guard follows the failure mode of the policy.
     tokio::time::sleep(DEFAULT_TTL).await;
     let unavailable = guard.check(&policy, &Key::from("ann")).await.unwrap_err();
     assert!(unavailable.lets_pass());
@@ -176,7 +177,7 @@ async fn synchronous_store_bypasses_the_denial_cache() {
     clock.advance(HOUR);
     assert!(admitted(&guard, &policy, &key).await);
 
-    // A custom asynchronous store has no denial cache by default.
+    // A guard with a custom asynchronous store has no denial cache by default.
     let store = RemoteStore::new();
     let guard = RateGuard::builder().store(store.clone()).build().unwrap();
     let key = exhausted(&guard, &policy).await;

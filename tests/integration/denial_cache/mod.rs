@@ -1,4 +1,4 @@
-//! The denial cache: the process denies a repeated check without a store call, and reports correct numbers.
+//! The denial cache: a guard denies a repeated check without a store call, and reports correct numbers.
 
 mod bounds;
 mod invalidation;
@@ -25,12 +25,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct RemoteStore {
     store: Arc<MemoryStore>,
     calls: Arc<AtomicU64>,
-    /// An operation, and the delay of its replies.
+    /// The operation with delayed replies, and the delay.
     delay: Option<(Operation, Duration)>,
 }
 
 impl RemoteStore {
-    /// A store whose clock stands still.
+    /// Creates a store whose clock stands still.
     fn new() -> Self {
         Self::of(MemoryStore::new().clock(ManualClock::new()))
     }
@@ -50,7 +50,7 @@ impl RemoteStore {
         settings.denial_cache_ttl(ttl).build().unwrap()
     }
 
-    /// Returns the number of calls since the last time, and resets it.
+    /// Returns the number of calls since the last call of this method, and resets the number.
     fn take_calls(&self) -> u64 {
         self.calls.swap(0, SeqCst)
     }
@@ -81,14 +81,14 @@ async fn admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
     guard.check(policy, key).await.unwrap().is_allowed()
 }
 
-/// Asserts that a check is denied, and returns its retry time.
+/// Asserts that the guard denies a check, and returns the retry time.
 async fn denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
     let decision = guard.check(policy, key).await.unwrap();
     assert!(!decision.is_allowed(), "{decision:?}");
     decision.retry_after().unwrap()
 }
 
-/// Sends checks until one is denied, and returns its retry time.
+/// Sends checks until the guard denies one, and returns the retry time.
 async fn until_denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
     loop {
         let decision = guard.check(policy, key).await.unwrap();
@@ -98,7 +98,7 @@ async fn until_denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration
     }
 }
 
-/// Exhausts the limit of a key, so that the cache holds a denial of it.
+/// Exhausts the limit of a key, so the cache holds a denial of the key.
 async fn exhausted(guard: &RateGuard, policy: &Policy) -> Key {
     let key = Key::from("ann");
     until_denied(guard, policy, &key).await;

@@ -29,7 +29,7 @@ async fn cancelled_checks_do_not_affect_other_checks() {
     let policy = Policy::new("p", "1/hour").unwrap();
     let mut admitted = 0;
     for check in 0..2_000_u32 {
-        // Some checks are cancelled immediately, some later, some never. Each key is checked twice.
+        // The timeout cancels some checks immediately, some later, and some never. The test checks each key twice.
         let key = Key::from(check / 2);
         let timeout = Duration::from_micros(u64::from(check % 7) * 40);
         match tokio::time::timeout(timeout, guard.check(&policy, &key)).await {
@@ -37,7 +37,7 @@ async fn cancelled_checks_do_not_affect_other_checks() {
             Err(_) => continue,
         }
     }
-    // If a reply went to another check, a key would be admitted twice.
+    // If the guard gave a reply to the wrong check, it might admit a key twice.
     assert!(admitted <= 1_000, "{admitted}");
     let key = Key::from("afterwards");
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
@@ -61,7 +61,7 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
             app.app_data(guard.clone()).service(page);
         }
     });
-    // The delay makes clients disconnect during their check.
+    // The check takes longer because of the delay, so clients disconnect during their check.
     proxy
         .set_faults(NetworkFaults { delay: Duration::from_millis(10), ..NetworkFaults::default() });
     let address = site.address();
@@ -75,14 +75,14 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
             let mut stream = socket.connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             tokio::time::sleep(Duration::from_millis(u64::from(number % 8))).await;
-            // The client closes the connection with a reset, like a machine that fails.
+            // The client closes the connection with a TCP reset, like a machine that fails.
             stream.set_zero_linger().unwrap();
         })
         .await;
     proxy.clear_faults();
 
     eventually("all connections are closed", || (connections_to(address) == 0).then_some(()));
-    // After the last check of the clients, all permits are free, so this many concurrent checks are decided.
+    // All permits are free when the checks of the clients have ended. Then `PERMITS` concurrent checks succeed.
     let start = Instant::now();
     while checks.check_concurrently(PERMITS).await.iter().any(Result::is_err) {
         assert!(start.elapsed() < TEST_TIMEOUT);
@@ -93,7 +93,7 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
     let counts = names.iter().map(|name| packed_log_len(&mut client, name));
     let counts: Vec<_> = counts.collect();
     assert!(!counts.is_empty());
-    // A client that disconnects before its address is read has no address. Such clients share one count.
+    // The server cannot read the address of a client that has already disconnected. Such clients share one count.
     let shared = counts.iter().filter(|count| **count != 1).count();
     assert!(shared <= 1 && counts.iter().sum::<u32>() <= CLIENTS, "{counts:?}");
 }
@@ -137,7 +137,7 @@ fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
         thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
         let status = server.terminate();
-        // If a request did not end, the server would wait 30 seconds for it.
+        // The server would wait 30 seconds for an HTTP request that does not end.
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert!(status.success(), "{status}");
         for client in clients {
@@ -153,14 +153,14 @@ fn blocked_worker_does_not_stall_other_checks() {
     check_with_blocked_worker(settings.deadline(Duration::from_secs(10)).build().unwrap());
 }
 
-/// Checks while the runtime of the first check is blocked, and after it has ended.
+/// Sends checks while the runtime of the first check is blocked, and again after this runtime has ended.
 pub fn check_with_blocked_worker(guard: RateGuard) {
     let policy = Policy::new("p", "1000/hour").unwrap();
     let check = |guard: RateGuard, policy: Policy| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move { guard.check(&policy, &Key::global()).await.unwrap() });
     };
-    // The runtime that first used the connection is blocked, and then ends.
+    // The first runtime that uses the connection is blocked, and then ends.
     let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
     let blocking = thread::spawn({
         let (guard, policy) = (guard.clone(), policy.clone());
@@ -184,7 +184,7 @@ pub fn check_with_blocked_worker(guard: RateGuard) {
 /// Returns the user as the key, or panics if the request has the header `X-Panic`.
 fn user(request: &HttpRequest) -> Option<String> {
     if request.headers().contains_key("X-Panic") {
-        // This panics without a message on the terminal.
+        // `resume_unwind` panics without a message on the terminal.
         std::panic::resume_unwind(Box::new("a bug"));
     }
     Some(request.headers().get("X-User")?.to_str().ok()?.to_owned())
@@ -213,7 +213,7 @@ fn panicking_key_function_closes_only_its_own_connection() {
     for path in ["/attribute", "/middleware"] {
         let mut statuses = Vec::new();
         for _ in 0..3 {
-            // There are fewer workers and fewer permits than panics.
+            // There are more panics than workers and permits, so the test detects if a panic costs one of them.
             for _ in 0..10 {
                 assert_eq!(send(path, "X-Panic"), wire::WireResponse::Closed);
             }

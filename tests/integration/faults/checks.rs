@@ -12,14 +12,14 @@ use crate::support::TEST_TIMEOUT;
 
 /// A deadline as short as in production.
 pub const DEADLINE: Duration = Duration::from_millis(100);
-/// Max time of a check with [`DEADLINE`]: the deadline, and a margin for a busy machine.
+/// Max duration of a check with [`DEADLINE`]: the deadline plus a margin for a busy machine.
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
-/// A deadline so long that a reply on its way arrives in time, even on a slow machine.
+/// A deadline that is long enough for any reply, even on a slow machine.
 pub const LONG_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Returns whether the store did not decide.
 ///
-/// If this process does not run for longer than the deadline, the check is decided in memory.
+/// On a busy machine, this process may pause for longer than the deadline. The guard then decides in memory.
 pub fn is_undecided(result: &Result<Decision, StoreError>) -> bool {
     result.as_ref().map_or(true, Decision::is_local)
 }
@@ -29,12 +29,12 @@ pub fn is_undecided(result: &Result<Decision, StoreError>) -> bool {
 pub struct Checks {
     pub guard: RateGuard,
     pub policy: Policy,
-    /// Max time of a check.
+    /// Max duration of a check.
     max_wait: Duration,
 }
 
 impl Checks {
-    /// Every check reaches the store, as the denial cache is off.
+    /// Creates a guard without a denial cache, so every check reaches the store.
     pub fn new(settings: RateGuardBuilder, deadline: Duration, quotas: &str) -> Self {
         let policy = Policy::new("p", quotas.to_owned()).unwrap();
         let settings = settings.deadline(deadline).denial_cache_ttl(Duration::ZERO);
@@ -42,7 +42,7 @@ impl Checks {
         Self { guard, policy, max_wait: deadline + MAX_WAIT - DEADLINE }
     }
 
-    /// Uses [`DEADLINE`] and a limit that no test reaches.
+    /// Creates a guard with [`DEADLINE`], and a policy with a limit that no test reaches.
     pub fn with_short_deadline(settings: RateGuardBuilder) -> Self {
         Self::new(settings, DEADLINE, "1000000/hour")
     }
@@ -65,7 +65,7 @@ impl Checks {
         join_all((0..number).map(|_| self.check_global())).await
     }
 
-    /// Waits for `number` decisions, one after another, and returns how many checks were admitted.
+    /// Waits for `number` decisions of the store, and returns how many of them admit the check.
     pub async fn count_admitted(&self, key: &Key, number: usize) -> usize {
         let mut admitted = 0;
         for _ in 0..number {
@@ -83,12 +83,12 @@ impl Checks {
         self.poll_until(key, |result| result.ok().filter(|decision| !decision.is_local())).await
     }
 
-    /// Waits until a check fails for this cause.
+    /// Waits until a check fails with this error.
     pub async fn wait_for_error(&self, cause: StoreError) {
         self.poll_until(&Key::global(), |result| (result.err() == Some(cause)).then_some(())).await;
     }
 
-    /// Waits until the store decides again, and asserts that it counted only the checks of this call.
+    /// Waits until the store decides again, and asserts that the store counted only checks that this method sent.
     ///
     /// `left` is the number of units that remained before the fault.
     pub async fn assert_no_late_counts(&self, left: u32) {
@@ -106,13 +106,13 @@ impl Checks {
         assert!((1..=checks.get()).contains(&counted), "{counted} of {}", checks.get());
     }
 
-    /// Waits until a check is decided in memory, as the store is reachable but cannot decide.
+    /// Waits until the guard decides a check in memory because the store is reachable but cannot decide.
     pub async fn wait_for_local_decision(&self) {
         let is_local = |result: Result<Decision, StoreError>| result.is_ok_and(|it| it.is_local());
         self.poll_until(&Key::global(), |result| is_local(result).then_some(())).await;
     }
 
-    /// Asserts that all checks are decided in memory for this time.
+    /// Asserts for this duration that the guard decides all checks in memory.
     pub async fn assert_local_for(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -120,7 +120,7 @@ impl Checks {
         }
     }
 
-    /// Asserts that the store decides no check for this time.
+    /// Asserts for this duration that the store decides no check.
     pub async fn assert_undecided_for(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {

@@ -1,6 +1,6 @@
 //! Random clock steps and crashes of the server, in simulated time that only the test advances.
 //!
-//! After a crash, the server loads its data under a changed clock.
+//! After a crash, the server loads its data, although its clock may have changed.
 
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ use rateguard_tests::storm::{
 use super::clocks::RedisWithClock;
 use crate::{support::eventually, traces::seed};
 
-/// The unit of simulated time in microseconds. It is large, as a frozen clock may still move by some microseconds.
+/// The smallest duration in simulated time, in microseconds. A frozen clock may still move by some microseconds, so a
+/// smaller duration would be inexact.
 const TICK: u64 = 10_000;
-/// The simulated start time in microseconds, later than the clock of any machine.
+/// The simulated start time in microseconds, later than the real time of any machine.
 const START: u64 = 4_000_000_000_000_000;
 const STEPS: u32 = 3_000;
 /// The server crashes after this many steps.
@@ -37,7 +38,7 @@ const QUOTAS: [&str; 8] = [
     "3/1s sliding_window_counter",
 ];
 
-/// The true time and the wrong clock of a server.
+/// The true time, and the clock of a server, which may be wrong.
 struct Clocks {
     redis: RedisWithClock,
     /// The true time, in microseconds.
@@ -47,7 +48,7 @@ struct Clocks {
 }
 
 impl Clocks {
-    /// Returns the time on the clock of the server.
+    /// Returns the time that the server's clock shows.
     fn server_time(&self) -> Duration {
         Duration::from_micros(self.now.saturating_add_signed(self.offset))
     }
@@ -76,7 +77,8 @@ impl Clocks {
     }
 }
 
-/// Freezes the clock of the server, and waits until the server uses it. Some servers read the clock only now and then.
+/// Freezes the clock of the server, and waits until the server uses the frozen time. Some servers read the clock only
+/// from time to time.
 fn freeze_near(redis: &RedisWithClock, time: Duration) {
     redis.clock.freeze_at(time);
     let near = Duration::from_micros(TICK / 2);
@@ -102,7 +104,7 @@ fn ticks(time: Duration) -> u64 {
     (time.as_micros() as u64).next_multiple_of(TICK)
 }
 
-/// One key under one quota.
+/// One key with one quota.
 struct Bucket {
     policy: Policy,
     quota: Quota,
@@ -124,7 +126,7 @@ impl Bucket {
         buckets.collect()
     }
 
-    /// Checks the key, and returns the wait if the check is denied.
+    /// Checks the key, and returns the wait if the store denies the check.
     async fn check(&mut self, guard: &RateGuard, now: u64, when: &str) -> Option<Duration> {
         let Self { policy, quota, key, takes } = self;
         let decision = guard.check(policy, key).await.unwrap();
@@ -132,7 +134,8 @@ impl Bucket {
             None => takes.push(take(now, &decision)),
             Some(wait) => assert!(wait <= longest_wait(*quota), "{when}, {quota}: {wait:?}"),
         }
-        // The counter's windows are aligned to the clock, so a clock step moves them.
+        // The counter's windows are aligned to the clock. A clock step moves the windows, so the counter may admit
+        // more.
         if quota.algorithm() != Algorithm::SlidingWindowCounter {
             let excess = excess(*quota, takes);
             assert_eq!(excess, Excess::default(), "{when}, {quota}: {takes:?}");
@@ -142,9 +145,9 @@ impl Bucket {
 }
 
 fn take(now: u64, decision: &Decision) -> Take {
-    // The time is rounded to the nearest tick.
+    // The reported time may be some microseconds off, so the test rounds to the nearest tick.
     let free = (decision.reset_after().as_micros() as u64 + TICK / 2) / TICK * TICK;
-    // The clock may be some microseconds slow. Then the check came just before the end of a window, not at its end.
+    // The server's clock may be some microseconds slow. A check at the end of a window then counts before the end.
     let at = if free == 0 { now - 1 } else { now };
     Take { at, units: 1, free_at: now + free, refunds: Vec::new() }
 }
@@ -184,7 +187,7 @@ async fn clock_steps_admit_at_most_one_limit_between_forward_steps() {
             while wait.is_none() {
                 wait = bucket.check(&guard, clocks.now, &when).await;
             }
-            // One tick more, as the clock may be some microseconds behind its time at the earlier checks.
+            // The test waits one tick more, because the clock may now be some microseconds slower than before.
             clocks.advance(ticks(wait.unwrap()) + TICK);
             assert_eq!(bucket.check(&guard, clocks.now, &when).await, None, "{when}: {wait:?}");
         }
@@ -197,7 +200,7 @@ async fn clock_step_back_during_check_loses_no_counts() {
     let Some(redis) = RedisWithClock::start_with(&[]) else { return };
     let guard = redis.server.guard("middle");
     let now = Duration::from_micros(START);
-    // A check reads the clock fewer than 40 times.
+    // A check reads the clock fewer than 40 times, so the loop covers a step at each reading.
     for readings in 0..40 {
         for (rate, room) in QUOTAS.iter().flat_map(|rate| [(*rate, 0), (*rate, 1)]) {
             let policy = Policy::new(rate.replace(['/', ' '], "-"), rate).unwrap();
@@ -207,7 +210,7 @@ async fn clock_step_back_during_check_loses_no_counts() {
             while check().await.remaining() > room {}
             redis.clock.freeze_until_read(now, readings, STEP_BACK);
             assert_eq!(check().await.is_allowed(), room == 1, "{rate}, {readings}, {room}");
-            // If the check read the clock less often, this sets it back.
+            // If the check read the clock fewer times, the clock is not yet set back.
             freeze_near(&redis, now - STEP_BACK);
             assert!(!check().await.is_allowed(), "{rate}, {readings}, {room}");
         }

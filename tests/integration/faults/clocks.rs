@@ -23,7 +23,7 @@ pub(super) struct RedisWithClock {
 }
 
 impl RedisWithClock {
-    /// Returns `None` without a C compiler for the clock, or if the server reads another clock.
+    /// Starts the server. Returns `None` without a C compiler for the clock, or if the server reads another clock.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
@@ -35,7 +35,7 @@ impl RedisWithClock {
         let this = Self { server: RedisServer::start_at_location(location, args), clock };
         this.clock.set_offset(10 * HOUR);
         let start = Instant::now();
-        // Some servers read the clock only now and then.
+        // Some servers read the clock only from time to time, so a change takes effect later.
         while this.now() < since_1970() + Duration::from_secs(9 * HOUR.unsigned_abs()) {
             if start.elapsed() > Duration::from_secs(5) {
                 skipped("this build of the server reads another clock than that of the test");
@@ -51,7 +51,7 @@ impl RedisWithClock {
         Duration::from_secs(seconds) + Duration::from_micros(micros)
     }
 
-    /// Sets the clock, and waits until the server uses it.
+    /// Sets the clock, and waits until the server uses the new time.
     fn set_offset(&self, seconds: i64) {
         self.clock.set_offset(seconds);
         eventually("the server uses its clock", || {
@@ -60,14 +60,14 @@ impl RedisWithClock {
         });
     }
 
-    /// Freezes the clock, and returns whether the server uses exactly that time.
+    /// Freezes the clock, and returns whether the server uses exactly the frozen time.
     ///
-    /// Some servers add the time of another clock.
+    /// Some servers add the elapsed time of another clock, so their time does not stand still.
     fn is_frozen_at(&self, time: Duration) -> bool {
         self.clock.freeze_at(time);
         let start = Instant::now();
         let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_equal| {
-            // Some servers read the clock only now and then.
+            // Some servers read the clock only from time to time, so a change takes effect later.
             !is_equal && start.elapsed() < Duration::from_secs(5)
         });
         readings.by_ref().take(100).all(|is_equal| is_equal)
@@ -83,7 +83,7 @@ fn policies(window: &str) -> [Policy; 4] {
     Algorithm::NAMES.map(|(_, name)| Policy::new(name, format!("3/{window} {name}")).unwrap())
 }
 
-/// Runs 10 checks, and returns how many were admitted. Every check must be decided.
+/// Runs 10 checks, and returns how many were admitted. Panics if a check fails.
 async fn count_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> usize {
     let mut admitted = 0;
     for _ in 0..10 {
@@ -113,7 +113,7 @@ async fn server_clock_step_back_neither_admits_nor_locks_out() {
         join_all(policies("1s").iter().map(async |policy| {
             let mut waits = 0;
             while let Some(wait) = short.check(policy, &key).await.unwrap().retry_after() {
-                // The sliding window counter may wait for the next window and then a part of that window.
+                // The sliding window counter may deny until the next window ends, so the wait may be two windows.
                 assert!(wait <= 2 * WINDOW, "{policy:?} {step}: {wait:?}");
                 assert!(wait <= WINDOW || policy.name() == "sliding_window_counter", "{wait:?}");
                 tokio::time::sleep(wait).await;
@@ -136,7 +136,7 @@ async fn server_clock_step_forward_admits_at_most_one_extra_limit() {
         for (step, admitted) in [(1, 0), (2 * 365 * 24 * HOUR, 3), (1, 0)] {
             offset += step;
             redis.set_offset(offset);
-            // The first check after the step is decided within its deadline.
+            // No check fails after the clock step, so the guard meets the deadline.
             assert_eq!(count_admitted(&guard, &policy, &key).await, admitted, "{policy:?} {step}");
         }
     }
@@ -181,7 +181,7 @@ async fn checks_in_one_microsecond_are_all_counted() {
         return;
     }
     let policy = Policy::new("p", format!("{CHECKS}/day")).unwrap();
-    // The two guards act as two processes, each with its own name.
+    // The two guards act as two processes, because each guard has its own name for its script calls.
     let guards = [redis.server.guard("same"), redis.server.guard("same")];
     let key = Key::global();
     let mut left = CHECKS;

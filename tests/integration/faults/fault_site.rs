@@ -33,7 +33,7 @@ impl Site {
         response
     }
 
-    /// Asserts that requests are admitted without rate limit headers, as in the open failure mode.
+    /// Asserts that the server admits requests without rate limit headers, as in the open failure mode.
     pub fn assert_open(&self, requests: usize) {
         for _ in 0..requests {
             let response = self.get();
@@ -49,7 +49,7 @@ impl Site {
         })
     }
 
-    /// Asserts that the counts start from zero: three requests are admitted, and the fourth is rejected.
+    /// Asserts that the counts start from zero: the server admits three requests and rejects the fourth.
     pub fn assert_limits_from_first_request(&self) {
         assert_eq!(self.wait_until_limited().number("x-ratelimit-remaining"), 2);
         assert_eq!([200, 200, 429], [(); 3].map(|()| self.get().status));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use super::FAULTS;
 
-/// Returns the names of all tests of this program, read from its source.
+/// Returns the names of all tests in the source files of this program.
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
     let (mut folders, mut names) = (vec![root.clone()], BTreeSet::new());

@@ -25,7 +25,7 @@ fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     site.assert_open(30);
     redis.thaw();
     site.wait_until_limited();
-    // The count is preserved, and some requests during the freeze may have been counted.
+    // Redis still has the count, and may have counted some requests during the freeze.
     eventually("the limit is reached", || (site.get().status == 429).then_some(()));
 }
 
@@ -36,7 +36,7 @@ async fn timed_out_checks_are_not_counted_when_redis_resumes() {
     let first = checks.wait_for_decision().await.remaining();
     redis.freeze();
     assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
-    // The guard's estimate of the server clock may lag by the duration of a reply.
+    // The guard's estimate of the server's clock may lag by the duration of a reply, so the freeze is longer.
     checks.assert_undecided_for(2 * DEADLINE).await;
     redis.thaw();
     checks.assert_no_late_counts(first).await;
@@ -48,7 +48,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
     let checks = Checks::with_short_deadline(redis.settings("stuck"));
     checks.wait_for_decision().await;
     redis.freeze();
-    // After the reconnect has failed, no check waits for Redis.
+    // After this error, the reconnect has failed, and no check waits for Redis.
     checks.wait_for_error(StoreError::Unreachable).await;
     let start = Instant::now();
     let mut number = 0;
@@ -56,7 +56,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
         let _ = checks.check_global().await;
         number += 1;
     }
-    // If each check waited for the deadline, there would be two.
+    // If each check waited for the deadline, only two checks would end in this time.
     assert!(number > 50, "{number}");
 }
 
@@ -93,7 +93,7 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
     };
     assert_eq!((count(&is_timeout), count(&is_local)), (10, 90));
     redis.thaw();
-    // The permits are free again.
+    // The guard has freed the permits of the checks that timed out.
     checks.wait_for_decision().await;
     assert!(checks.check_concurrently(10).await.iter().all(Result::is_ok));
 }
@@ -102,7 +102,7 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
 async fn client_pause_costs_at_most_the_deadline() {
     let redis = RedisServer::start();
     let mut client = redis.client();
-    // A pause of all commands also delays the `UNPAUSE`, so it is short. The other pause is only of writes.
+    // A pause of all commands also delays the command `UNPAUSE`, so this pause is short. The other pauses only writes.
     for pause in ["CLIENT PAUSE 2000 ALL", "CLIENT PAUSE 60000 WRITE"] {
         let checks = Checks::with_short_deadline(redis.settings("paused"));
         let first = checks.wait_for_decision().await.remaining();
@@ -123,6 +123,6 @@ async fn silent_server_costs_at_most_the_deadline() {
     let checks = Checks::with_short_deadline(RateGuard::redis(silent));
     let start = Instant::now();
     assert_eq!(checks.check_global().await.err(), Some(StoreError::Timeout));
-    // The connection attempt itself has a longer timeout.
+    // The connection attempt has a longer timeout, but the check must not wait for it.
     assert!(start.elapsed() < 9 * DEADLINE, "{:?}", start.elapsed());
 }

@@ -16,7 +16,7 @@ use actix_rateguard::{Key, Policy, RateGuard, StoreError};
 use super::checks::{Checks, DEADLINE, LONG_DEADLINE, MAX_WAIT};
 use crate::support::redis_server::{RedisServer, url};
 
-/// Starts a server that runs `handle` for each connection. Returns its URL and the number of its connections.
+/// Starts a server that runs `handle` for each connection. Returns the server's URL and the number of connections.
 pub fn custom_server(
     handle: impl Fn(TcpStream) + Send + Sync + 'static,
 ) -> (String, Arc<AtomicU64>) {
@@ -34,10 +34,10 @@ pub fn custom_server(
     (address, connections)
 }
 
-/// Starts a server that sends these replies to script calls in turn, and `OK` to other commands. Returns its URL.
+/// Starts a server that sends these replies to script calls in turn, and `OK` to other commands. Returns the URL.
 ///
-/// A reply after `#` is a list of numbers, encoded as by the script. Any other reply is raw text: a space is a line
-/// end, and each character is the byte with its code point.
+/// If a reply starts with `#`, the server encodes the numbers after it as the script does. Any other reply is raw text:
+/// a space is a line end, and each character is the byte with the character's code point.
 fn server_with_replies(replies: &'static [&'static str]) -> String {
     let next_reply = AtomicU64::new(0);
     let (url, _) = custom_server(move |stream| {
@@ -139,7 +139,7 @@ async fn protocol_error_closes_connection_and_next_one_is_used() {
 
 #[tokio::test]
 async fn check_found_late_after_clock_step_is_retried_once() {
-    // The clock of the server is one hour later than in its first reply, so the server finds the check late.
+    // In the second reply, the server's clock is one hour later than in the first, so the script finds the check late.
     const REPLIES: &[&str] = &[
         "#1700000000000000 1 9 60000000 0",
         "#1700003600000000 -1",
@@ -158,7 +158,7 @@ async fn server_that_finds_every_check_late_is_retried_once() {
     let guard = RateGuard::redis(url).deadline(MAX_WAIT).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let start = Instant::now();
-    // The server is reachable, so the check may be decided in memory.
+    // The server is reachable, so the guard may decide the check in memory.
     match guard.check(&policy, &key).await {
         Ok(decision) => assert!(decision.is_local()),
         Err(unavailable) => assert_eq!(unavailable.cause(), StoreError::Unreachable),

@@ -1,7 +1,7 @@
 //! Tests that inject real faults of Redis, the network, the machine and the clients.
 //!
-//! During a fault, no check waits longer than its deadline, and an undecided check follows the failure mode. After the
-//! fault, decisions resume without help.
+//! During a fault, no check waits longer than its deadline, and the guard applies the failure mode to an undecided
+//! check. After the fault, decisions resume without help.
 
 mod blocked_callers;
 mod checks;

@@ -32,7 +32,7 @@ async fn slow_network_within_deadline_enforces_exact_limit() {
     let network = Network::new();
     let settings = RateGuard::redis(network.proxy.url());
     let checks = Checks::new(settings, LONG_DEADLINE, "100/day");
-    // The first check loads the script, which is long.
+    // The first check loads the long script, so later checks send less over the slow network.
     checks.wait_for_decision_on(&Key::from("first")).await;
     let millis = Duration::from_millis;
     for (day, faults) in [
@@ -83,7 +83,7 @@ async fn truncated_replies_are_errors_and_count_at_most_once() {
         let counted = u64::from(1_000_000 - checks.wait_for_decision().await.remaining());
         max_counted += 1;
         assert!(counted <= max_counted, "{counted} of {max_counted}");
-        // The decision shows the exact count.
+        // The decision of the store shows the exact count for the next round.
         max_counted = counted;
     }
 }
@@ -122,7 +122,7 @@ async fn silent_network_is_replaced_by_a_new_connection() {
             // The server receives the checks too late.
             checks.assert_no_late_counts(first).await;
         } else {
-            // The server received and counted each check once. Only the replies were lost.
+            // The server received each check and counted it at most once. Only the replies were lost.
             let counted = first - checks.wait_for_decision().await.remaining();
             assert!(counted <= 60, "{counted}");
         }
@@ -140,6 +140,6 @@ async fn unplugged_network_costs_at_most_deadline_and_recovers() {
     checks.wait_for_error(StoreError::Unreachable).await;
     checks.assert_undecided_for(Duration::from_secs(1)).await;
     network.set_link_up();
-    // The kernel sends its buffered data too late.
+    // The kernel now sends the buffered checks, and Redis must not count these late checks.
     checks.assert_no_late_counts(first).await;
 }

@@ -16,10 +16,11 @@ use crate::support::{
     skipped,
 };
 
-/// The duration of a fault, long enough to measure the rate of reconnects.
+/// The duration of a fault, which is long enough to measure the rate of reconnects.
 const FAULT_DURATION: Duration = Duration::from_secs(2);
 
-/// Starts a fault with one command and ends it with another. Returns the number of connections made in between.
+/// Starts a fault with the command `begin`, and ends the fault with `end`. Returns the number of connections that the
+/// guard made in between.
 async fn connections_during_fault(
     checks: &Checks,
     client: &mut Connection,
@@ -31,7 +32,7 @@ async fn connections_during_fault(
     let before = total_connections(client);
     let _: redis::Value = run(client, begin);
     if cause == StoreError::OutOfMemory {
-        // Clients can fill the memory of Redis, so limits stay enforced, in memory.
+        // Clients can fill the memory of Redis, so the guard enforces limits in its own memory.
         checks.wait_for_local_decision().await;
         checks.assert_local_for(FAULT_DURATION).await;
     } else {
@@ -44,7 +45,7 @@ async fn connections_during_fault(
     made
 }
 
-/// Returns whether the server rejects writes of scripts between these commands.
+/// Returns whether the server rejects the writes of a script between these commands.
 fn rejects_script_writes(client: &mut Connection, begin: &str, end: &str) -> bool {
     let _: () = run(client, begin);
     let write = "return redis.call('SET', KEYS[1], '')";
@@ -90,7 +91,7 @@ async fn server_out_of_memory_reuses_connection_and_writes_nothing() {
             connections_during_fault(&checks, &mut client, begin, end, StoreError::OutOfMemory)
                 .await;
         assert!(made < 3, "{made}");
-        // Three checks were counted since: one before the fault, one after it, and this one.
+        // Redis has counted three checks since `first`: one before the fault, one after the fault, and this one.
         assert_eq!(checks.wait_for_decision().await.remaining(), first - 3);
         assert!(checks.guard.failures().local > 0);
     }
@@ -125,7 +126,7 @@ async fn server_with_too_many_clients_is_reconnected_with_backoff() {
     let checks = Checks::with_short_deadline(redis.settings("clients"));
     checks.wait_for_decision().await;
     let _: () = run(&mut client, "CONFIG SET maxclients 1");
-    // An existing connection is still served.
+    // The server still serves an existing connection.
     assert!(checks.wait_for_decision().await.is_allowed());
     kill_connections(&mut client);
     eventually("the closed connection is detected", || {
@@ -148,7 +149,7 @@ async fn changed_password_is_retried_with_backoff_until_restored() {
     let checks = Checks::with_short_deadline(RateGuard::redis(url));
     checks.wait_for_decision().await;
     let _: () = run(&mut client, "CONFIG SET requirepass second");
-    // An existing connection is still served.
+    // The server still serves an existing connection.
     assert!(checks.check_global().await.is_ok());
     kill_connections(&mut client);
     checks.wait_for_error(StoreError::Authentication).await;
@@ -168,7 +169,7 @@ async fn revoked_permissions_reuse_the_connection_until_restored() {
     let _: () = run(&mut client, "ACL SETUSER limiter on >secret ~* +@all");
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
     let checks = Checks::with_short_deadline(RateGuard::redis(url));
-    // The permissions to call scripts, to write in scripts, and to access the keys.
+    // Without each permission, the guard cannot call scripts, write in a script, or access the keys.
     for (begin, end) in [("-evalsha", "+evalsha"), ("-set", "+set"), ("resetkeys", "~*")] {
         let [begin, end] = [begin, end].map(|rule| format!("ACL SETUSER limiter {rule}"));
         let made =
@@ -199,7 +200,7 @@ async fn plain_url_of_cluster_node_decides_only_its_keys() {
             Err(cause) => assert_eq!(cause, StoreError::Cluster),
         }
     }
-    // This node has half of the slots. Errors for keys of the other half do not affect keys of this node.
+    // This node has half of the cluster slots. Errors for keys of the other half do not affect keys of this node.
     assert!((50..150).contains(&decided), "{decided}");
     let made = total_connections(&mut client) - before;
     assert!(made <= 1, "{made}");

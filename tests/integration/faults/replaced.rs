@@ -12,7 +12,7 @@ use crate::support::{
     skipped,
 };
 
-/// Starts a server that sends its data to new replicas without a delay.
+/// Starts a Redis server that sends its data to new replicas without a delay.
 fn primary() -> RedisServer {
     RedisServer::start_with(&["--repl-diskless-sync-delay", "0"])
 }
@@ -31,7 +31,7 @@ fn promote(replica: &RedisServer) {
     let _: () = run(&mut replica.client(), "REPLICAOF NO ONE");
 }
 
-/// Waits until the replica of this primary has received all writes so far.
+/// Waits until the replica of this primary has received all earlier writes.
 fn wait_for_replication(primary: &RedisServer) {
     let mut client = primary.client();
     let mut offsets = || -> Option<[u64; 2]> {
@@ -49,7 +49,7 @@ async fn demoted_primary_is_reconnected_with_backoff() {
     let redis = RedisServer::start();
     let checks = Checks::with_short_deadline(redis.settings("demoted"));
     let mut client = redis.client();
-    // A replica without its primary serves stale data, or replies MASTERDOWN.
+    // With `no`, a replica without its primary replies MASTERDOWN instead of serving stale data.
     for serves_stale_data in ["yes", "no"] {
         checks.wait_for_decision().await;
         let stale = format!("CONFIG SET replica-serve-stale-data {serves_stale_data}");
@@ -58,7 +58,7 @@ async fn demoted_primary_is_reconnected_with_backoff() {
         let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {}", free_port()));
         checks.wait_for_error(StoreError::NotReady).await;
         checks.assert_undecided_for(Duration::from_secs(2)).await;
-        // The guard reconnects, as the address may lead to another server now, but it limits the rate.
+        // The guard reconnects at a limited rate, because the address may now lead to another server.
         let _: () = run(&mut client, "REPLICAOF NO ONE");
         let made = total_connections(&mut client) - before;
         assert!((2..25).contains(&made), "{made}");
@@ -76,7 +76,7 @@ async fn new_primary_is_found_although_old_one_still_replies() {
     wait_for_replication(&old);
     promote(&new);
     let _: () = run(&mut old.client(), &format!("REPLICAOF 127.0.0.1 {}", new.port()));
-    // Only new connections lead to the new primary, as after a DNS change.
+    // Only new connections lead to the new primary, as after a DNS change, so the guard must reconnect.
     proxy.set_upstream(new.port());
     // The new primary has the counts.
     checks.assert_no_late_counts(first).await;
@@ -110,11 +110,11 @@ async fn loading_server_is_reconnected_with_backoff() {
     let made = total_connections(&mut client) - before;
     assert!((2..25).contains(&made), "{made}");
     let _: () = run(&mut client, "CONFIG SET key-load-delay 0");
-    // The loaded data has the count.
+    // The server has loaded the count from its data.
     checks.assert_no_late_counts(first).await;
 }
 
-/// Checks the key of each algorithm `number` times, and returns how many checks were admitted.
+/// Checks the key of each algorithm `number` times, and returns how many checks of each key were admitted.
 async fn count_admitted(checks: &[(Checks, Key)], number: usize) -> Vec<usize> {
     let mut admitted = Vec::new();
     for (checks, key) in checks {
@@ -142,13 +142,13 @@ async fn failover_readmits_only_units_missing_on_the_replica() {
     let checks = checks_of_every_algorithm(&proxy.url());
     assert_eq!(count_admitted(&checks, 6).await, [6; 4]);
     wait_for_replication(&old);
-    // The replica lags behind when its primary dies.
+    // The replica receives no more writes until its primary dies, so the replica misses the next checks.
     replication.set_faults(NetworkFaults { stalls_replies: true, ..NetworkFaults::default() });
     assert_eq!(count_admitted(&checks, 5).await, [4; 4]);
     promote(&new);
     old.kill();
     proxy.set_upstream(new.port());
-    // Ten checks were admitted, and the replica has six of them.
+    // The old primary admitted ten checks, but the replica has only six, so it admits four more.
     assert_eq!(count_admitted(&checks, 20).await, [4; 4]);
 }
 
@@ -162,7 +162,7 @@ async fn two_primaries_admit_at_most_twice_the_limit() {
         assert_eq!(count_admitted(client, 2).await, [2; 4]);
     }
     wait_for_replication(&one);
-    // The old primary is not demoted, and half of the clients still reach it.
+    // The old primary is not demoted, and half of the clients still reach the old primary.
     promote(&other);
     proxies[1].set_upstream(other.port());
     proxies[1].disconnect_all();

@@ -29,7 +29,7 @@ fn is_limited(response: &Response) -> bool {
 #[test]
 fn process_without_file_descriptors_answers_and_reconnects_later() {
     let mut redis = RedisServer::start();
-    // actix-web needs a few descriptors for each worker, and starts one worker for each core.
+    // actix-web starts one worker for each core, and needs a few descriptors for each worker.
     let files = 100 + 20 * thread::available_parallelism().unwrap().get();
     let wrapper = ["sh".into(), "-c".into(), format!("ulimit -n {files}; exec \"$0\"")];
     let server = Quickstart::start_wrapped(&wrapper, Some(&redis.url()));
@@ -74,7 +74,7 @@ fn blocked_resolver_costs_at_most_deadline_and_recovers() {
         assert!(!is_limited(&send(&agent, &server)));
         (resolver.waiting_calls() > 1).then_some(())
     });
-    // A connection attempt times out after one second, and requests do not start lookups of their own.
+    // Only a connection attempt starts a lookup, and each attempt lasts one second. HTTP requests start no lookups.
     for _ in 0..200 {
         send(&agent, &server);
     }

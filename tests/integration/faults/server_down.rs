@@ -91,7 +91,7 @@ fn redis_restarts_and_freezes_under_load_delay_no_check() {
         wait_for_decisions("decisions after a freeze");
     }
     stop.store(true, SeqCst);
-    // The thread of a check that waited too long would have panicked.
+    // If a check waited too long, its thread has panicked.
     load.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
@@ -111,7 +111,7 @@ async fn waiting_checks_cause_no_reconnect_storm_when_redis_returns() {
         }
     });
     join_all(waiting).await;
-    // The test itself connected a few times to wait for the server, and the guard once.
+    // The test connected a few times to wait for the server. The guard connected once, and not for each check.
     let made = total_connections(&mut redis.client());
     assert!(made < 20, "{made}");
 }

@@ -1,4 +1,4 @@
-//! The Grafana dashboard queries all exported metrics and no others.
+//! The Grafana dashboard queries all metrics that the library exports, and no other metrics.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Recorder, names};
 
-/// The values of the labels `outcome` and `mode`.
+/// The values that the labels `outcome` and `mode` can have.
 const OUTCOMES: [&str; 4] = ["allowed", "denied", "banned", "rejected"];
 const MODES: [&str; 7] =
     ["store", "overflow", "cached_denial", "local", "open", "closed", "shadow"];
@@ -16,7 +16,7 @@ fn dashboard() -> Value {
     serde_json::from_str(include_str!("../../../dashboards/rateguard.json")).unwrap()
 }
 
-/// Collects the queries of panels and variables.
+/// Collects the queries of the dashboard's panels and variables.
 fn queries(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -37,12 +37,12 @@ fn queries(value: &Value, found: &mut Vec<String>) {
 fn all_queries() -> Vec<String> {
     let mut found = Vec::new();
     queries(&dashboard(), &mut found);
-    // The data source has a field `query` too, with the value `prometheus`.
+    // The data source also has a field `query`. Its value `prometheus` is no query.
     found.retain(|query| query != "prometheus");
     found
 }
 
-/// The words of a query, each with the rest of the query after it.
+/// The words of a query. Each word comes with the part of the query after it.
 fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_word_char = |it: char| it.is_ascii_alphanumeric() || it == '_';
     query.split(move |it| !is_word_char(it)).filter(|word| !word.is_empty()).map(move |word| {
@@ -51,7 +51,7 @@ fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The metric with this name in a query; histograms have the suffixes `_bucket`, `_sum` and `_count`.
+/// Returns the metric with this name in a query. The name of a histogram has the suffix `_bucket`, `_sum` or `_count`.
 fn metric(name: &str) -> Option<Metric> {
     metrics::ALL.into_iter().find(|metric| match metric.kind {
         MetricKind::Histogram => {
@@ -73,7 +73,7 @@ fn dashboard_queries_exactly_the_exported_metrics() {
         for (name, rest) in names {
             let metric = metric(name).unwrap_or_else(|| panic!("{name} does not exist: {query}"));
             queried.insert(metric.name);
-            // Counters and histograms are queried as rates.
+            // Counters and histograms only increase, so the dashboard must query their rates.
             let is_rate = metric.kind != MetricKind::Gauge && !query.starts_with("label_values");
             let rest = rest.split_once('}').map_or(rest, |(_, rest)| rest);
             assert_eq!(rest.starts_with("[$__rate_interval]"), is_rate, "{query}");

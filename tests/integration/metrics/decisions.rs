@@ -1,4 +1,4 @@
-//! Decisions of guards in memory, counted by policy, quota, outcome and mode.
+//! Decisions of guards with the memory store, counted by policy, quota, outcome and mode.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn denial_is_counted_under_the_denying_quota() {
             assert_eq!(recorder.decisions(), counted);
         });
     }
-    // A cost of 10 exceeds the first quota alone.
+    // A cost of 10 exceeds only the first quota.
     Recorder::record(async |recorder| {
         let (guard, policy) = (RateGuard::in_memory(), policy("both", "9/hour; 20/day"));
         for cost in [1, 10] {
@@ -104,7 +104,8 @@ fn bans_are_counted_separately_from_denials() {
     Recorder::record(async |recorder| {
         let guard = RateGuard::in_memory();
         let policy = policy("login", "1/hour").ban("3/hour for 1h").unwrap();
-        // One allowed check, two offences, the third offence that starts the ban, and two checks during the ban.
+        // One check is allowed, two denials are offences, a third offence begins the ban, and two checks are denied
+        // during the ban.
         for _ in 0..6 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
@@ -138,7 +139,7 @@ fn overflow_decisions_have_their_own_mode() {
                     + count("denied", "overflow"),
                 100
             );
-            // The 99 other keys share 16 overflow slots, of which some may stay unused.
+            // The 99 other keys share 16 overflow slots. Some of these slots may stay unused.
             assert!((1..=16).contains(&count("allowed", "overflow")), "{counted:?}");
             assert_eq!(count("allowed", "store"), 1);
         });

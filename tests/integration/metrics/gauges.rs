@@ -1,4 +1,4 @@
-//! Gauges, which a guard updates in `update_gauges`.
+//! Gauges. A guard sets their values in `update_gauges`.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Prometheus metrics: a parser reads the text of the exporter.
+//! Prometheus metrics. The tests parse the text that the exporter returns.
 
 mod bounds;
 mod dashboard;
@@ -17,13 +17,13 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use prometheus_parse::{Sample, Scrape, Value};
 use tokio::runtime;
 
-/// A metrics recorder of one thread, because other tests record at the same time.
+/// A metrics recorder for one thread, because other tests record metrics at the same time.
 struct Recorder {
     handle: PrometheusHandle,
 }
 
 impl Recorder {
-    /// Runs an action on this thread, with a new recorder.
+    /// Runs an action on this thread with a new recorder.
     fn record(action: impl AsyncFnOnce(&Self)) {
         let histogram = Matcher::Full(STORE_DURATION_SECONDS.to_owned());
         let recorder = PrometheusBuilder::new()
@@ -32,7 +32,7 @@ impl Recorder {
             .build_recorder();
         let this = Self { handle: recorder.handle() };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // Tasks that actix-web spawns also run on this thread.
+        // With a `LocalSet`, tasks that actix-web spawns also run on this thread and use the recorder.
         let local = tokio::task::LocalSet::new();
         metrics::with_local_recorder(&recorder, || local.block_on(&runtime, action(&this)));
     }
@@ -59,7 +59,7 @@ impl Recorder {
         self.samples("rateguard_decisions_total").into_iter().map(parse).collect()
     }
 
-    /// The value of the gauge with exactly these labels.
+    /// The value of the gauge with exactly these labels; `None` if there is no such gauge.
     fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let matches = |sample: &Sample| {
             sample.labels.len() == labels.len()
@@ -79,7 +79,7 @@ impl Recorder {
         self.samples("rateguard_store_errors_total").into_iter().map(parse).collect()
     }
 
-    /// The number of measured durations of a store operation.
+    /// The number of durations that the guard has measured for a store operation.
     fn measured(&self, operation: &str) -> u64 {
         let matches = |sample: &Sample| sample.labels.get("operation") == Some(operation);
         let sample = self.samples("rateguard_store_duration_seconds").into_iter().find(matches);
@@ -89,7 +89,7 @@ impl Recorder {
     }
 }
 
-/// Expected values of [`Recorder::decisions`], with labels as `policy|quota|outcome|mode`.
+/// Converts the expected values for [`Recorder::decisions`]. The labels are written as `policy|quota|outcome|mode`.
 fn expected<const N: usize>(all: [(&str, u64); N]) -> BTreeMap<[String; 4], u64> {
     let labels = |text: &str| {
         let labels: Vec<_> = text.split('|').map(str::to_owned).collect();

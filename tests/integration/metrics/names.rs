@@ -1,4 +1,4 @@
-//! Metrics are exported as documented, and the README lists all of them.
+//! The library exports the metrics as documented, and the README lists all of them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::support::{
     redis_server::{RedisServer, free_port, url},
 };
 
-/// Records a value of every metric, and then calls `action`.
+/// Records a value for every metric, and then calls `action`.
 pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
     let redis = RedisServer::start();
     Recorder::record(async |recorder| {
@@ -24,7 +24,7 @@ pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
             let policy = Policy::new("app", "2/hour").unwrap();
             let _ = guard.check(&policy, &Key::from("ann")).await;
             guard.update_gauges();
-            // Dropping the guard would remove its values from the gauges.
+            // When a guard is dropped, its values are removed from the gauges, so the test keeps the guard.
             std::mem::forget(guard);
         }
         action(recorder);

@@ -1,4 +1,4 @@
-//! Decisions with Redis, and while it is unreachable.
+//! Metrics of decisions with Redis, and of decisions while Redis is unreachable.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -62,7 +62,7 @@ fn cached_denials_have_their_own_mode() {
     });
 }
 
-/// Records five checks without Redis, and then calls `assert`.
+/// Makes five checks while Redis is unreachable, and then calls `assert`.
 fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
     Recorder::record(async |recorder| {
         let guard = unreachable().on_error(on_error).build().unwrap();
@@ -72,7 +72,7 @@ fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
     });
 }
 
-/// Settings of a guard without a Redis server.
+/// Settings of a guard whose Redis server does not exist.
 fn unreachable() -> RateGuardBuilder {
     RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT)
 }

@@ -1,4 +1,5 @@
-//! Requests to handlers: each limit's decision is counted once, for middleware, attributes and named policies.
+//! HTTP requests to handlers: the metrics count each limit's decision once, for middleware, attributes and named
+//! policies.
 
 use actix_rateguard::{Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{
@@ -24,7 +25,7 @@ async fn two() -> impl Responder {
     "ok"
 }
 
-/// The limit counts a response by its status, so it refunds or counts after the handler.
+/// The limit counts a response by its status, so the guard refunds or counts units after the handler.
 #[get("/login")]
 #[rate_limit(rate = "2/hour", key = "ip", name = "login", count = "status:401")]
 async fn login() -> impl Responder {

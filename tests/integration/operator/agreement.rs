@@ -1,4 +1,4 @@
-//! An explanation agrees with the decision about the same request, for random requests.
+//! An explanation agrees with the decision on the same request, for random requests.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -39,7 +39,7 @@ macro_rules! app {
     }};
 }
 
-/// A random request of one of a few clients.
+/// A random request from one of a few clients.
 struct RandomRequest {
     path: &'static str,
     peer: SocketAddr,
@@ -82,7 +82,7 @@ impl RandomRequest {
         self.headers.iter().fold(request, |request, header| request.append_header(*header))
     }
 
-    /// The body for `explain` that describes this request.
+    /// Returns the body for `explain` that describes this request.
     fn to_explain_body(&self) -> Value {
         let limits = match self.path {
             "/op-agree" => &["op-agree", "op-agree-ip"][..],
@@ -99,7 +99,7 @@ fn pick<'a, T>(random: &mut SmallRng, all: &'a [T]) -> &'a T {
     &all[random.random_range(0..all.len())]
 }
 
-/// Returns the wait in seconds, which exists exactly for a denial.
+/// Returns the wait in seconds, and asserts that only a denial has a wait.
 fn retry_after(explanation: &Value) -> Option<f64> {
     let wait = explanation["retry_after_seconds"].as_f64();
     assert_eq!(wait.is_some(), explanation["passes"] == false);
@@ -128,7 +128,7 @@ async fn explanation_matches_the_next_request_in_memory() {
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert_eq!(wait.ceil().max(1.0), header, "{step}: {response:?}\n{explanation:#}");
         }
-        // A second application that never explains makes the same decision.
+        // A second application makes the same decision without explanations, so explanations change nothing.
         let expected = send(&reference_app, request.to_request()).await;
         assert_eq!(
             (response.status, response.numbers()),
@@ -160,10 +160,10 @@ async fn explanation_matches_the_next_request_in_redis() {
             (response.status == 200, post_json(&app, "explain", &request.to_explain_body()).await);
         outcome_counts[usize::from(is_admitted)] += 1;
         if before["passes"] == true {
-            // An explained admission stays possible until the request.
+            // Time can only free units, so a request that the explanation admits is admitted.
             assert!(is_admitted, "{response:?}\n{before:#}");
         } else if !is_admitted {
-            // Time passes, so each later step reports a shorter or equal wait.
+            // Units become free with time, so each later answer reports a shorter or equal wait.
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert!(retry_after(&before).unwrap().ceil() >= header, "{response:?}\n{before:#}");
             if let Some(wait) = retry_after(&after) {

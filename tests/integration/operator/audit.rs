@@ -1,4 +1,4 @@
-//! The audit log of operator changes.
+//! The audit log messages about changes by an operator.
 
 use actix_rateguard::{Ban, ClientAddress, Policy, RateGuard, UserId, operator};
 use actix_web::{
@@ -103,7 +103,8 @@ async fn forbidden_changes_are_logged_throttled_and_explanations_never() {
             send(&app, request("unban", &body).insert_header(("X-Token", "wrong"))).await;
         assert_eq!(response.status, 403);
     }
-    // The process writes at most one such line in 10 seconds. Requests of other tests may produce it.
+    // In 10 seconds, the process writes at most one such log message. Requests of other tests may be the cause of the
+    // message.
     let lines = log_lines::from_all_targets_with("outcome=forbidden");
     assert!((1..20).contains(&lines.len()), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("wrong") && !line.contains("hunter2")));

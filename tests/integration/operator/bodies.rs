@@ -33,7 +33,7 @@ macro_rules! app {
     };
 }
 
-/// Asserts that `body` selects the bucket of `key`.
+/// Asserts that `body` selects the bucket that `key` has.
 async fn assert_body_selects(guard: &RateGuard, policy: &str, body: Value, key: Key) {
     let policy = guard.policy_of_limit(policy).unwrap();
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
@@ -146,7 +146,7 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             400,
             "one value in `key` for each part",
         ),
-        // The message states the expected and the actual number of values.
+        // The message has the expected and the actual number of values.
         ("reset", json!({"policy": "op-plain"}), 400, "found 0 values in `key`"),
         (
             "reset",
@@ -308,7 +308,7 @@ async fn body_must_be_json_of_at_most_64_kib() {
     };
     let body = || br#"{"policy": "op-plain", "key": "ann"}"#.to_vec();
     assert_eq!(send_as("application/json; charset=utf-8", body()).await, 200);
-    // Media types that an HTML form of another site can send are rejected.
+    // An HTML form of another site can send these media types, so the endpoints reject them.
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
         assert_eq!(send_as(media_type, body()).await, 415, "{media_type}");
     }

@@ -1,4 +1,4 @@
-//! The field `by`: an operator selects a key of a type that a limit counts by.
+//! The field `by`: an operator selects a key by one of the key types that a limit uses.
 
 use std::fs;
 
@@ -20,10 +20,10 @@ fn by_key(limit: RateLimit, key: &str) -> RateLimit {
     }
 }
 
-/// Sends a body with this `by` to each endpoint and returns the error, which must be the same for all.
+/// Sends a body with this `by` to each endpoint, and returns the error. All endpoints must return the same error.
 async fn rejection_of(keys: &[&str], by: &str) -> Option<String> {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    // The inventory contains one limit for each source location, so these are created on two lines.
+    // The inventory contains one limit for each source location, so the two limits are created on two lines.
     let one = by_key(RateLimit::new(&guard, "2/365d"), keys[0]);
     let other = by_key(RateLimit::new(&guard, "2/365d"), keys[keys.len() - 1]);
     let app = App::new()
@@ -63,11 +63,11 @@ async fn key_type_of_a_limit_is_accepted() {
         (&["user+path:tenant"], "user+path:tenant"),
         (&["global"], "global"),
         (&["ip", "user"], "user"),
-        // Clients without a key are counted by address.
+        // A limit counts clients without a key by address.
         (&["user"], "no_key"),
         (&["user"], "ip"),
         (&["user+path:tenant"], "ip"),
-        // The key type of a function, and of a check without a request, is unknown.
+        // The guard does not know the key type of a key function, or of a check without an HTTP request.
         (&["function"], "header:X-Key"),
         (&["function", "ip"], "user"),
         (&["ip"], "value"),

@@ -1,4 +1,4 @@
-//! Explanations: which limits apply to a request, its client address, and the reasons.
+//! Explanations: which limits apply to a request, which client address the request has, and the reasons.
 
 use actix_rateguard::{
     AccessList, Caller, ClientAddress, Key, Plan, Policy, RateGuard, RateLimit, UserId,
@@ -156,7 +156,8 @@ async fn second_limit_of_one_name_is_explained_as_name_conflict() {
         outcomes.sort_by_key(|(line, _)| *line);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
     };
-    // The limit of the first request takes the name. An explanation does not take it.
+    // The limit of the first request reserves the name. An explanation does not reserve the name, so both explanations
+    // pass.
     assert!(outcomes().await.iter().all(|it| it.passes() == Some(true)));
     assert_eq!(send_get(&app, 1, "/op-twice-b").await.status, 200);
     assert_eq!(send_get(&app, 1, "/op-twice-a").await.status, 500);
@@ -181,7 +182,7 @@ async fn explanation_covers_more_limits_than_max_in_flight() {
     let explanation = guard.explain_request(&request, &[]).await;
     assert_eq!(explanation.limits().len(), 40);
     assert_eq!(explanation.passes(), Some(true), "{explanation}");
-    // The order is that of the inventory.
+    // The explanation lists the limits in the order of the inventory.
     let inventory = guard.inventory();
     let names = inventory.limits().iter().map(|limit| &limit.name);
     assert!(explanation.limits().iter().map(|it| &it.limit.name).eq(names));
@@ -273,7 +274,7 @@ async fn explanation_lists_the_proxy_hops_of_the_client() {
     let client = trace("192.0.2.1", &["1.1.1.1"]).await;
     assert_eq!((client.end, client.is_peer_trusted), (StopReason::PeerIsNoProxy, false));
 
-    // The number and length of the stored hops are bounded.
+    // The number of stored hops is bounded, and so is the part of the header that the explanation reads.
     let client = trace("10.0.0.1", &[&vec!["10.0.0.9"; 1_000].join(",")]).await;
     assert_eq!((client.hops.len(), client.hops_omitted), (32, 1_024 / 9 - 32));
     assert_eq!(client.end, StopReason::TooLong);
@@ -317,12 +318,12 @@ async fn described_request_is_explained_with_its_unknown_parts() {
         explain_limit(json!({"path": "/?free", "peer": "unix", "method": "GET"}), "op-skips").await;
     assert_eq!((&limit["outcome"], &limit["because"]), (&"exempt".into(), &"skip".into()));
 
-    // An explanation by key.
+    // Now the explanation selects the client by key.
     let body = json!({"policy": "op-denies", "key": "ann"});
     let by_key = post_json(&app, "explain", &body).await;
     assert_eq!((&by_key["passes"], &by_key["by"]), (&true.into(), &"user".into()));
     assert_eq!(by_key["statuses"][0]["remaining"], 2);
-    // The explanation of a real request is serialized in the same form.
+    // The explanation of a real request has the same JSON form.
     let explanation = explain(&guard, uri("/?free"), "op-skips").await;
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!((&json["version"], &json["passes"]), (&1.into(), &true.into()));
@@ -368,7 +369,7 @@ fn explanation_matches_requests_over_a_socket() {
     }
     let (explanation, response) = (explain(), server::get(&server.url("/op-socket")));
     assert_eq!((&explanation["passes"], response.status), (&json!(false), 429));
-    // The request is later than the explanation, so its wait is shorter or equal.
+    // The request is later than the explanation, so the wait of the request is shorter or equal.
     assert!(
         explanation["retry_after_seconds"].as_f64().unwrap().ceil()
             >= response.number("retry-after") as f64

@@ -1,4 +1,4 @@
-//! Hostile keys and field names are returned as escaped JSON strings.
+//! The operator endpoints return hostile keys and field names as escaped JSON strings.
 
 use actix_rateguard::{Policy, RateGuard};
 use actix_web::{App, test::init_service};
@@ -35,7 +35,7 @@ async fn hostile_keys_are_escaped_in_json() {
             assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
             assert!(!line.contains(['<', '>']), "{line}");
         }
-        // The same holds in the error message about an unexpected field.
+        // The error message about an unexpected field escapes the name too.
         let response = post(&app, "reset", &json!({ hostile: 1 })).await;
         assert_eq!(response.status, 400);
         assert!(response.body.trim_end().bytes().all(|byte| (b' '..=b'~').contains(&byte)));

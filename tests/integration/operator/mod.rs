@@ -1,4 +1,4 @@
-//! Tests of the operator endpoints and of explanations.
+//! Tests of the operator endpoints and of the explanations.
 
 mod agreement;
 mod audit;
@@ -31,7 +31,7 @@ use serde_json::Value;
 
 use crate::support::app::{Response, send};
 
-/// Returns the endpoints under `/operator`, open to every request.
+/// Returns the endpoints under `/operator`. They accept every request.
 fn endpoints(guard: &RateGuard) -> actix_web::Scope {
     web::scope("/operator").service(unrestricted_endpoints(guard))
 }
@@ -49,7 +49,7 @@ where
     send(app, request).await
 }
 
-/// Posts `body` and returns the JSON of the response, which must have status 200.
+/// Posts `body` and returns the JSON of the response. The status must be 200.
 async fn post_json<S, B>(app: &S, endpoint: &str, body: &Value) -> Value
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
@@ -64,7 +64,7 @@ fn parse_json(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{}", response.body))
 }
 
-/// Returns the explanation of the limit `name`, which must occur exactly once.
+/// Returns the explanation of the limit `name`, which must exist exactly once.
 fn explanation_of<'a>(explanation: &'a Value, name: &str) -> &'a Value {
     let limits = explanation["limits"].as_array().unwrap();
     let mut matches = limits.iter().filter(|it| it["limit"]["name"] == name);

@@ -1,4 +1,4 @@
-//! The manual operations: reset, ban and unban.
+//! The operations that an operator requests: reset, ban and unban.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ async fn concurrent_bans_do_not_add_up() {
             assert!((length - 600 * SECOND..=length + SECOND).contains(&left), "{left:?}");
         }
     }
-    // With different lengths, the longest ban applies, and each call returns the length in effect.
+    // If simultaneous bans have different durations, the longest ban applies. Each call returns the duration in effect,
+    // which is at least its own.
     for round in 0..40_u32 {
         let key = Key::from(format!("round {round}"));
         if round % 2 == 0 {
@@ -78,7 +79,7 @@ async fn manual_ban_lasts_for_its_length_and_is_never_shortened() {
     assert_eq!(left().await, None);
     assert!(guard.check(&policy, &ann).await.unwrap().is_allowed());
 
-    // A length is rounded up to whole seconds and must be between 1 second and 90 days.
+    // A ban duration is rounded up to whole seconds, and must be between 1 second and 90 days.
     assert_eq!(guard.ban(&policy, &ann, SECOND * 3 / 2).await, Ok(2 * SECOND));
     for length in [Duration::ZERO, SECOND - Duration::from_nanos(1), 91 * 86_400 * SECOND] {
         assert_eq!(guard.ban(&policy, &ann, length).await, Err(BanError::Length));
@@ -104,7 +105,7 @@ async fn unban_clears_offences_and_retains_counts() {
     guard.unban(&policy, &ann).await.unwrap();
     let denied = check().await;
     assert_eq!((denied.is_allowed(), denied.banned_for(), denied.remaining()), (false, None, 0));
-    // Unban clears the previous ban, so the next ban does not escalate.
+    // Unban also makes the store forget the previous ban, so the next ban has the initial duration.
     assert_eq!(offend().await, Some(30 * SECOND));
     guard.unban(&policy, &Key::from("bob")).await.unwrap();
 }
@@ -150,7 +151,7 @@ async fn manual_ban_and_unban_apply_to_the_local_fallback() {
 #[actix_web::test]
 async fn operations_of_the_endpoints_apply_on_another_server() {
     let redis = RedisServer::start();
-    // Both servers have the default denial cache.
+    // Both application servers have the default denial cache.
     let server = || redis.settings_with_denial_cache("op").deadline(TEST_TIMEOUT).build().unwrap();
     let (local, remote) = (server(), server());
     let operator = init_service(App::new().service(endpoints(&local))).await;
@@ -166,7 +167,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
     };
     assert_eq!([status().await, status().await, status().await], [200, 200, 429]);
     post_json(&operator, "reset", &client).await;
-    // The denial cache of the other server expires soon.
+    // The denial cache of the other server expires soon, so that server admits the client too.
     eventually(200).await;
 
     let mut ban = client.clone();
@@ -180,12 +181,12 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
         response.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_500,
         "{response:?}"
     );
-    // A longer ban extends the current one, and a shorter ban has no effect.
+    // A longer ban replaces the current ban, and a shorter ban has no effect.
     for (seconds, left) in [(7_200, 7_200.0), (60, 7_200.0)] {
         ban["for_seconds"] = seconds.into();
         let banned =
             post_json(&operator, "ban", &ban).await["banned_for_seconds"].as_f64().unwrap();
-        // The length is rounded up to whole seconds, so the ban may be one second longer.
+        // The duration is rounded up to whole seconds, so the ban may be up to one second longer.
         assert!((left - 120.0..=left + 1.0).contains(&banned), "{banned}");
     }
     let explanation = post_json(&operator, "explain", &client).await;
@@ -195,7 +196,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
     post_json(&operator, "unban", &client).await;
     post_json(&operator, "reset", &client).await;
     eventually(200).await;
-    // Another client is not affected.
+    // The ban does not affect another client.
     assert_eq!(send_get(&app, 2, "/op-login").await.status, 200);
     assert_eq!(post(&operator, "ban", &client).await.status, 400);
 }

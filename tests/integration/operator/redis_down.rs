@@ -1,4 +1,4 @@
-//! The operator endpoints return 503 within one deadline when Redis does not reply.
+//! When Redis does not reply, the operator endpoints return 503 within one deadline.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,8 @@ async fn limited() -> &'static str {
 #[actix_web::test]
 async fn hung_redis_returns_503_within_one_deadline() {
     let redis = RedisServer::start();
-    // One deadline for each of the two limits would take twice as long.
+    // The endpoint has one deadline for both limits. With one deadline for each limit, the response would take twice as
+    // long.
     let deadline = Duration::from_secs(3);
     let guard = redis.settings("op").deadline(deadline).build().unwrap();
     let app = init_service(App::new().service(endpoints(&guard)).service(limited)).await;
@@ -43,7 +44,7 @@ async fn hung_redis_returns_503_within_one_deadline() {
     assert_eq!((&problem["status"], &problem["version"]), (&503.into(), &1.into()));
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("no reply within the deadline"), "{detail}");
-    // The response still contains everything that needs no store.
+    // The response still contains all information that needs no store.
     assert_eq!(problem["client"]["address"], "192.0.2.1");
     let [open, closed] =
         ["op-redis-down", "op-redis-down-all"].map(|name| super::explanation_of(&problem, name));
@@ -70,7 +71,7 @@ async fn dead_redis_fails_operations_but_not_health_or_inventory() {
         let problem = parse_json(&response);
         assert_eq!(problem["policy"], "op-redis-down-all");
         assert!(problem["detail"].as_str().unwrap().contains("rejected with 503"), "{problem}");
-        // The response reveals neither the server's address nor its error text.
+        // The response reveals neither the address of the Redis server nor the text of the error.
         assert!(!response.body.contains("127.0.0.1") && !response.body.contains("os error"));
     }
     let health = parse_json(&send_get(&app, 1, "/operator/health").await);

@@ -57,7 +57,7 @@ async fn limited_by_scope(runs: web::Data<AtomicU32>) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// The output of `IntrospectionTree::report_as_json` of actix-web 4.18.1 for this application.
+/// The output that `IntrospectionTree::report_as_json` of actix-web 4.18.1 returns for this application.
 const REPORT: &str = include_str!("routes.json");
 
 #[actix_web::test]

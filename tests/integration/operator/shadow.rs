@@ -1,4 +1,4 @@
-//! Shadow limits and candidates are reported as such, and never as a denial.
+//! The endpoints report shadow limits and candidates as such, and never as a denial.
 
 use actix_rateguard::{
     BanError, Key, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
@@ -55,7 +55,7 @@ async fn shadow_limit_admits_and_reports_would_deny() {
         assert_eq!(limit["statuses"][0]["remaining"], 2 - admitted.min(2));
         assert_eq!(statuses(&app, 1, "/op-shadow", 1).await, [200]);
     }
-    // The explanation by address and the text form report the same.
+    // The explanation by address and the text form have the same result.
     let selector = json!({ "policy": "op-shadow", "address": "192.0.2.1" });
     let by_address = post_json(&app, "explain", &selector).await;
     assert_eq!(
@@ -66,17 +66,17 @@ async fn shadow_limit_admits_and_reports_would_deny() {
     let text = guard.explain_request(&request_of_client, &["op-shadow"]).await.to_string();
     assert!(text.contains("allowed because it is in shadow, but would be denied"), "{text}");
     assert!(guard.inventory().to_string().contains("2/365 days, in shadow"));
-    // Only requests are counted, not explanations.
+    // The guard counts requests, but it does not count explanations.
     let health = parse_json(&send_get(&app, 1, "/operator/health").await);
     let counts = json!([{ "policy": "op-shadow", "allowed": 2, "would_deny": 2, "undecided": 0 }]);
     assert_eq!(health["shadow"], counts);
-    // A shadow limit rejects manual bans.
+    // A shadow limit denies nothing, so the endpoint rejects a manual ban.
     let ban = json!({ "policy": "op-shadow", "address": "192.0.2.1", "for_seconds": 60 });
     assert_eq!(post(&app, "ban", &ban).await.status, 409);
     let policy = guard.policy_of_limit("op-shadow").unwrap();
     let banned = guard.ban(&policy, &Key::from("x"), std::time::Duration::from_secs(60)).await;
     assert_eq!(banned, Err(BanError::Shadow));
-    // Without a reply of the store the shadow limit admits, although it has `on_error = "closed"`.
+    // If the store does not reply, the shadow limit admits the request, although the limit has `on_error = "closed"`.
     faults.fail(StoreError::Unreachable);
     let explanation = guard.explain_request(&request_of_client, &["op-shadow"]).await;
     assert_eq!(explanation.passes(), Some(true));

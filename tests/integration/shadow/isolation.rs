@@ -67,7 +67,7 @@ async fn failing_candidate_checks_are_only_counted() {
             let reservation = guard.request(&policy, &Key::from("other")).reserve().await.unwrap();
             assert_eq!(reservation.refund().await.unwrap().remaining(), 10);
         }
-        // Enforced checks do not wait for the candidate, share no permits with it, and do not count its failures.
+        // Enforced checks do not wait for the candidate, and share no permits or failure counts with the candidate.
         assert!(started.elapsed() < TEST_TIMEOUT / 2, "{:?}", started.elapsed());
         assert_eq!(guard.failures(), Default::default());
         assert!(guard.health().is_good());
@@ -100,7 +100,7 @@ async fn shadow_policy_allows_undecided_checks() {
     }
 }
 
-/// Decisions of a policy with a candidate equal those of the same policy without it.
+/// A policy makes the same decisions with and without a candidate.
 #[tokio::test]
 async fn candidate_does_not_change_enforced_counts() {
     let (with_candidate, plain) = (RateGuard::in_memory(), RateGuard::in_memory());
@@ -134,7 +134,7 @@ async fn would_be_denial_log_is_throttled() {
     );
 }
 
-/// A script blocks the server while it runs, so candidates must not make the scripts of enforced checks longer.
+/// A running script blocks Redis, so an enforced check must not wait for a script that also decides candidates.
 #[tokio::test]
 async fn candidate_and_enforced_checks_use_separate_script_calls() {
     let server =
@@ -156,7 +156,7 @@ async fn candidate_and_enforced_checks_use_separate_script_calls() {
     let (mut candidates, mut enforced) = (0, 0);
     for call in calls {
         let keys: usize = call[2].parse().unwrap();
-        // The slow log truncates long argument lists.
+        // The slow log truncates long argument lists, so only the first keys are visible.
         let keys = call.iter().skip(3).take(keys.min(28));
         let (candidate_keys, enforced_keys): (Vec<_>, Vec<_>) =
             keys.partition(|it| it.contains("{shadow}"));

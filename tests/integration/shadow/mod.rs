@@ -16,7 +16,7 @@ use crate::support::TEST_TIMEOUT;
 
 /// Waits until the report has this number of requests for the policy, and returns `[allowed, would_deny, undecided]`.
 ///
-/// Checks do not wait for shadow decisions, so the report may lag behind.
+/// Checks do not wait for shadow decisions, so the report may lack the last requests for a while.
 async fn report(guard: &RateGuard, policy: &str, requests: u64) -> [u64; 3] {
     let timeout = Instant::now() + TEST_TIMEOUT;
     loop {

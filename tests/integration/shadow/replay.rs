@@ -1,4 +1,4 @@
-//! A load of which the candidate would deny a fifth.
+//! A load with a candidate that would deny a fifth of the requests.
 
 use actix_rateguard::{Key, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
@@ -41,7 +41,7 @@ async fn redis_shadow_report_counts_would_be_denials() {
     let guard = server.settings("replayed").deadline(TEST_TIMEOUT).build().unwrap();
     replay(&guard).await;
     assert_eq!(report(&guard, "search", 1_000).await, [800, 200, 0]);
-    // Checks are sent in batches, so the 2,000 enforced and candidate checks take fewer than 1,000 script calls.
+    // The guard sends checks in batches, so 2,000 enforced and candidate checks need fewer than 1,000 script calls.
     let calls = script_calls(&server);
     assert!(calls < 1_000, "{calls}");
     // The candidate has a separate Redis key for each key of the policy.
@@ -83,7 +83,7 @@ async fn http_clients_do_not_observe_the_candidate() {
                     (200, vec![10, 0])
                 );
             }
-            // The candidate also counts a denied request.
+            // The candidate also counts a request that the enforced quota denies.
             assert_eq!(get(&app, 1, &path).await.status, 429);
             assert_eq!(report(&guard, name, 41).await, [32, 9, 0], "{name}");
         }

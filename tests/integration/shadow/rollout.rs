@@ -13,7 +13,7 @@ fn rolled_out(percent: u8) -> Policy {
     search().candidate("3/365d").unwrap().rollout(percent).unwrap()
 }
 
-/// The keys for which the candidate is enforced.
+/// Returns the keys for which the candidate is enforced.
 async fn enforced(guard: &RateGuard, percent: u8) -> BTreeSet<u32> {
     let policy = rolled_out(percent);
     let mut keys = BTreeSet::new();
@@ -41,14 +41,14 @@ async fn rollout_is_equal_on_all_servers_and_grows_monotonically() {
         let keys = one.await;
         assert_eq!(keys, other.await, "{percent} %");
         assert!(keys.is_superset(&before), "{percent} %");
-        // With 400 keys, four standard deviations are at most 40 keys.
+        // With 400 keys, four standard deviations are at most 40 keys, so 50 keys are a safe margin.
         assert!(keys.len().abs_diff(usize::from(percent) * 4) <= 50, "{percent} %: {}", keys.len());
         before = keys;
     }
     assert_eq!(before.len(), 400);
 }
 
-/// A key that has used its limit on one side of the rollout gets nothing more on the other side.
+/// Tests that a key that has used its limit with one quota gets nothing more when the rollout selects the other.
 async fn test_rollout_changes(guard: &RateGuard) {
     let check = async |percent: u8, key: &Key| {
         let decision = guard.check(&rolled_out(percent), key).await.unwrap();
@@ -66,7 +66,7 @@ async fn test_rollout_changes(guard: &RateGuard) {
     for _ in 0..3 {
         assert_eq!(check(100, &rolled_out).await, (true, 3));
     }
-    // The other side has counted these three checks, and admits seven more.
+    // The quota that is now enforced has also counted the three checks, and admits seven more.
     for _ in 0..7 {
         assert_eq!(check(0, &rolled_out).await, (true, 10));
     }
@@ -137,7 +137,7 @@ async fn rollout_change_by_file_preserves_counts() {
             admitted += u32::from(guard.check(&policy, &key).await.unwrap().is_allowed());
         }
     }
-    // A check that one side denies may be counted by the other side.
+    // If one quota denies a check, the other quota may still count the check, so the number may be smaller.
     assert!((4..=10).contains(&admitted), "{admitted}");
 }
 

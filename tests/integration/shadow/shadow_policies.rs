@@ -1,4 +1,4 @@
-//! Policies of which all quotas are in shadow.
+//! Policies with all quotas in shadow.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn test_denies_nothing(guard: &RateGuard) {
     // A shadow policy never makes a check wait.
     let day = Duration::from_secs(86_400);
     assert!(guard.check_or_wait(&policy, &key, day).await.unwrap().is_allowed());
-    // The counts of the shadow policy apply when it is enforced.
+    // The enforced policy uses the counts of the shadow policy.
     assert!(!guard.check(&search(), &key).await.unwrap().is_allowed());
     guard.reset(&policy, &key).await.unwrap();
     assert!(!guard.check(&policy, &key).await.unwrap().would_deny());
@@ -43,7 +43,7 @@ async fn shadow_policy_is_checked_separately_from_enforced_policies() {
     for number in 0..12_u32 {
         let request = guard.request(&shadow, &key).and(&enforced, &key);
         let decision = request.check().await.unwrap();
-        // The enforced policy alone decides, and the shadow policy counts each request.
+        // Only the enforced policy decides. The shadow policy also counts each request.
         assert_eq!(decision.is_allowed(), number < 2);
         assert!(!decision.would_deny());
         assert!(decision.statuses().iter().all(|it| it.policy() == "enforced"));
@@ -60,14 +60,14 @@ async fn shadow_policy_bans_no_key() {
         let decision = guard.check(&policy.clone().shadow(), &key).await.unwrap();
         assert!(decision.is_allowed() && decision.banned_for().is_none());
     }
-    // Only enforced denials are offences.
+    // Only enforced denials are offences, so the denials in shadow have not started a ban.
     assert_eq!(guard.check(&policy, &key).await.unwrap().banned_for(), None);
     assert!(guard.check(&policy, &key).await.unwrap().banned_for().is_some());
     // A shadow policy also ignores bans.
     assert!(guard.check(&policy.shadow(), &key).await.unwrap().is_allowed());
 }
 
-/// A denial of a candidate is an offence only where the candidate is enforced.
+/// A denial by a candidate is an offence only for keys with an enforced candidate.
 #[tokio::test]
 async fn candidate_bans_keys_only_where_enforced() {
     let guard = RateGuard::in_memory();

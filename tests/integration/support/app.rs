@@ -30,7 +30,7 @@ impl Response {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Limit, remaining and reset from the `x-ratelimit-*` headers.
+    /// Returns the limit, the remaining units and the reset time from the `x-ratelimit-*` headers.
     pub fn numbers(&self) -> Option<[u64; 3]> {
         let number = |name: &str| self.header(name).map(|value| value.parse().unwrap());
         let all =

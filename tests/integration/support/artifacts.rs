@@ -11,13 +11,13 @@ use serde_json::Value;
 
 /// Returns the artifacts of `cargo build` with the dependencies and features of `cargo test --workspace`.
 ///
-/// After that command, cargo builds nothing new. It activates the features of development dependencies, as it does for
-/// tests, only because an example is selected.
+/// After that test command, cargo builds nothing new. The build selects an example, because cargo then activates the
+/// features of development dependencies, as for tests.
 fn artifacts() -> &'static [Value] {
     static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Cargo sets these variables for this test, and some build scripts run again if they differ.
+        // Cargo sets these variables for this test. Some build scripts would run again because the variables differ.
         let is_set_for_test = |name: &str| {
             ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"]
                 .iter()

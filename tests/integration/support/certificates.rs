@@ -16,7 +16,7 @@ pub fn signed_by(authority: &Authority) -> [String; 2] {
     let key = KeyPair::generate().unwrap();
     let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
     let mut params = CertificateParams::new(names).unwrap();
-    // Without a different name than its issuer's, the certificate would look self-signed.
+    // If the certificate had the name of its issuer, clients would treat it as self-signed.
     params.distinguished_name.push(DnType::CommonName, "test party");
     let certificate = params.signed_by(&key, authority).unwrap();
     [certificate.pem(), key.serialize_pem()]

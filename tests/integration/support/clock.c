@@ -1,6 +1,6 @@
 // A wall clock that a test sets. The file RATEGUARD_SHIM has three 64-bit numbers: the offset of the clock in
 // microseconds; the time in microseconds at which the clock stands still, or 0; and the number of readings before the
-// offset applies to that time.
+// library adds the offset to that time.
 
 #define _GNU_SOURCE
 #include <fcntl.h>

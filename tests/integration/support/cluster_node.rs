@@ -18,7 +18,7 @@ impl ClusterNode {
         Self(RedisServer::start_with(&["--cluster-enabled", "yes"]))
     }
 
-    /// Starts a cluster of one node with all slots; as in any cluster, a script may access only one slot.
+    /// Starts a cluster of one node with all cluster slots; as in any cluster, a script may access only one slot.
     pub fn start_single() -> Self {
         let node = Self::start();
         node.assign_slots(0..SLOTS);
@@ -30,13 +30,13 @@ impl ClusterNode {
         &self.0
     }
 
-    /// Assigns unassigned slots to this node.
+    /// Assigns unassigned cluster slots to this node.
     pub fn assign_slots(&self, slots: Range<u16>) {
         let slots: Vec<_> = slots.collect();
         redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut self.0.client()).unwrap();
     }
 
-    /// Waits until the node reports that every slot has a reachable node.
+    /// Waits until the node reports that every cluster slot has a reachable node.
     pub fn wait_until_ready(&self) {
         let mut client = self.0.client();
         eventually("the cluster state is ok", || {

@@ -16,7 +16,7 @@ pub struct FakeRedis {
 }
 
 impl FakeRedis {
-    /// Starts a server on a free port; it runs until the test program ends.
+    /// Starts a server on a free port; the server runs until the test program ends.
     pub fn start(handler: impl Fn(&[String]) -> String + Send + Sync + 'static) -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
     }
@@ -42,7 +42,7 @@ impl FakeRedis {
         self.port
     }
 
-    /// All received commands with their arguments; a new connection is the command `(connected)`.
+    /// All received commands with their arguments; the command `(connected)` represents a new connection.
     pub fn commands(&self) -> Vec<Vec<String>> {
         self.commands.lock().unwrap().clone()
     }
@@ -65,7 +65,7 @@ fn serve(mut stream: TcpStream, received: &Mutex<Vec<Vec<String>>>, handler: &Ha
     }
 }
 
-/// Reads a command, which is an array of bulk strings; `None` at the end of the stream.
+/// Reads a command, which is an array of bulk strings. Returns `None` at the end of the stream.
 fn read_command(reader: &mut impl BufRead) -> Option<Vec<String>> {
     let parts = read_number(reader, '*')?;
     let part = |_| {

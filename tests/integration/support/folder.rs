@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// A temporary folder that is deleted when it is dropped.
+/// A temporary folder; a drop of this value deletes the folder.
 pub struct Folder(PathBuf);
 
 impl Folder {

@@ -12,12 +12,12 @@ pub fn entry(header: &str, address: &str) -> String {
     }
 }
 
-/// Header values that an attacker sends to be treated as `victim`, each with a short description.
+/// Header values with which an attacker pretends to be `victim`, each with a short description.
 pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static str, Lines)> {
     let is_forwarded = header.eq_ignore_ascii_case("forwarded");
     let [own, of_victim, proxy] =
         [attacker, victim, "192.0.2.50"].map(|address| entry(header, address));
-    // A text where the header has an address.
+    // These values have a text where the header has an address.
     let node = |text: &str| if is_forwarded { format!("for={text}") } else { text.to_owned() };
     let quoted = |text: &str| node(&format!("\"{text}\""));
     let line = |text: String| vec![text.into_bytes()];
@@ -74,7 +74,7 @@ pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static st
         "2001:db8:b::0.0.0.5",
         "2001:db8:b::5%1",
     ];
-    // Quoted strings without an end.
+    // These values have quoted strings without an end.
     let [alone, parameter] = ["\"".to_owned(), format!("{of_victim};x=\"")];
     for (shape, lines) in [
         ("unfinished, alone", line(alone)),

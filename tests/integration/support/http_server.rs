@@ -13,7 +13,7 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// The server's behavior for each request.
+/// What the server does for each HTTP request.
 #[derive(Clone)]
 pub enum Fault {
     None,
@@ -112,7 +112,7 @@ impl HttpServer {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     shared.open.fetch_add(1, SeqCst);
-                    // A client may close its connection at any time.
+                    // A client may close its connection at any time, so the server ignores this error.
                     let _ = shared.serve(&stream);
                     let _ = stream.shutdown(Shutdown::Both);
                     shared.open.fetch_sub(1, SeqCst);
@@ -126,7 +126,7 @@ impl HttpServer {
         self.port
     }
 
-    /// Sets the fault of all following requests.
+    /// Sets the fault for all following HTTP requests.
     pub fn set_fault(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
     }
@@ -158,7 +158,7 @@ impl Drop for HttpServer {
     fn drop(&mut self) {
         self.shared.is_stopped.store(true, SeqCst);
         self.disconnect();
-        // A connection wakes the accepting thread, which then stops.
+        // This connection wakes the accepting thread, and the thread then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

@@ -33,12 +33,12 @@ pub fn collect() {
     });
 }
 
-/// The lines of the target `rateguard` that contain this text.
+/// Returns the lines of the target `rateguard` that contain this text.
 pub fn with(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// The lines of all log targets that contain this text.
+/// Returns the lines of all log targets that contain this text.
 pub fn from_all_targets_with(text: &str) -> Vec<String> {
     let others = OTHER_LINES.lock().unwrap();
     let mut lines: Vec<_> = others.iter().filter(|line| line.contains(text)).cloned().collect();

@@ -1,4 +1,4 @@
-//! Calls the Lua script as the Redis store calls it, optionally at a time that the test sets.
+//! Calls the Lua script like the Redis store, optionally at a time that the test sets.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub fn replace_once(source: &str, old: &str, new: &str) -> String {
     source.replace(old, new)
 }
 
-/// The script with the test's time, and with expiries 1 hour later so that no key expires during a slow test.
+/// Returns the script with the test's time, and with expiries 1 hour later: no key expires during a slow test.
 pub fn with_test_clock(source: &str) -> String {
     let source = replace_once(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
     replace_once(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
@@ -36,7 +36,7 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
-    /// The script's name for the algorithm of the exact log.
+    /// The name that the script uses for the algorithm of the exact log.
     log: &'static str,
 }
 
@@ -47,12 +47,12 @@ impl<'a> Script<'a> {
         Self { connection, hash, prefix, calls: 0, log: "sliding_window" }
     }
 
-    /// Uses sorted sets as the encoding of exact logs.
+    /// Stores exact logs as sorted sets.
     pub fn with_sorted_sets(self) -> Self {
         Self { log: "sliding_window_sorted_set", ..self }
     }
 
-    /// Sends one request; `now` is the time of a script from [`with_test_clock`].
+    /// Sends one request; `now` is the time for a script from [`with_test_clock`].
     pub fn call(
         &mut self,
         operation: Operation,
@@ -63,7 +63,7 @@ impl<'a> Script<'a> {
         Ok(verdicts.remove(0))
     }
 
-    /// Sends these requests in one batch, and each bucket's key only once.
+    /// Sends these requests in one batch. The batch has the key of each bucket only once.
     pub fn batch(
         &mut self,
         requests: &[(Operation, &[BucketRequest<'_>])],
@@ -74,7 +74,7 @@ impl<'a> Script<'a> {
         let mut keys: Vec<String> = Vec::new();
         let mut quotas: Vec<Quota> = Vec::new();
         let mut shapes: Vec<Vec<String>> = Vec::new();
-        // The positions of the shape and of the keys of each request.
+        // For each request, the position of its shape and the positions of its keys.
         let mut list: Vec<Vec<usize>> = Vec::new();
         for (operation, bucket_requests) in requests {
             let mut shape = vec![format!("{operation:?}").to_lowercase()];
@@ -96,7 +96,7 @@ impl<'a> Script<'a> {
 
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len()).arg(&keys);
-        // The flag `mixed` is also valid for a batch with one kind of request.
+        // The flag `mixed` is also valid for a batch with one kind of request, so the test always sends this flag.
         command.arg("process").arg(first).arg("numbers").arg("mixed").arg(quotas.len());
         for quota in &quotas {
             let (units, refill) = quota.token();

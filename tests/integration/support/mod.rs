@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The timeout of a step in a test: long enough for a busy machine.
+/// The timeout of each wait in a test, which is long enough for a busy machine.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Polls every 10 ms until `poll` returns a value, and panics after [`TEST_TIMEOUT`].
@@ -44,7 +44,7 @@ pub fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T 
 
 /// Reports that a test cannot run on this machine.
 ///
-/// It writes to stderr directly, because the test runner captures the output of `eprintln!`.
+/// The function writes to stderr directly, because the test runner captures the output of `eprintln!`.
 pub fn skipped(reason: &str) {
     let _ = writeln!(stderr(), "skipped: {reason}");
 }

@@ -1,4 +1,4 @@
-//! A Linux network namespace, whose link to the host network can be set down.
+//! A Linux network namespace with a link to the host network that a test can set down.
 
 use std::process::{self, Command};
 
@@ -10,7 +10,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Creates the namespace, or reports a skipped test and returns `None` without the permission.
+    /// Creates the namespace. Without the permission, reports a skipped test and returns `None`.
     pub fn new() -> Option<Self> {
         let id = process::id();
         // RFC 2544 reserves 198.18.0.0/15 for network tests.

@@ -46,7 +46,7 @@ impl Worker {
     }
 }
 
-/// The command line `<wrapper> <program>`; a wrapper is a program such as `env` that runs its last arguments.
+/// Returns the command line `<wrapper> <program>`; a wrapper is a program such as `env` that runs its last arguments.
 fn command(wrapper: &[String], program: &OsStr) -> Command {
     let mut words = wrapper.iter().map(OsStr::new).chain([program]);
     let mut command = Command::new(words.next().unwrap());
@@ -54,7 +54,7 @@ fn command(wrapper: &[String], program: &OsStr) -> Command {
     command
 }
 
-/// A process that sends checks to one Redis.
+/// A process that sends checks to one Redis server.
 pub struct LoadGenerator(Worker);
 
 impl LoadGenerator {
@@ -70,7 +70,7 @@ impl LoadGenerator {
         Self::start_wrapped(&[], url, prefix, rate, [keys, tasks, checks])
     }
 
-    /// Starts the process under a wrapper; the numbers are those of keys, tasks and checks.
+    /// Starts the process with a wrapper; the numbers say how many keys, tasks and checks it uses.
     pub fn start_wrapped(
         wrapper: &[String],
         url: &str,
@@ -93,7 +93,7 @@ impl LoadGenerator {
     }
 }
 
-/// A process that records the operations it sends to one Redis.
+/// A process that records the operations that it sends to one Redis server.
 pub struct HistoryRecorder(Worker);
 
 impl HistoryRecorder {
@@ -126,7 +126,7 @@ impl Quickstart {
         Self::start_wrapped(&[], redis_url)
     }
 
-    /// Starts the example under a wrapper program.
+    /// Starts the example with a wrapper program.
     pub fn start_wrapped(wrapper: &[String], redis_url: Option<&str>) -> Self {
         let mut command = command(wrapper, example("quickstart").as_ref());
         command
@@ -154,7 +154,7 @@ impl Quickstart {
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    /// The number of its open file descriptors.
+    /// Returns how many file descriptors the process has open.
     pub fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
@@ -175,7 +175,7 @@ impl Drop for Quickstart {
     }
 }
 
-/// Reads the address that actix-server logs at its start.
+/// Reads the address that actix-server logs when it starts.
 fn listening_on(stderr: &mut ChildStderr) -> String {
     let mut text = String::new();
     let mut byte = [0];

@@ -23,19 +23,19 @@ pub struct Proxy {
 /// The faults that apply to all forwarded bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetworkFaults {
-    /// A constant delay of each read.
+    /// A constant delay after each read.
     pub delay: Duration,
     /// The upper bound of a random delay that is added to `delay`.
     pub jitter: Duration,
-    /// Bytes from clients are not forwarded while this is set.
+    /// Whether the proxy holds back bytes from clients.
     pub stalls_requests: bool,
-    /// Bytes from the server are not forwarded while this is set.
+    /// Whether the proxy holds back bytes from the server.
     pub stalls_replies: bool,
-    /// Each byte is written separately.
+    /// Whether the proxy writes each byte separately.
     pub splits_bytes: bool,
-    /// The connection ends after this many bytes of a reply.
+    /// The proxy ends a connection after this many bytes of a reply.
     pub truncates_replies_after: Option<usize>,
-    /// All bytes of a reply are replaced by `~`.
+    /// Whether the proxy replaces all bytes of a reply by `~`.
     pub corrupts_replies: bool,
 }
 
@@ -43,7 +43,7 @@ struct Relay {
     upstream: AtomicU16,
     faults: Mutex<NetworkFaults>,
     accepted: AtomicU64,
-    /// Both ends of every connection.
+    /// The client's socket and the server's socket of every connection.
     streams: Mutex<Vec<TcpStream>>,
     is_stopped: AtomicBool,
 }
@@ -113,7 +113,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.relay.is_stopped.store(true, SeqCst);
         self.disconnect_all();
-        // A connection wakes the accepting thread, which then stops.
+        // This connection wakes the accepting thread, and the thread then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -126,7 +126,7 @@ enum Direction {
 
 impl Relay {
     fn connect(self: Arc<Self>, client: TcpStream) {
-        // If the server is down, the client's connection ends immediately.
+        // If the server is down, the proxy closes the client's connection immediately.
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream.load(SeqCst))) else {
             return;
         };

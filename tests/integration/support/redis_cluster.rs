@@ -7,14 +7,15 @@ use super::{eventually, redis_server::RedisServer};
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
 
-/// `cluster-node-timeout` in milliseconds while the cluster forms or fails over, so that both are fast.
+/// `cluster-node-timeout` in milliseconds for a fast start or failover of the cluster.
 const SHORT_NODE_TIMEOUT: &str = "1000";
 
-/// `cluster-node-timeout` in milliseconds of a complete cluster: a busy machine may delay a node for seconds.
+/// `cluster-node-timeout` in milliseconds for a complete cluster. A busy machine may delay a node for seconds, and the
+/// other nodes must not mark the node as failed.
 const LONG_NODE_TIMEOUT: &str = "60000";
 
 pub struct RedisCluster {
-    /// The masters in the order of their slots, then their replicas in the same order.
+    /// The masters in the order of their cluster slots, then the replicas in the order of their masters.
     pub nodes: Vec<RedisServer>,
 }
 
@@ -30,7 +31,7 @@ impl RedisCluster {
             "yes",
             "--cluster-node-timeout",
             SHORT_NODE_TIMEOUT,
-            // With factor 0, a replica may become a master regardless of the age of its data.
+            // With factor 0, a replica may become a master even if its data is old.
             "--cluster-replica-validity-factor",
             "0",
         ];
@@ -57,7 +58,7 @@ impl RedisCluster {
                 cluster_command(&["REPLICATE", &master]).query::<()>(&mut replica.client()).ok()
             });
         }
-        // A master that the other nodes have marked as failed returns only after two node timeouts.
+        // If the other nodes have marked a master as failed, they accept the master again only after two node timeouts.
         eventually("the cluster is healthy under the long node timeout", || {
             cluster.set_node_timeout(SHORT_NODE_TIMEOUT);
             cluster.wait_until_healthy();
@@ -67,7 +68,7 @@ impl RedisCluster {
         cluster
     }
 
-    /// Sets the node timeout to 1 s, so that a replica soon replaces a silent master.
+    /// Sets the node timeout to 1 s. A replica then soon replaces a silent master.
     pub fn use_short_node_timeout(&self) {
         self.set_node_timeout(SHORT_NODE_TIMEOUT);
     }
@@ -85,7 +86,7 @@ impl RedisCluster {
         cluster_command(words).exec(client).unwrap();
     }
 
-    /// Waits until each node reports all slots as served, and each replica is connected to its master.
+    /// Waits until each node reports that all cluster slots are served, and each replica is connected to its master.
     pub fn wait_until_healthy(&self) {
         eventually("the cluster is healthy", || self.is_healthy().then_some(()));
     }
@@ -96,7 +97,8 @@ impl RedisCluster {
             let info: String = cluster_command(&["INFO"]).query(&mut client)?;
             let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
             let replication: String = redis::cmd("INFO").arg("replication").query(&mut client)?;
-            // With `cluster-require-full-coverage no`, the state is ok even if a master has failed.
+            // With `cluster-require-full-coverage no`, the state is ok even if a master has failed, so test the slots,
+            // too.
             let is_complete = info.contains("cluster_state:ok")
                 && info.contains("cluster_slots_pfail:0")
                 && info.contains("cluster_slots_fail:0")
@@ -109,7 +111,7 @@ impl RedisCluster {
         self.nodes.iter().all(|node| is_healthy(node).unwrap_or(false))
     }
 
-    /// The URL of the cluster, with its three masters.
+    /// The URL of the cluster with its three masters.
     pub fn url(&self) -> String {
         let ports: Vec<_> =
             self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
@@ -124,7 +126,7 @@ pub fn cluster_command(words: &[&str]) -> redis::Cmd {
     command
 }
 
-/// The node id.
+/// Returns the id of a cluster node.
 pub fn id(node: &RedisServer) -> String {
     cluster_command(&["MYID"]).query(&mut node.client()).unwrap()
 }

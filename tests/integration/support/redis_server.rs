@@ -24,11 +24,11 @@ pub struct RedisServer {
     folder: Folder,
 }
 
-/// The address of a server, and how its process is started.
+/// The address of a server, and the wrapper that starts its process.
 #[derive(Clone)]
 pub struct Location {
     pub host: String,
-    /// A program with arguments that runs the rest of its command line, such as `env` or `ip netns exec`.
+    /// The words before the server's command line: a program that runs the command, such as `env` or `ip netns exec`.
     pub wrapper: Vec<String>,
 }
 
@@ -43,14 +43,14 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// Starts a server with further command-line arguments; one that ends in `.conf` is a settings file.
+    /// Starts a server with further command-line arguments; an argument that ends in `.conf` is a settings file.
     pub fn start_with(args: &[&str]) -> Self {
         Self::start_at_location(Location::local(), args)
     }
 
     /// Starts a server at another location than 127.0.0.1.
     pub fn start_at_location(location: Location, args: &[&str]) -> Self {
-        // Another process may take the port before the server does.
+        // Another process may take the port before the server does, so the function tries several ports.
         let started = (0..10).find_map(|_| Self::try_start(location.clone(), free_port(), args));
         started.expect("redis-server starts")
     }
@@ -61,7 +61,7 @@ impl RedisServer {
         started.expect("redis-server starts at its port")
     }
 
-    /// `None` if the port is taken.
+    /// Starts a server, or returns `None` if the port is taken.
     fn try_start(location: Location, port: u16, args: &[&str]) -> Option<Self> {
         let folder = Folder::new();
         let own = ["--dir", folder.text()];
@@ -112,12 +112,12 @@ impl RedisServer {
     /// Kills the server and starts it again without data.
     pub fn restart(&mut self) {
         self.kill();
-        // Replication may have written this file.
+        // The server may have saved its data to this file for replication.
         let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
         self.restart_with_data();
     }
 
-    /// Starts a killed server again with the data that it had saved.
+    /// Starts a killed server again with its saved data.
     pub fn restart_with_data(&mut self) {
         self.child = eventually("redis-server starts again", || {
             spawn(&self.location, self.port, &self.args)
@@ -155,7 +155,7 @@ impl Drop for RedisServer {
 pub fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // The nodes of a cluster also listen on their port plus 10,000.
+        // A cluster node also listens on a second port, which is higher by 10,000.
         if port < u16::MAX - 10_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }
@@ -182,7 +182,7 @@ pub fn packed_log_len(client: &mut Connection, key: &str) -> u32 {
     entries.len().try_into().unwrap()
 }
 
-/// A number in the section `stats` of `INFO`.
+/// Returns a number from the section `stats` of `INFO`.
 pub fn info_stat(client: &mut Connection, name: &str) -> u64 {
     let info: String = run(client, "INFO stats");
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -201,8 +201,8 @@ pub fn kill_connections(client: &mut Connection) {
 
 /// Returns the server's executable: `REDIS_SERVER`, which `scripts/test` sets, or `redis-server`.
 ///
-/// It panics in tests of `without_redis`, because `scripts/matrix` does not run those on each server version. A test's
-/// thread has the name of the test.
+/// The function panics in tests of `without_redis`, because `scripts/matrix` does not run these tests with each server
+/// version. The thread of a test has the name of the test.
 pub fn program() -> OsString {
     let thread = thread::current();
     let is_forbidden = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
@@ -241,12 +241,12 @@ fn spawn(location: &Location, port: u16, args: &[String]) -> Option<Child> {
     is_up.then_some(child)
 }
 
-/// Whether this process has the port, and not another one that took it first.
+/// Whether this process listens on the port, and not another process that took the port first.
 fn is_listening(host: &str, port: u16, process: u32) -> bool {
     let Ok(mut connection) = connect(host, port) else { return false };
     match redis::cmd("INFO").arg("server").query::<String>(&mut connection) {
         Ok(info) => info.lines().any(|line| line == format!("process_id:{process}")),
-        // A server that requires a password or loads its data is listening.
+        // A server that requires a password or still loads its data is listening, too.
         Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
 }

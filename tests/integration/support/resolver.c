@@ -1,5 +1,5 @@
-// A DNS resolver that a test can make hang. The file RATEGUARD_SHIM has three 64-bit numbers: whether lookups hang, one
-// that is not used, and the number of waiting lookups.
+// A DNS resolver that a test can make hang. The file RATEGUARD_SHIM has three 64-bit numbers: whether lookups hang, an
+// unused number, and the number of waiting lookups.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

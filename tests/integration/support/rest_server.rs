@@ -17,7 +17,7 @@ use super::{
     redis_server::free_port,
 };
 
-/// The access token: a text that occurs nowhere else, so that a test finds each leak of it.
+/// The access token. This text occurs nowhere else, so a test finds each leak of the token.
 pub const TOKEN: &str = "Kp3-sentinel-token-8Rv=";
 
 pub struct RestServer {
@@ -73,10 +73,10 @@ impl Deref for RestServer {
     }
 }
 
-/// The HTTP status and the error text of a rejected request.
+/// The HTTP status and the error text of a rejected HTTP request.
 type Rejection = (&'static str, String);
 
-/// Runs the command of a request on Redis.
+/// Runs the command of an HTTP request on Redis.
 fn run(
     request: &Request,
     port: u16,
@@ -110,7 +110,7 @@ fn run(
     }
 }
 
-/// The words of a command, or `None` unless it is an array of strings and numbers.
+/// Returns the words of a command, or `None` unless the command is an array of strings and numbers.
 fn words(command: serde_json::Value) -> Option<Vec<String>> {
     let word = |word: &serde_json::Value| match word {
         serde_json::Value::String(text) => Some(text.clone()),

@@ -43,7 +43,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The server stops on its own thread, so the future is not awaited.
+        // The server stops on its own thread, so nothing needs to await the future.
         drop(self.handle.stop(false));
     }
 }
@@ -61,7 +61,7 @@ impl Response {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The value of a numeric header.
+    /// Returns the value of a numeric header.
     pub fn number(&self, name: &str) -> u64 {
         self.header(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).parse().unwrap()
     }

@@ -19,7 +19,7 @@ pub struct Resolver(Shim);
 
 struct Shim {
     library: &'static Path,
-    /// A file of three 64-bit numbers that the library maps into memory and reads in each call.
+    /// A file with three 64-bit numbers. The library maps this file into memory, and reads the numbers in each call.
     control: PathBuf,
     _folder: Folder,
 }
@@ -36,7 +36,7 @@ impl Clock {
         self.0.wrapper()
     }
 
-    /// Sets the clock this far ahead of the machine's clock, or behind it if `seconds` is negative.
+    /// Sets the clock `seconds` ahead of the machine's clock, or behind the machine's clock if the number is negative.
     pub fn set_offset(&self, seconds: i64) {
         self.0.set_control([seconds * 1_000_000, 0, 0]);
     }
@@ -46,7 +46,7 @@ impl Clock {
         self.0.set_control([0, micros(time), 0]);
     }
 
-    /// Stops the clock at `time`, and sets it back by `earlier` after `readings` readings.
+    /// Stops the clock at `time`. After `readings` readings, the clock goes back by `earlier`.
     pub fn freeze_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
         self.0.set_control([-micros(earlier), micros(time), readings]);
     }

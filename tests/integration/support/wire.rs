@@ -24,7 +24,7 @@ pub fn connect(server: SocketAddr) -> TcpStream {
 /// Sends these bytes on a new connection and reads the response.
 pub fn send(server: SocketAddr, request: &[u8]) -> WireResponse {
     let mut stream = connect(server);
-    // The server may reject the request and close the connection before it has read all bytes.
+    // The server may reject the request and close the connection before it has read all bytes, so a write may fail.
     let _ = stream.write_all(request);
     read_response(&mut stream)
 }
@@ -36,7 +36,7 @@ pub fn read_response(stream: &mut TcpStream) -> WireResponse {
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            // After an early rejection the connection may be reset.
+            // If the server rejects a request early, the connection may end with a TCP reset.
             _ => return WireResponse::Closed,
         }
     }

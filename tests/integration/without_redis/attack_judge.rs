@@ -1,4 +1,4 @@
-//! The judge of attacks: it accepts measurements within the limits and finds every violation.
+//! The judge of attacks accepts measurements that are within the limits, and finds every violation.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn measurement(name: &str, passed: u64) -> Measurement {
     }
 }
 
-/// The expected text of a violation, and a change of a valid measurement that causes it.
+/// The expected message of a violation, and a change that adds the violation to a valid measurement.
 type ViolationCase = (&'static str, fn(&mut Measurement));
 
 #[test]
@@ -97,7 +97,7 @@ fn judge_finds_each_violation() {
         assert_eq!(violations.len(), 1, "{expected}");
         assert!(violations[0].contains(expected), "{violations:?}");
     }
-    // Each address is within its limit, so a denial is a violation.
+    // Each address is within its limit, so each denial is a violation.
     assert_eq!(measurement("many-addresses", 999).violations(false).len(), 1);
     assert_eq!(measurement("many-addresses", 1_000).violations(false), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! The context of the attribute: the handler's name, its guard, and the names in the user's code.
+//! What surrounds the rate limit attribute: the handler's name, the guard, and the names in the user's code.
 
 use std::sync::LazyLock;
 
@@ -68,7 +68,7 @@ async fn limiter_argument_selects_the_guard() {
     let app =
         init_service(App::new().service(with_static_guard).service(with_function_guard)).await;
     assert_eq!(statuses(&app, 1, "/static", 2).await, [200, 429]);
-    // The function creates a new guard for each request, so no request is denied.
+    // The function creates a new guard for each request. A new guard has no counts, so no request is denied.
     assert_eq!(statuses(&app, 1, "/function", 2).await, [200, 200]);
 }
 
@@ -132,7 +132,7 @@ async fn second_quota_under_one_name_returns_500() {
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
-/// Documented and deprecated, because the attribute must retain doc comments and lints.
+/// The handler is documented and deprecated, because the attribute must retain doc comments and lint attributes.
 #[rate_limit(rate = "1/minute")]
 #[deprecated = "the compiler must warn about uses"]
 async fn deprecated() -> &'static str {
@@ -184,7 +184,7 @@ async fn expansion_does_not_shadow_names_in_handlers() {
     assert_eq!(get(&app, 1, "/old").await.body, "old");
 }
 
-/// Names that the expansion could use itself, and items that need a type or `Self`.
+/// Names that the attribute's expansion could use too, and items that need a type or `Self`.
 mod user_names {
     use actix_rateguard::{Decision, rate_limit};
     use actix_web::{HttpRequest, HttpResponse};
@@ -255,7 +255,7 @@ async fn names_in_arguments_resolve_in_the_users_module() {
     }
 }
 
-/// Handlers with unusual generics.
+/// Handlers with unusual generic parameters.
 mod generic_handlers {
     use std::{fmt, future};
 

@@ -1,7 +1,7 @@
-//! The error of `sliding_window_counter` relative to the exact sliding window, by kind of traffic. The README cites
-//! these figures.
+//! How much `sliding_window_counter` deviates from the exact sliding window, for several kinds of traffic. The README
+//! cites these figures.
 //!
-//! `scripts/test counter_error -- --nocapture` prints them.
+//! `scripts/test counter_error -- --nocapture` prints the figures.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,20 +16,20 @@ const LIMIT: usize = 100;
 const WINDOW: f64 = 60.0;
 const WINDOWS: usize = 500;
 
-/// The deviation from the exact window.
+/// The deviation from the exact sliding window.
 #[derive(Debug, PartialEq)]
 struct Error {
-    /// Requests that were admitted although the last window was full, in percent of all requests.
+    /// Requests that the counter admitted although the exact window was full, in percent of all requests.
     false_admissions: f64,
-    /// Requests that were denied although the last window was not full, in percent of all requests.
+    /// Requests that the counter denied although the exact window was not full, in percent of all requests.
     false_denials: f64,
-    /// Admitted requests, in percent of those that the exact window admits.
+    /// Requests that the counter admitted, in percent of the requests that the exact window admits.
     admitted: f64,
-    /// The maximum that was admitted in one window, in percent of the limit.
+    /// The largest number of requests that the counter admitted within one window, in percent of the limit.
     max: usize,
 }
 
-/// Measures the error for requests at these times, in seconds and in order.
+/// Measures the deviation for requests at these times. The times are in seconds and sorted.
 fn error(times: &[f64]) -> Error {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", "100/minute sliding_window_counter").unwrap();
@@ -78,7 +78,7 @@ impl Random {
     }
 }
 
-/// Returns the times of independent requests, on average `load` limits in each window.
+/// Returns the times of independent requests. A window has `load` times the limit of them on average.
 fn independent(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let mut time = 0.0;
@@ -90,7 +90,8 @@ fn independent(load: f64) -> Vec<f64> {
     times
 }
 
-/// Returns the times of bursts of `load` limits within one second, at a random time of each window.
+/// Returns the times of bursts within one second. Each window has one burst of `load` times the limit, at a random
+/// time.
 fn bursts(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let each = (load * LIMIT as f64) as usize;
@@ -102,7 +103,7 @@ fn bursts(load: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the times of one limit at the end of a window, and of a continuous load in the next window.
+/// Returns the times of the worst case: one limit at the end of a window, and continuous requests in the next window.
 fn worst_case() -> Vec<f64> {
     let end = (0..LIMIT).map(|_| WINDOW - 0.001);
     let next = (0..6_000).map(|number| WINDOW + f64::from(number) / 100.0);

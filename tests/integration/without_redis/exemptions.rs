@@ -1,4 +1,4 @@
-//! Exemptions and denials: skip functions, methods, access lists, and CORS preflights.
+//! Exemptions and denials that need no counts: skip functions, methods, access lists, and CORS preflights.
 
 use std::net::SocketAddr;
 
@@ -84,7 +84,7 @@ async fn only_configured_methods_are_limited_with_one_count() {
     for path in ["/methods", "/middleware"] {
         let status_of = async |method| {
             let request = TestRequest::with_uri(path).method(method);
-            // Routes ignore this header, and so do the limits.
+            // Neither the routes nor the limits use this header, so the method stays the same.
             let request = request.insert_header(("X-HTTP-Method-Override", "GET"));
             send(&app, from_client(1, request)).await.status
         };
@@ -160,7 +160,7 @@ async fn access_list_matches_clients_behind_a_proxy() {
     for (peer, claim, status) in [
         ("192.0.2.1", "203.0.113.9", 403),
         ("192.0.2.1", "198.51.100.9", 200),
-        // The header of a peer that is not a trusted proxy is ignored.
+        // The peer is no trusted proxy, so its header is ignored.
         ("203.0.113.9", "198.51.100.9", 403),
         ("198.51.100.8", "203.0.113.9", 200),
     ] {
@@ -175,8 +175,10 @@ async fn by_address() -> impl Responder {
     "ok"
 }
 
-/// Sends two requests from a proxy for each value of `X-Forwarded-For`, each to a new application. Returns the statuses
-/// and the explained outcome.
+/// Sends two requests from a proxy for each value of `X-Forwarded-For`, and returns their statuses and the explained
+/// outcome.
+///
+/// Each value has a new application, so the values share no counts.
 async fn send_behind_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2], String)> {
     let mut results = Vec::new();
     for forwarded in forwarded {
@@ -200,7 +202,7 @@ async fn send_behind_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 
     results
 }
 
-/// Values of `X-Forwarded-For` that contain no client address behind the trusted proxies.
+/// Values of `X-Forwarded-For` in which a guard finds no client address behind the trusted proxies.
 const NO_CLIENT: [&str; 7] = [
     "",
     "unknown",
@@ -225,7 +227,7 @@ async fn allowed_address_does_not_exempt_a_proxy_without_client() {
             assert!(outcome.starts_with("denied"), "{forwarded:?}: {outcome}");
         }
     }
-    // A client address in the header is still allowed.
+    // If the header contains a client address, the access list can still allow this address.
     let list = AccessList::new().allow_addresses(["10.0.0.0/8", "198.51.100.0/24"]).unwrap();
     for (statuses, outcome) in
         send_behind_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
@@ -296,12 +298,13 @@ async fn ipv4_access_lists_match_nat64_6to4_and_teredo_clients() {
         ("64:ff9b::198.51.100.7", [200, 200]),
         ("64:ff9b::198.51.100.8", [403, 403]),
         ("64:ff9b::198.51.100.9", [200, 429]),
-        // A 6to4 or Teredo client is denied by its embedded IPv4 address, but never allowed by it.
+        // A 6to4 or Teredo address contains an IPv4 address. A denied IPv4 address denies the client, but an allowed
+        // one does not allow the client.
         ("2002:c000:207::1", [200, 429]),
         ("2002:cb00:7107::1", [403, 403]),
         ("2002:c633:6407::1", [200, 429]),
         ("2002:c633:6408::1", [403, 403]),
-        // Teredo inverts the bits of the addresses 192.0.2.7 and 203.0.113.7.
+        // Teredo inverts the bits of the IPv4 address. These are 192.0.2.7 and 203.0.113.7.
         ("2001:0:1:2:3:4:3fff:fdf8", [200, 429]),
         ("2001:0:1:2:3:4:34ff:8ef8", [403, 403]),
     ] {
@@ -402,7 +405,7 @@ async fn preflights_are_counted_only_with_count_preflights() {
         [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
         [200, 429]
     );
-    // Other requests are counted, including other OPTIONS requests.
+    // The limit counts all other requests, including other OPTIONS requests.
     let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
     assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
     let without_requested_method = options().insert_header(("Origin", "https://shop.example"));
@@ -415,7 +418,7 @@ async fn preflights_are_counted_only_with_count_preflights() {
 #[actix_web::test]
 async fn cross_origin_scripts_can_read_rejections_and_headers() {
     let guard = RateGuard::in_memory();
-    // Preflights are admitted also if the limit is outside the CORS middleware.
+    // The limit admits preflights even if it is outside the CORS middleware.
     for is_outermost in [true, false] {
         let cors = || {
             Cors::default()

@@ -1,4 +1,4 @@
-//! The memory store under a flood of random keys. The following command runs the ignored test, which takes one to two
+//! The memory store during a flood of random keys. The following command runs the ignored test, which takes one to two
 //! minutes and prints figures:
 //!
 //! ```sh
@@ -11,10 +11,10 @@ use std::{collections::HashMap, process::Command};
 
 use actix_rateguard::Algorithm;
 
-/// The documented maximum of bytes for each key (README).
+/// The maximum number of bytes for each key, as the README documents.
 const BYTES_PER_KEY: u64 = 390;
 
-/// Runs the flood in a separate process, so that its memory is measured without that of other tests.
+/// Runs the flood in a separate process, because the memory of other tests must not be measured.
 fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
     let program = env!("CARGO_BIN_EXE_flood");
     let output = Command::new(program)
@@ -50,9 +50,9 @@ fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
 fn flood_of_keys_retains_denials_and_takes_bounded_memory() {
     let cap = 5_000;
     for (_, algorithm) in Algorithm::NAMES {
-        // The window is short, so expired keys make room during the flood.
+        // The window is short, so keys expire and make room during the flood.
         let figures = flood(100_000, cap, &format!("5/400ms {algorithm}"));
-        // The 4 MB cover the shared logs and partly used pages.
+        // The additional 4 MB are for shared logs and for partly used pages.
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY + 4_000_000, "{bytes}");
     }
@@ -66,7 +66,7 @@ fn flood_of_ten_million_keys_takes_bounded_memory() {
         let figures = flood(10_000_000, cap, &format!("5/10s {algorithm}"));
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY * 12 / 10, "{bytes}");
-        // The bound is ten times the value on an idle machine.
+        // The bound is ten times the figure on an idle machine, so the test passes on a loaded machine.
         assert!(figures["p99_ns"] < 50_000, "{figures:?}");
     }
 }

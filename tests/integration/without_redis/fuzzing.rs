@@ -1,4 +1,4 @@
-//! A short run of the targets of `scripts/fuzz`, always with the same seed.
+//! A short run of each target of `scripts/fuzz`, always with the same seed.
 
 use rateguard_tests::fuzz::TARGETS;
 

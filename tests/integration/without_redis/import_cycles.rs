@@ -1,4 +1,5 @@
-//! Dependencies between the source files of each crate go one way: no file imports another that imports it again.
+//! The source files of each crate have no import cycles: no file imports a file that directly or indirectly imports the
+//! first file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +10,10 @@ use std::{
 const CRATES: [&str; 5] =
     ["rateguard", "rateguard-core", "rateguard-grammar", "rateguard-headers", "rateguard-macros"];
 
-/// The path of a module or item, such as `["guard", "breaker"]`; empty for the crate's root.
+/// The path of a module or an item, such as `["guard", "breaker"]`; empty for the crate's root.
 type ItemPath = Vec<String>;
 
-/// A file: the paths that it imports, and those of them that it exports again under a name.
+/// The paths that a source file imports, and the paths that the file exports by name.
 #[derive(Default)]
 struct Source {
     imports: Vec<ItemPath>,
@@ -51,7 +52,7 @@ fn import_cycle_of_three_files_is_found() {
     assert!(cycle_through(&vec![], &edges).is_none());
 }
 
-/// The files below this folder by the paths of their modules.
+/// Reads the source files below a folder. The result has the path of each module.
 fn sources(root: &Path) -> BTreeMap<ItemPath, Source> {
     let mut sources = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
@@ -101,7 +102,7 @@ impl Source {
                 if is_export {
                     source.exports.insert(name, path.clone());
                 }
-                // To export an item of an own submodule is no dependency.
+                // If a file exports an item of its own submodule, the file does not depend on the item.
                 if !(is_export && path.starts_with(module)) {
                     source.imports.push(path);
                 }
@@ -112,7 +113,7 @@ impl Source {
     }
 }
 
-/// A statement that ends with a `use`: what is before that, and its tree.
+/// Splits a statement that ends with a `use` into the text before `use` and the `use` tree.
 fn split_use(statement: &str) -> Option<(&str, &str)> {
     let at = statement.rfind("use ").filter(|at| {
         statement[..*at].chars().next_back().is_none_or(|before| before.is_whitespace())
@@ -121,7 +122,7 @@ fn split_use(statement: &str) -> Option<(&str, &str)> {
     (!tree.contains(['(', '=', '"'])).then_some((&statement[..at], tree))
 }
 
-/// The paths of a `use` tree with the names that they get.
+/// The paths in a `use` tree, each with the name under which it is imported.
 fn leaves(tree: &str, prefix: &[String]) -> Vec<(ItemPath, String)> {
     let tree = tree.trim();
     if let Some((before, list)) = tree.split_once('{') {
@@ -145,7 +146,7 @@ fn parts(path: &str) -> impl Iterator<Item = String> {
     path.split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
-/// The branches of a `use` list, whose braces may be nested.
+/// Splits the list of a `use` tree into its branches. The braces in the list may be nested.
 fn split_list(list: &str) -> Vec<String> {
     let (mut branches, mut depth) = (vec![String::new()], 0_usize);
     for character in list.chars() {
@@ -166,12 +167,12 @@ fn split_list(list: &str) -> Vec<String> {
     branches
 }
 
-/// Paths such as `crate::key::Key` that are written in place.
+/// Paths such as `crate::key::Key` that the code uses without an import.
 fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
-            // The scope of a visibility, such as `pub(in crate::guard)`, is no import.
+            // The path in a visibility, such as `pub(in crate::guard)`, is no import.
             if code[..at].ends_with("pub(in ") {
                 continue;
             }
@@ -187,7 +188,7 @@ fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     paths
 }
 
-/// The path from the crate's root, or `None` for a path into another crate.
+/// The path from the crate's root. Returns `None` for a path into another crate.
 fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path.first()?.as_str() {
@@ -201,11 +202,12 @@ fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     }
 }
 
-/// The files that each file depends on.
+/// For each file, the files that it depends on.
 fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<ItemPath>> {
     let target = |import: &ItemPath| {
         let mut import = import.clone();
-        // An export leads to another path, at most a few times.
+        // If the imported path is an export, another file defines the item. Such exports follow each other only a few
+        // times.
         for _ in 0..8 {
             let known =
                 (0..=import.len()).rev().find(|end| sources.contains_key(&import[..*end]))?;
@@ -221,14 +223,14 @@ fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<It
     };
     let of = |(file, source): (&ItemPath, &Source)| {
         let targets = source.imports.iter().filter_map(target);
-        // The root only declares and exports.
+        // The root only declares modules and exports items, so it is no target.
         let targets = targets.filter(|target| target != file && !target.is_empty()).collect();
         (file.clone(), targets)
     };
     sources.iter().map(of).collect()
 }
 
-/// A way from this file back to it.
+/// Finds a cycle of imports that contains this file.
 fn cycle_through(
     file: &ItemPath,
     edges: &BTreeMap<ItemPath, BTreeSet<ItemPath>>,

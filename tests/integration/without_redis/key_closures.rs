@@ -1,4 +1,4 @@
-//! Key functions and key types: async keys, failing keys, missing keys, and keys with several parts.
+//! Key functions and key types: async keys, keys that fail, missing keys, and keys with several parts.
 
 use std::{
     net::SocketAddr,
@@ -75,7 +75,7 @@ fn caller_of(request: &HttpRequest) -> Caller {
     }
 }
 
-/// Creates an application with all these handlers, and with the same keys in middlewares under `/middleware`.
+/// Creates an application with all handlers of this file. Middlewares under `/middleware` have the same keys.
 macro_rules! application {
     () => {{
         let guard = RateGuard::in_memory();
@@ -167,7 +167,7 @@ async fn async_key_functions_select_the_bucket() {
                 [send_as("ann", 1).await, send_as("ann", 2).await, send_as("bob", 1).await],
                 [200, 429, 200]
             );
-            // Without a key, the client is counted by address.
+            // A client without a key is counted by address.
             assert_eq!(
                 [send_as("", 1).await, send_as("", 1).await, send_as("", 2).await],
                 [200, 429, 200],
@@ -223,7 +223,7 @@ async fn keys_with_any_different_part_have_separate_buckets() {
         };
         assert_eq!([send_as("ann", "a", 1).await, send_as("ann", "a", 2).await], [200, 429]);
         assert_eq!([send_as("ann", "b", 1).await, send_as("bob", "a", 1).await], [200, 200]);
-        // A request that lacks a part of the key is counted by address alone.
+        // If a request lacks a part of the key, the client is counted by address alone.
         assert_eq!(
             [send_as("", "a", 1).await, send_as("", "b", 1).await, send_as("", "a", 2).await],
             [200, 429, 200]
@@ -251,7 +251,7 @@ async fn all_spellings_of_a_credential_share_one_bucket() {
             assert_eq!(send_as(spelling, 2).await, 429, "{path} {spelling}");
         }
         assert_eq!(send_as("Bearer T0ken", 2).await, 200, "credentials are case-sensitive");
-        // Another authentication scheme is no bearer token, so the client is counted by address.
+        // Another authentication scheme has no bearer token, so the client is counted by address.
         assert_eq!([send_as("Basic t0ken", 3).await, send_as("Basic other", 3).await], [200, 429]);
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of a million values that are likely to collide.
+//! The keys of a million different values that are likely to have equal keys by mistake.
 
 use std::{
     collections::HashSet,
@@ -7,7 +7,7 @@ use std::{
 
 use actix_rateguard::Key;
 
-/// Distinct parts: separators, texts similar to a length, a tag or an encoding, and substrings of other parts.
+/// Different parts: separators, texts similar to a length, a tag or an encoding, and parts that other parts contain.
 const PARTS: [&[u8]; 31] = [
     b"",
     b"\0",
@@ -42,7 +42,7 @@ const PARTS: [&[u8]; 31] = [
     b"4",
 ];
 
-/// Returns all lists of up to four parts.
+/// Returns all lists with up to four parts.
 fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     (0..=4_u32).flat_map(|length| {
         (0..PARTS.len().pow(length)).map(move |mut number| {
@@ -56,7 +56,7 @@ fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     })
 }
 
-/// Returns all ways to split a text that is longer than any of the [`tuples`].
+/// Returns all ways to split a text into parts. The text must be longer than each of the [`tuples`].
 fn splits(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     assert!(text.len() > 4 * PARTS.iter().map(|part| part.len()).max().unwrap());
     (0..1_u32 << (text.len() - 1)).map(|mask| {
@@ -90,7 +90,7 @@ fn million_different_values_have_different_keys() {
             add(Key::from_parts(&split), &split);
         }
     }
-    // A single value differs from a list of one value, and from the joined text of a list.
+    // A single value has another key than a list of this value, and another key than the joined text of a list.
     add(Key::global(), &"global");
     for tag in ["global", "parts", "value", "ip", "ipv4", "ipv6", "user", "header", "no key"] {
         add(Key::from(tag), &tag);
@@ -102,7 +102,7 @@ fn million_different_values_have_different_keys() {
             add(Key::from(value.as_slice()), value);
         }
     }
-    // An address, its bytes, its text and its number have different keys.
+    // An address, its bytes, its text and its number have four different keys.
     for number in 1..=10_000_u32 {
         let v4 = Ipv4Addr::from(0xc000_0200 + number);
         let v6 = Ipv6Addr::from(u128::from(number) << 64 | u128::from(number));

@@ -1,4 +1,4 @@
-//! The built-in keys and key functions: which requests share a bucket.
+//! The built-in keys and key functions: the tests show which requests share a bucket.
 
 use std::net::SocketAddr;
 
@@ -44,7 +44,7 @@ fn tenant_of(request: &HttpRequest) -> Option<String> {
     Some(request.headers().get("X-Tenant")?.to_str().ok()?.to_owned())
 }
 
-/// Simulates the authentication of an application.
+/// Simulates how an application authenticates a user.
 async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -56,7 +56,8 @@ async fn authenticate(
     next.call(request).await
 }
 
-/// Returns whether two requests share a bucket. A new application with all these handlers receives both.
+/// Returns whether two requests share a bucket. Both requests go to one new application that has all handlers of this
+/// file.
 async fn share_bucket(one: TestRequest, other: TestRequest) -> bool {
     let app = init_service(
         App::new()

@@ -43,7 +43,7 @@ async fn middleware_limits_application_scope_and_resource() {
     assert_eq!(statuses(&app, 1, "/resource", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/scope/a", 1).await, [200]);
     assert_eq!(statuses(&app, 1, "/scope/b", 2).await, [200, 429]);
-    // The outer limit has already counted 5 requests (2, 1 and 2), including those that an inner limit denied.
+    // The outer limit has already counted 5 requests (2, 1 and 2). It also counted requests that an inner limit denied.
     assert_eq!(statuses(&app, 1, "/", 5).await, [200, 200, 200, 200, 429]);
     assert_eq!(statuses(&app, 2, "/", 1).await, [200]);
 }
@@ -126,7 +126,7 @@ async fn cors_middleware_adds_headers_to_rejections() {
         let exposed = response.header("Access-Control-Expose-Headers").unwrap().to_lowercase();
         assert!(exposed.contains("retry-after"), "{exposed}");
     }
-    // actix-cors responds to preflights itself, so they are not counted.
+    // The CORS middleware responds to preflights itself, so the limit does not count them.
     let preflight = TestRequest::default()
         .method(actix_web::http::Method::OPTIONS)
         .uri("/")

@@ -1,6 +1,6 @@
-//! Tests that start no Redis server. `scripts/matrix` skips them, because another server version cannot change them.
+//! Tests that start no Redis server. Their results do not depend on the Redis version, so `scripts/matrix` skips them.
 //!
-//! A test in this folder that starts a server panics in `redis_server::program`.
+//! If a test in this folder starts a Redis server, `redis_server::program` panics.
 
 mod allocations;
 mod attack_judge;

@@ -1,8 +1,8 @@
-//! Limits that would share counts by accident are rejected when the application starts.
+//! If two limits would share counts by accident, the application rejects them when it starts.
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
 
-use actix_rateguard::{Policy, PolicyError, RateGuard, RateLimit};
+use actix_rateguard::{Policy, PolicyError, Quotas, RateGuard, RateLimit};
 use actix_web::{App, test::init_service, web};
 
 #[actix_web::test]
@@ -42,5 +42,19 @@ fn policy_with_invalid_name_or_quota_is_rejected() {
     }
     for quota in ["", "0/minute", "1/year", "1/366d", "2147483649/s"] {
         assert!(matches!(Policy::new("name", quota), Err(PolicyError::Quota(_))), "{quota:?}");
+    }
+}
+
+#[test]
+fn debug_of_an_error_is_its_sentence() {
+    let name = Policy::new("log in", "1/second").unwrap_err();
+    let rate = "5/fortnight".parse::<Quotas>().unwrap_err();
+    let deadline = RateGuard::builder().deadline(Duration::ZERO).build().unwrap_err();
+    for (debug, display) in [
+        (format!("{name:?}"), name.to_string()),
+        (format!("{rate:?}"), rate.to_string()),
+        (format!("{deadline:?}"), deadline.to_string()),
+    ] {
+        assert_eq!(debug, display);
     }
 }

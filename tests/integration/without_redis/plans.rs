@@ -62,7 +62,7 @@ handlers! {
     by_same_policy "/same-policy" (policy = "search", key = "header:X-User");
 }
 
-/// Creates an application whose guard has the policies that the attributes in this program name.
+/// Creates an application whose guard has all policies that the attributes in this test program name.
 macro_rules! app {
     () => {{
         let guard = guard();
@@ -203,7 +203,8 @@ fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
     assert!(error.contains("the attribute at tests/integration/"), "{error}");
     assert!(error.contains("expected one of `searhc`"), "{error}");
-    // A guard without policies, or with `for_attributes(false)`, does not serve the attributes.
+    // Neither a guard without policies nor a guard with `for_attributes(false)` serves the attributes, so these guards
+    // may lack policies.
     assert!(RateGuard::builder().build().is_ok());
     let admin = Policy::new("admin", "3/minute").unwrap();
     assert!(RateGuard::builder().policy(admin).for_attributes(false).build().is_ok());

@@ -1,4 +1,4 @@
-//! Clients behind proxies: which of them share a bucket. Unit tests cover the syntax of each header.
+//! Clients behind proxies: the tests show which clients share a bucket. Unit tests cover the syntax of each header.
 
 use std::net::SocketAddr;
 
@@ -52,7 +52,7 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
                 [status_of(1, "198.51.100.1").await, status_of(1, "198.51.100.2").await],
                 [200, 200]
             );
-            // A client has the same bucket through another proxy and with a forged first address.
+            // The client has the same bucket through another proxy, and with a forged address before its own.
             assert_eq!(status_of(2, "198.51.100.1").await, 429, "{path}");
             assert_eq!(status_of(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
             // An IPv6 client is counted by its network.
@@ -61,7 +61,7 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
                 [200, 429],
                 "{path}"
             );
-            // Another header is ignored, so the proxy itself is the client.
+            // The guard does not read this header, so the proxy itself is the client.
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=8.8.8.8"));
             assert_eq!(send(&app, from_client(1, request)).await.status, 200);
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));
@@ -90,7 +90,7 @@ async fn unconfigured_proxy_is_logged() {
         let request = request.insert_header(("X-Forwarded-For", "198.51.100.1"));
         assert_eq!(send(&app, from_client(client, request)).await.status, 200);
     }
-    // Other tests may have caused the same message.
+    // Other tests may also have caused this log message.
     let lines = log_lines::with("no proxy is trusted");
     assert!(!lines.is_empty() && !lines[0].contains("198.51.100.1"), "{lines:?}");
 }

@@ -1,4 +1,4 @@
-//! Response headers and the decision that handlers read.
+//! The headers of responses, and the decision that handlers can read.
 
 use std::time::Duration;
 

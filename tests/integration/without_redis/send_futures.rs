@@ -1,4 +1,4 @@
-//! The futures of a guard are `Send`, so that tasks of a multi-threaded runtime can await them.
+//! The futures of a guard are `Send`, so tasks of a multi-threaded runtime can await them.
 
 use std::time::Duration;
 

@@ -87,7 +87,7 @@ async fn identities_and_sessions_have_separate_buckets() {
         let anonymous = |client| from_client(client, TestRequest::get().uri(path));
         assert_eq!([status(anonymous(1)).await, status(anonymous(1)).await], [200, 429], "{path}");
         assert_eq!(status(anonymous(2)).await, 200, "{path}");
-        // A client with a forged session cookie is counted by address too.
+        // A client with a forged session cookie has no session, so it is also counted by address.
         let forged =
             from_client(1, TestRequest::get().uri(path).insert_header(("Cookie", "id=forged")));
         assert_eq!(status(forged).await, 429, "{path}");

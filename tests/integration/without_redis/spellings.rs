@@ -1,4 +1,4 @@
-//! Spellings of a path and request methods: all that reach one handler share one bucket.
+//! Different spellings of a path, and different methods: all requests that reach one handler share one bucket.
 
 use std::collections::HashSet;
 
@@ -31,10 +31,10 @@ fn wrapped(guard: &RateGuard) -> impl HttpServiceFactory + use<> {
     web::resource("/api/logon").wrap(limit).to(async || "ok")
 }
 
-/// The last segments of the two paths, which have the same length.
+/// The last segments of the two paths. Both have the same length.
 const SEGMENTS: [&str; 2] = ["login", "logon"];
 
-/// Returns request targets that a server may treat as `/api/{segment}`.
+/// Returns request targets that a server may handle like `/api/{segment}`.
 fn spellings(segment: &str) -> Vec<String> {
     let (first, rest) = segment.split_at(1);
     let code = format!("{:02x}", first.as_bytes()[0]);
@@ -127,7 +127,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("api/{segment}"),
         format!("test:80/api/{segment}"),
         "*".to_owned(),
-        // Targets that no client library sends.
+        // Targets that client libraries do not send.
         format!("/api\\{segment}"),
         format!("/api/{segment}\\"),
         format!("/api/\t{segment}"),
@@ -142,8 +142,9 @@ fn spellings(segment: &str) -> Vec<String> {
     spellings
 }
 
-/// Sends every spelling before and after the plain path, each time with a new client. `status_of` returns the status,
-/// or `None` if the target is not a valid URI. Returns the number of spellings that reached the handler.
+/// Sends every spelling before and after the plain path, and returns the number of spellings that reached the handler.
+///
+/// Each order has a new client. `status_of` returns the status, or `None` if the target is not a valid URI.
 async fn assert_one_bucket(status_of: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
     let mut reached = 0;
     let mut client = 0;
@@ -175,7 +176,8 @@ fn client_address(client: usize) -> String {
 macro_rules! request_status {
     ($app:expr) => {
         async |client: usize, target: &str| {
-            // A target that is not a valid URI needs a real connection.
+            // An application without a connection accepts only valid URIs as targets. The others need a real
+            // connection.
             let uri: Uri = target.parse().ok()?;
             let peer = format!("{}:40000", client_address(client)).parse().unwrap();
             let request = TestRequest::get().uri(&uri.to_string()).peer_addr(peer);
@@ -194,7 +196,7 @@ async fn path_spellings_share_one_bucket_or_match_no_route() {
     for (slash, min_reached) in [
         (TrailingSlash::Trim, 40),
         (TrailingSlash::MergeOnly, 40),
-        // No route has a trailing slash.
+        // No route has a trailing slash, so no spelling reaches the handler.
         (TrailingSlash::Always, 0),
     ] {
         let guard = RateGuard::in_memory();

@@ -1,5 +1,5 @@
-//! Clients that forge address headers: through every chain of trusted proxies they stay in their own bucket, and they
-//! do not use up the bucket of another client.
+//! Clients that forge address headers. Through every chain of trusted proxies, each client stays in its own bucket and
+//! does not use up the bucket of another client.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ async fn attribute() -> &'static str {
 
 const PATHS: [&str; 2] = ["/attribute", "/middleware"];
 
-/// An application with a fresh guard, limited at both of the paths.
+/// An application with a new guard, which has a limit at each of the two paths.
 macro_rules! limited {
     ($guard:expr) => {{
         let guard: RateGuard = $guard;
@@ -31,7 +31,7 @@ macro_rules! limited {
     }};
 }
 
-/// Headers in which common proxies and CDNs send a client address.
+/// Headers with which common proxies and CDNs send a client address.
 const HEADERS: [&str; 14] = [
     "X-Forwarded-For",
     "Forwarded",
@@ -49,18 +49,18 @@ const HEADERS: [&str; 14] = [
     "X-Envoy-External-Address",
 ];
 
-/// The peer of the server's connection.
+/// The peer of the connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Peer {
-    /// The client itself.
+    /// The client itself is the peer.
     Client,
-    /// The client itself, over an untrusted Unix socket.
+    /// The client itself is the peer, over a Unix socket that the guard does not trust.
     SocketClient,
-    /// A trusted proxy, over a Unix socket if it has no address.
+    /// A trusted proxy with this address is the peer. Without an address, the connection is a Unix socket.
     Proxy(Option<&'static str>),
 }
 
-/// How a proxy changes the header that it writes.
+/// How a proxy changes the header that it writes for the client address.
 #[derive(Clone, Copy, Debug)]
 enum HeaderEdit {
     /// Joins all lines and the new entry into one line, as nginx does.
@@ -73,7 +73,7 @@ enum HeaderEdit {
     Replace,
 }
 
-/// The proxies between client and server, beginning with the client's peer.
+/// The proxies between the client and the server. The client connects to the first of them.
 type ProxyChain = &'static [HeaderEdit];
 
 const APPENDING: [ProxyChain; 5] = [
@@ -86,7 +86,7 @@ const APPENDING: [ProxyChain; 5] = [
 
 const REPLACING: [ProxyChain; 1] = [&[HeaderEdit::Replace]];
 
-/// The header that the proxies write, with the proxy chains to test.
+/// The headers that the proxies can write, and the proxy chains to test with each header.
 const CONFIGURED: [(&str, &[ProxyChain]); 4] = [
     ("X-Forwarded-For", &APPENDING),
     ("Forwarded", &APPENDING),
@@ -96,7 +96,7 @@ const CONFIGURED: [(&str, &[ProxyChain]); 4] = [
 
 const TRUSTED: [&str; 2] = ["192.0.2.0/24", "fd00::/8"];
 
-/// The address of the first of two proxies, which the second one writes.
+/// The address of the first of two proxies. The second proxy writes this address into the header.
 const OUTER_PROXY: &str = "192.0.2.99";
 
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,7 @@ impl Case {
         RateGuard::builder().client_address(rule).build().unwrap()
     }
 
-    /// Builds the request of `client` with its own headers `written`, as the server receives it from the last proxy.
+    /// Builds a request of `client` with its own headers `written`, as the last proxy sends it to the server.
     fn request(&self, path: &str, client: &str, written: &[(String, Lines)]) -> TestRequest {
         let mut headers = written.to_vec();
         let peer = match self.peer {
@@ -166,8 +166,8 @@ fn apply_edit(edit: HeaderEdit, lines: &mut Lines, entry: Vec<u8>) {
     }
 }
 
-/// Returns three statuses for each path: of the attacker without forged headers, of the attacker with them, and of the
-/// victim.
+/// Returns three statuses for each path: for the attacker without forged headers, for the attacker with forged headers,
+/// and for the victim.
 async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
     let app = limited!(case.guard());
     let mut statuses = [[0; 3]; 2];
@@ -183,7 +183,7 @@ async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
 const V4: [&str; 2] = ["198.51.100.7", "203.0.113.5"];
 const V6: [&str; 2] = ["2001:db8:a::7", "2001:db8:b::5"];
 
-/// Peers, with the attacker and the victim that connect through them.
+/// Peers, each with the addresses of the attacker and the victim behind it.
 const PEERS: [(Peer, [&str; 2]); 9] = [
     (Peer::Client, V4),
     (Peer::Client, V6),
@@ -212,7 +212,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                 let forged: Vec<_> =
                     names.iter().map(|name| forgeries(name, attacker, victim)).collect();
                 for (index, (shape, _)) in forged[0].iter().enumerate() {
-                    // For a header that the guard does not read, one chain and a sample of the forgeries are enough.
+                    // The guard ignores other headers, so for these headers one proxy chain and a part of the forgeries
+                    // are enough.
                     let chains = match peer {
                         Peer::Proxy(_) if is_configured => chains,
                         _ if is_configured => &chains[..1],
@@ -224,7 +225,7 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                     let written: Vec<_> = names.iter().cloned().zip(lines).collect();
                     for chain in chains {
                         let case = Case { peer, configured, chain, attacker, victim };
-                        // Clients without a trusted address share one bucket.
+                        // Without a trusted address, the guard cannot distinguish clients, so they share one bucket.
                         let is_distinguished = match peer {
                             Peer::Client => true,
                             Peer::SocketClient => false,
@@ -298,7 +299,7 @@ async fn all_spellings_of_a_proxied_address_share_one_bucket() {
                 let status = send(&app, request.insert_header((header, *address))).await.status;
                 assert_eq!(status, if index == 0 { 200 } else { 429 }, "{header}: {address:?}");
             }
-            // Other clients and the proxy itself have buckets of their own.
+            // Other clients and the proxy itself have their own buckets.
             for other in ["192.0.2.77", "fd00::77"] {
                 let request = from_client(1, TestRequest::get().uri(path));
                 let written = entry(header, other);
@@ -347,7 +348,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
         for path in PATHS {
             assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(200), "{written:?}");
             let response = send_raw(path, written, &attacker, "");
-            // The server may reject a malformed header with 400.
+            // The server may also respond to a malformed header with 400.
             assert!(
                 matches!(response, WireResponse::Status(429 | 400)),
                 "{written:?}: {response:?}"
@@ -355,7 +356,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
             assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(429), "{written:?}");
         }
     }
-    // Trailer fields after the body have no effect either.
+    // A trailer field after the body has no effect either, because the guard reads only headers.
     let trailer = format!("0\r\nX-Forwarded-For: {victim}\r\n\r\n");
     let chunked = "Transfer-Encoding: chunked\r\nTrailer: X-Forwarded-For\r\n";
     for path in PATHS {

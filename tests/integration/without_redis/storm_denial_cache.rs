@@ -1,4 +1,5 @@
-//! The judge of storms accepts a denial without a store call only if the denial cache of the server can explain it.
+//! The judge of storms accepts a denial without a store call only if the denial cache of the server can explain the
+//! denial.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use rateguard_tests::storm::{
 const MILLI: u64 = 1_000;
 const START: u64 = 1_800_000_000_000_000;
 
-/// A store call of the request with this number, which takes two milliseconds.
+/// A store call for the HTTP request with this number. The call takes two milliseconds.
 fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreCall {
     let bucket = Bucket { policy: policy_index("log").unwrap(), quota_index: 0, key: 7 };
     let at = START + at;
@@ -28,7 +29,7 @@ fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreC
     }
 }
 
-/// A request at this time, in microseconds after the start. Its response is sent after three milliseconds.
+/// An HTTP request at this time, in microseconds after the start. The server responds after three milliseconds.
 fn request(number: u64, at: u64, status: u16) -> Request {
     let received_at = START + at;
     let client = "client".to_owned();
@@ -45,7 +46,8 @@ fn request(number: u64, at: u64, status: u16) -> Request {
     }
 }
 
-/// Returns whether the judge accepts `last`, which has no store call, after a denial at the time 0 and `others`.
+/// Returns whether the judge accepts the response to `last`, for which there is no store call. The store denied the
+/// same check at the time 0, and then `others` followed.
 fn is_accepted(others: Option<(Request, Vec<StoreCall>)>, last: Request, reset_after: u64) -> bool {
     let mut denial = call(1, Operation::Check, 0, false);
     denial.parts[0].reset_after = reset_after;
@@ -65,7 +67,7 @@ fn judge_accepts_cached_denials_until_they_expire() {
     let after = |at| is_accepted(None, request(2, at, 429), 600 * MILLI);
     assert!(after(MILLI) && after(250 * MILLI - 1));
     assert!(!after(250 * MILLI));
-    // A cached denial expires when the bucket may have room.
+    // When the bucket may have room again, a cached denial expires.
     let after = |at| is_accepted(None, request(2, at, 429), 90 * MILLI);
     assert!(after(90 * MILLI - 1) && !after(90 * MILLI));
 }
@@ -82,7 +84,7 @@ fn judge_accepts_cached_denials_only_for_the_same_check() {
         assert!(!is_accepted(None, last, 600 * MILLI));
     }
     assert!(is_accepted(None, last(), 600 * MILLI));
-    // The denial cache explains no admission.
+    // The denial cache contains only denials, so it cannot explain an admission.
     assert!(!is_accepted(None, Request { status: 200, ..last() }, 600 * MILLI));
 }
 
@@ -98,13 +100,13 @@ fn judge_rejects_cached_denials_after_a_change_of_the_bucket() {
         calls[0].reply = None;
         (Request { source: DecisionSource::Memory, ..request }, calls)
     });
-    // A check without a reply makes no room in the bucket, so the denial remains cached.
+    // A check without a reply can only take units, so the cached denial stays valid.
     assert!(is_accepted(unanswered, last(20 * MILLI), 600 * MILLI));
     assert!(!is_accepted(check(true, 200), last(20 * MILLI), 600 * MILLI));
-    // At 12 ms, the server may not have processed the reply.
+    // At 12 ms, the server may not have processed the reply yet, so the cached denial is possible.
     assert!(is_accepted(check(true, 200), last(12 * MILLI), 600 * MILLI));
 
-    // The refund after the denial returns units that were taken before it.
+    // The refund follows the denial. It returns units that a check took before the denial.
     let refund = || {
         let mut taken = call(3, Operation::Check, 0, true);
         (taken.began, taken.ended) = (START - 5 * MILLI, START - 3 * MILLI);

@@ -1,7 +1,7 @@
-//! Compiler messages for invalid attributes: one file in `ui/` for each.
+//! The compiler's messages for invalid attributes. Each case is one file in `ui/`.
 //!
-//! rustc compiles each file against the libraries that the tests use, so that nothing is built for this test alone.
-//! With `UPDATE_UI=1` in its environment, the test writes the `.stderr` files.
+//! rustc compiles each file with the libraries that the tests use, so this test builds nothing else. With `UPDATE_UI=1`
+//! in its environment, the test writes the `.stderr` files.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::{artifacts::library, folder::Folder};
 
-/// Returns the paths of the files in `ui/` with this extension, without the extension.
+/// Returns the paths of the files in `ui/` with this extension. The paths do not have the extension.
 fn stems(extension: &str) -> Vec<PathBuf> {
     let files = fs::read_dir("ui").unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|file| file.extension().is_some_and(|it| it == extension));
@@ -20,13 +20,13 @@ fn stems(extension: &str) -> Vec<PathBuf> {
     stems
 }
 
-/// Compiles a file without code generation.
+/// Compiles a file, but generates no code.
 fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=ui", "--emit=metadata"]);
     rustc.args(["--color=never", "--diagnostic-width=140", "--allow=dead_code"]);
-    // rustc shows lines of the library in its messages only if it finds the source, so it runs in the same directory as
-    // cargo's build.
+    // In its messages, rustc shows lines of the library only if it finds the source. Therefore it runs in the same
+    // directory as cargo's build.
     rustc.current_dir(workspace()).arg("--remap-path-prefix=tests/=");
     for (name, path) in libraries {
         rustc.arg(format!("--extern={name}={}", path.display()));
@@ -35,8 +35,7 @@ fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output 
     rustc.arg("--out-dir").arg(into.path()).arg(Path::new("tests").join(file)).output().unwrap()
 }
 
-/// Returns the compiler's messages without the closing summary, and without line numbers in other files than the
-/// test's.
+/// Returns the compiler's messages without the final summary, and without line numbers in files other than the test's.
 fn normalize(messages: &str) -> String {
     let is_summary = |message: &&str| {
         let begins =
@@ -47,7 +46,7 @@ fn normalize(messages: &str) -> String {
     messages.map(normalize_message).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
-/// Normalizes one message. Its margin becomes as narrow as the remaining line numbers allow.
+/// Normalizes one message: its margin becomes as narrow as the remaining line numbers permit.
 fn normalize_message(message: &str) -> String {
     let arrow = |line: &str| line.trim_start().starts_with("--> ");
     let Some(margin) = message.lines().find(|line| arrow(line)).and_then(|line| line.find("--> "))

@@ -10,7 +10,7 @@ use super::{AttackResult, TIMEOUT, delay_proxy, redis_node::RedisNode};
 const MASTERS: u32 = 3;
 const SLOTS: u32 = 16_384;
 
-/// Starts the nodes and returns them with the ports for clients. With a delay, each node is behind its own proxy.
+/// Starts the nodes, and returns them with the ports for clients. With a delay, each node is behind its own proxy.
 ///
 /// # Errors
 ///

@@ -1,8 +1,7 @@
 //! A proxy that adds latency to a server without limiting the throughput.
 //!
-//! One thread reads data and stores it with the time at which it is due; another thread writes it at that time. Data
-//! that arrives while earlier data is delayed is therefore delayed only once, unlike in a proxy that sleeps between
-//! read and write.
+//! One thread reads data and notes when the data is due; a second thread writes the data at that time. The reader never
+//! sleeps, so data that arrives during the delay of earlier data is not delayed twice.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +13,7 @@ use std::{
 
 use super::AttackResult;
 
-/// Data, and when to write it.
+/// When to write the data, and the data.
 type Chunk = (Instant, Vec<u8>);
 
 /// Starts a proxy in front of the server at `to`, and returns its port. Each direction is delayed by half of the round
@@ -48,7 +47,8 @@ fn connect(client: TcpStream, to: u16, delay: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads until the connection ends. The writer closes the other side when the channel ends.
+/// Reads from a connection until the connection ends. Then the channel to the writer ends, so the writer closes the
+/// other connection.
 fn read(mut from: TcpStream, sender: &Sender<Chunk>, delay: Duration) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = from.read(&mut buffer) {

@@ -1,5 +1,5 @@
-//! A memory store that one IPv6 /48 network has filled: measures whether bans still begin, and whether new clients are
-//! admitted.
+//! A memory store that a flood from one IPv6 /48 network has filled: measures whether bans still begin, and whether new
+//! clients are admitted.
 
 use std::{net::Ipv4Addr, sync::mpsc, thread, time::Duration};
 
@@ -17,32 +17,33 @@ use super::{
 /// The name on the command line.
 pub const NAME: &str = "full-memory";
 
-/// With two quotas each, these exceed the default maximum of 100,000 keys. The /48 has 13,536 more networks.
+/// The number of forged addresses that fill the store. Each has a bucket for each of two quotas, so the flood exceeds
+/// the default maximum of 100,000 keys. The /48 has 13,536 more networks, enough for the measurement.
 const INVENTED: u64 = 52_000;
 const CONNECTIONS: usize = 50;
 /// Longer than it takes to fill the store.
 const FILL_TIMEOUT: Duration = Duration::from_secs(60);
-/// During the measurement, the flood continues with 1,500 addresses per second.
+/// The pause of each connection, so the flood continues with 1,500 addresses per second during the measurement.
 const PAUSE: Duration = Duration::from_millis(1_000 * CONNECTIONS as u64 / 1_500);
 const FLOOD_DURATION: Duration = Duration::from_secs(5);
-/// The pause between two requests of the existing client or of new clients.
+/// The pause after a denial of the existing client and after each request of a new client.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(30);
 const DENIALS: usize = 50;
 const NEWCOMERS: u32 = 50;
-/// The number of offences that begin a ban under the limit `network`.
+/// The number of denials that begin a ban against the limit `network`.
 const OFFENCES: usize = 5;
-/// The maximum wait in seconds of a denial without a ban. The first ban is longer.
+/// The maximum wait in seconds of a denial without a ban. The first ban is longer, so the wait identifies a ban.
 const MAX_DENIAL_WAIT: u64 = 3_600;
 const EXISTING_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// The results of the other clients.
+/// What the existing client and the new clients observe.
 #[derive(Default)]
 struct Observations {
     /// The requests of the existing client that passed.
     passed: u64,
-    /// Its denials.
+    /// The requests of the existing client that were denied.
     denied: usize,
-    /// Its denials because of a ban.
+    /// The denials of the existing client because of a ban.
     banned: usize,
     /// The requests of new clients that were admitted.
     admitted: u32,

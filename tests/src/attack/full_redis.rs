@@ -17,12 +17,12 @@ pub const NAME: &str = "full-redis";
 
 const INVENTED: u64 = 100_000;
 const CONNECTIONS: usize = 50;
-/// What Redis may use beyond what it uses when it is empty.
+/// The memory in bytes that Redis may use in addition to what an empty Redis server uses.
 const FREE_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
 const MAX_DURATION: Duration = Duration::from_secs(60);
 const MODES: [&str; 3] = ["open", "closed", "local"];
 
-/// Fills a Redis without eviction, and counts requests without a decision.
+/// Fills a Redis server that does not evict keys, and counts HTTP requests without a decision.
 ///
 /// # Errors
 ///

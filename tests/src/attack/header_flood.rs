@@ -1,4 +1,5 @@
-//! Denied HTTP/2 requests with megabytes of headers, sent as a few kilobytes: measures the CPU time of the server.
+//! Denied HTTP/2 requests with megabytes of headers that take only a few kilobytes on the network: measures the CPU
+//! time of the application server.
 
 use std::time::Duration;
 
@@ -14,16 +15,16 @@ pub const NAME: &str = "header-flood";
 
 const VALUE_BYTES: usize = 4_000;
 const REQUESTS: u32 = 5;
-/// A denial may use twice the CPU time of reading the same headers without a limit, plus this.
+/// A denied request may use twice the CPU time of a request without a limit that has the same headers, plus this.
 const MAX_EXTRA: Duration = Duration::from_millis(2);
 
 /// A repeated header.
 struct Flood {
     label: &'static str,
     name: u8,
-    /// The value is a repetition of this part.
+    /// The text that is repeated to build the value.
     part: &'static str,
-    /// How often the header is repeated. 4,000 times are 16 MB, the server's default maximum.
+    /// How often the request repeats the header. 4,000 times are 16 MB, the server's default maximum.
     times: usize,
     limit: &'static str,
 }
@@ -36,7 +37,7 @@ const FLOODS: [Flood; 3] = [
     Flood { label: "Cookie", name: COOKIE, part: "a=b; ", times: 1_000, limit: "cookie" },
 ];
 
-/// Measures the CPU time of the server per request. The limit reads the repeated header.
+/// Measures the CPU time of the server per request, with limits that read the repeated header.
 ///
 /// # Errors
 ///
@@ -91,8 +92,8 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> AttackResu
 
 /// The server's CPU time per request, and the number of requests without a response.
 ///
-/// Each request has its own connection, because a server closes a connection when it is busy for longer than its
-/// keep-alive.
+/// Each request has its own connection: if the server is busy for longer than its keep-alive timeout, it closes the
+/// connection.
 fn cpu(server: &Server, path: &str, repeated: &Repeated) -> AttackResult<(Duration, u64)> {
     let (before, mut lost) = (server.cpu()?, 0);
     for _ in 0..REQUESTS {

@@ -15,7 +15,7 @@ use tokio::{
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// Whether the response has the headers of a decision (`X-RateLimit-Limit`).
+    /// Whether the response has `X-RateLimit-Limit`, so a limit made a decision.
     pub is_decided: bool,
     /// The value of `Retry-After` in seconds.
     pub retry_after: Option<u64>,

@@ -1,6 +1,7 @@
 //! A minimal HTTP/2 client (RFC 9113) that sends a header thousands of times in a few kilobytes.
 //!
-//! HPACK (RFC 7541) stores a header of up to 4 KB in its dynamic table; one byte then repeats it.
+//! HPACK (RFC 7541) stores a header of up to 4 KB in a dynamic table. After that, each repetition of the header takes
+//! one byte.
 
 use std::{
     io::{Read, Write},
@@ -18,15 +19,15 @@ const GO_AWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-/// `:status: 200` in HPACK's static table.
+/// The byte for `:status: 200`, which is in HPACK's static table.
 const STATUS_200: u8 = 0x88;
-/// The newest entry of HPACK's dynamic table.
+/// The byte for the newest header in HPACK's dynamic table.
 const NEWEST: u8 = 0x80 | 62;
 
 /// A header that a request repeats.
 #[derive(Clone, Debug)]
 pub struct Repeated {
-    /// The index of its name in HPACK's static table.
+    /// The index of the header's name in HPACK's static table.
     pub name: u8,
     /// The value, of up to 4,000 bytes.
     pub value: String,
@@ -39,7 +40,7 @@ pub const ACCEPT: u8 = 19;
 /// The index of `cookie` in HPACK's static table.
 pub const COOKIE: u8 = 32;
 
-/// A connection with prior knowledge, without TLS.
+/// A connection without TLS on which the client sends HTTP/2 immediately (prior knowledge).
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -70,8 +71,8 @@ impl Connection {
     pub fn get(&mut self, path: &str, repeated: Option<&Repeated>) -> AttackResult<bool> {
         let id = self.next_id;
         self.next_id += 2;
-        // The static table has `GET` and `http`, and the names of the path and the authority. Their values are not
-        // indexed.
+        // The static table has `GET`, `http`, and the names `:path` and `:authority`. The client sends the values of
+        // the path and the authority as text, and HPACK does not store them.
         let mut block = vec![0x82, 0x86, 0x04];
         write_text(&mut block, path);
         block.push(0x01);
@@ -118,7 +119,7 @@ impl Connection {
     }
 }
 
-/// Writes a text without Huffman coding: the length as an integer with a 7-bit prefix, then the bytes.
+/// Writes a text without Huffman coding: the number of bytes as an integer with a 7-bit prefix, then the bytes.
 fn write_text(block: &mut Vec<u8>, text: &str) {
     const PREFIX: usize = 127;
     if text.len() < PREFIX {

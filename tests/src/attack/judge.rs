@@ -2,27 +2,30 @@
 
 use super::measure::Measurement;
 
-/// The maximum ratio of the victims' p99 latency under attack to the baseline, if latency is judged.
+/// The maximum ratio of the victims' p99 latency under attack to their p99 latency before the attack, if the latency is
+/// judged.
 const MAX_LATENCY_RATIO: f64 = 3.0;
 
 impl Measurement {
-    /// The maximum number of requests that may pass. With many addresses, all requests may pass.
+    /// The maximum number of requests that may pass. If the attack has many addresses, each client is within its limit,
+    /// so all requests may pass.
     #[must_use]
     pub fn maximum(&self) -> u64 {
         self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.responses())
     }
 
-    /// The number of requests of attack and victims without a decision, whether they passed or were rejected.
+    /// The number of requests without a decision, from the attack and from victims, whether they passed or were
+    /// rejected.
     ///
-    /// The guards count them, and responses without headers show them. Both counts should be equal; the higher one is
-    /// used.
+    /// The guards count such requests, and the clients count responses without headers. Both counts should be equal, so
+    /// the higher count is used.
     #[must_use]
     pub fn unchecked(&self) -> u64 {
         let without_numbers = self.tally.undecided + self.attacked.unchecked;
         without_numbers.max(self.failures.open + self.failures.closed)
     }
 
-    /// The ratio of the victims' p99 latency under attack to the baseline.
+    /// The ratio of the victims' p99 latency under attack to their p99 latency before the attack.
     #[must_use]
     pub fn latency_ratio(&self) -> f64 {
         let [before, under] =
@@ -30,7 +33,7 @@ impl Measurement {
         under / before.max(1e-6)
     }
 
-    /// All violations, in words.
+    /// All violations as messages.
     #[must_use]
     pub fn violations(&self, is_latency_judged: bool) -> Vec<String> {
         let mut violations = Vec::new();

@@ -1,4 +1,4 @@
-//! The limits under attack. The server that enforces them and the judge use the same definitions.
+//! The limits under attack. The server and the judge use the same definitions, so both apply the same limits.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use std::time::Duration;
 pub enum KeyKind {
     /// The client's address.
     Address,
-    /// The cookie `session`, or else the address.
+    /// The cookie `session`, or the address of a client without this cookie.
     Cookie,
-    /// All requests together.
+    /// One key for all requests.
     Global,
 }
 
@@ -18,17 +18,17 @@ pub enum KeyKind {
 pub struct Limit {
     /// The name on the command line.
     pub name: &'static str,
-    /// The quotas; empty without a limiter.
+    /// The quotas as text; empty if the page has no limiter.
     pub rate: &'static str,
-    /// The quotas as numbers: units and seconds.
+    /// The quotas as numbers: the limit in units and the window in seconds.
     pub quotas: &'static [(u64, u64)],
     /// The ban.
     pub ban: Option<&'static str>,
-    /// A second limit on all requests together, in the same check.
+    /// A second limit for all requests together, which the guard checks together with the first limit.
     pub global: Option<&'static str>,
     /// The key.
     pub key: KeyKind,
-    /// Whether only failures count, so that a successful request is refunded.
+    /// Whether only failures count, so the guard refunds a successful request.
     pub counts_failures: bool,
     /// Whether the server trusts `X-Forwarded-For` from 127.0.0.1.
     pub is_behind_proxy: bool,
@@ -52,7 +52,7 @@ const SINGLE: Limit = Limit {
     is_many_addresses: false,
 };
 
-/// A page with constant headers instead of a limiter. It shows the effect of the attack's load alone.
+/// A page with constant headers instead of a limiter, to measure the attack's load without a limit.
 pub const CONTROL: Limit = Limit { name: "no-limiter", rate: "", quotas: &[], ..SINGLE };
 
 /// The limits of the table of attacks.
@@ -82,7 +82,7 @@ pub const LIMITS: [Limit; 6] = [
     },
 ];
 
-/// The limits of the attacks with their own tables.
+/// The limits of the attacks that have their own tables.
 pub const SPECIAL_LIMITS: [Limit; 5] = [
     Limit { name: "cookie", key: KeyKind::Cookie, ..SINGLE },
     Limit {
@@ -102,7 +102,7 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
         ..SINGLE
     },
     Limit { name: "invented", is_behind_proxy: true, is_many_addresses: true, ..SINGLE },
-    // Two quotas, so that the 65,536 /64 networks of one /48 are more than 100,000 buckets.
+    // With two quotas, the 65,536 /64 networks of one /48 have more than 100,000 buckets.
     Limit {
         name: "network",
         rate: "20/hour; 1000/day",
@@ -125,7 +125,7 @@ impl Limit {
             .find(|limit| limit.name == name)
     }
 
-    /// The label in the table.
+    /// The text that the table shows for the limit.
     #[must_use]
     pub fn label(&self) -> String {
         if self.rate.is_empty() {
@@ -138,10 +138,11 @@ impl Limit {
         format!("{rate}{}{}{clients}", ban.unwrap_or_default(), global.unwrap_or_default())
     }
 
-    /// The maximum number of requests of one client that may pass within this time. `None` without a limiter, and if
-    /// the attack comes from many addresses.
+    /// The maximum number of requests of one client that may pass within this time.
     ///
-    /// A closed interval of length `d` contains requests of at most `floor(d / window) + 1` disjoint windows.
+    /// Returns `None` if there is no limiter, and if the attack comes from many addresses.
+    ///
+    /// Requests during a time `d` (both ends included) are in at most `floor(d / window) + 1` disjoint windows.
     #[must_use]
     pub fn maximum(&self, lasted: Duration) -> Option<u64> {
         let of_quota = |(units, seconds): &(u64, u64)| units * (lasted.as_secs() / seconds + 1);
@@ -149,7 +150,7 @@ impl Limit {
         maximum.filter(|_| !self.is_many_addresses)
     }
 
-    /// The number of requests that a client can always send in a burst.
+    /// The number of requests that a client can always send at once.
     #[must_use]
     pub fn allowance(&self) -> u64 {
         self.quotas.iter().map(|(units, _)| *units).min().unwrap_or(u64::MAX)

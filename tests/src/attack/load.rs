@@ -1,5 +1,5 @@
-//! The attack: on each connection, a request is sent as soon as the previous response arrives. All connections share a
-//! thread.
+//! The attack: each connection sends a request as soon as the response to the previous request arrives. One thread
+//! serves all connections.
 
 use std::{
     cell::RefCell,
@@ -27,7 +27,7 @@ pub struct Load {
     pub servers: Vec<SocketAddr>,
     /// The number of connections.
     pub connections: usize,
-    /// The requests, each of which gets the next address. Each connection repeats one of them.
+    /// The requests. Each connection repeats one of them, and sets the next address before it sends the request.
     pub requests: Vec<Request>,
     /// The duration.
     pub duration: Duration,
@@ -52,7 +52,7 @@ pub struct Tally {
     pub unavailable: u64,
     /// Responses with any other status.
     pub other: u64,
-    /// Responses without the headers of a decision.
+    /// Responses without the headers of a decision, so no limit made one.
     pub undecided: u64,
     /// Connections that ended or could not be opened.
     pub broken: u64,
@@ -60,9 +60,9 @@ pub struct Tally {
     pub lasted: Duration,
 }
 
-/// The number of connections that are opened together, so that no accept queue overflows.
+/// The number of connections that are opened at once, so no accept queue overflows.
 const OPEN_BATCH: usize = 100;
-/// How long to wait for responses after the end.
+/// How long to wait for the last responses after the attack.
 const GRACE: Duration = Duration::from_secs(3);
 
 impl Tally {
@@ -77,7 +77,7 @@ impl Tally {
             200 => self.passed += 1,
             429 => self.denied += 1,
             503 => self.unavailable += 1,
-            // Such a response does not come from a limit.
+            // A limit responds with 429 or 503, so another part of the server sent this response.
             _ => {
                 self.other += 1;
                 return;
@@ -97,7 +97,7 @@ struct Shared {
     pause: Duration,
 }
 
-/// Opens the connections, sends a message through `opened`, and then sends requests for the duration.
+/// Opens the connections, sends a message through `opened`, and then sends requests for the duration of the attack.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ pub fn run(load: &Load, opened: &Sender<()>) -> AttackResult<Tally> {
             max_requests: load.max_requests,
             pause: load.pause,
         }));
-        // The requests are distributed over the connections to each server.
+        // Each request is repeated once for each server, so each server receives all requests.
         let requests =
             load.requests.iter().flat_map(|it| std::iter::repeat_n(it, load.servers.len()));
         let tasks: Vec<_> = connections

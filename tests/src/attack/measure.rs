@@ -1,4 +1,4 @@
-//! Measures one row of the table.
+//! Measures one row of the table of attacks.
 
 use std::{
     sync::mpsc,
@@ -18,9 +18,10 @@ use super::{
     victims::{VictimStats, Victims},
 };
 
-/// How long the victims send before the attack.
+/// How long the victims send before the attack, to measure a baseline.
 const BASELINE: Duration = Duration::from_secs(1);
-/// The maximum number of baselines. A baseline is repeated if other load on the machine makes checks fail.
+/// The maximum number of baselines. Other load on the machine can make checks fail, so a baseline with failures is
+/// repeated.
 const BASELINES: u32 = 5;
 
 /// The results of a row.
@@ -30,7 +31,7 @@ pub struct Measurement {
     pub row: Row,
     /// The counts of the attack.
     pub tally: Tally,
-    /// The counts of the guards, of attack and victims.
+    /// The failures that the guards counted, for requests of the attack and of victims.
     pub failures: Failures,
     /// The statistics of the victims before the attack.
     pub baseline: VictimStats,
@@ -103,7 +104,7 @@ pub fn measure(row: Row, options: &Options) -> AttackResult<Measurement> {
     Ok(Measurement { row, tally, failures, baseline, attacked: attacked?, foreign_load })
 }
 
-/// The CPU time so far of all processes outside of the measurement.
+/// The CPU time so far of all processes that do not belong to the measurement.
 fn foreign_cpu(servers: &[Server], store: &Store) -> AttackResult<Duration> {
     let mut own = process::own_cpu()?;
     for server in servers {
@@ -123,7 +124,7 @@ fn failures(servers: &[Server]) -> AttackResult<Failures> {
     Ok(sum)
 }
 
-/// Waits until the rest of the minute is long enough for an attack of this length. The counters of two minutes may
+/// Waits for the next minute if the rest of this minute is shorter than the attack. In two minutes, the counters may
 /// admit more than one limit.
 fn wait_within_minute(duration: Duration) {
     let minute = Duration::from_secs(60);

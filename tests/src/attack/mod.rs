@@ -1,5 +1,5 @@
-//! Denial-of-limiting attacks over HTTP, and the judge that checks the limits. Load generator, servers and Redis are
-//! separate processes.
+//! Attacks over HTTP that try to make limits fail, and the judge that checks the limits. The load generator, the
+//! application servers and Redis are separate processes.
 //!
 //! [`row`] lists the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s, attacks them with
 //! [`load`] while [`victims`] send within their limits, and [`judge`] compares the counts with what [`limits`] allows.
@@ -32,14 +32,14 @@ use std::{error::Error, time::Duration};
 /// A value, or an error of the measurement itself.
 pub type AttackResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Longer than any start or reply takes on a loaded machine.
+/// A timeout that is longer than any start or reply takes on a loaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The result of an attack with its own table.
+/// The result of an attack that has its own table.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The lines to print.
     pub lines: Vec<String>,
-    /// The violations, in words.
+    /// The violations as messages.
     pub violations: Vec<String>,
 }

@@ -9,7 +9,7 @@ use super::AttackResult;
 pub struct Options {
     /// Whether only a few rows are measured.
     pub is_small: bool,
-    /// Words that the name of a row or an attack must contain.
+    /// Words that the name of a selected row or attack contains.
     pub only: Vec<String>,
     /// The duration of an attack.
     pub duration: Duration,
@@ -19,7 +19,7 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// Whether the latency of victims is judged.
     pub is_latency_judged: bool,
-    /// Whether only the names are printed.
+    /// Whether the program prints only the names.
     pub is_list: bool,
 }
 

@@ -1,4 +1,4 @@
-//! CPU times and limits of processes.
+//! The CPU times and the file limit of processes.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::AttackResult;
 
-/// The unit of CPU times in `/proc`, on every Linux.
+/// The duration of a tick, in which `/proc` reports CPU times, on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A child process that is killed when this value is dropped.
@@ -16,15 +16,15 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct ChildProcess(pub Child);
 
 impl ChildProcess {
-    /// The CPU time of all its threads so far, in nanoseconds. Linux only.
+    /// The CPU time of all threads of the process so far. Linux only.
     ///
     /// # Errors
     ///
-    /// If the system does not report it.
+    /// If the system does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))?.flatten() {
-            // A thread may end during the loop.
+            // A thread may end during the loop, so a missing file is no error.
             let Ok(times) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             nanos += times.split(' ').next().ok_or("no CPU time")?.trim().parse::<u64>()?;
         }
@@ -47,11 +47,11 @@ impl Drop for ChildProcess {
 ///
 /// # Errors
 ///
-/// If the system does not report it.
+/// If the system does not report the CPU time.
 pub fn own_cpu() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    // The process name may contain spaces. After it, the state is the first field, user time the 12th, system time the
-    // 13th.
+    // The process name may contain spaces, so the fields are counted after it: the state is the first field, user time
+    // the 12th, system time the 13th.
     let (_, fields) = stat.rsplit_once(") ").ok_or("no CPU time")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<u64>);
     let mut next = || times.next().ok_or("no CPU time");
@@ -62,14 +62,14 @@ pub fn own_cpu() -> AttackResult<Duration> {
 ///
 /// # Errors
 ///
-/// If the system does not report it.
+/// If the system does not report the CPU time.
 pub fn cpu_of_all() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().ok_or("no CPU time")?;
     let fields: Vec<u64> =
         line.split_whitespace().skip(1).map_while(|it| it.parse().ok()).collect();
-    // The fourth and fifth fields are idle time. The next two are interrupts, which the loopback network causes and
-    // which belong to no process. The fields after the eighth are included in the first two.
+    // The fourth and fifth fields are idle time. The next two fields are interrupts; the loopback network causes them,
+    // and they belong to no process. The fields after the eighth are parts of `user` and `nice`.
     let [user, nice, system, _, _, _, _, stolen, ..] = fields[..] else {
         return Err("unknown CPU times".into());
     };
@@ -84,7 +84,7 @@ pub fn max_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A description of the machine in one line.
+/// Describes the machine in one line.
 #[must_use]
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

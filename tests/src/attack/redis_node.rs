@@ -14,12 +14,12 @@ use redis::{Client, Connection, FromRedisValue};
 
 use super::{AttackResult, TIMEOUT, process::ChildProcess};
 
-/// A server that ends when this value is dropped.
+/// A Redis server that ends when this value is dropped.
 #[derive(Debug)]
 pub struct RedisNode {
     process: ChildProcess,
     port: u16,
-    /// The folder with the state of its cluster.
+    /// The folder in which the Redis server stores the state of its cluster.
     folder: PathBuf,
 }
 
@@ -62,7 +62,7 @@ impl RedisNode {
     fn wait_until_up(&mut self) -> bool {
         let (start, id) = (Instant::now(), f64::from(self.process.0.id()));
         while start.elapsed() < TIMEOUT && matches!(self.process.0.try_wait(), Ok(None)) {
-            // Another process may have taken the port first.
+            // Another process may have bound the port first, so the process id is compared.
             if let Ok(process_id) = self.info("server", "process_id") {
                 return process_id == id;
             }
@@ -99,31 +99,31 @@ impl RedisNode {
         Ok(redis::cmd(name).arg(args).query(&mut self.client()?)?)
     }
 
-    /// A number from a section of `INFO`.
+    /// Reads a number from a section of `INFO`.
     ///
     /// # Errors
     ///
-    /// If the section does not contain it.
+    /// If the section does not contain the number.
     pub fn info(&self, section: &str, name: &str) -> AttackResult<f64> {
         let info: String = self.command(&["INFO", section])?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(line.ok_or_else(|| format!("no {name}"))?.parse()?)
     }
 
-    /// The CPU time so far, as reported by the system.
+    /// The CPU time of the process so far, as reported by the operating system.
     ///
     /// # Errors
     ///
-    /// If the system does not report it.
+    /// If the operating system does not report the CPU time.
     pub fn process_cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// The CPU time so far, as reported by the server.
+    /// The CPU time so far, as reported by Redis.
     ///
     /// # Errors
     ///
-    /// If the server does not report it.
+    /// If Redis does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         let seconds = self.info("cpu", "used_cpu_user")? + self.info("cpu", "used_cpu_sys")?;
         Ok(Duration::from_secs_f64(seconds))
@@ -137,10 +137,10 @@ impl Drop for RedisNode {
     }
 }
 
-/// A free port. The port of the cluster bus, which is higher by 10,000, must also be valid.
+/// Returns a free port. The cluster bus uses this port plus 10,000, so the sum must also be a valid port.
 fn free_port() -> AttackResult<u16> {
     for _ in 0..100 {
-        // Two hashers of the standard library have different random seeds.
+        // The hashers of the standard library have different random seeds, so each call returns a random number.
         let port = 12_000 + RandomState::new().build_hasher().finish() as u16 % 18_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);

@@ -1,4 +1,4 @@
-//! Refunds from logs with up to a million entries: measures the CPU time of Redis.
+//! Refunds from sliding-window logs with up to a million entries: measures the CPU time of Redis.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -26,15 +26,16 @@ const CASES: [(&str, u32); 5] = [
     ("refund-1000000", 100_000),
     ("refund-1000000", 1_000_000),
 ];
-/// The maximum cost of one request under a log.
+/// The maximum cost of one request against a sliding-window log.
 const MAX_COST: u32 = 10_000;
-/// The number of requests of each kind.
+/// The number of HTTP requests of each kind that are measured.
 const REQUESTS: u32 = 20;
 /// The maximum time for which the circuit breaker blocks requests after a slow operation.
 const BREAKER: Duration = Duration::from_millis(300);
-/// The measurement is aborted after more requests without a decision than this.
+/// The measurement ends with an error after more requests without a decision than this.
 const MAX_UNDECIDED: u64 = 200;
-/// The maximum CPU time of a refund, in checks of a log with 10,000 entries.
+/// The maximum CPU time of a refund, as a multiple of the CPU time of a check of a sliding-window log with 10,000
+/// entries.
 const MAX_REFUND_IN_CHECKS: u32 = 20;
 
 /// A client with one connection.
@@ -107,12 +108,12 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     let server = Server::start(setup)?;
     let redis = &store.nodes[0];
     let mut client = Client::connect(server.http1())?;
-    // A server may not be connected to Redis immediately after its start.
+    // Directly after its start, the application server may not be connected to Redis.
     while client.send("X-Cost: 0\r\n")? > 0 {
         thread::sleep(Duration::from_millis(20));
     }
 
-    // These checks take the oldest entries, which are refunded last.
+    // The entries of these checks are the oldest of the log. The server refunds them at the end of the measurement.
     let (sender, responses) = mpsc::channel();
     for _ in 0..REQUESTS {
         let (mut client, sender) = (Client::connect(server.http1())?, sender.clone());
@@ -147,7 +148,7 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     let check = cpu("X-Status: 500\r\n")?;
     let check_and_refund = cpu("")?;
 
-    // One at a time, so that no refund waits for the others until its deadline.
+    // The server releases one request at a time. Otherwise, refunds would wait for each other until their deadline.
     let before = redis.cpu()?;
     for _ in 0..REQUESTS {
         server.get("/release")?;
@@ -158,7 +159,7 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     Ok(Costs { check, refund_of_newest, refund_of_oldest, undecided })
 }
 
-/// Aborts the measurement after too many requests without a decision.
+/// Returns an error after too many requests without a decision.
 fn require_few(undecided: u64) -> AttackResult {
     match undecided > MAX_UNDECIDED {
         true => Err(format!("{undecided} requests had no decision").into()),

@@ -1,26 +1,26 @@
 //! Requests as bytes that are ready to send.
 
-/// The addresses of forwarded requests.
+/// Which forwarded addresses the requests have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
     /// No forwarded address: the client is the TCP peer.
     Peer,
-    /// A different IPv6 /32 network for each number, like clients of different providers.
+    /// Each number is in its own IPv6 /32 network, like clients of different providers.
     ManyNetworks,
-    /// A different IPv6 /64 network of one /48 for each number.
+    /// Each number is in its own IPv6 /64 network of the same /48.
     OneNetwork,
 }
 
-/// A GET in one buffer, whose forwarded address is overwritten.
+/// A GET request in one buffer. `set_address` overwrites the forwarded address in place.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
     addresses: Addresses,
-    /// The offset of the address, which begins with four groups of four hexadecimal digits.
+    /// The offset of the address in the buffer. The address begins with four groups of four hexadecimal digits.
     digits_at: usize,
 }
 
-/// The network of [`Addresses::OneNetwork`].
+/// The third group of the /48 network of [`Addresses::OneNetwork`].
 const NETWORK: u32 = 0xa77a;
 
 impl Request {
@@ -46,7 +46,7 @@ impl Request {
         request
     }
 
-    /// Sets the address with this number.
+    /// Sets the forwarded address to the one with this number.
     pub fn set_address(&mut self, number: u32) {
         let groups = match self.addresses {
             Addresses::Peer => return,

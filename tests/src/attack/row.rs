@@ -24,7 +24,7 @@ pub struct Row {
     pub servers: usize,
 }
 
-/// The row that all others are variants of.
+/// The default row. Every other row replaces some of these parameters.
 const DEFAULT_ROW: Row = Row {
     limit: &LIMITS[0],
     connections: 1_000,
@@ -34,8 +34,8 @@ const DEFAULT_ROW: Row = Row {
     servers: 1,
 };
 
-/// All rows: the control; each limit with each number of connections; and each limit with 1,000 connections and one
-/// other parameter changed.
+/// Returns all rows: the control, each limit with each number of connections, and each limit with 1,000 connections and
+/// one other changed parameter.
 #[must_use]
 pub fn all() -> Vec<Row> {
     let memory = Row { store: Kind::Memory, delay_ms: 0, ..DEFAULT_ROW };
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Row> {
     controls.into_iter().chain(LIMITS.iter().flat_map(of_limit)).collect()
 }
 
-/// A selection of rows: each limit once, and two quotas also in the mode `local` and with two servers.
+/// Returns a selection of rows: each limit once, and two quotas also in the mode `local` and with two servers.
 #[must_use]
 pub fn few() -> Vec<Row> {
     let mut rows: Vec<Row> = LIMITS.iter().map(|limit| Row { limit, ..DEFAULT_ROW }).collect();

@@ -1,4 +1,4 @@
-//! The process of a server under attack.
+//! The process of an application server under attack.
 
 use std::{
     env,
@@ -22,13 +22,13 @@ pub struct Setup<'a> {
     pub mode: &'a str,
     /// The number of servers that share the store.
     pub replicas: usize,
-    /// The limit of its page.
+    /// The limit of the server's page.
     pub limit: &'static Limit,
     /// The deadline of checks, if it is not the default.
     pub deadline: Option<Duration>,
 }
 
-/// A server that ends when this value is dropped.
+/// A server process that ends when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     process: ChildProcess,
@@ -36,19 +36,19 @@ pub struct Server {
     http2: SocketAddr,
 }
 
-/// The number of checks without a reply of the store, by the result.
+/// The number of checks without a reply of the store, by what the guard did with the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Requests that passed unchecked.
+    /// Requests that passed without a decision.
     pub open: u64,
-    /// Requests that were rejected unchecked.
+    /// Requests that were rejected without a decision.
     pub closed: u64,
-    /// Requests that were decided in memory.
+    /// Requests that the guard decided in memory.
     pub local: u64,
 }
 
 impl Server {
-    /// Starts the program `attack_server`, which is in the same folder as this program.
+    /// Starts the program `attack_server` from the folder of this program.
     ///
     /// # Errors
     ///
@@ -78,22 +78,22 @@ impl Server {
         self.http1
     }
 
-    /// The address for HTTP/2 with prior knowledge.
+    /// The address for HTTP/2 with prior knowledge, that is without an upgrade from HTTP/1.1.
     #[must_use]
     pub fn http2(&self) -> SocketAddr {
         self.http2
     }
 
-    /// The CPU time so far.
+    /// The CPU time of the process so far.
     ///
     /// # Errors
     ///
-    /// If the system does not report it.
+    /// If the system does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// The failures that its guard has counted.
+    /// Reads the failures that the guard of the server has counted.
     ///
     /// # Errors
     ///

@@ -25,17 +25,17 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A store that ends when this value is dropped.
+/// A running store, whose Redis servers end when this value is dropped.
 #[derive(Debug)]
 pub struct Store {
-    /// The argument for the servers: `memory` or a URL.
+    /// The argument that selects the store for the servers: `memory` or a URL.
     pub url: String,
     /// The Redis servers.
     pub nodes: Vec<RedisNode>,
 }
 
 impl Store {
-    /// Starts a store with this round trip.
+    /// Starts a store with this round-trip time to Redis.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Store {
         }
     }
 
-    /// Starts one Redis with this round trip and additional arguments.
+    /// Starts one Redis server with this round-trip time and additional arguments.
     ///
     /// # Errors
     ///

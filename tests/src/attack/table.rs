@@ -1,4 +1,4 @@
-//! The table of attacks. Each row is printed when it is measured.
+//! The table of attacks. The program prints each row after its measurement.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub fn header() -> String {
     line(&COLUMNS.map(|(title, _)| title.to_owned()))
 }
 
-/// The line of a row.
+/// Formats the line for a measured row.
 #[must_use]
 pub fn row(measurement: &Measurement, is_failed: bool) -> String {
     let Measurement { row, tally, failures, attacked, .. } = measurement;

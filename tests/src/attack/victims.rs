@@ -14,14 +14,14 @@ use super::{
     request::{Addresses, Request},
 };
 
-/// The number of victims.
+/// The number of victims that send at the same time.
 const VICTIMS: u32 = 8;
-/// The interval between two requests of a victim: 50 requests per second altogether.
+/// The time between two requests of a victim. All victims together send 50 requests per second.
 const INTERVAL: Duration = Duration::from_millis(160);
-/// A response that takes longer than this is lost.
+/// A response that takes longer than this counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 
-/// The victims, and their unused addresses.
+/// The victims, and the next unused address.
 ///
 /// A victim that has used up its limit continues with a new address.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Victims {
 pub struct VictimStats {
     /// Latencies in microseconds, sorted.
     pub micros: Vec<u32>,
-    /// Requests that were denied or rejected.
+    /// Requests that a limit denied or that the guard rejected without a decision.
     pub rejected: u64,
     /// Requests that passed without the headers of a decision.
     pub unchecked: u64,
@@ -45,19 +45,20 @@ pub struct VictimStats {
 }
 
 impl Victims {
-    /// Victims that can each send this many requests from one address.
+    /// Creates victims that can each send this many requests from one address.
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>, allowance: u64) -> Self {
-        // The address of the attack is 127.0.0.1.
+        // The attack uses 127.0.0.1, so the victims begin with the next address.
         Self { servers, allowance, next_address: Ipv4Addr::LOCALHOST.to_bits() + 1 }
     }
 
-    /// Sends requests from new addresses until each server has made a decision. A server may not be connected to Redis
-    /// immediately after its start.
+    /// Sends requests from new addresses until each server has made a decision.
+    ///
+    /// Directly after its start, a server may not be connected to Redis.
     ///
     /// # Errors
     ///
-    /// If a server does not decide in time.
+    /// If a server makes no decision in time.
     pub fn warm_up(&mut self) -> AttackResult {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Addresses::Peer, "");
@@ -109,13 +110,13 @@ impl Victims {
 }
 
 impl VictimStats {
-    /// Whether every request had a decision and passed.
+    /// Whether every request passed with a decision.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.rejected + self.unchecked + self.lost == 0
     }
 
-    /// The latency that this percentage of requests does not exceed.
+    /// The latency that this percentage of the requests does not exceed.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.micros.len() * percent).div_ceil(100).saturating_sub(1);

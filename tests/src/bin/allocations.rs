@@ -1,5 +1,6 @@
-//! Counts the heap allocations of requests with the memory store. For each kind of request it prints a line with its
-//! name and its number of allocations. It is a separate program because it installs its own allocator.
+//! Counts the heap allocations of requests with the memory store. For each kind of request, the program prints a line
+//! with its name and the number of allocations. The program installs its own allocator, so it is not a part of the
+//! tests.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -16,7 +17,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-/// Enough requests to average out rare allocations, such as those of a log that grows.
+/// The number of measured requests. It is large enough to average out rare allocations, such as those of a growing log.
 const REQUESTS: u64 = 16;
 
 const LIMITS: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
@@ -26,17 +27,17 @@ async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// Writes the same headers as a limit.
+/// Writes the same headers as a limit, but without a limit.
 fn write_headers(headers: &mut HeaderMap) {
     for name in LIMITS {
         let value = HeaderValue::from_static("12345");
-        // Copied at run time, like digits that are not constant.
+        // The value is copied at run time, because the digits of a limit are not constant either.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value);
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-/// Counts the allocations of requests to this application.
+/// Counts the allocations of requests that this application handles.
 macro_rules! count_requests {
     ($name:expr, $app:expr) => {
         let app = init_service($app.service(hello)).await;
@@ -60,10 +61,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let key = Key::from("a user of this application");
             let _ = guard.check(&policy, &key).now_or_never();
         };
-        // The log reaches its final capacity.
+        // After these checks, the sliding-window log has its final capacity, so it does not grow while allocations are
+        // counted.
         (0..600).for_each(|_| check());
         count(&format!("check, {name}"), check);
-        // The metric handles are looked up on the first check with this recorder.
+        // The guard looks up the metric handles on the first check with this recorder, so that check is not counted.
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             check();

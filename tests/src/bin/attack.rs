@@ -10,7 +10,7 @@ use rateguard_tests::attack::{
     process, refund_cost, row, table,
 };
 
-/// An attack with a table of its own: its name, whether it is quick, and the measurement.
+/// An attack that has its own table: its name, whether it is quick, and the measurement.
 type Special = (&'static str, bool, fn() -> AttackResult<Report>);
 
 const SPECIALS: [Special; 4] = [
@@ -19,9 +19,9 @@ const SPECIALS: [Special; 4] = [
     (full_redis::NAME, false, full_redis::measure),
     (full_memory::NAME, false, full_memory::measure),
 ];
-/// 3,000 connections, and the other files of the process.
+/// The number of open files that the process needs: 3,000 connections and some other files.
 const FILES: u64 = 4_096;
-/// If other processes use a larger share of the CPU than this, they may cause violations.
+/// If other processes use more than this share of the CPU, they may be the cause of violations.
 const MAX_FOREIGN_LOAD: f64 = 0.1;
 
 fn main() -> AttackResult<ExitCode> {

@@ -1,12 +1,12 @@
-//! A server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
+//! The program of a server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
 //!
 //! STORE is `memory` or a URL. MODE is the failure mode: `open`, `closed` or `local`. LIMIT is the name of one of [the
 //! limits](rateguard_tests::attack::limits). DEADLINE is in milliseconds. The other settings of the guard are the
 //! defaults.
 //!
-//! The first output line has two ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. `/` is limited, and `/free`
-//! is not. `/failures` returns the counts of `RateGuard::failures`. `/release` lets one of the waiting requests with
-//! the header `X-Hold` continue.
+//! The first output line has two ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. The page `/` has the limit,
+//! and `/free` has none. `/failures` returns the counts of `RateGuard::failures`. A request with the header `X-Hold`
+//! waits, and each request for `/release` lets one waiting request continue.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .route("/failures", web::to(move || std::future::ready(failures(&for_failures))))
             .route("/release", web::to(release_one))
     });
-    // A client on a slow machine may pause for longer than the defaults allow.
+    // A client on a slow machine may pause for longer than the default timeouts allow.
     let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
     let server = server.bind_auto_h2c(("127.0.0.1", 0))?;
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// The page under attack.
+/// Adds the page under attack, with the limit if there is one.
 fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static Limit) {
     let resource = web::resource("/");
     if limit.rate.is_empty() {
@@ -79,7 +79,7 @@ fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static 
     }
 }
 
-/// Responds like a page whose limiter admitted the request.
+/// Responds with the same headers as a page whose limiter admitted the request.
 async fn page_without_limiter() -> HttpResponse {
     HttpResponse::Ok().insert_header(("X-RateLimit-Limit", "5")).body("ok")
 }
@@ -105,7 +105,7 @@ fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
     }
 }
 
-/// Responds with the status in `X-Status`. Requests with `X-Hold` wait for a `/release`.
+/// Responds with the status in `X-Status`. A request with `X-Hold` first waits for a request for `/release`.
 async fn page(request: HttpRequest, release: web::Data<Notify>) -> HttpResponse {
     if request.headers().contains_key("X-Hold") {
         release.notified().await;

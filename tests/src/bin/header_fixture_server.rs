@@ -1,7 +1,8 @@
 //! Responds with every kind of rate limit header, for clients in other languages: `header_fixture_server ORIGIN`.
 //!
-//! Its first output line is the port that the system chose. The header `X-Client` identifies the client, or else its
-//! address. CORS allows scripts of pages at ORIGIN. The server ends when its standard input is closed.
+//! The first output line is the port that the system chose. A client is identified by the header `X-Client`, or else by
+//! its address. CORS allows scripts of pages at ORIGIN to read the headers. The server ends when its standard input is
+//! closed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -28,7 +29,7 @@ use futures_util::future::ready;
 
 const CLIENT: &str = "X-Client";
 
-/// How many requests for `/recovering` fail before one succeeds.
+/// The number of requests for `/recovering` that fail before one succeeds.
 const FAILURES: usize = 2;
 
 #[actix_web::main]
@@ -48,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     .allowed_header(CLIENT)
                     .expose_headers(pages.both.header_names()),
             )
-            // Outside of CORS, which responds to preflight requests itself.
+            // The CORS middleware responds to preflight requests itself, so the counter is outside of it.
             .wrap_fn(move |request, service| {
                 count.fetch_add(usize::from(request.method() == Method::OPTIONS), Relaxed);
                 service.call(request)
@@ -63,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// The guards of all pages.
+/// The guards that the pages use.
 #[derive(Clone)]
 struct Pages {
     customary: RateGuard,
@@ -101,7 +102,8 @@ impl Pages {
 
     fn register(&self, config: &mut web::ServiceConfig) {
         let two = |guard| RateLimit::new(guard, "2/2s");
-        // A closure, because a constant cost above the limit is rejected when the application starts.
+        // The cost is a closure: if a constant cost exceeds the limit, the limit is rejected when the application
+        // starts.
         let six = |_: &HttpRequest| 6;
         for (path, limit) in [
             ("/customary", two(&self.customary).name("customary")),
@@ -111,7 +113,7 @@ impl Pages {
             ("/problems", two(&self.problems).name("problems")),
             ("/unavailable", two(&self.unavailable).name("unavailable")),
             ("/several", RateLimit::new(&self.both, "2/2s; 3/4s").name("several")),
-            // Without encoding, no header could hold this name, or a client would read another name.
+            // Without percent encoding, a header could not contain this name, or a client would read another name.
             ("/named", two(&self.both).name(r#"größe"\%41"#)),
             ("/bucket", RateLimit::new(&self.draft, "1/2s token_bucket burst 2").name("bucket")),
             ("/ban", RateLimit::new(&self.both, "1/2s").name("ban").ban("2/minute for 2s")),

@@ -1,8 +1,8 @@
 //! Runs random operations and prints their history: `history_recorder URL PREFIX SEED TASKS OPERATIONS`.
 //!
-//! It prints `ready`, waits for a line on its standard input, and runs OPERATIONS operations in each of TASKS tasks.
-//! Then it prints a line of [`rateguard_tests::history::Event`] for each of them. SEED determines the requested
-//! operations. Their results depend on timing, and so does the choice of checks to refund.
+//! The program prints `ready`, waits for a line on its standard input, and runs OPERATIONS operations in each of TASKS
+//! tasks. Then it prints one [`rateguard_tests::history::Event`] per line. SEED determines which operations the tasks
+//! request. The results depend on timing, and so do the checks that are refunded.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -15,10 +15,10 @@ use actix_rateguard::{
 use futures_util::future::join_all;
 use rateguard_tests::history::{Call, DEBIT_RESET_KEY, Event, KEYS, LIMITS, Part};
 
-/// Longer than any reply takes on a loaded machine.
+/// A deadline that is longer than any reply takes on a loaded machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many of the last checks with a cost can be refunded.
+/// The number of recent checks with a cost from which a refund is chosen.
 const MAX_REFUNDABLE: usize = 6;
 
 #[tokio::main(worker_threads = 2)]
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (seed, tasks, operations): (u64, u64, usize) =
         (seed.parse()?, tasks.parse()?, operations.parse()?);
 
-    // On a slow machine, a shorter deadline would let checks fail.
+    // On a slow machine, checks would miss a shorter deadline.
     let settings = RateGuard::redis(url).prefix(prefix).deadline(TIMEOUT);
     // Without the denial cache, Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Peeks until Redis replies. On a slow machine the first connection attempts may fail.
+/// Peeks until Redis replies, because the first connection attempts may fail on a slow machine.
 async fn wait_until_connected(guard: &RateGuard, quotas: &Quotas) {
     let key = Key::global();
     let peek = [BucketRequest::new(Bucket::new("connected", 0, &key), quotas.as_slice()[0], 0)];
@@ -79,11 +79,11 @@ struct HistoryRecorder {
     quotas: Vec<Quotas>,
     keys: Vec<Key>,
     random: Random,
-    /// Admitted checks with a cost that were not refunded yet.
+    /// Checks that the store admitted, that have a cost, and that no refund was requested for.
     refundable: Vec<Event>,
 }
 
-/// One bucket and the units requested of it.
+/// One bucket and the units that an operation requests.
 #[derive(Clone, Copy)]
 struct RequestedPart {
     limit: usize,
@@ -93,7 +93,7 @@ struct RequestedPart {
 }
 
 impl HistoryRecorder {
-    /// Sleeps sometimes, so that buckets have time to empty on a fast machine, too.
+    /// Sleeps sometimes, so buckets also become empty on a fast machine.
     async fn pause(&mut self) {
         if self.random.below(8) == 0 {
             let pause = self.random.below(40);
@@ -129,14 +129,14 @@ impl HistoryRecorder {
         }
     }
 
-    /// One or two keys, each with all quotas of a limit.
+    /// Returns random parts for one or two keys: all quotas of a limit for each key.
     fn random_parts(&mut self, is_debit_or_reset: bool) -> Vec<RequestedPart> {
         let mut parts = Vec::new();
         for _ in 0..1 + self.random.below(4) / 3 {
             let limit = self.random.below(LIMITS.len() as u64) as usize;
             let key = self.random.below(KEYS.into()) as u8;
             let key = if is_debit_or_reset { DEBIT_RESET_KEY } else { key };
-            // The highest costs exceed some of the limits.
+            // The highest costs exceed some of the limits, so the store denies them.
             let cost = if self.random.below(2) == 0 { 1 } else { self.random.below(7) };
             if parts.iter().any(|it: &RequestedPart| (it.limit, it.key) == (limit, key)) {
                 continue;
@@ -153,7 +153,7 @@ impl HistoryRecorder {
         parts
     }
 
-    /// Refunds all or some of the units of a check.
+    /// Refunds all or some of the units that a check took.
     async fn refund(&mut self) -> Result<Event, StoreError> {
         let index = self.random.below(self.refundable.len() as u64) as usize;
         let check = self.refundable.remove(index);

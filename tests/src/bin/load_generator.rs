@@ -1,7 +1,7 @@
-//! Checks as fast as it can: `load_generator URL PREFIX RATE KEYS TASKS CHECKS`.
+//! Makes checks as fast as it can: `load_generator URL PREFIX RATE KEYS TASKS CHECKS`.
 //!
-//! It prints `ready`, waits for a line on its standard input, makes CHECKS checks in each of TASKS tasks, and prints
-//! one line of [`rateguard_tests::Tally`].
+//! The program prints `ready`, waits for a line on its standard input, and makes CHECKS checks in each of TASKS tasks.
+//! Then it prints one line: a [`rateguard_tests::Tally`].
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (keys, tasks, checks): (usize, usize, usize) =
         (keys.parse()?, tasks.parse()?, checks.parse()?);
 
-    // On a slow machine, a shorter deadline would let checks fail.
+    // On a slow machine, checks would miss a shorter deadline.
     let settings = RateGuard::redis(url).prefix(prefix).deadline(Duration::from_secs(60));
     // Without the denial cache, Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;

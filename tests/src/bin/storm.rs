@@ -1,8 +1,9 @@
 //! Runs a storm against four servers and their Redis: `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B]
 //! [--judge-undecided true|false]`.
 //!
-//! It prints the results, and fails if there is a violation. Then the histories, the schedule of the faults and the
-//! data of Redis are not deleted. The same seed has the same faults in the same order; their effect depends on timing.
+//! The program prints the results, and fails if there is a violation. After a failure it does not delete the histories,
+//! the schedule of the faults and the data of Redis. The same seed gives the same faults in the same order, but their
+//! effect depends on timing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -39,11 +40,12 @@ use rateguard_tests::storm::{
 
 /// The deadline of checks.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// The number of connections to each server, and the mean pause between two requests of each: about 1,000
-/// requests per second altogether.
+/// The number of connections to each server, and the mean pause of each connection between two requests. All
+/// connections together send about 1,000 requests per second.
 const CONNECTIONS: u64 = 8;
 const PAUSE: Duration = Duration::from_millis(30);
-/// The resources of a server are measured for the first time after this, when it has allocated all that it needs.
+/// When a server has run for this time, it has allocated all that it needs. Then its resources are measured for the
+/// first time.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// The command line options.
@@ -51,15 +53,15 @@ struct Options {
     seed: u64,
     duration: Duration,
     faults: Vec<Fault>,
-    /// Whether requests without a decision and without a fault are violations. On a loaded machine Redis may have no
-    /// processor for as long as a deadline, and a probe may not observe it.
+    /// Whether an undecided request is a violation if no fault explains it. On a loaded machine, Redis may have no
+    /// processor for as long as a deadline, and a probe may not observe this.
     judges_undecided: bool,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = parse_options(env::args().skip(1))?;
     println!("seed {}", options.seed);
-    // In memory if possible, because Redis stalls on a slow disk.
+    // The folder is in memory if possible, because Redis stalls on a slow disk.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
     let folder = folder.join(format!("rateguard-storm-{}", process::id()));
@@ -79,7 +81,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Prints where the files for an analysis are.
+/// Prints the folder with the files for an analysis of the storm.
 fn print_folder(folder: &Path) {
     eprintln!("histories, schedule and Redis data: {}", folder.display());
 }
@@ -109,7 +111,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
     let mut report = Report::default();
 
     let stop = AtomicBool::new(false);
-    // The names of each step's faults, and when they ended.
+    // The names of the faults of each schedule step, and when the faults ended.
     let mut ends = Vec::new();
     let mut schedule = format!("seed {}\n", options.seed);
     let mut observed_stalls = [Vec::new(), Vec::new()];
@@ -193,7 +195,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
     Ok(report)
 }
 
-/// Waits until each server has received another reply of Redis.
+/// Waits until each server has received another reply from Redis.
 fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
     let before: Vec<_> = servers.iter().map(|server| server.store_replies().ok()).collect();
     for (server, before) in servers.iter().zip(before) {
@@ -208,9 +210,9 @@ fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
     Ok(())
 }
 
-/// The resources of each server, preferably when each has one connection to Redis.
+/// Measures the resources of each server, if possible when each server has one connection to Redis.
 fn process_stats(servers: &[StormServer]) -> std::io::Result<Vec<ProcessStats>> {
-    // Waits for the end of pending calls.
+    // Pending calls of the servers end during this pause.
     thread::sleep(Duration::from_secs(1));
     let _ = retry_until(TIMEOUT, || {
         let stats: Vec<_> =
@@ -221,10 +223,10 @@ fn process_stats(servers: &[StormServer]) -> std::io::Result<Vec<ProcessStats>> 
 }
 
 fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
-    // 32 bits, so that the seed is easy to type.
+    // A seed of 32 bits is easy to type.
     let seed = RandomState::new().build_hasher().finish() >> 32;
     let mut faults = Fault::ALL.map(|(_, fault)| fault).to_vec();
-    // Clock steps make the judge accept more, so they are not a default.
+    // After a clock step, the judge accepts more, so clock steps are no default.
     faults.retain(|fault| !fault.sets_clock());
     let mut options =
         Options { seed, duration: Duration::from_secs(60), faults, judges_undecided: true };

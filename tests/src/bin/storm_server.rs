@@ -1,9 +1,10 @@
-//! A server of a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
+//! The program of an application server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
 //!
-//! Its first output line is the port that the system chose. It serves [its pages](PAGES) with limits in the Redis at
-//! URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the deadline of checks in milliseconds. The
-//! server writes a line into the file HISTORY for each call of its store and for each request. `/store_replies` returns
-//! the number of replies of Redis. The server ends when its standard input is closed.
+//! The first output line is the port that the system chose. The server has [the pages of a storm](PAGES), whose limits
+//! are in the Redis at URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the deadline of checks
+//! in milliseconds. For each call of its store and for each HTTP request, the server writes a line into the file
+//! HISTORY. `/store_replies` returns the number of replies that Redis has sent. The server ends when its standard input
+//! is closed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -46,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let deadline = Duration::from_millis(deadline.parse()?);
     let mut file = BufWriter::new(File::create(history)?);
     let (records, written) = mpsc::channel::<Option<Record>>();
-    // A separate thread, so that no request waits for the disk.
+    // A separate thread writes the file, so no request waits for the disk.
     let writer = thread::spawn(move || {
         for record in written.iter().map_while(|record| record) {
             writeln!(file, "{record}")?;
@@ -100,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 }
             })
     });
-    // A client on a slow machine may pause for longer than the defaults allow.
+    // A client on a slow machine may pause for longer than the default timeouts allow.
     let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(2).bind(("127.0.0.1", 0))?;
     println!("{}", server.addrs().first().ok_or("no address")?.port());
@@ -170,27 +171,27 @@ fn cost(request: &HttpRequest) -> u32 {
 }
 
 tokio::task_local! {
-    /// The number of the request that calls the store.
+    /// The number of the HTTP request that calls the store.
     static REQUEST: u64;
 }
 
-/// The log of the server.
+/// The history that the server records.
 struct Log {
-    /// Sends records to the writer. `None` ends it.
+    /// Sends records to the writer thread. `None` ends the thread.
     records: mpsc::Sender<Option<Record>>,
-    /// The number of the next request.
+    /// The number of the next HTTP request.
     requests: AtomicU64,
-    /// The number of replies of the store.
+    /// The number of replies that the store has sent.
     store_replies: AtomicU64,
 }
 
 impl Log {
     fn write(&self, record: Record) {
-        // If the writer has failed, the server ends with its error.
+        // If the writer thread has failed, sending fails too. The server then ends with the error of the thread.
         let _ = self.records.send(Some(record));
     }
 
-    /// The record of a request for one of the pages, without its response.
+    /// Begins the record of a request for one of the pages. The record does not yet have the response.
     fn begin_request(&self, request: &ServiceRequest) -> Option<Request> {
         let page = PAGES.iter().position(|page| page.path == request.path())?;
         let client = request.headers().get(CLIENT)?.to_str().ok()?.to_owned();
@@ -218,7 +219,7 @@ impl Log {
     }
 }
 
-/// A store on Redis that records its calls.
+/// A store on Redis that records the calls.
 struct RecordingStore {
     redis: RateGuard,
     log: Arc<Log>,
@@ -264,7 +265,8 @@ impl RecordingStore {
         future: StoreFuture<'a>,
     ) -> StoreFuture<'a> {
         StoreFuture::Pending(Box::pin(async move {
-            // Calls that count offences, or begin and end bans, are not judged on their own.
+            // Some calls count offences, or begin and end bans. The judge does not judge these calls on their own, so
+            // they are not recorded.
             if !bucket_requests.iter().any(|bucket_request| policy(bucket_request).is_some()) {
                 return future.get().await;
             }
@@ -279,7 +281,7 @@ impl RecordingStore {
     }
 }
 
-/// A running call. It is recorded when it is dropped, so that a cancelled call is recorded, too.
+/// A running call of the store. Dropping this value records the call, so a cancelled call is recorded too.
 struct PendingCall<'a> {
     store: &'a RecordingStore,
     bucket_requests: &'a [BucketRequest<'a>],

@@ -1,4 +1,4 @@
-//! The client address behind proxies: a client cannot choose the address that it is identified by.
+//! The client address behind proxies: no client can choose the address by which a guard identifies it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,15 +14,16 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Input {
     header: usize,
-    /// `None` over a Unix socket.
+    /// The address of the peer; `None` over a Unix socket.
     peer: Option<IpAddr>,
     lines: Vec<Text>,
     client: IpAddr,
-    /// The entries of the trusted proxies: the client, then each proxy. Each entry is on a new line or not.
+    /// The entries that the trusted proxies write: for the client, then for each proxy. The flag is whether the entry
+    /// begins a new line.
     written: Vec<(String, bool)>,
 }
 
-/// The rule for each of the [`HEADERS`].
+/// The client address rule for each of the [`HEADERS`].
 pub(super) struct Address([ClientAddress; 3]);
 
 impl Default for Address {
@@ -95,7 +96,7 @@ impl Target for Address {
             "an entry to the left of the client was used"
         );
 
-        // A proxy that appends an unterminated quoted string makes the header invalid. The peer is then the client.
+        // If a proxy appends an unterminated quoted string, the header is invalid. Then the peer counts as the client.
         let has_quotes = input.lines.iter().any(|line| line.0.contains(&b'"'));
         if HEADERS[input.header] == "Forwarded" && !has_quotes {
             let mut lines = forwarded(&input.lines, &input.written);
@@ -124,7 +125,8 @@ fn has(line: &[u8], address: IpAddr) -> bool {
     })
 }
 
-/// Whether the quotation marks of a line are balanced. A line with a backslash counts as unbalanced.
+/// Whether the quotation marks of a line are balanced. A line with a backslash counts as unbalanced, because it may
+/// escape a quotation mark.
 fn is_closed(line: &Text) -> bool {
     let quotes = line.0.iter().filter(|byte| **byte == b'"').count();
     quotes.is_multiple_of(2) && !line.0.contains(&b'\\')

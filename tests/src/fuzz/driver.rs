@@ -12,9 +12,9 @@ use super::{Target, random::Random};
 /// The result of a target's runs.
 #[derive(Debug)]
 pub struct Report {
-    /// The outcomes with their counts.
+    /// The outcomes, each with the number of runs.
     pub outcomes: Vec<(&'static str, u64)>,
-    /// The duration.
+    /// The duration of all runs.
     pub time: Duration,
 }
 
@@ -29,11 +29,11 @@ impl fmt::Display for Report {
 /// An input that violates a property.
 #[derive(Debug)]
 pub struct Counterexample {
-    /// The seed that produces this input in the first run.
+    /// A first run with this seed has the same input.
     pub seed: u64,
-    /// The number of the run, from 1.
+    /// The number of the failed run, counted from 1.
     pub run: u64,
-    /// The input as a literal. Characters outside of ASCII are escaped.
+    /// The input as a Rust literal. Characters outside of ASCII are escaped.
     pub input: String,
     /// The message of the failed assertion.
     pub message: String,
@@ -49,7 +49,7 @@ impl fmt::Display for Counterexample {
     }
 }
 
-/// Runs a target. Each run has its own seed, so that it can be repeated alone.
+/// Runs a target. Each run has its own seed, so one run can be repeated alone.
 pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexample> {
     let start = Instant::now();
     let mut target = T::default();
@@ -68,7 +68,7 @@ pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexam
     Ok(Report { outcomes, time: start.elapsed() })
 }
 
-/// The input in ASCII, so that similar characters can be distinguished.
+/// Formats the input in ASCII, because similar characters are hard to distinguish otherwise.
 fn escaped(input: &impl fmt::Debug) -> String {
     let mut text = String::new();
     for c in format!("{input:?}").chars() {
@@ -77,7 +77,7 @@ fn escaped(input: &impl fmt::Debug) -> String {
     text
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without a message").to_owned()

@@ -1,4 +1,5 @@
-//! How a client parses arbitrary headers: all results are bounded, and a list may be split into several lines.
+//! How a client parses arbitrary headers: all results are bounded, and splitting a list into several lines changes no
+//! result.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +26,7 @@ const LISTS: [&str; 8] = [
 ];
 const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
 
-/// Two lists of 64 items, and one limit in each of three dialects with single limits.
+/// The maximum number of limits: two lists of 64 items, and one limit in each of three dialects without lists.
 const MAX_LIMITS: usize = 2 * 64 + 3;
 
 const SOURCE: TextSource = TextSource {
@@ -82,7 +83,7 @@ const SOURCE: TextSource = TextSource {
     ],
 };
 
-/// The items of a list. Any sequence of them is well-formed.
+/// List items that are well-formed in any order.
 const ITEMS: [&str; 8] = [
     "\"burst\";q=100;w=60",
     "\"a, b\";r=0;t=30",
@@ -100,7 +101,7 @@ pub(super) struct Input {
     fields: Vec<(&'static str, Text)>,
     now: SystemTime,
     listed_in: &'static str,
-    /// The items of a list, and whether each of them begins a new line.
+    /// The items of a list. The flag is whether the item begins a new line.
     list: Vec<(&'static str, bool)>,
 }
 
@@ -154,7 +155,7 @@ impl Target for HeadersRead {
             "a name has a control character"
         );
 
-        // The case of names and the order of headers with different names do not matter.
+        // The result depends neither on the case of names nor on the order of headers with different names.
         let mut sorted = fields.clone();
         sorted.sort_by_key(|(name, _)| *name);
         let sorted = sorted.into_iter().map(|(name, line)| (name.to_ascii_uppercase(), line));
@@ -174,7 +175,7 @@ impl Target for HeadersRead {
     }
 }
 
-/// The lines of the list.
+/// Returns the lines that the list is split into.
 fn split(list: &[(&str, bool)]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (item, is_new_line) in list {

@@ -1,4 +1,4 @@
-//! How limits are written to headers: a parser of Structured Fields and our own reader find the same values.
+//! How limits are written to headers: a parser of Structured Fields and this library's reader find the same values.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use sfv::{FieldType, List, ListEntry, Parser};
 
 use super::{Target, random::Random, text::TextSource};
 
-/// The largest integer of Structured Fields (RFC 9651).
+/// The largest integer that Structured Fields (RFC 9651) permit.
 const MAX_INTEGER: u64 = 999_999_999_999_999;
-/// The maximum length of a header and the maximum number of items that the reader accepts.
+/// The maximum length of a header in bytes, and the maximum number of items, that the reader accepts.
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_ITEMS: usize = 64;
 
@@ -124,7 +124,7 @@ impl Target for HeadersWrite {
     }
 }
 
-/// Parses a list, checks all of its items, and returns their names.
+/// Parses a list, checks each item against its limit, and returns the names of the items.
 fn check_list(
     text: &str,
     keys: [&str; 2],
@@ -153,7 +153,7 @@ fn check_list(
     names.collect()
 }
 
-/// Decodes a name. Each `%` must be followed by two uppercase hexadecimal digits.
+/// Decodes a name. After each `%`, the name must have two uppercase hexadecimal digits.
 fn decoded(name: &str) -> Vec<u8> {
     let mut fragments = name.split('%');
     let mut bytes = fragments.next().unwrap_or_default().as_bytes().to_vec();
@@ -166,7 +166,7 @@ fn decoded(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Seconds, rounded up.
+/// The duration in seconds, rounded up.
 fn ceil_secs(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Keys of arbitrary values: different values have different keys, and equal values have equal keys.
+//! Keys that are made from arbitrary values: different values have different keys, and equal values have equal keys.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,10 +9,10 @@ use actix_rateguard::{Key, store::Bucket};
 
 use super::{Target, random::Random, text::Text};
 
-/// The maximum number of keys that are compared with a new one.
+/// The maximum number of stored keys. Each new key is compared with all of them.
 const MAX_STORED_KEYS: usize = 200_000;
 
-/// Values that would collide if a key were hashed without separators, lengths or types.
+/// Values that would have the same hash if a key were hashed without separators, lengths or types.
 const VALUES: [&str; 16] = [
     "",
     "a",
@@ -33,7 +33,7 @@ const VALUES: [&str; 16] = [
 ];
 const NAMES: [&str; 6] = ["a", "app", "shop::cart#2", "größe", ":", "a:b"];
 
-/// The value that a key is made from. Two values are equal if and only if their keys are equal.
+/// The value from which a key is made. Two values are equal if and only if their keys are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Alone(Text),
@@ -53,7 +53,7 @@ impl Value {
                 _ => IpAddr::from([127, 0, 0, 1]),
             }),
             2 => Self::Parts(random.list(4, bytes)),
-            // The same bytes as a tuple.
+            // These parts are digests of keys. A tuple of those keys has the same bytes, but must have another key.
             3 => Self::Parts(
                 random.list(4, |random| Text(digest(&Self::Alone(bytes(random)).key()).to_vec())),
             ),
@@ -79,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The key of the same value, converted from another type if there is one.
+    /// Makes the key from an equal value of another type, if there is one.
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {
@@ -98,7 +98,7 @@ impl Value {
     }
 }
 
-/// A value that consists of others, a number, or random bytes.
+/// Returns bytes that contain other values, a number or random bytes.
 fn bytes(random: &mut Random) -> Text {
     Text(match random.below(8) {
         0 => random.list(40, Random::byte),
@@ -168,7 +168,8 @@ impl Target for Keys {
     }
 }
 
-/// The storage key contains all parts of the bucket's identity, so no two buckets have the same one.
+/// Checks that the storage key contains all parts of the bucket's identity, so two buckets never have the same storage
+/// key.
 fn check_storage_key(key: &Key, Input { prefix, name, quota_index, .. }: &Input) {
     let stored = Bucket::new(name, *quota_index, key).storage_key(prefix);
     let (before, rest) = stored.split_once('{').unwrap();

@@ -1,5 +1,5 @@
-//! Property tests with random inputs that are almost valid. `scripts/fuzz` runs them with many inputs, and the
-//! integration tests with few.
+//! Property tests with random inputs that are almost valid. `scripts/fuzz` makes many runs, and the integration tests
+//! make few.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a panic is a failed property")]
 
@@ -19,16 +19,16 @@ pub use driver::{Counterexample, Report};
 
 /// A target of the fuzzer.
 trait Target: Default {
-    /// The random input. It is printed when a property is violated.
+    /// The random input. The fuzzer prints an input that violates a property.
     type Input: std::fmt::Debug;
 
-    /// The possible outcomes of a valid run. Each of them must occur, or the target tests too little.
+    /// The possible outcomes of a valid run. Each outcome must occur, because otherwise the target tests too little.
     const OUTCOMES: &'static [&'static str];
 
     /// Creates a random input.
     fn input(&self, random: &mut random::Random) -> Self::Input;
 
-    /// Checks the properties for an input. Returns the index of the outcome, and panics if a property is violated.
+    /// Checks the properties for an input and returns the index of the outcome. A violated property causes a panic.
     fn check(&mut self, input: &Self::Input) -> usize;
 }
 

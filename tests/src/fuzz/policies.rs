@@ -1,4 +1,4 @@
-//! Policies files: a file is applied completely or not at all, and each error has a position.
+//! Policies files: the guard applies a file completely or not at all, and each error has a position.
 
 use std::{env, fs, path::PathBuf, process, time::Duration};
 
@@ -60,7 +60,7 @@ const FRAGMENTS: &[&str] = &[
 
 const NAMES: [&str; 2] = ["login", "search"];
 
-/// A guard that reloads a file at this path.
+/// A guard that reloads the policies file at this path.
 pub(super) struct Policies {
     path: PathBuf,
     guard: RateGuard,
@@ -130,7 +130,7 @@ impl Target for Policies {
     }
 }
 
-/// Each error has a position in the text, and a short message without control characters.
+/// Checks that each error has a position in the text, and a short message without control characters.
 fn check_diagnostics(error: &PoliciesFileError, Text(text): &Text) {
     let mistakes = error.diagnostics();
     assert!((1..=51).contains(&mistakes.len()), "{} mistakes", mistakes.len());

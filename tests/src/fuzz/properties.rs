@@ -1,4 +1,4 @@
-//! The properties of all parsers: a valid text is formatted so that it can be parsed again, and error messages are
+//! The properties of all parsers: the formatted text of a parsed value has the same value, and error messages are
 //! bounded.
 
 use std::{
@@ -11,16 +11,17 @@ use actix_rateguard_grammar::{
     Ban, Methods, MissingKey, OnError, Quota, Quotas, check_name, parse_window,
 };
 
-/// The lengths of all units in microseconds.
+/// The durations of all time units in microseconds.
 const UNITS: [u128; 6] = [1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000];
 
-/// The text with white space around it.
+/// Adds white space around the text.
 fn padded(text: &str) -> String {
     format!("\t {text} \n")
 }
 
-/// Parses a text. A parsed value must equal the value of its formatted text. An error must quote the text only a few
-/// times.
+/// Parses a text, and returns the value of a valid text.
+///
+/// The formatted text of the value must have the same value. The error of an invalid text must be short.
 fn read<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display + Debug> + Display + PartialEq + Debug,
@@ -44,7 +45,7 @@ where
 
 fn is_bounded(error: &impl Display, text: &str) {
     let message = error.to_string();
-    // A quotation has up to 60 characters, and a list is quoted twice.
+    // A message quotes at most 60 characters of a text, and may quote a list twice.
     assert!(message.len() <= 2 * 60 * "\\u{10ffff}".len() + 500, "{} of {text:?}", message.len());
     assert!(!message.contains(char::is_control), "{message:?}");
 }
@@ -56,7 +57,7 @@ where
     read::<T>(text).is_some()
 }
 
-/// The same for notations that may have white space around them.
+/// Does the same as [`read`]. In addition, white space around the text must not change the value.
 fn round_trip_padded<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display + Debug> + Display + PartialEq + Debug,

@@ -1,4 +1,4 @@
-//! Trusted proxies, and the headers that proxies write.
+//! Trusted proxies, and the headers that the proxies write.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,15 +7,15 @@ use super::{
     text::{Text, TextSource},
 };
 
-/// The supported headers.
+/// The headers from which a client address rule can read.
 pub(super) const HEADERS: [&str; 3] = ["X-Forwarded-For", "Forwarded", "X-Real-IP"];
-/// The trusted networks.
+/// The networks of the trusted proxies.
 pub(super) const PROXIES: [&str; 4] =
     ["10.0.0.0/8", "192.0.2.1", "::ffff:172.16.0.0/108", "fd00::/8"];
-/// Addresses in these networks, some of them at the edges.
+/// Addresses in the trusted networks, some of them at the edges.
 pub(super) const TRUSTED: [&str; 6] =
     ["10.0.0.1", "10.255.255.255", "192.0.2.1", "::ffff:10.9.8.7", "172.31.0.9", "fd12::1"];
-/// Addresses outside of these networks, some of them close to the edges.
+/// Addresses outside of the trusted networks, some of them close to the edges.
 pub(super) const UNTRUSTED: [&str; 8] = [
     "9.255.255.255",
     "11.0.0.0",
@@ -95,12 +95,12 @@ const FORWARDED: TextSource = TextSource {
     ],
 };
 
-/// The source of random values of the header.
+/// The source of random values for this header.
 pub(super) fn text_source(header: usize) -> TextSource {
     if HEADERS[header] == "Forwarded" { FORWARDED } else { ADDRESSES }
 }
 
-/// An entry of the header for this address, as a proxy writes it.
+/// Formats an address as a proxy writes it into this header.
 pub(super) fn entry(address: IpAddr, header: usize, random: &mut Random) -> String {
     let port = 1 + random.below(65_535) as u16;
     let with_port = SocketAddr::new(address, port).to_string();

@@ -1,8 +1,8 @@
-//! Random choices, which are the same for the same seed.
+//! Random choices. The same seed gives the same choices.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// Numbers close to limits of the library.
+/// Numbers close to the limits that the library enforces.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -34,7 +34,7 @@ impl Random {
         self.0.random_range(0..end)
     }
 
-    /// Returns `true` with a probability of 1 to `times`.
+    /// Returns `true` in one of `times` cases on average.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -51,7 +51,7 @@ impl Random {
         self.0.random()
     }
 
-    /// Up to `end - 1` items.
+    /// A list of at most `end - 1` items.
     pub(super) fn list<T>(&mut self, end: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.below(end)).map(|_| make(self)).collect()
     }
@@ -65,7 +65,7 @@ impl Random {
         }
     }
 
-    /// A number in decimal digits, sometimes repeated.
+    /// A number in decimal digits, which are sometimes repeated.
     pub(super) fn digits(&mut self) -> String {
         let digits = self.number().to_string();
         if self.one_in(16) { digits.repeat(1 + self.below(20)) } else { digits }

@@ -1,15 +1,16 @@
-//! Checks that a bucket did not admit more than its quota. Only confirmed takes are counted.
+//! Checks that a bucket did not admit more than its quota. Only takes that the store confirmed are counted, so each
+//! excess is certain.
 
 use actix_rateguard::{Algorithm, Quota};
 
 use super::buckets::Take;
 
-/// The largest number of units above a limit.
+/// The largest number of admitted units above a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
-    /// The number of units.
+    /// The number of units above the limit.
     pub units: u64,
-    /// When it was reached, in microseconds since 1970.
+    /// When the bucket reached this excess, in microseconds since 1970.
     pub at: u64,
 }
 
@@ -19,8 +20,9 @@ impl Excess {
     }
 }
 
-/// The largest excess of these takes over the quota. The takes are sorted by time, and the bucket was empty before
-/// them.
+/// Returns the largest excess of these takes over the quota.
+///
+/// The takes must be sorted by time, and the bucket must be empty before the first take.
 #[must_use]
 pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
     match quota.algorithm() {
@@ -31,19 +33,20 @@ pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
     }
 }
 
-/// The window in microseconds, and the capacity in units.
+/// The quota's window in microseconds, and its capacity in units.
 fn window_and_capacity(quota: Quota) -> (u64, u64) {
     (quota.window().as_micros() as u64, quota.capacity().into())
 }
 
-/// A unit taken at `t` counts during `[t, t + window)`. At no time may more units than the limit count.
+/// A unit that is taken at `t` counts during `[t, t + window)`. The units that count at one time must not exceed the
+/// limit.
 fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
     for (index, take) in takes.iter().enumerate() {
         let at = take.at;
         if takes.get(index + 1).is_some_and(|next| next.at == at) {
-            // Of several takes in one microsecond, the last one counts all of them.
+            // If several takes have the same time, the last of them counts all of these takes.
             continue;
         }
         let live = takes[..=index].iter().rev().take_while(|it| it.at + window > at);
@@ -53,7 +56,7 @@ fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// Fixed windows do not overlap. Each admits at most the limit, and each take lies within its window.
+/// Fixed windows must not overlap. Each window admits at most the limit, and the time of each take is in its window.
 fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
@@ -61,7 +64,7 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     for take in takes {
         if take.free_at != end {
             let overlaps = take.free_at < end + window;
-            // Overlapping windows count as one, so the used units are not reset.
+            // Windows that overlap are counted as one window, so the sum continues.
             used = if overlaps { used } else { 0 };
             end = take.free_at;
         }
@@ -73,12 +76,12 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units taken never exceed the burst plus the tokens refilled since.
+/// The units that were taken must not exceed the burst plus the tokens that were refilled since.
 fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, capacity) = window_and_capacity(quota);
     let (window, limit) = (u128::from(window), u128::from(quota.limit()));
     let mut excess = Excess::default();
-    // Tokens times the window. In this unit, `limit` is refilled per microsecond.
+    // The number of missing tokens times the window. In this measure, `limit` is refilled in each microsecond.
     let (mut missing, mut last) = (0_u128, 0);
     for take in takes {
         missing = missing.saturating_sub(u128::from(take.at - last) * limit);
@@ -90,7 +93,7 @@ fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units of the current window and the weighted units of the previous one never exceed the limit.
+/// The units of the current window plus the weighted units of the previous window must not exceed the limit.
 fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
@@ -108,7 +111,7 @@ fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units of the previous window that still count at this time, rounded up.
+/// The units of the previous window that still count at the time `at`, rounded up.
 #[must_use]
 pub fn weighted(previous: u64, at: u64, window: u64) -> u64 {
     let left = u128::from(window - at % window);

@@ -14,9 +14,9 @@ use crate::attack::{
     request::{Addresses, Request},
 };
 
-/// The number of connections to all servers together.
+/// The number of connections, distributed over all servers.
 const CONNECTIONS: usize = 300;
-/// The maximum number of requests, however fast the servers are.
+/// The maximum number of requests. Fast servers do not receive more.
 const MAX_REQUESTS: u64 = 100_000;
 
 /// A running attack.
@@ -46,13 +46,13 @@ impl Attack {
         let attack = Self(thread::spawn(move || load::run(&load, &opened)));
         match is_open.recv_timeout(TIMEOUT) {
             Ok(()) => Ok(attack),
-            // The attack has ended, and its result is the error.
+            // The attack ended before its connections were open, so its result is an error.
             Err(mpsc::RecvTimeoutError::Disconnected) => attack.end().and(Err("no attack".into())),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits for the end of the attack.
+    /// Waits until the attack ends, and returns its counts.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The history of each bucket, as far as the servers can reconstruct it.
+//! The history of each bucket, as far as the calls of the servers show what happened.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,46 +6,48 @@ use actix_rateguard::store::Operation;
 
 use super::history::{Bucket, StoreCall};
 
-/// The takes from a bucket.
+/// The takes from one bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketHistory {
     /// The confirmed takes, sorted by time.
     pub takes: Vec<Take>,
-    /// The takes without a reply, sorted by their earliest time.
+    /// The takes that the store may have executed without a reply, sorted by their earliest time.
     pub uncertain: Vec<UncertainTake>,
 }
 
-/// Units that an admitted check took.
+/// Units that an admitted check took from a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Take {
-    /// When, by the store's clock.
+    /// When the store took the units, by the store's clock.
     pub at: u64,
     /// The number of units.
     pub units: u64,
-    /// When more of the bucket is free, according to the store. For a fixed window this is its end.
+    /// When more of the bucket is free, according to the store. For a fixed window, this is the end of the window.
     pub free_at: u64,
     /// Refunds of these units.
     pub refunds: Vec<Refund>,
 }
 
-/// A refund that the store confirmed, or that has no reply.
+/// A refund that the store confirmed, or a refund without a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     units: u64,
-    /// The earliest time of the refund.
+    /// The earliest time at which the store can have executed the refund.
     from: u64,
-    /// The latest time of the refund; `u64::MAX` if the refund has no reply.
+    /// The latest time at which the store can have executed the refund; `u64::MAX` without a reply.
     until: u64,
 }
 
 impl Take {
-    /// The minimum number of these units that count at this time.
+    /// The minimum number of these units that count at the given time, if the store executed each refund at the
+    /// earliest time.
     #[must_use]
     pub fn min_units(&self, time: u64) -> u64 {
         self.without(|refund| refund.from <= time)
     }
 
-    /// The maximum number of these units that count at this time.
+    /// The maximum number of these units that count at the given time, if the store executed each refund at the latest
+    /// time.
     #[must_use]
     pub fn max_units(&self, time: u64) -> u64 {
         self.without(|refund| refund.until < time)
@@ -62,20 +64,21 @@ impl Take {
 pub struct UncertainTake {
     /// The earliest time at which the store can have executed the check.
     pub from: u64,
-    /// The latest such time; `u64::MAX` if there is no bound.
+    /// The latest time at which the store can have executed the check; `u64::MAX` if there is no bound.
     pub until: u64,
     /// The number of units.
     pub units: u64,
 }
 
-/// The histories of all buckets, from the calls of each server in any order. `deadline` is the deadline of the calls.
+/// Reconstructs the histories of all buckets from the calls of each server, in any order. `deadline` is the deadline of
+/// the calls.
 #[must_use]
 pub fn bucket_histories(
     servers: &[Vec<StoreCall>],
     deadline: Duration,
 ) -> BTreeMap<Bucket, BucketHistory> {
     let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
-    // The index of each take, by receipt and bucket, to find it for a refund.
+    // The index of each take by receipt and bucket, because a refund names the receipt of its check.
     let mut indexes: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);
@@ -123,18 +126,18 @@ pub fn bucket_histories(
     bucket_histories
 }
 
-/// The times until which the store may still execute calls of one server.
+/// The replies and call durations of one server, which bound how late the store may execute a call.
 struct ExecutionBounds {
     /// When the server received replies, sorted.
     replies: Vec<u64>,
-    /// The duration of the slowest call, but at least the deadline. The server's estimate of the store's clock may be
-    /// wrong by this much.
+    /// The duration of the slowest call, but at least the deadline. This is also the maximum error of the server's
+    /// estimate of the store's clock.
     slowest: u64,
     deadline: u64,
 }
 
 impl ExecutionBounds {
-    /// A server can estimate the store's clock for this many microseconds after a reply, with a margin.
+    /// For this many microseconds after a reply, with a margin, a server can estimate the store's clock.
     const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
 
     fn of(calls: &[StoreCall], deadline: Duration) -> Self {
@@ -149,7 +152,8 @@ impl ExecutionBounds {
     fn latest_execution(&self, call: &StoreCall) -> u64 {
         let before = self.replies.partition_point(|reply| *reply < call.began);
         let last = before.checked_sub(1).map(|index| self.replies[index]);
-        // Without an estimate of the store's clock, the server cannot send the time at which a call expires.
+        // Without an estimate of the store's clock, the server cannot tell the store when a call expires. The execution
+        // then has no latest time.
         match last {
             Some(last) if call.began - last < Self::CLOCK_ESTIMATE_LIFETIME => {
                 call.ended + self.deadline + self.slowest

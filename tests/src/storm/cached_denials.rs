@@ -1,5 +1,5 @@
 //! Checks whether the denial cache of a server explains a denial: the store recently denied the same check, and the
-//! server has observed no change of the bucket since.
+//! server has observed no change of the bucket since that denial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     requests::is_denial,
 };
 
-/// The maximum age of a cached denial: the default of guards on Redis.
+/// The maximum age of a cached denial, which is the default of guards on Redis.
 pub const DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
 /// A model of the denial cache of one server.
@@ -19,7 +19,8 @@ pub const DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 pub struct DenialCacheModel<'a> {
     /// Denials by policy, client and cost, sorted by the start of the call.
     denials: BTreeMap<(usize, &'a str, u32), Vec<&'a StoreCall>>,
-    /// Calls that may have changed a bucket: when each ended, and when the server responded to its request.
+    /// Calls that may have changed a bucket: when each call ended, and when the server responded to the request of the
+    /// call.
     changes: BTreeMap<Bucket, Vec<(u64, u64)>>,
 }
 
@@ -38,11 +39,12 @@ impl<'a> DenialCacheModel<'a> {
             let bucket = part.bucket;
             let is_check = call.operation == Operation::Check;
             if is_check && call.reply.is_none() {
-                // An unanswered check can only take units, so cached denials stay valid.
+                // An unanswered check can take units but not return them, so cached denials stay valid.
                 continue;
             }
             if is_check && is_denial(call) {
-                // Denials of checks with several keys are not cached: another request may refund one of the keys.
+                // The cache does not store denials of checks with several keys, because another request may refund one
+                // of the keys.
                 if call.parts.iter().any(|part| part.bucket.key != bucket.key) {
                     continue;
                 }
@@ -57,7 +59,9 @@ impl<'a> DenialCacheModel<'a> {
         model
     }
 
-    /// Whether a cached denial explains that this request was denied: one of its policies has no answered check.
+    /// Whether a cached denial can explain that the server denied this request.
+    ///
+    /// This requires a policy of the page whose check has no reply.
     #[must_use]
     pub fn may_deny(&self, request: &Request, checks: &[&StoreCall]) -> bool {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
@@ -75,7 +79,7 @@ impl<'a> DenialCacheModel<'a> {
         let max_age = DENIAL_CACHE_TTL.as_micros() as u64;
         let first = denials.partition_point(|it| it.began + max_age <= request.received_at);
         denials[first..].iter().any(|denial| {
-            // A cached denial expires when one of its buckets changes with time.
+            // A cached denial expires when elapsed time may have freed units in one of its buckets.
             let changes = denial.parts.iter().map(|part| part.reset_after);
             let age = changes.filter(|after| *after > 0).fold(max_age, u64::min);
             denial.ended <= request.responded_at
@@ -84,7 +88,7 @@ impl<'a> DenialCacheModel<'a> {
         })
     }
 
-    /// Whether the server had certainly observed a change, by this time, that the denial does not include.
+    /// Whether the server had certainly observed a change by the time `by` that is newer than the denial.
     fn has_changed(&self, denial: &StoreCall, by: u64) -> bool {
         let Some(part) = denial.parts.first() else { return false };
         let changes = self.changes.get(&part.bucket).map_or(&[][..], Vec::as_slice);

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The file holds eight bytes. It is read on every call, because it can change at any time. */
+/* The file holds eight bytes. Every call reads the file, because a storm can change it at any time. */
 static int64_t ahead(void)
 {
     static int file = -1;

@@ -1,4 +1,4 @@
-//! A server's clock that the test can set.
+//! The clock of a Redis server, which a storm can step.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
 
 use super::history::StoreCall;
 
-/// A clock that only one server uses.
+/// A clock that only one Redis server uses.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The library that is preloaded into the server.
+    /// The library that is preloaded into the Redis server.
     library: PathBuf,
-    /// The file with the offset from the system clock in microseconds. The server reads it on every call.
+    /// The file with the offset from the system clock in microseconds. The Redis server reads the file on every call.
     file: PathBuf,
 }
 
@@ -38,7 +38,7 @@ impl Clock {
         Ok(compiled.is_ok_and(|status| status.success()).then_some(clock))
     }
 
-    /// Makes the server that this command starts use the clock.
+    /// Makes the Redis server that this command starts use the clock.
     pub fn attach_to(&self, server: &mut Command) {
         server.env("LD_PRELOAD", &self.library).env("RATEGUARD_CLOCK", &self.file);
     }
@@ -50,7 +50,7 @@ impl Clock {
     /// If the file cannot be written.
     pub fn set(&self, ahead: i64) -> Result<()> {
         use std::io::Write as _;
-        // Written in place, because the server holds the file open.
+        // The Redis server holds the file open, so the file is overwritten in place.
         fs::OpenOptions::new().write(true).open(&self.file)?.write_all(&ahead.to_ne_bytes())
     }
 }
@@ -58,7 +58,7 @@ impl Clock {
 /// A clock step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// When, in microseconds since 1970, by the system clock.
+    /// When the clock was stepped, in microseconds since 1970, by the system clock.
     pub at: u64,
     /// The new offset from the system clock in microseconds.
     pub ahead: i64,
@@ -66,8 +66,9 @@ pub struct Setting {
 
 /// Converts the time of a reply from the store's clock to the system clock.
 ///
-/// If the clock was stepped during the call, the reply may have the time of either clock. The time that is nearest to
-/// the call is used. If several times lie within the call, the time is ambiguous, and the reply is removed.
+/// If the clock was stepped during the call, the store may have used the old or the new offset. The result is the time
+/// nearest to the call. If several of the possible times lie within the call, the time is ambiguous, and the reply is
+/// removed.
 pub fn correct(call: &mut StoreCall, settings: &[Setting]) {
     let Some(reply) = &mut call.reply else { return };
     let since = settings.partition_point(|setting| setting.at <= call.began);

@@ -1,5 +1,5 @@
-//! Denials that a backward clock step explains. Entries in the future of the stepped clock count as if they were made
-//! at the first access to the bucket after the step, and at most for one window.
+//! Denials that a backward clock step explains. If the time of an entry is after the new time of the clock, the store
+//! counts the entry as if it were made at the first access to the bucket after the step, and for at most one window.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{
 #[derive(Debug)]
 pub struct ClockStepRules<'a> {
     events: &'a StoreEvents,
-    /// The time of the step, and the time of the first access.
+    /// For each backward step: the time of the step, and the time of the first access after it.
     first_accesses: BTreeMap<Bucket, Vec<(u64, u64)>>,
 }
 
@@ -40,7 +40,8 @@ impl<'a> ClockStepRules<'a> {
         Self { events, first_accesses }
     }
 
-    /// The times of the first access after each backward step. Until then, no token has been refilled since the step.
+    /// The times of the first access after each backward step. From the step until this access, the store refills no
+    /// token.
     pub fn first_accesses(&self, bucket: Bucket) -> impl Iterator<Item = u64> {
         self.first_accesses.get(&bucket).into_iter().flatten().map(|(_, first)| *first)
     }
@@ -50,7 +51,7 @@ impl<'a> ClockStepRules<'a> {
     pub fn explains_denial(&self, bucket: Bucket, at: u64) -> bool {
         let Some(quota) = quota(bucket.policy, bucket.quota_index) else { return false };
         if quota.algorithm() == Algorithm::TokenBucket {
-            // The upper bound of the usage includes the clock steps of token buckets.
+            // For a token bucket, the upper bound of the usage already includes clock steps.
             return false;
         }
         let window = quota.window().as_micros() as u64;

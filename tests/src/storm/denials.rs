@@ -1,4 +1,5 @@
-//! Checks whether a denial was correct: the upper bound of the usage of its buckets leaves no room.
+//! Checks whether a denial was correct. A denial is false if even the upper bound of the usage leaves room in all
+//! buckets of the check.
 
 use actix_rateguard::{Algorithm, Quota};
 
@@ -7,23 +8,25 @@ use super::{
     buckets::{BucketHistory, UncertainTake},
 };
 
-/// The upper bound of the units that count in a bucket. It includes all calls without a reply.
+/// The upper bound of the units that count in a bucket. The bound includes all calls without a reply, because the store
+/// may have executed them.
 #[derive(Debug)]
 pub struct UsageUpperBound<'a> {
     quota: Quota,
     history: &'a BucketHistory,
     /// When the store lost all data.
     losses: &'a [u64],
-    /// The maximum length of an uncertain take's time range, of those with an end.
+    /// The longest time range of the uncertain takes that have a latest time.
     longest: u64,
-    /// Takes that the store may execute at any time after the call began.
+    /// Uncertain takes without a latest time: the store may execute them at any time after the call began.
     unbounded: Vec<&'a UncertainTake>,
     /// For a token bucket: the maximum number of missing tokens after each change, times the window.
     missing: Vec<(u64, u128)>,
 }
 
 impl<'a> UsageUpperBound<'a> {
-    /// The upper bound for this bucket. A token bucket may be empty at each of the `first_accesses` after a clock step.
+    /// Computes the upper bound for this bucket. A token bucket may be empty at each of the `first_accesses` after a
+    /// clock step.
     #[must_use]
     pub fn of(
         quota: Quota,
@@ -49,7 +52,7 @@ impl<'a> UsageUpperBound<'a> {
         let unbounded = self.unbounded.iter().filter(|take| take.from <= time);
         let unbounded: u64 = unbounded.map(|take| take.units).sum();
         let bounded = match self.quota.algorithm() {
-            // A fixed window that has not ended began less than a window ago.
+            // If a fixed window has not ended, it began less than one window ago, so the same range applies.
             Algorithm::SlidingWindow | Algorithm::FixedWindow => {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
@@ -57,7 +60,7 @@ impl<'a> UsageUpperBound<'a> {
             _ => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
-                // An uncertain take that may lie in both windows counts in both. This only raises the bound.
+                // An uncertain take that may be in either window counts in both windows. This can only raise the bound.
                 let previous = self.between(begin.saturating_sub(window), begin - 1, time);
                 current + weighted(previous, time, window)
             }
@@ -95,14 +98,14 @@ impl<'a> UsageUpperBound<'a> {
         let (at, missing) = until.checked_sub(1).map_or((0, 0), |index| self.missing[index]);
         let refilled = u128::from(time - at) * u128::from(self.quota.limit());
         let missing = missing.saturating_sub(refilled).div_ceil(window.into()) as u64;
-        // Takes whose time range includes this time.
+        // Uncertain takes that the store may execute before or after this time.
         let pending = |take: &&UncertainTake| take.from <= time && take.until > time;
         let uncertain = self.history.uncertain.iter();
         let pending = uncertain.filter(|take| take.until != u64::MAX).filter(pending);
         missing + pending.map(|take| take.units).sum::<u64>()
     }
 
-    /// The missing tokens after each change, if the store executed each uncertain take at its latest time.
+    /// The missing tokens after each change, if the store executed each uncertain take at the latest possible time.
     fn missing_tokens(&self, first_accesses: impl Iterator<Item = u64>) -> Vec<(u64, u128)> {
         let window = u128::from(self.quota.window().as_micros() as u64);
         let full = u128::from(self.quota.capacity()) * window;
@@ -117,7 +120,7 @@ impl<'a> UsageUpperBound<'a> {
         let after = |(at, units): (u64, Option<u64>)| {
             let refilled = u128::from(at - last) * u128::from(self.quota.limit());
             let taken = units.map(|units| u128::from(units) * window);
-            // No more tokens than the capacity can be missing.
+            // At most the whole capacity can be missing.
             missing = taken.map_or(0, |taken| (missing.saturating_sub(refilled) + taken).min(full));
             last = at;
             (at, missing)

@@ -25,19 +25,19 @@ use crate::attack::load::Tally;
 /// The pause between two repetitions of a fault.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The minimum clock step.
+/// The minimum duration by which a clock step moves the clock.
 const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// A script that runs for ARGV[1] seconds of CPU time, as of another application.
+/// A script that uses ARGV[1] seconds of CPU time, like a slow script of another application.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
-/// Permissions that are removed from the default user, and restored at the end of the fault.
+/// Permissions that a fault removes from the default user. The injector restores them at the end of the fault.
 const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
 
-/// Redis, the proxies in front of it, and the faults that were injected.
+/// Redis, the proxies in front of Redis, and the faults that were injected.
 #[derive(Debug)]
 pub struct FaultInjector {
-    /// The server.
+    /// The Redis server.
     pub redis: RedisProcess,
     /// The proxies that some of the servers connect through.
     pub proxies: Vec<Proxy>,
@@ -45,7 +45,7 @@ pub struct FaultInjector {
     pub events: StoreEvents,
     /// The counts of each attack.
     pub attacks: Vec<Tally>,
-    /// The ports of the servers.
+    /// The ports of the application servers, which attacks use.
     targets: Vec<u16>,
     attack: Option<Attack>,
     admin: Option<AdminConnection>,
@@ -60,14 +60,14 @@ impl std::fmt::Debug for AdminConnection {
 }
 
 impl FaultInjector {
-    /// An injector without a running fault. Attacks target the servers at these ports.
+    /// Creates an injector without a running fault. Attacks target the servers at these ports.
     #[must_use]
     pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, targets: Vec<u16>) -> Self {
         let (events, attacks) = (StoreEvents::default(), Vec::new());
         Self { redis, proxies, events, attacks, targets, attack: None, admin: None }
     }
 
-    /// Injects the faults of a step, and removes them at its end.
+    /// Injects the faults of a schedule step, and removes them at the end of the step.
     ///
     /// # Errors
     ///
@@ -100,7 +100,8 @@ impl FaultInjector {
 
     fn begin(&mut self, fault: Fault, step: &Step) -> Result<Option<JoinHandle<()>>> {
         let millis = step.duration.as_millis().to_string();
-        // The step is longer than any call takes, so that the clock of each reply is unambiguous.
+        // The clock moves by more than the duration of any call, so the time of a reply shows whether the old or the
+        // new offset applies.
         let by = (MIN_CLOCK_STEP + step.duration).as_micros() as i64;
         match fault {
             Fault::Freeze => self.redis.freeze(),
@@ -126,7 +127,7 @@ impl FaultInjector {
             }
             Fault::Memory => self.run_until_ok(&["CONFIG", "SET", "maxmemory", "1"])?,
             Fault::Busy => {
-                // All servers support this older name of `busy-reply-threshold`. After 20 ms Redis replies with BUSY.
+                // Redis replies with BUSY after 20 ms. All servers support this older name of `busy-reply-threshold`.
                 self.run_until_ok(&["CONFIG", "SET", "lua-time-limit", "20"])?;
                 let connection = self.redis.connect().map_err(Error::other)?;
                 let seconds = step.duration.as_secs_f64().to_string();
@@ -152,7 +153,7 @@ impl FaultInjector {
         Ok(None)
     }
 
-    /// Repeats a fault that consists of single actions, until this time.
+    /// Repeats a fault that consists of single actions, until the time `end`.
     fn repeat(&mut self, fault: Fault, end: Instant) {
         while Instant::now() < end {
             match fault {
@@ -161,7 +162,7 @@ impl FaultInjector {
                 Fault::Cut => {
                     self.set_proxies(ProxyMode::CutReplies);
                     thread::sleep(REPEAT_INTERVAL);
-                    // The servers need time to reconnect.
+                    // The servers need time to reconnect before the next cut.
                     self.set_proxies(ProxyMode::Forward);
                     thread::sleep(9 * REPEAT_INTERVAL);
                 }
@@ -187,7 +188,8 @@ impl FaultInjector {
                 let tallies = self.attack.take().map(|attack| attack.end().map_err(Error::other));
                 self.attacks.extend(tallies.transpose()?);
             }
-            // The script measures CPU time. On a loaded machine it may run much longer than the step.
+            // The script runs until it has used its CPU time. On a loaded machine this may take much longer than the
+            // fault, so the script is killed.
             Fault::Busy => {
                 let ended = retry_until(TIMEOUT, || match self.run_once(&["SCRIPT", "KILL"]) {
                     Err(error) if error.code() != Some("NOTBUSY") => None,
@@ -195,7 +197,7 @@ impl FaultInjector {
                 });
                 ended.map_err(|_| Error::other("the script of the fault `busy` does not end"))?;
             }
-            // These need no action at the end.
+            // These faults need no action at the end.
             Fault::PauseWrites
             | Fault::PauseAll
             | Fault::ScriptFlush
@@ -209,7 +211,7 @@ impl FaultInjector {
     fn set_clock(&mut self, by: i64) -> Result<()> {
         let Some(clock) = self.redis.clock() else { return Ok(()) };
         let ahead = self.events.settings.last().map_or(0, |last| last.ahead) + by;
-        // Frozen, so that Redis executes no call between the step and its record.
+        // Redis is frozen, so it executes no call between the clock step and the record of the step.
         self.redis.freeze();
         let set = clock.set(ahead);
         self.events.settings.push(Setting { at: now(), ahead });
@@ -232,8 +234,9 @@ impl FaultInjector {
         accepted.map(|_| ()).map_err(|_| Error::other(format!("Redis does not accept {words:?}")))
     }
 
-    /// Runs a command once, on the open admin connection if there is one. Redis may reject new connections during a
-    /// fault.
+    /// Runs a command once, on the open admin connection if there is one.
+    ///
+    /// Redis may reject new connections during a fault, so the injector keeps the connection.
     fn run_once(&mut self, words: &[&str]) -> RedisResult<Value> {
         let mut admin = match self.admin.take() {
             Some(admin) => admin,

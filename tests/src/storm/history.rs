@@ -32,7 +32,7 @@ pub struct StoreReply {
     pub at: u64,
     /// The unique id of the call: process and number.
     pub receipt: (u64, u64),
-    /// The remaining time of the key's ban in microseconds; 0 without a ban.
+    /// The remaining duration of the key's ban in microseconds; 0 without a ban.
     pub banned_for: u64,
 }
 
@@ -41,11 +41,11 @@ pub struct StoreReply {
 pub struct Part {
     /// The bucket.
     pub bucket: Bucket,
-    /// The number of units.
+    /// The number of units that the call takes or refunds.
     pub cost: u32,
-    /// Microseconds until more of the bucket is free, according to the store.
+    /// The microseconds until more of the bucket is free, according to the store.
     pub reset_after: u64,
-    /// The receipt of the check that a refund returns units of.
+    /// For a refund, the receipt of the check whose units are returned.
     pub refund_of: (u64, u64),
 }
 
@@ -60,18 +60,18 @@ pub struct Bucket {
     pub key: u128,
 }
 
-/// Where the decision on a request came from.
+/// Where the decision on an HTTP request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionSource {
-    /// The request has no decision.
+    /// No limit decided on the request.
     Undecided,
-    /// The shared store, directly or from the denial cache.
+    /// The shared store decided, or the denial cache repeated a denial of the store.
     Store,
-    /// The memory of the server.
+    /// The server decided in memory.
     Memory,
 }
 
-/// A request and its response.
+/// An HTTP request and its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The number of the request on its server.
@@ -80,11 +80,11 @@ pub struct Request {
     pub received_at: u64,
     /// When the response was sent, in microseconds since 1970.
     pub responded_at: u64,
-    /// The index of the page.
+    /// The index of the requested page in `PAGES`.
     pub page: usize,
-    /// The client.
+    /// The name of the client.
     pub client: String,
-    /// The cost.
+    /// The cost of the request.
     pub cost: u32,
     /// The status of the response.
     pub status: u16,
@@ -92,7 +92,7 @@ pub struct Request {
     pub source: DecisionSource,
 }
 
-/// One line of a history.
+/// One line of a recorded history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A call of the store.
@@ -107,7 +107,7 @@ const SOURCES: [(DecisionSource, &str); 3] = [
     (DecisionSource::Memory, "memory"),
 ];
 
-/// One line of words. `-` is a missing value.
+/// Formats the record as one line of words. `-` is a missing value.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +155,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// The line is not a valid record.
+/// The error for a line that is not a valid record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidRecord;
 

@@ -1,4 +1,4 @@
-//! Checks that the histories of all servers are consistent with their limits.
+//! Checks that the histories of all servers are consistent with the limits.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -24,13 +24,13 @@ use super::{
 pub struct History {
     /// The failure mode: `open`, `closed` or `local`.
     pub mode: &'static str,
-    /// Whether its connection to Redis is proxied.
+    /// Whether the server connects to Redis through a proxy.
     pub is_proxied: bool,
-    /// When Redis could not reply because the machine had no processor for it, sorted by time.
+    /// The periods in which Redis could not reply because the machine had no processor for Redis, sorted by time.
     pub stalls: Vec<(u64, u64)>,
-    /// The calls of its store.
+    /// The calls that the server made to the store.
     pub calls: Vec<StoreCall>,
-    /// Its requests.
+    /// The HTTP requests that the server received.
     pub requests: Vec<Request>,
 }
 
@@ -39,20 +39,20 @@ pub struct History {
 pub enum Violation {
     /// A bucket admitted more than its limit.
     OverAdmission,
-    /// A check was denied though all of its buckets certainly had room.
+    /// The store denied a check although all buckets of the check certainly had room.
     FalseDenial,
     /// The response to a request does not follow from the replies of the store.
     Request,
-    /// A server admitted more in memory than its share of the limit.
+    /// A server admitted more in memory than its local share of the limit.
     Local,
-    /// A request had no decision though Redis was available.
+    /// An HTTP request had no decision although Redis was available.
     Undecided,
-    /// A banned key was admitted, or a ban had no reason.
+    /// The store admitted a banned key, or banned a key without enough offences.
     Ban,
 }
 
 impl Violation {
-    /// All of them.
+    /// All kinds of violations.
     pub const ALL: [Self; 6] = [
         Self::OverAdmission,
         Self::FalseDenial,
@@ -68,15 +68,15 @@ impl Violation {
 pub struct StoreEvents {
     /// When the store lost all data.
     pub losses: Vec<u64>,
-    /// The clock steps of the store.
+    /// The steps of the store's clock.
     pub settings: Vec<Setting>,
     /// All injected faults.
     pub faults: Vec<FaultPeriod>,
 }
 
 impl StoreEvents {
-    /// The times from which a bucket may admit its full limit again: the store lost its data, or its clock stepped
-    /// forward.
+    /// The times from which a bucket may admit its full limit again, because the store lost its data or its clock was
+    /// stepped forward.
     fn epoch_starts(&self) -> Vec<u64> {
         let mut starts = self.losses.clone();
         starts.extend(self.clock_steps(|before, after| before < after));
@@ -84,12 +84,12 @@ impl StoreEvents {
         starts
     }
 
-    /// The times of backward clock steps.
+    /// The times of the backward clock steps.
     pub(super) fn set_back(&self) -> Vec<u64> {
         self.clock_steps(|before, after| before > after)
     }
 
-    /// The times of the clock steps whose old and new offset satisfy the predicate.
+    /// The times of the clock steps whose old and new offset satisfy `is_selected`.
     fn clock_steps(&self, is_selected: impl Fn(i64, i64) -> bool) -> Vec<u64> {
         let mut before = 0;
         let mut times = Vec::new();
@@ -103,10 +103,10 @@ impl StoreEvents {
     }
 }
 
-/// The result of the judge: violations and counts.
+/// What the judge found: violations and counts.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The violations of each kind, described in words.
+    /// The messages of the violations, by kind.
     pub violations: BTreeMap<Violation, Vec<String>>,
     /// The number of requests.
     pub requests: usize,
@@ -120,12 +120,12 @@ pub struct Findings {
     pub refunded: usize,
     /// The durations of the checks without a reply, in microseconds, sorted.
     pub unanswered_durations: Vec<u64>,
-    /// The number of requests without a decision of the store, by kind.
+    /// The number of requests that the store did not decide directly, by outcome.
     pub outcomes: BTreeMap<&'static str, usize>,
-    /// For logs, the units above the limit that were admitted after data losses: the sum, and the maximum for one
-    /// bucket and one loss.
+    /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step: the sum,
+    /// and the maximum for one bucket and one such event.
     pub excess_after_losses: (u64, u64),
-    /// The number of denials that only calls without a reply can explain.
+    /// The number of denials that are correct only if the store executed calls without a reply.
     pub undecidable: usize,
 }
 
@@ -139,7 +139,7 @@ impl Findings {
     }
 }
 
-/// Judges the histories of all servers that share a store. `deadline` is the deadline of their calls.
+/// Judges the histories of all servers that share a store. `deadline` is the deadline of their store calls.
 #[must_use]
 pub fn judge(histories: Vec<History>, deadline: Duration, events: &StoreEvents) -> Findings {
     let mut findings = Findings::default();
@@ -219,7 +219,7 @@ fn judge_admissions(
         return;
     }
     let (name, _) = LIMITS[bucket.policy];
-    // Takes before the start of an epoch do not count after it.
+    // A take in an earlier epoch does not count, because the store forgot it when the next epoch began.
     let starts = events.epoch_starts();
     let epoch = |at: u64| starts.partition_point(|start| *start <= at);
     let epochs: Vec<_> =
@@ -236,7 +236,7 @@ fn judge_admissions(
     if quota.algorithm() != Algorithm::SlidingWindow {
         return;
     }
-    // Each epoch admits at most one limit, so the excess of two epochs is at most one limit.
+    // Each epoch admits at most one limit, so two successive epochs exceed the limit by at most one limit.
     for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
         let units = excess(quota, &[*one, *other].concat()).units;
         findings.excess_after_losses.0 += units;
@@ -272,7 +272,7 @@ fn judge_denials(
         };
         let is_explained =
             call.parts.iter().any(|part| rules.explains_denial(part.bucket, reply.at));
-        // The quotas of a banned key may have room.
+        // A ban denies a key even if the quotas have room.
         if is_explained || reply.banned_for > 0 {
             continue;
         }
@@ -287,7 +287,7 @@ fn judge_denials(
     }
 }
 
-/// Whether the windows of the quota depend on the store's clock, and the clock was stepped.
+/// Whether the windows of the quota depend on the store's clock and the clock was stepped, so the windows are unknown.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
     quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
 }

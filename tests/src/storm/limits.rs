@@ -1,10 +1,11 @@
-//! The limits of a storm's servers. The servers, the clients and the judge use the same definitions.
+//! The limits of a storm's servers. The servers, the clients and the judge use the same definitions, so they agree.
 
 use std::sync::LazyLock;
 
 use actix_rateguard::{Quota, Quotas};
 
-/// The policies: every algorithm alone, several quotas in one policy, and `long` with a window longer than most storms.
+/// The policies: every algorithm alone, several quotas in one policy, and `long`, whose window is longer than most
+/// storms.
 pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
@@ -33,7 +34,8 @@ pub struct Page {
     pub policies: &'static [&'static str],
     /// The maximum cost of a request. The minimum is 1.
     pub max_cost: u32,
-    /// The number of checks of a request. Each policy is a check, except for several policies in one check.
+    /// The number of checks that the server makes for a request. It is less than the number of policies if one check
+    /// has several policies.
     pub checks: usize,
 }
 
@@ -41,8 +43,8 @@ const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u
     Page { path, policies, max_cost, checks: policies.len() }
 }
 
-/// A page for each policy, one with two checks, and one with two policies in one check: one for each client and one for
-/// all.
+/// The pages: one for each policy, one with two checks, and one with a single check of two policies. The first of these
+/// two policies counts each client, and the second counts all clients together.
 pub const PAGES: [Page; 12] = [
     page("/log", &["log"], 1),
     page("/costs", &["costs"], 4),
@@ -61,14 +63,14 @@ pub const PAGES: [Page; 12] = [
 /// The paths that the attack uses: two quotas, a counter, a ban, and two policies in one check.
 pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 
-/// The header with the client's name, which is its key.
+/// The header with the client's name. The name is the key of the limits.
 pub const CLIENT: &str = "X-Client";
 /// The header with the cost of the request.
 pub const COST: &str = "X-Cost";
-/// A header that requests a response with status 204, which does not count for `/refund`.
+/// The header that requests a response with status 204. The limit of `/refund` does not count such a response.
 pub const FREE: &str = "X-Free";
 
-/// The number of servers that share the limits.
+/// The number of servers that share the limits through Redis.
 pub const SERVERS: u32 = 4;
 
 static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
@@ -77,7 +79,7 @@ static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
     LIMITS.map(|limit| list(quotas(limit))).to_vec()
 });
 
-/// The quota with this index in the policy with this index.
+/// The quota `quota_index` of the policy with the index `policy`.
 #[must_use]
 pub fn quota(policy: usize, quota_index: usize) -> Option<Quota> {
     QUOTAS.get(policy)?.get(quota_index).copied()

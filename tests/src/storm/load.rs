@@ -16,9 +16,10 @@ use super::{
     limits::{CLIENT, COST, FREE, PAGES},
 };
 
-/// The number of clients that all connections share.
+/// The number of client names that all connections share.
 const CLIENTS: usize = 3;
-/// The clients of `/long`, whose window is long, are replaced after this time. Otherwise all requests would be denied.
+/// After this time, new clients request `/long`. Its window is long, so without new clients all requests would be
+/// denied.
 const NEW_CLIENTS_EVERY: Duration = Duration::from_secs(4);
 
 /// A keep-alive connection to a server.
@@ -38,7 +39,7 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends a GET with these additional header lines, and returns the status and the body of the response.
+    /// Sends a GET request with these additional header lines, and returns the status and the body of the response.
     ///
     /// # Errors
     ///
@@ -70,14 +71,14 @@ impl Connection {
     }
 }
 
-/// Statistics of requests.
+/// Statistics of the responses that a connection received.
 #[derive(Debug, Default)]
 pub struct ResponseStats {
     /// The number of responses by status.
     pub statuses: BTreeMap<u16, u64>,
     /// The latency of each response in microseconds.
     pub micros: Vec<u32>,
-    /// The errors of connections.
+    /// The errors of connections, as messages.
     pub errors: Vec<String>,
 }
 
@@ -92,7 +93,8 @@ impl ResponseStats {
     }
 }
 
-/// Requests random pages of a server until `stop` is set, with a mean pause of `pause` between two requests.
+/// Requests random pages of the server at this port until `stop` is set, with a mean pause of `pause` between two
+/// requests.
 #[must_use]
 pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> ResponseStats {
     let mut random = SmallRng::seed_from_u64(seed);

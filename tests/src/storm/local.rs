@@ -1,5 +1,5 @@
-//! Checks that a server admits no more in memory than its share of a limit. Units that the store admitted through the
-//! server count, too.
+//! Checks that a server admits no more in memory than its local share of a limit. Units that the store admits for
+//! requests to this server use up the share too.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use super::{
     limits::{LIMITS, PAGES, SERVERS, quota},
 };
 
-/// Units that were admitted for a client under a policy.
+/// Units that were admitted for one client against one policy.
 struct Admission<'a> {
     /// The units were counted in memory between `from` and `until`.
     from: u64,
     until: u64,
     units: u64,
-    /// Whether the units were certainly counted.
+    /// Whether the server certainly counted the units in memory.
     is_certain: bool,
-    /// The request, if it was decided in memory.
+    /// The request, if the server decided it in memory.
     local: Option<&'a Request>,
 }
 
-/// The requests that a server admitted in memory beyond its share.
+/// Returns the requests that a server admitted in memory beyond its local share.
 ///
-/// Only policies with a single log are judged. A server also counts in memory the units that the store admits, if there
-/// is room for them. They were certainly counted if there was room for them in addition to everything else that may
-/// have been counted.
+/// Only policies with a single sliding-window log are judged. The server also counts units that the store admits, if its
+/// local share has room for them. This judge assumes that it did only where the share had room beside every other unit
+/// that the server may have counted.
 #[must_use]
 pub fn over_share(history: &History) -> Vec<&Request> {
     let mut found = Vec::new();
     for (policy, (name, _)) in LIMITS.iter().enumerate() {
         let Some(quota) = quota(policy, 0) else { continue };
-        // Refunds make room again, so that policy is not judged.
+        // Refunds make room again, so the policy `refund` is not judged.
         let is_single = super::limits::quota(policy, 1).is_none() && *name != "refund";
         if quota.algorithm() != Algorithm::SlidingWindow || !is_single {
             continue;
@@ -59,10 +59,11 @@ fn over_share_of_client<'a>(
         let (before, after) = admissions.split_at(index);
         let Some(one) = after.first() else { break };
         let near = before.iter().rev().take_while(|it| it.until + window > one.from);
-        // Units that were certainly counted before this admission, and are certainly within the window.
+        // Units that the server certainly counted before this admission, and that are certainly still within the
+        // window.
         let certain = near.filter(|it| it.is_certain && it.from + window > one.until);
         let certain: u64 = certain.map(|it| it.units).sum();
-        // Simultaneous admissions may be counted in any order.
+        // The server may count simultaneous admissions in any order, so each of them may be the first.
         let simultaneous = after[1..].iter().take_while(|it| it.until <= one.until + longest);
         let simultaneous = simultaneous.filter(|it| it.from <= one.until);
         let before = before.iter().rev().take_while(|it| it.until + window > one.from);
@@ -79,7 +80,7 @@ fn over_share_of_client<'a>(
     found
 }
 
-/// The admissions under a policy, by client.
+/// The admissions against a policy, by client.
 fn admissions(history: &History, policy: usize) -> BTreeMap<&str, Vec<Admission<'_>>> {
     let mut clients: BTreeMap<&str, Vec<Admission<'_>>> = BTreeMap::new();
     let mut requests: BTreeMap<u64, &Request> = BTreeMap::new();
@@ -89,7 +90,8 @@ fn admissions(history: &History, policy: usize) -> BTreeMap<&str, Vec<Admission<
         let has_policy = page.policies.contains(&LIMITS[policy].0);
         let is_single = page.policies.len() == 1;
         let is_admitted = matches!(request.status, 200 | 204);
-        // A denial takes no units. With several policies, the history does not show which of them denied.
+        // A denial takes no units. If a request has several policies, one of them may have taken units before another
+        // one denied, and the history does not show which one denied.
         let may_take = is_admitted || !is_single;
         if has_policy && request.source == DecisionSource::Memory && may_take {
             clients.entry(&request.client).or_default().push(Admission {

@@ -1,5 +1,5 @@
-//! A storm test: injects faults into Redis and the network while servers are under load, and checks the histories that
-//! the servers record.
+//! A storm test: injects faults into Redis and the network while servers handle load, and checks the histories that the
+//! servers record.
 
 pub mod admissions;
 pub mod attack;
@@ -30,10 +30,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Longer than any start or reply takes on a loaded machine.
+/// A timeout that is longer than any start or reply takes on a loaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Microseconds since 1970, by the system clock. A Redis on this machine uses the same clock.
+/// The microseconds since 1970 by the system clock. A Redis server on this machine uses the same clock, so times can be
+/// compared.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros() as u64)
@@ -43,7 +44,7 @@ pub fn now() -> u64 {
 ///
 /// # Errors
 ///
-/// The time waited, if there is no value within `timeout`.
+/// Returns the time waited if `poll` returns no value within `timeout`.
 pub fn retry_until<T>(
     timeout: Duration,
     mut poll: impl FnMut() -> Option<T>,

@@ -1,5 +1,5 @@
-//! Measures the latency of `PING` on a connection without other traffic. On a machine with too few processors, Redis
-//! may not reply in time although neither Redis nor its clients have a fault.
+//! Measures how long Redis takes to reply to `PING` on a connection without other traffic. On a machine with too few
+//! processors, a reply may be late although neither Redis nor its clients have a fault.
 
 use std::{
     fs,
@@ -14,24 +14,24 @@ use super::now;
 
 /// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A stall is a reply or a pause between two probes that takes longer than this, in microseconds: two thirds of the
-/// time after which a server treats Redis as silent.
+/// The minimum duration of a stall in microseconds: a reply, or the pause between two probes, takes longer than this. A
+/// server treats Redis as silent after 1.5 times this duration.
 const STALL: u64 = 60_000;
 /// The timeout of a probe.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// A `PING`.
+/// A `PING` and its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// When it was sent, in microseconds since 1970.
+    /// When the probe was sent, in microseconds since 1970.
     pub sent: u64,
-    /// When its reply arrived, in microseconds since 1970.
+    /// When the reply arrived, in microseconds since 1970.
     pub replied: u64,
-    /// The CPU time in microseconds that Redis used in between, if the system reports it.
+    /// The CPU time in microseconds that Redis used between `sent` and `replied`, if the system reports the CPU time.
     pub redis_ran: Option<u64>,
 }
 
-/// Sends probes to the Redis at this port until `stop` is set. `redis` is the id of the Redis process.
+/// Sends probes to the Redis server at this port until `stop` is set. `redis` is the id of the Redis process.
 #[must_use]
 pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     let mut probes = Vec::new();
@@ -57,8 +57,9 @@ pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     probes
 }
 
-/// The periods in which the machine had no processor for Redis or for the probe, sorted. A Redis that used the CPU for
-/// half of a stall or longer was busy with its clients; such a period is not included.
+/// The periods in which the machine had no processor for Redis or for the probe, sorted.
+///
+/// If Redis used the CPU for at least half of a slow reply, Redis was busy with its clients, so this is no stall.
 #[must_use]
 pub fn stalls(probes: &[Probe]) -> Vec<(u64, u64)> {
     let is_starved = |probe: &&Probe| {
@@ -81,7 +82,7 @@ fn connect(port: u16) -> Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Any reply is sufficient, also an error.
+/// Sends a `PING` and waits for any reply. An error reply is sufficient too, because Redis has replied.
 fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
     connection.get_mut().write_all(b"PING\r\n")?;
     match connection.read_line(&mut String::new())? {

@@ -1,4 +1,5 @@
-//! The resources of a process: memory, threads, files and connections. Linux only, as it reads `/proc`.
+//! The resources that a process uses: memory, threads, files and connections. Linux only, because the source is
+//! `/proc`.
 
 use std::{fs, io::Result};
 
@@ -18,7 +19,7 @@ pub struct ProcessStats {
 }
 
 impl ProcessStats {
-    /// Reads the resources of this server.
+    /// Reads the resources that this server uses.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl ProcessStats {
     }
 }
 
-/// The sockets that are connected to this port.
+/// The sockets of all processes that are connected to this port.
 fn established_to(port: u16) -> Result<Vec<String>> {
     let port = format!(":{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp")?;

@@ -13,7 +13,7 @@ use std::{
 pub enum ProxyMode {
     /// Forwards immediately.
     Forward,
-    /// Forwards after this delay, in either direction.
+    /// Forwards after this delay, in each direction.
     Delay(Duration),
     /// Forwards nothing until the mode changes. Connections stay open.
     Stall,
@@ -47,7 +47,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let proxy = accepting.clone();
-                // A stalled connection blocks its thread, so each connection has one.
+                // A stalled connection blocks its thread, so each connection has its own thread.
                 thread::spawn(move || proxy.connect(client, to));
             }
         });
@@ -65,7 +65,7 @@ impl Proxy {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    /// Waits until the mode is not `Stall`, and returns it.
+    /// Waits until the mode is not `Stall`, and returns the new mode.
     fn wait_for_mode(&self) -> ProxyMode {
         loop {
             match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -90,7 +90,7 @@ impl Proxy {
         self.forward(server, client, true);
     }
 
-    /// Forwards data in one direction until either side or the mode closes the connection.
+    /// Forwards data in one direction until one of the sides or the mode closes the connection.
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, are_replies: bool) {
         let _ = (to.set_nodelay(true), from.set_read_timeout(Some(POLL_INTERVAL)));
         let mut bytes = [0; 16 * 1024];

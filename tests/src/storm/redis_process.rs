@@ -1,4 +1,4 @@
-//! The Redis of a storm: a process that can be frozen, killed, and restarted with or without its data.
+//! The Redis server of a storm: a process that can be frozen, killed, and restarted with or without its data.
 
 use std::{
     env, fs,
@@ -14,7 +14,7 @@ use redis::{RedisResult, Value};
 
 use super::{TIMEOUT, clock::Clock, retry_until};
 
-/// The credentials of the admin user. Faults that change the default user do not affect it.
+/// The credentials of the admin user. A fault that changes the default user does not change the admin user.
 const ADMIN_CREDENTIALS: &str = "storm:storm";
 
 /// A Redis process with its own folder.
@@ -27,7 +27,7 @@ pub struct RedisProcess {
 }
 
 impl RedisProcess {
-    /// Starts Redis with its data below this folder, and with this clock or the system clock.
+    /// Starts Redis with its data below `folder`, and with this clock or the system clock.
     ///
     /// # Errors
     ///
@@ -56,13 +56,13 @@ impl RedisProcess {
         self.child.id()
     }
 
-    /// The clock, if Redis does not use the system clock.
+    /// The clock that a storm can step; `None` if Redis uses the system clock.
     #[must_use]
     pub fn clock(&self) -> Option<&Clock> {
         self.clock.as_ref()
     }
 
-    /// Resumes Redis after [`freeze`](Self::freeze).
+    /// Resumes Redis after a [`freeze`](Self::freeze).
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -75,7 +75,8 @@ impl RedisProcess {
     /// Freezes Redis, and waits until the process is stopped.
     pub fn freeze(&self) {
         self.signal("STOP");
-        // The state follows the name, which is in parentheses. Without `/proc`, it cannot be observed.
+        // The state of the process follows its name, which is in parentheses. Without `/proc`, the state cannot be
+        // read.
         let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
         let _ = retry_until(TIMEOUT, || match stat() {
             Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
@@ -93,7 +94,7 @@ impl RedisProcess {
         self.child.wait().map(|_| ())
     }
 
-    /// Deletes all data while Redis is not running.
+    /// Deletes all data. Redis must not be running.
     ///
     /// # Errors
     ///
@@ -103,7 +104,7 @@ impl RedisProcess {
         fs::create_dir_all(&self.folder)
     }
 
-    /// Starts Redis again after [`kill`](Self::kill).
+    /// Starts Redis again after a [`kill`](Self::kill).
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl RedisProcess {
         Ok(())
     }
 
-    /// Opens an admin connection. Commands on it may take up to 5 seconds.
+    /// Opens a connection as the admin user. Commands on the connection may take up to 5 seconds.
     ///
     /// # Errors
     ///
@@ -142,10 +143,11 @@ pub fn run_command(connection: &mut redis::Connection, words: &[&str]) -> RedisR
     redis::cmd(name).arg(args).query(connection)
 }
 
-/// A port below the range of outgoing connections, which could otherwise use the port while Redis is not running.
+/// Returns a port below the range of outgoing connections. Otherwise a connection could use the port while Redis is not
+/// running.
 fn port() -> u16 {
     loop {
-        // Two hashers of the standard library have different random seeds.
+        // The hashers of the standard library have different random seeds, so each call returns a random number.
         let port = 10_000 + RandomState::new().build_hasher().finish() as u16 % 20_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
@@ -167,7 +169,7 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // Another process may have taken the port first.
+    // Another process may have bound the port first, so the process id is compared.
     let own = format!("process_id:{}", child.id());
     let is_own = || {
         let info =

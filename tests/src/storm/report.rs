@@ -1,4 +1,4 @@
-//! The report of a storm: figures, and the failures found.
+//! The report of a storm: figures, and the reasons why the storm failed.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::attack::load::Tally;
 
-/// The maximum latency of a request, without stalls of the machine: fifty deadlines, for slow machines.
+/// The maximum latency of a request, without stalls of the machine: fifty deadlines, so slow machines pass too.
 const MAX_LATENCY: Duration = Duration::from_secs(5);
-/// The maximum time from the end of a fault until each server has a reply of Redis.
+/// The maximum time from the end of a fault until each server has received a reply from Redis.
 const MAX_RECOVERY: Duration = Duration::from_secs(10);
-/// The maximum growth of a server's memory in kilobytes. It includes allocations that a server makes late and only
-/// once.
+/// The maximum growth of a server's memory in kilobytes. A server makes some allocations late and only once, so growth
+/// is not always a leak.
 const MAX_GROWTH: u64 = 4 * 1024;
 /// The maximum number of violations of each kind that are printed.
 const MAX_PRINTED: usize = 3;
@@ -30,24 +30,24 @@ pub struct Report {
     pub findings: Findings,
     /// The statistics of all clients.
     pub responses: ResponseStats,
-    /// For each combination of faults, the recovery time after each step.
+    /// The recovery times after the faults, by combination of faults.
     pub recoveries: BTreeMap<String, Vec<Duration>>,
     /// The faults after which a server did not recover in time.
     pub unrecovered: Vec<String>,
-    /// The resources of each server: early, and at the end.
+    /// The resources of each server: early in the storm, and at the end.
     pub process_stats: Vec<(ProcessStats, ProcessStats)>,
     /// The number of data losses and of clock steps.
     pub events: (usize, usize),
     /// The counts of each attack.
     pub attacks: Vec<Tally>,
-    /// The number of stalls of the machine, observed on a direct connection and through a proxy.
+    /// The number of stalls of the machine that the probes observed: on a direct connection, and through a proxy.
     pub stalls: (usize, usize),
-    /// The total duration of the stalls on the direct connection.
+    /// The total duration of the stalls that the probe on the direct connection observed.
     pub stall_time: Duration,
 }
 
 impl Report {
-    /// Everything that makes the storm fail, in words.
+    /// All reasons why the storm failed, as messages.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();

@@ -1,10 +1,10 @@
-//! The schedule of faults. It is the same for the same seed.
+//! The schedule of faults. The same seed always gives the same schedule.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// A fault of Redis, of the network, or of a client.
+/// A fault of Redis, of the network or of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Redis is frozen with SIGSTOP, and resumed.
@@ -13,25 +13,25 @@ pub enum Fault {
     KillKeepData,
     /// Redis is killed, and restarted without its data.
     KillLoseData,
-    /// `CLIENT PAUSE … WRITE`.
+    /// Redis delays writes (`CLIENT PAUSE … WRITE`).
     PauseWrites,
-    /// `CLIENT PAUSE … ALL`.
+    /// Redis delays all commands (`CLIENT PAUSE … ALL`).
     PauseAll,
     /// Redis closes all connections and accepts no new ones.
     MaxClients,
-    /// Redis closes all connections and requires an unknown password.
+    /// Redis closes all connections and requires a password that the servers do not know.
     Password,
-    /// The ACL of Redis denies the servers `EVALSHA` and `EVAL`, or a command of the script.
+    /// The ACL of Redis forbids the servers `EVALSHA` and `EVAL`, or a command that the Lua script uses.
     Acl,
     /// Redis has no memory left.
     Memory,
     /// Redis is busy with a script of another application.
     Busy,
-    /// Redis is a replica of an unreachable server.
+    /// Redis is a replica of an unreachable Redis server.
     Replica,
-    /// `SCRIPT FLUSH`, repeatedly.
+    /// Redis forgets all scripts (`SCRIPT FLUSH`), repeatedly.
     ScriptFlush,
-    /// `CLIENT KILL` of all connections, repeatedly.
+    /// Redis closes all connections (`CLIENT KILL`), repeatedly.
     ClientKill,
     /// The proxies of half of the servers delay all data.
     Slow,
@@ -86,44 +86,46 @@ impl Fault {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
-    /// Whether it is a fault of the network, which may be combined with a fault of Redis.
+    /// Whether the fault affects only the network, so a fault of Redis may be combined with it.
     #[must_use]
     pub fn is_network_fault(self) -> bool {
         matches!(self, Self::Slow | Self::Stall | Self::Cut | Self::Closed)
     }
 }
 
-/// The minimum duration of an attack. It includes the time until its connections are open.
+/// The minimum duration of an attack. The time until its connections are open is part of this duration.
 const MIN_ATTACK: Duration = Duration::from_millis(1_000);
 
-/// One or two simultaneous faults.
+/// One or two faults at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The faults.
     pub faults: Vec<Fault>,
-    /// The duration of the faults.
+    /// How long the faults last.
     pub duration: Duration,
-    /// The time until the next step.
+    /// The pause before the next schedule step.
     pub pause_after: Duration,
-    /// A random number for faults with several variants.
+    /// A random number that selects the variant of a fault.
     pub random_choice: usize,
 }
 
-/// The delays of a slow network in milliseconds, from hardly noticeable to longer than a deadline.
+/// The delays of a slow network in milliseconds, from hardly noticeable to more than the deadline.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
-/// The maximum delay with which replies arrive well within the deadline. A request and its reply are each delayed at
-/// most twice, because data that arrives during one delay is forwarded after the next one.
+/// The longest delay with which replies arrive well within the deadline. If data arrives while the proxy waits, the
+/// proxy delays the data again, so a request and its reply are each delayed up to twice.
 const MAX_HARMLESS_DELAY: Duration = Duration::from_millis(5);
 
 impl Step {
-    /// The delay of a slow network.
+    /// The delay that the fault `Slow` adds.
     #[must_use]
     pub fn delay(&self) -> Duration {
         Duration::from_millis(DELAYS[self.random_choice % DELAYS.len()])
     }
 
-    /// Whether this fault of the step makes Redis unavailable to servers. Load does not. Neither does a Redis that
-    /// rejects writes because it is busy or has no memory: the servers then decide in memory.
+    /// Whether this fault of the schedule step makes Redis unavailable to servers.
+    ///
+    /// Load does not make Redis unavailable. If Redis rejects writes because it is busy or has no memory, the servers
+    /// decide in memory, so Redis does not count as unavailable.
     #[must_use]
     pub fn blocks_redis(&self, fault: Fault) -> bool {
         match fault {
@@ -141,13 +143,13 @@ impl Step {
     }
 }
 
-/// The endless series of steps of a storm.
+/// Returns the endless series of schedule steps for a seed.
 pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> {
     let mut random = SmallRng::seed_from_u64(seed);
     let faults = faults.to_vec();
     let network_faults: Vec<Fault> =
         faults.iter().copied().filter(|it| it.is_network_fault()).collect();
-    // Every fault is used once before one is repeated.
+    // The faults that are left. Every fault is used once before any fault is repeated.
     let mut left: Vec<Fault> = Vec::new();
     std::iter::from_fn(move || {
         if left.is_empty() {
@@ -159,13 +161,13 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         let first = left.swap_remove(random.random_range(0..left.len()));
         let mut faults = vec![first];
         let is_exclusive = first.is_network_fault() || first.sets_clock();
-        // An attack on a degraded network is a harder test, so it is more frequent.
+        // An attack on a degraded network is a harder test, so this combination is more frequent.
         let odds = if first == Fault::Attack { 2 } else { 4 };
         if !is_exclusive && !network_faults.is_empty() && random.random_range(0..odds) == 0 {
             faults.push(network_faults[random.random_range(0..network_faults.len())]);
         }
         let mut duration = Duration::from_millis(match random.random_range(0..6) {
-            // Longer than any deadline and backoff.
+            // This duration is longer than any deadline and any backoff.
             0 => 3_000,
             _ => random.random_range(50..1_500),
         });

@@ -1,4 +1,4 @@
-//! The process of a storm's server.
+//! The process of an application server in a storm.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::{
     load::Connection,
 };
 
-/// A server process.
+/// A running process of an application server.
 #[derive(Debug)]
 pub struct StormServer {
     child: Child,
@@ -25,7 +25,7 @@ pub struct StormServer {
 }
 
 impl StormServer {
-    /// Starts `program` as a server that uses the Redis at this port.
+    /// Starts `program` as a server that connects to Redis at this port.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl StormServer {
         self.port
     }
 
-    /// The port that the server connects to Redis at.
+    /// The port at which the server connects to Redis, directly or through a proxy.
     #[must_use]
     pub fn redis(&self) -> u16 {
         self.redis
@@ -81,7 +81,7 @@ impl StormServer {
         count.parse().map_err(Error::other)
     }
 
-    /// Stops the server and reads its history.
+    /// Stops the server, and reads the history that the server recorded.
     ///
     /// # Errors
     ///

@@ -1,17 +1,17 @@
-//! The periods in which Redis may be unavailable to a server: from the start of a fault until the server has
-//! reconnected. Load is not a fault.
+//! The periods in which Redis may be unavailable to a server: from the start of a fault until the server has received a
+//! reply after the fault. Load is not a fault.
 
 use super::{
     judge::{History, StoreEvents},
     schedule::Fault,
 };
 
-/// A period in which a fault was injected. Times are in microseconds since 1970.
+/// A period in which a fault was active. Times are in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPeriod {
     /// The fault.
     pub fault: Fault,
-    /// Whether the fault makes Redis unavailable.
+    /// Whether the fault makes Redis unavailable to servers.
     pub blocks_redis: bool,
     /// The start.
     pub from: u64,
@@ -19,7 +19,7 @@ pub struct FaultPeriod {
     pub until: u64,
 }
 
-/// The maximum time in microseconds from a reply until all threads of the server have observed that Redis is available.
+/// The maximum time in microseconds from a reply until all threads of the server have noticed that Redis is available.
 const SLACK: u64 = 100_000;
 
 /// The periods in which Redis may be unavailable to one server.
@@ -35,7 +35,7 @@ impl UnavailablePeriods {
             period.blocks_redis && (history.is_proxied || !period.fault.is_network_fault())
         });
         let faults = faults.map(|period| (period.from, period.until));
-        // A server starts without a connection.
+        // When a server starts, it has no connection, so Redis is unavailable until the first reply.
         let start = (0, 0);
         let all = faults.chain(history.stalls.iter().copied()).chain([start]);
         let until_reply = |(from, until)| (from, replies.first_after(until).saturating_add(SLACK));
@@ -49,7 +49,7 @@ impl UnavailablePeriods {
     }
 }
 
-/// When each call with a reply began, and the earliest end of all calls that began at that time or later.
+/// When each call with a reply began, and the earliest time at which this call or a later one ended.
 struct ReplyTimes(Vec<(u64, u64)>);
 
 impl ReplyTimes {

@@ -1,4 +1,4 @@
-//! Shadow mode: policies and candidate quotas that decide, count and are reported, but deny no request.
+//! Shadow mode: the guard counts and reports the decisions of policies and candidate quotas, but denies no request.
 
 mod record;
 mod report;

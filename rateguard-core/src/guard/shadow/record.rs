@@ -14,7 +14,8 @@ pub(super) enum ShadowOutcome {
 }
 
 impl RateGuard {
-    /// Counts the outcome of one request under a policy in shadow or its candidate, and logs denials, throttled.
+    /// Counts the outcome of one shadow check against a policy in shadow or a candidate, and logs denials at a limited
+    /// rate.
     pub(super) fn record_shadow_outcome(&self, policy: &Policy, outcome: ShadowOutcome) {
         let counts = self.shared.shadow.report.counts_of(policy.name());
         match outcome {

@@ -1,4 +1,5 @@
-//! Counts of what policies in shadow and candidates have admitted, and what they would have denied.
+//! Counts the requests that policies in shadow and candidates have admitted, and the requests that they would have
+//! denied.
 
 use std::{
     collections::HashMap,
@@ -10,20 +11,21 @@ use std::{
 
 use crate::guard::ThrottledLog;
 
-/// The maximum number of policies with counts of their own. A program has fewer, unless it derives names from requests.
+/// The maximum number of policies with separate counts. A program has fewer policies, unless it derives policy names
+/// from requests. The maximum bounds the memory in that case.
 const MAX_POLICIES: usize = 1_024;
 
-/// The name under which all further policies are counted. A policy cannot have this name, since it contains braces.
+/// The name of the count that all further policies share. No policy can have this name, since the name contains braces.
 const OTHERS: &str = "{others}";
 
 /// The decisions of a policy in [shadow](crate::Policy::shadow), or of the [candidate](crate::Policy::candidate) of a
 /// policy, in this process since the guard was built.
 ///
-/// Decisions for keys for which a candidate is [enforced](crate::Policy::rollout) are not counted here.
+/// If a candidate is [enforced](crate::Policy::rollout) for a key, decisions for this key are not counted here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShadowCounts {
-    /// The name of the policy; `{others}` stands for all policies after the first 1,024.
+    /// The name of the policy, or `{others}` for all policies after the first 1,024.
     pub policy: String,
     /// The number of requests that would have been admitted.
     pub allowed: u64,
@@ -76,7 +78,7 @@ impl Report {
     }
 
     pub(super) fn counts_of(&self, policy: &str) -> Arc<Counts> {
-        // No code panics while the lock is held, so a poisoned lock is still consistent.
+        // No code panics while the lock is held, so the lock is never poisoned.
         let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counts) = counts.get(policy) {
             return Arc::clone(counts);

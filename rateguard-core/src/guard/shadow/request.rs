@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Request<'_> {
-    /// Runs the enforced operation, and the same operation on what is in shadow.
+    /// Runs the enforced operation, and the same operation on the policies and candidates in shadow.
     pub(in crate::guard) async fn run_with_shadows(
         &self,
         operation: Operation,
@@ -29,7 +29,7 @@ impl Request<'_> {
         }
     }
 
-    /// Runs the enforced peek; if nothing is enforced, peeks at what is in shadow.
+    /// Runs the enforced peek, or a peek at the policies in shadow if no policy of the request is enforced.
     pub(in crate::guard) async fn peeked(
         &self,
         enforced: impl Future<Output = Result<Decision, Unavailable>>,
@@ -42,7 +42,7 @@ impl Request<'_> {
         enforced.await
     }
 
-    /// Runs the enforced reservation, which then also holds the units that the shadow checks took.
+    /// Runs the enforced reservation, and adds the units that the shadow checks have taken to the reservation.
     pub(in crate::guard) async fn reserve_with_shadows(
         &self,
         enforced: impl Future<Output = Result<Reservation, Unavailable>>,
@@ -60,30 +60,30 @@ impl Request<'_> {
         }
     }
 
-    /// Starts the checks of what is in shadow, without waiting for their results.
+    /// Starts the checks of the policies and candidates in shadow, without waiting for the results.
     #[doc(hidden)]
     pub fn check_shadow_only(&self) -> Option<ShadowHolds> {
         self.shadow_checks(Operation::Check).map(ShadowChecks::start)
     }
 
-    /// Starts the debits of what is in shadow, without waiting for their results.
+    /// Starts the debits of the policies and candidates in shadow, without waiting for the results.
     #[doc(hidden)]
     pub fn debit_shadow_only(&self) {
         self.shadow_checks(Operation::Debit).map(ShadowChecks::start);
     }
 
-    /// Whether any of the policies is in shadow or has a candidate.
+    /// Whether any policy of the request is in shadow or has a candidate.
     pub(in crate::guard) fn has_shadow_limits(&self) -> bool {
         self.limits.iter().any(|requested| requested.policy.shadow_mode().is_some())
     }
 
-    /// Whether all of the policies are in shadow, so that nothing is enforced.
+    /// Whether all policies of the request are in shadow. The guard then enforces nothing for the request.
     pub(in crate::guard) fn is_in_shadow(&self) -> bool {
         !self.limits.is_empty()
             && self.limits.iter().all(|requested| requested.policy.is_in_shadow())
     }
 
-    /// The shadow checks of this request; `None` if it has none.
+    /// The shadow checks of this request. `None` if no policy is in shadow or has a candidate.
     pub(in crate::guard) fn shadow_checks(&self, operation: Operation) -> Option<ShadowChecks> {
         if !self.has_shadow_limits() {
             return None;
@@ -105,7 +105,7 @@ impl Request<'_> {
 }
 
 impl RequestedLimit<'_> {
-    /// The buckets of the variant that is in shadow.
+    /// The bucket requests for the quota variant that is in shadow.
     pub(in crate::guard) fn candidate_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
         let variant = match self.policy.shadow_mode() {
             None => return SmallVec::new(),
@@ -123,13 +123,13 @@ impl RequestedLimit<'_> {
 }
 
 impl RateGuard {
-    /// The counts of all policies in [shadow](crate::Policy::shadow) and of all [candidates](crate::Policy::candidate),
-    /// sorted by the names of the policies.
+    /// Returns the counts of all policies in [shadow](crate::Policy::shadow) and of all
+    /// [candidates](crate::Policy::candidate), sorted by the policy names.
     ///
-    /// The counts are those of this process since the guard was built. A policy is listed after its first request.
+    /// The counts include the requests to this process since the guard was built. The list contains a policy after the
+    /// first request for the policy.
     ///
-    /// In addition, the guard logs how many requests such a policy would have denied, at most every 10 seconds for each
-    /// policy.
+    /// The guard also logs how many requests each policy would have denied, at most every 10 seconds for each policy.
     #[must_use]
     pub fn shadow_report(&self) -> Vec<ShadowCounts> {
         self.shared.shadow.report.snapshot()

@@ -1,4 +1,4 @@
-//! Shadow checks, which run concurrently with the enforced check and never delay it.
+//! Shadow checks, which run concurrently with the enforced check and never delay the enforced check.
 
 use std::{
     future::{Future, poll_fn},
@@ -18,7 +18,7 @@ use crate::{
     store::{Bucket, BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// A check in shadow of one limit of a request, in one step of the store.
+/// A check in shadow for one limit of a request. It needs one store call.
 pub(super) struct ShadowCheck {
     pub(super) policy: Policy,
     pub(super) variant: QuotaVariant,
@@ -26,12 +26,12 @@ pub(super) struct ShadowCheck {
     pub(super) cost: u32,
     /// The index of the limit in the request.
     pub(super) limit: usize,
-    /// Whether the outcome is reported. If the rollout includes the key, the shadow check is of the policy's own
-    /// quotas. It then only maintains their count and is not reported.
+    /// Whether the guard reports the outcome. If the rollout includes the key, the shadow check is against the policy's
+    /// own quotas. It then only updates the counts, so its outcome is not reported.
     pub(super) is_reported: bool,
 }
 
-/// A shadow check with the reply of the store.
+/// A shadow check with the reply from the store.
 struct CompletedCheck {
     check: ShadowCheck,
     reply: Result<Verdict, StoreError>,
@@ -44,12 +44,12 @@ pub(in crate::guard) struct ShadowChecks {
     results: Results,
 }
 
-/// The indices of the limits that are checked.
+/// The indexes of the checked limits in the request.
 type Limits = SmallVec<[usize; 1]>;
 
 type Results = Pin<Box<dyn Future<Output = Vec<CompletedCheck>> + Send>>;
 
-/// The units that shadow checks took, to be refunded or corrected.
+/// The units that shadow checks have taken. The guard can refund or correct these units.
 pub struct ShadowHolds {
     guard: RateGuard,
     limits: Limits,
@@ -60,7 +60,7 @@ enum State {
     Completed(Vec<CompletedCheck>),
     /// A task waits for the results.
     Running(JoinHandle<Vec<CompletedCheck>>),
-    /// There was no Tokio runtime for the task, so the checks were dropped.
+    /// There was no Tokio runtime for the task, so the guard has dropped the checks.
     Dropped,
 }
 
@@ -78,7 +78,7 @@ impl ShadowCheck {
             guard.record_shadow_outcome(&self.policy, outcome);
         }
         let completed = CompletedCheck { check: self, reply };
-        // Metrics count both variants of a rollout: the label `quota` distinguishes them.
+        // Metrics count the decisions against both variants of a rollout. The label `quota` distinguishes the variants.
         guard.record_shadow_decision(operation == Operation::Check, || completed.decision().ok());
         completed
     }
@@ -87,7 +87,8 @@ impl ShadowCheck {
         let (name, quotas) = self.policy.quotas_of_variant(self.variant);
         let bucket_request = |(index, quota): (usize, &crate::Quota)| {
             let bucket = Bucket::new(name.as_str(), index, &self.key);
-            // A sliding window takes no more than `max_cost` in one step, and a shadow debit has only one step.
+            // A sliding-window log takes at most `max_cost` in one store call, and a shadow debit is only one store
+            // call. So the cost is reduced.
             let is_capped = operation == Operation::Debit && quota.algorithm().is_log();
             let cost = if is_capped { cost.min(quota.max_cost()) } else { cost };
             BucketRequest { low_priority: true, ..BucketRequest::new(bucket, *quota, cost) }
@@ -97,7 +98,7 @@ impl ShadowCheck {
 }
 
 impl CompletedCheck {
-    /// The decision in shadow mode, which admits the request.
+    /// The decision in shadow mode, which always admits the request.
     fn decision(&self) -> Result<Decision, StoreError> {
         let verdict = self.reply.as_ref().map_err(|cause| *cause)?;
         let name = self.check.policy.shared_name();
@@ -109,7 +110,7 @@ impl CompletedCheck {
         Ok(Decision::new(verdict.is_allowed(), statuses).in_shadow())
     }
 
-    /// Refunds `refund` units and debits `debit` units, if the check took any.
+    /// Refunds `refund` units and debits `debit` units, if the store has admitted the check.
     async fn correct(&self, guard: &RateGuard, refund: u32, debit: u32) {
         let Ok(verdict) = &self.reply else { return };
         if !verdict.is_allowed() {
@@ -122,7 +123,8 @@ impl CompletedCheck {
                 for (request, receipt) in requests.iter_mut().zip(receipts) {
                     request.receipt = receipt;
                 }
-                // After a failure the shadow count is too high or too low, which denies no request.
+                // A failure is ignored: the shadow count is then too high or too low, but shadow checks deny no
+                // request.
                 let _ = guard.call_store_in_shadow(operation, &requests).await;
             }
         }
@@ -140,7 +142,7 @@ impl ShadowChecks {
         Self { guard, limits, results }
     }
 
-    /// Waits for all checks. Used where nothing is enforced, so that the caller gets a decision.
+    /// Waits for all checks and returns their decision. Used if no policy of the request is enforced.
     pub(in crate::guard) async fn decision(self) -> Result<(Decision, ShadowHolds), Unavailable> {
         let completed = self.results.await;
         let mut cause = None;
@@ -163,9 +165,9 @@ impl ShadowChecks {
         }
     }
 
-    /// Runs the checks until the enforced operation completes, and leaves the rest to a task.
+    /// Runs the checks until the enforced operation completes. A task then runs the remaining checks.
     ///
-    /// The enforced operation is polled first, so that its store call is sent first.
+    /// The enforced operation is polled first, so the guard sends the enforced store call before the shadow calls.
     pub(in crate::guard) async fn run_alongside<T>(
         mut self,
         enforced: impl Future<Output = T>,
@@ -191,7 +193,7 @@ impl ShadowChecks {
         self.into_holds(completed)
     }
 
-    /// Spawns a task for the rest of the checks, unless they are completed.
+    /// Spawns a task for the remaining checks, unless all checks are completed.
     fn into_holds(self, completed: Option<Vec<CompletedCheck>>) -> ShadowHolds {
         let Self { guard, limits, results } = self;
         let state = match (completed, Handle::try_current()) {
@@ -204,7 +206,8 @@ impl ShadowChecks {
 }
 
 impl ShadowHolds {
-    /// Refunds all units of the limits whose index in the request satisfies `is_refunded`.
+    /// Refunds all units of the limits for which `is_refunded` returns true. Its argument is the index of the limit in
+    /// the request.
     pub fn refund(self, is_refunded: impl Fn(usize) -> bool) {
         self.correct(|limit| (if is_refunded(limit) { u32::MAX } else { 0 }, 0));
     }
@@ -217,7 +220,7 @@ impl ShadowHolds {
         });
     }
 
-    /// Starts the corrections. `units` returns the units to refund and the units to debit for the index of a limit.
+    /// Starts the corrections. For the index of a limit, `units` returns the units to refund and the units to debit.
     fn correct(self, units: impl Fn(usize) -> (u32, u32)) {
         let Self { guard, limits, state } = self;
         let corrections: Vec<_> = limits.iter().map(|limit| units(*limit)).collect();

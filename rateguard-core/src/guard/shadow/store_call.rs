@@ -1,8 +1,8 @@
 //! Store calls of shadow checks, which never delay or fail enforced checks.
 //!
-//! Shadow checks have a concurrency limit and circuit breakers of their own. So they take no permits of enforced
-//! checks, and their failures do not open the breakers of enforced checks. An open breaker of enforced checks also
-//! stops shadow checks.
+//! Shadow checks have a separate concurrency limit and separate circuit breakers. So shadow checks take no permits of
+//! enforced checks, and a failed shadow check does not open a breaker of enforced checks. But an open breaker of
+//! enforced checks also stops shadow checks, because the server does not answer.
 
 use crate::{
     RateGuard, StoreError,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Calls the store, or the denial cache, for buckets of one key. Ends at the deadline.
+    /// Calls the store or the denial cache for buckets of one key. The call ends at the deadline.
     pub(super) async fn call_store_in_shadow(
         &self,
         operation: Operation,
@@ -37,7 +37,7 @@ impl RateGuard {
                 let _permit = shadow.in_flight.try_acquire()?;
                 let reply = tokio::time::timeout(*deadline, reply).await;
                 let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
-                // An overload of this process is no evidence about the state of the store.
+                // An overload of this process says nothing about the store, so the breaker ignores the failure.
                 if reply != Err(StoreError::Overloaded) {
                     breaker_permit.record(&reply);
                 }

@@ -1,4 +1,4 @@
-//! The ids of buckets in this process: a keyed hash of their names.
+//! The ids of buckets in this process: a keyed hash of the key, the name and the index of the quota.
 
 use std::hash::{Hash, Hasher};
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BucketId(pub(super) [u64; 2]);
 
-/// Hashes only one half of the id, because both halves are already uniform.
+/// Writes only one half of the id to the hasher, because each half is already uniformly distributed.
 impl Hash for BucketId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0[1]);
@@ -27,18 +27,18 @@ pub(super) struct BucketLocation {
     pub(super) shard: usize,
 }
 
-/// The hash input in words of 8 bytes: the key, one word for the length of the name and the index of the quota, the
-/// name.
+/// The parts of the hash input in words of 8 bytes: the key, one word with the name's number of bytes and the index of
+/// the quota, and the name.
 const KEY_WORDS: usize = KEY_BYTES / 8;
 const NAME_WORDS: usize = 32;
 const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;
 
-/// Computes the ids of buckets, with secret random factors.
+/// Computes the ids of buckets, with secret random factors for each store.
 ///
-/// An id consists of the upper halves of two sums modulo 2^128. Each sum adds the products of the input words and
-/// random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is fast",
-/// 2014). Two different buckets have the same id with a probability of 2^-128. Clients therefore cannot construct keys
-/// that share a bucket or that all belong to one shard. One hash takes a few nanoseconds.
+/// An id has two halves. Each half is the upper half of a sum modulo 2^128, which adds the products of the input words
+/// and random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is
+/// fast", 2014). Two different buckets have the same id with a probability of 2^-128. Clients therefore cannot
+/// construct keys that share a bucket, or many keys for one shard. The computation takes a few nanoseconds.
 pub(super) struct BucketHasher {
     start: [u128; 2],
     factors: [[u128; 2]; WORDS],
@@ -51,11 +51,11 @@ impl BucketHasher {
         Self { start: pair(), factors: std::array::from_fn(|_| pair()) }
     }
 
-    /// Returns the location of a bucket among `shards` shards. All buckets of a key are in the same shard.
+    /// Returns the location of a bucket in a store with `shards` shards. All buckets of a key are in the same shard.
     pub(super) fn locate(&self, bucket: Bucket<'_>, shards: usize) -> BucketLocation {
         let mut sums = Sums { factors: &self.factors, sums: self.start };
         let (bytes, used) = bucket.key().bytes();
-        // The words after the used bytes are zero, so they would add nothing to the sums.
+        // The words after the used bytes are 0 and would not change the sums, so skip them.
         let words = bytes.as_chunks::<8>().0.iter().take(used.div_ceil(8));
         for (index, word) in words.enumerate() {
             sums.add(index, u64::from_le_bytes(*word));
@@ -64,7 +64,7 @@ impl BucketHasher {
 
         let digest;
         let mut name = bucket.name().as_bytes();
-        // Both values are below 2^32.
+        // Both values are below 2^32, so they fit into one word.
         let length_and_index = ((name.len() as u64) << 32) | bucket.index() as u64;
         if name.len() > 8 * NAME_WORDS {
             digest = Key::from(name).digest();
@@ -81,7 +81,7 @@ impl BucketHasher {
         }
         BucketLocation {
             id: BucketId(sums.upper()),
-            // A multiplication maps the hash to `0..shards`.
+            // The multiplication maps the hash to `0..shards` uniformly, and is faster than a division.
             shard: ((u128::from(key_hash) * shards as u128) >> 64) as usize,
         }
     }
@@ -139,7 +139,7 @@ mod tests {
         let shard = |hasher: &BucketHasher, key| hasher.locate(Bucket::new("p", 0, key), 64).shard;
         let mut counts = [0; 64];
         keys.iter().for_each(|key| counts[shard(&one, key)] += 1);
-        // The mean is 100, and the range is six standard deviations on each side.
+        // The mean is 100, and the range has six standard deviations on each side, so the test does not fail by chance.
         assert!(counts.iter().all(|count| (40..160).contains(count)), "{counts:?}");
         let same = keys.iter().filter(|key| shard(&one, key) == shard(&other, key)).count();
         assert!(same < 200, "{same}");

@@ -1,4 +1,4 @@
-//! The in-memory store: one process, no Redis.
+//! The in-memory store, for one process and without Redis.
 
 mod id;
 mod overflow;
@@ -32,25 +32,27 @@ const MAX_SHARDS: usize = 64;
 /// Stores the buckets of one process in memory.
 ///
 /// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, timer or thread: each check
-/// removes a few expired buckets. Each key and quota needs up to 420 bytes, and 16 bytes more for each request in a log
-/// beyond the fourth.
+/// removes a few expired buckets. Each key needs up to 420 bytes for each quota. A sliding-window log needs 16 bytes
+/// more for each request after the fourth.
 ///
 /// # Full store
 ///
 /// The number of keys is bounded. While the store is full, existing buckets stay exact. New keys share a fixed number
-/// of logs, chosen by the hash of the key. All keys of one log together get the limit of a single key. A flood of
-/// invented keys therefore neither resets a denied key nor blocks all other keys.
+/// of sliding-window logs, and the hash of the key selects the log. All keys of one log together get the limit of a
+/// single key. If a client sends many invented keys, it therefore neither resets a denied key nor blocks all other
+/// keys.
 ///
-/// Capacity is divided among networks (an IPv4 /16 or an IPv6 /29) if the key has the client's address. All keys
-/// without an address count as one network. One network has at most [`max_keys`](Self::max_keys) buckets, and a quarter
-/// more are reserved for the others. The maximum of each network shrinks as the store fills up.
+/// The store divides its capacity among networks (an IPv4 /16 or an IPv6 /29) if the key has the client's address. All
+/// keys without an address count as one network. One network has at most [`max_keys`](Self::max_keys) buckets, and the
+/// store reserves a quarter more for the other networks. As the store becomes full, the maximum for each network
+/// decreases.
 ///
 /// # Bans
 ///
 /// Offences, past bans and active bans have three separate tables, each with a capacity of an eighth of `max_keys`.
-/// Bans therefore start even while the store is full, and no active ban is removed early. While a table is full, new
-/// offences are not counted, and new bans do not start. A denial that is caused by other keys of a shared log is not an
-/// offence.
+/// Bans therefore start even while the store is full, and the store removes no active ban early. While the table of
+/// offences or bans is full, the store does not count new offences, or does not start new bans. A denial because of
+/// other keys in a shared log is not an offence.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     hasher: BucketHasher,
@@ -70,22 +72,23 @@ impl MemoryStore {
 
     /// Sets the approximate maximum number of keys of one network. All networks together have a quarter more.
     ///
-    /// A key under two policies counts as two keys. The default is 100,000, which needs about 40 MB for one network, or
-    /// 50 MB for several. The minimum is 1. The call removes all buckets from the store.
+    /// A key that two policies use counts as two keys. The default is 100,000, which needs about 40 MB for one network,
+    /// or 50 MB for several. The minimum is 1. This method removes all buckets from the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.shards = shards(max_keys);
         self
     }
 
-    /// Sets the clock. The default is the system's monotonic clock. Tests can use a clock that they set themselves.
+    /// Sets the clock. The default is the system's monotonic clock. A test can use its own clock to control the time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Checks or debits one bucket, which is the most common operation, with a single lookup. Also returns the time.
+    /// Checks or debits one bucket with a single lookup, because this is the most common operation. Also returns the
+    /// time of the operation.
     fn take_one(
         &self,
         operation: Operation,
@@ -104,7 +107,7 @@ impl MemoryStore {
         })
     }
 
-    /// Applies the operation. It never waits except for the locks of the shards.
+    /// Applies the operation. The method waits only for the locks of the shards.
     pub(crate) fn apply_now(
         &self,
         operation: Operation,
@@ -119,7 +122,8 @@ impl MemoryStore {
             .map(|request| self.hasher.locate(request.bucket, self.shards.len()))
             .collect();
         let mut shards = LockedShards::new(&self.shards, &locations);
-        // Read the clock under the locks, so that the time of a shard never decreases.
+        // Read the clock while the shards are locked. Otherwise a shard could receive a later time first, and then an
+        // earlier one.
         let now = self.clock.now().as_micros() as Micros;
         shards.drop_expired(now);
 
@@ -196,7 +200,8 @@ impl InProcess for MemoryStore {
     }
 }
 
-/// The shards of some buckets, each locked once, in ascending order to prevent a deadlock of two operations.
+/// The locked shards of several buckets. Each shard is locked once, in ascending order, so two operations cannot
+/// deadlock.
 struct LockedShards<'a> {
     shards: SmallVec<[(usize, MutexGuard<'a, Shard>); 1]>,
 }
@@ -230,7 +235,7 @@ impl<'a> LockedShards<'a> {
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // A later check can use a shard in any state that a panic may have left, so a poisoned lock is safe to use.
+    // Every state of a shard is valid for later checks, even after a panic, so a poisoned lock is safe to use.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -246,7 +251,8 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Creates shards for `max_keys` keys in total. Each shard has at least 64 keys, so that hashing spreads them evenly.
+/// Creates shards for `max_keys` keys in total. Each shard has room for at least 64 keys if there are several shards,
+/// so the hash spreads the keys almost evenly.
 fn shards(max_keys: usize) -> Box<[Mutex<Shard>]> {
     let count = (max_keys / MAX_SHARDS).clamp(1, MAX_SHARDS);
     let each = max_keys.div_ceil(count).max(1);

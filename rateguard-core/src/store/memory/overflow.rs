@@ -1,4 +1,4 @@
-//! Shared logs for keys that found no room in a full table.
+//! Shared sliding-window logs for the keys that find no room in a full table.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -19,8 +19,8 @@ const SHARED_LOGS: u64 = 16;
 /// A fixed number of logs per quota, for an unbounded number of keys.
 ///
 /// The keys of one log together get the limit of a single key, so no key exceeds its limit. A log can exceed the limit
-/// by a few units: a check of several quotas may find room in the table when it decides, and no longer when it adds the
-/// units.
+/// by a few units. For example, a check of several quotas finds room in the table when it decides, but no longer finds
+/// room when it adds the units. The units then enter the log without a check.
 #[derive(Default)]
 pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
@@ -29,9 +29,9 @@ pub(super) struct Overflow {
 
 struct SharedLog {
     log: BucketState,
-    /// The entries of the log with their owners, oldest first.
+    /// The entries of `log` with their owners, oldest first. With them, a bucket can leave the log with its units.
     entries: VecDeque<SharedEntry>,
-    /// The units of all entries of each owner.
+    /// The sum of the units of each owner in `entries`.
     units: HashedMap<BucketId, u32>,
 }
 
@@ -43,7 +43,7 @@ struct SharedEntry {
 }
 
 impl Overflow {
-    /// Returns the slot of a bucket in its shared log. The log is settled.
+    /// Returns the slot of a bucket in its shared log, and settles the log.
     pub(super) fn slot(
         &mut self,
         location: BucketLocation,
@@ -63,7 +63,7 @@ impl Overflow {
         SharedSlot { shared, owner: location.id, log_quota, quota }
     }
 
-    /// Drops expired logs when the number of logs has doubled since the last sweep.
+    /// Drops expired logs if the number of logs has doubled since the last sweep, so a sweep is rare.
     fn drop_expired(&mut self, now: Micros) {
         if self.logs.len() >= self.sweep_at {
             self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
@@ -71,7 +71,7 @@ impl Overflow {
         }
     }
 
-    /// Moves the entries of a bucket from its shared log to a new log. Returns `None` if there are none.
+    /// Moves the entries of a bucket from its shared log to a new log. Returns `None` if the bucket has no entries.
     pub(super) fn take(
         &mut self,
         location: BucketLocation,
@@ -94,7 +94,7 @@ impl Overflow {
 }
 
 impl SharedLog {
-    /// Drops the entries that have expired.
+    /// Drops the expired entries, and subtracts their units from the units of their owners.
     fn drop_expired(&mut self, quota: Quota, now: Micros) {
         let window = quota.window_micros();
         while let Some(&SharedEntry { owner, at, units }) = self.entries.front()
@@ -118,7 +118,7 @@ impl SharedLog {
         }
     }
 
-    /// Removes all entries of this owner, and calls `callback` with each.
+    /// Removes all entries of this owner, and calls `callback` with each entry.
     fn remove_owner(
         &mut self,
         owner: BucketId,
@@ -157,7 +157,7 @@ impl SharedSlot<'_> {
         wait.or_else(|| self.retry_next_window(units))
     }
 
-    /// Whether the units would fit if the log had no units of other owners.
+    /// Whether the units would fit if the shared log had no units of other owners.
     pub(super) fn has_room_alone(&self, units: u32) -> bool {
         self.shared.units_of(self.owner).saturating_add(units) <= self.log_quota.capacity()
     }
@@ -199,18 +199,18 @@ impl SharedSlot<'_> {
         self.shared.remove_owner(self.owner, self.log_quota, now, |_| {});
     }
 
-    /// Returns one window as the wait for a cost that fits the burst of the bucket, but never fits the shared log. By
-    /// then, the bucket may have a state of its own.
+    /// Returns the wait for a cost that fits the burst of the bucket, but never fits the shared log. The wait is one
+    /// window, because after it the table may have room for the bucket.
     fn retry_next_window(&self, units: u32) -> Option<Micros> {
         (units <= self.quota.max_cost()).then(|| self.log_quota.window_micros())
     }
 }
 
-/// Returns the quota of a shared log, which is a sliding window for every algorithm. Every algorithm admits what a
-/// sliding window of this quota admits. A burst beyond the limit is not possible in a shared log.
+/// Returns the quota of the shared log for a bucket with this quota: a sliding window, for every algorithm. Every
+/// algorithm admits all requests that this sliding window admits. A shared log does not allow bursts beyond the limit.
 fn log_quota(quota: Quota) -> Quota {
     let limit = quota.limit().min(quota.capacity());
-    // `new` cannot fail, because limit and window come from a valid quota.
+    // `new` cannot fail, because the limit and the window come from a valid quota.
     Quota::new(limit, quota.window()).unwrap_or(quota)
 }
 

@@ -1,4 +1,4 @@
-//! A shard of the store: a part of the keys, under one lock.
+//! A shard of the store: a part of the buckets, which one lock protects.
 
 use super::{
     id::BucketLocation,
@@ -13,28 +13,29 @@ use crate::{
     telemetry::mode::DecisionMode,
 };
 
-/// The ratio of `max_keys` to the capacity of the table of each [`BanRecord`], which is at least [`MIN_BAN_RECORDS`].
+/// The ratio of `max_keys` to the capacity of the table of each [`BanRecord`]. The capacity is at least
+/// [`MIN_BAN_RECORDS`].
 const KEYS_PER_BAN_RECORD: usize = 8;
 const MIN_BAN_RECORDS: usize = 16;
 
-/// A part of the keys. The alignment is that of a CPU cache line, to prevent false sharing between shards.
+/// A part of the buckets. The alignment is the size of a CPU cache line, so two shards never share a cache line.
 #[repr(align(64))]
 pub(super) struct Shard {
     buckets: Table,
-    /// The shared logs of keys that found no room in `buckets`.
+    /// The shared logs for keys that find no room in `buckets`.
     overflow: Overflow,
-    /// The buckets of bans, by their [`BanRecord`]. The tables are separate so that neither new offences nor a flood of
-    /// keys can displace a ban.
+    /// The buckets of bans, with one table for each [`BanRecord`]. The tables are separate, so many new keys or
+    /// offences cannot displace a ban.
     bans: [Table; BanRecord::ALL.len()],
 }
 
-/// The settled state that a request uses.
+/// The state that a request uses, settled to the time of the operation.
 pub(super) enum Slot<'a> {
     /// The bucket has its own state.
     Own { state: &'a mut BucketState, quota: Quota },
     /// The bucket shares a log with other keys.
     Shared(SharedSlot<'a>),
-    /// The bucket belongs to a ban, and its table is full.
+    /// The bucket belongs to a ban, but the table of the ban record is full, so the store has no state for the bucket.
     NoBanRoom(BanRecord),
 }
 
@@ -52,16 +53,18 @@ impl Slot<'_> {
     pub(super) fn has_room(&self, now: Micros, request: &BucketRequest<'_>) -> bool {
         let wait = match self {
             Self::Own { state, quota } => state.wait_for(*quota, now, request.cost),
-            // A check-only bucket must not deny a request because of the units of other keys.
+            // The units of other keys must not deny a request for a bucket that is only read, because the bucket itself
+            // may have no units.
             Self::Shared(_) if request.check_only => Some(0),
             Self::Shared(slot) => slot.wait_for(now, request.cost),
-            // A ban must not start if it cannot be stored. Offences and past bans are then not counted.
+            // A ban must not start if the store has no room for the ban. Other ban records have room, but `add` does
+            // not count them.
             Self::NoBanRoom(record) => return request.check_only || *record != BanRecord::Active,
         };
         wait == Some(0)
     }
 
-    /// Whether a request that does not fit would fit without the units of other keys.
+    /// For a request that does not fit: whether the request would fit without the units of other keys.
     pub(super) fn is_full_of_others(&self, request: &BucketRequest<'_>) -> bool {
         match self {
             Self::Shared(slot) => !request.check_only && slot.has_room_alone(request.cost),
@@ -107,7 +110,7 @@ impl Shard {
         self.buckets.drop_expired(now);
     }
 
-    /// Returns the table of a bucket, and the fallback for a full table.
+    /// Returns the table of a bucket, and the fallback that applies if the table is full.
     fn table(&mut self, bucket: Bucket<'_>, now: Micros) -> (&mut Table, FullTableFallback<'_>) {
         match BanRecord::of_name(bucket.name()) {
             None => (&mut self.buckets, FullTableFallback::Overflow(&mut self.overflow)),
@@ -119,7 +122,7 @@ impl Shard {
         }
     }
 
-    /// Calls `operation` with the settled state of the request's bucket, and stores the changed state.
+    /// Calls `operation` with the settled state of the request's bucket, and then stores the state.
     pub(super) fn with_slot<R>(
         &mut self,
         location: BucketLocation,
@@ -193,7 +196,8 @@ impl Shard {
     ) {
         let (table, fallback) = self.table(request.bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
-            // The entry stays in the table until its expiry.
+            // The entry remains in the table until it expires, because the state may have the time of the reset for
+            // later refunds.
             entry.state.reset(now);
         } else if let FullTableFallback::Overflow(overflow) = fallback {
             overflow.slot(location, request.quota, now).reset(now);
@@ -203,9 +207,9 @@ impl Shard {
 
 /// The fallback for a bucket whose table is full.
 enum FullTableFallback<'a> {
-    /// A bucket of a quota uses a shared log.
+    /// A bucket of a quota uses a shared log, so its limit still applies.
     Overflow(&'a mut Overflow),
-    /// A bucket of a ban is not stored.
+    /// A bucket of a ban is not stored, because clients must not share a ban.
     NoBan(BanRecord),
 }
 
@@ -217,7 +221,8 @@ impl FullTableFallback<'_> {
         }
     }
 
-    /// Returns a state for a bucket that finds room in the table, with the units that it has in a shared log.
+    /// Returns the first state of a bucket that finds room in the table. The units of the bucket in a shared log move
+    /// to this state.
     fn new_state(&mut self, location: BucketLocation, quota: Quota, now: Micros) -> BucketState {
         let log = match self {
             Self::Overflow(overflow) => overflow.take(location, quota, now),
@@ -241,7 +246,7 @@ mod tests {
         BucketLocation { id: BucketId([random, random >> 32]), shard: 0 }
     }
 
-    /// Checks one unit, and returns the remaining units if it is admitted.
+    /// Checks a request for one unit. Returns the remaining units if the request is admitted.
     fn check(shard: &mut Shard, key: u64, quota: Quota, now: Micros) -> Option<u32> {
         shard.drop_expired(now);
         let any = Key::global();
@@ -290,10 +295,10 @@ mod tests {
         assert_eq!([is_allowed(0, 0), is_allowed(0, 0), is_allowed(0, 0)], [true, true, false]);
 
         let admitted = (1..10_000).filter(|key| is_allowed(*key, SECOND)).count();
-        // 99 keys have their own logs. The other keys share logs.
+        // 99 keys have their own logs and admit one request each. The other keys share logs.
         assert!((100..200).contains(&admitted), "{admitted}");
         assert!(!is_allowed(0, 2 * SECOND));
-        // In the next window there is room for other keys.
+        // In the next window, the buckets have expired, so there is room for other keys.
         assert!(is_allowed(20_000, 12 * SECOND));
     }
 
@@ -302,9 +307,9 @@ mod tests {
         let mut shard = Shard::new(1);
         let quota = quota("2/10s");
         check(&mut shard, 1, quota, 0);
-        // The table is full, so the key uses a shared log.
+        // The table is full, so key 2 uses a shared log.
         assert_eq!(check(&mut shard, 2, quota, 5 * SECOND), Some(1));
-        // The table has room. The request in the shared log still counts.
+        // Now the table has room, but the earlier request in the shared log still counts.
         assert_eq!(check(&mut shard, 2, quota, 11 * SECOND), Some(0));
         assert!(shard.buckets.get_mut(location(2).id).is_some());
         assert_eq!(check(&mut shard, 2, quota, 14 * SECOND), None);

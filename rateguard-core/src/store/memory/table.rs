@@ -1,4 +1,4 @@
-//! A bounded table of buckets, whose capacity is divided fairly among the networks of the keys.
+//! A bounded table of buckets, which divides its capacity fairly among the networks of the keys.
 
 use std::{
     cmp::Reverse,
@@ -13,19 +13,20 @@ use crate::{
     keyed_hash::HashedMap,
 };
 
-/// The maximum number of expired buckets that a check drops. It is larger than the number of quotas of a policy, each
-/// of which may add one bucket.
+/// The maximum number of expired buckets that a check drops. A check may add one bucket for each quota of a policy. The
+/// maximum is larger, so a check can drop more buckets than it adds.
 const MAX_DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
 
-/// The time that expired buckets stay while there is room. Otherwise each request to a token bucket with a fast refill
-/// would create a new bucket.
+/// The time for which an expired bucket remains while the table has room. Otherwise each request to a token bucket with
+/// a fast refill would create a new bucket.
 const EXPIRY_GRACE: Micros = 1_000_000;
 
 /// The maximum ratio of the buckets of one network to the free buckets.
 ///
 /// This is the dynamic threshold of A. Choudhury and E. Hahne ("Dynamic queue length thresholds for shared-memory
-/// packet switches", 1998). If n networks take as much as they can, a fraction of 1/(4n + 1) stays free. A single
-/// network can take four fifths of the capacity, which is `max`. A network without buckets always finds room.
+/// packet switches", 1998). If n networks use their maximum, a fraction of 1/(4n + 1) of the capacity remains free. A
+/// single network can use four fifths of the capacity, which is `max`. A network without buckets therefore almost
+/// always finds room.
 const MAX_HELD_PER_FREE: usize = 4;
 
 /// Buckets by id, with their expiries and the number of buckets of each network.
@@ -35,9 +36,10 @@ pub(super) struct Table {
     /// The maximum number of buckets: `max` and a quarter more.
     capacity: usize,
     buckets: HashedMap<BucketId, BucketEntry>,
-    /// One item for each bucket, with a time that is not later than its expiry.
+    /// One item for each bucket. The time of an item is not later than the expiry of the bucket, so no expired bucket
+    /// is missed.
     expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
-    /// The number of buckets of each network. Networks without buckets are absent.
+    /// The number of buckets of each network. A network without buckets has no entry.
     held: HashMap<KeyNetwork, u32>,
 }
 
@@ -78,11 +80,11 @@ impl Table {
     pub(super) fn has_room_for(&self, network: KeyNetwork) -> bool {
         let used = self.buckets.len();
         let max_held = self.max.min(MAX_HELD_PER_FREE * self.capacity.saturating_sub(used));
-        // A network holds at most `used` buckets, so below the maximum no lookup is necessary.
+        // A network has at most `used` buckets. If `used` is below the maximum, a lookup is not necessary.
         used < max_held || self.held.get(&network).copied().unwrap_or(0) < max_held as u32
     }
 
-    /// Adds a bucket, unless it is empty.
+    /// Adds a bucket, unless the bucket has no units.
     pub(super) fn insert(
         &mut self,
         id: BucketId,
@@ -111,7 +113,8 @@ impl Table {
             let Some(mut first) = self.expiries.peek_mut() else { return };
             let Reverse((_, id)) = *first;
             match self.buckets.get(&id) {
-                // The bucket was used since. Dropping `first` moves the item to its new position in the heap.
+                // A later request has extended the expiry. When `first` is dropped, the heap moves the item to its new
+                // position.
                 Some(bucket) if bucket.expires_at > now => {
                     *first = Reverse((bucket.expires_at, id));
                 }

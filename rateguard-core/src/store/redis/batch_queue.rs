@@ -1,4 +1,4 @@
-//! The queue of requests that wait for the next batch to a server.
+//! The queue of the requests that wait for the next batch to a Redis server.
 
 use std::{
     sync::{
@@ -20,11 +20,12 @@ use crate::store::{
     script::{BatchOutcome, ScriptRequest},
 };
 
-/// The maximum number of requests of a batch. Redis runs no other command during a script call. With small batches,
-/// clients read the reply of one batch while Redis runs the next.
+/// The maximum number of requests of a batch. Redis runs no other command during a script call, so a large batch would
+/// delay other clients. With small batches, the client also reads the reply to one batch while Redis runs the next
+/// batch.
 const MAX_BATCH: usize = 32;
-/// The maximum number of log entries that a batch of several requests adds. A server needs at most 1 ms for them, or 2
-/// ms with sorted sets.
+/// The maximum number of entries that a batch of several requests adds to sliding-window logs. A Redis server adds this
+/// many entries in at most 1 ms, or 2 ms with sorted sets.
 pub(super) const MAX_BATCH_ENTRIES: u32 = 500;
 
 #[derive(Default)]
@@ -32,8 +33,8 @@ pub(super) struct BatchQueue {
     lanes: Mutex<Lanes>,
     /// Notified when a request is added.
     pub(super) wake: Arc<Notify>,
-    /// If true, the requests of a thread may share a delayed wake-up, because the dispatcher will read the queue soon
-    /// in any case.
+    /// If true, a thread may send one delayed wake-up for several requests. This is safe because the dispatcher reads
+    /// the queue soon without a wake-up.
     shares_wakes: AtomicBool,
 }
 
@@ -43,11 +44,11 @@ struct Lanes {
     low_priority: FairQueue,
 }
 
-/// The lane of the queue for a request.
+/// The priority of a request. Each priority has its own fair queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Enforced,
-    /// Shadow traffic. It must not delay enforced checks.
+    /// Shadow traffic, which must not delay enforced checks.
     Low,
 }
 
@@ -75,18 +76,18 @@ impl BatchQueue {
         }
     }
 
-    /// Sets whether wake-ups may be delayed and shared. The dispatcher must read the queue once more after it has
-    /// cleared the flag.
+    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has set false, it
+    /// must read the queue once more, because a wake-up may still be delayed.
     pub(super) fn share_wakes(&self, shares_wakes: bool) {
         self.shares_wakes.store(shares_wakes, SeqCst);
     }
 
-    /// Returns the number of requests that wait, including abandoned ones.
+    /// Returns the number of requests in the queue, including abandoned requests.
     pub(super) fn len(&self, priority: Priority) -> usize {
         self.lock().get(priority).len()
     }
 
-    /// Takes the requests of the next batch.
+    /// Takes the requests of the next batch from the queue.
     pub(super) fn take(&self, priority: Priority) -> Vec<PendingRequest> {
         let mut lanes = self.lock();
         let queue = lanes.get(priority);
@@ -104,7 +105,7 @@ impl BatchQueue {
         taken
     }
 
-    /// Returns the requests of a failed batch to the queue, before later requests for the same keys.
+    /// Puts the requests of a failed batch back into the queue, before later requests for the same keys.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut lanes = self.lock();
         let mut has_requests = false;
@@ -118,7 +119,7 @@ impl BatchQueue {
         }
     }
 
-    /// Completes every request for the same check that was created at or before `before` with the denial.
+    /// Completes with the denial every request for the same check whose `created_at` is not later than `before`.
     pub(super) fn deny_same_checks(
         &self,
         check: &ScriptRequest,
@@ -140,7 +141,7 @@ impl BatchQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lanes> {
-        // No code panics while it holds the lock.
+        // No code panics while it holds the lock, so the lock is never poisoned.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -217,7 +218,7 @@ mod tests {
         let _enforced = push(&queue, 1, Priority::Enforced);
         let taken = queue.take(Priority::Enforced);
         assert_eq!(taken.len(), 1);
-        // The request returns to its own lane.
+        // The request returns to the fair queue of its priority.
         queue.requeue(taken.into_iter());
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 0));
     }

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 /// The maximum time to connect, log in and select the database.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connects to this server. Each reply on the connection must arrive within the response timeout, if there is one.
+/// Connects to this server. If there is a response timeout, each reply must arrive within it.
 pub(super) async fn connect(
     server: ConnectionInfo,
     response_timeout: Option<Duration>,
@@ -29,7 +29,7 @@ pub(super) async fn connect_with(
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(response_timeout)
-        // Large enough that the dispatcher does not wait for room in the client's buffer.
+        // The buffer is so large that the dispatcher does not wait for room in it.
         .set_pipeline_buffer_size(1024);
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     connection.map_err(|error| connect_error(&error))
@@ -37,7 +37,7 @@ pub(super) async fn connect_with(
 
 pub(super) fn connect_error(error: &RedisError) -> StoreError {
     match classify(error) {
-        // Both mean that no connection was established.
+        // Before a connection exists, both errors mean that the server cannot be reached.
         StoreError::Timeout | StoreError::Disconnected => StoreError::Unreachable,
         cause => cause,
     }
@@ -51,7 +51,7 @@ pub(super) fn host(server: &ConnectionInfo) -> &str {
     }
 }
 
-/// Returns the settings of `server` with another address.
+/// Returns a copy of the settings of `server` with this host and port.
 pub(super) fn at(server: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
     let address = match server.addr().clone() {
         ConnectionAddr::TcpTls { insecure, tls_params, .. } => {

@@ -1,4 +1,4 @@
-//! The server that the connections of a link lead to: a fixed one, that of a pool, or the primary of a service.
+//! Opens the connections of a link to a fixed server, the server of a pool, or the primary of a service.
 
 use std::{future, io};
 
@@ -18,8 +18,8 @@ use crate::store::StoreError;
 pub(super) enum Source {
     /// A server by its address.
     Server(Box<Client>),
-    /// The settings of the application's pool. The pool's connections are not used, because the worker thread that
-    /// drives one of them may be blocked.
+    /// The application's pool. Only its settings are used: a worker thread of the application drives each connection of
+    /// the pool, and may be blocked.
     #[cfg(feature = "deadpool")]
     FromAppPool(Pool),
     /// The primary that the sentinels report.
@@ -33,7 +33,7 @@ impl Source {
 
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         match self {
-            // Checks have a deadline of their own.
+            // There is no response timeout, because each check has a deadline.
             Self::Server(client) => connect_with(client, None).await,
             #[cfg(feature = "deadpool")]
             Self::FromAppPool(pool) => {
@@ -45,7 +45,8 @@ impl Source {
         }
     }
 
-    /// Waits until the sentinels report another primary than that of the last connection. Other sources wait forever.
+    /// Waits until the sentinels report another primary than the primary of the last connection. For other sources,
+    /// waits forever.
     pub(super) async fn primary_changed(&self) {
         match self {
             Self::Sentinel(sentinels) => sentinels.primary_changed().await,

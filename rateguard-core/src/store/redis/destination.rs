@@ -1,4 +1,4 @@
-//! The connection that a request is sent on.
+//! The connection on which a request is sent.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use super::{link::Link, link_state::ActiveConnection};
 pub(super) struct Destination {
     pub(super) link: Arc<Link>,
     pub(super) live: ActiveConnection,
-    /// In a cluster: the node imports the slot, and accepts a request only after an `ASKING` command.
+    /// In a cluster: whether the node imports the cluster slot, and therefore accepts a request only after an `ASKING`
+    /// command.
     pub(super) needs_asking: bool,
-    /// In a cluster: the slot of the keys, and the host of the node.
+    /// In a cluster: the cluster slot of the keys.
     pub(super) slot: u16,
+    /// In a cluster: the host of the node. A redirect without a host means this host.
     pub(super) host: String,
 }

@@ -1,4 +1,4 @@
-//! Sends the queued requests of a link in batches, and completes them with the replies.
+//! Sends the queued requests of a link in batches, and completes the requests with the replies.
 
 use std::{
     future::poll_fn,
@@ -34,18 +34,20 @@ use crate::store::{
 
 /// The maximum number of batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
-/// Within this delay, a batch smaller than the last one waits to fill up, because a batch costs client and server as
-/// much as several requests. It is sent when the dispatcher wakes next, at the latest after [`SLOW_SERVER_AFTER`].
+/// Within this time after the last batch, the dispatcher does not send a smaller batch, because a batch costs client
+/// and server as much as several requests. The dispatcher sends the smaller batch when it wakes next, at the latest
+/// after [`SLOW_SERVER_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
-/// If a batch is unanswered this long after the last one was sent, the server counts as slow, and gets one more batch.
+/// If a batch is still unanswered this long after the last batch, the server counts as slow. The dispatcher then sends
+/// one more batch.
 const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
 /// The maximum number of batches in flight to a slow server.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
-/// While the batches in flight add more entries to logs than this, no further batch is sent. Otherwise a sequence of
-/// costly requests would delay all replies.
+/// While the batches in flight add more entries to sliding-window logs than this, the dispatcher sends no further
+/// batch. Otherwise a sequence of costly requests would delay all replies.
 const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
-/// For this long after a batch of several requests, the requests of a worker thread share one wake-up. When the window
-/// ends, the dispatcher reads the queue without a wake-up.
+/// For this long after a batch of several requests, all requests of a worker thread wake the dispatcher only once.
+/// After this time, the dispatcher reads the queue without a wake-up, so no request waits longer.
 const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
@@ -53,7 +55,7 @@ pub(super) struct Dispatcher {
     pub(super) script: Arc<ScriptRunner>,
     pub(super) state: watch::Receiver<LinkState>,
     pub(super) progress: Arc<Progress>,
-    /// True after the first `CROSSSLOT` error. From then on, all keys of a batch are in one slot.
+    /// True after the first `CROSSSLOT` error. From then on, all keys of a batch are in one cluster slot.
     pub(super) is_cluster: AtomicBool,
 }
 
@@ -64,7 +66,7 @@ struct LastBatch {
 }
 
 impl LastBatch {
-    /// Whether to send a batch of `waiting` requests while `in_flight` batches are unanswered.
+    /// Whether to send the `waiting` requests as a batch now, while `in_flight` batches are unanswered.
     fn should_flush(&self, in_flight: usize, waiting: usize) -> bool {
         self.should_flush_after(self.at.elapsed(), in_flight, waiting)
     }
@@ -78,15 +80,15 @@ impl LastBatch {
     }
 }
 
-/// A pipeline of batches that was sent.
+/// A sent pipeline of batches.
 struct Sent<'a> {
     live: &'a ActiveConnection,
     at: Instant,
-    /// The requests were grouped by slot.
+    /// Whether the batches have the requests grouped by cluster slot.
     by_slot: bool,
 }
 
-/// The requests of a batch, by their positions among those that were taken from the queue.
+/// The positions of a batch's requests in the list of requests that the dispatcher took from the queue.
 type Positions = Vec<usize>;
 
 impl Dispatcher {
@@ -107,12 +109,12 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until the connection is replaced or lost. Then requests in flight are dropped, and fail with
+    /// Sends batches until the connection is replaced or lost. Requests in flight then fail with
     /// [`StoreError::Disconnected`].
     async fn run_on(&self, live: &ActiveConnection) {
         let mut state = self.state.clone();
         let mut changed = pin!(state.changed());
-        // Entries that the batches in flight add to logs.
+        // The number of entries that the batches in flight add to sliding-window logs.
         let entries_in_flight = AtomicU32::new(0);
         let mut batches = FuturesUnordered::new();
         let mut low_priority = FuturesUnordered::new();
@@ -142,8 +144,8 @@ impl Dispatcher {
                     entries_in_flight.fetch_sub(entries, Relaxed);
                 });
             }
-            // Low-priority requests are sent in separate batches, one at a time, and only while no other request waits.
-            // A server that runs them cannot run enforced requests.
+            // Send low-priority requests in separate batches, one batch at a time, and only while no other request
+            // waits. The server cannot run enforced requests while it runs such a batch.
             if low_priority.is_empty() && self.queue.len(Priority::Enforced) == 0 {
                 let requests = self.queue.take(Priority::Low);
                 if !requests.is_empty() {
@@ -186,7 +188,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends these requests as one batch, or in a cluster as one pipeline with one batch for each slot.
+    /// Sends these requests as one batch. In a cluster, sends one pipeline with one batch for each cluster slot.
     async fn send(&self, live: &ActiveConnection, pending: Vec<PendingRequest>) {
         let requests: Vec<_> = pending
             .iter()
@@ -216,13 +218,13 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the batches for these requests, and the positions of the requests in each of them.
+    /// Returns the batches for these requests, and for each batch the positions of its requests.
     fn batches<'a>(
         &self,
         requests: &'a [(Arc<ScriptRequest>, bool, i64)],
         by_slot: bool,
     ) -> (Vec<Batch<'a>>, Vec<Positions>) {
-        // Cross-slot requests are sent alone, so that only they get the `CROSSSLOT` error.
+        // Send each cross-slot request in its own batch, so no other request fails with the `CROSSSLOT` error.
         let mut groups: Vec<(Option<u16>, Positions)> = Vec::new();
         let slot_of = |tag: &str| slot(tag.as_bytes());
         for (position, (request, no_batching, _)) in requests.iter().enumerate() {
@@ -263,13 +265,14 @@ impl Dispatcher {
                     self.complete(sent, it, outcome);
                 }
             }
-            // The script did not run. The keys of each single request may be in one slot, so send the requests again,
-            // grouped by slot.
+            // The script did not run. The keys of each request may be in one cluster slot, so send the requests again,
+            // grouped by cluster slot.
             Err(error) if is_cross_slot(&error) && !sent.by_slot => {
                 self.is_cluster.store(true, Relaxed);
                 self.queue.requeue(pending.into_iter());
             }
-            // The script did not run, so no unit is counted twice if the requests are sent again.
+            // The script did not run, so the dispatcher can send the requests again, and the server counts no unit
+            // twice.
             Err(error) if batch.has_several_requests() && may_concern_one_key(&error) => {
                 let without_batching = |it| PendingRequest { no_batching: true, ..it };
                 self.queue.requeue(pending.into_iter().map(without_batching));
@@ -281,8 +284,8 @@ impl Dispatcher {
         }
     }
 
-    /// Completes a request. A denial also completes the same checks that were in the queue before the batch was sent,
-    /// so that many requests for an exhausted key need only one decision.
+    /// Completes a request. A denial also completes the same checks that were in the queue before the dispatcher sent
+    /// the batch, so many requests for an exhausted key need only one decision.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
@@ -292,11 +295,13 @@ impl Dispatcher {
     }
 }
 
-/// Whether the error may concern only one key, for example because the user may not access it or its slot migrates.
+/// Whether only one key may have caused the error. For example, the user may not access this key, or the cluster slot
+/// of this key migrates.
 fn may_concern_one_key(error: &RedisError) -> bool {
     let migrations = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
     let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
-    // An error without a code comes from the client library. The server may then have run the script.
+    // An error without a code comes from the client library. The server may have run the script, so the requests must
+    // not be sent again.
     migrations.contains(&error.kind())
         || error.code().is_some() && causes.contains(&classify(error))
 }
@@ -313,9 +318,9 @@ mod tests {
     fn small_batch_waits_for_at_most_the_batch_delay() {
         let last = LastBatch { at: Instant::now(), requests: 10 };
         let micros = Duration::from_micros;
-        // No batch is in flight.
+        // No batch is in flight, so any batch is sent immediately.
         assert!(last.should_flush_after(micros(0), 0, 1));
-        // Within the delay, only a batch as large as the last one is sent.
+        // Within the delay, only a batch that is as large as the last batch is sent.
         assert!(!last.should_flush_after(micros(199), 1, 9));
         assert!(last.should_flush_after(micros(0), 3, 10));
         assert!(last.should_flush_after(micros(200), 3, 1));

@@ -4,7 +4,8 @@ use redis::{ErrorKind, RedisError};
 
 use crate::store::{StoreError, server_error::cause};
 
-/// Returns the cause of an error. The text is not stored, because servers quote arguments in it.
+/// Returns the cause of an error. The result does not contain the error text, because servers quote arguments in error
+/// texts.
 pub(super) fn classify(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() => StoreError::Timeout,
@@ -18,7 +19,8 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     }
 }
 
-/// Whether a new connection may resolve the error, for example to a new primary or with a user that exists by then.
+/// Whether a new connection may resolve the error. For example, the new connection may reach a new primary, or the
+/// administrator may have created the user.
 pub(super) fn needs_reconnect(cause: StoreError) -> bool {
     match cause {
         StoreError::Unreachable

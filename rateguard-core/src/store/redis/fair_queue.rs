@@ -1,4 +1,4 @@
-//! A queue that serves keys in turn, so that many requests for one key do not delay requests for other keys.
+//! A queue that serves keys in turn, so many requests for one key do not delay requests for other keys.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,26 +9,28 @@ use std::{
 use super::pending_request::PendingRequest;
 use crate::store::script::ScriptRequest;
 
-/// The minimum length at which `push` removes abandoned requests.
+/// The minimum number of queued requests at which `push` removes abandoned requests.
 const COMPACT_THRESHOLD: usize = 1_024;
 
-/// Requests in flows, with one flow for each key or group of keys. Flows are served round robin. The requests of a flow
-/// are served in the order of arrival.
+/// A fair queue of requests. All requests for the same keys are one [`Flow`]. `pop` takes one request from each
+/// [`Flow`] in turn, and takes the requests of a [`Flow`] in the order of arrival.
 pub(super) struct FairQueue {
     flows: HashMap<u64, Flow, BuildHasherDefault<FlowHasher>>,
-    /// The flows in the order in which they are served.
+    /// The numbers of all flows. `pop` takes the next request from the first.
     turns: VecDeque<u64>,
     len: usize,
     compact_at: usize,
 }
 
-/// The requests of a flow. Every flow has at least one request. Most flows have exactly one, which needs no allocation.
+/// The queued requests for the same keys. There is always at least one request. In most cases there is exactly one
+/// request, and then no allocation is needed.
 struct Flow {
     first: PendingRequest,
     others: VecDeque<PendingRequest>,
 }
 
-/// Returns flow numbers unchanged, because they come from key digests and are already uniform.
+/// Returns each number unchanged as the hash. The numbers come from key digests, so they are already uniformly
+/// distributed.
 #[derive(Default)]
 struct FlowHasher(u64);
 
@@ -60,12 +62,13 @@ impl Default for FairQueue {
 }
 
 impl FairQueue {
-    /// Returns the number of requests that wait, including abandoned ones.
+    /// Returns the number of requests in the queue, including abandoned requests.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a request at the end of its flow. A new flow is served last.
+    /// Adds a request after the requests for the same keys. If there are none, the request waits for all other keys
+    /// once.
     pub(super) fn push(&mut self, request: PendingRequest) {
         let number = request.request.flow;
         match self.flows.get_mut(&number) {
@@ -82,8 +85,8 @@ impl FairQueue {
         }
     }
 
-    /// Returns a request to the front of its flow. The turn of an existing flow does not change. A new flow is served
-    /// last.
+    /// Puts a request back before the other requests for the same keys, and does not change the turn of these keys. If
+    /// there are no others, the request waits for all other keys once.
     pub(super) fn requeue(&mut self, request: PendingRequest) {
         match self.flows.get_mut(&request.request.flow) {
             Some(flow) => {
@@ -95,7 +98,7 @@ impl FairQueue {
         }
     }
 
-    /// Takes the next request, and drops abandoned ones before it.
+    /// Takes the next request, and drops the abandoned requests before it.
     pub(super) fn pop(&mut self) -> Option<PendingRequest> {
         while let Some(number) = self.turns.pop_front() {
             let Some(flow) = self.flows.get_mut(&number) else { continue };
@@ -114,7 +117,7 @@ impl FairQueue {
         None
     }
 
-    /// Takes the requests for the same check that were created at or before `before`.
+    /// Takes the requests for the same check whose `created_at` is not later than `before`.
     pub(super) fn take_same_checks(
         &mut self,
         check: &ScriptRequest,

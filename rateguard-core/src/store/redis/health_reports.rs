@@ -1,4 +1,4 @@
-//! Reports of checks about the connection that they use.
+//! The errors that checks report about their connection.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,17 +6,17 @@ use tokio::sync::Notify;
 
 use crate::store::StoreError;
 
-/// Errors that checks report to the connection manager.
+/// The errors that checks report to the connection manager.
 #[derive(Default)]
 pub(super) struct HealthReports {
-    /// The newest generation that is broken, and the cause.
+    /// The number of the newest broken connection, and the cause.
     broken: Mutex<Option<(u64, StoreError)>>,
     /// Notified when the connection manager must test the connection.
     pub(super) wake: Notify,
 }
 
 impl HealthReports {
-    /// Reports that the connection of this generation is broken.
+    /// Reports that the connection with this number is broken.
     pub(super) fn mark_broken(&self, generation: u64, cause: StoreError) {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         if broken.is_none_or(|(newest, _)| newest < generation) {
@@ -25,15 +25,15 @@ impl HealthReports {
         }
     }
 
-    /// Returns the cause if the connection of this generation is broken.
+    /// Returns the cause if the connection with this number is broken.
     pub(super) fn broken_cause(&self, generation: u64) -> Option<StoreError> {
-        // The lock is only held for single assignments, so a poisoned one is still consistent.
+        // Code under the lock only assigns one value, so the value is consistent even if the lock is poisoned.
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.filter(|(newest, _)| *newest >= generation).map(|(_, cause)| cause)
     }
 }
 
-/// A guard for a request that is in flight.
+/// A guard for a request in flight. If it is dropped before `complete`, the connection manager tests the connection.
 pub(super) struct InFlightGuard<'a> {
     reports: &'a HealthReports,
     is_complete: bool,

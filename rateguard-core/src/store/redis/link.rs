@@ -1,4 +1,4 @@
-//! The connection to one server, which all checks share. A task opens it and reconnects it.
+//! The link to one Redis server, which all checks share. A task opens the connection and reconnects after a loss.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -28,7 +28,8 @@ use crate::store::{
     script::{BatchOutcome, ScriptRequest},
 };
 
-/// The link to one server: the queue, the dispatcher and the connection manager. To drop it closes the connection.
+/// The link to one Redis server: the queue, the dispatcher and the connection manager. The connection closes when the
+/// link is dropped.
 pub(super) struct Link {
     state: watch::Receiver<LinkState>,
     reports: Arc<HealthReports>,
@@ -39,7 +40,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Starts to connect.
+    /// Starts the connection manager, which connects to the server, and the dispatcher.
     pub(super) fn open(
         source: Source,
         deadline: Duration,
@@ -63,7 +64,7 @@ impl Link {
         Self { state, reports, queue, progress, _connection_manager, _dispatcher }
     }
 
-    /// Sends the request with the next batch. The server does not execute it after the deadline.
+    /// Sends the request with the next batch. The server does not execute the request after the deadline.
     pub(super) async fn send(
         &self,
         request: Arc<ScriptRequest>,
@@ -71,23 +72,23 @@ impl Link {
         deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {
         let (reply, outcome) = oneshot::channel();
-        // A batch has one time for all of its requests. Units that were taken before a reset at that time could not be
-        // distinguished from units that were taken after it.
+        // Send a reset in its own batch. All requests of a batch have the same time, so a refund could not distinguish
+        // units that were taken before the reset from units that were taken after the reset.
         let no_batching = request.is_reset();
         self.queue.push(PendingRequest { request, no_batching, created_at, deadline, reply });
-        // The sender is dropped if the connection of the batch is lost.
+        // `outcome` has an error if the sender was dropped, because the connection of the batch was lost.
         outcome.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected)))
     }
 
-    /// Whether a request without a timely reply is late because of congestion in this process: the connection is up,
-    /// and the server replies to the batches that it receives.
+    /// Whether this process is the cause if a request has no timely reply. In this case, the connection is up, and the
+    /// server replies to the batches that it receives.
     pub(super) fn is_congested(&self) -> bool {
         matches!(&*self.state.borrow(), LinkState::Up(_)) && !self.progress.is_silent()
     }
 
-    /// Returns the live connection. Waits only for the first connect attempt, and for the first after a loss.
+    /// Returns the live connection. Waits only for the first connect attempt, and for the first attempt after a loss.
     pub(super) async fn live(&self) -> Result<ActiveConnection, StoreError> {
-        // Fast path without a clone of the receiver.
+        // In the common case, do not clone the receiver.
         if let LinkState::Up(live) = &*self.state.borrow() {
             return Ok(live.clone());
         }
@@ -100,7 +101,7 @@ impl Link {
         }
     }
 
-    /// Returns the live connection without waiting.
+    /// Returns the live connection, or an error immediately.
     pub(super) fn live_now(&self) -> Result<ActiveConnection, StoreError> {
         match &*self.state.borrow() {
             LinkState::Up(live) => Ok(live.clone()),
@@ -109,14 +110,14 @@ impl Link {
         }
     }
 
-    /// Reports that a check failed on the connection of this generation.
+    /// Reports that a check failed on the connection with this number.
     pub(super) fn report_error(&self, generation: u64, cause: StoreError) {
         if needs_reconnect(cause) {
             self.reports.mark_broken(generation, cause);
         }
     }
 
-    /// Returns a guard for a request. If it is dropped before the request is complete, probably because of the
+    /// Returns a guard for a request. If the guard is dropped before the request is complete, probably because of the
     /// deadline, the connection manager tests the connection.
     pub(super) fn in_flight_guard(&self) -> InFlightGuard<'_> {
         InFlightGuard::new(&self.reports)

@@ -1,4 +1,4 @@
-//! The Redis store: sends requests in batches, over connections that all checks share.
+//! The Redis store. It sends requests in batches, and all checks share the connections.
 
 mod batch_queue;
 mod cluster;
@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{BuildError, store::io_thread::IoThread};
 
-/// The maximum number of attempts to send a request, to the same server or to others.
+/// The maximum number of attempts to send a request, which bounds the number of cluster redirects.
 const MAX_ATTEMPTS: u32 = 8;
 
 pub(crate) struct RedisStore {
@@ -84,7 +84,7 @@ impl RedisStore {
         for attempt in 0..MAX_ATTEMPTS {
             let guard = destination.link.in_flight_guard();
             let outcome = if destination.needs_asking {
-                // Boxed, because this future is large and rarely used.
+                // Box this large future, because it is rarely used and would enlarge every check.
                 Box::pin(self.send_asking(&destination, &request, deadline)).await
             } else {
                 destination.link.send(Arc::clone(&request), created_at, deadline).await
@@ -92,8 +92,8 @@ impl RedisStore {
             guard.complete();
             match outcome {
                 Ok(BatchOutcome::Decided(verdict)) => return Ok(verdict),
-                // If the server's clock was set forward, it rejects requests that are not late. Its reply has corrected
-                // the estimate of its clock, so the request is sent once more.
+                // If the server's clock was set forward, the script rejects requests that are not late. The reply has
+                // corrected the estimate of the server's clock, so send the request once more.
                 Ok(BatchOutcome::DeadlineExceeded) if !was_late => was_late = true,
                 Ok(BatchOutcome::DeadlineExceeded) => return Err(self.timeout_cause(requests)),
                 Ok(BatchOutcome::Failed(cause)) => {
@@ -109,7 +109,8 @@ impl RedisStore {
         Err(StoreError::NotReady)
     }
 
-    /// Sends the request after an `ASKING` command to a node that imports the slot. The node accepts only this request.
+    /// Sends the request after an `ASKING` command to a node that imports the cluster slot. The node accepts only this
+    /// request, so the request has its own batch.
     async fn send_asking(
         &self,
         destination: &Destination,

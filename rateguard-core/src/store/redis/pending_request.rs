@@ -1,4 +1,4 @@
-//! A request that waits for its outcome.
+//! A request that waits until the dispatcher reports its outcome.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,11 +10,11 @@ use crate::store::{
     script::{BatchOutcome, ScriptRequest},
 };
 
-/// A request that waits for its outcome.
+/// A request that waits until the dispatcher reports its outcome.
 pub(super) struct PendingRequest {
     pub(super) request: Arc<ScriptRequest>,
-    /// The request is sent alone. This applies to resets, and to requests of a batch whose error may concern only one
-    /// key.
+    /// Whether the request has its own batch. This applies to resets, and to the requests of a failed batch if only one
+    /// key may have caused the error.
     pub(super) no_batching: bool,
     pub(super) created_at: Instant,
     pub(super) deadline: Instant,
@@ -24,20 +24,21 @@ pub(super) struct PendingRequest {
 /// The reason why a request failed.
 #[derive(Clone)]
 pub(super) enum RequestError {
-    /// The connection of this generation returned an error.
+    /// The connection with this number returned an error.
     OnConnection(u64, RedisError),
-    /// The request was dropped because the connection was lost.
+    /// The connection was lost, so there is no reply.
     NoConnection(StoreError),
 }
 
 impl PendingRequest {
-    /// Whether the caller no longer waits, for example after its deadline.
+    /// Whether the caller no longer waits, for example because its deadline has expired. The dispatcher then need not
+    /// send the request.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
     pub(super) fn complete(self, outcome: BatchOutcome) {
-        // An abandoned request has no receiver.
+        // Ignore the error: an abandoned request has no receiver.
         let _ = self.reply.send(Ok(outcome));
     }
 

@@ -1,4 +1,4 @@
-//! Distinguishes a silent server from late replies that the load of this process causes.
+//! Distinguishes a silent Redis server from a slow process, which sends requests late or reads replies late.
 
 use std::{
     collections::BTreeMap,
@@ -9,19 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// While batches are in flight, the dispatcher runs at least this often.
+/// The maximum interval between two runs of the dispatcher while batches are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// The time beyond two round trips after which an unanswered batch counts as a backlog.
+/// A server has too many batches if the oldest batch is unanswered for two round trips and this time.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
-/// The times of unanswered batches, and of the last runs of the dispatcher.
+/// The send times of unanswered batches, and the times of the dispatcher's last runs.
 pub(super) struct Progress {
     start: Instant,
-    /// A server that has left a batch unanswered for this long is silent.
+    /// A server is silent if a batch is unanswered for this long.
     silent_after: Duration,
-    /// The minimum age of the oldest unanswered batch for a backlog.
+    /// A server does not have too many batches while the oldest unanswered batch is younger than this.
     backlog_after: Duration,
-    /// A dispatcher that has not run for this long is stalled, for example because the machine lacks CPU.
+    /// The dispatcher is stalled if it has not run for this long, for example because the machine lacks CPU time.
     stalled_after: Duration,
     in_flight: Mutex<InFlightBatches>,
     /// The time of the last run of the dispatcher, in microseconds after `start`.
@@ -37,7 +37,7 @@ struct InFlightBatches {
     shortest_round_trip: Option<Duration>,
 }
 
-/// A batch that is in flight until this is dropped.
+/// A batch that counts as in flight until this value is dropped.
 pub(super) struct BatchInFlight<'a> {
     progress: &'a Progress,
     number: u64,
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// Records that a batch is sent now.
+    /// Records that the dispatcher sends a batch now.
     pub(super) fn send(&self) -> BatchInFlight<'_> {
         let mut in_flight = self.lock();
         let number = in_flight.next;
@@ -65,14 +65,14 @@ impl Progress {
         BatchInFlight { progress: self, number }
     }
 
-    /// Resets the shortest round trip for a new connection, which may be to another server.
+    /// Resets the shortest round trip, because a new connection may lead to another server.
     pub(super) fn reset_round_trip(&self) {
         self.lock().shortest_round_trip = None;
     }
 
-    /// Whether the server has a backlog of batches. Requests should then wait in the queue of this process: there, a
-    /// denial completes other requests, and keys are served in turn. In the server's backlog neither is possible, and
-    /// with a long backlog the server would seem to be silent.
+    /// Whether the server has too many unanswered batches. If so, requests should wait in the queue of this process,
+    /// because the queue serves keys in turn, and a denial completes other requests in the queue. Neither is possible
+    /// for a request that is already sent. With even more batches, the server would also seem to be silent.
     pub(super) fn is_backlogged(&self) -> bool {
         self.is_backlogged_at(Instant::now())
     }
@@ -85,7 +85,8 @@ impl Progress {
         now.saturating_duration_since(*oldest) > limit
     }
 
-    /// Records a run of the dispatcher. `was_due` means that it should have run within a [`TICK`] after the last run.
+    /// Records a run of the dispatcher. `was_due` means that the dispatcher should have run within one [`TICK`] after
+    /// the last run, so a longer time is a stall.
     pub(super) fn record_run(&self, was_due: bool) {
         self.record_run_at(Instant::now(), was_due);
     }
@@ -99,8 +100,8 @@ impl Progress {
     }
 
     /// Whether the oldest batch is unanswered for nine tenths of the deadline, although the dispatcher has had time to
-    /// read replies. If not, a late request waits in the queue of this process, or in a batch that was sent only
-    /// recently.
+    /// read replies. If not, the server is not the cause of a late request: the request waits in the queue of this
+    /// process, or in a recent batch.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent_at(Instant::now())
     }
@@ -114,7 +115,7 @@ impl Progress {
         let since = |micros: &AtomicU64| {
             Duration::from_micros(self.micros(now).saturating_sub(micros.load(Relaxed)))
         };
-        // After a stall, the dispatcher needs a moment to send what it has queued and to read replies.
+        // After a stall, the dispatcher needs some time to send the queued requests and to read replies.
         let stall_is_over = self.stall_ended.load(Relaxed) == 0
             || since(&self.stall_ended) >= 2 * TICK + 2 * round_trip;
         since(&self.last_run) <= self.stalled_after
@@ -127,7 +128,7 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, InFlightBatches> {
-        // No code panics while it holds the lock.
+        // No code panics while it holds the lock, so the lock is never poisoned.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,7 +178,7 @@ mod tests {
         drop(progress.send());
         assert!(!progress.is_backlogged_at(at(24)));
         assert!(progress.is_backlogged_at(at(26)));
-        // A server that is 30 ms away has no backlog after 60 ms.
+        // With a round trip of 30 ms, an unanswered batch is normal after 60 ms.
         progress.lock().shortest_round_trip = Some(Duration::from_millis(30));
         assert!(!progress.is_backlogged_at(at(60)));
         assert!(progress.is_backlogged_at(at(70)));
@@ -191,12 +192,12 @@ mod tests {
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         let _batch = progress.send();
         runs_until(&progress, 0, 20);
-        // The dispatcher does not run.
+        // The dispatcher stalls for 180 ms, so the server is not silent.
         assert!(!progress.is_silent_at(at(200)));
-        // It runs again, but has had no time to read replies.
+        // The dispatcher runs again, but has had no time to read replies.
         runs_until(&progress, 200, 210);
         assert!(!progress.is_silent_at(at(210)));
-        // It has had time, and there are no replies.
+        // The dispatcher has had time to read replies, but there are none.
         runs_until(&progress, 220, 230);
         assert!(progress.is_silent_at(at(230)));
     }

@@ -1,4 +1,4 @@
-//! Opens the connection of a link, tests it with heartbeats, and reconnects with backoff.
+//! Opens the connection of a link, tests the connection with heartbeats, and reconnects with backoff.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -21,11 +21,12 @@ use crate::{
     store::{StoreError, server_clock::ServerClock},
 };
 
-/// The backoff after the first failure. It doubles after each further failure.
+/// The backoff after the first failure. The backoff doubles after each further failure.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
-/// The maximum backoff, which is also about the maximum time until a server that is available again is detected.
+/// The maximum backoff. When a server becomes available again, the guard detects it after about this time at the
+/// latest.
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
-/// After this time without a failure, the backoff is reset.
+/// After this time without a failure, the next backoff is [`INITIAL_BACKOFF`] again.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct ConnectionManager {
@@ -61,11 +62,12 @@ impl ConnectionManager {
         }
     }
 
-    /// Offers the connection to checks until it is broken, and returns the cause.
+    /// Lets checks use the connection until the connection is broken, and returns the cause.
     async fn serve(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
         let clock = Arc::new(ServerClock::new());
         let live = ActiveConnection { connection, clock, generation };
-        // The heartbeat detects a replica. A replica would return denials without an error, because they write nothing.
+        // The heartbeat detects a replica, which checks must not use. A replica would return denials without an error,
+        // because the script writes nothing for a denial.
         if let Err(cause) = self.heartbeat(&live).await {
             return cause;
         }
@@ -86,13 +88,13 @@ impl ConnectionManager {
             if let Err(cause) = self.heartbeat(live).await {
                 return cause;
             }
-            // Limits the rate of heartbeats while many checks exceed their deadline.
+            // Limit the rate of heartbeats, because each check that exceeds its deadline requests a heartbeat.
             sleep(INITIAL_BACKOFF).await;
         }
     }
 
-    /// Checks that the server replies and is a primary, and records its time. The user may lack the permission for
-    /// these commands, so an error reply is sufficient unless it needs a new connection.
+    /// Tests that the server replies and is a primary, and records the server's time. An error reply is sufficient
+    /// unless the error needs a new connection, because the user may lack the permission for these commands.
     async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
         let mut connection = live.connection.clone();
         let mut commands = redis::pipe();
@@ -101,7 +103,7 @@ impl ConnectionManager {
         let mut request = pin!(connection.send_packed_commands(&commands, 0, 2));
         let mut replies = timeout(self.deadline, &mut request).await;
         if replies.is_err() && sent.elapsed() > self.deadline * 5 / 4 {
-            // This thread was stalled, so the replies may have arrived but are not read yet.
+            // This thread was stalled, so it may not have read replies that have arrived. Wait once more.
             replies = timeout(self.deadline, request).await;
         }
         let Ok(replies) = replies else { return Err(StoreError::Timeout) };
@@ -136,7 +138,7 @@ fn is_replica(role: &Value) -> bool {
     [b"slave".as_slice(), b"replica"].contains(&name)
 }
 
-/// Converts a reply to `TIME` to microseconds since 1970.
+/// Converts the reply to `TIME` into microseconds since 1970.
 fn parse_time(time: &Value) -> Option<i64> {
     let Value::Array(time) = time else { return None };
     let [seconds, micros] = time.as_slice() else { return None };

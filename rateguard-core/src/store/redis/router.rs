@@ -17,7 +17,7 @@ pub(super) enum Router {
 }
 
 impl Router {
-    /// Returns the destination for the keys of these requests, of which there is at least one.
+    /// Returns the destination for the keys of these requests. There must be at least one request.
     pub(super) async fn destination(
         &self,
         requests: &[BucketRequest<'_>],
@@ -39,8 +39,8 @@ impl Router {
         }
     }
 
-    /// Returns the destination for the next attempt after this error, or the cause if there is none. `attempt` is the
-    /// number of earlier redirects of the request.
+    /// Returns the destination for the next attempt after this error. Fails with the cause if there must be no next
+    /// attempt. `attempt` is the number of earlier attempts of the request.
     pub(super) async fn redirect(
         &self,
         destination: Destination,
@@ -60,7 +60,8 @@ impl Router {
                 Err(None) => {
                     cluster.request_refresh();
                     match classify(error) {
-                        // The client already uses the cluster protocol, and a new connection would not help.
+                        // This error normally means that the URL is not a cluster URL. Here the cluster itself is not
+                        // ready, and a new connection would not change this.
                         StoreError::Cluster => return Err(StoreError::NotReady),
                         cause => cause,
                     }
@@ -71,7 +72,7 @@ impl Router {
         Err(cause)
     }
 
-    /// Returns the number of the server that has the first of these keys.
+    /// Returns the number of the server that stores the first of these keys.
     pub(super) fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
         match (self, requests) {
             (Self::Cluster(cluster), [first, ..]) => cluster.server(slot(&first.bucket.hash_tag())),
@@ -79,7 +80,7 @@ impl Router {
         }
     }
 
-    /// Whether a request for these keys without a timely reply is late because of congestion in this process.
+    /// Whether this process, and not the Redis server, is the cause if a request for these keys has no timely reply.
     pub(super) fn is_congested(&self, requests: &[BucketRequest<'_>]) -> bool {
         match (self, requests) {
             (Self::One(link), _) => link.is_congested(),
@@ -91,7 +92,7 @@ impl Router {
         }
     }
 
-    /// Checks that there are live connections to all servers.
+    /// Returns an error unless there are live connections to all servers.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self {
             Self::One(link) => link.live_now().map(|_| ()),

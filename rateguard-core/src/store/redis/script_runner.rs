@@ -1,4 +1,4 @@
-//! Runs the script on a server.
+//! Runs the script on a Redis server.
 
 use redis::{
     ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value,
@@ -16,14 +16,15 @@ use crate::{
 
 pub(super) struct ScriptRunner {
     pub(super) ids: RequestIds,
-    /// The SHA-1 of the source. `EVALSHA` runs a script that is in the server's cache by this hash.
+    /// The SHA-1 of the script. `EVALSHA` runs the script with this hash from the server's cache, so the source is not
+    /// sent again.
     hash: String,
 }
 
 /// The raw reply of a server to a batch.
 pub(super) struct RawReply {
     numbers: Vec<i64>,
-    /// The causes of the error texts. The texts are not stored, because servers quote arguments in them.
+    /// The cause of each error text. The texts are not stored, because servers quote arguments in error texts.
     errors: Vec<StoreError>,
 }
 
@@ -42,8 +43,8 @@ impl ScriptRunner {
         Self { ids: RequestIds::new(), hash: Script::new(SCRIPT).get_hash().to_owned() }
     }
 
-    /// Sends these batches in one pipeline. With `asking`, an `ASKING` command precedes the batch, of which there must
-    /// be only one. A cluster node that imports the slot requires it.
+    /// Sends these batches in one pipeline, and returns their replies. With `asking`, there must be only one batch, and
+    /// an `ASKING` command precedes it. A cluster node that imports the cluster slot requires this command.
     pub(super) async fn run(
         &self,
         connection: &MultiplexedConnection,
@@ -52,7 +53,8 @@ impl ScriptRunner {
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
         let all: Vec<_> = (0..batches.len()).collect();
         let mut replies = self.send(connection, asking, batches, &all, false).await?;
-        // A script that is not in the server's cache is sent again with its source. `EVAL` adds it to the cache.
+        // If the script is not in the server's cache, send these batches again with the source. `EVAL` adds the script
+        // to the cache.
         let is_no_script = |reply: &RedisResult<RawReply>| {
             let kind = ErrorKind::Server(ServerErrorKind::NoScript);
             reply.as_ref().is_err_and(|error| error.kind() == kind)
@@ -68,7 +70,8 @@ impl ScriptRunner {
         Ok(replies)
     }
 
-    /// Sends the batches with these indices. With `with_source`, the first of them has the source of the script.
+    /// Sends the batches with these indices. With `with_source`, the first of these batches contains the source of the
+    /// script.
     async fn send(
         &self,
         connection: &MultiplexedConnection,
@@ -78,7 +81,8 @@ impl ScriptRunner {
         with_source: bool,
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
         let mut pipeline = Pipeline::with_capacity(indices.len() + usize::from(asking));
-        // `ASKING` applies to the next command on the connection. A pipeline is sent without other commands in between.
+        // `ASKING` applies only to the next command on the connection. The client sends a pipeline without other
+        // commands in between, so this is the batch.
         if asking {
             pipeline.cmd("ASKING");
         }
@@ -104,7 +108,7 @@ impl ScriptRunner {
     }
 }
 
-/// Decodes a reply: bytes, or an array of bytes and error texts.
+/// Decodes a reply, which is either bytes or an array of bytes and error texts.
 fn decode(reply: Value) -> RedisResult<RawReply> {
     let (bytes, errors) = match reply.extract_error()? {
         Value::BulkString(bytes) => (bytes, Vec::new()),

@@ -1,4 +1,4 @@
-//! Redis Sentinel: finds the primary of a service.
+//! Redis Sentinel: queries the sentinels for the primary of a service.
 
 use std::{
     collections::HashMap,
@@ -20,13 +20,13 @@ use crate::store::StoreError;
 /// The maximum time for a sentinel to reply, including the time to connect.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The sentinels of a service, and how to connect to its primary.
+/// The sentinels of a service, and the settings for connections to its primary.
 pub(super) struct Sentinels {
     sentinels: Vec<Sentinel>,
     service: String,
-    /// The settings for connections to the primary, except for the address.
+    /// The settings for connections to the primary, without the address, which the sentinels report.
     primary: ConnectionInfo,
-    /// The address of the last connection.
+    /// The address of the primary of the last connection.
     connected_to: Mutex<Option<PrimaryAddress>>,
 }
 
@@ -49,7 +49,8 @@ impl Sentinels {
         Self { sentinels, service, primary, connected_to: Mutex::new(None) }
     }
 
-    /// Connects to the primary that the sentinels report. The caller must check the role of the server.
+    /// Connects to the primary that the sentinels report. The caller must verify the role of the server, because the
+    /// sentinels may report an old primary.
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         let (host, port) = self.query_primary().await?;
         let primary = at(&self.primary, &host, port);
@@ -57,13 +58,13 @@ impl Sentinels {
         connect(primary, None).await
     }
 
-    /// Waits until the sentinels report another primary. A primary that is isolated from the sentinels may not detect
-    /// that it was replaced.
+    /// Waits until the sentinels report another primary. This is necessary because an isolated primary may not detect
+    /// that the sentinels have replaced it.
     pub(super) async fn primary_changed(&self) {
         loop {
             sleep(HEARTBEAT_INTERVAL).await;
             if let Ok(primary) = self.query_primary().await {
-                // The lock is only held for single assignments, so a poisoned one is still consistent.
+                // Code under the lock only assigns one value, so the value is consistent even if the lock is poisoned.
                 let connected_to = self.connected_to.lock().unwrap_or_else(PoisonError::into_inner);
                 if connected_to.as_ref() != Some(&primary) {
                     return;
@@ -72,8 +73,8 @@ impl Sentinels {
         }
     }
 
-    /// Returns the primary that a majority of all sentinels report. Without a majority, returns the one with the newest
-    /// epoch among the replies, because an isolated sentinel reports an old primary with an old epoch.
+    /// Returns the primary that a majority of all sentinels report. Without a majority, returns the primary with the
+    /// newest epoch in the replies, because an isolated sentinel reports an old primary with an old epoch.
     async fn query_primary(&self) -> Result<PrimaryAddress, StoreError> {
         let majority = self.sentinels.len() / 2 + 1;
         let query = async |sentinel: &Sentinel| {
@@ -103,7 +104,7 @@ fn votes(reports: &[(u64, PrimaryAddress)], report: &(u64, PrimaryAddress)) -> u
 }
 
 impl Sentinel {
-    /// Returns the configuration epoch, which grows with each failover, and the primary.
+    /// Returns the configuration epoch and the primary. Each failover increases the epoch, so a larger epoch is newer.
     async fn query(&self, service: &str) -> Result<(u64, PrimaryAddress), StoreError> {
         let mut idle = self.connection.lock().await;
         let mut connection = match idle.take() {
@@ -118,7 +119,7 @@ impl Sentinel {
             StoreError::InvalidReply if error.code() == Some("ERR") => StoreError::NoPrimary,
             cause => cause,
         });
-        // After any other error, or if this future is dropped, the next query opens a new connection.
+        // After another error, or if this future is dropped, `idle` is empty and the next query opens a new connection.
         let fields = match reply {
             Err(StoreError::NoPrimary) => {
                 *idle = Some(connection);

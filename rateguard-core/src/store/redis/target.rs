@@ -40,7 +40,7 @@ impl Server {
         }
     }
 
-    /// Starts to connect. The connections run on `runtime`.
+    /// Starts to connect on `runtime`, and returns the router for the connections.
     pub(super) fn router(
         self,
         deadline: Duration,

@@ -1,7 +1,7 @@
-//! Wakes dispatchers once for all requests that a worker thread adds while it polls its ready tasks.
+//! Wakes a dispatcher only once for all requests that a worker thread adds while it polls its ready tasks.
 //!
-//! To wake another thread costs as much as several checks. If both threads share one core, the dispatcher would preempt
-//! the worker after its first request, and send a batch of only that request.
+//! A wake-up of another thread costs as much as several checks. If both threads share one core, the dispatcher would
+//! also preempt the worker thread after the first request, and send a batch with only this request.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,10 +13,11 @@ use tokio::{
     sync::Notify,
 };
 
-/// If the wake task has not run within this time, its runtime is assumed to be stalled or no longer polled.
+/// If the wake task has not run within this time, its runtime is probably blocked or no longer polled. Then dispatchers
+/// are woken immediately.
 const WAKE_TASK_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// The wake-ups that the wake task of a thread will send.
+/// The delayed wake-ups of a thread, which its wake task will send.
 #[derive(Default)]
 struct PendingWakes {
     /// The dispatchers of queues with new requests.
@@ -29,11 +30,10 @@ thread_local! {
     static PENDING_WAKES: Arc<Mutex<PendingWakes>> = Arc::default();
 }
 
-/// Wakes this dispatcher after this thread has polled its ready tasks, or immediately if a wake task
-/// cannot be used.
+/// Wakes the dispatcher after this thread has polled its ready tasks, or immediately if that is not possible.
 ///
-/// A task that blocks can delay the wake-up without bound. The dispatcher must therefore also read its queue on a
-/// timer.
+/// A task that blocks the thread can delay the wake-up without a limit. The dispatcher must therefore also read its
+/// queue on a timer.
 pub(super) fn wake_soon(dispatcher: &Arc<Notify>) {
     let is_scheduled = PENDING_WAKES.try_with(|pending| schedule_wake(pending, dispatcher));
     if !is_scheduled.unwrap_or(false) {
@@ -41,7 +41,8 @@ pub(super) fn wake_soon(dispatcher: &Arc<Notify>) {
     }
 }
 
-/// Schedules a wake-up by the wake task of this thread. Returns false if that is not possible.
+/// Adds the dispatcher to the wake task of this thread, and spawns the task if necessary. Returns false if that is not
+/// possible.
 fn schedule_wake(pending: &Arc<Mutex<PendingWakes>>, dispatcher: &Arc<Notify>) -> bool {
     let mut wakes = lock(pending);
     match wakes.spawned_at {
@@ -62,12 +63,12 @@ fn schedule_wake(pending: &Arc<Mutex<PendingWakes>>, dispatcher: &Arc<Notify>) -
     wakes.spawned_at = Some(Instant::now());
     drop(wakes);
     let wake_task = WakeTask(Arc::clone(pending));
-    // The runtime polls a new task after the tasks that are already ready.
+    // The runtime polls a new task after all tasks that are already ready, so their requests share the wake-up.
     runtime.spawn(async move { drop(wake_task) });
     true
 }
 
-/// Wakes the dispatchers when it is dropped, which also happens if its runtime is shut down.
+/// Wakes the dispatchers when this value is dropped. A runtime also drops it during shutdown, so no wake-up is lost.
 struct WakeTask(Arc<Mutex<PendingWakes>>);
 
 impl Drop for WakeTask {
@@ -79,6 +80,6 @@ impl Drop for WakeTask {
 }
 
 fn lock(pending: &Mutex<PendingWakes>) -> MutexGuard<'_, PendingWakes> {
-    // Every single change leaves it consistent, so a poisoned lock is safe to use.
+    // Each change leaves the value consistent, so a poisoned lock is safe to use.
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }

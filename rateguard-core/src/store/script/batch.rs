@@ -1,4 +1,4 @@
-//! A batch of requests, as the arguments of one call of the script.
+//! Encodes a batch of requests as the arguments of one script call.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,20 @@ use smallvec::SmallVec;
 use super::{Operation, ScriptRequest, request::BucketParams};
 use crate::Quota;
 
-/// A request joins a shape if its deadline differs by less than this from that of the shape's first request, in
-/// microseconds. The shape has the earliest deadline of its requests.
+/// The maximum difference between the deadlines of a shape's first request and of a request that joins the shape, in
+/// microseconds. All requests of a shape use the earliest deadline, so a larger difference would make some requests
+/// late too early.
 const DEADLINE_SLACK: i64 = 10_000;
 
-/// One call of the script, for one request or several. Each bucket is listed once, even if several requests use it.
+/// One script call, for one or more requests. The list of keys has each bucket once, even if several requests use the
+/// bucket.
 pub(in crate::store) struct Batch<'a> {
     pub(super) ids: RequestIdRange,
     keys: Vec<&'a str>,
-    /// The quota under which each key was first used.
+    /// For each key, the index of the quota of the first request for this key.
     key_quotas: Vec<usize>,
-    /// Requests have different quotas for one key, or there are refunds or resets.
+    /// Whether requests have different quotas for one key, or there are refunds or resets. The script then loads all
+    /// keys first.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
@@ -32,34 +35,34 @@ pub(in crate::store) struct Batch<'a> {
 /// The common properties of several requests: operation, quotas, costs, and about the same deadline.
 struct Shape<'a> {
     example: &'a ScriptRequest,
-    /// The deadline of the first request, by the server's clock; 0 without an estimate of that clock.
+    /// The deadline of the first request, on the server's clock; 0 if there is no estimate of this clock.
     first_deadline: i64,
-    /// The earliest deadline of all requests.
+    /// The earliest deadline of all requests of the shape.
     deadline: i64,
 }
 
 pub(super) struct BatchRequest<'a> {
     pub(super) request: &'a ScriptRequest,
     shape: usize,
-    /// The indices of its buckets in the list of keys.
+    /// The indices of the request's buckets in the list of keys.
     keys: SmallVec<[usize; 1]>,
 }
 
-/// A quota, with the script's name of its algorithm.
+/// A quota, and the name that the script uses for its algorithm.
 type ScriptQuota = (Quota, &'static str);
 
-/// How the reply is encoded.
+/// The encoding of the script's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum ReplyEncoding {
-    /// Eight bytes for each number: a client reads them faster than numbers of the protocol.
+    /// Eight bytes for each number. The client reads bytes faster than the numbers of the Redis protocol.
     #[cfg(feature = "redis")]
     Bytes,
-    /// Numbers of the protocol, for interfaces that do not carry bytes.
+    /// The numbers of the protocol, because JSON cannot contain bytes.
     #[cfg(feature = "upstash")]
     Numbers,
 }
 
-/// An argument of the command.
+/// An argument of the command that runs the script.
 #[derive(Clone, Copy)]
 pub(in crate::store) enum Argument<'a> {
     Text(&'a str),
@@ -113,7 +116,7 @@ impl<'a> Batch<'a> {
         self.requests.push(BatchRequest { request, shape, keys });
     }
 
-    /// Returns the index of the quota, and adds it if it is missing.
+    /// Returns the index of the quota, and adds the quota to the list if the list does not have it.
     fn quota_index(&mut self, quota: ScriptQuota) -> usize {
         self.quotas.iter().position(|it| *it == quota).unwrap_or_else(|| {
             self.quotas.push(quota);
@@ -126,7 +129,7 @@ impl<'a> Batch<'a> {
         self.requests.len() > 1
     }
 
-    /// Emits the arguments after the script, in order. `prelude.lua` documents them.
+    /// Calls `argument` with each argument after the script, in order. `prelude.lua` documents the arguments.
     pub(in crate::store) fn write(
         &self,
         encoding: ReplyEncoding,
@@ -171,7 +174,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The shape and the buckets of every request. Empty if there is one shape, and request `n` has bucket `n` alone.
+    /// Returns the shape and the buckets of every request. The text is empty if there is one shape, and request `n` has
+    /// only bucket `n`, because this case is common and needs no list.
     fn request_list(&self) -> String {
         let is_default = |(index, it): (usize, &BatchRequest<'_>)| *it.keys == [index];
         if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_default) {
@@ -223,13 +227,13 @@ fn operation_name(operation: Operation) -> &'static str {
     }
 }
 
-/// Unique request ids: a random id of the process, and a counter.
+/// Creates unique request ids from a random id of the process and a counter.
 pub(in crate::store) struct RequestIds {
     process: u64,
     next: AtomicU64,
 }
 
-/// The ids of the requests of a batch, which follow one another.
+/// The ids of the requests of a batch: consecutive numbers from `first`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestIdRange {
     pub(super) process: u64,
@@ -238,7 +242,7 @@ pub(super) struct RequestIdRange {
 
 impl RequestIds {
     pub(in crate::store) fn new() -> Self {
-        // Every `RandomState` has a random seed.
+        // Every `RandomState` has a random seed, so the hash is a random number.
         let process = RandomState::new().hash_one("process");
         Self { process, next: AtomicU64::new(1) }
     }

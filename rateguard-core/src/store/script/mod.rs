@@ -1,4 +1,4 @@
-//! Requests to the Lua script, batches of them, and replies, independent of the protocol.
+//! Requests to the Lua script, batches of requests, and replies. The code is the same for Redis and for Upstash.
 
 mod batch;
 mod reply;

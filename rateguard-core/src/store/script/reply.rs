@@ -1,4 +1,4 @@
-//! Decodes and validates replies of the script.
+//! Decodes and validates the replies of the script.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum BatchOutcome {
     Decided(Verdict),
-    /// The script ran after the deadline, and changed nothing.
+    /// The script ran after the deadline, and changed no bucket of this request.
     DeadlineExceeded,
-    /// An error for one of the buckets. The script changed nothing for this request.
+    /// One of the buckets has an error. The script changed no bucket of this request.
     Failed(StoreError),
 }
 
 /// The decoded reply to a batch.
 pub(in crate::store) struct BatchReply {
-    /// The server's time of the script call, in microseconds since 1970.
+    /// The time of the script call on the server's clock, in microseconds since 1970.
     pub(in crate::store) now: i64,
-    /// In the order of the requests.
+    /// The outcomes, in the order of the requests.
     pub(in crate::store) outcomes: Vec<BatchOutcome>,
 }
 
-/// The numbers of a reply that are not read yet.
+/// The rest of a reply that is not decoded yet.
 struct Numbers<'a>(&'a [i64]);
 
 impl<'a> Numbers<'a> {
@@ -46,8 +46,8 @@ impl<'a> Numbers<'a> {
 }
 
 impl Batch<'_> {
-    /// Decodes a reply, with the causes of its error texts. Returns `None` if the reply is malformed, for example
-    /// because a proxy has changed it.
+    /// Decodes a reply. `errors` has the cause of each error text in the reply. Returns `None` if the reply is
+    /// malformed, for example because a proxy has changed it.
     pub(in crate::store) fn read(
         &self,
         numbers: &[i64],
@@ -88,12 +88,12 @@ impl ScriptRequest {
         self.is_consistent(is_admitted, &buckets).then(|| Verdict::new(is_admitted, buckets))
     }
 
-    /// Whether the statuses are possible for this decision.
+    /// Whether the statuses are possible for this decision. If not, the reply is malformed.
     fn is_consistent(&self, is_admitted: bool, buckets: &[(BucketStatus, Receipt)]) -> bool {
         let has_room =
             |(status, _): &(BucketStatus, Receipt)| status.retry_after == Some(Duration::ZERO);
         match self.operation {
-            // After an admitted check, the same cost may not fit again, so any wait is valid.
+            // After an admitted check, the same cost may not fit a second time, so any wait is valid.
             Operation::Check if is_admitted => {
                 buckets.iter().all(|(status, _)| status.retry_after.is_some())
             }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(decided(&outcomes[0]), (true, vec![status(3, 0)]));
         assert_eq!(decided(&outcomes[1]), (true, vec![status(1, MINUTE)]));
         assert_eq!(decided(&outcomes[2]), (false, vec![status(1, MINUTE)]));
-        // The reply has fewer or more statuses than there are requests.
+        // These replies have fewer or more statuses than there are requests.
         assert_eq!(read(&[&one, &two, &three], &reply[..9]), None);
         assert_eq!(read(&[&one, &two], &reply), None);
     }

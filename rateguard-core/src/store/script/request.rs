@@ -1,19 +1,21 @@
-//! One request to the script.
+//! A request to the script, with its buckets and costs.
 
 use smallvec::SmallVec;
 
 use super::{BucketRequest, Operation, Receipt, RedisLog};
 use crate::{Algorithm, Quota};
 
-/// One operation on one or more buckets: on all of them or on none.
+/// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
 #[derive(Debug)]
 pub(in crate::store) struct ScriptRequest {
     pub(super) operation: Operation,
     pub(super) parts: SmallVec<[RequestPart; 1]>,
-    /// The flow of the request in a fair queue. It depends on the keys of the request, but not on its policies.
+    /// The number that groups requests in the fair queue. The number depends only on the keys, so all requests for one
+    /// key are in one group, for any policies.
     #[cfg(feature = "redis")]
     pub(in crate::store) flow: u64,
-    /// Low-priority requests, such as shadow traffic, are sent only while no other request waits.
+    /// Whether the request has low priority, such as shadow traffic. The dispatcher sends such a request only while no
+    /// other request waits.
     #[cfg(feature = "redis")]
     pub(in crate::store) is_low_priority: bool,
 }
@@ -21,17 +23,17 @@ pub(in crate::store) struct ScriptRequest {
 /// One bucket of a request, with the parameters of the operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestPart {
-    /// The name of the bucket in Redis.
+    /// The key of the bucket in Redis.
     pub(super) key: String,
     pub(super) params: BucketParams,
     pub(super) receipt: Receipt,
 }
 
-/// Quota, algorithm and cost. Requests whose parts have equal parameters share a shape.
+/// The quota, the algorithm and the cost for one bucket. Requests with equal parameters for all buckets share a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BucketParams {
     pub(super) quota: Quota,
-    /// The script's name of the algorithm.
+    /// The name that the script uses for the algorithm.
     pub(super) algorithm: &'static str,
     pub(super) cost: u32,
     pub(super) is_check_only: bool,
@@ -69,7 +71,8 @@ impl ScriptRequest {
         self.operation == Operation::Reset
     }
 
-    /// Returns the hash tag of all keys, which determines their slot in a cluster, or `None` if the tags differ.
+    /// Returns the hash tag of all keys, or `None` if the tags differ. In a cluster, the hash tag determines the
+    /// cluster slot.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn hash_tag(&self) -> Option<&str> {
         let mut tags = self.parts.iter().map(RequestPart::hash_tag);
@@ -77,19 +80,19 @@ impl ScriptRequest {
         tags.all(|tag| tag == first).then_some(first)
     }
 
-    /// Returns the maximum number of entries that the request adds to logs.
+    /// Returns the maximum number of entries that the request adds to sliding-window logs.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn entries(&self) -> u32 {
         let adds = |BucketParams { quota, cost, is_check_only, .. }: BucketParams| {
-            // A cost above the maximum is denied.
+            // The script denies a cost above the maximum, and adds no entry.
             let is_taken = !is_check_only && cost <= quota.max_cost();
             if is_taken && quota.algorithm().is_log() { cost } else { 0 }
         };
         self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
 
-    /// Whether both requests are the same check of the same buckets. A denial takes nothing, so it also applies to the
-    /// same check immediately after it.
+    /// Whether both requests are the same check of the same buckets. The script takes no units for a denial, so a
+    /// second check immediately after a denied check is denied too.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
@@ -112,14 +115,14 @@ impl RequestPart {
     }
 }
 
-/// Returns the flow of these requests: the sum of the first 8 bytes of the digests of their distinct keys. Clients
-/// cannot construct collisions of digests, so different keys have different flows except by chance.
+/// Returns the number of the fair queue's group: the sum of the first 8 bytes of the digests of all distinct keys.
+/// Clients cannot construct digest collisions, so different keys have different numbers except by chance.
 #[cfg(feature = "redis")]
 fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
     let mut flow = 0_u64;
     for (index, request) in requests.iter().enumerate() {
         let key = request.bucket.key();
-        // A key may occur several times, in any order: for each quota, and again for a ban.
+        // Add each key only once. A key may occur several times, in any order: for each quota, and again for a ban.
         if requests[..index].iter().all(|earlier| earlier.bucket.key() != key) {
             let digest = request.bucket.digest();
             let (first, _) = digest.as_chunks::<8>();
@@ -130,7 +133,7 @@ fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
     flow
 }
 
-/// Returns the script's name of the algorithm.
+/// Returns the name that the script uses for the algorithm.
 fn algorithm(algorithm: Algorithm, log: RedisLog) -> &'static str {
     match (algorithm, log) {
         (Algorithm::SlidingWindow, RedisLog::SortedSet) => "sliding_window_sorted_set",
@@ -162,7 +165,7 @@ mod tests {
         let of_one = flow(&[("p", 0, &one)]);
         assert_eq!(flow(&[("p", 0, &one), ("p", 1, &one), ("q", 0, &one)]), of_one);
         assert_ne!(flow(&[("p", 0, &other)]), of_one);
-        // Both keys occur again in the buckets of their bans.
+        // Both keys occur again in the buckets of their bans, but this must not change the number.
         let of_both = flow(&[("p", 0, &one), ("q", 0, &other)]);
         let bans =
             [("p", 0, &one), ("q", 0, &other), ("p{banned}", 0, &one), ("q{banned}", 0, &other)];

@@ -1,11 +1,12 @@
-//! Parses the URL and the token of an Upstash database. Errors quote neither.
+//! Parses the URL and the token of an Upstash database. Errors quote neither the URL, which may have a password, nor
+//! the token.
 
 use std::{error::Error, fmt, net::Ipv4Addr, net::Ipv6Addr};
 
 use hyper::{Uri, header::HeaderValue, http::uri::Authority};
 use rustls::pki_types::ServerName;
 
-/// The address of a server, and the credentials for it.
+/// The address of an Upstash server, and the headers with the credentials.
 pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) port: u16,
@@ -45,7 +46,7 @@ impl Endpoint {
     }
 }
 
-/// Whether the authority has only a host and an optional valid port, and for example no password.
+/// Whether the authority has only a host and an optional valid port. For example, a password is not allowed.
 fn is_host_and_port(authority: &Authority) -> bool {
     match authority.port() {
         None => authority.as_str() == authority.host(),
@@ -53,7 +54,7 @@ fn is_host_and_port(authority: &Authority) -> bool {
     }
 }
 
-/// Whether data for this host does not leave the machine.
+/// Whether this host is the local machine, so a token for it is never sent over a network.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.parse().is_ok_and(|it: Ipv4Addr| it.is_loopback())
@@ -70,8 +71,8 @@ fn authorization(token: &str) -> Result<HeaderValue, UpstashError> {
     Ok(header)
 }
 
-/// The reason why the URL, token or certificates for Upstash are invalid. It does not quote them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason why the URL, the token or the certificates for Upstash are invalid. The error does not quote any of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstashError {
     /// The scheme is neither `https` nor `http`.
@@ -109,6 +110,8 @@ impl fmt::Display for UpstashError {
         })
     }
 }
+
+crate::debug_as_display::debug_as_display!(UpstashError);
 
 impl Error for UpstashError {}
 

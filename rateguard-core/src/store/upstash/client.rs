@@ -1,4 +1,4 @@
-//! Sends commands from checks to the connection pool, which runs on a thread of its own.
+//! Sends the commands of checks to the connection pool, which runs on its own thread.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::store::{
     io_thread::{IoThread, Task},
 };
 
-/// The client of a connection pool. To drop it ends the thread and closes the connections.
+/// The client of a connection pool. When the client is dropped, the thread ends and the connections close.
 pub(super) struct Client {
     events: UnboundedSender<Event>,
     health: watch::Receiver<Option<StoreError>>,
@@ -36,7 +36,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn open(server: RestServer) -> io::Result<Self> {
         let (events, event_receiver) = unbounded_channel();
-        // The client is unhealthy until the first connection is established.
+        // The store is unhealthy until the first connection is open.
         let (health_sender, health) = watch::channel(Some(StoreError::Unreachable));
         let pool = Pool::new(server, events.clone(), health_sender);
         let io_thread = IoThread::start("rateguard-upstash")?;
@@ -45,11 +45,12 @@ impl Client {
         Ok(Self { events, health, io_thread, start, last_reply, _pool: pool })
     }
 
-    /// Sends a command and waits for the reply. To drop the future cancels the command if the server has not run it
-    /// yet.
+    /// Sends a command and waits for the reply. If the future is dropped, the pool cancels the command unless the
+    /// server has already run the command.
     pub(super) async fn send(&self, command: Bytes) -> Result<RestReply, Failure> {
         let (reply, receiver) = oneshot::channel();
-        // If the thread has ended, the event and with it the sender of the reply are dropped.
+        // If the thread has ended, the event is dropped together with the sender of the reply, so `receiver` returns an
+        // error.
         let _ = self.events.send(Event::Submitted(Job { command, reply }));
         let reply = receiver.await.unwrap_or(Err(StoreError::Unreachable));
         let reply = reply.map_err(Failure::Store)?;
@@ -57,7 +58,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// Whether the server has replied to a command within the last `period`.
+    /// Whether the server has replied to any command within the last `period`.
     pub(super) fn has_replied_within(&self, period: Duration) -> bool {
         let last = self.last_reply.load(Relaxed);
         last != 0 && Duration::from_millis(self.millis().saturating_sub(last)) < period

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection, with one request at a time.
+//! An HTTP/1.1 connection, which carries one HTTP request at a time.
 
 use std::{
     pin::Pin,
@@ -28,32 +28,35 @@ use tokio_rustls::TlsConnector;
 use super::{address::Endpoint, reply::RestReply};
 use crate::store::StoreError;
 
-/// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake. It is enough for several round trips
-/// between continents.
+/// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake. This time is sufficient for several
+/// round trips between continents.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The maximum time for a connection to become ready for the next request after a reply.
+/// The maximum time after a reply until the connection is ready for the next HTTP request. A slower connection is not
+/// used again.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum sizes of a reply, which are larger than those of any decision.
+/// The maximum sizes of an HTTP response. Every valid decision is smaller.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A server with the TLS configuration for it.
+/// An Upstash server, and the TLS configuration for its connections.
 pub(super) struct RestServer {
     pub(super) endpoint: Endpoint,
     pub(super) tls: Arc<ClientConfig>,
 }
 
-/// An open connection without a request in flight.
+/// An open connection without an HTTP request in flight.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// The time at which the last request on it was complete.
+    /// The time at which the last HTTP request on the connection was complete.
     pub(super) idle_since: Instant,
-    /// Whether a request was complete or cancelled on the connection. If not, its loss counts as a failure to connect.
+    /// Whether an HTTP request on the connection was complete or cancelled. If not, a loss of the connection counts as
+    /// a failure to connect.
     pub(super) was_useful: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// Waits until the connection is ready for another request. Returns `None` if it cannot be used again.
+    /// Waits until the connection is ready for another HTTP request. Returns `None` if the connection cannot be used
+    /// again.
     pub(super) async fn ready(mut self) -> Option<Self> {
         timeout(READY_TIMEOUT, self.sender.ready()).await.ok()?.ok()?;
         self.idle_since = Instant::now();
@@ -65,16 +68,17 @@ impl Connection {
     }
 }
 
-/// The future that reads and writes on a connection until it is closed.
+/// The future that reads and writes on a connection until the connection is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The outcome of a request on a connection.
+/// The outcome of an HTTP request on a connection.
 pub(super) enum ExchangeOutcome {
-    /// The server replied. The connection may be usable for another request.
+    /// The server replied. The connection may be ready for another HTTP request.
     Replied(RestReply, Connection),
-    /// No part of the request was sent.
+    /// No part of the HTTP request was sent, so another connection can send the command.
     Unsent,
-    /// The request failed after it was sent, or after a part of it may have been sent.
+    /// The HTTP request failed, and a part of the request may have been sent. The command is not sent again, because
+    /// the server may have run it.
     Failed(StoreError),
 }
 
@@ -94,8 +98,8 @@ impl RestServer {
         handshake(connector.connect(name.clone(), stream).await.map_err(unreachable)?).await
     }
 
-    /// Sends a command and reads the reply. To drop the future closes the connection, which is how HTTP/1.1 cancels a
-    /// request.
+    /// Sends a command and reads the reply. If the future is dropped, the connection closes, because HTTP/1.1 cannot
+    /// cancel a request in another way.
     pub(super) async fn exchange(
         &self,
         command: Bytes,
@@ -148,7 +152,7 @@ where
     let connection = settings.handshake(TokioIo::new(stream)).await;
     let (sender, driver) = connection.map_err(|_| StoreError::Unreachable)?;
     let driver = async {
-        // The request in flight, if there is one, also gets the error.
+        // Ignore the error, because the HTTP request in flight, if there is one, also fails with it.
         let _ = driver.await;
     };
     let was_useful = Arc::new(AtomicBool::new(false));

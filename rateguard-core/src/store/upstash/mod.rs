@@ -1,4 +1,4 @@
-//! The Upstash store: sends one HTTPS request with a script call to the REST API of Upstash Redis for each check.
+//! The Upstash store. For each check, it sends one HTTPS request with a script call to the REST API of Upstash Redis.
 
 mod address;
 mod client;
@@ -27,7 +27,8 @@ use crate::{BuildError, algorithm::SCRIPT};
 pub(crate) struct UpstashStore {
     prefix: String,
     client: Client,
-    /// The SHA-1 of the script. `EVALSHA` runs a script that is in the server's cache by this hash.
+    /// The SHA-1 of the script. `EVALSHA` runs the script with this hash from the server's cache, so the source is not
+    /// sent again.
     hash: String,
     ids: RequestIds,
     log: RedisLog,
@@ -68,8 +69,8 @@ impl UpstashStore {
     ) -> Result<Verdict, StoreError> {
         let deadline = Instant::now() + deadline;
         let request = ScriptRequest::new(&self.prefix, self.log, operation, requests);
-        // If the server's clock was set forward, it rejects requests that are not late. Its reply has corrected the
-        // estimate of its clock, so the request is sent once more.
+        // If the server's clock was set forward, the script rejects requests that are not late. The reply has corrected
+        // the estimate of the server's clock, so send the request once more.
         for _ in 0..2 {
             let sent = Instant::now();
             let server_deadline = self.clock.at(deadline);
@@ -95,20 +96,21 @@ impl UpstashStore {
             self.client.send(encode(command, script, batch)).await?.integers()
         };
         let reply = match send("EVALSHA", &*self.hash).await {
-            // The script is not in the server's cache. `EVAL` adds it.
+            // The script is not in the server's cache. `EVAL` sends the source and adds the script to the cache.
             Err(Failure::NoScript) => send("EVAL", SCRIPT).await,
             reply => reply,
         };
         match reply {
             Ok(reply) => batch.read(&reply, &[]).ok_or(StoreError::InvalidReply),
             Err(Failure::Store(cause)) => Err(cause),
-            // `EVAL` sends the script, so this error is invalid.
+            // A reply to `EVAL` cannot have this error, because `EVAL` sends the source.
             Err(Failure::NoScript) => Err(StoreError::InvalidReply),
         }
     }
 }
 
-/// Encodes a command as a JSON array. Numbers are texts as in Redis, because some JSON parsers do not support 64 bits.
+/// Encodes a command as a JSON array. Encode numbers as texts, because some JSON parsers do not support integers with
+/// 64 bits.
 fn encode(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
     let mut arguments = vec![command.to_owned(), script.to_owned()];
     batch.write(ReplyEncoding::Numbers, |argument| {
@@ -143,7 +145,7 @@ impl Store for UpstashStore {
     }
 
     fn timeout_cause(&self, _: &[BucketRequest<'_>]) -> StoreError {
-        // If the server has replied to other requests, this one waited for a free connection.
+        // If the server has replied to other requests, this request has probably waited for a free connection.
         if self.client.has_replied_within(self.deadline * 9 / 10) {
             StoreError::Overloaded
         } else {

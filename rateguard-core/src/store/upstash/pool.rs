@@ -1,7 +1,8 @@
-//! The connection pool. It has one connection for each concurrent request, up to a maximum, and at least one.
+//! The connection pool. The pool has one connection for each concurrent command, at least one connection, and at most
+//! [`MAX_CONNECTIONS`].
 //!
 //! The pool opens connections in separate tasks. A cancelled check therefore does not cancel a connect attempt that
-//! other checks wait for, and the pool can connect to a server for which that takes longer than a deadline.
+//! other checks wait for. A connect attempt may also take longer than the deadline of a check.
 
 use std::{
     collections::VecDeque,
@@ -27,23 +28,24 @@ use super::{
 };
 use crate::{jitter::jittered, store::StoreError};
 
-/// The maximum number of connections. If a check takes 5 ms, they are enough for about 10,000 checks per second.
+/// The maximum number of connections. If a check takes 5 ms, 64 connections are sufficient for about 10,000 checks per
+/// second.
 const MAX_CONNECTIONS: usize = 64;
-/// The backoff after the first failure to connect. It doubles after each further failure.
+/// The backoff after the first failure to connect. The backoff doubles after each further failure.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
-/// The maximum backoff, which is also about the maximum time until a server that is available again is detected.
+/// The maximum backoff. When a server becomes available again, the pool detects it after about this time at the latest.
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
-/// A connection that is closed sooner than this and without a reply counts as a failure to connect.
+/// If a connection closes sooner than this and without a reply, the loss counts as a failure to connect.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(5);
 /// The time after which an idle connection is closed. Load balancers close idle connections after about 60 s. The pool
-/// closes them earlier, so that no request is sent on a connection that the server closes.
+/// closes idle connections earlier, so it does not send a command on a connection that the server closes.
 const MAX_IDLE: Duration = Duration::from_secs(45);
-/// A connection whose last reply is more recent than this is assumed to work.
+/// The maximum age of the last reply on a connection that still counts as usable after a cancelled command.
 const RECENT_REPLY: Duration = Duration::from_secs(1);
-/// The interval at which idle connections are checked.
+/// The interval at which the pool closes connections that are idle for [`MAX_IDLE`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A command, and the sender of its reply.
+/// A command, and the channel for its reply.
 pub(super) struct Job {
     pub(super) command: Bytes,
     pub(super) reply: oneshot::Sender<Result<RestReply, StoreError>>,
@@ -55,17 +57,17 @@ pub(super) enum Event {
     Submitted(Job),
     Connected(Connection, Driver),
     ConnectFailed(StoreError),
-    /// A command has its reply. [`Released`](Self::Released) follows.
+    /// A command has its reply, and its connection will be ready soon. [`Released`](Self::Released) follows.
     Replied,
-    /// The connection is ready for the next command, or cannot be used again.
+    /// The connection is ready for the next command. `None` if the connection cannot be used again.
     Released(Option<Connection>),
     /// A connection is closed.
     Closed {
         was_useful: bool,
     },
-    /// A command was cancelled before its reply, probably because of its deadline.
+    /// A check cancelled its command before the reply, probably because of the deadline.
     Cancelled,
-    /// The next connect attempt may start.
+    /// The backoff is over, so the next connect attempt may start.
     BackoffElapsed,
     Sweep,
 }
@@ -73,20 +75,20 @@ pub(super) enum Event {
 pub(super) struct Pool {
     server: Arc<RestServer>,
     events: UnboundedSender<Event>,
-    /// The idle connections. The most recently used one is the last and is used first, so that surplus connections
-    /// reach [`MAX_IDLE`].
+    /// The idle connections, with the most recently used connection at the end. The pool uses this connection first, so
+    /// surplus connections reach [`MAX_IDLE`] and are closed.
     idle: Vec<Connection>,
     waiting: VecDeque<Job>,
     open: usize,
     connecting: usize,
-    /// The number of connections between [`Event::Replied`] and [`Event::Released`].
+    /// The number of connections between [`Event::Replied`] and [`Event::Released`]. Waiting commands can use them
+    /// soon.
     finishing: usize,
-    /// The cause of the last failure, if there is no connection. Commands then fail without waiting for the next
-    /// attempt.
+    /// The cause of the last failure, if there is no connection. While there is a cause, new commands fail immediately.
     down: Option<StoreError>,
     is_backing_off: bool,
     backoff: Duration,
-    /// A copy of `down` for the client. It also has a value before the first connection.
+    /// A copy of `down` for the client. Unlike `down`, the copy also has a value before the first connection.
     health: watch::Sender<Option<StoreError>>,
 }
 
@@ -157,7 +159,8 @@ impl Pool {
                     self.back_off(StoreError::Disconnected);
                 }
             }
-            // Other connections may be dead too, and each would make another check exceed its deadline.
+            // Other idle connections may be dead too, and each dead connection would make another check exceed its
+            // deadline.
             Event::Cancelled => self.close_idle_for(RECENT_REPLY),
             Event::BackoffElapsed => self.is_backing_off = false,
             Event::Sweep => {
@@ -167,12 +170,13 @@ impl Pool {
         }
     }
 
-    /// Closes the connections that are idle for at least this time.
+    /// Closes the connections that have been idle for at least this time.
     fn close_idle_for(&mut self, max_idle: Duration) {
         self.idle.retain(|connection| connection.idle_since.elapsed() < max_idle);
     }
 
-    /// Delays the next connect attempt after a failure. Without open connections, all waiting commands fail.
+    /// Delays the next connect attempt after a failure. If there are no open connections, all waiting commands fail
+    /// immediately.
     fn back_off(&mut self, cause: StoreError) {
         if self.open == 0 {
             self.down = Some(cause);
@@ -204,10 +208,10 @@ impl Pool {
         }
     }
 
-    /// Opens connections so that there is at least one, and one for each waiting command.
+    /// Opens connections until there is at least one, and one for each waiting command.
     ///
-    /// The number of concurrent attempts is at most the number of open connections, or one. So many waiting commands do
-    /// not open many connections at the same time when the server becomes available.
+    /// The number of concurrent attempts is at most the number of open connections, or one. When the server becomes
+    /// available, the pool therefore does not open many connections at the same time.
     fn connect_if_needed(&mut self) {
         loop {
             let may_connect = !self.is_backing_off
@@ -248,7 +252,7 @@ impl Pool {
     }
 }
 
-/// Runs a job until it is complete or cancelled.
+/// Runs a job on a connection until the job is complete or cancelled.
 async fn serve(
     server: Arc<RestServer>,
     job: Job,
@@ -261,7 +265,7 @@ async fn serve(
     let outcome = match select(exchange, pin!(reply.closed())).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            // The cancellation closes the connection, which is not a failure to connect.
+            // The cancellation closes the connection. This close must not count as a failure to connect.
             was_useful.store(true, Relaxed);
             let _ = events.send(Event::Cancelled);
             return;
@@ -269,7 +273,8 @@ async fn serve(
     };
     match outcome {
         ExchangeOutcome::Replied(rest_reply, connection) => {
-            // Sent before the reply, so that a next command of the same caller does not open another connection.
+            // Send this event before the reply. Otherwise the next command of the same caller might open another
+            // connection.
             let _ = events.send(Event::Replied);
             let _ = reply.send(Ok(rest_reply));
             let _ = events.send(Event::Released(connection.ready().await));

@@ -1,4 +1,4 @@
-//! Decodes replies of the REST API.
+//! Decodes the replies of the Upstash REST API.
 
 use hyper::{StatusCode, body::Bytes};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ pub(super) struct RestReply {
     pub(super) body: Bytes,
 }
 
-/// The reason why there is no result.
+/// The reason why a reply has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The script is not in the server's cache.
@@ -20,8 +20,8 @@ pub(super) enum Failure {
 }
 
 impl RestReply {
-    /// Returns the integers that the script returned. The text of an error is not stored, because servers quote
-    /// arguments in it.
+    /// Returns the integers that the script returned. The result does not contain the text of an error, because servers
+    /// quote arguments in error texts.
     pub(super) fn integers(&self) -> Result<Vec<i64>, Failure> {
         match self.status.as_u16() {
             200 | 400 => self.result(),
@@ -29,7 +29,7 @@ impl RestReply {
             403 => Err(Failure::Store(StoreError::Permission)),
             429 => Err(Failure::Store(StoreError::Throttled)),
             500..=599 => Err(Failure::Store(StoreError::NotReady)),
-            // Redirects are not followed, because the token must not be sent to another server.
+            // Do not follow redirects, because the client must not send the token to another server.
             _ => Err(Failure::Store(StoreError::InvalidReply)),
         }
     }

@@ -1,4 +1,4 @@
-//! The gauges of a guard, which are summed over all guards of the process.
+//! The gauges of a guard. Each gauge reports the sum over all guards of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,9 +10,9 @@ use super::{
     names,
 };
 
-/// The values of a guard's gauges at one moment.
+/// The current values for the gauges of a guard.
 pub(crate) struct GaugeValues {
-    /// `None` if the store of the guard is not the in-memory store of this crate.
+    /// `None` if the guard does not use the in-memory store of this crate.
     pub(crate) memory_keys: Option<usize>,
     pub(crate) local_keys: usize,
     pub(crate) in_flight: usize,
@@ -52,10 +52,10 @@ impl Gauges {
     }
 }
 
-/// The contribution of one guard to a gauge that all guards of the process share.
+/// The part of one guard in a gauge that all guards of the process share.
 struct GuardGauge {
     sum: LazyHandle<Gauge>,
-    /// The last contribution. Dropping the guard subtracts it.
+    /// The value that this guard last added to the gauge. When the guard is dropped, this value is subtracted.
     reported: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ impl GuardGauge {
         let value = value as u64;
         self.sum.with_handle(|sum, is_new| {
             let before = self.reported.swap(value, Relaxed);
-            // A new recorder has received no earlier value.
+            // A new recorder has received no earlier value, so nothing is subtracted.
             let before = if is_new { 0 } else { before };
             sum.increment(value as f64 - before as f64);
         })

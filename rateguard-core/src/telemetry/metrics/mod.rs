@@ -1,8 +1,8 @@
-//! Metrics about checks for the recorder of the `metrics` crate (feature `metrics`): which limit denied requests, and
-//! how it decided.
+//! Metrics about checks (feature `metrics`), such as the number of requests that each limit denied. The `metrics` crate
+//! receives the metrics.
 //!
-//! Any recorder works. Give the recorder of `metrics-exporter-prometheus` the buckets of the histogram; without buckets
-//! it exports a summary, and the summaries of several servers cannot be added:
+//! Any recorder of that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram. Otherwise the
+//! exporter writes a summary, and summaries of several application servers cannot be added:
 //!
 //! ```
 //! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -20,12 +20,12 @@
 //! | Label | Value |
 //! |---|---|
 //! | `policy` | the name of the policy whose quota decided |
-//! | `quota` | that quota, in the notation of a policy: `5/minute`; `none` if there was no decision |
+//! | `quota` | the quota that decided, such as `5/minute`; `none` if there was no decision |
 //! | `outcome` | `allowed`, `denied`, `banned` or `rejected`, see below |
-//! | `mode` | the component that decided, see below |
+//! | `mode` | the component that made the decision, see below |
 //! | `error` | the variant of [`StoreError`](crate::StoreError) in snake case |
 //! | `operation` | the operation of the store call: `check`, `peek`, `debit`, `refund`, `reset` |
-//! | `store` | `memory`: the guard's store; `local`: the counts for decisions while the store does not answer |
+//! | `store` | `memory`: the in-memory store; `local`: the counts in this process while the store does not answer |
 //!
 //! | `outcome` | The request was |
 //! |---|---|
@@ -37,24 +37,25 @@
 //! | `mode` | The decision was made by |
 //! |---|---|
 //! | `store` | the store |
-//! | `overflow` | the in-memory store, which is full, so the key shared its count with other keys |
+//! | `overflow` | the in-memory store; because it is full, the key shared its count with other keys |
 //! | `cached_denial` | the denial cache of the guard |
 //! | `local` | this process in memory, with its share of the limit, while the store did not answer |
-//! | `open` | nothing; the request passed |
-//! | `closed` | nothing; the request was rejected |
-//! | `shadow` | a policy in shadow, or the quotas of a rollout that are not enforced for the key; it denied no request |
+//! | `open` | no component, because the store did not answer; the request passed |
+//! | `closed` | no component, because the store did not answer; the request was rejected |
+//! | `shadow` | a policy in shadow mode, or candidate quotas that are not enforced for the key; no request was denied |
 //!
-//! No label contains a part of a key. Quotas may be chosen for each request, so a guard reports at most [`MAX_PAIRS`]
-//! pairs of policy and quota, those that it used first. All further pairs are reported with the value `other` for both
-//! labels. The policies of the guard and the fixed policies of an HTTP adapter are registered before the first request.
+//! No label contains a part of a key. The number of quotas is not bounded, because a program may choose a quota for
+//! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of policy and quota, and all further pairs with
+//! the value `other` for both labels. The policies of the guard and the fixed policies of an HTTP adapter come first,
+//! because they are registered before the first request.
 //!
 //! # When checks are counted
 //!
-//! A check is counted when it ends; a check whose future is dropped is not counted. Peeks, refunds and debits are not
-//! checks. A check of several policies is counted once, and each of its shadow checks once more.
+//! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are not
+//! checks. A check of several policies is counted once, and each of its shadow checks is counted once, too.
 //!
-//! The guard stores the handles of the recorder, so recording a value takes some nanoseconds. A recorder may be
-//! installed after the guard was built; it then gets the values from that moment on.
+//! The guard stores the handles that the recorder returns, so it can record a value in some nanoseconds. A recorder may
+//! be installed after the guard is built. The recorder then gets only later values.
 
 mod gauges;
 mod hash;

@@ -1,4 +1,4 @@
-//! The names of all metrics, with their labels, units and help texts.
+//! The definitions of all metrics: names, labels, units of measurement and help texts.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
@@ -10,9 +10,9 @@ pub struct Metric {
     pub name: &'static str,
     /// Whether the metric is a counter, a gauge or a histogram.
     pub kind: MetricKind,
-    /// The unit of its values.
+    /// The unit of measurement.
     pub unit: Unit,
-    /// The names of its labels.
+    /// The names of the metric's labels.
     pub labels: &'static [&'static str],
     /// The help text that the recorder gets.
     pub help: &'static str,
@@ -26,7 +26,7 @@ pub enum MetricKind {
     Counter,
     /// A number that increases and decreases.
     Gauge,
-    /// The distribution of values over buckets.
+    /// The number of values in each of several ranges.
     Histogram,
 }
 
@@ -129,6 +129,7 @@ pub const ALL: [Metric; 9] = [
 /// The name of the only histogram, for exporters that need its buckets.
 pub const STORE_DURATION_SECONDS: &str = STORE_DURATION.name;
 
-/// The upper bounds of its buckets in seconds, from 0.1 ms (Redis on the same machine) to 1 s (a very long deadline).
+/// The upper bounds of the histogram buckets in seconds, from 0.1 ms (Redis on the same machine) to 1 s (a very long
+/// deadline).
 pub const STORE_DURATION_BUCKETS: [f64; 13] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];

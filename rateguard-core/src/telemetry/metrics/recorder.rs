@@ -22,9 +22,9 @@ use crate::{
 
 pub(crate) struct Metrics {
     series: SeriesTable,
-    /// Indexed by the discriminant of the error.
+    /// The index is the discriminant of the error.
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
-    /// Indexed by the discriminant of the operation.
+    /// The index is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
     gauges: Gauges,
     described: Once,
@@ -41,12 +41,13 @@ impl Metrics {
         }
     }
 
-    /// Registers a quota before its first check.
+    /// Reports a quota before its first check.
     pub(crate) fn register_quota(&self, policy: &PolicyName, quota: Quota) {
         self.series.of(policy, Some(quota)).publish_quota();
     }
 
-    /// Replaces the quotas of the guard's policies. The gauges of a removed quota become 0.
+    /// Replaces the quotas of the guard's policies. The gauges of a removed quota become 0, so a dashboard shows that
+    /// the quota no longer applies.
     pub(crate) fn replace_policies(&self, quotas: &[(&PolicyName, Quota)]) {
         quotas.iter().for_each(|(policy, quota)| self.series.of(policy, Some(*quota)).activate());
         let is_active = |series: &QuotaSeries| {
@@ -70,7 +71,7 @@ impl Metrics {
         }
     }
 
-    /// Records the duration of a store call.
+    /// Adds the duration of a store call to the histogram.
     pub(crate) fn record_store_call(&self, operation: Operation, elapsed: Duration) {
         let duration = self.durations[operation as usize].get_or_init(|| {
             let label = Label::from_static_parts("operation", operation.as_str());
@@ -88,13 +89,13 @@ impl Metrics {
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
     }
 
-    /// Updates all gauges.
+    /// Updates all gauges to these values.
     pub(crate) fn update(&self, values: GaugeValues) {
         self.series.iter().for_each(QuotaSeries::publish_quota);
         self.describe(self.gauges.update(&values));
     }
 
-    /// Describes all metrics to the recorder, once, after the first handle was registered.
+    /// Describes all metrics to the recorder once, after the first handle is registered.
     fn describe(&self, is_new: IsNew) {
         if is_new {
             self.described.call_once(|| names::ALL.iter().for_each(names::Metric::describe));

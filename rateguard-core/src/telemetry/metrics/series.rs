@@ -1,4 +1,4 @@
-//! The metrics of each pair of a policy and a quota.
+//! The metrics for each pair of a policy and a quota.
 
 use std::sync::{
     Mutex, OnceLock, PoisonError,
@@ -18,15 +18,15 @@ use crate::{
     telemetry::{labels::OutcomeLabel, mode::DecisionMode},
 };
 
-/// The maximum number of pairs of a policy and a quota with metrics of their own, for each guard: 200. All later pairs
-/// share the label value `other`.
+/// The maximum number of pairs of policy and quota that have their own metrics in one guard: 200. All later pairs share
+/// the label value `other`.
 pub const MAX_PAIRS: usize = 200;
 
-/// At most 200 of 512 slots are used, so a lookup probes one or two slots on average.
+/// At most 200 of 512 table slots are used, so a lookup reads one or two table slots on average.
 const SLOTS: usize = 512;
 const COUNTERS_PER_PAIR: usize = OutcomeLabel::ALL.len() * DecisionMode::ALL.len();
 
-/// A hash table with linear probing. Pairs are added and never removed, so a lookup takes no lock.
+/// A hash table with linear probing. Pairs are never removed, so a lookup needs no lock.
 pub(super) struct SeriesTable {
     slots: Box<[OnceLock<Box<QuotaSeries>>]>,
     len: AtomicUsize,
@@ -70,7 +70,7 @@ impl SeriesTable {
                 let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
                 Box::new(QuotaSeries::new(policy.clone(), quota, text))
             });
-            // Another thread may have filled this slot before the lock was taken.
+            // Another thread may have filled this table slot before this thread locked the table.
             if series.is(policy, quota) {
                 return series;
             }
@@ -83,18 +83,17 @@ impl SeriesTable {
     }
 }
 
-/// The metrics of a policy and one of its quotas, or of its checks without a decision.
+/// The metrics for a policy and one of its quotas, or for its checks without a decision.
 pub(super) struct QuotaSeries {
     policy: PolicyName,
     quota: Option<Quota>,
     policy_text: SharedString,
     quota_text: SharedString,
-    /// Indexed by outcome and mode.
+    /// The index combines the outcome and the mode.
     decisions: [OnceLock<Box<LazyHandle<Counter>>>; COUNTERS_PER_PAIR],
     limit: LazyHandle<Gauge>,
     window: LazyHandle<Gauge>,
-    /// Whether the pair belongs to the guard's policies, which a policies file may change: one of the three states
-    /// below.
+    /// One of the three states below. A policies file can add a pair to the guard's policies and remove it again.
     state: AtomicU8,
 }
 
@@ -123,7 +122,7 @@ impl QuotaSeries {
         self.quota == quota && self.policy.is(policy)
     }
 
-    /// Counts a decision.
+    /// Counts a decision. Returns whether this call stored a new handle.
     pub(super) fn record_decision(&self, outcome: OutcomeLabel, mode: DecisionMode) -> IsNew {
         let counter = self.decisions[outcome as usize * DecisionMode::ALL.len() + mode as usize]
             .get_or_init(|| {
@@ -138,14 +137,14 @@ impl QuotaSeries {
         counter.with_handle(|counter, _| counter.increment(1))
     }
 
-    /// Marks the pair as one of the guard's policies.
+    /// Marks the pair as a part of the guard's policies, and sets its gauges.
     pub(super) fn activate(&self) {
         self.state.store(ACTIVE, Relaxed);
         self.publish_quota();
     }
 
-    /// Sets the gauges to 0 after the quota was removed from the guard's policies. This is done only once, since
-    /// another guard of the process may still have the quota and share the gauges.
+    /// Sets the gauges to 0 after the quota was removed from the guard's policies. The gauges are set to 0 only once,
+    /// since another guard of the process may still have the quota and set the same gauges.
     pub(super) fn retire(&self) {
         if self.state.compare_exchange(ACTIVE, RETIRED, Relaxed, Relaxed).is_ok() {
             self.limit.with_handle(|gauge, _| gauge.set(0.0));
@@ -153,7 +152,7 @@ impl QuotaSeries {
         }
     }
 
-    /// Sets the gauges for limit and window.
+    /// Sets the gauges to the limit and the window of the quota.
     pub(super) fn publish_quota(&self) {
         if let Some(quota) = self.quota.filter(|_| self.state.load(Relaxed) != RETIRED) {
             self.limit.with_handle(|gauge, _| gauge.set(quota.limit()));
@@ -162,7 +161,7 @@ impl QuotaSeries {
     }
 }
 
-/// The slot where probing for this pair begins.
+/// Returns the table slot where the search for this pair begins.
 fn first_slot(policy: &PolicyName, quota: Option<Quota>) -> usize {
     let hash = match quota {
         Some(quota) => mix(mix(policy.hash(), quota.limit().into()), quota.window_micros()),
@@ -185,7 +184,7 @@ mod tests {
             assert_eq!(*series.quota_text, *text);
         }
         for (number, quota) in quotas.enumerate().take(MAX_PAIRS) {
-            // A name with the same text at another address.
+            // An equal policy name at another memory address is the same policy.
             let app = PolicyName::of("app");
             assert!(table.of(&app, Some(quota)).is(&app, Some(quota)), "{number}");
         }

@@ -9,7 +9,7 @@ use self::subject::Subject;
 pub use self::time::Time;
 use crate::{Algorithm, store::Store};
 
-/// Checks that a store satisfies the contract of [`Store`], for each of these algorithms.
+/// Verifies that a store satisfies the contract of [`Store`], for each of these algorithms.
 ///
 /// The suite uses random keys, so the store may contain other data.
 ///

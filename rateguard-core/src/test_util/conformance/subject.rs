@@ -1,4 +1,4 @@
-//! The store under test.
+//! The store that the suite tests.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -23,13 +23,13 @@ impl<'a> Subject<'a> {
         Self { store, time, algorithm, last_key: RandomState::new().hash_one("keys") }
     }
 
-    /// A new key.
+    /// Returns a key that was not used before.
     pub(super) fn key(&mut self) -> Key {
         self.last_key = self.last_key.wrapping_add(1);
         Key::from_parts([self.last_key.to_le_bytes()])
     }
 
-    /// A quota with the algorithm under test.
+    /// Returns a quota with the algorithm that is tested.
     pub(super) fn quota(&self, limit: u32, window: Duration) -> Quota {
         quota(self.algorithm, limit, window)
     }
@@ -61,7 +61,7 @@ impl<'a> Subject<'a> {
         Ok(verdict)
     }
 
-    /// Drops an operation before it is polled. Returns whether it was pending.
+    /// Creates an operation and drops it before it is polled. Returns whether the operation was pending.
     pub(super) fn drop_unpolled(
         &self,
         operation: Operation,
@@ -70,12 +70,12 @@ impl<'a> Subject<'a> {
         matches!(self.store.apply(operation, requests), StoreFuture::Pending(_))
     }
 
-    /// Checks one bucket.
+    /// Applies a check to one bucket.
     pub(super) async fn check(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Check, &[request]).await)
     }
 
-    /// Peeks at one bucket.
+    /// Applies a peek to one bucket.
     pub(super) async fn peek(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Peek, &[request]).await)
     }
@@ -89,7 +89,7 @@ pub(super) fn quota(algorithm: Algorithm, limit: u32, window: Duration) -> Quota
     }
 }
 
-/// A request for `cost` units of a key.
+/// Returns a bucket request for `cost` units and a key.
 pub(super) fn request(key: &Key, quota: Quota, cost: u32) -> BucketRequest<'_> {
     BucketRequest::new(Bucket::new("conformance", 0, key), quota, cost)
 }
@@ -112,8 +112,8 @@ impl BucketReply {
         }
     }
 
-    /// The time until a denied check is admitted. Panics if the check was not denied, or if the time is missing or
-    /// zero.
+    /// Returns the time until a denied check is admitted. Panics if the check was not denied, or if the time is missing
+    /// or zero.
     #[track_caller]
     pub(super) fn retry_after(&self) -> Duration {
         match self.status.retry_after {
@@ -123,7 +123,7 @@ impl BucketReply {
     }
 }
 
-/// Panics with this rule of the contract unless it is satisfied.
+/// Panics if this rule of the contract is not satisfied.
 #[track_caller]
 pub(super) fn require(is_satisfied: bool, rule: &str) {
     if !is_satisfied {

@@ -1,15 +1,15 @@
-//! The time that a store under test uses.
+//! The time of the store that the conformance suite tests.
 
 use std::time::Duration;
 
 use crate::test_util::ManualClock;
 
-/// The time that a store under test uses.
+/// The time that the tested store uses.
 #[derive(Clone, Debug)]
 pub enum Time {
-    /// The time of this clock. The suite then checks the microsecond before and the microsecond after each change.
+    /// The store uses this clock. The suite then also verifies that no change comes a microsecond too early.
     Manual(ManualClock),
-    /// The system's time. The suite then waits with Tokio's timer, about 10 seconds for each algorithm.
+    /// The store uses the system's time. The suite then sleeps with Tokio's timer, about 10 seconds for each algorithm.
     Real,
 }
 

@@ -1,4 +1,4 @@
-//! Slots that migrate from one master to another.
+//! The cluster slots that migrate from one master to another.
 
 use std::{
     collections::HashMap,
@@ -9,21 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For this time after an `ASK` or `TRYAGAIN` error, a slot counts as migrating.
+/// For this time after an `ASK` or `TRYAGAIN` error, the cluster slot counts as migrating.
 const MIGRATION_TTL: Duration = Duration::from_secs(10);
 
-/// The slots that currently migrate. Two nodes serve a migrating slot together, so a missing reply is not an error of
-/// one of them alone.
+/// The cluster slots that currently migrate. Two nodes serve a migrating slot together, so a missing reply is not the
+/// error of only one node.
 #[derive(Default)]
 pub(super) struct MigratingSlots {
     /// The time of the last `ASK` or `TRYAGAIN` error, by slot.
     slots: Mutex<HashMap<u16, Instant>>,
-    /// Whether `slots` may have entries. It avoids the lock in the common case.
+    /// Whether `slots` may have entries. In the common case there are none, and `contains` needs no lock.
     may_have_slots: AtomicBool,
 }
 
 impl MigratingSlots {
-    /// Records that a node reported a migration of this slot.
+    /// Records that a node reported that this cluster slot migrates.
     pub(super) fn record(&self, slot: u16) {
         self.lock().insert(slot, Instant::now());
         self.may_have_slots.store(true, Relaxed);
@@ -45,7 +45,7 @@ impl MigratingSlots {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u16, Instant>> {
-        // Every single change leaves the map consistent, so a poisoned lock is safe to use.
+        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

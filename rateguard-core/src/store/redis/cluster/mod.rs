@@ -1,7 +1,8 @@
-//! Redis Cluster: a link to each master, and the route from a key to the master that serves its slot.
+//! Redis Cluster: opens a link to each master, and sends each request to the master that serves the cluster slot of its
+//! keys.
 //!
-//! Each node has its own link, so that a node that hangs does not delay requests to the others. A request is not sent
-//! again if a node may have run it.
+//! Each node has its own link, so a node that hangs does not delay requests to other nodes. If a node may have run a
+//! request, the request is not sent again, because the units would count twice.
 
 mod migrating_slots;
 mod node_address;
@@ -27,7 +28,7 @@ use crate::store::{
     redis::{destination::Destination, link::Link, script_runner::ScriptRunner},
 };
 
-/// The delay before the first retry of a request to a migrating slot. It doubles with each retry.
+/// The delay before the first retry of a request to a migrating slot. The delay doubles with each retry.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(1);
 
 pub(super) struct Cluster {
@@ -37,7 +38,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts to query the topology from the nodes of the URL, of which there is at least one.
+    /// Starts to query the topology from the nodes of the URL. There must be at least one node.
     pub(super) fn open(
         seeds: Vec<ConnectionInfo>,
         deadline: Duration,
@@ -52,7 +53,7 @@ impl Cluster {
         Self { nodes, migrating_slots: MigratingSlots::default(), _topology_refresh: refresh }
     }
 
-    /// Returns the destination for this slot, which is its master.
+    /// Returns the destination for this cluster slot: the master of the slot.
     pub(super) async fn destination(&self, slot: u16) -> Result<Destination, StoreError> {
         let destination = match self.nodes.master(slot).await {
             Ok(node) => self.destination_at(&node, slot, false).await,
@@ -73,7 +74,8 @@ impl Cluster {
         Ok(Destination { link, live, needs_asking, slot, host })
     }
 
-    /// Returns the destination that a redirect error names. The node did not run the script then.
+    /// Returns the destination that a redirect error names. A node that redirects has not run the script, so the
+    /// request can be sent again.
     ///
     /// Fails with a cause if the destination is unavailable, and with `None` if the error is not a redirect.
     pub(super) async fn redirect(
@@ -97,7 +99,8 @@ impl Cluster {
                 self.migrating_slots.record(destination.slot);
                 true
             }
-            // Some of the keys have already migrated, and others not.
+            // Some of the keys have already migrated and others have not, so no node has all keys. Wait, and try the
+            // same node again.
             redis::ErrorKind::Server(ServerErrorKind::TryAgain) => {
                 self.migrating_slots.record(destination.slot);
                 sleep(INITIAL_BACKOFF * 2_u32.pow(attempt)).await;
@@ -110,12 +113,13 @@ impl Cluster {
         Ok(self.destination_at(&node, destination.slot, needs_asking).await?)
     }
 
-    /// Requests a refresh of the topology, because another node may serve a slot now.
+    /// Requests a refresh of the topology, because another node may serve a cluster slot now.
     pub(super) fn request_refresh(&self) {
         self.nodes.wake.notify_one();
     }
 
-    /// Returns the number of the node that serves this slot, or [`NO_NODE`] if there is none or the slot migrates.
+    /// Returns the number of the node that serves this cluster slot, or [`NO_NODE`] if there is no such node or the
+    /// slot migrates.
     pub(super) fn server(&self, slot: u16) -> usize {
         if self.migrating_slots.contains(slot) {
             return NO_NODE;
@@ -124,13 +128,13 @@ impl Cluster {
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NO_NODE)
     }
 
-    /// Returns the link to the master of this slot, if the current map has one.
+    /// Returns the link to the master of this cluster slot, if the current map has a master for the slot.
     pub(super) fn link(&self, slot: u16) -> Option<Arc<Link>> {
         let map = self.nodes.map_now().ok()?;
         map.node(slot).map(|node| Arc::clone(&node.link))
     }
 
-    /// Checks that each slot has a master with a live connection.
+    /// Returns an error unless each cluster slot has a master with a live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.nodes.map_now()?.health()
     }

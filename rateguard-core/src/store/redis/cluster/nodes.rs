@@ -1,4 +1,4 @@
-//! The masters of a cluster with their links, and the map from slots to masters.
+//! The masters of a cluster with their links, and the map from cluster slots to masters.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,16 +29,16 @@ use crate::store::{
 
 /// The maximum number of nodes with a connection. Redis Cluster supports about 1,000 nodes.
 const MAX_NODES: usize = 1_000;
-/// A map that is older than the current one replaces it after this many consecutive reports, because the cluster may
-/// have been created anew.
+/// After this many consecutive reports of a map that is older than the current map, the older map replaces the current
+/// map. The cluster has then probably been created again with new epochs.
 const STALE_MAP_THRESHOLD: u32 = 3;
 
-/// The number of map updates to wait for after a redirect to an unknown node. The first one may have been queried
-/// before the redirect.
+/// The number of map updates to wait for after a redirect to an unknown node. The query for the first update may have
+/// started before the redirect, so one update is not enough.
 const MAPS_PER_REDIRECT: usize = 2;
 
-/// The number for a slot that no node serves, or that migrates between two nodes. A missing reply for such a slot is
-/// not an error of one node.
+/// The node number for a cluster slot that no node serves, or that migrates between two nodes. A missing reply for such
+/// a slot is not the error of one node, so no circuit breaker of a node counts it.
 pub(super) const NO_NODE: usize = 0;
 
 pub(super) struct Nodes {
@@ -52,9 +52,9 @@ pub(super) struct Nodes {
     by_address: Mutex<HashMap<NodeAddress, Arc<Node>>>,
     next_number: AtomicUsize,
     map: watch::Sender<SlotMapState>,
-    /// The number of consecutive reports of a map that is older than the current one.
+    /// The number of consecutive reports of a map that is older than the current map.
     stale_reports: AtomicU32,
-    /// Notified when the map may be outdated.
+    /// Notified when the map may be outdated, so the refresh task queries a new map.
     pub(super) wake: Notify,
 }
 
@@ -73,12 +73,12 @@ pub(super) enum SlotMapState {
     Loaded(Arc<SlotMap>),
 }
 
-/// The map from slots to masters.
+/// The map from cluster slots to masters.
 pub(super) struct SlotMap {
     epoch: u64,
-    /// All nodes of the cluster.
+    /// All nodes of the cluster, which are valid targets of a redirect.
     members: HashSet<NodeAddress>,
-    /// First slot, last slot and master, in ascending order.
+    /// The first slot, the last slot and the master of each range, in ascending order.
     ranges: Vec<(u16, u16, Arc<Node>)>,
 }
 
@@ -93,7 +93,7 @@ impl SlotMap {
         self.ranges.iter().map(|(_, _, node)| node)
     }
 
-    /// Checks that each slot has a master with a live connection.
+    /// Returns an error unless each cluster slot has a master with a live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let mut next = 0;
         for (first, last, node) in &self.ranges {
@@ -129,7 +129,7 @@ impl Nodes {
         }
     }
 
-    /// Returns the current map, or the reason why there is none.
+    /// Returns the current map, or the reason why there is no map.
     pub(super) fn map_now(&self) -> Result<Arc<SlotMap>, StoreError> {
         match &*self.map.borrow() {
             SlotMapState::Loaded(map) => Ok(Arc::clone(map)),
@@ -138,21 +138,23 @@ impl Nodes {
         }
     }
 
-    /// Returns the master of a slot. Waits for the first query of the map.
+    /// Returns the master of a cluster slot. Waits for the first query if there is no map yet.
     pub(super) async fn master(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
         let mut map = self.map_now();
         if map.is_err() {
             let mut state = self.map.subscribe();
-            // `self` has the sender, so the channel cannot be closed.
+            // The channel cannot be closed, because `self` owns the sender.
             let _ = state.wait_for(|state| !matches!(state, SlotMapState::Loading)).await;
             map = self.map_now();
         }
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
-    /// Returns the node of a redirect, if it is a node of the URL or of the map. If not, refreshes the map first.
+    /// Returns the node at the address of a redirect. If the address is neither in the URL nor in the map, refreshes
+    /// the map first.
     ///
-    /// A redirect may name any host, and a connection sends the password to it. So other hosts are rejected.
+    /// Fails for an address that is in neither. A connection sends the password to the host, and a redirect may name
+    /// any host.
     pub(super) async fn redirected(&self, address: &NodeAddress) -> Result<Arc<Node>, StoreError> {
         let mut maps = self.map.subscribe();
         let mut maps_left = MAPS_PER_REDIRECT;
@@ -172,7 +174,8 @@ impl Nodes {
         self.seeds.contains(address) || self.map_now().is_ok_and(is_in_map)
     }
 
-    /// Returns the node at this address, and opens a link if there is none. Fails if there are [`MAX_NODES`] nodes.
+    /// Returns the node at this address, and opens a link if the node has no link. Fails if there are [`MAX_NODES`]
+    /// nodes.
     fn at(&self, address: &NodeAddress) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
@@ -193,7 +196,7 @@ impl Nodes {
         Ok(node)
     }
 
-    /// Replaces the map by the topology that a node has reported, and closes links to nodes without slots.
+    /// Replaces the map with the topology that a node has reported, and closes the links to nodes that serve no slot.
     pub(super) fn update(&self, topology: Topology) {
         if let Ok(map) = self.map_now() {
             let is_stale = topology.epoch < map.epoch || !topology.is_ok;
@@ -204,7 +207,7 @@ impl Nodes {
         self.stale_reports.store(0, Relaxed);
         let mut ranges = Vec::with_capacity(topology.ranges.len());
         for (first, last, address) in &topology.ranges {
-            // Slots of a node without a link count as not served.
+            // If no link can be opened, the slots of the node count as not served.
             if let Ok(node) = self.at(address) {
                 ranges.push((*first, *last, node));
             }
@@ -214,7 +217,7 @@ impl Nodes {
         self.map.send_replace(SlotMapState::Loaded(Arc::new(map)));
     }
 
-    /// Records that a query failed at all nodes. An existing map stays in use.
+    /// Records that all nodes failed to report a map. An existing map remains in use.
     pub(super) fn record_failure(&self, cause: StoreError) {
         self.map.send_if_modified(|state| {
             let has_no_map = !matches!(state, SlotMapState::Loaded(_));
@@ -226,7 +229,7 @@ impl Nodes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeAddress, Arc<Node>>> {
-        // Every single change leaves the map consistent, so a poisoned lock is safe to use.
+        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

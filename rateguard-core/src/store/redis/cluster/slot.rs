@@ -1,11 +1,11 @@
-//! Hash slots (Redis Cluster specification).
+//! Computes cluster slots (hash slots in the Redis Cluster specification).
 
 use crc::{CRC_16_XMODEM, Crc};
 
-/// The number of slots.
+/// The number of cluster slots.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// Returns the slot of keys with this hash tag.
+/// Returns the cluster slot of all keys with this hash tag.
 pub(in crate::store::redis) fn slot(tag: &[u8]) -> u16 {
     const HASH: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
     HASH.checksum(tag) % SLOTS
@@ -17,7 +17,7 @@ mod tests {
 
     #[test]
     fn slots_match_redis() {
-        // The first is from the specification. The second is the reply to `CLUSTER KEYSLOT foo`.
+        // The first value is from the specification. The second value is the reply of Redis to `CLUSTER KEYSLOT foo`.
         for (tag, expected) in [("123456789", 0x31c3), ("foo", 12_182)] {
             assert_eq!(slot(tag.as_bytes()), expected, "{tag}");
         }

@@ -1,4 +1,4 @@
-//! The topology of a cluster, as a node reports it: slots, their masters, and all nodes.
+//! The topology of a cluster in the report of a node: the cluster slots, their masters, and all nodes.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -15,18 +15,19 @@ pub(super) const TOPOLOGY_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Topology {
-    /// Whether the node is connected to a majority of the masters. A node that is not may have missed a failover.
+    /// Whether the node is connected to a majority of the masters. If not, the node may report old masters, because it
+    /// may have missed a failover.
     pub(super) is_ok: bool,
-    /// The configuration epoch, which grows with each failover.
+    /// The configuration epoch. Each failover increases the epoch, so a larger epoch is newer.
     pub(super) epoch: u64,
-    /// First slot, last slot and master, in ascending order.
+    /// The first slot, the last slot and the master of each range, in ascending order.
     pub(super) ranges: Vec<(u16, u16, NodeAddress)>,
     /// The nodes of the cluster, including replicas and masters without slots.
     pub(super) members: HashSet<NodeAddress>,
 }
 
 impl Topology {
-    /// Queries the node at this host.
+    /// Queries the node at this host for the topology.
     pub(super) async fn query(
         mut connection: MultiplexedConnection,
         host: &str,
@@ -38,7 +39,7 @@ impl Topology {
         let replies = timeout(TOPOLOGY_TIMEOUT, request).await.map_err(|_| StoreError::Timeout)?;
         let mut nodes = String::new();
         let replies = replies.and_then(|mut replies| {
-            // If the user has no permission for `CLUSTER NODES`, the members are the nodes in `CLUSTER SLOTS`.
+            // If the user has no permission for `CLUSTER NODES`, use only the nodes in `CLUSTER SLOTS` as members.
             let reply = replies.pop().unwrap_or(Value::Nil).extract_error();
             nodes = reply.and_then(|it| Ok(from_redis_value(it)?)).unwrap_or_default();
             replies.into_iter().map(Value::extract_error).collect::<RedisResult<Vec<_>>>()
@@ -65,7 +66,7 @@ impl Topology {
         members.extend(nodes.lines().flat_map(|line| addresses(line, host)));
         let ranges: Vec<_> =
             slots.iter().map(|range| parse_range(range, host)).collect::<Option<_>>()?;
-        // `?` is the host of a node whose host name is not available. Its slots count as not served.
+        // The host is `?` if the host name of a node is not available. The slots of such a node count as not served.
         let mut ranges: Vec<_> = ranges.into_iter().filter(|it| it.2.host != "?").collect();
         ranges.sort();
         members.extend(ranges.iter().map(|(_, _, master)| master.clone()));
@@ -79,20 +80,21 @@ impl Topology {
     }
 }
 
-/// Parses `[first, last, [host, port, …], replicas…]`. An empty host means the host of the node that replied.
+/// Parses a range of `CLUSTER SLOTS`: `[first, last, [host, port, …], replicas…]`. An empty host means the host of the
+/// node that replied.
 fn parse_range(range: &Value, host: &str) -> Option<(u16, u16, NodeAddress)> {
     let Value::Array(range) = range else { return None };
     let [first, last, master, ..] = range.as_slice() else { return None };
     Some((parse_u16(first)?, parse_u16(last)?, parse_node(master, host)?))
 }
 
-/// Returns the replicas of such a range.
+/// Returns the replicas in a range of `CLUSTER SLOTS`.
 fn replicas(range: &Value, host: &str) -> Vec<NodeAddress> {
     let Value::Array(range) = range else { return Vec::new() };
     range.iter().skip(3).filter_map(|replica| parse_node(replica, host)).collect()
 }
 
-/// Parses `[host, port, …]`.
+/// Parses a node of `CLUSTER SLOTS`: `[host, port, …]`.
 fn parse_node(node: &Value, host: &str) -> Option<NodeAddress> {
     let Value::Array(node) = node else { return None };
     let [name, port, ..] = node.as_slice() else { return None };
@@ -127,7 +129,7 @@ fn addresses(line: &str, host: &str) -> Vec<NodeAddress> {
 }
 
 fn parse_u16(number: &Value) -> Option<u16> {
-    // Parsed as `i64`, because the library would truncate a larger number to 16 bits.
+    // Parse an `i64` first, because the library would truncate a larger number to 16 bits.
     from_redis_value_ref::<i64>(number).ok()?.try_into().ok()
 }
 

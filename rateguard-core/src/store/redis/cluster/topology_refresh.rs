@@ -1,4 +1,4 @@
-//! Refreshes the map of the slots.
+//! Refreshes the map from cluster slots to masters.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// The refresh interval while every slot has a master with a live connection.
+/// The refresh interval while every cluster slot has a master with a live connection.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
-/// The refresh interval while there is no map, or a slot has no master with a live connection.
+/// The refresh interval while there is no map, or a cluster slot has no master with a live connection.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
-/// The minimum interval between refreshes, for any number of requests for a refresh.
+/// The minimum interval between two refreshes, even if many checks request a refresh.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// The maximum number of nodes that one refresh queries.
 const NODES_PER_REFRESH: usize = 3;
@@ -48,7 +48,8 @@ pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
     }
 }
 
-/// Queries some of the nodes with a live connection, and other ones in each round.
+/// Queries some of the nodes with a live connection. Each round begins with another node, so each node is queried
+/// eventually.
 async fn query_nodes(nodes: &Nodes, round: usize) -> Vec<Topology> {
     let Ok(map) = nodes.map_now() else { return Vec::new() };
     let mut live: Vec<_> = map
@@ -82,19 +83,20 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let all = async {
         while let Some(reply) = queries.next().await {
             match reply {
-                // Do not wait for nodes that hang. If this topology is outdated, the next refresh corrects it.
+                // Return now, because other nodes may hang. If this topology is outdated, the next refresh corrects it.
                 Ok(topology) if topology.is_ok => return topologies.push(topology),
                 Ok(topology) => topologies.push(topology),
                 Err(error) => cause = cause.or(Some(error)),
             }
         }
     };
-    // After the timeout, the replies so far are used.
+    // After the timeout, use the replies that have arrived.
     let _ = timeout(CONNECT_TIMEOUT + TOPOLOGY_TIMEOUT, all).await;
     newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable))
 }
 
-/// Returns the topology with the newest epoch. Prefers nodes that are connected to a majority of the masters.
+/// Returns the topology with the newest epoch. Prefers reports of nodes that are connected to a majority of the
+/// masters, because other nodes may have missed a failover.
 fn newest(topologies: impl IntoIterator<Item = Topology>) -> Option<Topology> {
     topologies.into_iter().max_by_key(|topology| (topology.is_ok, topology.epoch))
 }

@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt};
 
-/// The reason why a Redis URL is invalid. It does not quote the URL, which may have a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason why a Redis URL is invalid. The error does not quote the URL, because the URL may have a password.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
     /// The scheme is not `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, `redis+sentinel` or
@@ -11,7 +11,7 @@ pub enum RedisUrlError {
     Scheme,
     /// The scheme needs TLS, but the feature `tls` is not enabled.
     Tls,
-    /// The URL has `#insecure`, which would disable the check of the server's certificate.
+    /// The URL has `#insecure`. The client would then not verify the server's certificate.
     Insecure,
     /// The certificates or the key are not in PEM format, or the key does not belong to the certificate.
     Certificates,
@@ -19,7 +19,7 @@ pub enum RedisUrlError {
     Database,
     /// The URL of sentinels has no service name.
     Service,
-    /// The URL has a control character or white space. URL parsers silently remove some of these.
+    /// The URL has a control character or white space. URL parsers silently remove some of these characters.
     Characters,
     /// The URL has an unknown query parameter.
     Parameter,
@@ -61,5 +61,7 @@ impl fmt::Display for RedisUrlError {
         })
     }
 }
+
+crate::debug_as_display::debug_as_display!(RedisUrlError);
 
 impl Error for RedisUrlError {}

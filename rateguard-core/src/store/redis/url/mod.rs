@@ -1,4 +1,4 @@
-//! Parses Redis URLs. Errors do not quote the URL.
+//! Parses Redis URLs. Errors do not quote the URL, because it may have a password.
 
 mod error;
 mod multi_host;
@@ -9,18 +9,20 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2
 
 pub use self::error::RedisUrlError;
 
-/// The idle time before TCP keepalive probes. Heartbeats are more frequent, so probes occur only on a dead connection.
+/// The idle time before TCP keepalive probes. Heartbeats are more frequent, so TCP sends probes only on a dead
+/// connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// The time after which unacknowledged data closes the connection.
+/// The connection is closed if the server does not acknowledge sent data within this time.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The servers of a URL.
+/// The servers that a URL names.
 #[derive(Debug)]
 pub(super) enum Target {
     One(ConnectionInfo),
     /// One or more nodes of a cluster.
     Cluster(Vec<ConnectionInfo>),
-    /// One or more sentinels, which report the address of the primary. The address in `primary` is a placeholder.
+    /// One or more sentinels. The sentinels report the address of the primary, so the address in `primary` is only a
+    /// placeholder.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         service: String,
@@ -29,7 +31,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Applies a function to the settings of each server.
+    /// Replaces the settings of each server with the result of `change`.
     #[cfg(feature = "tls")]
     pub(super) fn map(
         self,
@@ -54,7 +56,7 @@ impl Target {
 /// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]` or `rediss+sentinel://…`, with
 ///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels require them
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    // The URL library removes tabs and line ends, so they could hide `#insecure` from the checks below.
+    // The URL library removes tabs and line ends. Such characters could therefore hide `#insecure` from the test below.
     if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(RedisUrlError::Characters);
     }
@@ -71,7 +73,8 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     if url.contains("#insecure") {
         return Err(RedisUrlError::Insecure);
     }
-    // The library ignores other fragments. A fragment is probably the rest of a password that is not percent-encoded.
+    // Reject other fragments, although the URL library ignores them. A fragment is probably the rest of a password that
+    // is not percent-encoded.
     if url.contains('#') {
         return Err(RedisUrlError::Malformed);
     }
@@ -82,7 +85,7 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     }
 }
 
-/// Parses a URL with one host.
+/// Parses a URL with only one host.
 fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     let allowed: &[&str] = match url.starts_with("redis+unix:") {
         true => &["protocol", "db", "user", "pass"],
@@ -94,7 +97,7 @@ fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     if !parameters.all(|pair| allowed.contains(&name_of(pair))) {
         return Err(RedisUrlError::Parameter);
     }
-    // The library's error may quote the URL, which may have a password.
+    // Drop the library's error, because it may quote the URL with the password.
     let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
     match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),

@@ -2,7 +2,7 @@
 
 use super::{RedisUrlError, Target, one};
 
-/// Parses the URL of a cluster, from its scheme without `+cluster` and the part after `://`.
+/// Parses the URL of a cluster. `plain` is the scheme without `+cluster`, and `rest` is the part after `://`.
 pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
     let Hosts { login, hosts, path, query } = Hosts::parse(rest, 6379);
     if !matches!(path, "" | "/" | "/0") {
@@ -12,7 +12,8 @@ pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> 
     Ok(Target::Cluster(hosts.iter().map(node).collect::<Result<_, _>>()?))
 }
 
-/// Parses the URL of a service with sentinels, from its scheme without `+sentinel` and the part after `://`.
+/// Parses the URL of a service with sentinels. `plain` is the scheme without `+sentinel`, and `rest` is the part after
+/// `://`.
 pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
     let hosts = Hosts::parse(rest, 26379);
     let (service, database) = {
@@ -23,7 +24,7 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
         return Err(RedisUrlError::Service);
     }
     if hosts.path.contains('@') {
-        // The password has a `/` that is not percent-encoded.
+        // The password has a `/` that is not percent-encoded, so the path begins inside the password.
         return Err(RedisUrlError::Malformed);
     }
     let mut sentinel_login = [""; 2];
@@ -46,14 +47,15 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
     Ok(Target::Sentinel {
         sentinels: hosts.hosts.iter().map(sentinel).collect::<Result<_, _>>()?,
         service: service.to_owned(),
-        // The sentinels report the address. `.invalid` is a name that never resolves (RFC 2606).
+        // The sentinels report the address of the primary, so this address is a placeholder. Names in `.invalid` never
+        // resolve (RFC 2606).
         primary: one(&format!("{plain}://{}primary.invalid/{database}{query}", hosts.login))?,
     })
 }
 
 /// The parts of a URL with several hosts.
 struct Hosts<'a> {
-    /// User and password with the `@`, or an empty text.
+    /// The user and the password with the `@`, or an empty text.
     login: &'a str,
     /// Each host with its port.
     hosts: Vec<String>,
