@@ -67,7 +67,7 @@ fn plan_of(request: &HttpRequest) -> Result<Plan, Error> {
 }
 
 #[get("/search")]
-#[rate_limit(quota = plan_of, key = name_of, missing_key = "deny")]
+#[rate_limit(plan = plan_of, key = name_of, missing_key = "deny")]
 async fn search() -> impl Responder {
     "Nothing found.\n"
 }

@@ -39,7 +39,7 @@ fn plan_of(request: &HttpRequest) -> Plan {
 }
 
 #[get("/report")]
-#[rate_limit(quota = plan_of, key = "header:X-Account", name = "report")]
+#[rate_limit(plan = plan_of, key = "header:X-Account", name = "report")]
 async fn report() -> impl Responder {
     "The report of your account.\n"
 }

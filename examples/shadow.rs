@@ -17,7 +17,7 @@ use env_logger::Env;
 
 /// `10/minute` is enforced, and `3/minute` is in shadow mode.
 #[get("/search")]
-#[rate_limit(rate = "10/minute", shadow = "3/minute", name = "search")]
+#[rate_limit(rate = "10/minute", candidate = "3/minute", name = "search")]
 async fn search() -> impl Responder {
     "Nothing found.\n"
 }

@@ -13,5 +13,6 @@ pub use crate::{
         PolicySetRef, RouteOverrides, ShadowHolds, ThrottledLog,
     },
     key::{KeyRecipe, KeyRecipes, KeySecret},
-    policy::{PLACEHOLDER_QUOTA, ShadowSpec},
+    policy::PLACEHOLDER_QUOTA,
 };
+pub use actix_rateguard_grammar::ShadowSpec;

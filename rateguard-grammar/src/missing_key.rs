@@ -20,6 +20,12 @@ pub enum MissingKey {
     Skip,
 }
 
+impl MissingKey {
+    /// The valid forms, for error messages.
+    pub const FORMS: &str =
+        r#""ip" (count by address), "deny" (respond with 403) or "skip" (do not limit)"#;
+}
+
 impl FromStr for MissingKey {
     type Err = MissingKeyError;
 
@@ -41,11 +47,7 @@ pub struct MissingKeyError {
 
 impl fmt::Display for MissingKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected \"ip\" (count by address), \"deny\" (respond with 403) or \"skip\" (do not limit), found `{}`",
-            self.text
-        )
+        write!(f, "expected {}, found `{}`", MissingKey::FORMS, self.text)
     }
 }
 

@@ -19,6 +19,12 @@ pub enum OnError {
     Local,
 }
 
+impl OnError {
+    /// The valid forms, for error messages.
+    pub const FORMS: &str =
+        r#""open" (admit), "closed" (respond with 503) or "local" (decide in memory)"#;
+}
+
 impl FromStr for OnError {
     type Err = OnErrorError;
 
@@ -40,11 +46,7 @@ pub struct OnErrorError {
 
 impl fmt::Display for OnErrorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected \"open\" (admit), \"closed\" (respond with 503) or \"local\" (decide in memory), found `{}`",
-            self.text
-        )
+        write!(f, "expected {}, found `{}`", OnError::FORMS, self.text)
     }
 }
 

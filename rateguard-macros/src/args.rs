@@ -1,9 +1,8 @@
 //! The arguments of the macro attribute: `name = value`, each at most once.
 
-use std::time::Duration;
-
 use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quota, QuotaError, Quotas,
+    Ban, Count, FieldError, KeyNotation, Methods, MissingKey, OnError, QuotaExamples, QuotaFields,
+    Quotas, ShadowFields, ShadowSpec, check_cost,
 };
 use proc_macro2::Span;
 use syn::{
@@ -15,7 +14,7 @@ use syn::{
 
 use crate::{
     error::error_at,
-    shadow::{self, ShadowSpec, ShadowValue},
+    shadow,
     values::{self, Cost, Key},
 };
 
@@ -48,21 +47,20 @@ pub(crate) enum Allowance {
 }
 
 /// A value with its location in the source.
-struct Located<T> {
-    value: T,
-    span: Span,
-}
+type Located<T> = actix_rateguard_grammar::Located<T, Span>;
+
+/// The parts of messages about quotas that differ from those of policies files.
+const EXAMPLES: QuotaExamples = QuotaExamples {
+    window: "`window = 60` (seconds)",
+    no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",
+};
 
 /// The arguments that have been parsed so far.
 #[derive(Default)]
 struct ParsedArgs {
-    limit: Option<Located<u32>>,
-    window: Option<Located<Duration>>,
-    rate: Option<Located<Quotas>>,
-    quota: Option<Located<Expr>>,
+    quota: QuotaFields<Span>,
+    plan: Option<Located<Expr>>,
     policy: Option<Located<LitStr>>,
-    algorithm: Option<Located<Algorithm>>,
-    burst: Option<Located<u32>>,
     key: Option<Located<Key>>,
     missing: Option<Located<MissingKey>>,
     cost: Option<Located<Cost>>,
@@ -70,8 +68,7 @@ struct ParsedArgs {
     methods: Option<Located<Methods>>,
     skip: Option<Located<Expr>>,
     ban: Option<Located<Ban>>,
-    shadow: Option<Located<ShadowValue>>,
-    rollout: Option<Located<u8>>,
+    shadow: ShadowFields<Span>,
     name: Option<Located<LitStr>>,
     on_error: Option<Located<OnError>>,
     on_denied: Option<Located<Expr>>,
@@ -83,13 +80,15 @@ type Reader = fn(&mut ParsedArgs, &Ident, ParseStream<'_>) -> syn::Result<()>;
 
 /// All arguments with their parsers. Error messages list the names in this table as the valid names.
 const ARGUMENTS: &[(&str, Reader)] = &[
-    ("limit", |to, name, input| set_once(&mut to.limit, name, input, values::limit)),
-    ("window", |to, name, input| set_once(&mut to.window, name, input, values::window)),
-    ("rate", |to, name, input| set_once(&mut to.rate, name, input, values::rate)),
-    ("quota", |to, name, input| set_once(&mut to.quota, name, input, values::quota)),
+    ("limit", |to, name, input| set_once(&mut to.quota.limit, name, input, values::limit)),
+    ("window", |to, name, input| set_once(&mut to.quota.window, name, input, values::window)),
+    ("rate", |to, name, input| set_once(&mut to.quota.rate, name, input, values::rate)),
+    ("plan", |to, name, input| set_once(&mut to.plan, name, input, values::plan)),
     ("policy", |to, name, input| set_once(&mut to.policy, name, input, values::policy_name)),
-    ("algorithm", |to, name, input| set_once(&mut to.algorithm, name, input, values::algorithm)),
-    ("burst", |to, name, input| set_once(&mut to.burst, name, input, values::burst)),
+    ("algorithm", |to, name, input| {
+        set_once(&mut to.quota.algorithm, name, input, values::algorithm)
+    }),
+    ("burst", |to, name, input| set_once(&mut to.quota.burst, name, input, values::burst)),
     ("key", |to, name, input| set_once(&mut to.key, name, input, values::key)),
     ("missing_key", |to, name, input| set_once(&mut to.missing, name, input, values::missing)),
     ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
@@ -97,8 +96,11 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
     ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
-    ("shadow", |to, name, input| set_once(&mut to.shadow, name, input, shadow::shadow)),
-    ("rollout", |to, name, input| set_once(&mut to.rollout, name, input, shadow::rollout)),
+    ("shadow", |to, name, input| set_once(&mut to.shadow.shadow, name, input, shadow::shadow)),
+    ("candidate", |to, name, input| {
+        set_once(&mut to.shadow.candidate, name, input, shadow::candidate)
+    }),
+    ("rollout", |to, name, input| set_once(&mut to.shadow.rollout, name, input, shadow::rollout)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
@@ -148,26 +150,14 @@ fn argument_names() -> String {
 impl ParsedArgs {
     fn validate(self) -> syn::Result<Args> {
         let allowance = self.allowance()?;
-        let rollout = self.rollout.map(|it| (it.value, it.span));
-        let shadow = shadow::spec(self.shadow.map(|it| it.value), rollout)?;
+        let shadow = self.shadow.spec().map_err(at_field)?;
         let enforced = match &allowance {
             Allowance::Fixed(quotas) => Some(quotas),
             Allowance::PerRequest(_) | Allowance::Named(_) => None,
         };
-        let candidate = match &shadow {
-            Some(ShadowSpec::Candidate(quotas, _)) => Some(quotas),
-            Some(ShadowSpec::Whole) | None => None,
-        };
-        if let Some(Located { value: Cost { number: Some(cost), .. }, span }) = &self.cost
-            && let Some(max) = enforced.into_iter().chain(candidate).map(Quotas::max_cost).min()
-            && *cost > max
-        {
-            return Err(error_at(
-                *span,
-                format!(
-                    "expected a cost of at most {max}, the maximum of the quotas, found {cost}"
-                ),
-            ));
+        if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
+            check_cost(*cost, enforced, shadow.as_ref())
+                .map_err(|message| error_at(*location, message))?;
         }
         Ok(Args {
             allowance,
@@ -189,112 +179,39 @@ impl ParsedArgs {
 
     /// Returns where the quotas come from. Two conflicting arguments are an error.
     fn allowance(&self) -> syn::Result<Allowance> {
-        let of_quotas = [
-            ("limit", self.limit.as_ref().map(|it| it.span)),
-            ("window", self.window.as_ref().map(|it| it.span)),
-            ("rate", self.rate.as_ref().map(|it| it.span)),
-            ("algorithm", self.algorithm.as_ref().map(|it| it.span)),
-            ("burst", self.burst.as_ref().map(|it| it.span)),
-            ("quota", self.quota.as_ref().map(|it| it.span)),
-        ];
+        let plan = self.plan.as_ref().map(|it| ("plan", it.location));
         let of_policy = [
-            ("ban", self.ban.as_ref().map(|it| it.span)),
-            ("shadow", self.shadow.as_ref().map(|it| it.span)),
-            ("rollout", self.rollout.as_ref().map(|it| it.span)),
-            ("name", self.name.as_ref().map(|it| it.span)),
-            ("on_error", self.on_error.as_ref().map(|it| it.span)),
+            ("ban", self.ban.as_ref().map(|it| it.location)),
+            ("name", self.name.as_ref().map(|it| it.location)),
+            ("on_error", self.on_error.as_ref().map(|it| it.location)),
         ];
-        let reject_conflicts = |argument: &str, others: &[(&str, Option<Span>)]| {
-            let other = others.iter().find_map(|(name, span)| Some((name, (*span)?)));
-            other.map_or(Ok(()), |(name, span)| {
-                Err(error_at(
-                    span,
-                    format!("`{name}` conflicts with `{argument}`; remove `{name}`"),
-                ))
-            })
-        };
+        let of_policy =
+            of_policy.into_iter().filter_map(|(name, location)| Some((name, location?)));
         if let Some(policy) = &self.policy {
-            reject_conflicts("policy", &of_quotas)?;
-            reject_conflicts("policy", &of_policy)?;
+            let others = self.quota.present().chain(plan).chain(self.shadow.present());
+            reject_conflicts("policy", others.chain(of_policy))?;
             return Ok(Allowance::Named(policy.value.clone()));
         }
-        if let Some(quota) = &self.quota {
-            reject_conflicts("quota", &of_quotas[..5])?;
-            return Ok(Allowance::PerRequest(quota.value.clone()));
+        if let Some(plan) = &self.plan {
+            reject_conflicts("plan", self.quota.present())?;
+            return Ok(Allowance::PerRequest(plan.value.clone()));
         }
-        let quotas = quotas(&self.rate, &self.limit, &self.window)?;
-        with_algorithm_and_burst(quotas, &self.algorithm, &self.burst).map(Allowance::Fixed)
+        self.quota.quotas(EXAMPLES).map(Allowance::Fixed).map_err(at_field)
     }
 }
 
-fn quotas(
-    rate: &Option<Located<Quotas>>,
-    limit: &Option<Located<u32>>,
-    window: &Option<Located<Duration>>,
-) -> syn::Result<Quotas> {
-    match (rate, limit, window) {
-        (Some(rate), None, None) => Ok(rate.value.clone()),
-        (None, Some(limit), Some(window)) => {
-            Quota::new(limit.value, window.value).map(Quotas::from).map_err(|error| {
-                let span = if error == QuotaError::Limit { limit.span } else { window.span };
-                error_at(span, error)
-            })
-        }
-        (Some(rate), ..) => {
-            Err(error_at(rate.span, "expected either `rate`, or `limit` and `window`, found both"))
-        }
-        (None, Some(limit), None) => {
-            Err(error_at(limit.span, "`limit` requires `window`, such as `window = 60` (seconds)"))
-        }
-        (None, None, Some(window)) => {
-            Err(error_at(window.span, "`window` requires `limit`, such as `limit = 5`"))
-        }
-        (None, None, None) => Err(error_at(
-            Span::call_site(),
-            "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `quota = a_function`, `policy = \"search\"`",
-        )),
-    }
+/// Returns an error if one of the arguments `others` is present together with `argument`.
+fn reject_conflicts(
+    argument: &str,
+    mut others: impl Iterator<Item = (&'static str, Span)>,
+) -> syn::Result<()> {
+    others.next().map_or(Ok(()), |(name, span)| {
+        Err(error_at(span, format!("`{name}` conflicts with `{argument}`; remove `{name}`")))
+    })
 }
 
-/// Returns the quotas, changed by the separate arguments `algorithm` and `burst`.
-fn with_algorithm_and_burst(
-    quotas: Quotas,
-    algorithm: &Option<Located<Algorithm>>,
-    burst: &Option<Located<u32>>,
-) -> syn::Result<Quotas> {
-    let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
-    if let Some(algorithm) = algorithm {
-        for quota in &mut quotas {
-            match quota.algorithm() {
-                // This is the default algorithm. A quota does not store whether its notation named an algorithm, so the
-                // argument can replace it.
-                Algorithm::SlidingWindow => {
-                    *quota = quota
-                        .with_algorithm(algorithm.value)
-                        .map_err(|error| error_at(algorithm.span, error))?;
-                }
-                of_rate if of_rate == algorithm.value => {}
-                of_rate => {
-                    return Err(error_at(
-                        algorithm.span,
-                        format!(
-                            "`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"
-                        ),
-                    ));
-                }
-            }
-        }
-    }
-    if let Some(burst) = burst {
-        let [quota] = &mut quotas[..] else {
-            return Err(error_at(
-                burst.span,
-                "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"",
-            ));
-        };
-        *quota = quota.with_burst(burst.value).map_err(|error| error_at(burst.span, error))?;
-    }
-    Quotas::new(quotas).map_err(|error| error_at(Span::call_site(), error))
+fn at_field(error: FieldError<Span>) -> syn::Error {
+    error_at(error.location.unwrap_or_else(Span::call_site), error.message)
 }
 
 /// Parses the value of the argument `name` and stores it in `to`. A second value for the same argument is an error.
@@ -313,6 +230,6 @@ fn set_once<T>(
         return Err(error_at(name.span(), format!("duplicate argument `{name}`")));
     }
     let span = expr.span();
-    *to = Some(Located { value: read(expr)?, span });
+    *to = Some(Located { value: read(expr)?, location: span });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, GenericParam, ItemFn, Visibility, spanned::Spanned};
+use syn::{Expr, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Allowance, Args},
@@ -46,8 +46,8 @@ use crate::{
 /// ```
 ///
 /// `inputs` is a separate function, so diagnostics can evaluate the limits without calling the handler. If an
-/// expression of the user can contain a type parameter, `inputs` is a closure instead, because a nested function cannot
-/// use the type parameters of the outer function.
+/// expression of the user mentions `Self` or a type parameter of the handler, `inputs` is a closure instead, because a
+/// nested function can use neither.
 ///
 /// Macro attributes below this one that use the same guard add their limits to the same array. So one check decides all
 /// of these limits.
@@ -202,17 +202,7 @@ fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
 /// Generates the path of the user's function with its type and const parameters.
 fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
-    let parameters: Vec<_> = function
-        .sig
-        .generics
-        .params
-        .iter()
-        .filter_map(|parameter| match parameter {
-            GenericParam::Type(ty) => Some(&ty.ident),
-            GenericParam::Const(value) => Some(&value.ident),
-            GenericParam::Lifetime(_) => None,
-        })
-        .collect();
+    let parameters = generics::parameters(&function.sig.generics);
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 

@@ -3,7 +3,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    FnArg, GenericParam, Generics, Ident, ReturnType, Signature, Type, WhereClause, WherePredicate,
+    FnArg, GenericParam, Generics, Ident, ReturnType, Signature, WhereClause, WherePredicate,
     parse_quote,
 };
 
@@ -14,16 +14,8 @@ use syn::{
 /// bounds.
 pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
     let mut generics = signature.generics.clone();
-    let parameters: Vec<Ident> = generics
-        .params
-        .iter()
-        .filter_map(|parameter| match parameter {
-            GenericParam::Type(parameter) => Some(parameter.ident.clone()),
-            GenericParam::Const(parameter) => Some(parameter.ident.clone()),
-            GenericParam::Lifetime(_) => None,
-        })
-        .collect();
-    if generics.params.iter().all(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
+    let parameters = parameters(&generics);
+    if parameters.is_empty() {
         // The signature of the limited function has no references, so lifetimes are not needed.
         generics = Generics::default();
     }
@@ -72,9 +64,19 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
     (quote!(#generics), where_clause)
 }
 
-/// Whether a type mentions one of these parameters.
-fn mentions(ty: &Type, parameters: &[Ident]) -> bool {
-    any_ident(ty.to_token_stream(), &|ident| parameters.contains(ident))
+/// The names of the type and const parameters.
+pub(crate) fn parameters(generics: &Generics) -> Vec<Ident> {
+    let parameters = generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(parameter) => Some(parameter.ident.clone()),
+        GenericParam::Const(parameter) => Some(parameter.ident.clone()),
+        GenericParam::Lifetime(_) => None,
+    });
+    parameters.collect()
+}
+
+/// Whether a type or an expression mentions one of these names.
+pub(crate) fn mentions(code: &impl ToTokens, names: &[Ident]) -> bool {
+    any_ident(code.to_token_stream(), &|ident| names.contains(ident))
 }
 
 /// Whether an identifier in `tokens` satisfies `predicate`.

@@ -32,7 +32,7 @@ use proc_macro::TokenStream;
 /// - `rate = "5/minute"`: the same limit and window in one string. Other forms are `"100/10s"` and
 ///   `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and a request is
 ///   admitted only if every quota has room.
-/// - `quota = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request.
+/// - `plan = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request.
 ///   The function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of these, and may be async.
 ///   If it returns `None`, the request is not limited.
 /// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
@@ -88,11 +88,12 @@ use proc_macro::TokenStream;
 ///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
 /// - `on_error = "open" | "closed" | "local"`: the failure mode when the store does not reply: admit, respond with 503,
 ///   or decide in the memory of this process. Default: the failure mode of the guard.
-/// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request.
-///   `shadow = "3/minute"`: a candidate rate, which counts in separate buckets in addition to the enforced rate.
-///   `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request.
+/// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request. Default: `false`.
+/// - `candidate = "3/minute"`: a candidate rate, which counts in separate buckets in addition to the enforced rate.
+///   `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request. It conflicts with
+///   `shadow = true`, because the limit must be enforced.
 /// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
-///   server selects the same keys. Default: 0.
+///   server selects the same keys. Requires `candidate`. Default: 0.
 /// - `on_denied = my_response`: a function path, or a closure over `&HttpRequest` and `&Decision`, that returns the
 ///   `HttpResponse` of a denied request. If this response already has rate limit headers, they are overwritten.
 /// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression must dereference to a
@@ -116,7 +117,10 @@ use proc_macro::TokenStream;
 ///   cannot call the handler directly, but must send a request to the application. To call the code from another place,
 ///   move it into a separate function.
 /// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
-///   becomes a nested function. So write types in full.
+///   becomes a nested function. So write types in full. The functions in the arguments of the attribute can use `Self`,
+///   as in `key = Self::tenant`, but not the type parameters.
+/// - If a function in the arguments uses `Self` or a type parameter of the handler, explanations of the handler's
+///   limits report that they are unknown, because the functions can run only in the handler.
 /// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
 ///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
 ///   quotas.

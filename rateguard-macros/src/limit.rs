@@ -1,6 +1,6 @@
 //! Generates the part of a limit that is the same for all requests: a `static` in the limited function.
 
-use actix_rateguard_grammar::{Methods, Quotas};
+use actix_rateguard_grammar::{Methods, Quotas, ShadowSpec};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Expr;
@@ -8,7 +8,6 @@ use syn::Expr;
 use crate::{
     args::{Allowance, Args},
     registration::attribute_limit,
-    shadow::ShadowSpec,
     tokens::option,
 };
 

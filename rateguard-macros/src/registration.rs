@@ -1,10 +1,15 @@
 //! Registers limits in the inventory, so a program can list its limits before the first request.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
 use syn::{Expr, Generics};
 
-use crate::{args::Args, tokens::option, values::Key};
+use crate::{
+    args::{Allowance, Args},
+    generics::{mentions, parameters},
+    tokens::option,
+    values::Key,
+};
 
 /// Generates the inventory entry of a limit. The linker collects the entries of all crates in a program.
 pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
@@ -41,42 +46,19 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     }
 }
 
-/// Whether a nested function can contain the user's expressions. A nested function cannot use `Self` or type
-/// parameters.
-///
-/// The macro attribute does not see the type parameters of an `impl` around the handler. So every identifier such as
-/// `T` or `T2` counts as a type parameter: one or two characters, a capital letter first, and no lower-case letter.
+/// Whether a nested function can contain the user's expressions: none of them mentions `Self`, or a type or const
+/// parameter of the handler. An expression that does must stay in the limited function itself.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
         Key::Function(function) => Some(function),
         Key::Notation(_) => None,
     };
     let plan = match &args.allowance {
-        crate::args::Allowance::PerRequest(plan) => Some(plan),
-        _ => None,
+        Allowance::PerRequest(plan) => Some(plan),
+        Allowance::Fixed(_) | Allowance::Named(_) => None,
     };
+    let mut names = parameters(generics);
+    names.push(Ident::new("Self", Span::call_site()));
     let exprs = [function, plan, args.cost.as_ref(), args.skip.as_ref(), args.on_denied.as_ref()];
-    exprs.into_iter().flatten().all(|expr| !mentions_parameter(expr.to_token_stream(), generics))
-}
-
-fn mentions_parameter(tokens: TokenStream, generics: &Generics) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => mentions_parameter(group.stream(), generics),
-        TokenTree::Ident(ident) => {
-            let name = ident.to_string();
-            let looks_like_parameter = name.len() <= 2
-                && name.starts_with(|first: char| first.is_ascii_uppercase())
-                && !name.contains(|letter: char| letter.is_ascii_lowercase());
-            looks_like_parameter || name == "Self" || is_parameter(&name, generics)
-        }
-        _ => false,
-    })
-}
-
-fn is_parameter(name: &str, generics: &Generics) -> bool {
-    generics.params.iter().any(|parameter| match parameter {
-        syn::GenericParam::Type(ty) => ty.ident == name,
-        syn::GenericParam::Const(value) => value.ident == name,
-        syn::GenericParam::Lifetime(lifetime) => lifetime.lifetime.ident == name,
-    })
+    !exprs.into_iter().flatten().any(|expr| mentions(expr, &names))
 }

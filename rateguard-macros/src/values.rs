@@ -1,10 +1,10 @@
 //! Parsers for the values of arguments.
 
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::time::Duration;
 
 use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, KeyNotation, KeyPart, Methods, MissingKey, OnError, QuotaError, Quotas,
-    check_name, parse_window,
+    Algorithm, Ban, Count, EXPECTED_COST, KeyNotation, KeyPart, Methods, MissingKey, Notation,
+    OnError, QuotaError, Quotas, check_name, parse_window,
 };
 use syn::{Expr, ExprLit, Lit, LitStr, Path, spanned::Spanned};
 
@@ -33,7 +33,7 @@ pub(crate) fn burst(expr: Expr) -> syn::Result<u32> {
 }
 
 pub(crate) fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
-    parsed(expr, "expected an algorithm in quotes, such as \"token_bucket\"")
+    parsed(expr)
 }
 
 /// Parses a literal that is a whole number.
@@ -105,21 +105,21 @@ fn validate_features(notation: &KeyNotation) -> Result<(), &'static str> {
 }
 
 pub(crate) fn missing(expr: Expr) -> syn::Result<MissingKey> {
-    parsed(expr, "expected \"ip\", \"deny\" or \"skip\", in quotes")
+    parsed(expr)
 }
 
 pub(crate) fn methods(expr: Expr) -> syn::Result<Methods> {
-    parsed(expr, "expected methods in quotes, such as \"POST, PUT\"")
+    parsed(expr)
 }
 
 pub(crate) fn ban(expr: Expr) -> syn::Result<Ban> {
-    parsed(expr, "expected a ban in quotes, such as \"10/hour for 15m up to 1d\"")
+    parsed(expr)
 }
 
-pub(crate) fn quota(expr: Expr) -> syn::Result<Expr> {
+pub(crate) fn plan(expr: Expr) -> syn::Result<Expr> {
     function(
         expr,
-        "expected a function path or a closure over `&HttpRequest`; for the same quota for all requests, use `rate = \"5/minute\"`",
+        "expected a function path or a closure over `&HttpRequest`; for the same quotas for all requests, use `rate = \"5/minute\"`",
     )
 }
 
@@ -151,33 +151,33 @@ pub(crate) fn policy_name(expr: Expr) -> syn::Result<LitStr> {
 }
 
 pub(crate) fn rate(expr: Expr) -> syn::Result<Quotas> {
-    parsed(expr, "expected a rate in quotes, such as \"5/minute\"")
+    parsed(expr)
 }
 
 pub(crate) fn cost(expr: Expr) -> syn::Result<Cost> {
-    const EXPECTED: &str = "expected a cost that is a whole number of at least 1, a function path, or a closure over `&HttpRequest`";
+    let expected = || format!("{EXPECTED_COST}, a function path, or a closure over `&HttpRequest`");
     match &expr {
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
             let number = number.base10_parse().ok().filter(|number| *number > 0);
-            let number = number.ok_or_else(|| error_at(expr.span(), EXPECTED))?;
+            let number = number.ok_or_else(|| error_at(expr.span(), expected()))?;
             Ok(Cost { number: Some(number), expr })
         }
         Expr::Path(_) | Expr::Closure(_) => Ok(Cost { number: None, expr }),
-        _ => Err(error_at(expr.span(), EXPECTED)),
+        _ => Err(error_at(expr.span(), expected())),
     }
 }
 
 pub(crate) fn count(expr: Expr) -> syn::Result<Count> {
-    parsed(expr, &format!("expected one of {}, in quotes", Count::FORMS))
+    parsed(expr)
 }
 
 pub(crate) fn on_error(expr: Expr) -> syn::Result<OnError> {
-    parsed(expr, "expected \"open\", \"closed\" or \"local\", in quotes")
+    parsed(expr)
 }
 
-/// Parses the text of a string literal. `expected` is the error message for other expressions.
-fn parsed<T: FromStr<Err: Display>>(expr: Expr, expected: &str) -> syn::Result<T> {
-    let text = text(expr, expected)?;
+/// Parses the text of a string literal.
+fn parsed<T: Notation>(expr: Expr) -> syn::Result<T> {
+    let text = text(expr, &T::expected())?;
     text.value().parse().map_err(|error| error_at(text.span(), error))
 }
 

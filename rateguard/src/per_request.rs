@@ -133,8 +133,8 @@ where
 
 /// The output of a function that the macro attribute names: a value, or a future that returns a value.
 #[diagnostic::on_unimplemented(
-    message = "expected the output of a key or quota function, found `{Self}`",
-    note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a quota function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"
+    message = "expected the output of a key or plan function, found `{Self}`",
+    note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a plan function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"
 )]
 #[cfg(feature = "macros")]
 pub trait ResolveOutput<T, Kind> {

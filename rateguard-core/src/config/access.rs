@@ -75,7 +75,7 @@ fn keys(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Vec<Key> {
         let (count, mut parsed) = (diagnostics.len(), ParsedKey::default());
         read(&mut parsed, KEY_FIELDS, table, diagnostics);
         match parsed {
-            ParsedKey { key: Some(Located { value: key, offset }), value: Some(value) } => {
+            ParsedKey { key: Some(Located { value: key, location: offset }), value: Some(value) } => {
                 match key.key_of(&value) {
                     Some(key) => keys.push(key),
                     None => diagnostics.add(

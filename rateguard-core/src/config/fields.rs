@@ -12,11 +12,7 @@ use super::{diagnostics::Diagnostics, suggest::suggest};
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
 /// A parsed value with the byte offset at which it starts in the text.
-#[derive(Clone, Debug)]
-pub(super) struct Located<T> {
-    pub(super) value: T,
-    pub(super) offset: usize,
-}
+pub(super) type Located<T> = actix_rateguard_grammar::Located<T, usize>;
 
 /// A function that parses the value of a field, or adds diagnostics if the value is invalid.
 pub(super) type Reader<T> = fn(&mut T, &Value<'_>, &mut Diagnostics<'_>);

@@ -8,8 +8,7 @@ use actix_rateguard_headers::HeaderDialect;
 use super::{
     diagnostics::Diagnostics,
     fields::{Located, Reader, Value, read},
-    limit::on_error,
-    values::{boolean, duration, integer, integer_u32, keyword, list, parse_with, table},
+    values::{boolean, duration, integer, integer_u32, keyword, list, parse, parse_with, table},
 };
 use crate::{
     ClientAddress, RejectionBody,
@@ -39,7 +38,7 @@ pub(super) struct ParsedGuard {
 
 const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
     ("on_error", |to, value, diagnostics| {
-        to.on_error = on_error(value, diagnostics).map(|it| it.value);
+        to.on_error = parse(value, diagnostics).map(|it| it.value);
     }),
     ("fail_closed_after", |to, value, diagnostics| {
         const EXPECTED: &str = "expected a duration such as \"10m\"";
@@ -97,8 +96,8 @@ const BODIES: &[(&str, RejectionBody)] = &[
 impl ParsedGuard {
     /// Records the offset of a startup setting and returns its value.
     fn record<T>(&mut self, name: &'static str, parsed: Option<Located<T>>) -> Option<T> {
-        let Located { value, offset } = parsed?;
-        self.offsets.push((name, offset));
+        let Located { value, location } = parsed?;
+        self.offsets.push((name, location));
         Some(value)
     }
 
@@ -163,7 +162,7 @@ fn headers(
     if HeaderDialect::have_conflict(&dialects) {
         diagnostics.add(offset, crate::BuildError::Headers);
     }
-    (diagnostics.len() == count).then_some(Located { value: dialects, offset })
+    (diagnostics.len() == count).then_some(Located { value: dialects, location: offset })
 }
 
 /// The fields of `client_address` that are parsed so far.
@@ -212,7 +211,8 @@ const ADDRESS_FIELDS: &[(&str, Reader<ParsedClientAddress>)] = &[
         to.max_ipv6_keys_per_32 = max.map(|it| it.value);
     }),
     ("trust_unix_sockets", |to, value, diagnostics| {
-        to.trust_unix_sockets = boolean(value, diagnostics).is_some_and(|it| it.value);
+        const EXPECTED: &str = "expected true or false, without quotes";
+        to.trust_unix_sockets = boolean(value, EXPECTED, diagnostics).is_some_and(|it| it.value);
     }),
 ];
 
@@ -244,5 +244,5 @@ fn client_address(
     if parsed.trust_unix_sockets {
         rule = rule.trust_unix_sockets();
     }
-    Some(Located { value: rule, offset })
+    Some(Located { value: rule, location: offset })
 }

@@ -1,18 +1,17 @@
 //! `[policies.NAME]`: the quotas and the other settings of a policy.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quota, QuotaError, Quotas,
-    check_name,
+    Ban, Count, EXPECTED_COST, KeyNotation, Methods, MissingKey, Notation, OnError, Quota,
+    QuotaError, QuotaExamples, QuotaFields, ShadowFields, check_cost, check_name,
 };
 use toml::{Spanned, de::DeString};
 
 use super::{
     diagnostics::Diagnostics,
     fields::{Located, Reader, Value, read},
-    shadow::{ShadowValue, rollout, shadow, shadow_spec},
-    values::{duration, integer_u32, parse, parse_with, table},
+    values::{boolean, duration, integer_u32, parse, parse_with, table},
 };
 use crate::{Policy, guard::RouteOverrides, key::KeyRecipe};
 
@@ -27,73 +26,52 @@ pub(super) struct FilePolicy {
 /// The fields that are parsed so far.
 #[derive(Default)]
 struct ParsedPolicy {
-    rate: Option<Located<Quotas>>,
-    limit: Option<Located<u32>>,
-    window: Option<Located<Duration>>,
-    algorithm: Option<Located<Algorithm>>,
-    burst: Option<Located<u32>>,
+    quota: QuotaFields<usize>,
     key: Option<Located<Arc<dyn KeyRecipe>>>,
     missing: Option<Located<MissingKey>>,
     cost: Option<Located<u32>>,
     count: Option<Located<Count>>,
     methods: Option<Located<Methods>>,
     ban: Option<Located<Ban>>,
-    shadow: Option<Located<ShadowValue>>,
-    rollout: Option<Located<u32>>,
+    shadow: ShadowFields<usize>,
     on_error: Option<Located<OnError>>,
 }
 
 const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
-    ("rate", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected a rate in quotes, such as \"5/minute\"";
-        to.rate = parse(value, EXPECTED, diagnostics);
-    }),
+    ("rate", |to, value, diagnostics| to.quota.rate = parse(value, diagnostics)),
     ("limit", |to, value, diagnostics| {
-        to.limit = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Limit, diagnostics);
+        to.quota.limit = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Limit, diagnostics);
     }),
     ("window", |to, value, diagnostics| {
         let range = Quota::MIN_WINDOW..=Quota::MAX_WINDOW;
-        to.window = duration(value, range, QuotaError::Window, diagnostics);
+        to.quota.window = duration(value, range, QuotaError::Window, diagnostics);
     }),
-    ("algorithm", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected an algorithm in quotes, such as \"token_bucket\"";
-        to.algorithm = parse(value, EXPECTED, diagnostics);
-    }),
+    ("algorithm", |to, value, diagnostics| to.quota.algorithm = parse(value, diagnostics)),
     ("burst", |to, value, diagnostics| {
-        to.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
+        to.quota.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
     }),
     ("key", |to, value, diagnostics| to.key = key(value, diagnostics)),
-    ("missing_key", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected \"ip\", \"deny\" or \"skip\", in quotes";
-        to.missing = parse(value, EXPECTED, diagnostics);
-    }),
+    ("missing_key", |to, value, diagnostics| to.missing = parse(value, diagnostics)),
     ("cost", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected a cost that is a whole number of at least 1";
-        to.cost = integer_u32(value, 1..=u32::MAX, EXPECTED, diagnostics);
+        to.cost = integer_u32(value, 1..=u32::MAX, EXPECTED_COST, diagnostics);
     }),
-    ("count", |to, value, diagnostics| {
-        let expected = format!("expected one of {}, in quotes", Count::FORMS);
-        to.count = parse(value, &expected, diagnostics);
+    ("count", |to, value, diagnostics| to.count = parse(value, diagnostics)),
+    ("methods", |to, value, diagnostics| to.methods = parse(value, diagnostics)),
+    ("ban", |to, value, diagnostics| to.ban = parse(value, diagnostics)),
+    ("shadow", |to, value, diagnostics| {
+        to.shadow.shadow = boolean(value, ShadowFields::<usize>::EXPECTED_SHADOW, diagnostics);
     }),
-    ("methods", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected methods in quotes, such as \"POST, PUT\"";
-        to.methods = parse(value, EXPECTED, diagnostics);
-    }),
-    ("ban", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected a ban in quotes, such as \"10/hour for 15m up to 1d\"";
-        to.ban = parse(value, EXPECTED, diagnostics);
-    }),
-    ("shadow", |to, value, diagnostics| to.shadow = shadow(value, diagnostics)),
-    ("rollout", |to, value, diagnostics| to.rollout = rollout(value, diagnostics)),
-    ("on_error", |to, value, diagnostics| to.on_error = on_error(value, diagnostics)),
+    ("candidate", |to, value, diagnostics| to.shadow.candidate = parse(value, diagnostics)),
+    ("rollout", |to, value, diagnostics| to.shadow.rollout = rollout(value, diagnostics)),
+    ("on_error", |to, value, diagnostics| to.on_error = parse(value, diagnostics)),
 ];
 
-pub(super) fn on_error(
-    value: &Value<'_>,
-    diagnostics: &mut Diagnostics<'_>,
-) -> Option<Located<OnError>> {
-    const EXPECTED: &str = "expected \"open\", \"closed\" or \"local\", in quotes";
-    parse(value, EXPECTED, diagnostics)
+fn rollout(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Option<Located<u8>> {
+    type Fields = ShadowFields<usize>;
+    let range = u32::from(*Fields::ROLLOUTS.start())..=u32::from(*Fields::ROLLOUTS.end());
+    let Located { value, location } =
+        integer_u32(value, range, Fields::EXPECTED_ROLLOUT, diagnostics)?;
+    Some(Located { value: u8::try_from(value).ok()?, location })
 }
 
 /// Parses the notation of a built-in key.
@@ -102,12 +80,17 @@ pub(super) fn key(
     diagnostics: &mut Diagnostics<'_>,
 ) -> Option<Located<Arc<dyn KeyRecipe>>> {
     let recipe = diagnostics.key_recipes;
-    let expected = format!("expected one of {}, in quotes", KeyNotation::FORMS);
-    parse_with(value, &expected, diagnostics, |text| {
+    parse_with(value, &KeyNotation::expected(), diagnostics, |text| {
         let notation: KeyNotation = text.parse().map_err(|error| format!("{error}"))?;
         recipe(&notation)
     })
 }
+
+/// The parts of messages about quotas that differ from those of the attribute.
+const EXAMPLES: QuotaExamples = QuotaExamples {
+    window: "`window = \"1m\"`",
+    no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither",
+};
 
 /// Parses a policy. `None` if the policy has errors.
 pub(super) fn policy(
@@ -126,33 +109,31 @@ pub(super) fn policy(
     let mut parsed = ParsedPolicy::default();
     let count_before_fields = diagnostics.len();
     read(&mut parsed, FIELDS, table, diagnostics);
-    let quotas = match parsed.quotas() {
-        Ok(quotas) => quotas,
-        // An invalid field is reported already, so it must not be reported as missing, too.
-        Err(_) if diagnostics.len() > count_before_fields => return None,
-        Err((error_offset, message)) => {
-            diagnostics.add(error_offset.unwrap_or(offset), message);
+    // An invalid field is reported already, so it must not be reported as missing, too.
+    let is_complete = diagnostics.len() == count_before_fields;
+    let fields = parsed.quota.quotas(EXAMPLES).and_then(|quotas| {
+        let shadow = parsed.shadow.spec()?;
+        Ok((quotas, shadow))
+    });
+    let (quotas, shadow) = match fields {
+        Ok(fields) => fields,
+        Err(error) => {
+            if is_complete {
+                diagnostics.add(error.location.unwrap_or(offset), error.message);
+            }
             return None;
         }
     };
-    let is_complete = diagnostics.len() == count_before_fields;
-    let shadow = shadow_spec(parsed.shadow, parsed.rollout, is_complete, diagnostics);
-    let mut policy = Policy::new(name.get_ref().clone().into_owned(), quotas).ok()?;
-    policy = policy.with_ban(parsed.ban.map(|ban| ban.value)).with_shadow_spec(shadow);
     if let Some(cost) = &parsed.cost
-        && cost.value > policy.max_cost()
+        && let Err(message) = check_cost(cost.value, Some(&quotas), shadow.as_ref())
     {
-        let (max, cost_value) = (policy.max_cost(), cost.value);
-        diagnostics.add(
-            cost.offset,
-            format!(
-                "expected a cost of at most {max}, the maximum of the quotas, found {cost_value}"
-            ),
-        );
+        diagnostics.add(cost.location, message);
     }
     if diagnostics.len() > count {
         return None;
     }
+    let mut policy = Policy::new(name.get_ref().clone().into_owned(), quotas).ok()?;
+    policy = policy.with_ban(parsed.ban.map(|ban| ban.value)).with_shadow_spec(shadow);
     if let Some(on_error) = parsed.on_error {
         policy = policy.on_error(on_error.value);
     }
@@ -164,71 +145,4 @@ pub(super) fn policy(
         methods: parsed.methods.map(|it| it.value),
     };
     Some(FilePolicy { policy, overrides, offset })
-}
-
-/// The offset of an error, or `None` if it concerns the whole policy, and its message.
-type LocatedError = (Option<usize>, String);
-
-impl ParsedPolicy {
-    /// Returns the quotas. The policy must have either `rate`, or `limit` and `window`.
-    fn quotas(&self) -> Result<Quotas, LocatedError> {
-        let error = |offset: usize, message: &str| Err((Some(offset), message.to_owned()));
-        let quotas = match (&self.rate, &self.limit, &self.window) {
-            (Some(rate), None, None) => rate.value.clone(),
-            (None, Some(limit), Some(window)) => Quota::new(limit.value, window.value)
-                .map(Quotas::from)
-                .map_err(|error| (Some(limit.offset), error.to_string()))?,
-            (Some(_), Some(Located { offset, .. }), _)
-            | (Some(_), None, Some(Located { offset, .. })) => {
-                return error(
-                    *offset,
-                    "expected either `rate`, or `limit` and `window`, found both",
-                );
-            }
-            (None, Some(limit), None) => {
-                return error(limit.offset, "`limit` requires `window`, such as `window = \"1m\"`");
-            }
-            (None, None, Some(window)) => {
-                return error(window.offset, "`window` requires `limit`, such as `limit = 5`");
-            }
-            (None, None, None) => {
-                let message = "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither";
-                return Err((None, message.to_owned()));
-            }
-        };
-        self.with_algorithm_and_burst(quotas)
-    }
-
-    /// Returns the quotas, changed by the separate fields `algorithm` and `burst`.
-    fn with_algorithm_and_burst(&self, quotas: Quotas) -> Result<Quotas, LocatedError> {
-        let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
-        if let Some(Located { value, offset }) = self.algorithm {
-            for quota in &mut quotas {
-                match quota.algorithm() {
-                    // This is the default algorithm. A quota does not store whether its notation named an algorithm, so
-                    // this field can replace it.
-                    Algorithm::SlidingWindow => {
-                        let changed = quota.with_algorithm(value);
-                        *quota = changed.map_err(|error| (Some(offset), error.to_string()))?;
-                    }
-                    of_rate if of_rate == value => {}
-                    of_rate => {
-                        let message = format!(
-                            "`algorithm` conflicts with `{of_rate}` in `rate`; remove one of them"
-                        );
-                        return Err((Some(offset), message));
-                    }
-                }
-            }
-        }
-        if let Some(Located { value, offset }) = self.burst {
-            let [quota] = &mut quotas[..] else {
-                let message = "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"";
-                return Err((Some(offset), message.to_owned()));
-            };
-            let changed = quota.with_burst(value);
-            *quota = changed.map_err(|error| (Some(offset), error.to_string()))?;
-        }
-        Quotas::new(quotas).map_err(|error| (None, error.to_string()))
-    }
 }

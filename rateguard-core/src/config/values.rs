@@ -1,8 +1,8 @@
 //! Parsers of field values. The argument `expected` is the error message for a value of the wrong type.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
-use actix_rateguard_grammar::{escape_for_display, parse_window};
+use actix_rateguard_grammar::{Notation, escape_for_display, parse_window};
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -33,7 +33,7 @@ pub(super) fn parse_with<T, E: Display>(
 ) -> Option<Located<T>> {
     let offset = value.span().start;
     match parse(string(value, expected, diagnostics)?) {
-        Ok(value) => Some(Located { value, offset }),
+        Ok(value) => Some(Located { value, location: offset }),
         Err(error) => {
             diagnostics.add(offset, error);
             None
@@ -42,12 +42,11 @@ pub(super) fn parse_with<T, E: Display>(
 }
 
 /// Parses a string in the notation of the grammar.
-pub(super) fn parse<T: FromStr<Err: Display>>(
+pub(super) fn parse<T: Notation>(
     value: &Value<'_>,
-    expected: &str,
     diagnostics: &mut Diagnostics<'_>,
 ) -> Option<Located<T>> {
-    parse_with(value, expected, diagnostics, str::parse)
+    parse_with(value, &T::expected(), diagnostics, str::parse)
 }
 
 /// Parses a string that must be one of the keywords.
@@ -79,7 +78,7 @@ pub(super) fn integer(
         _ => None,
     };
     match number.filter(|number| range.contains(number)) {
-        Some(value) => Some(Located { value, offset }),
+        Some(value) => Some(Located { value, location: offset }),
         None => {
             diagnostics.add(offset, expected);
             None
@@ -95,8 +94,8 @@ pub(super) fn integer_u32(
     diagnostics: &mut Diagnostics<'_>,
 ) -> Option<Located<u32>> {
     let range = u64::from(*range.start())..=u64::from(*range.end());
-    let Located { value, offset } = integer(value, range, expected, diagnostics)?;
-    Some(Located { value: u32::try_from(value).ok()?, offset })
+    let Located { value, location } = integer(value, range, expected, diagnostics)?;
+    Some(Located { value: u32::try_from(value).ok()?, location })
 }
 
 /// Parses a duration in a range: `"10s"`, or a whole number of seconds.
@@ -118,7 +117,7 @@ pub(super) fn duration(
         if range.contains(&duration) { Ok(duration) } else { Err(expected.to_string()) }
     });
     match in_range {
-        Ok(value) => Some(Located { value, offset }),
+        Ok(value) => Some(Located { value, location: offset }),
         Err(message) => {
             diagnostics.add(offset, message);
             None
@@ -128,13 +127,14 @@ pub(super) fn duration(
 
 pub(super) fn boolean(
     value: &Value<'_>,
+    expected: &str,
     diagnostics: &mut Diagnostics<'_>,
 ) -> Option<Located<bool>> {
     let offset = value.span().start;
     match value.get_ref() {
-        DeValue::Boolean(value) => Some(Located { value: *value, offset }),
+        DeValue::Boolean(value) => Some(Located { value: *value, location: offset }),
         _ => {
-            diagnostics.add(offset, "expected true or false, without quotes");
+            diagnostics.add(offset, expected);
             None
         }
     }

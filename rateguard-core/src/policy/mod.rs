@@ -12,7 +12,6 @@ mod shadow_mode;
 pub use self::{
     error::PolicyError,
     policy::{PLACEHOLDER_QUOTA, Policy},
-    shadow_mode::ShadowSpec,
 };
 pub(crate) use self::{
     escalation::{Escalation, MAX_PAST_BANS},

@@ -4,10 +4,10 @@
 //! buckets of the candidate both count every request, whether the policy's or the candidate's quotas are enforced for
 //! the key. So no key gets its full quota back when the rollout changes.
 
-use actix_rateguard_grammar::Quotas;
+use actix_rateguard_grammar::{Quotas, ShadowSpec};
 
 use super::{
-    Policy, PolicyError, PolicyName, QuotaVariant, ShadowMode, ShadowSpec, rollout::Rollout,
+    Policy, PolicyError, PolicyName, QuotaVariant, ShadowMode, rollout::Rollout,
     shadow_mode::Candidate,
 };
 use crate::{Key, RateError};

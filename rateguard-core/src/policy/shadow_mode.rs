@@ -28,14 +28,6 @@ impl Candidate {
     }
 }
 
-/// The shadow mode that a macro attribute or a policies file specifies, after validation.
-pub enum ShadowSpec {
-    /// The whole policy is in shadow.
-    Whole,
-    /// Candidate quotas, and the percentage of the keys (0 to 100) for which the guard enforces the candidate.
-    Candidate(Quotas, u8),
-}
-
 /// One of the two sets of quotas of a policy. Each set has buckets of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuotaVariant {

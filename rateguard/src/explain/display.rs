@@ -113,7 +113,7 @@ impl fmt::Display for UnknownReason {
             Self::KeyParts(parts) => {
                 return write!(f, "the description lacks {}", parts.join(", "));
             }
-            Self::InHandler => "its functions depend on type parameters of the handler",
+            Self::InHandler => "its functions use `Self` or type parameters of the handler",
             Self::NotRunning => "no worker runs the middleware any more",
             Self::Panicked => {
                 "a function of the limit panicked; it may need parts of a request that the description lacks"

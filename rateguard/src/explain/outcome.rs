@@ -68,7 +68,7 @@ pub enum RejectReason {
 pub enum UnknownReason {
     /// The description of the request lacks these parts of the key.
     KeyParts(Vec<String>),
-    /// The limit's functions depend on type parameters of its handler, so the functions can run only in the handler.
+    /// The limit's functions use `Self` or a type parameter of the handler, so the functions can run only in the handler.
     InHandler,
     /// No worker runs the middleware any more.
     NotRunning,

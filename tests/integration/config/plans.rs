@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[get("/report")]
-#[rate_limit(quota = |req: &HttpRequest| plan_of(req), key = "header:X-User")]
+#[rate_limit(plan = |req: &HttpRequest| plan_of(req), key = "header:X-User")]
 async fn report() -> impl Responder {
     "ok"
 }

@@ -98,24 +98,36 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         &[(3, 12, "\"closed\" (respond with 503)")],
     ),
     (
-        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/sec.\"\nrollout = 10\n",
-        &[(3, 10, "found `sec.`")],
+        "[policies.login]\nrate = \"5/s\"\ncandidate = \"3/sec.\"\nrollout = 10\n",
+        &[(3, 13, "found `sec.`")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
-        &[(3, 10, "expected true for the whole policy, or a candidate rate")],
+        &[(3, 10, "expected true or false, without quotes")],
     ),
     (
-        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\nrollout = 101\n",
+        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\n",
+        &[(3, 10, "for a candidate, write `candidate = \"3/minute\"`")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\ncandidate = true\n",
+        &[(3, 13, "expected a rate in quotes")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\nshadow = true\ncandidate = \"3/s\"\n",
+        &[(4, 13, "`candidate` conflicts with `shadow = true`; remove one of them")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/s\"\ncandidate = \"3/s\"\nrollout = 101\n",
         &[(4, 11, "a whole number of percent from 0 to 100")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = true\nrollout = 10\n",
         &[(4, 11, "`rollout` requires a candidate rate")],
     ),
-    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "such as `shadow = ")]),
+    ("[policies.login]\nrate = \"5/s\"\nrollout = 10\n", &[(3, 11, "such as `candidate = ")]),
     (
-        "[policies.login]\nrate = \"5/s\"\nshadow = \"3/s\"\ncost = 4\n",
+        "[policies.login]\nrate = \"5/s\"\ncandidate = \"3/s\"\ncost = 4\n",
         &[(4, 8, "expected a cost of at most 3")],
     ),
     // Names and types.

@@ -218,10 +218,10 @@ fn candidate_enforced_without_counts_is_logged() {
         let lines = log_lines::with(&path);
         lines.into_iter().filter(|line| line.starts_with("WARN")).collect::<Vec<_>>()
     };
-    assert_eq!(change("shadow = \"3/minute\"\n"), [""; 0]);
-    assert_eq!(change("shadow = \"3/minute\"\nrollout = 10\n"), [""; 0]);
+    assert_eq!(change("candidate = \"3/minute\"\n"), [""; 0]);
+    assert_eq!(change("candidate = \"3/minute\"\nrollout = 10\n"), [""; 0]);
     assert_eq!(change(""), [""; 0]);
-    let warnings = change("shadow = \"4/minute\"\nrollout = 10\n");
+    let warnings = change("candidate = \"4/minute\"\nrollout = 10\n");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let expected = "`search`: the new candidate 4/minute is enforced for 10 % of the keys";
     assert!(warnings[0].contains(expected), "{warnings:?}");

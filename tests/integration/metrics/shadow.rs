@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[get("/search")]
-#[rate_limit(rate = "10/365d", shadow = "8/365d", key = "ip", name = "search")]
+#[rate_limit(rate = "10/365d", candidate = "8/365d", key = "ip", name = "search")]
 async fn search() -> impl Responder {
     "ok"
 }
@@ -27,7 +27,7 @@ async fn upload() -> impl Responder {
 #[get("/items")]
 #[rate_limit(
     rate = "10/365d",
-    shadow = "8/365d",
+    candidate = "8/365d",
     rollout = 50,
     key = "header:X-User",
     name = "items"

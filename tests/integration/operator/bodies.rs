@@ -14,7 +14,7 @@ async fn by_tenant() -> &'static str {
 }
 
 #[get("/op-chosen")]
-#[rate_limit(quota = |_: &HttpRequest| actix_rateguard::Plan::of("3/minute; 9/hour"), key = "user", name = "op-chosen")]
+#[rate_limit(plan = |_: &HttpRequest| actix_rateguard::Plan::of("3/minute; 9/hour"), key = "user", name = "op-chosen")]
 async fn chosen() -> &'static str {
     "ok"
 }

@@ -49,7 +49,7 @@ async fn key_of_query(request: &HttpRequest) -> Result<Caller, actix_web::Error>
 }
 
 #[get("/op-function")]
-#[rate_limit(quota = |request: &HttpRequest| request.headers().get("X-Unlimited").map_or(Plan::of("2/minute; 5/hour"), |_| Plan::Unlimited), key = key_of_query, cost = |request: &HttpRequest| if request.query_string() == "costly" { 9 } else { 2 }, name = "op-function")]
+#[rate_limit(plan = |request: &HttpRequest| request.headers().get("X-Unlimited").map_or(Plan::of("2/minute; 5/hour"), |_| Plan::Unlimited), key = key_of_query, cost = |request: &HttpRequest| if request.query_string() == "costly" { 9 } else { 2 }, name = "op-function")]
 async fn by_function() -> &'static str {
     "ok"
 }
@@ -57,6 +57,20 @@ async fn by_function() -> &'static str {
 #[rate_limit(rate = "2/minute", key = by_type::<T>, name = "op-generic")]
 async fn generic<T: Default + 'static>() -> &'static str {
     let _ = T::default();
+    "ok"
+}
+
+/// The short name must not be taken for a type parameter.
+struct DB;
+
+impl DB {
+    fn key(_: &HttpRequest) -> &'static str {
+        "tenant"
+    }
+}
+
+#[rate_limit(rate = "2/minute", key = DB::key, name = "op-short-type")]
+async fn by_short_type() -> &'static str {
     "ok"
 }
 
@@ -127,6 +141,7 @@ async fn explanation_names_the_reason_of_exemption_or_rejection() {
         outcome_of(uri("/"), "op-generic").await,
         Outcome::Unknown(UnknownReason::InHandler)
     );
+    assert!(matches!(outcome_of(uri("/"), "op-short-type").await, Outcome::Decided(_)));
 
     let explanation = explain(&guard, uri("/?unknown"), "op-function").await;
     let limit = &explanation.limits()[0];

@@ -74,7 +74,7 @@ cost = 2
 count = "failure"
 methods = "GET, DELETE"
 ban = "3/hour for 15m"
-shadow = "4/hour"
+candidate = "4/hour"
 rollout = 100
 "#;
 

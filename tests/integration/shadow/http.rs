@@ -48,13 +48,13 @@ async fn both() -> impl Responder {
 }
 
 #[get("/rolled")]
-#[rate_limit(rate = "9/365d", name = "rolled", shadow = "4/365d", rollout = 100)]
+#[rate_limit(rate = "9/365d", name = "rolled", candidate = "4/365d", rollout = 100)]
 async fn rolled() -> impl Responder {
     "ok"
 }
 
 #[get("/login/{status}")]
-#[rate_limit(rate = "9/365d", name = "login", shadow = "2/365d", count = "status:401")]
+#[rate_limit(rate = "9/365d", name = "login", candidate = "2/365d", count = "status:401")]
 async fn login(status: web::Path<u16>) -> HttpResponse {
     HttpResponse::build((*status).try_into().unwrap()).finish()
 }

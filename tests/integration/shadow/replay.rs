@@ -60,7 +60,7 @@ fn script_calls(server: &RedisServer) -> u64 {
 }
 
 #[get("/attribute")]
-#[rate_limit(rate = "10/365d", shadow = "8/365d", name = "attribute")]
+#[rate_limit(rate = "10/365d", candidate = "8/365d", name = "attribute")]
 async fn attribute() -> impl Responder {
     "ok"
 }

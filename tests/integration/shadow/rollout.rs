@@ -118,7 +118,7 @@ async fn rollout_change_by_file_preserves_counts() {
     let folder = Folder::new();
     let file = |rollout: u8| {
         format!(
-            "[policies.search]\nrate = \"10/365d\"\nshadow = \"3/365d; 5/365d\"\nrollout = {rollout}\n"
+            "[policies.search]\nrate = \"10/365d\"\ncandidate = \"3/365d; 5/365d\"\nrollout = {rollout}\n"
         )
     };
     let path = folder.file("rateguard.toml", &file(0));

@@ -257,7 +257,7 @@ async fn names_in_arguments_resolve_in_the_users_module() {
 
 /// Handlers with unusual generic parameters.
 mod generic_handlers {
-    use std::{fmt, future};
+    use std::{fmt, future, marker::PhantomData};
 
     use actix_rateguard::rate_limit;
     use actix_web::{Error, FromRequest, HttpRequest, Responder, ResponseError, dev::Payload};
@@ -293,18 +293,36 @@ mod generic_handlers {
     pub async fn with_const<const N: usize>(_: Width<N>) -> String {
         N.to_string()
     }
+
+    pub struct Tenant<T>(PhantomData<T>);
+
+    impl<T: 'static> Tenant<T> {
+        fn key(_: &HttpRequest) -> &'static str {
+            std::any::type_name::<T>()
+        }
+
+        #[rate_limit(rate = "1/minute", name = "generics-3", key = Self::key)]
+        pub async fn page() -> &'static str {
+            "ok"
+        }
+    }
 }
 
 #[actix_web::test]
 async fn handlers_with_unusual_generics_are_limited() {
-    use generic_handlers::{returning_impl, with_const};
+    use generic_handlers::{Tenant, returning_impl, with_const};
     let app = init_service(
         App::new()
             .app_data(RateGuard::in_memory())
             .route("/impl", web::get().to(returning_impl::<u8>))
-            .route("/number", web::get().to(with_const::<4>)),
+            .route("/number", web::get().to(with_const::<4>))
+            .route("/bytes", web::get().to(Tenant::<u8>::page))
+            .route("/words", web::get().to(Tenant::<u16>::page)),
     )
     .await;
     assert_eq!(statuses(&app, 1, "/impl", 2).await, [200, 429]);
     assert_eq!(get(&app, 1, "/number").await.body, "4");
+    for path in ["/bytes", "/words"] {
+        assert_eq!(statuses(&app, 1, path, 2).await, [200, 429], "{path}");
+    }
 }

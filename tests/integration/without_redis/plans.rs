@@ -53,11 +53,11 @@ macro_rules! handlers {
 }
 
 handlers! {
-    by_function "/function" (quota = plan_of, key = "header:X-User");
-    by_async "/async" (quota = plan_from_database, key = "header:X-User");
-    by_closure "/closure" (quota = |req: &HttpRequest| plan_of(req), key = "header:X-User");
-    by_async_closure "/async-closure" (quota = async |req: &HttpRequest| plan_from_database(req).await, key = "header:X-User");
-    by_quota "/quota" (quota = quota_of, key = "header:X-User");
+    by_function "/function" (plan = plan_of, key = "header:X-User");
+    by_async "/async" (plan = plan_from_database, key = "header:X-User");
+    by_closure "/closure" (plan = |req: &HttpRequest| plan_of(req), key = "header:X-User");
+    by_async_closure "/async-closure" (plan = async |req: &HttpRequest| plan_from_database(req).await, key = "header:X-User");
+    by_quota "/quota" (plan = quota_of, key = "header:X-User");
     by_policy "/policy" (policy = "search", key = "header:X-User");
     by_same_policy "/same-policy" (policy = "search", key = "header:X-User");
 }

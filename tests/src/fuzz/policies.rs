@@ -13,7 +13,7 @@ use super::{
 const EXAMPLES: &[&str] = &[
     "[policies.login]\nrate = \"5/minute; 20/hour\"\nkey = \"ip\"\nban = \"10/hour for 15m up to 1d\"\n",
     "[policies.login]\nlimit = 5\nwindow = 60\nalgorithm = \"token_bucket\"\nburst = 20\n",
-    "[policies.login]\nrate = \"10/m\"\nshadow = \"3/m\"\nrollout = 10\n\n[policies.search]\nrate = \"1/s\"\nshadow = true\n",
+    "[policies.login]\nrate = \"10/m\"\ncandidate = \"3/m\"\nrollout = 10\n\n[policies.search]\nrate = \"1/s\"\nshadow = true\n",
     "[policies.search]\nrate = \"9/d\"\nmethods = \"GET, POST\"\ncount = \"failure\"\nmissing_key = \"deny\"\ncost = 2\non_error = \"local\"\n",
     "[plans]\nfree = \"10/minute; 100/day\"\nenterprise = \"unlimited\"\n",
     "[access]\nallow_addresses = [\"10.0.0.0/8\", \"::1\"]\ndeny_keys = [\"mallory\"]\n",
@@ -32,6 +32,7 @@ const FRAGMENTS: &[&str] = &[
     "limit = 5\n",
     "window = \"1m\"\n",
     "shadow = true\n",
+    "candidate = \"3/m\"\n",
     "rollout = 50\n",
     "deadline = \"50ms\"\n",
     "deny_addresses = [\"192.0.2.1\"]\n",

@@ -1,4 +1,4 @@
-//! To which requests a limit applies.
+//! Wrong values of the arguments that select the requests of a limit.
 
 use actix_rateguard::rate_limit;
 

@@ -1,8 +1,8 @@
-//! How much is admitted is said in one way.
+//! Arguments that conflict with `plan` or `policy`.
 
 use actix_rateguard::{Quota, rate_limit};
 
-fn quota(_: &actix_web::HttpRequest) -> Quota {
+fn plan_of(_: &actix_web::HttpRequest) -> Quota {
     "5/minute".parse().unwrap()
 }
 
@@ -15,13 +15,13 @@ async fn policy_and_on_error() {}
 #[rate_limit(policy = "search", name = "search")]
 async fn policy_and_name() {}
 
-#[rate_limit(quota = quota, burst = 5)]
-async fn quota_and_burst() {}
+#[rate_limit(plan = plan_of, burst = 5)]
+async fn plan_and_burst() {}
 
-#[rate_limit(quota = quota, policy = "search")]
-async fn quota_and_policy() {}
+#[rate_limit(plan = plan_of, policy = "search")]
+async fn plan_and_policy() {}
 
-#[rate_limit(quota = "5/minute")]
-async fn quota_as_text() {}
+#[rate_limit(plan = "5/minute")]
+async fn plan_as_text() {}
 
 fn main() {}

@@ -1,0 +1,125 @@
+//! The fields of shadow mode: `shadow`, `candidate` and `rollout`.
+
+use std::ops::RangeInclusive;
+
+use crate::{
+    Quotas,
+    located::{FieldError, Located},
+};
+
+/// The part of a limit that is in shadow mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShadowSpec {
+    /// The whole limit is in shadow.
+    Whole,
+    /// Candidate quotas, and the percentage of the keys (0 to 100) for which the guard enforces the candidate.
+    Candidate(Quotas, u8),
+}
+
+/// The fields of an attribute or of a policy in a file that specify its shadow mode. `L` is a location in the source.
+#[derive(Clone, Debug)]
+pub struct ShadowFields<L> {
+    /// Whether the whole limit is in shadow.
+    pub shadow: Option<Located<bool, L>>,
+    /// Candidate quotas, which count in addition to the enforced quotas.
+    pub candidate: Option<Located<Quotas, L>>,
+    /// The percentage of the keys for which the guard enforces the candidate.
+    pub rollout: Option<Located<u8, L>>,
+}
+
+// A derived implementation would require `L: Default`, which a span is not.
+impl<L> Default for ShadowFields<L> {
+    fn default() -> Self {
+        Self { shadow: None, candidate: None, rollout: None }
+    }
+}
+
+impl<L: Copy> ShadowFields<L> {
+    /// The valid values of `rollout`, in percent.
+    pub const ROLLOUTS: RangeInclusive<u8> = 0..=100;
+    /// The message for a value of `shadow` that is not a boolean.
+    pub const EXPECTED_SHADOW: &str =
+        "expected true or false, without quotes; for a candidate, write `candidate = \"3/minute\"`";
+    /// The message for a value of `rollout` that is not in [`ROLLOUTS`](Self::ROLLOUTS).
+    pub const EXPECTED_ROLLOUT: &str =
+        "expected a whole number of percent from 0 to 100, such as `rollout = 10`";
+
+    /// The names of the fields that are present, with their locations.
+    pub fn present(&self) -> impl Iterator<Item = (&'static str, L)> {
+        [
+            ("shadow", self.shadow.map(|it| it.location)),
+            ("candidate", self.candidate.as_ref().map(|it| it.location)),
+            ("rollout", self.rollout.map(|it| it.location)),
+        ]
+        .into_iter()
+        .filter_map(|(name, location)| Some((name, location?)))
+    }
+
+    /// Returns the shadow mode that the fields specify. `None` if the limit is not in shadow mode.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError`] if the whole limit is in shadow and has a candidate, or if there is a rollout without a
+    /// candidate.
+    pub fn spec(&self) -> Result<Option<ShadowSpec>, FieldError<L>> {
+        let is_whole = self.shadow.is_some_and(|shadow| shadow.value);
+        match (&self.candidate, self.rollout) {
+            (Some(candidate), _) if is_whole => Err(FieldError::at(
+                candidate.location,
+                "`candidate` conflicts with `shadow = true`; remove one of them",
+            )),
+            (Some(candidate), rollout) => {
+                let percent = rollout.map_or(0, |rollout| rollout.value);
+                Ok(Some(ShadowSpec::Candidate(candidate.value.clone(), percent)))
+            }
+            (None, Some(rollout)) => Err(FieldError::at(
+                rollout.location,
+                "`rollout` requires a candidate rate, such as `candidate = \"3/minute\"`",
+            )),
+            (None, None) => Ok(is_whole.then_some(ShadowSpec::Whole)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields `shadow`, `candidate` and `rollout`, with the locations 1 to 3.
+    fn spec(
+        shadow: Option<bool>,
+        candidate: Option<&str>,
+        rollout: Option<u8>,
+    ) -> Result<Option<ShadowSpec>, (Option<u8>, String)> {
+        let fields = ShadowFields {
+            shadow: shadow.map(|value| Located { value, location: 1 }),
+            candidate: candidate.map(|text| Located { value: text.parse().unwrap(), location: 2 }),
+            rollout: rollout.map(|value| Located { value, location: 3 }),
+        };
+        fields.spec().map_err(|error| (error.location, error.message))
+    }
+
+    #[test]
+    fn valid_fields_give_a_shadow_mode() {
+        let candidate = |percent| Ok(Some(ShadowSpec::Candidate("3/m".parse().unwrap(), percent)));
+        assert_eq!(spec(None, None, None), Ok(None));
+        assert_eq!(spec(Some(false), None, None), Ok(None));
+        assert_eq!(spec(Some(true), None, None), Ok(Some(ShadowSpec::Whole)));
+        assert_eq!(spec(None, Some("3/m"), None), candidate(0));
+        assert_eq!(spec(Some(false), Some("3/m"), Some(10)), candidate(10));
+    }
+
+    #[test]
+    fn conflicting_fields_are_reported_at_the_wrong_field() {
+        for (result, location, part) in [
+            (spec(Some(true), Some("3/m"), None), 2, "conflicts with `shadow = true`"),
+            (spec(Some(true), Some("3/m"), Some(10)), 2, "conflicts with `shadow = true`"),
+            (spec(Some(true), None, Some(10)), 3, "requires a candidate rate"),
+            (spec(None, None, Some(10)), 3, "`candidate = \"3/minute\"`"),
+        ] {
+            let (found, message) = result.unwrap_err();
+            assert_eq!(found, Some(location), "{message}");
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
