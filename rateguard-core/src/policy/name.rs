@@ -56,3 +56,21 @@ impl Hash for PolicyName {
         state.write_u64(self.0.hash);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn names_with_the_same_text_are_equal_and_have_the_same_hash() {
+        let state = RandomState::new();
+        let (name, same) =
+            (PolicyName::of("api::search"), PolicyName::public_from("api::search", 5));
+        assert_eq!(name, same);
+        assert_eq!(state.hash_one(&name), state.hash_one(&same));
+        assert_ne!(name, PolicyName::of("api::login"));
+        assert_ne!(state.hash_one(&name), state.hash_one(PolicyName::of("api::login")));
+    }
+}

@@ -4,8 +4,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use actix_rateguard_core::adapter::{PLACEHOLDER_QUOTA, PolicySet};
 
-#[cfg(feature = "macros")]
-use super::AttributeLimit;
 use super::{LimitInfo, middlewares::RegisteredLimit, missing_key_name, on_error_name};
 use crate::{Policy, Quota, Quotas, RateGuard};
 
@@ -36,7 +34,7 @@ impl Inventory {
 #[derive(Clone)]
 pub(crate) enum LimitSource {
     #[cfg(feature = "macros")]
-    Attribute(&'static AttributeLimit),
+    Attribute(&'static super::AttributeLimit),
     Middleware(Arc<RegisteredLimit>),
 }
 
@@ -99,7 +97,7 @@ impl RateGuard {
     pub(crate) fn limit_infos(&self, policy_set: &PolicySet) -> Vec<(LimitInfo, LimitSource)> {
         let mut infos: Vec<(LimitInfo, LimitSource)> = Vec::new();
         #[cfg(feature = "macros")]
-        infos.extend(AttributeLimit::of(self).into_iter().map(|attribute| {
+        infos.extend(super::AttributeLimit::of(self).into_iter().map(|attribute| {
             (attribute.info(self, policy_set), LimitSource::Attribute(attribute))
         }));
         let middlewares = self.middlewares().registered();
