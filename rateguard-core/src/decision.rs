@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-#[cfg(feature = "metrics")]
-use crate::policy::PolicyName;
-use crate::{Policy, Quota, quota_status::QuotaStatus, telemetry::mode::DecisionMode};
+use crate::{
+    Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
+};
 
 /// The result of a check: whether the request is admitted, and the status of each quota.
 ///
@@ -82,7 +82,7 @@ impl Decision {
     /// ([`OnError::Local`](crate::OnError::Local)).
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.mode == DecisionMode::Local
+        self.mode() == DecisionMode::Local
     }
 
     /// Whether the request would be denied if its policy were not in [shadow](crate::Policy::shadow). The decision
@@ -121,7 +121,6 @@ impl Decision {
         self.denied_for_others
     }
 
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn mode(&self) -> DecisionMode {
         self.mode
     }
@@ -137,7 +136,7 @@ impl Decision {
     /// The name of the policy with the tightest quota. In a denial, this policy denied the request.
     #[must_use]
     pub fn policy(&self) -> &str {
-        self.tightest().policy()
+        self.policy_name().as_str()
     }
 
     /// The tightest quota. In a denial, this quota had no room.
@@ -202,7 +201,6 @@ impl Decision {
     }
 
     /// The name of the policy with the tightest quota.
-    #[cfg(feature = "metrics")]
     pub(crate) fn policy_name(&self) -> &PolicyName {
         self.tightest().name()
     }

@@ -23,6 +23,7 @@ pub mod store;
 mod telemetry;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod word_hash;
 
 pub use actix_rateguard_grammar::{
     Algorithm, Ban, BanSpecError, Count, CountError, MissingKey, NameError, OnError, Quota,

@@ -39,7 +39,6 @@ impl QuotaStatus {
         }
     }
 
-    #[cfg(feature = "metrics")]
     pub(crate) fn name(&self) -> &PolicyName {
         &self.policy
     }
@@ -47,7 +46,7 @@ impl QuotaStatus {
     /// The name of the policy.
     #[must_use]
     pub fn policy(&self) -> &str {
-        self.policy.as_str()
+        self.name().as_str()
     }
 
     /// The quota.

@@ -78,25 +78,11 @@
 
 mod dialect;
 mod dialect_input;
-#[cfg(feature = "read")]
-mod draft;
-#[cfg(feature = "read")]
-mod fields;
 mod limit;
 mod names;
 #[cfg(feature = "read")]
-mod numbers;
-#[cfg(feature = "read")]
-mod parsed_limit;
-#[cfg(feature = "read")]
-mod rate_limits;
-#[cfg(feature = "read")]
-mod retry;
-#[cfg(feature = "read")]
-mod structured;
+mod read;
 mod write;
-#[cfg(feature = "read")]
-mod x_ratelimit;
 
 pub use dialect::HeaderDialect;
 pub use dialect_input::{DialectInput, FieldValue};
@@ -106,11 +92,7 @@ pub use names::{
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 #[cfg(feature = "read")]
-pub use parsed_limit::ParsedLimit;
-#[cfg(feature = "read")]
-pub use rate_limits::RateLimits;
-#[cfg(feature = "read")]
-pub use retry::MAX_WAIT;
+pub use read::{MAX_WAIT, ParsedLimit, RateLimits};
 pub use write::{
     MAX_REPORTED_TIME, ceil_secs, rate_limit_policy_value, rate_limit_value, retry_after_seconds,
     unix_ceil_secs,

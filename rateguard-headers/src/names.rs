@@ -24,10 +24,3 @@ pub const RATELIMIT_REMAINING: &str = "ratelimit-remaining";
 /// The time until the reset in seconds, up to revision 06 of the draft. This crate reads this field but never writes
 /// it.
 pub const RATELIMIT_RESET: &str = "ratelimit-reset";
-
-/// The time at which the response was generated (RFC 9110, section 6.6.1).
-#[cfg(feature = "read")]
-pub(crate) const DATE: &str = "date";
-/// The number of seconds for which caches have stored the response (RFC 9111, section 5.1).
-#[cfg(feature = "read")]
-pub(crate) const AGE: &str = "age";

@@ -188,7 +188,7 @@ fn with_client<T>(request: &HttpRequest, read: impl FnOnce(&RequestClient) -> T)
     read(&RequestClient { client, ipv6_bits: PEER.ipv6_bits(), assignment: None })
 }
 
-fn resolve_by_rule(
+pub(crate) fn resolve_by_rule(
     rule: &ClientAddress,
     request: &HttpRequest,
     listener: &mut impl TraceListener,
@@ -200,12 +200,6 @@ fn resolve_by_rule(
         request.headers().get_all(rule.header_name()).map(HeaderValue::as_bytes).collect()
     };
     rule.trace_address(peer, values, listener)
-}
-
-/// Returns the address of the client of a request.
-#[cfg(feature = "operator")]
-pub(crate) fn address_of(settings: &HttpSettings, request: &HttpRequest) -> Option<IpAddr> {
-    resolve_by_rule(&settings.client_address, request, &mut ()).address
 }
 
 /// Warns once per guard if requests seem to come through a proxy that is not configured.

@@ -8,7 +8,7 @@ pub use inventory;
 
 use crate::{
     Algorithm, Caller, Plan, Quota, Quotas, RequestCost, key::BuiltinKey,
-    per_request::ResolveOutput,
+    resolve_output::ResolveOutput,
 };
 pub use crate::{
     attribute::{Allowance, Limit, LimitInputs, OnDeniedFn, Settings, limited},

@@ -5,8 +5,6 @@ use std::{fmt, ops::Deref, sync::Arc};
 use actix_rateguard_core as core;
 use actix_rateguard_headers::RETRY_AFTER;
 
-#[cfg(feature = "test-util")]
-use crate::MemoryStore;
 use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
 
 /// A rate limiter for a web application: it checks keys against policies, and holds the settings of responses.
@@ -45,11 +43,6 @@ impl RateGuard {
         Self::from(core::RateGuard::in_memory())
     }
 
-    #[cfg(feature = "test-util")]
-    pub(crate) fn in_memory_with(store: MemoryStore) -> Self {
-        Self::from(core::RateGuard::in_memory_with(store))
-    }
-
     pub(crate) fn with_settings(core: core::RateGuard, http: HttpSettings) -> Self {
         Self { core, http: Arc::new(http), middlewares: Arc::default() }
     }
@@ -75,12 +68,6 @@ impl RateGuard {
 
     pub(crate) fn middlewares(&self) -> &MiddlewareRegistry {
         &self.middlewares
-    }
-
-    /// Returns the prefix length of the IPv6 network that is one client, in bits.
-    #[cfg(feature = "operator")]
-    pub(crate) fn ipv6_bits(&self) -> u8 {
-        self.http.client_address.ipv6_bits()
     }
 }
 

@@ -13,13 +13,10 @@ mod client;
 pub mod client_address;
 mod client_networks;
 mod cost;
-#[cfg(feature = "test-util")]
-mod debug_as_display;
 mod enforce;
 mod expect_valid;
 pub mod explain;
 mod extract;
-#[cfg(feature = "config")]
 mod file_policies;
 mod guard;
 pub mod inventory;
@@ -34,6 +31,8 @@ mod per_request;
 mod proxy_warning;
 mod request_policies;
 mod request_state;
+#[cfg(feature = "macros")]
+mod resolve_output;
 mod response;
 #[cfg(feature = "test-util")]
 mod route_probe;

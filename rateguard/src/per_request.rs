@@ -63,7 +63,6 @@ impl<V: Into<Plan>> IntoResolved<Plan, Plain> for V {
     }
 }
 
-#[cfg(feature = "operator")]
 impl IntoResolved<Self, Plain> for bool {
     fn into_resolved(self) -> Result<Self, Error> {
         Ok(self)
@@ -128,30 +127,5 @@ where
             let function = Arc::clone(&function);
             Box::pin(async move { function(request).await.into_resolved() })
         }))
-    }
-}
-
-/// The output of a function that the macro attribute names: a value, or a future that returns a value.
-#[diagnostic::on_unimplemented(
-    message = "expected the output of a key or plan function, found `{Self}`",
-    note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a plan function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"
-)]
-#[cfg(feature = "macros")]
-pub trait ResolveOutput<T, Kind> {
-    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
-    async fn resolve(self) -> Result<T, Error>;
-}
-
-#[cfg(feature = "macros")]
-impl<T, Kind, V: IntoResolved<T, Kind>> ResolveOutput<T, Immediate<Kind>> for V {
-    async fn resolve(self) -> Result<T, Error> {
-        self.into_resolved()
-    }
-}
-
-#[cfg(feature = "macros")]
-impl<T, Kind, F: Future<Output: IntoResolved<T, Kind>>> ResolveOutput<T, Awaited<Kind>> for F {
-    async fn resolve(self) -> Result<T, Error> {
-        self.await.into_resolved()
     }
 }

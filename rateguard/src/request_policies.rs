@@ -12,12 +12,8 @@ use actix_web::HttpRequest;
 use crate::{Plan, Quotas, response::Rejection};
 
 /// Returns the policy set of a request. All limits of one guard on that request get the same set.
-pub(crate) fn policy_set<'a>(
-    guard: &'a RateGuard,
-    #[cfg_attr(not(feature = "config"), allow(unused_variables))] request: &HttpRequest,
-) -> PolicySetRef<'a> {
+pub(crate) fn policy_set<'a>(guard: &'a RateGuard, request: &HttpRequest) -> PolicySetRef<'a> {
     match guard.policy_set() {
-        #[cfg(feature = "config")]
         PolicySetRef::FromFile(current) => PolicySetRef::FromFile(
             crate::file_policies::request_policy_set(guard, request, current),
         ),

@@ -87,7 +87,6 @@ impl Breaker {
     }
 
     /// Whether the breaker is open, including the time when the next check would be a probe.
-    #[cfg(feature = "metrics")]
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
@@ -95,7 +94,7 @@ impl Breaker {
     /// The cause with which the breaker would reject a check now. `None` if the breaker is closed or the next check is
     /// a probe.
     pub(super) fn open_cause(&self) -> Option<StoreError> {
-        if !self.is_open.load(Relaxed) {
+        if !self.is_open() {
             return None;
         }
         let state = self.lock();

@@ -11,13 +11,13 @@ use tokio::{
 
 use super::{
     Request, Reservation, Unavailable,
-    check_span::in_check_span,
     shadow::ShadowChecks,
     wait_queue::{QueueGuard, QueueId},
 };
 use crate::{
     Decision, Key, Policy, StoreError,
     store::{BucketRequest, Operation, StoreFuture},
+    telemetry::spans::in_current_span,
 };
 
 /// The minimum time between two checks of a waiting request. Tokio's timer has no finer resolution.
@@ -148,7 +148,7 @@ impl Request<'_> {
             self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
         let (sender, receiver) = oneshot::channel();
         let mut pending = PendingReservation { receiver, runtime: Handle::current() };
-        let task = tokio::spawn(in_check_span(async move {
+        let task = tokio::spawn(in_current_span(async move {
             let request = limits.iter().fold(Request::new(&guard), |all, (policy, key, cost)| {
                 all.and_hashed(policy, *key, *cost)
             });

@@ -16,14 +16,13 @@ impl InFlight {
     }
 
     /// The number of permits in use.
-    #[cfg(feature = "metrics")]
     pub(super) fn count(&self) -> usize {
         self.current.load(SeqCst)
     }
 
     /// Whether no permit is in use.
     pub(super) fn is_empty(&self) -> bool {
-        self.current.load(SeqCst) == 0
+        self.count() == 0
     }
 
     /// Returns a permit. The permit is in use until it is dropped.

@@ -36,13 +36,13 @@ pub(super) struct DenialCache {
     max_ttl: Duration,
     hasher: RandomState,
     /// Empty if the cache is disabled.
-    shards: Box<[Mutex<CacheShard>]>,
+    pub(super) shards: Box<[Mutex<CacheShard>]>,
 }
 
-struct CacheShard {
+pub(super) struct CacheShard {
     denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
     /// The number of denials of all keys.
-    len: usize,
+    pub(super) len: usize,
     /// The invalidation counters. A key uses the counter at the index that `generation_index` returns.
     generations: [u64; GENERATIONS_PER_SHARD],
     next_sweep: Option<Instant>,
@@ -128,14 +128,6 @@ impl DenialCache {
         // stay valid.
         let invalidates = operation != Operation::Check;
         is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
-    }
-
-    /// The number of cached denials.
-    #[cfg(feature = "metrics")]
-    pub(super) fn len(&self) -> usize {
-        let len =
-            |shard: &Mutex<CacheShard>| shard.lock().unwrap_or_else(PoisonError::into_inner).len;
-        self.shards.iter().map(len).sum()
     }
 
     fn policies(&self, requests: &[BucketRequest<'_>]) -> u64 {

@@ -1,7 +1,9 @@
 //! Gauges: metrics of a guard's current state, updated on demand.
 
-use super::{RateGuard, Shared};
-use crate::telemetry::metrics::GaugeValues;
+use std::sync::PoisonError;
+
+use super::{RateGuard, Shared, denial_cache::DenialCache};
+use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
     /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
@@ -17,10 +19,15 @@ impl RateGuard {
         let Shared { store, servers, in_flight, denial_cache, local, metrics, .. } = &*self.shared;
         metrics.update(GaugeValues {
             memory_keys: store.in_process().map(|memory| memory.keys()),
-            local_keys: local.keys(),
+            local_keys: InProcess::keys(&local.store),
             in_flight: in_flight.count(),
-            cached_denials: denial_cache.len(),
+            cached_denials: cached_denials(denial_cache),
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),
         });
     }
+}
+
+/// The number of cached denials of all keys.
+fn cached_denials(cache: &DenialCache) -> usize {
+    cache.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len).sum()
 }

@@ -15,7 +15,7 @@ const MAX_EXACT_LOG: u32 = 64;
 
 /// Counts this process's share of each quota, and mirrors the latest admissions of the store.
 pub(super) struct LocalFallback {
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
     replicas: u32,
     /// Whether exact logs count all shares. This value is the same for all requests, so a bucket always has the same
     /// algorithm.
@@ -47,11 +47,6 @@ impl LocalFallback {
 
     pub(super) fn apply(&self, operation: Operation, shares: &[BucketRequest<'_>]) -> Verdict {
         self.store.apply_now(operation, shares)
-    }
-
-    #[cfg(feature = "metrics")]
-    pub(super) fn keys(&self) -> usize {
-        crate::store::InProcess::keys(&self.store)
     }
 
     /// Reduces the units to the maximum cost of this process's share of the quota.

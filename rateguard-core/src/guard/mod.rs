@@ -9,7 +9,7 @@ mod builder;
 mod builder_policies;
 mod check;
 mod check_or_wait;
-mod check_span;
+mod check_report;
 mod concurrency_limit;
 mod debit;
 mod denial_cache;

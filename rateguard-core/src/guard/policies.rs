@@ -5,8 +5,6 @@ use super::{
     policy_set::{PolicySet, PolicySetRef},
 };
 use crate::OnError;
-#[cfg(feature = "config")]
-use crate::config::PoliciesFile;
 
 /// The policies of a guard, by source.
 pub(super) enum Policies {
@@ -14,7 +12,7 @@ pub(super) enum Policies {
     Fixed(Box<PolicySet>),
     /// The policies of a file, which override the policies of the program and change when the file changes.
     #[cfg(feature = "config")]
-    FromFile(Box<PoliciesFile>),
+    FromFile(Box<crate::config::PoliciesFile>),
 }
 
 impl Policies {

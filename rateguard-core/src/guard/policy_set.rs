@@ -180,7 +180,6 @@ impl PolicySet {
 }
 
 /// Methods for sets that replace an earlier set.
-#[cfg(feature = "config")]
 impl PolicySet {
     /// The sorted names of the policies and of the plans that the program has used in `earlier` and that this set
     /// lacks.
@@ -243,7 +242,6 @@ pub enum PolicySetRef<'a> {
     /// The policies of the program. They never change.
     Fixed(&'a PolicySet),
     /// The policies of the program and of a file.
-    #[cfg(feature = "config")]
     FromFile(Arc<PolicySet>),
 }
 
@@ -253,7 +251,6 @@ impl Deref for PolicySetRef<'_> {
     fn deref(&self) -> &PolicySet {
         match self {
             Self::Fixed(policy_set) => policy_set,
-            #[cfg(feature = "config")]
             Self::FromFile(policy_set) => policy_set,
         }
     }

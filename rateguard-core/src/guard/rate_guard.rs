@@ -15,9 +15,10 @@ use super::{
     failure_log::FailureCounters, local_fallback::LocalFallback, policies::Policies,
     server_state::ServerStates, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
 };
-#[cfg(feature = "metrics")]
-use crate::telemetry::metrics::Metrics;
-use crate::{Key, MemoryStore, OnError, Policy, StoreError, key::KeySecret, store::Store};
+use crate::{
+    Key, MemoryStore, OnError, Policy, StoreError, key::KeySecret, store::Store,
+    telemetry::metrics::Metrics,
+};
 
 /// A rate limiter: checks keys against policies.
 ///
@@ -64,7 +65,6 @@ pub(super) struct Shared {
     /// Whether the store has reported [`StoreError::CrossSlot`]. The guard then calls the store once for each key.
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
-    #[cfg(feature = "metrics")]
     pub(super) metrics: Metrics,
 }
 
@@ -101,7 +101,6 @@ impl RateGuard {
             wait_queues: WaitQueues::default(),
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
-            #[cfg(feature = "metrics")]
             metrics: Metrics::new(),
         };
         Self { shared: Arc::new(shared) }

@@ -1,19 +1,23 @@
 //! The name of a policy.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use crate::word_hash::WordHasher;
 
 /// The name of a policy. Every decision contains a name, so this type is a single pointer that is cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct PolicyName(Arc<Name>);
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Name {
     text: Box<str>,
     /// The byte offset at which the public part begins. The default name of a handler with a macro attribute is the
     /// handler's Rust path, and clients should only see the last segment.
     public_from: usize,
-    /// The hash of the text. It is computed once, so lookups of metrics are fast.
-    #[cfg(feature = "metrics")]
+    /// The hash of the text. It is computed once, so lookups are fast.
     hash: u64,
 }
 
@@ -23,23 +27,9 @@ impl PolicyName {
     }
 
     pub(super) fn public_from(name: &str, public_from: usize) -> Self {
-        Self(Arc::new(Name {
-            text: name.into(),
-            public_from,
-            #[cfg(feature = "metrics")]
-            hash: crate::telemetry::metrics::hash(name),
-        }))
-    }
-
-    #[cfg(feature = "metrics")]
-    pub(crate) fn hash(&self) -> u64 {
-        self.0.hash
-    }
-
-    /// Whether the names are equal. The pointers are compared first, because equal names usually share one pointer.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
+        let mut hasher = WordHasher::default();
+        hasher.write(name.as_bytes());
+        Self(Arc::new(Name { text: name.into(), public_from, hash: hasher.finish() }))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -49,5 +39,38 @@ impl PolicyName {
     /// The part of the name that responses to clients may contain.
     pub(crate) fn public(&self) -> &str {
         self.0.text.get(self.0.public_from..).unwrap_or_default()
+    }
+}
+
+/// Names with the same text are equal. The pointers are compared first, because equal names usually share one pointer.
+impl PartialEq for PolicyName {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
+    }
+}
+
+impl Eq for PolicyName {}
+
+impl Hash for PolicyName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn names_with_the_same_text_are_equal_and_have_the_same_hash() {
+        let state = RandomState::new();
+        let (name, same) =
+            (PolicyName::of("api::search"), PolicyName::public_from("api::search", 5));
+        assert_eq!(name, same);
+        assert_eq!(state.hash_one(&name), state.hash_one(&same));
+        assert_ne!(name, PolicyName::of("api::login"));
+        assert_ne!(state.hash_one(&name), state.hash_one(PolicyName::of("api::login")));
     }
 }

@@ -1,9 +1,22 @@
-//! Metrics (feature `metrics`) and traces (feature `tracing`) about checks.
+//! Metrics (feature `metrics`) and traces (feature `tracing`) about checks. Without its feature, each of them is a
+//! zero-sized type with the same methods, so that callers do not depend on features.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
-pub(crate) mod labels;
+pub(crate) mod futures;
+#[cfg(not(any(feature = "metrics", feature = "tracing")))]
+#[path = "futures_noop.rs"]
+pub(crate) mod futures;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod labels;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics_noop.rs"]
+pub(crate) mod metrics;
 pub(crate) mod mode;
+pub(crate) mod outcome;
 #[cfg(feature = "tracing")]
+pub(crate) mod spans;
+#[cfg(not(feature = "tracing"))]
+#[path = "spans_noop.rs"]
 pub(crate) mod spans;

@@ -12,12 +12,9 @@ pub(crate) enum DecisionMode {
     /// The store did not answer, so this process decided the check in memory with its share of the limit.
     Local,
     /// The store did not answer, and the request passed.
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
     Open,
     /// The store did not answer, and the request was rejected.
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
     Closed,
     /// A policy in shadow mode or a candidate that is not enforced decided the check, so no request was denied.
-    #[cfg(feature = "metrics")]
     Shadow,
 }

@@ -2,56 +2,75 @@
 
 use std::time::Duration;
 
-use tracing::{Span, debug_span, dispatcher::has_been_set, field::Empty};
+use tracing::{
+    Instrument, Span, debug_span, dispatcher::has_been_set, field::Empty, instrument::Instrumented,
+};
 
-use super::{labels::OutcomeLabel, mode::DecisionMode};
+use super::{mode::DecisionMode, outcome::OutcomeLabel};
 use crate::{Decision, Policy, StoreError};
 
-/// Creates the span of a check. Its fields have no values yet.
-pub(crate) fn check() -> Span {
-    // Without a subscriber, each span would write a log message if another crate enables the feature `log` of
-    // `tracing`.
-    if !has_been_set() {
-        return Span::none();
+/// The span of a check.
+pub(crate) struct CheckSpan(Span);
+
+impl CheckSpan {
+    /// Creates the span of a check. Its fields have no values yet.
+    pub(crate) fn new() -> Self {
+        // Without a subscriber, each span would write a log message if another crate enables the feature `log` of
+        // `tracing`.
+        if !has_been_set() {
+            return Self(Span::none());
+        }
+        Self(debug_span!(
+            target: "rateguard",
+            "rateguard.check",
+            policy = Empty,
+            quota = Empty,
+            outcome = Empty,
+            mode = Empty,
+            remaining = Empty,
+            store_seconds = Empty,
+            error = Empty,
+        ))
     }
-    debug_span!(
-        target: "rateguard",
-        "rateguard.check",
-        policy = Empty,
-        quota = Empty,
-        outcome = Empty,
-        mode = Empty,
-        remaining = Empty,
-        store_seconds = Empty,
-        error = Empty,
-    )
-}
 
-pub(crate) fn record_decision(span: &Span, decision: &Decision) {
-    if span.is_disabled() {
-        return;
+    /// Puts a future into the span.
+    pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
+        future.instrument(self.0.clone())
     }
-    span.record("policy", decision.policy());
-    span.record("quota", tracing::field::display(decision.quota()));
-    span.record("outcome", OutcomeLabel::of(decision).as_str());
-    span.record("mode", decision.mode().as_str());
-    span.record("remaining", decision.remaining());
+
+    pub(crate) fn record_decision(&self, decision: &Decision) {
+        let Self(span) = self;
+        if span.is_disabled() {
+            return;
+        }
+        span.record("policy", decision.policy());
+        span.record("quota", tracing::field::display(decision.quota()));
+        span.record("outcome", OutcomeLabel::of(decision).as_str());
+        span.record("mode", decision.mode().as_str());
+        span.record("remaining", decision.remaining());
+    }
+
+    pub(crate) fn record_unavailable(
+        &self,
+        policy: &Policy,
+        outcome: OutcomeLabel,
+        mode: DecisionMode,
+        cause: StoreError,
+    ) {
+        let Self(span) = self;
+        span.record("policy", policy.name());
+        span.record("outcome", outcome.as_str());
+        span.record("mode", mode.as_str());
+        span.record("error", cause.as_str());
+    }
 }
 
-pub(crate) fn record_unavailable(
-    span: &Span,
-    policy: &Policy,
-    outcome: OutcomeLabel,
-    mode: DecisionMode,
-    cause: StoreError,
-) {
-    span.record("policy", policy.name());
-    span.record("outcome", outcome.as_str());
-    span.record("mode", mode.as_str());
-    span.record("error", cause.as_str());
+/// Records the duration of a store call in the current span. A later call of the same check overwrites the duration.
+pub(crate) fn record_store_time(elapsed: Duration) {
+    Span::current().record("store_seconds", elapsed.as_secs_f64());
 }
 
-/// Records the duration of the check's last store call.
-pub(crate) fn record_store_time(span: &Span, elapsed: Duration) {
-    span.record("store_seconds", elapsed.as_secs_f64());
+/// Puts a part of the current check, which runs in a separate task, into the span of the check.
+pub(crate) fn in_current_span<F: Future>(part: F) -> Instrumented<F> {
+    part.in_current_span()
 }

@@ -7,6 +7,7 @@ use actix_rateguard_core::adapter::{AttributePolicy, PolicySet};
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
 
+use super::limit_info::{LimitDefinition, LimitInfo, LimitKind};
 use crate::{
     Policy, RateGuard,
     attribute::{Limit, LimitInputs, PolicySource},
@@ -50,7 +51,8 @@ pub struct PolicyUse {
 inventory::collect!(PolicyUse);
 
 /// Returns the policies that the macro attributes of the program use.
-pub(crate) fn attribute_policies() -> Vec<AttributePolicy> {
+#[must_use]
+pub fn attribute_policies() -> Vec<AttributePolicy> {
     let attributes = inventory::iter::<PolicyUse>.into_iter();
     attributes
         .map(|it| AttributePolicy { name: it.name, location: it.location, cost: it.cost })
@@ -72,6 +74,23 @@ impl AttributeLimit {
             (location.file(), location.line(), location.column())
         });
         attributes
+    }
+
+    /// Returns the entry of the inventory.
+    pub(super) fn info(&self, guard: &RateGuard, policy_set: &PolicySet) -> LimitInfo {
+        let limit = (self.limit)();
+        let definition = LimitDefinition {
+            kind: LimitKind::Attribute,
+            name: limit.name(),
+            policy: limit.own_policy(),
+            is_per_request: limit.is_per_request(),
+            key: self.key,
+            cost: self.cost,
+            has_skip: self.has_skip,
+            scope: &limit.scope,
+            location: limit.location,
+        };
+        definition.into_info(guard, policy_set)
     }
 }
 

@@ -4,13 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use actix_rateguard_core::adapter::{PLACEHOLDER_QUOTA, PolicySet};
 
-#[cfg(feature = "macros")]
-use super::{AttributeLimit, LimitKind, limit_info::LimitDefinition};
-use super::{
-    LimitInfo,
-    limit_info::{missing_key_name, on_error_name},
-    middlewares::RegisteredLimit,
-};
+use super::{LimitInfo, middlewares::RegisteredLimit, missing_key_name, on_error_name};
 use crate::{Policy, Quota, Quotas, RateGuard};
 
 /// All limits of a guard. [`RateGuard::inventory`] returns the inventory; `Display` formats the inventory as a table.
@@ -40,7 +34,7 @@ impl Inventory {
 #[derive(Clone)]
 pub(crate) enum LimitSource {
     #[cfg(feature = "macros")]
-    Attribute(&'static AttributeLimit),
+    Attribute(&'static super::AttributeLimit),
     Middleware(Arc<RegisteredLimit>),
 }
 
@@ -103,20 +97,8 @@ impl RateGuard {
     pub(crate) fn limit_infos(&self, policy_set: &PolicySet) -> Vec<(LimitInfo, LimitSource)> {
         let mut infos: Vec<(LimitInfo, LimitSource)> = Vec::new();
         #[cfg(feature = "macros")]
-        infos.extend(AttributeLimit::of(self).into_iter().map(|attribute| {
-            let limit = (attribute.limit)();
-            let definition = LimitDefinition {
-                kind: LimitKind::Attribute,
-                name: limit.name(),
-                policy: limit.own_policy(),
-                is_per_request: limit.is_per_request(),
-                key: attribute.key,
-                cost: attribute.cost,
-                has_skip: attribute.has_skip,
-                scope: &limit.scope,
-                location: limit.location,
-            };
-            (definition.into_info(self, policy_set), LimitSource::Attribute(attribute))
+        infos.extend(super::AttributeLimit::of(self).into_iter().map(|attribute| {
+            (attribute.info(self, policy_set), LimitSource::Attribute(attribute))
         }));
         let middlewares = self.middlewares().registered();
         infos.extend(middlewares.into_iter().map(|registered| {

@@ -7,12 +7,9 @@ mod list;
 mod middlewares;
 
 #[cfg(feature = "macros")]
-pub(crate) use attribute::attribute_policies;
-#[cfg(feature = "macros")]
 #[doc(hidden)]
-pub use attribute::{AttributeLimit, PolicyUse};
+pub use attribute::{AttributeLimit, PolicyUse, attribute_policies};
 pub use limit_info::{LimitInfo, LimitKind};
-#[cfg(feature = "operator")]
 pub(crate) use limit_info::{missing_key_name, on_error_name};
 pub use list::Inventory;
 pub(crate) use list::LimitSource;

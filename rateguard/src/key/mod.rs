@@ -10,8 +10,18 @@
 mod builtin;
 mod caller;
 mod cookie;
+#[cfg(feature = "actix-identity")]
+mod identity;
+#[cfg(not(feature = "actix-identity"))]
+#[path = "identity_noop.rs"]
+mod identity;
 #[cfg(feature = "operator")]
-mod operator_key;
+pub(crate) mod operator_key;
+#[cfg(feature = "actix-session")]
+mod session;
+#[cfg(not(feature = "actix-session"))]
+#[path = "session_noop.rs"]
+mod session;
 mod source;
 
 #[cfg(feature = "actix-identity")]
@@ -25,7 +35,3 @@ pub use builtin::{
     BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
 };
 pub use caller::Caller;
-#[cfg(feature = "operator")]
-pub(crate) use operator_key::{
-    NO_KEY, OperatorKey, PARTS, VALUE, are_equivalent, may_be_missing, operator_key,
-};

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use percent_encoding::percent_decode_str;
 
-use super::cookie::cookie;
+use super::{cookie::cookie, identity, session};
 
 use crate::{Key, client, user::UserId};
 
@@ -21,9 +21,7 @@ pub(super) enum PartSource {
     /// prefix length.
     Ip(Option<u8>),
     User,
-    #[cfg(feature = "actix-identity")]
     Identity,
-    #[cfg(feature = "actix-session")]
     Session(String),
     Bearer,
     Global,
@@ -43,15 +41,11 @@ impl PartSource {
             KeyPart::Ip => Self::Ip(None),
             KeyPart::IpNetwork(bits) => Self::Ip(Some(*bits)),
             KeyPart::User => Self::User,
-            #[cfg(feature = "actix-identity")]
-            KeyPart::Identity => Self::Identity,
-            #[cfg(not(feature = "actix-identity"))]
+            KeyPart::Identity if identity::IS_ENABLED => Self::Identity,
             KeyPart::Identity => {
                 return Err("the key `identity` requires the feature `actix-identity`".to_owned());
             }
-            #[cfg(feature = "actix-session")]
-            KeyPart::Session(name) => Self::Session(name.clone()),
-            #[cfg(not(feature = "actix-session"))]
+            KeyPart::Session(name) if session::IS_ENABLED => Self::Session(name.clone()),
             KeyPart::Session(_) => {
                 return Err(
                     "the key `session:NAME` requires the feature `actix-session`".to_owned()
@@ -73,9 +67,7 @@ impl PartSource {
             Self::Ip(None) => KeyPart::Ip,
             Self::Ip(Some(bits)) => KeyPart::IpNetwork(*bits),
             Self::User => KeyPart::User,
-            #[cfg(feature = "actix-identity")]
             Self::Identity => KeyPart::Identity,
-            #[cfg(feature = "actix-session")]
             Self::Session(name) => KeyPart::Session(name.clone()),
             Self::Bearer => KeyPart::Bearer,
             Self::Global => KeyPart::Global,
@@ -90,9 +82,7 @@ impl PartSource {
     pub(super) fn key(&self, value: &[u8]) -> Key {
         match self {
             Self::User => Key::tagged("user", [value]),
-            #[cfg(feature = "actix-identity")]
             Self::Identity => Key::tagged("identity", [value]),
-            #[cfg(feature = "actix-session")]
             Self::Session(name) => Key::tagged("session", [name.as_bytes(), value]),
             Self::Bearer => Key::tagged("bearer", [value]),
             Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
@@ -112,7 +102,6 @@ impl PartSource {
         match self {
             Self::Ip(bits) => Some(network_of(value.parse().ok()?, *bits).key("ip")),
             Self::Global => None,
-            #[cfg(feature = "actix-session")]
             // Sessions store values as JSON, so the key is made from the JSON text.
             Self::Session(_) => {
                 Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
@@ -127,17 +116,8 @@ impl PartSource {
             Self::Ip(bits) => Some(client::key(request, *bits, "ip")),
             Self::Global => Some(Key::global()),
             Self::User => Some(self.key(request.extensions().get::<UserId>()?.as_str().as_bytes())),
-            #[cfg(feature = "actix-identity")]
-            Self::Identity => {
-                let identity = actix_identity::IdentityExt::get_identity(request).ok()?;
-                Some(self.key(identity.id().ok()?.as_bytes()))
-            }
-            #[cfg(feature = "actix-session")]
-            Self::Session(name) => {
-                let session = actix_session::SessionExt::get_session(request);
-                let entries = session.entries();
-                Some(self.key(entries.get(name)?.as_bytes()))
-            }
+            Self::Identity => Some(self.key(identity::id(request)?.as_bytes())),
+            Self::Session(name) => session::read(request, name, |value| self.key(value.as_bytes())),
             Self::Bearer => Some(self.key(credential(request.headers().get(AUTHORIZATION)?)?)),
             Self::Header(name) => {
                 let value = request.headers().get(name).filter(|value| !value.is_empty())?;

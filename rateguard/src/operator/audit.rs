@@ -98,7 +98,12 @@ impl fmt::Display for Operator<'_> {
             Some(peer) => write!(f, "peer={peer}")?,
             None => f.write_str("peer=unix")?,
         }
-        let client = crate::client::address_of(self.guard.http(), self.request);
+        let client = crate::client::resolve_by_rule(
+            &self.guard.http().client_address,
+            self.request,
+            &mut (),
+        )
+        .address;
         if let Some(client) = client.filter(|client| Some(*client) != peer) {
             write!(f, " client={client}")?;
         }

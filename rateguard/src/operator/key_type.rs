@@ -4,7 +4,7 @@ use super::problem::Problem;
 use crate::{
     MissingKey, RateGuard,
     inventory::FUNCTION,
-    key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
+    key::operator_key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
 };
 
 /// Returns the key type for the `by` of a request, or the default key type if the request has no `by`.
@@ -38,7 +38,7 @@ pub(super) fn key_type(
     };
     // If a function reads the key, or no limit uses the policy, the key type is unknown, so any `by` may be correct.
     let accepts_any = keys.is_empty() || keys.contains(&FUNCTION);
-    let matches = |key: &str| are_equivalent(&by, key, guard.ipv6_bits());
+    let matches = |key: &str| are_equivalent(&by, key, guard.http().client_address.ipv6_bits());
     if accepts_any || [VALUE, PARTS].contains(&by.as_str()) || keys.iter().any(|key| matches(key)) {
         return Ok(by);
     }

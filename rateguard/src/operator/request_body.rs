@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{described_request::DescribedRequest, key_type::key_type, problem::Problem};
 use crate::{
     Key, Policy, RateGuard, client,
-    key::{OperatorKey, operator_key},
+    key::operator_key::{OperatorKey, operator_key},
 };
 
 /// The maximum size of a body in bytes.

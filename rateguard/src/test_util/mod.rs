@@ -32,6 +32,7 @@
 //! # }).unwrap().unwrap();
 //! ```
 
+mod debug_as_display;
 mod routes;
 
 pub use actix_rateguard_core::test_util::{
@@ -39,11 +40,13 @@ pub use actix_rateguard_core::test_util::{
 };
 
 pub use self::routes::{RouteReportError, Routes};
+use actix_rateguard_core as core;
+
 use crate::{MemoryStore, RateGuard};
 
 /// Returns a guard that counts in memory, and the manual clock of the guard.
 #[must_use]
 pub fn guard() -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();
-    (RateGuard::in_memory_with(MemoryStore::new().clock(clock.clone())), clock)
+    (core::RateGuard::in_memory_with(MemoryStore::new().clock(clock.clone())).into(), clock)
 }

@@ -169,7 +169,7 @@ impl fmt::Display for RouteReportError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(RouteReportError);
+super::debug_as_display::debug_as_display!(RouteReportError);
 
 impl Error for RouteReportError {}
 

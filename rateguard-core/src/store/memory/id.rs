@@ -35,10 +35,13 @@ const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;
 
 /// Computes the ids of buckets, with secret random factors for each store.
 ///
-/// An id has two halves. Each half is the upper half of a sum modulo 2^128, which adds the products of the input words
-/// and random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is
+/// An id has two halves. Each half comes from the upper half of a sum modulo 2^128, which adds the products of the input
+/// words and random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is
 /// fast", 2014). Two different buckets have the same id with a probability of 2^-128. Clients therefore cannot
 /// construct keys that share a bucket, or many keys for one shard. The computation takes a few nanoseconds.
+///
+/// Multilinear hashes of consecutive numbers are an arithmetic progression, which may avoid most shards. [`mix`]
+/// removes this pattern.
 pub(super) struct BucketHasher {
     start: [u128; 2],
     factors: [[u128; 2]; WORDS],
@@ -60,7 +63,7 @@ impl BucketHasher {
         for (index, word) in words.enumerate() {
             sums.add(index, u64::from_le_bytes(*word));
         }
-        let [key_hash, _] = sums.upper();
+        let [key_hash, _] = sums.halves();
 
         let digest;
         let mut name = bucket.name().as_bytes();
@@ -80,7 +83,7 @@ impl BucketHasher {
             sums.add(KEY_WORDS + 1 + words.len(), word);
         }
         BucketLocation {
-            id: BucketId(sums.upper()),
+            id: BucketId(sums.halves()),
             // The multiplication maps the hash to `0..shards` uniformly, and is faster than a division.
             shard: ((u128::from(key_hash) * shards as u128) >> 64) as usize,
         }
@@ -99,9 +102,17 @@ impl Sums<'_> {
         }
     }
 
-    fn upper(&self) -> [u64; 2] {
-        self.sums.map(|sum| (sum >> 64) as u64)
+    fn halves(&self) -> [u64; 2] {
+        self.sums.map(|sum| mix((sum >> 64) as u64))
     }
+}
+
+/// Makes each bit of the result depend on many bits of the hash. Each step is a bijection, so different hashes stay
+/// different.
+fn mix(hash: u64) -> u64 {
+    // The factor is odd, and its bits have no pattern: 2^64 divided by the golden ratio.
+    let product = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    product ^ (product >> 32)
 }
 
 #[cfg(test)]
@@ -132,16 +143,39 @@ mod tests {
         assert_eq!(ids.len(), keys.len() * (names.len() + long.len()) * 3);
     }
 
+    /// Returns a hasher with the same factors in each run of the test.
+    fn hasher(seed: u64) -> BucketHasher {
+        let mut word = seed;
+        // Consecutive outputs of this generator have no pattern that `mix` depends on (SplitMix64, S. Vigna, 2015).
+        let mut random = move || {
+            word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            u128::from(mixed ^ (mixed >> 31))
+        };
+        let mut pair = || [(); 2].map(|()| (random() << 64) | random());
+        BucketHasher { start: pair(), factors: std::array::from_fn(|_| pair()) }
+    }
+
+    fn shards(hasher: &BucketHasher, keys: &[Key]) -> Vec<usize> {
+        keys.iter().map(|key| hasher.locate(Bucket::new("p", 0, key), 64).shard).collect()
+    }
+
     #[test]
-    fn keys_spread_evenly_and_differently_in_each_store() {
-        let [one, other] = [(); 2].map(|()| BucketHasher::new());
+    fn consecutive_numbers_spread_evenly_with_any_factors() {
         let keys: Vec<Key> = (0..6_400).map(Key::from).collect();
-        let shard = |hasher: &BucketHasher, key| hasher.locate(Bucket::new("p", 0, key), 64).shard;
-        let mut counts = [0; 64];
-        keys.iter().for_each(|key| counts[shard(&one, key)] += 1);
-        // The mean is 100, and the range has six standard deviations on each side, so the test does not fail by chance.
-        assert!(counts.iter().all(|count| (40..160).contains(count)), "{counts:?}");
-        let same = keys.iter().filter(|key| shard(&one, key) == shard(&other, key)).count();
-        assert!(same < 200, "{same}");
+        for seed in 0..500 {
+            let mut counts = [0; 64];
+            shards(&hasher(seed), &keys).into_iter().for_each(|shard| counts[shard] += 1);
+            // The mean is 100, and the range has six standard deviations on each side.
+            assert!(counts.iter().all(|count| (40..160).contains(count)), "{seed}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn keys_have_different_shards_in_each_store() {
+        let keys: Vec<Key> = (0..6_400).map(Key::from).collect();
+        let [one, other] = [BucketHasher::new(), BucketHasher::new()].map(|it| shards(&it, &keys));
+        assert_ne!(one, other);
     }
 }

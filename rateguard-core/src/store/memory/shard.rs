@@ -42,12 +42,7 @@ pub(super) enum Slot<'a> {
 impl Slot<'_> {
     /// Returns the decision mode for metrics and traces.
     pub(super) fn mode(&self) -> DecisionMode {
-        let is_reported = cfg!(any(feature = "metrics", feature = "tracing"));
-        if is_reported && matches!(self, Self::Shared(_)) {
-            DecisionMode::Overflow
-        } else {
-            DecisionMode::Store
-        }
+        if matches!(self, Self::Shared(_)) { DecisionMode::Overflow } else { DecisionMode::Store }
     }
 
     pub(super) fn has_room(&self, now: Micros, request: &BucketRequest<'_>) -> bool {

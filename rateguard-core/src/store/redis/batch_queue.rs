@@ -13,12 +13,10 @@ use tokio::sync::Notify;
 use super::{
     fair_queue::FairQueue,
     pending_request::{PendingRequest, RequestError},
+    queued_request::QueuedRequest,
     waker::wake_soon,
 };
-use crate::store::{
-    StoreError,
-    script::{BatchOutcome, ScriptRequest},
-};
+use crate::store::{StoreError, script::BatchOutcome};
 
 /// The maximum number of requests of a batch. Redis runs no other command during a script call, so a large batch would
 /// delay other clients. With small batches, the client also reads the reply to one batch while Redis runs the next
@@ -61,7 +59,7 @@ impl Lanes {
     }
 }
 
-fn priority_of(request: &ScriptRequest) -> Priority {
+fn priority_of(request: &QueuedRequest) -> Priority {
     if request.is_low_priority { Priority::Low } else { Priority::Enforced }
 }
 
@@ -122,7 +120,7 @@ impl BatchQueue {
     /// Completes with the denial every request for the same check whose `created_at` is not later than `before`.
     pub(super) fn deny_same_checks(
         &self,
-        check: &ScriptRequest,
+        check: &QueuedRequest,
         before: Instant,
         denial: &BatchOutcome,
     ) {
@@ -165,7 +163,7 @@ mod tests {
         let quota = Quota::new(10_000, Duration::from_secs(60)).unwrap();
         let request = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
         let requests = [BucketRequest { low_priority: priority == Priority::Low, ..request }];
-        let request = ScriptRequest::new("test", RedisLog::Packed, Operation::Check, &requests);
+        let request = QueuedRequest::new("test", RedisLog::Packed, Operation::Check, &requests);
         let (reply, outcome) = oneshot::channel();
         let created_at = Instant::now();
         queue.push(PendingRequest {
@@ -274,7 +272,7 @@ mod tests {
         assert_eq!(queue.len(Priority::Enforced), 0);
     }
 
-    fn request(cost: u32) -> Arc<ScriptRequest> {
+    fn request(cost: u32) -> Arc<QueuedRequest> {
         let queue = Arc::<BatchQueue>::default();
         let _wait = push(&queue, cost, Priority::Enforced);
         queue.take(Priority::Enforced).remove(0).request

@@ -2,16 +2,8 @@
 
 use std::{future, io};
 
-#[cfg(feature = "deadpool")]
-use deadpool::managed::Manager as _;
-#[cfg(feature = "deadpool")]
-use deadpool_redis::Pool;
 use redis::{Client, ConnectionInfo, aio::MultiplexedConnection};
-#[cfg(feature = "deadpool")]
-use tokio::time::timeout;
 
-#[cfg(feature = "deadpool")]
-use super::connect::{CONNECT_TIMEOUT, connect_error};
 use super::{connect::connect_with, sentinel::Sentinels};
 use crate::store::StoreError;
 
@@ -21,7 +13,7 @@ pub(super) enum Source {
     /// The application's pool. Only its settings are used: a worker thread of the application drives each connection of
     /// the pool, and may be blocked.
     #[cfg(feature = "deadpool")]
-    FromAppPool(Pool),
+    FromAppPool(deadpool_redis::Pool),
     /// The primary that the sentinels report.
     Sentinel(Box<Sentinels>),
 }
@@ -36,11 +28,7 @@ impl Source {
             // There is no response timeout, because each check has a deadline.
             Self::Server(client) => connect_with(client, None).await,
             #[cfg(feature = "deadpool")]
-            Self::FromAppPool(pool) => {
-                let connection = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
-                let connection = connection.map_err(|_| StoreError::Unreachable)?;
-                connection.map_err(|error| connect_error(&error))
-            }
+            Self::FromAppPool(pool) => super::app_pool::connect(pool).await,
             Self::Sentinel(sentinels) => sentinels.connect().await,
         }
     }

@@ -25,11 +25,12 @@ use super::{
     link_state::{ActiveConnection, LinkState},
     pending_request::{PendingRequest, RequestError},
     progress::{Progress, TICK},
+    queued_request::QueuedRequest,
     script_runner::{RawReply, ScriptRunner},
 };
 use crate::store::{
     StoreError,
-    script::{Batch, BatchOutcome, ScriptRequest},
+    script::{Batch, BatchOutcome},
 };
 
 /// The maximum number of batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
@@ -221,7 +222,7 @@ impl Dispatcher {
     /// Returns the batches for these requests, and for each batch the positions of its requests.
     fn batches<'a>(
         &self,
-        requests: &'a [(Arc<ScriptRequest>, bool, i64)],
+        requests: &'a [(Arc<QueuedRequest>, bool, i64)],
         by_slot: bool,
     ) -> (Vec<Batch<'a>>, Vec<Positions>) {
         // Send each cross-slot request in its own batch, so no other request fails with the `CROSSSLOT` error.
@@ -242,7 +243,7 @@ impl Dispatcher {
         let batch = |positions: &Positions| {
             let of_batch: Vec<_> = positions
                 .iter()
-                .map(|position| (&*requests[*position].0, requests[*position].2))
+                .map(|position| (&**requests[*position].0, requests[*position].2))
                 .collect();
             Batch::new(&self.script.ids, &of_batch)
         };
@@ -273,7 +274,7 @@ impl Dispatcher {
             }
             // The script did not run, so the dispatcher can send the requests again, and the server counts no unit
             // twice.
-            Err(error) if batch.has_several_requests() && may_concern_one_key(&error) => {
+            Err(error) if batch.requests.len() > 1 && may_concern_one_key(&error) => {
                 let without_batching = |it| PendingRequest { no_batching: true, ..it };
                 self.queue.requeue(pending.into_iter().map(without_batching));
             }

@@ -6,8 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::pending_request::PendingRequest;
-use crate::store::script::ScriptRequest;
+use super::{pending_request::PendingRequest, queued_request::QueuedRequest};
 
 /// The minimum number of queued requests at which `push` removes abandoned requests.
 const COMPACT_THRESHOLD: usize = 1_024;
@@ -120,7 +119,7 @@ impl FairQueue {
     /// Takes the requests for the same check whose `created_at` is not later than `before`.
     pub(super) fn take_same_checks(
         &mut self,
-        check: &ScriptRequest,
+        check: &QueuedRequest,
         before: Instant,
     ) -> Vec<PendingRequest> {
         let Some(flow) = self.flows.get_mut(&check.flow) else { return Vec::new() };

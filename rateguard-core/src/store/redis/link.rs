@@ -19,14 +19,11 @@ use super::{
     link_state::{ActiveConnection, LinkState},
     pending_request::{PendingRequest, RequestError},
     progress::Progress,
+    queued_request::QueuedRequest,
     reconnect::ConnectionManager,
     script_runner::ScriptRunner,
 };
-use crate::store::{
-    StoreError,
-    io_thread::Task,
-    script::{BatchOutcome, ScriptRequest},
-};
+use crate::store::{StoreError, io_thread::Task, script::BatchOutcome};
 
 /// The link to one Redis server: the queue, the dispatcher and the connection manager. The connection closes when the
 /// link is dropped.
@@ -67,7 +64,7 @@ impl Link {
     /// Sends the request with the next batch. The server does not execute the request after the deadline.
     pub(super) async fn send(
         &self,
-        request: Arc<ScriptRequest>,
+        request: Arc<QueuedRequest>,
         created_at: Instant,
         deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {

@@ -1,5 +1,7 @@
 //! The Redis store. It sends requests in batches, and all checks share the connections.
 
+#[cfg(feature = "deadpool")]
+mod app_pool;
 mod batch_queue;
 mod cluster;
 mod connect;
@@ -14,11 +16,18 @@ mod link;
 mod link_state;
 mod pending_request;
 mod progress;
+mod queued_request;
 mod reconnect;
 mod router;
+mod script_error;
 mod script_runner;
 mod sentinel;
 mod target;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_noop.rs"]
+pub(crate) mod tls;
 mod url;
 mod waker;
 
@@ -35,12 +44,13 @@ use self::{
     destination::Destination,
     link_state::ActiveConnection,
     pending_request::RequestError,
+    queued_request::QueuedRequest,
     router::Router,
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
     BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
-    script::{Batch, BatchOutcome, ScriptRequest},
+    script::{Batch, BatchOutcome},
 };
 use crate::{BuildError, store::io_thread::IoThread};
 
@@ -79,7 +89,7 @@ impl RedisStore {
         let created_at = Instant::now();
         let deadline = created_at + deadline;
         let mut destination = self.router.destination(requests).await?;
-        let request = Arc::new(ScriptRequest::new(&self.prefix, self.log, operation, requests));
+        let request = Arc::new(QueuedRequest::new(&self.prefix, self.log, operation, requests));
         let mut was_late = false;
         for attempt in 0..MAX_ATTEMPTS {
             let guard = destination.link.in_flight_guard();
@@ -114,7 +124,7 @@ impl RedisStore {
     async fn send_asking(
         &self,
         destination: &Destination,
-        request: &ScriptRequest,
+        request: &QueuedRequest,
         deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {
         let ActiveConnection { connection, clock, generation } = &destination.live;

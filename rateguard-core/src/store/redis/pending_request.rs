@@ -5,14 +5,12 @@ use std::{sync::Arc, time::Instant};
 use redis::RedisError;
 use tokio::sync::oneshot;
 
-use crate::store::{
-    StoreError,
-    script::{BatchOutcome, ScriptRequest},
-};
+use super::queued_request::QueuedRequest;
+use crate::store::{StoreError, script::BatchOutcome};
 
 /// A request that waits until the dispatcher reports its outcome.
 pub(super) struct PendingRequest {
-    pub(super) request: Arc<ScriptRequest>,
+    pub(super) request: Arc<QueuedRequest>,
     /// Whether the request has its own batch. This applies to resets, and to the requests of a failed batch if only one
     /// key may have caused the error.
     pub(super) no_batching: bool,

@@ -5,14 +5,16 @@ use redis::{
     aio::MultiplexedConnection,
 };
 
+use super::script_error::cause_of_text;
 use crate::{
     StoreError,
     algorithm::SCRIPT,
-    store::{
-        script::{Argument, Batch, BatchReply, ReplyEncoding, RequestIds},
-        server_error::cause_of_text,
-    },
+    store::script::{Argument, Batch, BatchReply, RequestIds},
 };
+
+/// The encoding of replies: eight bytes for each number. The client reads bytes faster than the numbers of the Redis
+/// protocol.
+const REPLY_ENCODING: &str = "bytes";
 
 pub(super) struct ScriptRunner {
     pub(super) ids: RequestIds,
@@ -92,7 +94,7 @@ impl ScriptRunner {
             } else {
                 redis::cmd("EVALSHA").arg(&self.hash).take()
             };
-            batches[*index].write(ReplyEncoding::Bytes, |argument| {
+            batches[*index].write(REPLY_ENCODING, |argument| {
                 match argument {
                     Argument::Text(text) => command.arg(text),
                     Argument::Number(number) => command.arg(number),

@@ -2,8 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-#[cfg(feature = "deadpool")]
-use deadpool_redis::Pool;
 use tokio::runtime::Handle;
 
 use super::{
@@ -13,31 +11,25 @@ use super::{
     router::Router,
     script_runner::ScriptRunner,
     sentinel::Sentinels,
+    tls::{self, TlsSettings},
     url::{self, Target},
 };
 use crate::BuildError;
-#[cfg(feature = "tls")]
-use crate::store::tls::RedisTls;
 
 /// The Redis server, cluster or service that a guard uses.
 pub(crate) enum Server {
     At {
         url: String,
-        #[cfg(feature = "tls")]
-        tls: RedisTls,
+        tls: TlsSettings,
     },
     /// The server of the application's pool.
     #[cfg(feature = "deadpool")]
-    Of(Pool),
+    Of(deadpool_redis::Pool),
 }
 
 impl Server {
     pub(crate) fn at(url: String) -> Self {
-        Self::At {
-            url,
-            #[cfg(feature = "tls")]
-            tls: RedisTls::new(),
-        }
+        Self::At { url, tls: TlsSettings::new() }
     }
 
     /// Starts to connect on `runtime`, and returns the router for the connections.
@@ -54,12 +46,7 @@ impl Server {
         let target = match self {
             #[cfg(feature = "deadpool")]
             Self::Of(pool) => return one(Ok(Source::FromAppPool(pool))),
-            #[cfg(not(feature = "tls"))]
-            Self::At { url } => url::parse(&url),
-            #[cfg(feature = "tls")]
-            Self::At { url, tls } => {
-                url::parse(&url).and_then(|target| target.map(|server| tls.with(server)))
-            }
+            Self::At { url, tls } => url::parse(&url).and_then(|target| tls::apply(&tls, target)),
         };
         match target.map_err(BuildError::Url)? {
             Target::One(server) => one(Source::of(server)),

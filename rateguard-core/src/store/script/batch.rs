@@ -29,7 +29,7 @@ pub(in crate::store) struct Batch<'a> {
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
-    pub(super) requests: Vec<BatchRequest<'a>>,
+    pub(in crate::store) requests: Vec<BatchRequest<'a>>,
 }
 
 /// The common properties of several requests: operation, quotas, costs, and about the same deadline.
@@ -41,7 +41,7 @@ struct Shape<'a> {
     deadline: i64,
 }
 
-pub(super) struct BatchRequest<'a> {
+pub(in crate::store) struct BatchRequest<'a> {
     pub(super) request: &'a ScriptRequest,
     shape: usize,
     /// The indices of the request's buckets in the list of keys.
@@ -50,17 +50,6 @@ pub(super) struct BatchRequest<'a> {
 
 /// A quota, and the name that the script uses for its algorithm.
 type ScriptQuota = (Quota, &'static str);
-
-/// The encoding of the script's reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum ReplyEncoding {
-    /// Eight bytes for each number. The client reads bytes faster than the numbers of the Redis protocol.
-    #[cfg(feature = "redis")]
-    Bytes,
-    /// The numbers of the protocol, because JSON cannot contain bytes.
-    #[cfg(feature = "upstash")]
-    Numbers,
-}
 
 /// An argument of the command that runs the script.
 #[derive(Clone, Copy)]
@@ -124,23 +113,15 @@ impl<'a> Batch<'a> {
         })
     }
 
-    #[cfg(feature = "redis")]
-    pub(in crate::store) fn has_several_requests(&self) -> bool {
-        self.requests.len() > 1
-    }
-
     /// Calls `argument` with each argument after the script, in order. `prelude.lua` documents the arguments.
-    pub(in crate::store) fn write(
-        &self,
-        encoding: ReplyEncoding,
-        mut argument: impl FnMut(Argument<'_>),
-    ) {
+    /// `encoding` is the encoding of the reply's numbers.
+    pub(in crate::store) fn write(&self, encoding: &str, mut argument: impl FnMut(Argument<'_>)) {
         let count = |number: usize| Argument::Number(number as i64);
         argument(count(self.keys.len()));
         self.keys.iter().for_each(|key| argument(Argument::Text(key)));
         argument(Argument::Text(&format!("{:016x}", self.ids.process)));
         argument(Argument::Number(self.ids.first as i64));
-        argument(Argument::Text(encoding.as_str()));
+        argument(Argument::Text(encoding));
         argument(Argument::Text(if self.is_mixed { "mixed" } else { "" }));
         argument(count(self.quotas.len()));
         for (quota, algorithm) in &self.quotas {
@@ -203,17 +184,6 @@ impl Shape<'_> {
 impl BucketParams {
     fn quota(&self) -> ScriptQuota {
         (self.quota, self.algorithm)
-    }
-}
-
-impl ReplyEncoding {
-    fn as_str(self) -> &'static str {
-        match self {
-            #[cfg(feature = "redis")]
-            Self::Bytes => "bytes",
-            #[cfg(feature = "upstash")]
-            Self::Numbers => "numbers",
-        }
     }
 }
 

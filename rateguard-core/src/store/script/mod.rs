@@ -2,10 +2,10 @@
 
 mod batch;
 mod reply;
-mod request;
+pub(super) mod request;
 
 pub(super) use self::{
-    batch::{Argument, Batch, ReplyEncoding, RequestIds},
+    batch::{Argument, Batch, RequestIds},
     reply::{BatchOutcome, BatchReply},
     request::ScriptRequest,
 };

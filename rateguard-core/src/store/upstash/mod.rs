@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod pool;
 mod reply;
+mod tls;
 
 use std::{
     sync::Arc,
@@ -18,11 +19,14 @@ pub use self::address::UpstashError;
 use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
     BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
-    script::{Argument, Batch, BatchOutcome, BatchReply, ReplyEncoding, RequestIds, ScriptRequest},
+    script::{Argument, Batch, BatchOutcome, BatchReply, RequestIds, ScriptRequest},
     server_clock::ServerClock,
     tls::RedisTls,
 };
 use crate::{BuildError, algorithm::SCRIPT};
+
+/// The encoding of replies: the numbers of the protocol, because JSON cannot contain bytes.
+const REPLY_ENCODING: &str = "numbers";
 
 pub(crate) struct UpstashStore {
     prefix: String,
@@ -113,7 +117,7 @@ impl UpstashStore {
 /// 64 bits.
 fn encode(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
     let mut arguments = vec![command.to_owned(), script.to_owned()];
-    batch.write(ReplyEncoding::Numbers, |argument| {
+    batch.write(REPLY_ENCODING, |argument| {
         arguments.push(match argument {
             Argument::Text(text) => text.to_owned(),
             Argument::Number(number) => number.to_string(),

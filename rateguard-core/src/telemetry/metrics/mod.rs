@@ -58,13 +58,13 @@
 //! be installed after the guard is built. The recorder then gets only later values.
 
 mod gauges;
-mod hash;
+mod label_values;
 mod lazy_handle;
 mod names;
 mod recorder;
 mod series;
 
-pub(crate) use self::{gauges::GaugeValues, hash::hash, recorder::Metrics};
+pub(crate) use self::{gauges::GaugeValues, recorder::Metrics};
 pub use self::{
     names::{ALL, Metric, MetricKind, STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS},
     series::MAX_PAIRS,

@@ -17,7 +17,7 @@ use crate::{
     Quota, StoreError,
     policy::PolicyName,
     store::Operation,
-    telemetry::{labels::OutcomeLabel, mode::DecisionMode},
+    telemetry::{mode::DecisionMode, outcome::OutcomeLabel},
 };
 
 pub(crate) struct Metrics {
@@ -31,6 +31,9 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Whether metrics are recorded.
+    pub(crate) const IS_ENABLED: bool = true;
+
     pub(crate) fn new() -> Self {
         Self {
             series: SeriesTable::new(),
@@ -41,14 +44,21 @@ impl Metrics {
         }
     }
 
-    /// Reports a quota before its first check.
-    pub(crate) fn register_quota(&self, policy: &PolicyName, quota: Quota) {
-        self.series.of(policy, Some(quota)).publish_quota();
+    /// Reports quotas before their first checks.
+    pub(crate) fn register_quotas<'a>(
+        &self,
+        quotas: impl Iterator<Item = (&'a PolicyName, Quota)>,
+    ) {
+        quotas.for_each(|(policy, quota)| self.series.of(policy, Some(quota)).publish_quota());
     }
 
     /// Replaces the quotas of the guard's policies. The gauges of a removed quota become 0, so a dashboard shows that
     /// the quota no longer applies.
-    pub(crate) fn replace_policies(&self, quotas: &[(&PolicyName, Quota)]) {
+    pub(crate) fn replace_policies<'a>(
+        &self,
+        quotas: impl Iterator<Item = (&'a PolicyName, Quota)>,
+    ) {
+        let quotas: Vec<_> = quotas.collect();
         quotas.iter().for_each(|(policy, quota)| self.series.of(policy, Some(*quota)).activate());
         let is_active = |series: &QuotaSeries| {
             quotas.iter().any(|(policy, quota)| series.is(policy, Some(*quota)))

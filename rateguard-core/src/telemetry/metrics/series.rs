@@ -1,21 +1,24 @@
 //! The metrics for each pair of a policy and a quota.
 
-use std::sync::{
-    Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use metrics::{Counter, Gauge, Label, SharedString};
 
 use super::{
-    hash::mix,
     lazy_handle::{IsNew, LazyHandle},
     names,
 };
 use crate::{
     Quota,
     policy::PolicyName,
-    telemetry::{labels::OutcomeLabel, mode::DecisionMode},
+    telemetry::{mode::DecisionMode, outcome::OutcomeLabel},
+    word_hash::WordHasher,
 };
 
 /// The maximum number of pairs of policy and quota that have their own metrics in one guard: 200. All later pairs share
@@ -119,7 +122,7 @@ impl QuotaSeries {
     }
 
     pub(super) fn is(&self, policy: &PolicyName, quota: Option<Quota>) -> bool {
-        self.quota == quota && self.policy.is(policy)
+        self.quota == quota && self.policy == *policy
     }
 
     /// Counts a decision. Returns whether this call stored a new handle.
@@ -163,11 +166,13 @@ impl QuotaSeries {
 
 /// Returns the table slot where the search for this pair begins.
 fn first_slot(policy: &PolicyName, quota: Option<Quota>) -> usize {
-    let hash = match quota {
-        Some(quota) => mix(mix(policy.hash(), quota.limit().into()), quota.window_micros()),
-        None => policy.hash(),
-    };
-    (hash >> 48) as usize % SLOTS
+    let mut hasher = WordHasher::default();
+    policy.hash(&mut hasher);
+    if let Some(quota) = quota {
+        hasher.write_u64(quota.limit().into());
+        hasher.write_u64(quota.window_micros());
+    }
+    (hasher.finish() >> 48) as usize % SLOTS
 }
 
 #[cfg(test)]

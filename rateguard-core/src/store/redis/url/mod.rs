@@ -9,6 +9,8 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2
 
 pub use self::error::RedisUrlError;
 
+/// Whether connections may use TLS.
+const HAS_TLS: bool = cfg!(feature = "tls");
 /// The idle time before TCP keepalive probes. Heartbeats are more frequent, so TCP sends probes only on a dead
 /// connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -30,24 +32,6 @@ pub(super) enum Target {
     },
 }
 
-impl Target {
-    /// Replaces the settings of each server with the result of `change`.
-    #[cfg(feature = "tls")]
-    pub(super) fn map(
-        self,
-        change: impl Fn(ConnectionInfo) -> Result<ConnectionInfo, RedisUrlError>,
-    ) -> Result<Self, RedisUrlError> {
-        let all = |servers: Vec<_>| servers.into_iter().map(&change).collect::<Result<_, _>>();
-        Ok(match self {
-            Self::One(server) => Self::One(change(server)?),
-            Self::Cluster(nodes) => Self::Cluster(all(nodes)?),
-            Self::Sentinel { sentinels, service, primary } => {
-                Self::Sentinel { sentinels: all(sentinels)?, service, primary: change(primary)? }
-            }
-        })
-    }
-}
-
 /// Parses a URL of one of these forms:
 ///
 /// - `redis://[user][:password@]host[:port][/database]` or `rediss://…`
@@ -64,9 +48,7 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     let (plain, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
     match (plain, kind) {
         ("redis", "" | "unix" | "cluster" | "sentinel") => {}
-        #[cfg(feature = "tls")]
-        ("rediss", "" | "cluster" | "sentinel") => {}
-        #[cfg(not(feature = "tls"))]
+        ("rediss", "" | "cluster" | "sentinel") if HAS_TLS => {}
         ("rediss", "" | "cluster" | "sentinel") => return Err(RedisUrlError::Tls),
         _ => return Err(RedisUrlError::Scheme),
     }
@@ -176,7 +158,15 @@ mod tests {
     }
 
     const INSECURE: RedisUrlError =
-        if cfg!(feature = "tls") { RedisUrlError::Insecure } else { RedisUrlError::Tls };
+        if HAS_TLS { RedisUrlError::Insecure } else { RedisUrlError::Tls };
+
+    #[test]
+    fn tls_url_without_the_feature_is_rejected() {
+        assert_eq!(
+            parse("rediss://:hunter2@localhost").err(),
+            (!HAS_TLS).then_some(RedisUrlError::Tls)
+        );
+    }
 
     #[test]
     fn invalid_url_is_rejected_without_quoting_it() {
@@ -185,8 +175,6 @@ mod tests {
             ("localhost:6379", RedisUrlError::Scheme),
             ("http://:hunter2@localhost", RedisUrlError::Scheme),
             ("unix:///tmp/redis.sock", RedisUrlError::Scheme),
-            #[cfg(not(feature = "tls"))]
-            ("rediss://:hunter2@localhost", RedisUrlError::Tls),
             ("rediss://:hunter2@localhost/#insecure", INSECURE),
             ("rediss://:hunter2@localhost/#inse\tcure", RedisUrlError::Characters),
             ("rediss://:hunter2@localhost/#\ninsecure", RedisUrlError::Characters),

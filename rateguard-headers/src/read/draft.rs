@@ -1,6 +1,6 @@
 //! Parsers for the fields of draft-ietf-httpapi-ratelimit-headers since revision 07.
 
-use crate::{
+use super::{
     ParsedLimit, retry,
     structured::{Item, Subject, decoded, dictionary, items, window_of},
 };

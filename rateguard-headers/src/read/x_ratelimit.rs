@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{
+use super::{
     ParsedLimit,
     fields::Fields,
     numbers::first_whole,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::numbers::first_rounded_up;
+use super::numbers::first_rounded_up;
 
 /// The maximum wait that a client reads: 366 days. Longer waits are reduced to this value.
 ///

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{
+use super::{
     ParsedLimit, draft,
     fields::Fields,
-    names::{
-        AGE, DATE, RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING,
-        RATELIMIT_RESET, RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
-    },
+    names::{AGE, DATE},
     numbers::first_rounded_up,
     retry,
     structured::items,
     x_ratelimit,
+};
+use crate::names::{
+    RATELIMIT, RATELIMIT_LIMIT, RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET,
+    RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 
 /// The limits that a client reads from a response.

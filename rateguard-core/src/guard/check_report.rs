@@ -1,0 +1,127 @@
+//! Reports checks to metrics and traces. Without the features `metrics` and `tracing`, this code compiles to nothing.
+
+use super::{PolicySet, RateGuard, Request, Unavailable};
+use crate::{
+    Decision, Policy, Quota, StoreError,
+    policy::{PolicyName, QuotaVariant},
+    store::Operation,
+    telemetry::{
+        futures,
+        metrics::Metrics,
+        mode::DecisionMode,
+        outcome::OutcomeLabel,
+        spans::{self, CheckSpan},
+    },
+};
+
+/// A check in progress, with its metrics and its trace span.
+pub(super) struct CheckReport<'a> {
+    metrics: &'a Metrics,
+    span: CheckSpan,
+}
+
+impl CheckReport<'_> {
+    /// Reports the decision.
+    pub(super) fn decided(&self, decision: &Decision) {
+        self.metrics.record_decision(
+            decision.policy_name(),
+            Some(decision.quota()),
+            OutcomeLabel::of(decision),
+            decision.mode(),
+        );
+        self.span.record_decision(decision);
+    }
+
+    /// Reports that the store failed to decide on this policy.
+    fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
+        let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
+        self.metrics.record_decision(policy.shared_name(), None, outcome, mode);
+        self.span.record_unavailable(policy, outcome, mode, unavailable.cause());
+    }
+}
+
+impl RateGuard {
+    /// Starts the report of a check.
+    #[inline]
+    pub(super) fn start_check(&self) -> CheckReport<'_> {
+        CheckReport { metrics: &self.shared.metrics, span: CheckSpan::new() }
+    }
+
+    /// Reports the decision of a shadow check.
+    pub(super) fn record_shadow_decision(
+        &self,
+        is_check: bool,
+        decision: impl FnOnce() -> Option<Decision>,
+    ) {
+        if Metrics::IS_ENABLED
+            && is_check
+            && let Some(decision) = decision()
+        {
+            let outcome =
+                if decision.would_deny() { OutcomeLabel::Denied } else { OutcomeLabel::Allowed };
+            let (policy, quota) = (decision.policy_name(), decision.quota());
+            self.shared.metrics.record_decision(policy, Some(quota), outcome, DecisionMode::Shadow);
+        }
+    }
+
+    /// Reports a failed store call.
+    pub(super) fn record_store_error(&self, cause: StoreError) {
+        self.shared.metrics.record_store_error(cause);
+    }
+
+    /// Reports that a limit uses this policy. The quotas of the policy then have metrics before the first check.
+    pub(super) fn register_policy(&self, policy: &Policy, is_fixed: bool) {
+        if is_fixed {
+            self.shared.metrics.register_quotas(quotas_of(policy));
+        }
+    }
+
+    /// Reports the current policies of the guard. They replace the policies of the previous report.
+    pub(super) fn register_policies(&self, policy_set: &PolicySet) {
+        self.shared.metrics.replace_policies(policy_set.policies().flat_map(quotas_of));
+    }
+
+    /// Runs a store call and reports the duration of the call.
+    pub(super) fn timed<F: Future>(
+        &self,
+        operation: Operation,
+        call: F,
+    ) -> impl Future<Output = F::Output> {
+        futures::timed(call, move |duration| {
+            self.shared.metrics.record_store_call(operation, duration);
+            spans::record_store_time(duration);
+        })
+    }
+}
+
+/// The quotas of a policy and of its candidate.
+fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
+    let variants = [QuotaVariant::Own, QuotaVariant::Candidate];
+    let quotas =
+        variants.into_iter().flat_map(|variant| policy.quotas_of_variant(variant).1.iter());
+    quotas.map(|quota| (policy.shared_name(), *quota))
+}
+
+impl Request<'_> {
+    /// Puts a check into a trace span and reports the result. A cancelled check is not reported.
+    pub(super) fn record_check<T>(
+        &self,
+        check: impl Future<Output = Result<T, Unavailable>>,
+        decision: impl Fn(&T) -> &Decision,
+    ) -> impl Future<Output = Result<T, Unavailable>> {
+        let report = self.guard().start_check();
+        futures::observe(report.span.instrument(check), move |result| match result {
+            Ok(checked) => report.decided(decision(checked)),
+            Err(unavailable) => {
+                // The first policy whose failure mode was applied, or else the first policy of the request.
+                let is_applied =
+                    |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
+                let mut policies = self.limits().map(|requested| requested.policy);
+                let policy = policies.clone().find(is_applied).or_else(|| policies.next());
+                if let Some(policy) = policy {
+                    report.undecided(policy, unavailable);
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! TLS for connections to Redis.
+
+use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+
+use super::url::{RedisUrlError, Target};
+pub(crate) use crate::store::tls::RedisTls as TlsSettings;
+use crate::store::tls::install_crypto_provider;
+
+/// Adds the certificates to the settings of each server.
+pub(super) fn apply(tls: &TlsSettings, target: Target) -> Result<Target, RedisUrlError> {
+    let one = |server| with_certificates(server, tls);
+    let all = |servers: Vec<_>| servers.into_iter().map(one).collect::<Result<_, _>>();
+    Ok(match target {
+        Target::One(server) => Target::One(one(server)?),
+        Target::Cluster(nodes) => Target::Cluster(all(nodes)?),
+        Target::Sentinel { sentinels, service, primary } => {
+            Target::Sentinel { sentinels: all(sentinels)?, service, primary: one(primary)? }
+        }
+    })
+}
+
+/// Adds the certificates to the settings of a server. Settings without TLS do not change.
+fn with_certificates(
+    server: ConnectionInfo,
+    tls: &TlsSettings,
+) -> Result<ConnectionInfo, RedisUrlError> {
+    if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Ok(server);
+    }
+    install_crypto_provider();
+    let client_tls = tls.client.clone();
+    let certificates = TlsCertificates {
+        client_tls: client_tls
+            .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+        root_cert: tls.authorities.clone(),
+    };
+    let client = Client::build_with_tls(server, certificates);
+    let client = client.map_err(|_| RedisUrlError::Certificates)?;
+    Ok(client.get_connection_info().clone())
+}

@@ -1,0 +1,51 @@
+//! The values of the labels, in lists whose index is the discriminant, so that tables have one entry for each value.
+
+use crate::{
+    store::Operation,
+    telemetry::{mode::DecisionMode, outcome::OutcomeLabel},
+};
+
+impl OutcomeLabel {
+    pub(super) const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::Banned, Self::Rejected];
+}
+
+impl DecisionMode {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Store,
+        Self::Overflow,
+        Self::DenialCache,
+        Self::Local,
+        Self::Open,
+        Self::Closed,
+        Self::Shadow,
+    ];
+}
+
+impl Operation {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Check, Self::Peek, Self::Debit, Self::Refund, Self::Reset];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Peek => "peek",
+            Self::Debit => "debit",
+            Self::Refund => "refund",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreError;
+
+    #[test]
+    fn index_in_all_is_the_discriminant() {
+        assert!(OutcomeLabel::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+        assert!(DecisionMode::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+        assert!(StoreError::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+        assert!(Operation::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+    }
+}

@@ -1,0 +1,36 @@
+//! The span of a check without the feature `tracing`: nothing is recorded.
+
+use std::time::Duration;
+
+use super::{mode::DecisionMode, outcome::OutcomeLabel};
+use crate::{Decision, Policy, StoreError};
+
+/// Stands in for the span of a check.
+pub(crate) struct CheckSpan;
+
+impl CheckSpan {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, future: F) -> F {
+        future
+    }
+
+    pub(crate) fn record_decision(&self, _: &Decision) {}
+
+    pub(crate) fn record_unavailable(
+        &self,
+        _: &Policy,
+        _: OutcomeLabel,
+        _: DecisionMode,
+        _: StoreError,
+    ) {
+    }
+}
+
+pub(crate) fn record_store_time(_: Duration) {}
+
+pub(crate) fn in_current_span<F: Future>(part: F) -> F {
+    part
+}

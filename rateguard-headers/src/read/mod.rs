@@ -1,0 +1,13 @@
+//! Reads the fields of a response, for clients.
+
+mod draft;
+mod fields;
+mod names;
+mod numbers;
+mod parsed_limit;
+mod rate_limits;
+mod retry;
+mod structured;
+mod x_ratelimit;
+
+pub use self::{parsed_limit::ParsedLimit, rate_limits::RateLimits, retry::MAX_WAIT};

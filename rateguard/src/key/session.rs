@@ -1,0 +1,18 @@
+//! The values in the session of actix-session.
+
+use actix_session::SessionExt;
+use actix_web::HttpRequest;
+
+use crate::Key;
+
+/// Whether the feature `actix-session` is enabled.
+pub(super) const IS_ENABLED: bool = true;
+
+/// Returns the key for the JSON text of a value in the session. `None` if the session has no value of this name.
+pub(super) fn read(
+    request: &HttpRequest,
+    name: &str,
+    key_of: impl FnOnce(&str) -> Key,
+) -> Option<Key> {
+    request.get_session().entries().get(name).map(|value| key_of(value))
+}
