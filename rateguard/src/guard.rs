@@ -76,12 +76,6 @@ impl RateGuard {
     pub(crate) fn middlewares(&self) -> &MiddlewareRegistry {
         &self.middlewares
     }
-
-    /// Returns the prefix length of the IPv6 network that is one client, in bits.
-    #[cfg(feature = "operator")]
-    pub(crate) fn ipv6_bits(&self) -> u8 {
-        self.http.client_address.ipv6_bits()
-    }
 }
 
 /// A guard with the default settings of responses.

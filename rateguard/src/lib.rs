@@ -25,7 +25,9 @@ mod guard;
 pub mod inventory;
 pub mod key;
 mod limit_check;
+mod limit_context;
 mod middleware;
+mod not_checked;
 mod on_denied;
 #[cfg(feature = "operator")]
 pub mod operator;
@@ -40,7 +42,6 @@ mod route_probe;
 mod settings;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-mod undecided;
 mod user;
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
@@ -75,7 +76,7 @@ pub use self::{
     middleware::RateLimit,
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
-    undecided::UndecidedReason,
+    request_state::UndecidedReason,
     user::UserId,
 };
 
