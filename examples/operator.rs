@@ -10,8 +10,6 @@
 //! operator 127.0.0.1:8080/operator/inventory
 //! operator 127.0.0.1:8080/operator/health
 //! operator 127.0.0.1:8080/operator/explain -d '{"policy": "login", "address": "127.0.0.1"}'
-//! operator 127.0.0.1:8080/operator/explain -d '{"limits": ["login"], "request": {"method": "POST", "path": "/login",
-//!   "peer": "10.0.0.1", "headers": [["X-Forwarded-For", "192.0.2.7"]]}}'
 //! operator 127.0.0.1:8080/operator/reset -d '{"policy": "login", "address": "127.0.0.1"}'
 //! operator 127.0.0.1:8080/operator/ban -d '{"policy": "login", "address": "127.0.0.1", "for_seconds": 600}'
 //! operator 127.0.0.1:8080/operator/unban -d '{"policy": "login", "address": "127.0.0.1"}'

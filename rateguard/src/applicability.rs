@@ -2,14 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use actix_rateguard_core::adapter::{Access, RouteOverrides};
+use actix_rateguard_core::adapter::RouteOverrides;
 use actix_web::{HttpRequest, http::Method};
 
 use crate::{
-    AccessList, Caller, Count, Key, MissingKey, Policy, client,
-    limit_check::LimitCheck,
+    Caller, Count, Key, MissingKey, Policy, client,
+    limit_check::{KeySource, LimitCheck},
+    limit_context::LimitContext,
+    not_checked::{Exemption, NotChecked, RejectReason},
     on_denied::{OnDenied, OnDeniedRef},
-    response::Rejection,
 };
 
 /// A function that returns whether a request is exempt from a limit.
@@ -29,7 +30,19 @@ pub(crate) struct LimitScope {
 impl LimitScope {
     /// Returns whether the limit applies to this request.
     pub(crate) fn applies_to(&self, overrides: &RouteOverrides, request: &HttpRequest) -> bool {
-        self.has_method(overrides, request) && !self.skip.as_ref().is_some_and(|skip| skip(request))
+        self.exemption(overrides, request).is_none()
+    }
+
+    /// Returns why the limit does not apply to this request, or `None` if the limit applies.
+    pub(crate) fn exemption(
+        &self,
+        overrides: &RouteOverrides,
+        request: &HttpRequest,
+    ) -> Option<Exemption> {
+        if !self.has_method(overrides, request) {
+            return Some(Exemption::Method);
+        }
+        self.skip.as_ref().is_some_and(|skip| skip(request)).then_some(Exemption::Skip)
     }
 
     /// Returns whether the limit applies to the method of this request.
@@ -45,39 +58,44 @@ impl LimitScope {
         &'a self,
         overrides: &RouteOverrides,
         policy: Cow<'a, Policy>,
-        CountedKey { key, is_shared }: CountedKey,
+        CountedKey { key, counted_by, is_shared }: CountedKey,
         cost: u32,
     ) -> LimitCheck<'a> {
         let on_denied = self.on_denied.as_ref().map(OnDeniedRef::Shared);
         let count = overrides.count.unwrap_or(self.count);
-        LimitCheck { policy, key, is_shared, cost, count, on_denied }
+        LimitCheck { policy, key, counted_by, is_shared, cost, count, on_denied }
     }
 
-    /// Returns the key by which the limit counts the request, or `None` if the request is exempt.
+    /// Returns the key by which the limit counts the request.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Forbidden`] if an access list denies the key, or if a required key is missing.
+    /// The request is exempt, lacks a required key, or has a key that an access list contains.
     pub(crate) fn key(
         &self,
+        context: &LimitContext<'_>,
         overrides: &RouteOverrides,
         caller: Caller,
-        lists: &[&AccessList],
         request: &HttpRequest,
-    ) -> Result<Option<CountedKey>, Rejection> {
-        let key = match (caller, overrides.missing.unwrap_or(self.missing)) {
-            (Caller::Known(key), _) => key,
-            (Caller::Exempt, _) | (Caller::Unknown, MissingKey::Skip) => return Ok(None),
-            (Caller::Unknown, MissingKey::Deny) => return Err(Rejection::Forbidden),
-            (Caller::Unknown, _) => client::key(request, None, "no key"),
+    ) -> Result<CountedKey, NotChecked> {
+        let (key, counted_by) = match (caller, overrides.missing.unwrap_or(self.missing)) {
+            (Caller::Known(key), _) => (key, KeySource::Key),
+            (Caller::Exempt, _) => return Err(NotChecked::Exempt(Exemption::KeyFunction)),
+            (Caller::Unknown, MissingKey::Skip) => {
+                return Err(NotChecked::Exempt(Exemption::NoKey));
+            }
+            (Caller::Unknown, MissingKey::Deny) => {
+                return Err(NotChecked::Forbidden(RejectReason::NoKey));
+            }
+            (Caller::Unknown, _) => (client::key(request, None, "no key"), KeySource::Address),
         };
         // Access lists contain the client's own key, so they are compared with that key, even while the client has a
         // shared key.
         let own_key = client::own_key(request, &key);
         let listed_key = own_key.as_ref().unwrap_or(&key);
         let is_unreliable = || client::resolved(request).is_unreliable_key(listed_key);
-        let is_allowed = check_access_lists(lists, |list| list.of_key(listed_key, is_unreliable))?;
-        Ok((!is_allowed).then_some(CountedKey { key, is_shared: own_key.is_some() }))
+        context.check_key(listed_key, is_unreliable)?;
+        Ok(CountedKey { key, counted_by, is_shared: own_key.is_some() })
     }
 }
 
@@ -85,34 +103,7 @@ impl LimitScope {
 #[derive(Clone, Copy)]
 pub(crate) struct CountedKey {
     pub(crate) key: Key,
+    pub(crate) counted_by: KeySource,
     /// Whether other clients of the same IPv6 network share this key.
     pub(crate) is_shared: bool,
-}
-
-/// Returns whether the access lists exempt a request. The first list with an entry for the request decides.
-///
-/// # Errors
-///
-/// [`Rejection::Forbidden`] if that entry denies the request.
-pub(crate) fn check_access_lists(
-    lists: &[&AccessList],
-    access: impl Fn(&AccessList) -> Access,
-) -> Result<bool, Rejection> {
-    match lists.iter().map(|list| access(list)).find(|access| *access != Access::Unlisted) {
-        Some(Access::Denied) => Err(Rejection::Forbidden),
-        Some(Access::Allowed) => Ok(true),
-        _ => Ok(false),
-    }
-}
-
-/// Applies the access lists to the client's address, as [`check_access_lists`].
-pub(crate) fn check_address_lists(
-    lists: &[&AccessList],
-    request: &HttpRequest,
-) -> Result<bool, Rejection> {
-    if !lists.iter().any(|list| list.has_addresses()) {
-        return Ok(false);
-    }
-    let client = client::resolved(request);
-    check_access_lists(lists, |list| list.of_client(client))
 }

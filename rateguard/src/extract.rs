@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
 
-use crate::{Decision, request_state::RequestState, undecided::UndecidedReason};
+use crate::{
+    Decision,
+    request_state::{RequestState, UndecidedReason},
+};
 
 /// The result of the limits that a request passed before its handler ran.
 ///

@@ -22,7 +22,9 @@ mod guard;
 pub mod inventory;
 pub mod key;
 mod limit_check;
+mod limit_context;
 mod middleware;
+mod not_checked;
 mod on_denied;
 #[cfg(feature = "operator")]
 pub mod operator;
@@ -39,7 +41,6 @@ mod route_probe;
 mod settings;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-mod undecided;
 mod user;
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
@@ -74,7 +75,7 @@ pub use self::{
     middleware::RateLimit,
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
-    undecided::UndecidedReason,
+    request_state::UndecidedReason,
     user::UserId,
 };
 

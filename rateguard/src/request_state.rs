@@ -9,7 +9,7 @@ use actix_web::{HttpMessage, HttpRequest, http::header::HeaderMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Decision, UndecidedReason,
+    Decision,
     response::{jitter, write_decision},
     settings::HttpSettings,
 };
@@ -65,6 +65,19 @@ impl RequestState {
             *previous = decision;
         }
     }
+}
+
+/// Why no limit has decided on a request that reached its handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UndecidedReason {
+    /// No limit applies: the route has no limit, the request is exempt, or the plan is unlimited.
+    #[default]
+    NotLimited,
+    /// All limits are in shadow, so no limit decides on the response.
+    Shadow,
+    /// The store did not answer, and the limit fails open, so the request passed.
+    StoreUnavailable,
 }
 
 /// Writes the decisions on a request into the headers of its response.

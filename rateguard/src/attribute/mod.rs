@@ -3,11 +3,7 @@
 
 mod handler_name;
 
-use std::{
-    borrow::Cow,
-    panic::Location,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::{borrow::Cow, panic::Location, sync::atomic::AtomicUsize};
 
 use actix_rateguard_core::adapter::{
     NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec, ThrottledLog,
@@ -18,13 +14,15 @@ use actix_web::{
 
 use self::handler_name::handler_name;
 use crate::{
-    AccessList, Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
-    applicability::{LimitScope, check_address_lists},
+    Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
+    applicability::LimitScope,
     client,
     enforce::{Admission, enforce},
     limit_check::{LimitCheck, LimitChecks},
+    limit_context::{LimitContext, Purpose},
+    not_checked::{Exemption, NotChecked},
     on_denied::OnDeniedRef,
-    request_policies::{named, policy_set, quotas_of},
+    request_policies::policy_set,
     request_state::write_headers,
     response::{self, Rejection},
 };
@@ -161,40 +159,24 @@ impl Limit {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Misconfigured`] if the guard has no policy of the name, or if a limit with other quotas has the
-    /// same name.
-    fn policy<'a>(
-        &'a self,
-        guard: &RateGuard,
-        policy_set: &'a PolicySet,
-    ) -> Result<&'a Policy, Rejection> {
+    /// The guard has no policy of the name, or a limit with other quotas has the same name.
+    fn policy<'a>(&'a self, context: &LimitContext<'a>) -> Result<&'a Policy, NotChecked> {
         let registration = match self.name_registration() {
             Ok(registration) => registration,
             Err(name) => {
                 let user = format_args!("the attribute at {}", self.location);
                 // The guard has already registered the names of its own policies.
-                let policy = named(policy_set, name, user).map(|named| &named.policy)?;
-                self.mark_registered(guard);
+                let policy = context.named_policy(name, user).map(|named| &named.policy)?;
+                self.mark_registered(context);
                 return Ok(policy);
             }
         };
         let policy = registration.policy;
-        if self.registered_guard.load(Relaxed) == guard.id() {
-            return Ok(policy);
+        if !self.is_registered_with(context.guard) {
+            context.register_name(registration)?;
+            self.mark_registered(context);
         }
-        match guard.register_name(registration) {
-            Ok(()) => {
-                self.mark_registered(guard);
-                Ok(policy)
-            }
-            Err(conflict) => {
-                static LOG: ThrottledLog = ThrottledLog::new();
-                if LOG.try_emit().is_some() {
-                    log::error!(target: "rateguard", "{conflict}. The requests of the second limit are rejected with 500");
-                }
-                Err(Rejection::Misconfigured)
-            }
-        }
+        Ok(policy)
     }
 
     /// Returns the registration of the limit's own policy.
@@ -210,11 +192,6 @@ impl Limit {
         };
         let unnamed_at = (!self.has_name).then_some(self.location);
         Ok(NameRegistration { policy, is_fixed, unnamed_at })
-    }
-
-    /// Returns whether another limit of the guard has the same name and other quotas, ban or shadow settings.
-    pub(crate) fn conflicts_with_name(&self, guard: &RateGuard) -> bool {
-        self.name_registration().is_ok_and(|registration| !guard.can_register_name(&registration))
     }
 }
 
@@ -248,26 +225,32 @@ impl LimitInputs {
         Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
     }
 
-    /// Builds the check, or returns `None` if the request is exempt.
-    fn into_check<'a>(
+    /// Builds the check of a request against the limit.
+    ///
+    /// # Errors
+    ///
+    /// The limit exempts or rejects the request.
+    pub(crate) fn into_check<'a>(
         self,
-        guard: &'a RateGuard,
-        policy_set: &'a PolicySet,
-        lists: &[&AccessList],
+        context: &LimitContext<'a>,
         request: &HttpRequest,
-    ) -> Result<Option<LimitCheck<'a>>, Rejection> {
+    ) -> Result<LimitCheck<'a>, NotChecked> {
         let Limit { scope, .. } = self.limit;
-        let mut policy = Cow::Borrowed(self.limit.policy(guard, policy_set)?);
-        let overrides = self.limit.overrides(policy_set);
-        let caller = self.caller.map_err(Rejection::Error)?;
+        let mut policy = Cow::Borrowed(self.limit.policy(context)?);
+        let overrides = self.limit.overrides(context.policy_set);
+        if !self.applies {
+            let has_method = scope.has_method(overrides, request);
+            let exemption = if has_method { Exemption::Skip } else { Exemption::Method };
+            return Err(NotChecked::Exempt(exemption));
+        }
+        let caller = self.caller.map_err(NotChecked::Failed)?;
         // Access lists come before plans: a denied key is rejected even with an unlimited plan.
-        let Some(key) = scope.key(overrides, caller, lists, request)? else { return Ok(None) };
-        if let Some(plan) = self.plan.transpose().map_err(Rejection::Error)? {
-            let Some(quotas) = quotas_of(plan, policy_set)? else { return Ok(None) };
-            policy = Cow::Owned(policy.with_quotas(quotas));
+        let key = scope.key(context, overrides, caller, request)?;
+        if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
+            policy = Cow::Owned(context.with_plan(&policy, plan)?);
         }
         let on_denied = self.on_denied.map(OnDeniedRef::Function);
-        Ok(Some(LimitCheck { on_denied, ..scope.check(overrides, policy, key, self.cost) }))
+        Ok(LimitCheck { on_denied, ..scope.check(overrides, policy, key, self.cost) })
     }
 }
 
@@ -329,13 +312,18 @@ async fn admit<'a, const LIMITS: usize>(
     request: &HttpRequest,
 ) -> Result<Admission<'a>, Rejection> {
     client::resolve(guard.http(), request);
-    let lists = [&policy_set.access, &guard.http().access];
-    if check_address_lists(&lists, request)? {
+    let purpose = Purpose::Enforce;
+    let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
+    if let Err(not_checked) = context.check_address(request) {
+        not_checked.admit_if_exempt()?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
     for inputs in limits(policy_set, request).await {
-        checks.extend(inputs.into_check(guard, policy_set, &lists, request)?);
+        match inputs.into_check(&context, request) {
+            Ok(check) => checks.push(check),
+            Err(not_checked) => not_checked.admit_if_exempt()?,
+        }
     }
     enforce(guard, policy_set, checks, request).await
 }

@@ -3,21 +3,18 @@
 #[cfg(feature = "operator")]
 use std::net::IpAddr;
 
-use actix_rateguard_core::adapter::{Access, PolicySet};
 use actix_web::HttpRequest;
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Exemption, ExplainedLimit, Explanation, Outcome, RejectReason, UnknownReason,
+    ExplainedLimit, Explanation, Outcome,
     evaluate::{PeekRequest, evaluate},
-    unknown::{has_functions, key_parts},
 };
 use crate::{
-    AccessList, Key, Policy, RateGuard,
-    applicability::check_access_lists,
-    client,
-    inventory::{LimitInfo, LimitSource},
-    response::Rejection,
+    Key, Policy, RateGuard, client,
+    inventory::LimitInfo,
+    limit_context::{LimitContext, Purpose},
+    not_checked::NotChecked,
 };
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
@@ -26,14 +23,6 @@ use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 /// this many limits, an explanation ends within one deadline. Each peek occupies one of the guard's checks in flight,
 /// so the number is small.
 const MAX_PARALLEL_PEEKS: usize = 16;
-
-/// The origin of an explained request: real, or described by an operator.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestOrigin {
-    Real,
-    #[cfg(feature = "operator")]
-    Described,
-}
 
 impl RateGuard {
     /// Returns the outcome that one more request of `key` would have with `policy`, and the reason. Counts nothing.
@@ -57,19 +46,9 @@ impl RateGuard {
     ///
     /// As [`check`](actix_rateguard_core::RateGuard::check).
     pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
-        self.explain_key(policy, key, || false).await
-    }
-
-    async fn explain_key(
-        &self,
-        policy: &Policy,
-        key: &Key,
-        is_unreliable: impl Fn() -> bool,
-    ) -> Outcome {
-        match self.check_current_lists(|list| list.of_key(key, &is_unreliable)) {
-            Ok(true) => Outcome::Exempt(Exemption::KeyAllowed),
-            Err(_) => Outcome::Rejected(RejectReason::KeyDenied),
-            Ok(false) => self.peek_outcome(policy, key, 1).await,
+        match self.check_lists(|context| context.check_key(key, || false)) {
+            Ok(()) => self.peek_outcome(policy, key, 1).await,
+            Err(outcome) => outcome,
         }
     }
 
@@ -85,19 +64,24 @@ impl RateGuard {
         let address = address.map(canonical);
         let is_proxy = address.is_some_and(|address| rule.is_proxy(address));
         let client = ResolvedClient { address, is_proxy };
-        match self.check_current_lists(|list| list.of_client(client)) {
-            Ok(true) => Outcome::Exempt(Exemption::AddressAllowed),
-            Err(_) => Outcome::Rejected(RejectReason::AddressDenied),
-            Ok(false) => self.explain_key(policy, key, || client.is_unreliable_key(key)).await,
+        let result = self.check_lists(|context| {
+            context.check_client(client)?;
+            context.check_key(key, || client.is_unreliable_key(key))
+        });
+        match result {
+            Ok(()) => self.peek_outcome(policy, key, 1).await,
+            Err(outcome) => outcome,
         }
     }
 
-    /// Applies the current access lists, as [`check_access_lists`].
-    fn check_current_lists(
+    /// Applies the current access lists of the guard.
+    fn check_lists(
         &self,
-        access: impl Fn(&AccessList) -> Access,
-    ) -> Result<bool, Rejection> {
-        check_access_lists(&[&self.policy_set().access, &self.http().access], access)
+        check: impl FnOnce(&LimitContext<'_>) -> Result<(), NotChecked>,
+    ) -> Result<(), Outcome> {
+        let (policy_set, purpose) = (&*self.policy_set(), Purpose::Explain);
+        check(&LimitContext { guard: self, policy_set, middleware_access: None, purpose })
+            .map_err(Outcome::from)
     }
 
     /// Explains what the limits in the [inventory](Self::inventory) would do with this request. Counts nothing.
@@ -113,15 +97,6 @@ impl RateGuard {
     ///
     /// As [`check`](actix_rateguard_core::RateGuard::check).
     pub async fn explain_request(&self, request: &HttpRequest, limits: &[&str]) -> Explanation {
-        self.explain_for(RequestOrigin::Real, request, limits).await
-    }
-
-    pub(crate) async fn explain_for(
-        &self,
-        origin: RequestOrigin,
-        request: &HttpRequest,
-        limits: &[&str],
-    ) -> Explanation {
         let is_selected =
             |limit: &LimitInfo| limits.is_empty() || limits.contains(&limit.name.as_str());
         // All limits use one policy set, also if the policies file changes meanwhile.
@@ -129,58 +104,26 @@ impl RateGuard {
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
         for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
-            let result = self.evaluate_limit(origin, &policy_set, &limit, &source, request).await;
-            evaluated.push((limit, result));
+            // A function of another limit may have used another guard, and that guard stores its own client in the
+            // request.
+            client::resolve_without_warning(self.http(), request);
+            evaluated.push((limit, evaluate(self, &policy_set, &source, request).await));
         }
-        let explain = async |(limit, result)| {
-            let is_best_effort = origin != RequestOrigin::Real && has_functions(&limit);
-            match result {
-                Ok(PeekRequest { policy, key, cost, counted_by }) => ExplainedLimit {
-                    limit,
-                    counted_by: Some(counted_by),
-                    cost: Some(cost),
-                    is_rolled_out: self.is_rolled_out(&policy, &key),
-                    is_best_effort,
-                    outcome: self.peek_outcome(&policy, &key, cost).await,
-                },
-                Err(outcome) => ExplainedLimit {
-                    limit,
-                    counted_by: None,
-                    cost: None,
-                    is_rolled_out: None,
-                    is_best_effort,
-                    outcome,
-                },
+        let explain = async |(limit, result)| match result {
+            Ok(PeekRequest { policy, key, cost, counted_by }) => ExplainedLimit {
+                limit,
+                counted_by: Some(counted_by),
+                cost: Some(cost),
+                is_rolled_out: self.is_rolled_out(&policy, &key),
+                outcome: self.peek_outcome(&policy, &key, cost).await,
+            },
+            Err(outcome) => {
+                ExplainedLimit { limit, counted_by: None, cost: None, is_rolled_out: None, outcome }
             }
         };
         let limits =
             stream::iter(evaluated).map(explain).buffered(MAX_PARALLEL_PEEKS).collect().await;
         Explanation { client: client::trace_address(self.http(), request), limits }
-    }
-
-    /// Evaluates a limit. If the described request lacks parts of the key, the outcome names these parts.
-    async fn evaluate_limit(
-        &self,
-        origin: RequestOrigin,
-        policy_set: &PolicySet,
-        limit: &LimitInfo,
-        source: &LimitSource,
-        request: &HttpRequest,
-    ) -> Result<PeekRequest, Outcome> {
-        // A function of another limit may have used another guard, and that guard stores its own client in the request.
-        client::resolve_without_warning(self.http(), request);
-        let result = evaluate(self, policy_set, source, request).await;
-        let has_read_key = matches!(
-            result,
-            Ok(_) | Err(Outcome::Exempt(Exemption::NoKey) | Outcome::Rejected(RejectReason::NoKey))
-        );
-        if origin != RequestOrigin::Real && has_read_key {
-            let missing = key_parts(limit, request);
-            if !missing.is_empty() {
-                return Err(Outcome::Unknown(UnknownReason::KeyParts(missing)));
-            }
-        }
-        result
     }
 
     async fn peek_outcome(&self, policy: &Policy, key: &Key, cost: u32) -> Outcome {

@@ -2,10 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use super::{
-    Exemption, ExplainedLimit, Explanation, KeySource, Outcome, RejectReason, UnknownReason,
+use super::{ExplainedLimit, Explanation, Outcome, UnknownReason};
+use crate::{
+    Decision,
+    inventory::LimitInfo,
+    limit_check::KeySource,
+    not_checked::{Exemption, RejectReason},
 };
-use crate::{Decision, inventory::LimitInfo};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,9 +31,6 @@ impl fmt::Display for ExplainedLimit {
             Some(true) => f.write_str(", under the candidate")?,
             Some(false) => f.write_str(", not under the candidate")?,
             None => {}
-        }
-        if self.is_best_effort {
-            f.write_str(", best effort (its functions had only the description)")?;
         }
         write!(f, ": {}", self.outcome)
     }
@@ -110,13 +110,10 @@ impl fmt::Display for RejectReason {
 impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::KeyParts(parts) => {
-                return write!(f, "the description lacks {}", parts.join(", "));
-            }
             Self::InHandler => "its functions use `Self` or type parameters of the handler",
             Self::NotRunning => "no worker runs the middleware any more",
             Self::Panicked => {
-                "a function of the limit panicked; it may need parts of a request that the description lacks"
+                "a function of the limit panicked; it may need parts of a request of its own route"
             }
         })
     }

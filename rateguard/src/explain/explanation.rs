@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::{client_address::AddressTrace, inventory::LimitInfo};
+use crate::{client_address::AddressTrace, inventory::LimitInfo, limit_check::KeySource};
 
 /// Explains what the limits of a guard would do with an HTTP request, and why.
 ///
@@ -28,32 +28,8 @@ pub struct ExplainedLimit {
     /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key instead of the limit's own
     /// quotas. `None` if the limit has no candidate or the request no key.
     pub is_rolled_out: Option<bool>,
-    /// Whether the result depends on functions of the application that were called with a described request. Such
-    /// functions may need parts of a request that the description lacks. Always `false` for a real request.
-    pub is_best_effort: bool,
     /// The outcome of the request against this limit.
     pub outcome: Outcome,
-}
-
-/// The source of the key that a request is counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeySource {
-    /// The key of the limit.
-    Key,
-    /// The client's address, because the request has no key.
-    Address,
-}
-
-impl KeySource {
-    /// Returns a stable name for programs, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Address => "address",
-        }
-    }
 }
 
 impl Explanation {

@@ -5,9 +5,12 @@ mod display;
 mod evaluate;
 mod explanation;
 mod outcome;
-mod unknown;
 
-#[cfg(feature = "operator")]
-pub(crate) use api::RequestOrigin;
-pub use explanation::{ExplainedLimit, Explanation, KeySource};
-pub use outcome::{Exemption, Outcome, RejectReason, UnknownReason};
+pub use self::{
+    explanation::{ExplainedLimit, Explanation},
+    outcome::{Outcome, UnknownReason},
+};
+pub use crate::{
+    limit_check::KeySource,
+    not_checked::{Exemption, RejectReason},
+};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Decision, Unavailable};
+use crate::{
+    Decision, Unavailable,
+    not_checked::{Exemption, NotChecked, RejectReason},
+};
 
 /// The outcome of a request against one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,60 +23,30 @@ pub enum Outcome {
     Unknown(UnknownReason),
 }
 
-/// Why a limit does not apply to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Exemption {
-    /// The limit is for other methods.
-    Method,
-    /// The limit's `skip` function exempts the request.
-    Skip,
-    /// The request looks like a CORS preflight, and the limit does not count preflights.
-    Preflight,
-    /// The client's address is allowed by an [`AccessList`](crate::AccessList).
-    AddressAllowed,
-    /// The key is allowed by an [`AccessList`](crate::AccessList).
-    KeyAllowed,
-    /// The limit's key function exempts the request ([`Caller::Exempt`](crate::Caller::Exempt)).
-    KeyFunction,
-    /// The request has no key, and the limit [skips](crate::MissingKey::Skip) such requests.
-    NoKey,
-    /// The client's plan is [unlimited](crate::Plan::Unlimited).
-    Plan,
-}
-
-/// Why a request is rejected, independent of the counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RejectReason {
-    /// The client's address is denied by an [`AccessList`](crate::AccessList).
-    AddressDenied,
-    /// The key is denied by an [`AccessList`](crate::AccessList).
-    KeyDenied,
-    /// The request has no key, and the limit [denies](crate::MissingKey::Deny) such requests.
-    NoKey,
-    /// The function for the key or the plan returned an error. The response to that error has this status.
-    Function(u16),
-    /// The guard has no policy of this name.
-    NoPolicy,
-    /// The guard has no plan of the chosen name.
-    NoPlan,
-    /// Another limit registered the same name earlier with different settings. The log message describes the conflict.
-    NameConflict,
-}
-
 /// Why the outcome of a request cannot be determined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// The description of the request lacks these parts of the key.
-    KeyParts(Vec<String>),
     /// The limit's functions use `Self` or a type parameter of the handler, so the functions can run only in the handler.
     InHandler,
     /// No worker runs the middleware any more.
     NotRunning,
     /// A function of the limit panicked.
     Panicked,
+}
+
+impl From<NotChecked> for Outcome {
+    fn from(not_checked: NotChecked) -> Self {
+        match not_checked {
+            NotChecked::Exempt(exemption) => Self::Exempt(exemption),
+            NotChecked::Forbidden(reason) | NotChecked::Misconfigured(reason) => {
+                Self::Rejected(reason)
+            }
+            NotChecked::Failed(error) => {
+                Self::Rejected(RejectReason::Function(error.error_response().status().as_u16()))
+            }
+        }
+    }
 }
 
 impl Outcome {
@@ -105,45 +78,11 @@ impl Outcome {
     }
 }
 
-impl Exemption {
-    /// Returns a stable name for programs, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::Skip => "skip",
-            Self::Preflight => "preflight",
-            Self::AddressAllowed => "address_allowed",
-            Self::KeyAllowed => "key_allowed",
-            Self::KeyFunction => "key_function",
-            Self::NoKey => "no_key",
-            Self::Plan => "plan",
-        }
-    }
-}
-
-impl RejectReason {
-    /// Returns a stable name for programs, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddressDenied => "address_denied",
-            Self::KeyDenied => "key_denied",
-            Self::NoKey => "no_key",
-            Self::Function(_) => "function",
-            Self::NoPolicy => "no_policy",
-            Self::NoPlan => "no_plan",
-            Self::NameConflict => "name_conflict",
-        }
-    }
-}
-
 impl UnknownReason {
     /// Returns a stable name for programs, in snake case.
     #[must_use]
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::KeyParts(_) => "key_parts",
             Self::InHandler => "in_handler",
             Self::NotRunning => "not_running",
             Self::Panicked => "panicked",

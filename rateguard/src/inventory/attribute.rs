@@ -11,6 +11,7 @@ use super::limit_info::{LimitDefinition, LimitInfo, LimitKind};
 use crate::{
     Policy, RateGuard,
     attribute::{Limit, LimitInputs, PolicySource},
+    limit_context::{LimitContext, Purpose},
 };
 
 /// The limit of one macro attribute, for the inventory.
@@ -117,10 +118,11 @@ impl Limit {
         }
     }
 
-    /// Records that the limit's name is registered at this guard.
-    pub(crate) fn mark_registered(&self, guard: &RateGuard) {
+    /// Records that the limit's name is registered at the guard. An explanation records nothing.
+    pub(crate) fn mark_registered(&self, context: &LimitContext<'_>) {
+        let LimitContext { guard, purpose, .. } = *context;
         // Written only on a change, because writes for every request would make workers contend for the cache line.
-        if self.registered_guard.load(Relaxed) != guard.id() {
+        if purpose == Purpose::Enforce && !self.is_registered_with(guard) {
             self.registered_guard.store(guard.id(), Relaxed);
         }
     }

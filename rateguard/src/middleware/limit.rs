@@ -6,12 +6,8 @@ use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 use actix_web::HttpRequest;
 
 use crate::{
-    AccessList, Caller, Plan, Policy, RequestCost,
-    applicability::LimitScope,
-    limit_check::LimitCheck,
-    per_request::RequestResolver,
-    request_policies::{named, quotas_of},
-    response::Rejection,
+    Caller, Plan, Policy, RequestCost, applicability::LimitScope, limit_check::LimitCheck,
+    limit_context::LimitContext, not_checked::NotChecked, per_request::RequestResolver,
 };
 
 /// One limit of a middleware.
@@ -34,35 +30,35 @@ pub(crate) struct MiddlewareLimit {
 }
 
 impl MiddlewareLimit {
-    /// Builds the check of a request against this limit, or returns `None` if the request is exempt.
-    pub(super) async fn check<'a>(
+    /// Builds the check of a request against this limit.
+    ///
+    /// # Errors
+    ///
+    /// The limit exempts or rejects the request.
+    pub(crate) async fn check<'a>(
         &'a self,
-        policy_set: &'a PolicySet,
-        lists: &[&AccessList],
+        context: &LimitContext<'a>,
         request: &HttpRequest,
-    ) -> Result<Option<LimitCheck<'a>>, Rejection> {
-        let (policy, overrides) = self.policy(policy_set)?;
-        if !self.scope.applies_to(overrides, request) {
-            return Ok(None);
+    ) -> Result<LimitCheck<'a>, NotChecked> {
+        let (policy, overrides) = self.policy(context)?;
+        if let Some(exemption) = self.scope.exemption(overrides, request) {
+            return Err(NotChecked::Exempt(exemption));
         }
         let caller = match &overrides.key {
             Some(key) => crate::key::read(&**key, request),
-            None => self.key.resolve(request).await.map_err(Rejection::Error)?,
+            None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
         };
         // Access lists come before plans: a denied key is rejected even with an unlimited plan.
-        let Some(key) = self.scope.key(overrides, caller, lists, request)? else {
-            return Ok(None);
-        };
+        let key = self.scope.key(context, overrides, caller, request)?;
         let policy = match &self.plan {
             None => Cow::Borrowed(policy),
             Some(plan) => {
-                let plan = plan.resolve(request).await.map_err(Rejection::Error)?;
-                let Some(quotas) = quotas_of(plan, policy_set)? else { return Ok(None) };
-                Cow::Owned(policy.with_quotas(quotas))
+                let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
+                Cow::Owned(context.with_plan(policy, plan)?)
             }
         };
         let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));
-        Ok(Some(self.scope.check(overrides, policy, key, cost)))
+        Ok(self.scope.check(overrides, policy, key, cost))
     }
 
     /// Returns the settings in the policies file that override the settings of the middleware.
@@ -75,15 +71,15 @@ impl MiddlewareLimit {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Misconfigured`] if the guard has no policy of the name.
+    /// The guard has no policy of the name.
     fn policy<'a>(
         &'a self,
-        policy_set: &'a PolicySet,
-    ) -> Result<(&'a Policy, &'a RouteOverrides), Rejection> {
+        context: &LimitContext<'a>,
+    ) -> Result<(&'a Policy, &'a RouteOverrides), NotChecked> {
         if !self.is_of_guard {
             return Ok((&self.policy, RouteOverrides::NONE));
         }
-        let named = named(policy_set, self.policy.name(), "a middleware")?;
+        let named = context.named_policy(self.policy.name(), "a middleware")?;
         Ok((&named.policy, &named.overrides))
     }
 
@@ -103,7 +99,7 @@ pub(super) fn validate_cost(limit: &MiddlewareLimit, policy_set: &PolicySet) -> 
     let named = policy_set.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
     let policy = named.map_or(&limit.policy, |named| &named.policy);
     let (name, max) = (policy.name(), policy.max_cost());
-    match named.and_then(|named| named.overrides.cost).or(limit.cost.constant()) {
+    match limit.overrides(policy_set).cost.or(limit.cost.constant()) {
         Some(cost) if limit.plan.is_none() && cost > max => Err(format!(
             "the limit `{name}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
         )),

@@ -7,4 +7,4 @@ mod settings;
 
 pub(crate) use limit::MiddlewareLimit;
 pub use rate_limit::RateLimit;
-pub(crate) use service::is_preflight;
+pub(crate) use service::check_middleware;

@@ -21,12 +21,13 @@ use super::{
 #[cfg(feature = "test-util")]
 use crate::route_probe::RouteProbe;
 use crate::{
-    applicability::check_address_lists,
     client,
     enforce::{Admission, enforce},
     expect_valid::expect_valid,
     inventory::ActiveMiddleware,
     limit_check::LimitChecks,
+    limit_context::{LimitContext, Purpose},
+    not_checked::{Exemption, NotChecked},
     request_policies::policy_set,
     request_state::write_headers,
     response::{LimitedError, Rejection},
@@ -166,21 +167,42 @@ async fn admit<'a>(
 ) -> Result<Admission<'a>, Rejection> {
     let RateLimit { guard, limits, access, counts_preflights } = middleware;
     client::resolve(guard.http(), request);
-    let lists = [&policy_set.access, &guard.http().access, &**access];
-    let is_allowed = check_address_lists(&lists, request)?;
-    if is_allowed || (!counts_preflights && is_preflight(request)) {
+    let (middleware_access, purpose) = (Some(&**access), Purpose::Enforce);
+    let context = LimitContext { guard, policy_set, middleware_access, purpose };
+    if let Err(not_checked) = check_middleware(&context, *counts_preflights, request) {
+        not_checked.admit_if_exempt()?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
     for limit in &**limits {
-        checks.extend(limit.check(policy_set, &lists, request).await?);
+        match limit.check(&context, request).await {
+            Ok(check) => checks.push(check),
+            Err(not_checked) => not_checked.admit_if_exempt()?,
+        }
     }
     enforce(guard, policy_set, checks, request).await
 }
 
+/// Applies the rules that all limits of a middleware share: the access lists for addresses, and preflights.
+///
+/// # Errors
+///
+/// The rules exempt or reject the request.
+pub(crate) fn check_middleware(
+    context: &LimitContext<'_>,
+    counts_preflights: bool,
+    request: &HttpRequest,
+) -> Result<(), NotChecked> {
+    context.check_address(request)?;
+    match !counts_preflights && is_preflight(request) {
+        true => Err(NotChecked::Exempt(Exemption::Preflight)),
+        false => Ok(()),
+    }
+}
+
 /// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends a preflight
 /// on its own, without a script's request.
-pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
+fn is_preflight(request: &HttpRequest) -> bool {
     let has = |name| request.headers().contains_key(name);
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -17,14 +17,10 @@ use super::{
     audit::AuditEntry,
     json,
     problem::Problem,
-    request_body::{BanBody, ExplainBody, KeySelector, SelectedKey, read},
+    request_body::{BanBody, KeySelector, SelectedKey, read},
     response::{json_response, with_version},
 };
-use crate::{
-    BanError, PerRequest, RateGuard,
-    explain::{Outcome, RequestOrigin},
-    per_request::RequestResolver,
-};
+use crate::{BanError, PerRequest, RateGuard, explain::Outcome, per_request::RequestResolver};
 
 /// Returns the endpoints of this guard. See the [module](crate::operator) for their requests and responses.
 ///
@@ -134,47 +130,26 @@ impl Endpoints {
     }
 
     async fn explain(&self, request: &HttpRequest, payload: web::Payload) -> EndpointResult {
-        let mut body: ExplainBody = read(request, payload).await?;
-        let Some(described) = body.request.take() else {
-            return self.explain_key(body.into_selector()?).await;
-        };
-        if body.has_selector() {
-            return Err(Problem::bad(
-                "a `request` determines the key; remove `policy`, `key`, `address` and `by`",
-            ));
-        }
-        let described = described.build()?;
-        let limits = body.limits.unwrap_or_default();
-        let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
-        let inventory = self.guard.inventory();
-        let exists = |name: &&str| inventory.limits().iter().any(|limit| limit.name == *name);
-        if !limits.iter().all(exists) {
-            return Err(Problem::unknown(
-                "`limits`: expected names of limits; `GET inventory` lists them",
-            ));
-        }
-        let explanation =
-            self.guard.explain_for(RequestOrigin::Described, &described, &limits).await;
-        let body = json::explanation(&explanation);
-        let outcomes = || explanation.limits().iter().map(|limit| &limit.outcome);
-        require_store(outcomes(), body)
-    }
-
-    async fn explain_key(&self, selector: KeySelector) -> EndpointResult {
+        let selector: KeySelector = read(request, payload).await?;
         let is_per_request = |name: &str| {
             let inventory = self.guard.inventory();
             inventory.limits().iter().any(|limit| limit.name == name && limit.is_per_request)
         };
         if is_per_request(&selector.policy) {
             return Err(Problem::conflict(
-                "the quotas of this limit are chosen for each request; explain a `request` instead",
+                "the quotas of this limit are chosen for each request, so a key does not determine them; call `RateGuard::explain_request` with a request",
             ));
         }
         let SelectedKey { policy, key, address, echo, .. } = selector.select(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = merge(echo, json::outcome(&outcome));
         let body = merge(body, json::shadow_state(&self.guard, &policy, &key));
-        require_store([&outcome], body)
+        match outcome {
+            Outcome::Unavailable(unavailable) => {
+                Err(Problem::unavailable(&unavailable, with_version(body)))
+            }
+            _ => Ok(body),
+        }
     }
 
     async fn reset(&self, selected: SelectedKey) -> EndpointResult {
@@ -260,21 +235,6 @@ impl HttpServiceFactory for Endpoints {
             };
             web::resource(path).to(handler).register(config);
         }
-    }
-}
-
-/// Returns the body, or a 503 with the body if the store did not answer for one of the outcomes.
-fn require_store<'a>(
-    outcomes: impl IntoIterator<Item = &'a Outcome>,
-    body: Value,
-) -> EndpointResult {
-    let unavailable = outcomes.into_iter().find_map(|outcome| match outcome {
-        Outcome::Unavailable(unavailable) => Some(unavailable),
-        _ => None,
-    });
-    match unavailable {
-        None => Ok(body),
-        Some(unavailable) => Err(Problem::unavailable(unavailable, with_version(body))),
     }
 }
 

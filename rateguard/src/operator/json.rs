@@ -10,7 +10,7 @@ use super::response::with_version;
 use crate::{
     Key, Policy, Quotas, RateGuard, ShadowCounts, StoreError,
     client_address::AddressTrace,
-    explain::{ExplainedLimit, Explanation, Outcome, UnknownReason},
+    explain::{ExplainedLimit, Explanation, Outcome},
     inventory::{Inventory, LimitInfo, missing_key_name, on_error_name},
 };
 
@@ -27,7 +27,7 @@ impl Serialize for Inventory {
 }
 
 impl Serialize for Explanation {
-    /// Serializes the same JSON as the endpoint in [`operator`](crate::operator) returns.
+    /// Serializes the JSON that [`operator`](crate::operator) describes.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         with_version(explanation(self)).serialize(serializer)
     }
@@ -133,7 +133,7 @@ fn policies_file(_: &RateGuard) -> Option<Value> {
     None
 }
 
-pub(super) fn explanation(explanation: &Explanation) -> Value {
+fn explanation(explanation: &Explanation) -> Value {
     let limits: Vec<Value> = explanation.limits().iter().map(explained).collect();
     json!({
         "passes": explanation.passes(),
@@ -170,7 +170,6 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body["cost"] = explained.cost.into();
     body["is_in_shadow"] = explained.limit.is_in_shadow.into();
     body["is_rolled_out"] = explained.is_rolled_out.into();
-    body["is_best_effort"] = explained.is_best_effort.into();
     body
 }
 
@@ -185,10 +184,6 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
             let cause = unavailable.cause();
             ("unavailable", Some(cause_name(cause)), Some(cause.to_string()))
         }
-    };
-    let unknown_parts = match outcome {
-        Outcome::Unknown(UnknownReason::KeyParts(parts)) => Some(parts),
-        _ => None,
     };
     let decision = outcome.decision();
     let banned_for = decision.and_then(|decision| decision.banned_for());
@@ -208,7 +203,6 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         "outcome": name,
         "because": because,
         "because_text": text,
-        "unknown_parts": unknown_parts,
         "passes": outcome.passes(),
         "retry_after_seconds": seconds(outcome.retry_after()),
         "banned_for_seconds": seconds(banned_for),

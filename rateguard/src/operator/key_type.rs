@@ -38,7 +38,8 @@ pub(super) fn key_type(
     };
     // If a function reads the key, or no limit uses the policy, the key type is unknown, so any `by` may be correct.
     let accepts_any = keys.is_empty() || keys.contains(&FUNCTION);
-    let matches = |key: &str| are_equivalent(&by, key, guard.http().client_address.ipv6_bits());
+    let ipv6_bits = guard.http().client_address.ipv6_bits();
+    let matches = |key: &str| are_equivalent(&by, key, ipv6_bits);
     if accepts_any || [VALUE, PARTS].contains(&by.as_str()) || keys.iter().any(|key| matches(key)) {
         return Ok(by);
     }

@@ -20,7 +20,7 @@
 //! | `GET inventory` | lists all limits: [`RateGuard::inventory`](crate::RateGuard::inventory) |
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
 //! | `GET health` | reports the state of the store, and the number of failed checks |
-//! | `POST explain` | explains the outcome of a request or key; counts nothing |
+//! | `POST explain` | explains the outcome of a key; counts nothing |
 //! | `POST reset` | deletes the counts and bans of a key |
 //! | `POST ban`, `POST unban` | starts and ends a ban of a key |
 //!
@@ -47,29 +47,29 @@
 //!   the key `ip`, `ip` means the same as `no_key`.
 //!
 //! The response is 400 if limits have the name, but none of them has the notation in `by` as its key. For a policy
-//! without limits, and if a limit has a key function, the key type is unknown, so every `by` is valid. For a selected
-//! key, `explain` applies only the guard's access list. To apply `methods`, `skip` and the access lists of middlewares,
-//! `explain` needs a `request`.
+//! without limits, and if a limit has a key function, the key type is unknown, so every `by` is valid.
 //!
-//! `ban` also requires `for_seconds`, the duration of the ban. `explain` takes either a selected key or a `request`:
+//! `ban` also requires `for_seconds`, the duration of the ban.
 //!
-//! ```json
-//! {
-//!   "request": {
-//!     "method": "POST", "path": "/login", "peer": "10.0.0.1",
-//!     "headers": [["X-Forwarded-For", "192.0.2.7"]],
-//!     "user": "42", "path_parameters": {"tenant": "acme"}
-//!   },
-//!   "limits": ["login"]
+//! # Explanations
+//!
+//! `explain` reports the outcome of one more request with the selected key: the status of each quota, a ban, and the
+//! entry of the guard's access list. `methods`, `skip`, the access lists of middlewares, and quotas that a function
+//! chooses depend on a request, which `explain` does not have. For a limit whose quotas are chosen for each request, the
+//! response is 409.
+//!
+//! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all of these to a real request, and shows
+//! how the address of the client was determined. For example, a route of the application can explain its own requests:
+//!
+//! ```
+//! # use actix_web::{HttpRequest, web};
+//! # use actix_rateguard::{RateGuard, explain::Explanation};
+//! async fn why(request: HttpRequest, guard: web::Data<RateGuard>) -> web::Json<Explanation> {
+//!     web::Json(guard.explain_request(&request, &["login"]).await)
 //! }
 //! ```
 //!
-//! Only `path` and `peer` are required; over a Unix socket, `peer` is `"unix"`. Without `limits`, all limits of the
-//! inventory are explained. `explain` does not route the request, so list the limits of the request's route in
-//! `limits`. The described request has no session, no identity, and no values that other middlewares insert. A limit
-//! whose key needs a missing value has the outcome `unknown`. `explain` calls your limits' functions with the described
-//! request. For a limit with functions, `is_best_effort` is `true`, because the functions may need other parts of a
-//! real request.
+//! Such a route needs the application's own authorization, because the explanation describes the limits.
 //!
 //! # Responses
 //!
@@ -98,7 +98,7 @@
 //! - `candidate`: the quotas that are checked in shadow, in the format of `quotas`.
 //! - `rollout_percent`: the percentage of keys for which the candidate is enforced.
 //!
-//! An explained limit also has `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a limit in
+//! An explanation also has `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a limit in
 //! shadow would deny the request. `is_rolled_out` is `true` if the candidate is enforced for this key. `statuses` lists
 //! the quotas that are enforced for the key. The field `shadow` of `health` is
 //! [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of this process.
@@ -126,7 +126,6 @@
 //! investigates it. Exempt the endpoints: `.skip(|request| request.path().starts_with("/operator/"))`.
 
 mod audit;
-mod described_request;
 mod endpoints;
 mod json;
 mod key_type;

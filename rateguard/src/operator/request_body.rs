@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{described_request::DescribedRequest, key_type::key_type, problem::Problem};
+use super::{key_type::key_type, problem::Problem};
 use crate::{
     Key, Policy, RateGuard, client,
     key::operator_key::{OperatorKey, operator_key},
@@ -33,17 +33,6 @@ pub(super) struct BanBody {
     address: Option<String>,
     by: Option<String>,
     pub(super) for_seconds: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ExplainBody {
-    policy: Option<String>,
-    key: Option<Values>,
-    address: Option<String>,
-    by: Option<String>,
-    pub(super) request: Option<DescribedRequest>,
-    pub(super) limits: Option<Vec<String>>,
 }
 
 /// One value, or one value for each part of the key.
@@ -108,28 +97,6 @@ impl BanBody {
     pub(super) fn into_selector(self) -> KeySelector {
         let Self { policy, key, address, by, .. } = self;
         KeySelector { policy, key, address, by }
-    }
-}
-
-impl ExplainBody {
-    /// Returns the selected key of a body without a `request`.
-    ///
-    /// # Errors
-    ///
-    /// 400 if the body has no `policy`, or has `limits`.
-    pub(super) fn into_selector(self) -> Result<KeySelector, Problem> {
-        let Self { policy, key, address, by, limits, .. } = self;
-        match (policy, limits) {
-            (Some(policy), None) => Ok(KeySelector { policy, key, address, by }),
-            _ => Err(Problem::bad(
-                "expected either a `request`, with or without `limits`, or a `policy` with `key`, `address` or both",
-            )),
-        }
-    }
-
-    /// Returns whether the body selects a key.
-    pub(super) fn has_selector(&self) -> bool {
-        self.policy.is_some() || self.key.is_some() || self.address.is_some() || self.by.is_some()
     }
 }
 

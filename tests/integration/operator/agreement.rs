@@ -7,9 +7,9 @@ use actix_rateguard::{
 };
 use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service, web};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{endpoints, post_json};
+use super::explain_json;
 use crate::support::{app::send, redis_server::RedisServer};
 
 #[get("/op-agree")]
@@ -31,7 +31,6 @@ macro_rules! app {
         init_service(
             App::new()
                 .app_data($guard.clone())
-                .service(endpoints(&$guard))
                 .service(limited)
                 .service(web::resource("/op-agree-limit").wrap(limit).to(async || "ok")),
         )
@@ -82,16 +81,12 @@ impl RandomRequest {
         self.headers.iter().fold(request, |request, header| request.append_header(*header))
     }
 
-    /// Returns the body for `explain` that describes this request.
-    fn to_explain_body(&self) -> Value {
+    async fn explain(&self, guard: &RateGuard) -> Value {
         let limits = match self.path {
             "/op-agree" => &["op-agree", "op-agree-ip"][..],
             _ => &[MIDDLEWARE],
         };
-        let request = json!({
-            "path": self.path, "peer": self.peer.to_string(), "headers": self.headers,
-        });
-        json!({ "request": request, "limits": limits })
+        explain_json(guard, self.to_request(), limits).await
     }
 }
 
@@ -119,7 +114,7 @@ async fn explanation_matches_the_next_request_in_memory() {
     let mut outcome_counts = [0; 2];
     for step in 0..1_500 {
         let request = RandomRequest::random(&mut random);
-        let explanation = post_json(&app, "explain", &request.to_explain_body()).await;
+        let explanation = request.explain(&guard).await;
         let response = send(&app, request.to_request()).await;
         let passes = explanation["passes"].as_bool().unwrap();
         assert_eq!(passes, response.status == 200, "{step}: {response:?}\n{explanation:#}");
@@ -154,10 +149,9 @@ async fn explanation_matches_the_next_request_in_redis() {
     let mut outcome_counts = [0; 2];
     for _ in 0..200 {
         let request = RandomRequest::random(&mut random);
-        let before = post_json(&app, "explain", &request.to_explain_body()).await;
+        let before = request.explain(&guard).await;
         let response = send(&app, request.to_request()).await;
-        let (is_admitted, after) =
-            (response.status == 200, post_json(&app, "explain", &request.to_explain_body()).await);
+        let (is_admitted, after) = (response.status == 200, request.explain(&guard).await);
         outcome_counts[usize::from(is_admitted)] += 1;
         if before["passes"] == true {
             // Time can only free units, so a request that the explanation admits is admitted.

@@ -205,46 +205,13 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             "expected a policy with a ban",
         ),
         ("unban", json!({"policy": "op-plain", "key": "ann"}), 409, "expected a policy with a ban"),
-        ("explain", json!({}), 400, "expected either a `request`"),
+        ("explain", json!({}), 400, "missing field `policy`"),
+        ("explain", json!({"policy": "op-plain"}), 400, "one text in `key`"),
         (
             "explain",
-            json!({"policy": "op-plain", "key": "a", "request": {"path": "/", "peer": "unix"}}),
+            json!({"policy": "op-plain", "key": "a", "request": {"path": "/"}}),
             400,
-            "`request` determines the key",
-        ),
-        (
-            "explain",
-            json!({"request": {"path": "/", "peer": "unix"}, "limits": ["unregistered"]}),
-            404,
-            "`limits`",
-        ),
-        ("explain", json!({"request": {"path": "x", "peer": "unix"}}), 400, "`path`: expected"),
-        ("explain", json!({"request": {"path": "/ x", "peer": "unix"}}), 400, "`path`: expected"),
-        ("explain", json!({"request": {"path": "/", "peer": "nowhere"}}), 400, "`peer`: expected"),
-        ("explain", json!({"request": {"path": "/"}}), 400, "missing field `peer`"),
-        (
-            "explain",
-            json!({"request": {"path": "/", "peer": "unix", "method": "G T"}}),
-            400,
-            "`method`: expected",
-        ),
-        (
-            "explain",
-            json!({"request": {"path": "/", "peer": "unix", "headers": [["a b", "c"]]}}),
-            400,
-            "expected a header name",
-        ),
-        (
-            "explain",
-            json!({"request": {"path": "/", "peer": "unix", "headers": [["a", "b\nc"]]}}),
-            400,
-            "expected a header value",
-        ),
-        (
-            "explain",
-            json!({"request": {"path": "/", "peer": "unix", "session": "x"}}),
-            400,
-            "`path_parameters`",
+            "`policy`, `key`, `address`, `by`",
         ),
     ] {
         let response = post(&app, endpoint, &body).await;
@@ -292,6 +259,7 @@ async fn plan_limit_resets_all_quotas_and_rejects_explain_by_key() {
     let body = json!({"policy": "op-chosen", "key": "ann"});
     let response = post(&app, "explain", &body).await;
     assert_eq!(response.status, 409, "{}", response.body);
+    assert!(response.body.contains("RateGuard::explain_request"), "{}", response.body);
     post_json(&app, "reset", &body).await;
     let statuses: Vec<_> =
         guard.peek(&plan, &ann).await.unwrap().statuses().iter().map(|it| it.remaining()).collect();

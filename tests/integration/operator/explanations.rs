@@ -12,7 +12,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{endpoints, explanation_of, post, post_json};
+use super::{endpoints, explain_json, explanation_of, post_json};
 use crate::support::{
     app::{from_client, get as send_get},
     redis_server::RedisServer,
@@ -90,6 +90,12 @@ async fn over_a_socket() -> &'static str {
     "ok"
 }
 
+#[get("/op-later")]
+#[rate_limit(rate = "2/minute", name = "op-later")]
+async fn later() -> &'static str {
+    "ok"
+}
+
 #[get("/op-twice-a")]
 #[rate_limit(rate = "2/minute", name = "op-twice")]
 async fn conflicting_a() -> &'static str {
@@ -148,7 +154,7 @@ async fn explanation_names_the_reason_of_exemption_or_rejection() {
     assert_eq!((limit.counted_by, limit.cost), (Some(KeySource::Address), Some(2)));
     let explanation = explain(&guard, uri("/?ann"), "op-function").await;
     let limit = &explanation.limits()[0];
-    assert_eq!((limit.counted_by, limit.is_best_effort), (Some(KeySource::Key), false));
+    assert_eq!(limit.counted_by, Some(KeySource::Key));
     assert_eq!(limit.outcome.decision().unwrap().statuses().len(), 2);
     assert_eq!(explanation.passes(), Some(true));
     let costly = outcome_of(uri("/?costly"), "op-function").await;
@@ -300,37 +306,24 @@ async fn explanation_lists_the_proxy_hops_of_the_client() {
 }
 
 #[actix_web::test]
-async fn described_request_is_explained_with_its_unknown_parts() {
+async fn explanations_by_key_and_request_have_the_documented_json() {
     let guard = RateGuard::in_memory();
     let app = init_service(App::new().service(endpoints(&guard))).await;
-    let explain_limit = async |request: Value, name: &str| {
-        let body = json!({ "request": request, "limits": [name] });
-        let explanation = post_json(&app, "explain", &body).await;
+    let explain_limit = async |request: TestRequest, name: &str| {
+        let explanation = explain_json(&guard, from_client(1, request), &[name]).await;
         assert_eq!(explanation["version"], 1);
         explanation_of(&explanation, name).clone()
     };
-    let limit =
-        explain_limit(json!({"path": "/op-denies", "peer": "192.0.2.1"}), "op-denies").await;
-    assert_eq!((&limit["outcome"], &limit["because"]), (&"unknown".into(), &"key_parts".into()));
-    assert_eq!((&limit["unknown_parts"], &limit["passes"]), (&json!(["user"]), &Value::Null));
-    let request = json!({"path": "/op-denies", "peer": "192.0.2.1:80", "user": "ann"});
-    let limit = explain_limit(request, "op-denies").await;
-    assert_eq!((&limit["outcome"], &limit["passes"]), (&"decided".into(), &true.into()));
-    assert_eq!((&limit["counted_by"], &limit["is_best_effort"]), (&"key".into(), &false.into()));
-    let limit = explain_limit(
-        json!({"path": "/", "peer": "unix", "path_parameters": {"id": "7"}}),
-        "op-part",
-    )
-    .await;
-    assert_eq!(limit["unknown_parts"], json!(["session:user"]));
-    let limit = explain_limit(json!({"path": "/", "peer": "unix"}), "op-part").await;
-    assert_eq!(limit["unknown_parts"], json!(["path:id", "session:user"]));
-    let limit = explain_limit(json!({"path": "/?ann", "peer": "unix"}), "op-function").await;
-    assert_eq!((&limit["is_best_effort"], &limit["cost"]), (&true.into(), &2.into()));
-    let limit = explain_limit(json!({"path": "/?panic", "peer": "unix"}), "op-function").await;
+    let limit = explain_limit(uri("/op-denies"), "op-denies").await;
+    assert_eq!((&limit["outcome"], &limit["because"]), (&"rejected".into(), &"no_key".into()));
+    let limit = explain_limit(uri("/op-part"), "op-part").await;
+    assert_eq!((&limit["outcome"], &limit["counted_by"]), (&"decided".into(), &"address".into()));
+    let limit = explain_limit(uri("/?ann"), "op-function").await;
+    assert_eq!((&limit["counted_by"], &limit["cost"]), (&"key".into(), &2.into()));
+    let limit = explain_limit(uri("/?panic"), "op-function").await;
     assert_eq!((&limit["outcome"], &limit["because"]), (&"unknown".into(), &"panicked".into()));
-    let limit =
-        explain_limit(json!({"path": "/?free", "peer": "unix", "method": "GET"}), "op-skips").await;
+    assert_eq!(limit["passes"], Value::Null);
+    let limit = explain_limit(uri("/?free"), "op-skips").await;
     assert_eq!((&limit["outcome"], &limit["because"]), (&"exempt".into(), &"skip".into()));
 
     // Now the explanation selects the client by key.
@@ -338,7 +331,6 @@ async fn described_request_is_explained_with_its_unknown_parts() {
     let by_key = post_json(&app, "explain", &body).await;
     assert_eq!((&by_key["passes"], &by_key["by"]), (&true.into(), &"user".into()));
     assert_eq!(by_key["statuses"][0]["remaining"], 2);
-    // The explanation of a real request has the same JSON form.
     let explanation = explain(&guard, uri("/?free"), "op-skips").await;
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!((&json["version"], &json["passes"]), (&1.into(), &true.into()));
@@ -348,18 +340,26 @@ async fn described_request_is_explained_with_its_unknown_parts() {
 #[actix_web::test]
 async fn explanation_without_names_covers_all_limits_despite_a_panic() {
     let guard = RateGuard::in_memory();
-    let app = init_service(
+    let _app = init_service(
         App::new()
-            .service(endpoints(&guard))
             .service((skips, denies, passes, by_function, by_parts))
             .service(web::resource("/generic").to(generic::<String>)),
     )
     .await;
-    let body = json!({"request": {"path": "/?panic", "peer": "192.0.2.1"}});
-    let response = post(&app, "explain", &body).await;
-    assert_eq!(response.status, 200, "{}", response.body);
-    let explanation = super::parse_json(&response);
+    let explanation = explain_json(&guard, from_client(1, uri("/?panic")), &[]).await;
     assert_eq!(explanation["limits"].as_array().unwrap().len(), guard.inventory().limits().len());
+}
+
+#[actix_web::test]
+async fn explanation_registers_no_name() {
+    let guard = RateGuard::in_memory();
+    let app = init_service(App::new().app_data(guard.clone()).service(later)).await;
+    assert_eq!(outcome(&guard, uri("/"), "op-later").await.passes(), Some(true));
+    // The middleware has the name of the attribute and other quotas. It can start, because no request has registered
+    // the attribute's name.
+    let limit = RateLimit::new(&guard, "9/minute").name("op-later");
+    let _other = init_service(App::new().wrap(limit)).await;
+    assert_eq!(send_get(&app, 1, "/op-later").await.status, 500);
 }
 
 #[test]

@@ -17,9 +17,9 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{endpoints, explanation_of, parse_json, post_json};
+use super::{endpoints, explain_json, explanation_of, parse_json, post_json};
 use crate::support::{
-    app::{get as send_get, send},
+    app::{from_client, get as send_get, send},
     folder::Folder,
 };
 
@@ -141,16 +141,13 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
         assert_eq!(outcome, Outcome::Rejected(RejectReason::NoKey));
     }
     assert_eq!(send_get(&app, 1, "/op-file").await.status, 403);
-    let described = |method: &str, peer: &str| {
-        let request = json!({
-            "method": method, "path": "/op-file", "peer": peer, "headers": [["X-Other", "a"]],
-        });
-        json!({ "request": request })
+    let keyed = |request: TestRequest, client| {
+        from_client(client, request.uri("/op-file").insert_header(("X-Other", "a")))
     };
-    let explanation = post_json(&app, "explain", &described("POST", "192.0.2.1")).await;
+    let explanation = explain_json(guard, keyed(TestRequest::post(), 1), &[]).await;
     let limits = explanation["limits"].as_array().unwrap();
     assert!(limits.iter().all(|it| it["because"] == "method"), "{limits:?}");
-    let explanation = post_json(&app, "explain", &described("GET", "192.0.2.9")).await;
+    let explanation = explain_json(guard, keyed(TestRequest::get(), 9), &[]).await;
     let limits = explanation["limits"].as_array().unwrap();
     assert!(limits.iter().all(|it| it["because"] == "address_denied"), "{limits:?}");
 
@@ -226,20 +223,17 @@ async fn named_plans_follow_reload_of_the_file() {
     let guard = guard_with_file(&path);
     let named = |request: &HttpRequest| Plan::named(request.query_string().to_owned());
     let limit = RateLimit::per_request(&guard, named).name("op-plans");
-    let app = init_service(
-        App::new()
-            .service(web::resource("/op-plans").wrap(limit).to(async || "ok"))
-            .service(endpoints(&guard)),
-    )
-    .await;
+    let app =
+        init_service(App::new().service(web::resource("/op-plans").wrap(limit).to(async || "ok")))
+            .await;
     for (plan, outcome, because, status) in [
         ("free", "decided", Value::Null, 200),
         ("paid", "exempt", json!("plan"), 200),
         ("gone", "rejected", json!("no_plan"), 500),
     ] {
         let path = format!("/op-plans?{plan}");
-        let request = json!({ "request": { "path": &path, "peer": "192.0.2.1" } });
-        let explanation = post_json(&app, "explain", &request).await;
+        let request = from_client(1, TestRequest::get().uri(&path));
+        let explanation = explain_json(&guard, request, &[]).await;
         let limit = explanation_of(&explanation, "op-plans");
         assert_eq!((&limit["outcome"], &limit["because"]), (&json!(outcome), &because), "{plan}");
         assert_eq!(limit["passes"], status == 200);

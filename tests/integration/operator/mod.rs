@@ -64,6 +64,12 @@ fn parse_json(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{}", response.body))
 }
 
+/// Returns the JSON of the explanation of a request.
+async fn explain_json(guard: &RateGuard, request: TestRequest, limits: &[&str]) -> Value {
+    let explanation = guard.explain_request(&request.to_http_request(), limits).await;
+    serde_json::to_value(&explanation).unwrap()
+}
+
 /// Returns the explanation of the limit `name`, which must exist exactly once.
 fn explanation_of<'a>(explanation: &'a Value, name: &str) -> &'a Value {
     let limits = explanation["limits"].as_array().unwrap();

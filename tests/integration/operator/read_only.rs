@@ -24,8 +24,6 @@ async fn explain_repeatedly(guard: &RateGuard) {
     let app = init_service(App::new().service(endpoints(guard))).await;
     for _ in 0..20 {
         let limits = ["op-explained", "op-explained-all"];
-        let request = json!({"path": "/op-explained", "peer": "192.0.2.1"});
-        post_json(&app, "explain", &json!({"request": request, "limits": limits})).await;
         let key = json!({"policy": "op-explained", "address": "192.0.2.1"});
         post_json(&app, "explain", &key).await;
         let request = from_client(1, TestRequest::get()).to_http_request();

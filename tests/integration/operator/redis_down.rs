@@ -3,11 +3,17 @@
 use std::time::{Duration, Instant};
 
 use actix_rateguard::{OnError, Policy, RateGuard, rate_limit};
-use actix_web::{App, get, test::init_service};
+use actix_web::{
+    App, get,
+    test::{TestRequest, init_service},
+};
 use serde_json::json;
 
-use super::{endpoints, parse_json, post};
-use crate::support::{app::get as send_get, redis_server::RedisServer};
+use super::{endpoints, explain_json, parse_json, post};
+use crate::support::{
+    app::{from_client, get as send_get},
+    redis_server::RedisServer,
+};
 
 #[get("/op-redis-down")]
 #[rate_limit(rate = "3/minute", key = "ip", name = "op-redis-down")]
@@ -23,34 +29,36 @@ async fn limited() -> &'static str {
 }
 
 #[actix_web::test]
-async fn hung_redis_returns_503_within_one_deadline() {
+async fn hung_redis_is_explained_within_one_deadline() {
     let redis = RedisServer::start();
-    // The endpoint has one deadline for both limits. With one deadline for each limit, the response would take twice as
-    // long.
+    // The explanation has one deadline for both limits. With one deadline for each limit, it would take twice as long.
     let deadline = Duration::from_secs(3);
     let guard = redis.settings("op").deadline(deadline).build().unwrap();
     let app = init_service(App::new().service(endpoints(&guard)).service(limited)).await;
     guard.check(&Policy::new("x", "1/minute").unwrap(), &"x".into()).await.unwrap();
     redis.freeze();
-    let request = json!({"path": "/op-redis-down", "peer": "192.0.2.1"});
-    let body = json!({"request": request, "limits": ["op-redis-down", "op-redis-down-all"]});
+    let request = from_client(1, TestRequest::get().uri("/op-redis-down"));
     let start = Instant::now();
-    let response = post(&app, "explain", &body).await;
+    let explanation = explain_json(&guard, request, &["op-redis-down", "op-redis-down-all"]).await;
     let elapsed = start.elapsed();
     assert!(elapsed < deadline * 19 / 10, "{elapsed:?}");
+    // The explanation still contains all information that needs no store.
+    assert_eq!(explanation["client"]["address"], "192.0.2.1");
+    let [open, closed] = ["op-redis-down", "op-redis-down-all"]
+        .map(|name| super::explanation_of(&explanation, name));
+    assert_eq!((&open["outcome"], &open["because"]), (&"unavailable".into(), &"timeout".into()));
+    assert_eq!((&open["passes"], &closed["passes"]), (&true.into(), &false.into()));
+    assert_eq!(explanation["passes"], false);
+
+    let body = json!({"policy": "op-redis-down", "address": "192.0.2.1"});
+    let response = post(&app, "explain", &body).await;
     assert_eq!(response.status, 503, "{}", response.body);
     assert_eq!(response.header("content-type"), Some("application/problem+json"));
     let problem = parse_json(&response);
     assert_eq!((&problem["status"], &problem["version"]), (&503.into(), &1.into()));
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("no reply within the deadline"), "{detail}");
-    // The response still contains all information that needs no store.
-    assert_eq!(problem["client"]["address"], "192.0.2.1");
-    let [open, closed] =
-        ["op-redis-down", "op-redis-down-all"].map(|name| super::explanation_of(&problem, name));
-    assert_eq!((&open["outcome"], &open["because"]), (&"unavailable".into(), &"timeout".into()));
-    assert_eq!((&open["passes"], &closed["passes"]), (&true.into(), &false.into()));
-    assert_eq!(problem["passes"], false);
+    assert_eq!((&problem["policy"], &problem["passes"]), (&"op-redis-down".into(), &true.into()));
 }
 
 #[actix_web::test]

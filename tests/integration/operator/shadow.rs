@@ -11,7 +11,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{endpoints, explanation_of, parse_json, post, post_json};
+use super::{endpoints, explain_json, explanation_of, parse_json, post, post_json};
 use crate::support::app::{from_client, get as send_get, send, statuses};
 
 #[get("/op-shadow")]
@@ -26,11 +26,6 @@ async fn in_shadow() -> &'static str {
     "ok"
 }
 
-fn request(path: &str, user: &str, limits: &[&str]) -> Value {
-    let request = json!({ "path": path, "peer": "192.0.2.1", "headers": [["X-User", user]] });
-    json!({ "request": request, "limits": limits })
-}
-
 #[actix_web::test]
 async fn shadow_limit_admits_and_reports_would_deny() {
     let faults = FaultyStore::new(MemoryStore::new());
@@ -39,7 +34,8 @@ async fn shadow_limit_admits_and_reports_would_deny() {
         App::new().app_data(guard.clone()).service(in_shadow).service(endpoints(&guard)),
     )
     .await;
-    let explain = async || post_json(&app, "explain", &request("/", "ann", &["op-shadow"])).await;
+    let explain =
+        async || explain_json(&guard, from_client(1, TestRequest::get()), &["op-shadow"]).await;
     for (admitted, would_deny) in [(0, false), (1, false), (2, true), (3, true)] {
         let explanation = explain().await;
         assert_eq!(explanation["passes"], true, "{explanation:#}");
@@ -105,13 +101,12 @@ async fn explanation_reports_the_rollout_state_of_a_key() {
     for number in 0..20 {
         let user = format!("user-{number}");
         for _ in 0..4 {
-            let explanation = post_json(&app, "explain", &request("/op-rolled", &user, &[])).await;
+            let request = || TestRequest::get().uri("/op-rolled").insert_header(("X-User", &*user));
+            let explanation = explain_json(&guard, request(), &[]).await;
             let limit = explanation_of(&explanation, "op-rolled");
             let selector = json!({ "policy": "op-rolled", "key": user });
             let by_key = post_json(&app, "explain", &selector).await;
-            let response =
-                send(&app, TestRequest::get().uri("/op-rolled").insert_header(("X-User", &*user)))
-                    .await;
+            let response = send(&app, request()).await;
             let limit_in_force = response.numbers().unwrap()[0];
             let is_rolled_out = json!(limit_in_force == 2);
             for explained in [limit, &by_key] {

@@ -1,0 +1,171 @@
+//! The guard's side of a limit: the policies, plans and access lists that the limit applies to a request.
+
+use std::{fmt::Display, sync::Arc};
+
+#[cfg(feature = "macros")]
+use actix_rateguard_core::adapter::NameRegistration;
+use actix_rateguard_core::adapter::{Access, NamedPolicy, PolicySet, ResolvedClient, ThrottledLog};
+use actix_web::HttpRequest;
+
+use crate::{
+    AccessList, Key, Plan, Policy, RateGuard, client,
+    not_checked::{Exemption, NotChecked, RejectReason},
+};
+
+/// The policies, plans and access lists for the limits of one middleware or handler, for one request.
+#[derive(Clone, Copy)]
+pub(crate) struct LimitContext<'a> {
+    pub(crate) guard: &'a RateGuard,
+    pub(crate) policy_set: &'a PolicySet,
+    /// The access list of the middleware. The lists of the guard take precedence.
+    pub(crate) middleware_access: Option<&'a AccessList>,
+    pub(crate) purpose: Purpose,
+}
+
+/// Why a limit is applied to a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To check the request. This marks policies and plans as used, registers the names of limits, and logs errors of
+    /// the configuration.
+    Enforce,
+    /// To explain the request. This changes and logs nothing.
+    Explain,
+}
+
+impl<'a> LimitContext<'a> {
+    /// Returns the guard's policy of this name. `user` is the macro attribute or middleware that names the policy, for
+    /// the log message.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectReason::NoPolicy`] if there is no such policy, because a missing policy must not lift a limit.
+    pub(crate) fn named_policy(
+        &self,
+        name: &str,
+        user: impl Display,
+    ) -> Result<&'a NamedPolicy, NotChecked> {
+        let policy = match self.purpose {
+            Purpose::Enforce => self.policy_set.policy(name),
+            Purpose::Explain => self.policy_set.peek_policy(name),
+        };
+        policy.ok_or_else(|| {
+            static LOG: ThrottledLog = ThrottledLog::new();
+            if self.may_log(&LOG) {
+                log::error!(
+                    target: "rateguard",
+                    "{user} names the policy `{name}`, but its guard has no policy of this name. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
+                );
+            }
+            NotChecked::Misconfigured(RejectReason::NoPolicy)
+        })
+    }
+
+    /// Registers the name of a limit at the guard.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectReason::NameConflict`] if another limit has the same name and other quotas, ban or shadow settings.
+    #[cfg(feature = "macros")]
+    pub(crate) fn register_name(
+        &self,
+        registration: NameRegistration<'_>,
+    ) -> Result<(), NotChecked> {
+        let is_registered = match self.purpose {
+            Purpose::Enforce => self.guard.register_name(registration).map_err(|conflict| {
+                static LOG: ThrottledLog = ThrottledLog::new();
+                if self.may_log(&LOG) {
+                    log::error!(target: "rateguard", "{conflict}. The requests of the second limit are rejected with 500");
+                }
+            }),
+            Purpose::Explain => self.guard.can_register_name(&registration).then_some(()).ok_or(()),
+        };
+        is_registered.map_err(|()| NotChecked::Misconfigured(RejectReason::NameConflict))
+    }
+
+    /// Returns the policy with the quotas of a plan.
+    ///
+    /// # Errors
+    ///
+    /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if the plan is named and the guard has no
+    /// plan of this name.
+    pub(crate) fn with_plan(&self, policy: &Policy, plan: Plan) -> Result<Policy, NotChecked> {
+        let plan = match (&plan, self.purpose) {
+            (Plan::Named(name), Purpose::Enforce) => self.policy_set.plan(name),
+            (Plan::Named(name), Purpose::Explain) => self.policy_set.peek_plan(name),
+            (plan, _) => Some(plan),
+        };
+        match plan {
+            Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
+            Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
+            // A named plan never refers to another named plan, so the lookup never returns `Named`.
+            Some(Plan::Named(_)) | None => {
+                static LOG: ThrottledLog = ThrottledLog::new();
+                if self.may_log(&LOG) {
+                    log::error!(
+                        target: "rateguard",
+                        "a function chose a plan by name, but the guard has no plan of this name. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file"
+                    );
+                }
+                Err(NotChecked::Misconfigured(RejectReason::NoPlan))
+            }
+        }
+    }
+
+    fn may_log(&self, log: &ThrottledLog) -> bool {
+        self.purpose == Purpose::Enforce && log.try_emit().is_some()
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &'a AccessList> {
+        let lists = [&self.policy_set.access, &self.guard.http().access];
+        lists.into_iter().chain(self.middleware_access)
+    }
+
+    /// Returns the access of the first list with an entry for the request.
+    fn listed(&self, access: impl Fn(&AccessList) -> Access) -> Access {
+        let mut entries = self.lists().map(access).filter(|access| *access != Access::Unlisted);
+        entries.next().unwrap_or(Access::Unlisted)
+    }
+
+    /// Applies the access lists to the client's address.
+    ///
+    /// # Errors
+    ///
+    /// [`Exemption::AddressAllowed`] or [`RejectReason::AddressDenied`] if a list contains the address.
+    pub(crate) fn check_client(&self, client: ResolvedClient) -> Result<(), NotChecked> {
+        match self.listed(|list| list.of_client(client)) {
+            Access::Allowed => Err(NotChecked::Exempt(Exemption::AddressAllowed)),
+            Access::Denied => Err(NotChecked::Forbidden(RejectReason::AddressDenied)),
+            Access::Unlisted => Ok(()),
+        }
+    }
+
+    /// As [`check_client`](Self::check_client), for the client of a request.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_client`](Self::check_client).
+    pub(crate) fn check_address(&self, request: &HttpRequest) -> Result<(), NotChecked> {
+        match self.lists().any(AccessList::has_addresses) {
+            true => self.check_client(client::resolved(request)),
+            false => Ok(()),
+        }
+    }
+
+    /// Applies the access lists to the key of a request. If `is_unreliable` returns `true`, the key may belong to a
+    /// proxy, and no list allows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exemption::KeyAllowed`] or [`RejectReason::KeyDenied`] if a list contains the key.
+    pub(crate) fn check_key(
+        &self,
+        key: &Key,
+        is_unreliable: impl Fn() -> bool,
+    ) -> Result<(), NotChecked> {
+        match self.listed(|list| list.of_key(key, &is_unreliable)) {
+            Access::Allowed => Err(NotChecked::Exempt(Exemption::KeyAllowed)),
+            Access::Denied => Err(NotChecked::Forbidden(RejectReason::KeyDenied)),
+            Access::Unlisted => Ok(()),
+        }
+    }
+}
