@@ -13,7 +13,6 @@ mod client;
 pub mod client_address;
 mod client_networks;
 mod cost;
-#[cfg(feature = "test-util")]
 mod debug_as_display;
 mod enforce;
 mod expect_valid;
@@ -72,7 +71,7 @@ pub use self::{
     extract::CheckResult,
     guard::RateGuard,
     key::Caller,
-    middleware::RateLimit,
+    middleware::{Limit, LimitError, RateLimit},
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
     undecided::UndecidedReason,

@@ -1,15 +1,17 @@
 //! Built-in keys. A limit counts requests with the same key together.
 //!
-//! The functions of this module return keys for [`RateLimit::key`](crate::RateLimit::key). That method also accepts a
-//! closure over `&HttpRequest`. See [`Caller`] for the values that such a closure may return.
+//! The functions of this module return keys for [`Limit::key`](crate::Limit::key). That method also accepts text in the
+//! notation of the macro attribute, such as `"user+path:tenant"`, or a closure over `&HttpRequest`. See [`Caller`] for
+//! the values that such a closure may return.
 //!
 //! By default, a limit counts a request without a key by the client's address, so a missing value does not lift the
 //! limit. These counts are separate for each client, and separate from the counts of requests with a key.
-//! [`RateLimit::missing_key`](crate::RateLimit::missing_key) changes this default.
+//! [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
 
 mod builtin;
 mod caller;
 mod cookie;
+mod into_key;
 #[cfg(feature = "operator")]
 mod operator_key;
 mod source;
@@ -25,6 +27,8 @@ pub use builtin::{
     BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
 };
 pub use caller::Caller;
+pub(crate) use into_key::LimitKey;
+pub use into_key::{IntoKey, KeyError};
 #[cfg(feature = "operator")]
 pub(crate) use operator_key::{
     NO_KEY, OperatorKey, PARTS, VALUE, are_equivalent, may_be_missing, operator_key,

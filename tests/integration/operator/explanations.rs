@@ -1,7 +1,7 @@
 //! Explanations: which limits apply to a request, which client address the request has, and the reasons.
 
 use actix_rateguard::{
-    AccessList, Caller, ClientAddress, Key, Plan, Policy, RateGuard, RateLimit, UserId,
+    AccessList, Caller, ClientAddress, Key, Limit, Plan, Policy, RateGuard, RateLimit, UserId,
     client_address::StopReason,
     explain::{Exemption, Explanation, KeySource, Outcome, RejectReason, UnknownReason},
     key, rate_limit,
@@ -173,7 +173,8 @@ async fn explanation_covers_more_limits_than_max_in_flight() {
     let guard = settings.build().unwrap();
     let add_routes = |config: &mut web::ServiceConfig| {
         for number in 0..40 {
-            let limit = RateLimit::new(&guard, "2/minute").name(format!("op-many-{number}"));
+            let limit =
+                RateLimit::new(&guard, Limit::new("2/minute").name(format!("op-many-{number}")));
             config.service(web::resource(format!("/{number}")).wrap(limit).to(async || "ok"));
         }
     };
@@ -197,7 +198,7 @@ async fn explanation_reports_access_lists_and_preflights() {
         .allow_keys(key::user().key_of("friend"))
         .deny_keys(key::user().key_of("foe"));
     let guard = RateGuard::builder().access(list).for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").key(key::user()).name("op-lists");
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").key(key::user()).name("op-lists"));
     let _app = init_service(App::new().wrap(limit)).await;
     let outcome_of = async |client, user: &str| {
         let request = from_client(client, TestRequest::get()).to_http_request();
@@ -239,7 +240,7 @@ async fn explanation_reports_access_lists_and_preflights() {
 #[actix_web::test]
 async fn dropped_middleware_is_explained_as_unknown() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").name("op-gone");
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").name("op-gone"));
     drop(init_service(App::new().wrap(limit)).await);
     let request = TestRequest::get().to_http_request();
     let explanation = guard.explain_request(&request, &[]).await;
