@@ -11,7 +11,7 @@
 //! # about half of the keys have 3 per minute, always the same ones; the others have 10
 //! ```
 
-use actix_rateguard::{Limit, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpServer, Responder, get, post, web};
 use env_logger::Env;
 
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let items = RateLimit::new(
             &guard,
             Limit::new("10/minute")
-                .key(key::header("X-Api-Key"))
+                .key("header:X-Api-Key")
                 .name("items")
                 .candidate("3/minute")
                 .rollout(50),

@@ -12,7 +12,7 @@ use crate::{
 
 /// Converts into the key of a [`Limit`](crate::Limit).
 ///
-/// Implemented for the built-in keys of [this module](self), for text in the notation of the macro attribute, such as
+/// Implemented for the built-in keys of [`key`](crate::key), for text in the notation of the macro attribute, such as
 /// `"user+path:tenant"`, and for every sync or async closure and function over `&HttpRequest` that returns a value for
 /// a [`Caller`]. The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(

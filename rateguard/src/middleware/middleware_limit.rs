@@ -34,6 +34,7 @@ pub(crate) struct MiddlewareLimit {
     pub(crate) key_notation: Option<String>,
     pub(crate) cost: Arc<dyn RequestCost>,
     pub(crate) scope: LimitScope,
+    /// The call of `RateLimit::new` or `and`. A `Limit` may be built in a function that several middlewares share.
     pub(crate) location: &'static Location<'static>,
     /// Whether the program has set the name.
     has_name: bool,

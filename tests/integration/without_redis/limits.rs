@@ -175,13 +175,13 @@ async fn text_and_typed_settings_have_the_same_effect() {
     let faults = FaultyStore::new(MemoryStore::new());
     let guard = RateGuard::builder().store(faults.clone()).for_attributes(false).build().unwrap();
     let quotas: Quotas = "2/365d".parse().unwrap();
-    let ban: Ban = "1/365d for 90d".parse().unwrap();
+    let ban: Ban = "2/365d for 90d".parse().unwrap();
     let text = Limit::new("2/365d")
         .key("header:X-User+path:tenant")
         .missing_key("deny")
         .count("failure")
         .methods("POST, PUT")
-        .ban("1/365d for 90d")
+        .ban("2/365d for 90d")
         .candidate("1/365d")
         .on_error("closed")
         .name("text");
