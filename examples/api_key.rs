@@ -7,7 +7,7 @@
 //! curl -i -H 'X-Api-Key: two' 127.0.0.1:8080/quote   # 3 for this key, but at most 5 for your address
 //! ```
 
-use actix_rateguard::{RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpServer, Responder, get};
 use env_logger::Env;
 
@@ -24,7 +24,7 @@ async fn main() -> std::io::Result<()> {
     HttpServer::new(move || {
         App::new()
             .app_data(guard.clone())
-            .wrap(RateLimit::new(&guard, "5/10s").name("addresses"))
+            .wrap(RateLimit::new(&guard, Limit::new("5/10s").name("addresses")))
             .service(quote)
     })
     .bind(("127.0.0.1", 8080))?

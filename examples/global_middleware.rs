@@ -6,7 +6,7 @@
 //! curl -i 127.0.0.1:8080/api/report  # 3 in 10 seconds; these also count towards the 100
 //! ```
 
-use actix_rateguard::{RateGuard, RateLimit};
+use actix_rateguard::{Limit, RateGuard, RateLimit};
 use actix_web::{App, HttpServer, web};
 use env_logger::Env;
 
@@ -19,7 +19,7 @@ async fn main() -> std::io::Result<()> {
             .route("/", web::get().to(async || "Hello.\n"))
             .service(
                 web::scope("/api")
-                    .wrap(RateLimit::new(&guard, "3/10s").name("api"))
+                    .wrap(RateLimit::new(&guard, Limit::new("3/10s").name("api")))
                     .route("/report", web::get().to(async || "All is well.\n")),
             )
             .wrap(RateLimit::new(&guard, "100/minute"))

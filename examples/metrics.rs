@@ -13,7 +13,7 @@
 use std::{env, error::Error, time::Duration};
 
 use actix_rateguard::{
-    RateGuard, RateLimit,
+    Limit, RateGuard, RateLimit,
     metrics::{STORE_DURATION_BUCKETS, STORE_DURATION_SECONDS},
     rate_limit,
 };
@@ -63,7 +63,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .app_data(web::Data::new(guard.clone()))
             .app_data(web::Data::new(recorder.clone()));
         app.service(metrics).service(
-            web::scope("").wrap(RateLimit::new(&guard, "100/minute").name("all")).service(search),
+            web::scope("")
+                .wrap(RateLimit::new(&guard, Limit::new("100/minute").name("all")))
+                .service(search),
         )
     })
     .bind(("127.0.0.1", 8080))?

@@ -17,7 +17,7 @@
 
 use std::env;
 
-use actix_rateguard::{ClientAddress, RateGuard, RateLimit, operator, rate_limit};
+use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, operator, rate_limit};
 use actix_web::{App, HttpRequest, HttpServer, http::header::AUTHORIZATION, post, web};
 use env_logger::Env;
 
@@ -39,8 +39,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let endpoints = operator::endpoints(&guard)
             .allow_if(move |request: &HttpRequest| is_operator(request, &token));
         // Without this exception, an operator that is denied by this limit could not find out why.
-        let everything = RateLimit::new(&guard, "100/minute")
-            .skip(|request: &HttpRequest| request.path().starts_with("/operator/"));
+        let everything = RateLimit::new(
+            &guard,
+            Limit::new("100/minute")
+                .skip(|request: &HttpRequest| request.path().starts_with("/operator/")),
+        );
         App::new()
             .app_data(guard.clone())
             .wrap(everything)

@@ -19,7 +19,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    RateGuard, RateLimit,
+    Limit, RateGuard, RateLimit,
     headers::{HeaderDialect, RateLimits},
 };
 use actix_web::{App, HttpServer, rt::System, web};
@@ -88,7 +88,7 @@ fn own_server() -> Result<SocketAddr, Box<dyn Error>> {
         let server = HttpServer::new(move || {
             App::new()
                 .route("/", web::get().to(async || "Hello.\n"))
-                .wrap(RateLimit::new(&guard, "4/2s").name("hello"))
+                .wrap(RateLimit::new(&guard, Limit::new("4/2s").name("hello")))
         });
         System::new().block_on(server.workers(1).listen(listener)?.run())
     });

@@ -11,7 +11,7 @@
 //! # about half of the keys have 3 per minute, always the same ones; the others have 10
 //! ```
 
-use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpServer, Responder, get, post, web};
 use env_logger::Env;
 
@@ -48,11 +48,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let server = HttpServer::new(move || {
         // `3/minute` is enforced for half of the keys.
-        let items = RateLimit::new(&guard, "10/minute")
-            .key(key::header("X-Api-Key"))
-            .name("items")
-            .candidate("3/minute")
-            .rollout(50);
+        let items = RateLimit::new(
+            &guard,
+            Limit::new("10/minute")
+                .key("header:X-Api-Key")
+                .name("items")
+                .candidate("3/minute")
+                .rollout(50),
+        );
         let ok = web::get().to(async || "No items.\n");
         App::new()
             .app_data(web::Data::new(guard.clone()))

@@ -63,6 +63,14 @@ impl FromStr for Count {
     }
 }
 
+impl TryFrom<&str> for Count {
+    type Error = CountError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

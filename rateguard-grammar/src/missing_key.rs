@@ -39,6 +39,14 @@ impl FromStr for MissingKey {
     }
 }
 
+impl TryFrom<&str> for MissingKey {
+    type Error = MissingKeyError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// The error for a text that is not `ip`, `deny` or `skip`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MissingKeyError {

@@ -38,6 +38,14 @@ impl FromStr for OnError {
     }
 }
 
+impl TryFrom<&str> for OnError {
+    type Error = OnErrorError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// The error for a text that is not `open`, `closed` or `local`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OnErrorError {

@@ -33,7 +33,7 @@ use crate::{
 ///
 ///     async fn inputs(policy_set: &PolicySet, request: &HttpRequest) -> [LimitInputs; 1] {
 ///         [{
-///             let limit = { static LIMIT: LazyLock<Limit> = …; &*LIMIT };
+///             let limit = { static LIMIT: LazyLock<HandlerLimit> = …; &*LIMIT };
 ///             if limit.applies_to(policy_set, request) && !skip(request) {
 ///                 LimitInputs::new(limit, caller, plan, cost, on_denied)
 ///             } else {

@@ -36,10 +36,10 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     quote!({
         #policy_use
         #attribute_limit
-        // The path of this function contains the path of the handler. `Limit::new` uses the handler's path as the
-        // default name of the limit.
+        // The path of this function contains the path of the handler. `HandlerLimit::new` uses the handler's path as
+        // the default name of the limit.
         fn __rateguard_path() {}
-        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::actix_rateguard::__private::Limit> =
+        static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::actix_rateguard::__private::HandlerLimit> =
             ::std::sync::LazyLock::new(|| {
                 let __rateguard_settings = ::actix_rateguard::__private::Settings {
                     name: #name,
@@ -52,7 +52,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
                     missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
                 };
-                ::actix_rateguard::__private::Limit::new(__rateguard_settings, __rateguard_path)
+                ::actix_rateguard::__private::HandlerLimit::new(__rateguard_settings, __rateguard_path)
             });
         &*__RATEGUARD_LIMIT
     })

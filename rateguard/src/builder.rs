@@ -88,7 +88,7 @@ core_settings! {
     key_secret(secret: impl AsRef<[u8]>);
 
     /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, and
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that use one policy share its counts.
+    /// [`Limit::policy`](crate::Limit::policy). Limits that use one policy share its counts.
     ///
     /// A guard with policies must have every policy that a macro attribute of the program names; otherwise
     /// [`build`](Self::build) fails. `build` ignores macro attributes with a `limiter`, because each request determines
@@ -128,7 +128,7 @@ core_settings! {
     /// ```
     ///
     /// Limits use a policy by its name: `#[rate_limit(policy = "login")]`,
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Functions use a plan by its name with [`Plan::named`].
+    /// [`Limit::policy`](crate::Limit::policy). Functions use a plan by its name with [`Plan::named`].
     ///
     /// A file takes effect as a whole or not at all. If the file is missing, is invalid, or lacks a name that the
     /// program uses, the guard keeps its current settings and logs the reason once. At startup, each of these problems

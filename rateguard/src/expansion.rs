@@ -11,7 +11,7 @@ use crate::{
     resolve_output::ResolveOutput,
 };
 pub use crate::{
-    attribute::{Allowance, Limit, LimitInputs, OnDeniedFn, Settings, limited},
+    attribute::{Allowance, HandlerLimit, LimitInputs, OnDeniedFn, Settings, limited},
     inventory::{AttributeLimit, PolicyUse},
 };
 

@@ -13,6 +13,7 @@ mod client;
 pub mod client_address;
 mod client_networks;
 mod cost;
+mod debug_as_display;
 mod enforce;
 mod expect_valid;
 pub mod explain;
@@ -72,7 +73,7 @@ pub use self::{
     extract::CheckResult,
     guard::RateGuard,
     key::Caller,
-    middleware::RateLimit,
+    middleware::{Limit, LimitError, RateLimit},
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
     request_state::UndecidedReason,

@@ -7,8 +7,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::Plan;
 
-/// Returns a `T` for a request, such as the [`Caller`](crate::Caller) for [`RateLimit::key`](crate::RateLimit::key) or
-/// the [`Plan`](crate::Plan) for [`RateLimit::per_request`](crate::RateLimit::per_request).
+/// Returns a `T` for a request, such as the [`Caller`](crate::Caller) for [`Limit::key`](crate::Limit::key) or the
+/// [`Plan`](crate::Plan) for [`Limit::plan`](crate::Limit::plan).
 ///
 /// Implemented for every sync or async closure and function over `&HttpRequest` whose output converts into a `T`
 /// ([`IntoResolved`]). The compiler infers `Kind`.
@@ -19,12 +19,6 @@ use crate::Plan;
 pub trait PerRequest<T, Kind>: Send + Sync + 'static {
     #[doc(hidden)]
     fn into_resolver(self) -> RequestResolver<T>;
-
-    /// Returns the text for this value in the notation of the macro attribute, if there is such a text.
-    #[doc(hidden)]
-    fn notation(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Converts the output of a closure or function into a `T`, or into an error that becomes the response.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    Ban, BanSpecError, Decision, Key, MemoryStore, Penalty, Policy, PolicyError, RateGuard,
+    Ban, BanSpecError, Decision, Key, Limit, MemoryStore, Penalty, Policy, PolicyError, RateGuard,
     RateLimit, StoreError, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::{self, ManualClock, TokioClock},
@@ -324,7 +324,7 @@ async fn banning_handler() -> impl Responder {
 #[actix_web::test]
 async fn banned_client_receives_remaining_ban_in_retry_after() {
     let (guard, clock) = test_util::guard();
-    let limit = RateLimit::new(&guard, "1/10s").ban("2/minute for 30s");
+    let limit = RateLimit::new(&guard, Limit::new("1/10s").ban("2/minute for 30s"));
     let app = init_service(
         App::new()
             .app_data(guard.clone())
@@ -373,8 +373,8 @@ async fn penalty_adds_units_to_the_current_request() {
     let app = init_service(
         App::new().app_data(guard.clone()).service((attribute, failures)).service(
             web::resource("/middleware")
-                .wrap(RateLimit::new(&guard, "10/minute").name("inner"))
-                .wrap(RateLimit::new(&guard, "500/minute").name("outer"))
+                .wrap(RateLimit::new(&guard, Limit::new("10/minute").name("inner")))
+                .wrap(RateLimit::new(&guard, Limit::new("500/minute").name("outer")))
                 .route(web::post().to(penalise)),
         ),
     )

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     HttpRequest, get,
     web::{self, ServiceConfig},
@@ -50,7 +50,10 @@ const PATHS: [(&str, usize); 3] = [
 fn serve(guard: &RateGuard) -> impl Fn(&mut ServiceConfig) + Clone + Send + use<> {
     let guard = guard.clone();
     move |app| {
-        let limit = RateLimit::new(&guard, "1/day").name("middle").key(key::header("X-Api-Key"));
+        let limit = RateLimit::new(
+            &guard,
+            Limit::new("1/day").name("middle").key(key::header("X-Api-Key")),
+        );
         let resource = web::resource("/middleware").wrap(limit).to(async || "ok");
         app.app_data(guard.clone()).service((attribute, closure, address)).service(resource);
     }

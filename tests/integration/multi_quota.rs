@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Key, Policy, RateGuard, RateLimit, key, rate_limit, test_util};
+use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, key, rate_limit, test_util};
 use actix_web::{App, HttpRequest, get, test::init_service, web};
 use futures_util::FutureExt;
 
@@ -235,13 +235,16 @@ async fn stacked_attributes_make_one_decision() {
 #[actix_web::test]
 async fn middleware_accepts_several_limits_and_costs() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "1/minute; 9/hour")
-        .key(key::header("X-User"))
-        .name("users")
-        .and("4/minute")
-        .key(key::global())
-        .cost(|request: &HttpRequest| if request.path() == "/big" { 3 } else { 1 })
-        .name("all");
+    let limit = RateLimit::new(
+        &guard,
+        Limit::new("1/minute; 9/hour").key(key::header("X-User")).name("users"),
+    )
+    .and(
+        Limit::new("4/minute")
+            .key(key::global())
+            .cost(|request: &HttpRequest| if request.path() == "/big" { 3 } else { 1 })
+            .name("all"),
+    );
     let everything = web::route().to(async || "ok");
     let app = init_service(App::new().wrap(limit).default_service(everything)).await;
     let send_request = async |user: &str, path: &str| {
@@ -259,7 +262,7 @@ async fn middleware_accepts_several_limits_and_costs() {
 #[should_panic(expected = "the limit `app` allows a maximum cost of 5, but each request costs 6")]
 async fn cost_above_capacity_panics_at_startup() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "9/minute; 5/second").cost(6);
+    let limit = RateLimit::new(&guard, Limit::new("9/minute; 5/second").cost(6));
     init_service(App::new().wrap(limit)).await;
 }
 
@@ -267,7 +270,8 @@ async fn cost_above_capacity_panics_at_startup() {
 #[should_panic(expected = "two limits of one middleware are named `x`")]
 async fn duplicate_limit_names_in_middleware_panic_at_startup() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "9/minute").name("x").and("9/minute").name("x");
+    let limit = RateLimit::new(&guard, Limit::new("9/minute").name("x"))
+        .and(Limit::new("9/minute").name("x"));
     init_service(App::new().wrap(limit)).await;
 }
 

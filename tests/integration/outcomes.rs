@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{Count, RateGuard, RateLimit, rate_limit, test_util};
+use actix_rateguard::{Count, Limit, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{
     App, HttpResponse,
     dev::{Service, ServiceResponse},
@@ -70,7 +70,7 @@ async fn attribute_counts_only_configured_responses() {
 #[actix_web::test]
 async fn middleware_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "2/minute").count(Count::Failure);
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").count(Count::Failure));
     let status =
         async |status: web::Path<u16>| HttpResponse::build((*status).try_into().unwrap()).finish();
     let app = init_service(
@@ -88,7 +88,7 @@ async fn middleware_counts_only_configured_responses() {
                         }
                     })),
             )
-            .wrap(RateLimit::new(&guard, "100/minute").name("outer")),
+            .wrap(RateLimit::new(&guard, Limit::new("100/minute").name("outer"))),
     )
     .await;
     assert_eq!(statuses(&app, 1, "/api/200", 5).await, [200; 5]);
@@ -101,8 +101,8 @@ async fn middleware_counts_only_configured_responses() {
 #[actix_web::test]
 async fn error_through_nested_limits_reports_the_tightest() {
     let guard = RateGuard::in_memory();
-    let outer = RateLimit::new(&guard, "5/minute").count(Count::Success).name("outer");
-    let inner = RateLimit::new(&guard, "100/minute").name("inner");
+    let outer = RateLimit::new(&guard, Limit::new("5/minute").count(Count::Success).name("outer"));
+    let inner = RateLimit::new(&guard, Limit::new("100/minute").name("inner"));
     let fails = web::resource("/").wrap_fn(|request, service| {
         let response = service.call(request);
         async {
@@ -137,7 +137,7 @@ impl actix_web::ResponseError for ResponseOnlyError {
 #[actix_web::test]
 async fn error_is_counted_by_its_response_status() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "2/hour").count("status:401".parse().unwrap());
+    let limit = RateLimit::new(&guard, Limit::new("2/hour").count("status:401"));
     let fails = web::resource("/").wrap_fn(|request, service| {
         let response = service.call(request);
         async {
@@ -163,7 +163,7 @@ async fn error_is_counted_by_its_response_status() {
     });
     let guard = RateGuard::in_memory();
     let [inner, outer] = ["inner", "outer"]
-        .map(|name| RateLimit::new(&guard, "2/hour").count(Count::Failure).name(name));
+        .map(|name| RateLimit::new(&guard, Limit::new("2/hour").count(Count::Failure).name(name)));
     let app = init_service(
         App::new().service(once.route(web::get().to(async || "ok")).wrap(inner).wrap(outer)),
     )
@@ -188,7 +188,7 @@ async fn outcome_limit_is_exact_under_concurrency() {
                 HttpResponse::Unauthorized().finish()
             }
         };
-        let limit = RateLimit::new(&guard, "5/hour").count(Count::Failure);
+        let limit = RateLimit::new(&guard, Limit::new("5/hour").count(Count::Failure));
         let app = init_service(
             App::new().service(web::resource("/").wrap(limit).route(web::get().to(fail))),
         )
@@ -209,7 +209,7 @@ async fn outcome_limit_is_exact_under_concurrency() {
 #[actix_web::test]
 async fn cancelled_request_is_counted() {
     let (guard, _clock) = test_util::guard();
-    let limit = RateLimit::new(&guard, "1/hour").count(Count::Failure);
+    let limit = RateLimit::new(&guard, Limit::new("1/hour").count(Count::Failure));
     let app = init_service(App::new().service(web::resource("/").wrap(limit).route(
         web::get().to(async || {
             std::future::pending::<()>().await;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    Key, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError, rate_limit,
+    Key, Limit, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::{FaultyStore, ManualClock, TokioClock},
 };
@@ -429,7 +429,7 @@ async fn attribute() -> &'static str {
 async fn http_headers_report_the_local_share() {
     let store = FaultyStore::new(MemoryStore::new());
     let guard = RateGuard::builder().store(store.clone()).replicas(2).build().unwrap();
-    let limit = RateLimit::new(&guard, "4/minute").on_error(OnError::Local);
+    let limit = RateLimit::new(&guard, Limit::new("4/minute").on_error(OnError::Local));
     let app = init_service(
         App::new()
             .app_data(guard.clone())

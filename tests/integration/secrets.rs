@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Debug, fs, time::Duration};
 
 use actix_rateguard::{
-    AccessList, Key, OnError, Policy, RateGuard, RateLimit, RejectionBody, UserId,
+    AccessList, Key, Limit, OnError, Policy, RateGuard, RateLimit, RejectionBody, UserId,
     headers::HeaderDialect, key, rate_limit,
 };
 use actix_web::{
@@ -98,7 +98,8 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
     outputs.push(debug_text(&settings("p").access(list())));
     let guard = settings("p").build().unwrap();
     let denying = settings("q").access(list()).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").key(key::header("X-Api-Key")).access(list());
+    let limit =
+        RateLimit::new(&guard, Limit::new("2/minute").key(key::header("X-Api-Key"))).access(list());
     outputs.push(debug_text(&limit));
     let app = init_service(
         App::new()
@@ -107,7 +108,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
             .service(web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok")))
             .service(
                 web::resource("/denied")
-                    .wrap(RateLimit::new(&denying, "2/minute").key(key::user()))
+                    .wrap(RateLimit::new(&denying, Limit::new("2/minute").key(key::user())))
                     .route(web::get().to(async || "ok")),
             )
             .wrap_fn(|request, service| {

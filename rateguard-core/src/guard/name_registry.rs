@@ -56,11 +56,11 @@ impl NameRegistry {
         }
     }
 
-    /// Whether [`add`](Self::add) would succeed.
-    pub(super) fn can_register(&self, registration: &NameRegistration<'_>) -> bool {
-        let names = self.lock();
-        let earlier = names.get(registration.policy.name());
-        earlier.is_none_or(|it| it.conflict(&RegisteredName::of(registration)).is_none())
+    /// Returns the error that [`add`](Self::add) would return.
+    pub(super) fn conflict(&self, registration: &NameRegistration<'_>) -> Option<NameConflict> {
+        let name = registration.policy.name();
+        let kind = self.lock().get(name)?.conflict(&RegisteredName::of(registration))?;
+        Some(NameConflict { name: name.to_owned(), kind })
     }
 
     /// Replaces the policies of the guard, if `is_applied` is true and no policy conflicts with a registered limit.

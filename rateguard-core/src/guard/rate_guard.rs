@@ -189,7 +189,13 @@ impl RateGuard {
     /// Whether [`register_name`](Self::register_name) would succeed. This method registers nothing.
     #[doc(hidden)]
     pub fn can_register_name(&self, registration: &NameRegistration<'_>) -> bool {
-        self.shared.names.can_register(registration)
+        self.name_conflict(registration).is_none()
+    }
+
+    /// Returns the error that [`register_name`](Self::register_name) would return. This method registers nothing.
+    #[doc(hidden)]
+    pub fn name_conflict(&self, registration: &NameRegistration<'_>) -> Option<NameConflict> {
+        self.shared.names.conflict(registration)
     }
 
     /// Returns how many checks the store failed to decide since this guard was built.

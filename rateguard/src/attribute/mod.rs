@@ -1,5 +1,5 @@
 //! The code that a macro attribute calls at run time: the macro expands to a call of [`limited`] with one or more
-//! [`Limit`]s.
+//! [`HandlerLimit`]s.
 
 mod handler_name;
 
@@ -63,7 +63,7 @@ pub enum Allowance {
 }
 
 /// The limit of one macro attribute. A `static` in the handler holds the limit.
-pub struct Limit {
+pub struct HandlerLimit {
     pub(crate) policy: PolicySource,
     pub(crate) scope: LimitScope,
     pub(crate) location: &'static Location<'static>,
@@ -81,7 +81,7 @@ pub(crate) enum PolicySource {
     Named(&'static str),
 }
 
-impl Limit {
+impl HandlerLimit {
     /// Creates a limit. Without a name in `settings`, the limit is named after the path of the handler that contains
     /// the function `_handler`. The second and further limits of one handler add `#` and their number.
     #[track_caller]
@@ -197,7 +197,7 @@ impl Limit {
 
 /// The key, the plan and the cost of a limit for one request.
 pub struct LimitInputs {
-    limit: &'static Limit,
+    limit: &'static HandlerLimit,
     /// Whether the limit applies to the request.
     pub(crate) applies: bool,
     pub(crate) caller: Result<Caller, Error>,
@@ -210,7 +210,7 @@ impl LimitInputs {
     /// Creates the inputs of a limit that applies. `plan` is `None` if the quotas are not chosen for each request.
     #[must_use]
     pub fn new(
-        limit: &'static Limit,
+        limit: &'static HandlerLimit,
         caller: Result<Caller, Error>,
         plan: Option<Result<Plan, Error>>,
         cost: u32,
@@ -221,7 +221,7 @@ impl LimitInputs {
 
     /// Creates the inputs of a limit that does not apply.
     #[must_use]
-    pub fn exempt(limit: &'static Limit) -> Self {
+    pub fn exempt(limit: &'static HandlerLimit) -> Self {
         Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
     }
 
@@ -235,7 +235,7 @@ impl LimitInputs {
         context: &LimitContext<'a>,
         request: &HttpRequest,
     ) -> Result<LimitCheck<'a>, NotChecked> {
-        let Limit { scope, .. } = self.limit;
+        let HandlerLimit { scope, .. } = self.limit;
         let mut policy = Cow::Borrowed(self.limit.policy(context)?);
         let overrides = self.limit.overrides(context.policy_set);
         if !self.applies {

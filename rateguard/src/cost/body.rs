@@ -15,9 +15,8 @@ use super::RequestCost;
 ///
 /// ```
 /// # use actix_web::HttpRequest;
-/// # use actix_rateguard::{BodyCost, RateGuard, RateLimit, RequestCost, rate_limit};
-/// # let guard = RateGuard::in_memory();
-/// let uploads = RateLimit::new(&guard, "10000/minute").cost(BodyCost::per_bytes(1_024));
+/// # use actix_rateguard::{BodyCost, Limit, RequestCost, rate_limit};
+/// let uploads = Limit::new("10000/minute").cost(BodyCost::per_bytes(1_024));
 ///
 /// #[rate_limit(rate = "10000/minute", cost = |req| BodyCost::per_bytes(1_024).unknown_length(256).cost(req))]
 /// async fn upload(body: String) -> String {

@@ -11,11 +11,10 @@ pub use body::BodyCost;
 ///
 /// ```
 /// # use actix_web::HttpRequest;
-/// # use actix_rateguard::{BodyCost, RateGuard, RateLimit};
-/// # let guard = RateGuard::in_memory();
-/// let fixed = RateLimit::new(&guard, "100/minute").cost(5);
-/// let by_size = RateLimit::new(&guard, "10000/minute").cost(BodyCost::per_bytes(1_024));
-/// let by_path = RateLimit::new(&guard, "100/minute").cost(|request: &HttpRequest| {
+/// # use actix_rateguard::{BodyCost, Limit};
+/// let fixed = Limit::new("100/minute").cost(5);
+/// let by_size = Limit::new("10000/minute").cost(BodyCost::per_bytes(1_024));
+/// let by_path = Limit::new("100/minute").cost(|request: &HttpRequest| {
 ///     if request.path().starts_with("/search/") { 10 } else { 1 }
 /// });
 /// ```

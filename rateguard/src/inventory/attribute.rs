@@ -10,14 +10,14 @@ use futures_util::future::LocalBoxFuture;
 use super::limit_info::{LimitDefinition, LimitInfo, LimitKind};
 use crate::{
     Policy, RateGuard,
-    attribute::{Limit, LimitInputs, PolicySource},
+    attribute::{HandlerLimit, LimitInputs, PolicySource},
     limit_context::{LimitContext, Purpose},
 };
 
 /// The limit of one macro attribute, for the inventory.
 pub struct AttributeLimit {
     /// The limit.
-    pub limit: fn() -> &'static Limit,
+    pub limit: fn() -> &'static HandlerLimit,
     /// The index of the limit among the limits of the handler.
     pub index: usize,
     /// The notation of the key, or `function`.
@@ -96,7 +96,7 @@ impl AttributeLimit {
 }
 
 /// The properties of a limit that do not depend on a request.
-impl Limit {
+impl HandlerLimit {
     /// Returns the name of the policy.
     pub(crate) fn name(&self) -> &str {
         match &self.policy {

@@ -7,7 +7,7 @@ use std::{
 
 use actix_rateguard_core::adapter::PolicySet;
 
-use super::{LimitInfo, LimitKind, limit_info::LimitDefinition};
+use super::{FUNCTION, LimitInfo, LimitKind, limit_info::LimitDefinition};
 use crate::{AccessList, middleware::MiddlewareLimit};
 
 /// The maximum number of limits in the registry. The workers share one entry for a limit.
@@ -140,7 +140,7 @@ fn limit_info(
         name: limit.policy.name(),
         policy: (!limit.is_of_guard).then_some(&limit.policy),
         is_per_request: limit.plan.is_some(),
-        key: &limit.key_notation,
+        key: limit.key_notation.as_deref().unwrap_or(FUNCTION),
         cost: limit.cost.constant(),
         has_skip: limit.scope.skip.is_some(),
         scope: &limit.scope,

@@ -1,6 +1,6 @@
 //! The built-in keys.
 
-use std::{any::Any, sync::Arc};
+use std::any::Any;
 
 use actix_rateguard_core::adapter::{KeyRecipe, Network};
 use actix_rateguard_grammar::{KeyNotation, KeyPart};
@@ -8,11 +8,7 @@ use actix_web::HttpRequest;
 use smallvec::SmallVec;
 
 use super::{Caller, source::PartSource};
-use crate::{
-    Key, client,
-    expect_valid::expect_valid,
-    per_request::{PerRequest, RequestResolver},
-};
+use crate::{Key, client, expect_valid::expect_valid};
 
 /// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of them.
 #[derive(Clone, Debug)]
@@ -38,19 +34,16 @@ pub fn ip() -> BuiltinKey {
 /// networks.
 ///
 /// ```
-/// # use actix_rateguard::{RateGuard, RateLimit, key};
+/// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
 /// # let guard = RateGuard::in_memory();
-/// let tiers = RateLimit::new(&guard, "100/minute")
-///     .key(key::ip())
-///     .name("per-client")
-///     .and("1000/minute")
-///     .key(key::ip_network(48))
-///     .name("per-site");
+/// let tiers = RateLimit::new(&guard, Limit::new("100/minute").name("per-client"))
+///     .and(Limit::new("1000/minute").key(key::ip_network(48)).name("per-site"));
 /// ```
 ///
 /// # Panics
 ///
-/// If `ipv6_bits` is not from 32 to 128. The panic happens when the key is created, not in a request.
+/// If `ipv6_bits` is not from 32 to 128. The panic happens when the key is created, not in a request. To
+/// handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
@@ -84,7 +77,8 @@ pub fn identity() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is empty. The panic happens when the key is created, not in a request.
+/// If `name` is empty. The panic happens when the key is created, not in a request. To
+/// handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
@@ -120,7 +114,8 @@ pub fn global() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is not a valid header name. The panic happens when the key is created, not in a request.
+/// If `name` is not a valid header name. The panic happens when the key is created, not in a request. To
+/// handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
@@ -136,7 +131,8 @@ pub fn header(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is not a valid cookie name. The panic happens when the key is created, not in a request.
+/// If `name` is not a valid cookie name. The panic happens when the key is created, not in a request. To
+/// handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
@@ -156,7 +152,8 @@ pub fn cookie(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is not a valid parameter name. The panic happens when the key is created, not in a request.
+/// If `name` is not a valid parameter name. The panic happens when the key is created, not in a request. To
+/// handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
@@ -168,12 +165,11 @@ pub fn path(name: &str) -> BuiltinKey {
 /// # Panics
 ///
 /// If the text is not a valid key, or a part of it requires a feature that is disabled. The panic happens when the key
-/// is created, not in a request.
+/// is created, not in a request. To handle the error, use `text.parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn notation(text: &str) -> BuiltinKey {
-    let notation: KeyNotation = expect_valid(text.parse());
-    expect_valid(BuiltinKey::of(&notation))
+    expect_valid(text.parse())
 }
 
 /// Creates a key with one part. The name may contain a `+`, which in [`notation`] would separate two parts.
@@ -260,8 +256,8 @@ impl KeyRecipe for BuiltinKey {
 
 /// Creates the key that a notation in a policies file describes.
 #[cfg(feature = "config")]
-pub(crate) fn recipe(notation: &KeyNotation) -> Result<Arc<dyn KeyRecipe>, String> {
-    Ok(Arc::new(BuiltinKey::of(notation)?))
+pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRecipe>, String> {
+    Ok(std::sync::Arc::new(BuiltinKey::of(notation)?))
 }
 
 /// Reads from a request the key that a policies file sets.
@@ -269,14 +265,4 @@ pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
     let recipe: &dyn Any = recipe;
     // Only guards of this crate create recipes that can read requests. With any other recipe, the key is missing.
     recipe.downcast_ref::<BuiltinKey>().map_or(Caller::Unknown, |key| key.caller(request))
-}
-
-impl PerRequest<Caller, BuiltinKey> for BuiltinKey {
-    fn into_resolver(self) -> RequestResolver<Caller> {
-        RequestResolver::Sync(Arc::new(move |request| Ok(self.caller(request))))
-    }
-
-    fn notation(&self) -> Option<String> {
-        Some(self.to_notation())
-    }
 }

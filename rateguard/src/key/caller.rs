@@ -15,9 +15,8 @@ use crate::{
 ///
 /// ```
 /// # use actix_web::HttpRequest;
-/// # use actix_rateguard::{Caller, Key, RateGuard, RateLimit};
-/// # let guard = RateGuard::in_memory();
-/// let limit = RateLimit::new(&guard, "100/minute").key(|request: &HttpRequest| {
+/// # use actix_rateguard::{Caller, Key, Limit};
+/// let limit = Limit::new("100/minute").key(|request: &HttpRequest| {
 ///     match request.headers().get("X-Tenant") {
 ///         Some(tenant) if tenant == "ourselves" => Caller::Exempt,
 ///         Some(tenant) => Caller::Known(Key::from(tenant.as_bytes())),

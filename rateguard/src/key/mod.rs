@@ -1,11 +1,12 @@
 //! Built-in keys. A limit counts requests with the same key together.
 //!
-//! The functions of this module return keys for [`RateLimit::key`](crate::RateLimit::key). That method also accepts a
-//! closure over `&HttpRequest`. See [`Caller`] for the values that such a closure may return.
+//! The functions of this module return keys for [`Limit::key`](crate::Limit::key). That method also accepts text in the
+//! notation of the macro attribute, such as `"user+path:tenant"`, or a closure over `&HttpRequest`. See [`Caller`] for
+//! the values that such a closure may return.
 //!
 //! By default, a limit counts a request without a key by the client's address, so a missing value does not lift the
 //! limit. These counts are separate for each client, and separate from the counts of requests with a key.
-//! [`RateLimit::missing_key`](crate::RateLimit::missing_key) changes this default.
+//! [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
 
 mod builtin;
 mod caller;
@@ -15,6 +16,7 @@ mod identity;
 #[cfg(not(feature = "actix-identity"))]
 #[path = "identity_noop.rs"]
 mod identity;
+mod into_key;
 #[cfg(feature = "operator")]
 pub(crate) mod operator_key;
 #[cfg(feature = "actix-session")]
@@ -35,3 +37,5 @@ pub use builtin::{
     BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
 };
 pub use caller::Caller;
+pub(crate) use into_key::LimitKey;
+pub use into_key::{IntoKey, KeyError};

@@ -1,121 +1,192 @@
-//! One limit of a middleware.
+//! A limit of a middleware.
 
-use std::{borrow::Cow, panic::Location, sync::Arc};
-
-use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
-use actix_web::HttpRequest;
-
-use crate::{
-    Caller, Plan, Policy, RequestCost, applicability::LimitScope, limit_check::LimitCheck,
-    limit_context::LimitContext, not_checked::NotChecked, per_request::RequestResolver,
+use std::{
+    fmt::{self, Display},
+    sync::Arc,
 };
 
-/// One limit of a middleware.
+use actix_rateguard_core::adapter::PLACEHOLDER_QUOTA;
+
+use super::{limit_error::InvalidSetting, policy_settings::PolicySettings};
+use crate::{
+    Caller, PerRequest, Plan, Quota, Quotas, RequestCost,
+    applicability::LimitScope,
+    key::{self, LimitKey},
+    per_request::RequestResolver,
+};
+
+/// A limit of a [`RateLimit`](crate::RateLimit) middleware: its quotas and its settings.
+///
+/// ```
+/// # use actix_rateguard::{Limit, RateGuard, RateLimit};
+/// # let guard = RateGuard::in_memory();
+/// let logins = Limit::new("5/minute; 100/day")
+///     .key("header:X-Api-Key")
+///     .name("logins")
+///     .count("failure")
+///     .on_error("closed");
+/// let middleware = RateLimit::new(&guard, logins);
+/// ```
+///
+/// The settings have the same names, values and defaults as in the macro attribute. Their order does not matter.
+///
+/// No method of this type panics. A limit holds its first invalid setting, and
+/// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error. [`RateLimit::new`](crate::RateLimit::new)
+/// panics with it.
 #[derive(Clone)]
-pub(crate) struct MiddlewareLimit {
-    /// The limit's own policy, or the guard's policy at startup.
-    pub(crate) policy: Policy,
-    /// Whether the limit uses the guard's policy of this name.
-    pub(crate) is_of_guard: bool,
-    /// The function that chooses the quotas for each request.
-    pub(crate) plan: Option<RequestResolver<Plan>>,
-    pub(crate) key: RequestResolver<Caller>,
-    /// The key in the notation of the macro attribute, or `function`.
-    pub(crate) key_notation: Arc<str>,
-    pub(crate) cost: Arc<dyn RequestCost>,
-    pub(crate) scope: LimitScope,
-    pub(crate) location: &'static Location<'static>,
-    /// The location in the code, if the limit has no name.
-    pub(super) unnamed_at: Option<&'static Location<'static>>,
+#[must_use = "a limit does nothing until a `RateLimit` uses it"]
+pub struct Limit {
+    pub(super) source: QuotaSource,
+    pub(super) policy_settings: PolicySettings,
+    pub(super) key: RequestResolver<Caller>,
+    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    pub(super) key_notation: Option<String>,
+    pub(super) cost: Arc<dyn RequestCost>,
+    pub(super) scope: LimitScope,
+    /// The first invalid setting.
+    pub(super) invalid: Option<InvalidSetting>,
 }
 
-impl MiddlewareLimit {
-    /// Builds the check of a request against this limit.
+/// The source of a limit's quotas.
+#[derive(Clone)]
+pub(super) enum QuotaSource {
+    /// The same quotas for all requests.
+    Fixed(Quotas),
+    /// A function chooses the quotas for each request.
+    Plan(RequestResolver<Plan>),
+    /// The guard's policy of this name.
+    Policy(String),
+}
+
+impl Limit {
+    /// Creates a limit, which counts by client address unless [`key`](Self::key) sets another key.
     ///
-    /// # Errors
+    /// The quotas are a [`Quota`], [`Quotas`], or text such as `"100/minute"` or `"5/second; 100/minute"`. A request is
+    /// allowed if all of its quotas have room. Invalid text is an error of
+    /// [`RateLimit::try_new`](crate::RateLimit::try_new).
+    pub fn new<Q>(quotas: Q) -> Self
+    where
+        Q: TryInto<Quotas, Error: Display>,
+    {
+        let placeholder = Self::of(QuotaSource::Fixed(PLACEHOLDER_QUOTA.into()));
+        placeholder
+            .set(None, quotas.try_into(), |limit, quotas| limit.source = QuotaSource::Fixed(quotas))
+    }
+
+    /// Creates a limit whose quotas are chosen for each request.
     ///
-    /// The limit exempts or rejects the request.
-    pub(crate) async fn check<'a>(
-        &'a self,
-        context: &LimitContext<'a>,
-        request: &HttpRequest,
-    ) -> Result<LimitCheck<'a>, NotChecked> {
-        let (policy, overrides) = self.policy(context)?;
-        if let Some(exemption) = self.scope.exemption(overrides, request) {
-            return Err(NotChecked::Exempt(exemption));
+    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into a
+    /// `Plan`. The function may be async, for example to read a user's plan from a database, and may fail. An error of
+    /// the function becomes the response.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use actix_rateguard::{Limit, Plan};
+    /// # async fn plan_in_database(_: &str) -> Result<Plan, std::io::Error> { Ok(Plan::Unlimited) }
+    /// let limit = Limit::plan(async |request: &HttpRequest| {
+    ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
+    ///     plan_in_database(key.unwrap_or_default()).await
+    /// });
+    /// let limit = limit.key("header:X-Api-Key");
+    /// ```
+    pub fn plan<Kind>(plan: impl PerRequest<Plan, Kind>) -> Self {
+        Self::of(QuotaSource::Plan(plan.into_resolver()))
+    }
+
+    /// Creates a limit that uses the guard's policy of this name. All limits that use the policy share its counts.
+    ///
+    /// The policy sets the quotas, the name, the ban, the shadow mode and the failure mode, so setting one of these is
+    /// an error of [`RateLimit::try_new`](crate::RateLimit::try_new). The same applies if the guard has no policy of
+    /// this name from its [builder](crate::RateGuardBuilder::policy) or policies file.
+    pub fn policy(name: impl Into<String>) -> Self {
+        Self::of(QuotaSource::Policy(name.into()))
+    }
+
+    fn of(source: QuotaSource) -> Self {
+        let key = LimitKey::from(key::ip());
+        Self {
+            source,
+            policy_settings: PolicySettings::default(),
+            key: key.resolver,
+            key_notation: key.notation,
+            cost: Arc::new(1),
+            scope: LimitScope::default(),
+            invalid: None,
         }
-        let caller = match &overrides.key {
-            Some(key) => crate::key::read(&**key, request),
-            None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
-        };
-        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
-        let key = self.scope.key(context, overrides, caller, request)?;
-        let policy = match &self.plan {
-            None => Cow::Borrowed(policy),
-            Some(plan) => {
-                let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
-                Cow::Owned(context.with_plan(policy, plan)?)
+    }
+
+    /// Applies a valid value, or holds the error if it is the first one. `setting` is `None` for the quotas.
+    pub(super) fn set<T>(
+        mut self,
+        setting: Option<&'static str>,
+        value: Result<T, impl Display>,
+        apply: impl FnOnce(&mut Self, T),
+    ) -> Self {
+        match value {
+            Ok(value) => apply(&mut self, value),
+            Err(error) => {
+                let message = error.to_string();
+                self.invalid.get_or_insert(InvalidSetting { setting, message });
+            }
+        }
+        self
+    }
+
+    /// As [`set`](Self::set), for a setting that belongs to the policy. Such a setting is an error if the limit uses a
+    /// policy of the guard.
+    pub(super) fn set_in_policy<T>(
+        self,
+        setting: &'static str,
+        value: Result<T, impl Display>,
+        apply: impl FnOnce(&mut PolicySettings, T),
+    ) -> Self {
+        let value = match &self.source {
+            QuotaSource::Policy(policy) => {
+                Err(format!("the policy `{policy}` already sets this; remove `{setting}`"))
+            }
+            QuotaSource::Fixed(_) | QuotaSource::Plan(_) => {
+                value.map_err(|error| error.to_string())
             }
         };
-        let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));
-        Ok(self.scope.check(overrides, policy, key, cost))
-    }
-
-    /// Returns the settings in the policies file that override the settings of the middleware.
-    pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
-        let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
-        named.map_or(RouteOverrides::NONE, |named| &named.overrides)
-    }
-
-    /// Returns the current policy, and the settings in the policies file that override the settings of the middleware.
-    ///
-    /// # Errors
-    ///
-    /// The guard has no policy of the name.
-    fn policy<'a>(
-        &'a self,
-        context: &LimitContext<'a>,
-    ) -> Result<(&'a Policy, &'a RouteOverrides), NotChecked> {
-        if !self.is_of_guard {
-            return Ok((&self.policy, RouteOverrides::NONE));
-        }
-        let named = context.named_policy(self.policy.name(), "a middleware")?;
-        Ok((&named.policy, &named.overrides))
-    }
-
-    /// Records a constant cost, so a reload of the policies file rejects a policy whose quotas can never allow this
-    /// cost.
-    pub(super) fn record_cost(&self, policy_set: &PolicySet) {
-        if self.is_of_guard
-            && let Some(cost) = self.cost.constant()
-        {
-            policy_set.record_cost(self.policy.name(), cost);
-        }
+        self.set(Some(setting), value, |limit, value| apply(&mut limit.policy_settings, value))
     }
 }
 
-/// Returns an error if a constant cost is above the quotas, because every request would be denied.
-pub(super) fn validate_cost(limit: &MiddlewareLimit, policy_set: &PolicySet) -> Result<(), String> {
-    let named = policy_set.policy(limit.policy.name()).filter(|_| limit.is_of_guard);
-    let policy = named.map_or(&limit.policy, |named| &named.policy);
-    let (name, max) = (policy.name(), policy.max_cost());
-    match limit.overrides(policy_set).cost.or(limit.cost.constant()) {
-        Some(cost) if limit.plan.is_none() && cost > max => Err(format!(
-            "the limit `{name}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
-        )),
-        _ => Ok(()),
+impl From<&str> for Limit {
+    fn from(quotas: &str) -> Self {
+        Self::new(quotas)
     }
 }
 
-/// Returns an error if two limits of one middleware have the same name.
-pub(super) fn validate_unique_names(limits: &[MiddlewareLimit]) -> Result<(), String> {
-    for (index, limit) in limits.iter().enumerate() {
-        let name = limit.policy.name();
-        if limits[..index].iter().any(|other| other.policy.name() == name) {
-            return Err(format!(
-                "two limits of one middleware are named `{name}`; give each its own name"
-            ));
-        }
+impl From<String> for Limit {
+    fn from(quotas: String) -> Self {
+        Self::new(quotas)
     }
-    Ok(())
+}
+
+impl From<Quota> for Limit {
+    fn from(quota: Quota) -> Self {
+        Self::new(quota)
+    }
+}
+
+impl From<Quotas> for Limit {
+    fn from(quotas: Quotas) -> Self {
+        Self::new(quotas)
+    }
+}
+
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Limit");
+        match &self.source {
+            QuotaSource::Fixed(quotas) => debug.field("quotas", quotas),
+            QuotaSource::Plan(_) => debug.field("quotas", &"chosen for each request"),
+            QuotaSource::Policy(name) => debug.field("policy", name),
+        };
+        debug
+            .field("name", &self.policy_settings.name)
+            .field("invalid", &self.invalid)
+            .finish_non_exhaustive()
+    }
 }

@@ -2,13 +2,12 @@
 
 use std::{fmt, panic::Location, sync::Arc};
 
-use actix_rateguard_core::adapter::PLACEHOLDER_QUOTA;
-
-use super::limit::MiddlewareLimit;
-use crate::{
-    AccessList, PerRequest, Plan, Policy, Quotas, RateError, RateGuard, applicability::LimitScope,
-    expect_valid::expect_valid, key, per_request::RequestResolver,
+use super::{
+    limit::Limit,
+    limit_error::{LimitError, LimitProblem},
+    middleware_limit::MiddlewareLimit,
 };
+use crate::{AccessList, RateGuard, expect_valid::expect_valid};
 
 /// The default name of a limit. If two limits of one guard have no name of their own, the application panics at
 /// startup.
@@ -18,13 +17,11 @@ const DEFAULT_NAME: &str = "app";
 ///
 /// ```
 /// # use actix_web::{App, web};
-/// # use actix_rateguard::{RateGuard, RateLimit, key};
+/// # use actix_rateguard::{Limit, RateGuard, RateLimit};
 /// let guard = RateGuard::in_memory();
+/// let per_key = Limit::new("10/second").key("header:X-Api-Key").name("api");
 /// let app = App::new()
-///     .service(
-///         web::scope("/api")
-///             .wrap(RateLimit::new(&guard, "10/second").key(key::header("X-Api-Key")).name("api")),
-///     )
+///     .service(web::scope("/api").wrap(RateLimit::new(&guard, per_key)))
 ///     .wrap(RateLimit::new(&guard, "100/minute"));
 /// ```
 ///
@@ -41,157 +38,113 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Creates a middleware with one limit, which counts by client address unless [`key`](Self::key) sets another key.
-    ///
-    /// The quotas may be a [`Quota`](crate::Quota), [`Quotas`], or text such as `"100/minute"` or `"5/second;
-    /// 100/minute"`. A request is allowed if all of its quotas have room.
+    /// Creates a middleware with one limit: a [`Limit`], a [`Quota`](crate::Quota), [`Quotas`](crate::Quotas), or text
+    /// such as `"100/minute"` or `"5/second; 100/minute"`.
     ///
     /// # Panics
     ///
-    /// If the text is not a valid quota. The panic happens while the application is built, not in a request. To handle
-    /// the error, parse the text first: `"100/minute".parse::<Quotas>()?`.
+    /// With the error of [`try_new`](Self::try_new). The panic happens while the application is built, not in a
+    /// request.
     #[must_use]
     #[track_caller]
-    pub fn new<Q>(guard: &RateGuard, quotas: Q) -> Self
-    where
-        Q: TryInto<Quotas, Error: Into<RateError>>,
-    {
-        Self::of(guard).and(quotas)
+    pub fn new(guard: &RateGuard, limit: impl Into<Limit>) -> Self {
+        expect_valid(Self::try_new(guard, limit))
     }
 
-    /// Creates a middleware with one limit whose quotas are chosen for each request.
-    ///
-    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into a
-    /// `Plan`. The function may be async, for example to read a user's plan from a database, and may fail. An error of
-    /// the function becomes the response.
+    /// As [`new`](Self::new), but returns an error instead of a panic.
     ///
     /// ```
-    /// # use actix_web::HttpRequest;
-    /// # use actix_rateguard::{Plan, RateGuard, RateLimit, key};
-    /// # async fn plan_in_database(_: &str) -> Result<Plan, std::io::Error> { Ok(Plan::Unlimited) }
-    /// # let guard = RateGuard::in_memory();
-    /// let limit = RateLimit::per_request(&guard, async |request: &HttpRequest| {
-    ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
-    ///     plan_in_database(key.unwrap_or_default()).await
-    /// });
-    /// let limit = limit.key(key::header("X-Api-Key"));
+    /// # use actix_rateguard::{LimitError, RateGuard, RateLimit};
+    /// # fn from_settings(guard: &RateGuard, rate: String) -> Result<RateLimit, LimitError> {
+    /// RateLimit::try_new(guard, rate)
+    /// # }
+    /// # let error = from_settings(&RateGuard::in_memory(), "100/minut".to_owned()).unwrap_err();
+    /// # assert!(error.to_string().starts_with("limit `app`: expected a window such as"));
     /// ```
-    #[must_use]
-    #[track_caller]
-    pub fn per_request<Kind>(guard: &RateGuard, plan: impl PerRequest<Plan, Kind>) -> Self {
-        Self::of(guard).and_per_request(plan)
-    }
-
-    /// Creates a middleware with one limit that uses the guard's policy of this name. All limits that use the policy
-    /// share its counts.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the guard has no policy of this name from its [builder](crate::RateGuardBuilder::policy) or policies file.
-    /// The panic happens while the application is built.
-    #[must_use]
+    /// [`LimitError`], if one of these conditions holds:
+    ///
+    /// - A setting of the limit is invalid, such as its quotas, name or key.
+    /// - Two settings exclude each other, or a [rollout](Limit::rollout) has no candidate.
+    /// - The limit uses a policy that the guard does not have, or has a setting that this policy already sets.
+    /// - A constant cost is above the quotas, so every request would be denied.
+    /// - The guard has a policy of the same name with a different quota, ban or shadow setting. The same applies to
+    ///   limits of middlewares that have already started, and of macro attributes that have handled a request.
+    ///
+    /// Two middlewares that have not started yet do not know each other. So the application panics at startup if their
+    /// limits have the same name and other settings, or have both no name.
     #[track_caller]
-    pub fn policy(guard: &RateGuard, name: &str) -> Self {
-        Self::of(guard).and_policy(name)
-    }
-
-    fn of(guard: &RateGuard) -> Self {
-        Self {
+    pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
+        let empty = Self {
             guard: guard.clone(),
             limits: Arc::default(),
             access: Arc::default(),
             counts_preflights: false,
-        }
+        };
+        empty.try_and(limit)
     }
 
-    /// Adds a further limit. The settings that follow apply to this limit.
+    /// Adds a further limit.
     ///
     /// A request is allowed if all limits have room. Otherwise, no limit counts the request.
     ///
     /// ```
-    /// # use actix_rateguard::{RateGuard, RateLimit, key};
+    /// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
     /// # let guard = RateGuard::in_memory();
-    /// let both = RateLimit::new(&guard, "10/second")
-    ///     .key(key::user())
-    ///     .name("per-user")
-    ///     .and("1000/second")
-    ///     .key(key::header("X-Tenant"))
-    ///     .name("per-tenant");
+    /// let both = RateLimit::new(&guard, Limit::new("10/second").key("user").name("per-user"))
+    ///     .and(Limit::new("1000/second").key(key::header("X-Tenant")).name("per-tenant"));
     /// ```
     ///
     /// # Panics
     ///
-    /// As [`new`](Self::new).
+    /// With the error of [`try_and`](Self::try_and). The panic happens while the application is built, not in a
+    /// request.
     #[must_use]
     #[track_caller]
-    pub fn and<Q>(self, quotas: Q) -> Self
-    where
-        Q: TryInto<Quotas, Error: Into<RateError>>,
-    {
-        let policy = expect_valid(Policy::new(self.next_name(), quotas));
-        self.and_limit(policy, false, None, Some(Location::caller()))
+    pub fn and(self, limit: impl Into<Limit>) -> Self {
+        expect_valid(self.try_and(limit))
     }
 
-    /// Adds a further limit whose quotas are chosen for each request. See [`per_request`](Self::per_request) and
-    /// [`and`](Self::and).
-    #[must_use]
-    #[track_caller]
-    pub fn and_per_request<Kind>(self, plan: impl PerRequest<Plan, Kind>) -> Self {
-        let policy = expect_valid(Policy::new(self.next_name(), PLACEHOLDER_QUOTA));
-        self.and_limit(policy, false, Some(plan.into_resolver()), Some(Location::caller()))
-    }
-
-    /// Adds a further limit that uses the guard's policy of this name. See [`policy`](Self::policy) and
-    /// [`and`](Self::and).
+    /// As [`and`](Self::and), but returns an error instead of a panic.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// As [`policy`](Self::policy).
-    #[must_use]
+    /// As [`try_new`](Self::try_new). Also if another limit of this middleware has the same name.
     #[track_caller]
-    pub fn and_policy(self, name: &str) -> Self {
-        let unknown = || {
-            format!(
-                "the guard has no policy named `{name}`; add it with `RateGuard::builder().policy(…)`"
-            )
-        };
-        let policy = expect_valid(self.guard.policy(name).ok_or_else(unknown));
-        self.and_limit(policy, true, None, None)
-    }
-
-    fn next_name(&self) -> String {
-        match self.limits.len() {
+    pub fn try_and(mut self, limit: impl Into<Limit>) -> Result<Self, LimitError> {
+        let default_name = match self.limits.len() {
             0 => DEFAULT_NAME.to_owned(),
             count => format!("{DEFAULT_NAME}#{}", count + 1),
+        };
+        let location = Location::caller();
+        let limit = MiddlewareLimit::new(&self.guard, limit.into(), &default_name, location)?;
+        let name = limit.policy.name();
+        if self.limits.iter().any(|other| other.policy.name() == name) {
+            return Err(LimitError::new(name, LimitProblem::DuplicateName));
         }
+        Arc::make_mut(&mut self.limits).push(limit);
+        Ok(self)
     }
 
-    #[track_caller]
-    fn and_limit(
-        mut self,
-        policy: Policy,
-        is_of_guard: bool,
-        plan: Option<RequestResolver<Plan>>,
-        unnamed_at: Option<&'static Location<'static>>,
-    ) -> Self {
-        let limit = MiddlewareLimit {
-            policy,
-            is_of_guard,
-            plan,
-            key: key::ip().into_resolver(),
-            key_notation: "ip".into(),
-            cost: Arc::new(1),
-            scope: LimitScope::default(),
-            location: Location::caller(),
-            unnamed_at,
-        };
-        Arc::make_mut(&mut self.limits).push(limit);
+    /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The guard's
+    /// own list is applied before this list. Default: an empty list.
+    #[must_use]
+    pub fn access(mut self, list: AccessList) -> Self {
+        self.access = Arc::new(list);
         self
     }
 
-    /// Changes the last limit.
-    pub(super) fn update_last(mut self, change: impl FnOnce(&mut MiddlewareLimit)) -> Self {
-        Arc::make_mut(&mut self.limits).last_mut().map(change);
+    /// Counts CORS preflights, too.
+    ///
+    /// By default, preflights pass and do not count: a browser sends them by itself, and a script cannot read the
+    /// response to a denied preflight. A request looks like a preflight if its method is `OPTIONS` and it has the
+    /// headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so use this setting
+    /// where handlers do work for `OPTIONS` requests.
+    #[must_use]
+    pub fn count_preflights(mut self) -> Self {
+        self.counts_preflights = true;
         self
     }
 }

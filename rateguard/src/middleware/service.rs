@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use actix_rateguard_core::adapter::{NameRegistration, PolicySet};
+use actix_rateguard_core::adapter::PolicySet;
 use actix_web::{
     Error, HttpRequest,
     body::{EitherBody, MessageBody},
@@ -14,10 +14,7 @@ use actix_web::{
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
-use super::{
-    limit::{MiddlewareLimit, validate_cost, validate_unique_names},
-    rate_limit::RateLimit,
-};
+use super::{middleware_limit::MiddlewareLimit, rate_limit::RateLimit};
 #[cfg(feature = "test-util")]
 use crate::route_probe::RouteProbe;
 use crate::{
@@ -35,11 +32,13 @@ use crate::{
 
 /// # Panics
 ///
-/// At startup of the application, if one of these conditions holds:
+/// At startup of the application, if one of these conditions holds for a limit of another middleware or of a macro
+/// attribute with the same guard:
 ///
-/// - Another limit of the guard has the same name and a different quota, ban or shadow setting.
-/// - Two limits of the guard have no name.
-/// - A constant cost is above the limit, so every request would be denied.
+/// - It has the same name and a different quota, ban or shadow setting.
+/// - It has the default name, because the program has set no name, and so has a limit of this middleware.
+///
+/// [`RateLimit::try_new`] returns all other errors, and also these if the other limit has already started.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -52,21 +51,10 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        expect_valid(validate_unique_names(&self.limits));
-        let policy_set = self.guard.policy_set();
-        for limit in &*self.limits {
-            let MiddlewareLimit { policy, is_of_guard, unnamed_at, .. } = limit;
-            if !is_of_guard {
-                let is_fixed = limit.plan.is_none();
-                expect_valid(self.guard.register_name(NameRegistration {
-                    policy,
-                    is_fixed,
-                    unnamed_at: *unnamed_at,
-                }));
-            }
-            expect_valid(validate_cost(limit, &policy_set));
-            limit.record_cost(&policy_set);
+        for registration in self.limits.iter().filter_map(MiddlewareLimit::registration) {
+            expect_valid(self.guard.register_name(registration));
         }
+        let policy_set = self.guard.policy_set();
         self.guard.middlewares().register(
             &self.guard,
             &policy_set,

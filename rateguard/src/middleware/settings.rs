@@ -1,231 +1,158 @@
-//! The settings of a middleware limit besides its quotas.
+//! The settings of a limit besides its quotas.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, http::Method};
+use actix_rateguard_grammar::check_name;
+use actix_web::{HttpRequest, HttpResponse};
 
-use super::{limit::MiddlewareLimit, rate_limit::RateLimit};
-use crate::{
-    AccessList, Ban, BanSpecError, Caller, Count, Decision, MissingKey, OnError, PerRequest,
-    Policy, PolicyError, Quotas, RateError, RequestCost, expect_valid::expect_valid,
-    inventory::FUNCTION,
-};
+use super::{limit::Limit, methods::IntoMethods};
+use crate::{Ban, Count, Decision, MissingKey, OnError, Quotas, RequestCost, key::IntoKey};
 
-/// Settings of the limits. A method sets a value of the last limit, unless its documentation says that the value
-/// applies to all limits.
-impl RateLimit {
-    /// Sets the key that requests are counted by. Default: [`key::ip`](crate::key::ip), the client's address.
+/// The settings. The policies file and the macro attribute have settings with the same names.
+impl Limit {
+    /// Sets the key that requests are counted by. Default: `"ip"`, the client's address.
     ///
-    /// The key is a built-in key from [`key`](crate::key), or a closure or function over `&HttpRequest`. The function
-    /// may be async and may fail. See [`Caller`] for the values that the function may return.
+    /// The key is text in the notation of the macro attribute, such as `"header:X-Api-Key"` or `"user+path:tenant"`, a
+    /// built-in key from [`key`](crate::key), or a closure or function over `&HttpRequest`. The function may be async
+    /// and may fail. See [`Caller`](crate::Caller) for the values that the function may return.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
-    /// # use actix_rateguard::{Key, RateGuard, RateLimit};
-    /// # let guard = RateGuard::in_memory();
-    /// let per_tenant = RateLimit::new(&guard, "100/minute").key(|request: &HttpRequest| {
+    /// # use actix_rateguard::{Key, Limit, key};
+    /// let per_user = Limit::new("100/minute").key("user");
+    /// let per_user = Limit::new("100/minute").key(key::user());
+    /// let per_tenant = Limit::new("100/minute").key(|request: &HttpRequest| {
     ///     let tenant = request.headers().get("X-Tenant")?;
     ///     Some(Key::from(tenant.as_bytes()))
     /// });
     /// ```
-    #[must_use]
-    pub fn key<Kind>(self, key: impl PerRequest<Caller, Kind>) -> Self {
-        let notation = key.notation().unwrap_or_else(|| FUNCTION.to_owned());
-        self.update_last(|limit| {
-            limit.key = key.into_resolver();
-            limit.key_notation = notation.into();
+    pub fn key<Kind>(self, key: impl IntoKey<Kind>) -> Self {
+        self.set(Some("key"), key.into_key(), |limit, key| {
+            limit.key = key.resolver;
+            limit.key_notation = key.notation;
         })
     }
 
-    /// Sets the rule for requests without a key. Default: [`MissingKey::Ip`], which counts them by client address.
-    #[must_use]
-    pub fn missing_key(self, missing: MissingKey) -> Self {
-        self.update_last(|limit| limit.scope.missing = missing)
+    /// Sets the rule for requests without a key: a [`MissingKey`], or text such as `"deny"`. Default: `"ip"`, which
+    /// counts them by client address.
+    pub fn missing_key<M>(self, missing: M) -> Self
+    where
+        M: TryInto<MissingKey, Error: Display>,
+    {
+        self.set(Some("missing_key"), missing.try_into(), |limit, missing| {
+            limit.scope.missing = missing;
+        })
     }
 
-    /// Sets the name of the limit, for keys and logs. Default: `app`. Limits of one guard with the same name share
-    /// their counts. If a guard has two or more limits, give each limit its own name.
+    /// Sets the name of the limit, for keys and logs. Default: `app`, or `app#2` for the second limit of a middleware.
+    /// Limits of one guard with the same name share their counts. If a guard has two or more limits, give each limit
+    /// its own name.
     ///
-    /// # Panics
-    ///
-    /// If the name is empty, is longer than 200 bytes, or contains other characters than letters, digits and ASCII
-    /// punctuation without braces. Also if the limit uses a policy of the guard, because that policy already has a
-    /// name. The panic happens while the application is built.
-    #[must_use]
-    #[track_caller]
+    /// A name has 1 to 200 bytes, and contains only letters, digits and ASCII punctuation without braces.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
-        expect_valid(self.check_settable("name"));
-        let Some(MiddlewareLimit { policy, .. }) = self.limits.last() else { return self };
-        let policy = expect_valid(policy.clone().named(&name.into()));
-        self.update_last(|limit| {
-            limit.policy = policy;
-            limit.unnamed_at = None;
-        })
+        let name = name.into();
+        let name = check_name(&name).map(|()| name);
+        self.set_in_policy("name", name, |settings, name| settings.name = Some(name))
     }
 
     /// Sets the cost of a request in units: a number, a closure or function over `&HttpRequest`, or a
     /// [`BodyCost`](crate::BodyCost). Default: 1.
     ///
     /// A request that costs more than the limit is always denied. A request that costs 0 is always allowed, unless the
-    /// client is banned. If the cost is a number above the limit, the application panics at startup.
-    #[must_use]
-    pub fn cost(self, cost: impl RequestCost) -> Self {
-        self.update_last(|limit| limit.cost = Arc::new(cost))
+    /// client is banned. A number above the limit is an error of [`RateLimit::try_new`](crate::RateLimit::try_new).
+    pub fn cost(mut self, cost: impl RequestCost) -> Self {
+        self.cost = Arc::new(cost);
+        self
     }
 
-    /// Sets which responses make a request count. Default: [`Count::All`].
+    /// Sets which responses make a request count: a [`Count`], or text such as `"failure"` or `"status:401"`. Default:
+    /// `"all"`.
     ///
     /// With another value, the guard counts a request before the handler runs, and refunds the units if the response
     /// does not count. Concurrent requests can therefore not exceed the limit. If the client disconnects before the
     /// response, the request counts.
-    #[must_use]
-    pub fn count(self, count: Count) -> Self {
-        self.update_last(|limit| limit.scope.count = count)
+    pub fn count<C>(self, count: C) -> Self
+    where
+        C: TryInto<Count, Error: Display>,
+    {
+        self.set(Some("count"), count.try_into(), |limit, count| limit.scope.count = count)
     }
 
-    /// Limits only requests with one of these methods. Default: all methods. Requests with any of these methods share
-    /// one bucket.
-    #[must_use]
-    pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
-        self.update_last(|limit| limit.scope.methods = methods.into_iter().collect())
+    /// Limits only requests with one of these methods: text such as `"POST, PUT"`, or an iterator of
+    /// [`Method`](actix_web::http::Method)s. Default: all methods. Requests with any of these methods share one bucket.
+    pub fn methods<Kind>(self, methods: impl IntoMethods<Kind>) -> Self {
+        self.set(Some("methods"), methods.into_methods(), |limit, methods| {
+            limit.scope.methods = methods;
+        })
     }
 
     /// Exempts the requests for which the function returns `true`, such as health checks.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
-    /// # use actix_rateguard::{RateGuard, RateLimit};
-    /// # let guard = RateGuard::in_memory();
-    /// let limit = RateLimit::new(&guard, "100/minute")
-    ///     .skip(|request: &HttpRequest| request.path() == "/health");
+    /// # use actix_rateguard::Limit;
+    /// let limit = Limit::new("100/minute").skip(|request: &HttpRequest| request.path() == "/health");
     /// ```
-    #[must_use]
-    pub fn skip(self, skip: impl Fn(&HttpRequest) -> bool + Send + Sync + 'static) -> Self {
-        self.update_last(|limit| limit.scope.skip = Some(Arc::new(skip)))
+    pub fn skip(mut self, skip: impl Fn(&HttpRequest) -> bool + Send + Sync + 'static) -> Self {
+        self.scope.skip = Some(Arc::new(skip));
+        self
     }
 
     /// Bans clients that are denied too often: a [`Ban`], or text such as `"10/hour for 15m up to 1d"`. Default: no
     /// ban.
-    ///
-    /// # Panics
-    ///
-    /// If the text is not a valid ban, or the limit uses a policy of the guard, because that policy sets the ban. The
-    /// panic happens while the application is built.
-    #[must_use]
-    #[track_caller]
     pub fn ban<B>(self, ban: B) -> Self
     where
-        B: TryInto<Ban, Error: Into<BanSpecError>>,
+        B: TryInto<Ban, Error: Display>,
     {
-        expect_valid(self.check_settable("ban"));
-        let ban = expect_valid(ban.try_into().map_err(Into::into));
-        self.update_last(|limit| limit.policy = limit.policy.clone().with_ban(Some(ban)))
+        self.set_in_policy("ban", ban.try_into(), |settings, ban| settings.ban = Some(ban))
     }
 
     /// Puts this limit in shadow: the limit decides and counts, but denies no request. See
     /// [`Policy::shadow`](crate::Policy::shadow).
     ///
-    /// # Panics
-    ///
-    /// If the limit uses a policy of the guard, because that policy sets the shadow mode. The panic happens while the
-    /// application is built.
-    #[must_use]
-    #[track_caller]
+    /// A limit in shadow cannot have a [`candidate`](Self::candidate).
     pub fn shadow(self) -> Self {
-        expect_valid(self.check_settable("shadow"));
-        self.update_last(|limit| limit.policy = limit.policy.clone().shadow())
+        let valid = Ok::<(), Infallible>(());
+        self.set_in_policy("shadow", valid, |settings, ()| settings.is_in_shadow = true)
     }
 
-    /// Checks candidate quotas in shadow, in addition to the enforced quotas. See
-    /// [`Policy::candidate`](crate::Policy::candidate).
-    ///
-    /// # Panics
-    ///
-    /// If the text is not a valid quota, or the limit is in shadow or uses a policy of the guard. The panic happens
-    /// while the application is built.
-    #[must_use]
-    #[track_caller]
+    /// Checks candidate quotas in shadow, in addition to the enforced quotas: a [`Quota`](crate::Quota), [`Quotas`], or
+    /// text such as `"3/minute"`. See [`Policy::candidate`](crate::Policy::candidate).
     pub fn candidate<Q>(self, quotas: Q) -> Self
     where
-        Q: TryInto<Quotas, Error: Into<RateError>>,
+        Q: TryInto<Quotas, Error: Display>,
     {
-        expect_valid(self.check_settable("candidate"));
-        self.update_policy(|policy| policy.candidate(quotas))
+        self.set_in_policy("candidate", quotas.try_into(), |settings, quotas| {
+            settings.candidate = Some(quotas);
+        })
     }
 
-    /// Enforces the candidate quotas for this percentage of the keys. See [`Policy::rollout`](crate::Policy::rollout).
-    ///
-    /// # Panics
-    ///
-    /// If the percentage is above 100, or the limit has no candidate or uses a policy of the guard. The panic happens
-    /// while the application is built.
-    #[must_use]
-    #[track_caller]
+    /// Enforces the [`candidate`](Self::candidate) quotas for this percentage of the keys, from 0 to 100. Default: 0.
+    /// See [`Policy::rollout`](crate::Policy::rollout).
     pub fn rollout(self, percent: u8) -> Self {
-        expect_valid(self.check_settable("rollout"));
-        self.update_policy(|policy| policy.rollout(percent))
+        let valid = Ok::<_, Infallible>(percent);
+        self.set_in_policy("rollout", valid, |settings, percent| settings.rollout = Some(percent))
     }
 
-    #[track_caller]
-    fn update_policy(self, change: impl FnOnce(Policy) -> Result<Policy, PolicyError>) -> Self {
-        let Some(MiddlewareLimit { policy, .. }) = self.limits.last() else { return self };
-        let policy = expect_valid(change(policy.clone()));
-        self.update_last(|limit| limit.policy = policy)
+    /// Sets the failure mode for the time while the store does not answer: an [`OnError`], or text such as `"closed"`.
+    /// Default: the failure mode of the guard.
+    pub fn on_error<E>(self, on_error: E) -> Self
+    where
+        E: TryInto<OnError, Error: Display>,
+    {
+        self.set_in_policy("on_error", on_error.try_into(), |settings, on_error| {
+            settings.on_error = Some(on_error);
+        })
     }
 
     /// Replaces the response to requests that this limit denies. Default: the response of
     /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied). That method describes the headers that
     /// RateGuard adds.
-    #[must_use]
     pub fn on_denied(
-        self,
+        mut self,
         response: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
-        self.update_last(|limit| limit.scope.on_denied = Some(Arc::new(response)))
-    }
-
-    /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The list
-    /// applies to all limits of this middleware. The guard's own list is applied before this list. Default: an empty
-    /// list.
-    #[must_use]
-    pub fn access(mut self, list: AccessList) -> Self {
-        self.access = Arc::new(list);
+        self.scope.on_denied = Some(Arc::new(response));
         self
-    }
-
-    /// Counts CORS preflights, too. This setting applies to all limits of this middleware.
-    ///
-    /// By default, preflights pass and do not count: a browser sends them by itself, and a script cannot read the
-    /// response to a denied preflight. A request looks like a preflight if its method is `OPTIONS` and it has the
-    /// headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so use this setting
-    /// where handlers do work for `OPTIONS` requests.
-    #[must_use]
-    pub fn count_preflights(mut self) -> Self {
-        self.counts_preflights = true;
-        self
-    }
-
-    /// Sets the failure mode for the time while the store does not answer. Default: the failure mode of the guard.
-    ///
-    /// # Panics
-    ///
-    /// If the limit uses a policy of the guard, because that policy sets the failure mode. The panic happens while the
-    /// application is built.
-    #[must_use]
-    #[track_caller]
-    pub fn on_error(self, on_error: OnError) -> Self {
-        expect_valid(self.check_settable("on_error"));
-        self.update_last(|limit| limit.policy = limit.policy.clone().on_error(on_error))
-    }
-
-    /// Returns an error if the last limit uses a policy of the guard, because that policy determines the setting.
-    fn check_settable(&self, setting: &str) -> Result<(), String> {
-        match self.limits.last() {
-            Some(limit) if limit.is_of_guard => Err(format!(
-                "the policy `{}` already sets this; remove `{setting}`",
-                limit.policy.name()
-            )),
-            _ => Ok(()),
-        }
     }
 }

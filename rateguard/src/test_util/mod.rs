@@ -32,7 +32,6 @@
 //! # }).unwrap().unwrap();
 //! ```
 
-mod debug_as_display;
 mod routes;
 
 pub use actix_rateguard_core::test_util::{

@@ -44,7 +44,7 @@ use crate::route_probe::RouteProbe;
 ///
 /// The probe can miss a limit or a route:
 ///
-/// - A limit that exempts the marked request with [`skip`](crate::RateLimit::skip), or that applies to other methods,
+/// - A limit that exempts the marked request with [`skip`](crate::Limit::skip), or that applies to other methods,
 ///   is not found.
 /// - A middleware that responds before all limits, such as an authentication, hides the limits.
 /// - A guard of the route other than the method guard hides the limits, if the marked request does not satisfy that
@@ -169,7 +169,7 @@ impl fmt::Display for RouteReportError {
     }
 }
 
-super::debug_as_display::debug_as_display!(RouteReportError);
+crate::debug_as_display::debug_as_display!(RouteReportError);
 
 impl Error for RouteReportError {}
 

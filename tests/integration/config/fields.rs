@@ -53,12 +53,18 @@ const GUARD: &[(&str, Location)] = &[
 ];
 
 const MIDDLEWARE: &[(&str, Location)] = &[
-    ("new", In(&["policies.*.rate", "policies.*.limit", "policies.*.window"])),
-    ("per_request", In(&["plans"])),
-    ("policy", In(&["policies"])),
+    ("new", Code(SHAPE)),
+    ("try_new", Code(SHAPE)),
     ("and", Code(SHAPE)),
-    ("and_per_request", Code(SHAPE)),
-    ("and_policy", Code(SHAPE)),
+    ("try_and", Code(SHAPE)),
+    ("access", Code("it has no name; the guard's list is in the file")),
+    ("count_preflights", Code(SHAPE)),
+];
+
+const LIMIT: &[(&str, Location)] = &[
+    ("new", In(&["policies.*.rate", "policies.*.limit", "policies.*.window"])),
+    ("plan", In(&["plans"])),
+    ("policy", In(&["policies"])),
     ("key", In(&["policies.*.key"])),
     ("missing_key", In(&["policies.*.missing_key"])),
     ("name", In(&["policies"])),
@@ -71,8 +77,6 @@ const MIDDLEWARE: &[(&str, Location)] = &[
     ("candidate", In(&["policies.*.candidate"])),
     ("rollout", In(&["policies.*.rollout"])),
     ("on_denied", Code(FUNCTION)),
-    ("access", Code("it has no name; the guard's list is in the file")),
-    ("count_preflights", Code(SHAPE)),
     ("on_error", In(&["policies.*.on_error"])),
 ];
 
@@ -212,6 +216,7 @@ fn every_builder_setting_is_in_the_file_or_justified() {
     for (subject, table, found) in [
         ("RateGuardBuilder", GUARD, functions("RateGuardBuilder")),
         ("RateLimit", MIDDLEWARE, functions("RateLimit")),
+        ("Limit", LIMIT, functions("Limit")),
         ("#[rate_limit]", ATTRIBUTE, arguments()),
         ("Policy", POLICY, functions("Policy")),
         ("AccessList", ACCESS, functions("AccessList")),

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{RateGuard, RateGuardBuilder, RateLimit, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateGuardBuilder, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
 
 use super::with_polling;
@@ -88,7 +88,7 @@ fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
     let server = Server::start({
         let guard = guard.clone();
         move |app| {
-            let limit = RateLimit::policy(&guard, "search");
+            let limit = RateLimit::new(&guard, Limit::policy("search"));
             let ok = web::get().to(async || "ok");
             let resource = web::resource("/middleware").wrap(limit).route(ok);
             app.app_data(guard.clone()).service(attribute).service(resource);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use actix_rateguard::{BuildError, Plan, Policy, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{BuildError, Limit, Plan, Policy, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{App, HttpRequest, Responder, test::init_service, web};
 
 use super::without_polling;
@@ -51,7 +51,7 @@ fn policy_used_by_a_middleware_cannot_be_removed() {
     let without = FILE.replace("login", "logn");
     assert_eq!(reloader.reload(&without), [""; 0], "the policy is not used yet");
     assert_eq!(reloader.reload(FILE), [""; 0]);
-    let _limit = RateLimit::policy(&reloader.guard, "login");
+    let _limit = RateLimit::new(&reloader.guard, Limit::policy("login"));
     assert_eq!(
         reloader.reload(&without),
         [
@@ -93,7 +93,7 @@ fn policy_defined_in_code_may_leave_the_file() {
 async fn plan_used_by_a_request_cannot_be_removed() {
     let reloader = Reloader::new();
     let plan = |_: &HttpRequest| Plan::named("free");
-    let limit = RateLimit::per_request(&reloader.guard, plan).name("plans");
+    let limit = RateLimit::new(&reloader.guard, Limit::plan(plan).name("plans"));
     let app = init_service(App::new().wrap(limit).route("/", web::get().to(async || "ok"))).await;
     let without = FILE.replace("free", "fre");
     assert_eq!(reloader.reload(&without), [""; 0], "the plan is not used yet");
@@ -130,7 +130,7 @@ fn policy_used_by_an_attribute_is_required_at_start() {
 #[actix_web::test]
 async fn quota_below_a_fixed_cost_is_rejected() {
     let reloader = Reloader::new();
-    let limit = RateLimit::policy(&reloader.guard, "login").cost(20);
+    let limit = RateLimit::new(&reloader.guard, Limit::policy("login").cost(20));
     let _app = init_service(App::new().wrap(limit)).await;
     assert_eq!(
         reloader.reload(&FILE.replace("50/minute", "19/minute")),
@@ -154,7 +154,7 @@ async fn quota_below_a_fixed_cost_is_rejected() {
 #[actix_web::test]
 async fn policy_conflicting_with_a_named_limit_is_rejected() {
     let reloader = Reloader::new();
-    let limit = |quota| RateLimit::new(&reloader.guard, quota).name("api");
+    let limit = |quota| RateLimit::new(&reloader.guard, Limit::new(quota).name("api"));
     let _app = init_service(App::new().wrap(limit("5/minute"))).await;
     let file_with = |rate| format!("{FILE}[policies.api]\nrate = \"{rate}\"\n");
     assert_eq!(reloader.reload(&file_with("5/minute")), [""; 0], "equal quotas share their counts");
@@ -197,25 +197,25 @@ fn startup_settings_cannot_change_on_reload() {
 }
 
 macro_rules! panicking_settings {
-    ($($name:ident: $settings:expr, $expected:literal;)*) => {$(
+    ($($name:ident: $middleware:expr, $expected:literal;)*) => {$(
         #[test]
         #[should_panic(expected = $expected)]
         fn $name() {
             let guard = Reloader::new().guard;
-            let settings: fn(RateLimit) -> RateLimit = $settings;
-            let _ = settings(RateLimit::policy(&guard, "login"));
+            let middleware: fn(&RateGuard, Limit) -> RateLimit = $middleware;
+            let _ = middleware(&guard, Limit::policy("login"));
         }
     )*};
 }
 
 panicking_settings! {
-    name_on_a_named_policy_panics: |limit| limit.name("other"),
+    name_on_a_named_policy_panics: |guard, limit| RateLimit::new(guard, limit.name("other")),
         "the policy `login` already sets this; remove `name`";
-    ban_on_a_named_policy_panics: |limit| limit.ban("10/hour for 15m"),
+    ban_on_a_named_policy_panics: |guard, limit| RateLimit::new(guard, limit.ban("10/hour for 15m")),
         "the policy `login` already sets this; remove `ban`";
-    on_error_on_a_named_policy_panics: |limit| limit.on_error(actix_rateguard::OnError::Closed),
+    on_error_on_a_named_policy_panics: |guard, limit| RateLimit::new(guard, limit.on_error(actix_rateguard::OnError::Closed)),
         "the policy `login` already sets this; remove `on_error`";
-    and_policy_with_an_unknown_name_panics: |limit| limit.and("5/minute").key(key::user()).name("login2").and_policy("x"),
+    and_policy_with_an_unknown_name_panics: |guard, limit| RateLimit::new(guard, limit).and(Limit::new("5/minute").key(key::user()).name("login2")).and(Limit::policy("x")),
         "the guard has no policy named `x`";
 }
 

@@ -1,6 +1,6 @@
 //! Plans in a file. The program selects a plan by name.
 
-use actix_rateguard::{Plan, RateLimit, key, rate_limit};
+use actix_rateguard::{Limit, Plan, RateLimit, key, rate_limit};
 use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
 
 use super::without_polling;
@@ -32,7 +32,8 @@ async fn plans_are_selected_by_name() {
         .plan("pro", Plan::of("2/minute"))
         .build()
         .unwrap();
-    let limit = RateLimit::per_request(&guard, plan_of).key(key::header("X-User")).name("plans");
+    let limit =
+        RateLimit::new(&guard, Limit::plan(plan_of).key(key::header("X-User")).name("plans"));
     let resource = web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok"));
     let app = app!(guard, report, resource);
     for path in ["/report", "/middleware"] {

@@ -1,7 +1,7 @@
 //! The settings of a file override the settings of limits in code.
 
 use actix_rateguard::{
-    Caller, Count, Key, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
+    Caller, Count, Key, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
     test_util::FaultyStore,
 };
 use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
@@ -37,13 +37,17 @@ async fn plain() -> impl Responder {
 /// An application with an attribute and a middleware. All of their settings differ from the settings in the file.
 macro_rules! overridden_app {
     ($guard:expr) => {{
-        let overridden = RateLimit::policy(&$guard, "search")
-            .key(unused_key)
-            .cost(|_: &HttpRequest| 100)
-            .count(Count::Failure)
-            .methods([actix_web::http::Method::PATCH])
-            .missing_key(MissingKey::Deny);
-        let from_code = RateLimit::policy(&$guard, "search").key(key::header("X-User")).cost(2);
+        let overridden = RateLimit::new(
+            &$guard,
+            Limit::policy("search")
+                .key(unused_key)
+                .cost(|_: &HttpRequest| 100)
+                .count(Count::Failure)
+                .methods([actix_web::http::Method::PATCH])
+                .missing_key(MissingKey::Deny),
+        );
+        let from_code =
+            RateLimit::new(&$guard, Limit::policy("search").key(key::header("X-User")).cost(2));
         let ok = || web::get().to(async || "ok");
         app!(
             $guard,

@@ -3,8 +3,8 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use actix_rateguard::{
-    Algorithm, Key, OnError, RateGuard, RateLimit, Reloaded, Request, StoreError, rate_limit,
-    test_util::FaultyStore,
+    Algorithm, Key, Limit, OnError, RateGuard, RateLimit, Reloaded, Request, StoreError,
+    rate_limit, test_util::FaultyStore,
 };
 use actix_web::{App, Responder, get, test::init_service, web};
 use futures_util::future::join;
@@ -34,7 +34,7 @@ async fn changed_limit_applies_immediately_to_existing_counts() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", &file("5/minute"));
     let guard = without_polling(&path).build().unwrap();
-    let limit = RateLimit::policy(&guard, "search");
+    let limit = RateLimit::new(&guard, Limit::policy("search"));
     let ok = || web::get().to(async || "ok");
     let app = app!(guard, attribute, web::resource("/middleware").wrap(limit).route(ok()));
     assert_eq!(statuses(&app, 1, "/attribute", 2).await, [200; 2]);
@@ -117,7 +117,7 @@ async fn request_in_flight_uses_its_initial_policies() {
             .app_data(guard.clone())
             .service(attribute)
             .wrap(wait)
-            .wrap(RateLimit::new(&guard, "100/minute").name("outer")),
+            .wrap(RateLimit::new(&guard, Limit::new("100/minute").name("outer"))),
     )
     .await;
     let reload = async {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Key, MemoryStore, Policy, RateGuard, RateLimit};
+use actix_rateguard::{Key, Limit, MemoryStore, Policy, RateGuard, RateLimit};
 use actix_web::{
     App, HttpResponse,
     dev::ServiceResponse,
@@ -161,7 +161,8 @@ async fn cached_denial_expires_at_its_retry_time() {
 async fn cached_denial_response_equals_the_store_response() {
     let store = RemoteStore::new();
     let guard: RateGuard = store.guard();
-    let limit = RateLimit::new(&guard, "2/hour; 9/day").key(|_: &_| Some(Key::global()));
+    let limit =
+        RateLimit::new(&guard, Limit::new("2/hour; 9/day").key(|_: &_| Some(Key::global())));
     let page = web::resource("/").wrap(limit).get(HttpResponse::Ok);
     let app = init_service(App::new().service(page)).await;
     let request = async || call_service(&app, TestRequest::get().to_request()).await;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Key, OnError, Policy, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{Key, Limit, OnError, Policy, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
 use tokio::{io::AsyncWriteExt, net::TcpSocket};
@@ -56,7 +56,8 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
     let site = Server::start({
         let guard = checks.guard.clone();
         move |app| {
-            let limit = RateLimit::new(&guard, "1000000/hour").key(key::ip()).name("address");
+            let limit =
+                RateLimit::new(&guard, Limit::new("1000000/hour").key(key::ip()).name("address"));
             let page = web::resource("/").wrap(limit).get(async || "ok");
             app.app_data(guard.clone()).service(page);
         }
@@ -201,7 +202,7 @@ fn panicking_key_function_closes_only_its_own_connection() {
     let settings = redis.settings("panics").deadline(TEST_TIMEOUT).on_error(OnError::Closed);
     let guard = settings.max_in_flight(4).build().unwrap();
     let site = Server::start(move |app| {
-        let limit = RateLimit::new(&guard, "2/hour").key(user).name("middleware");
+        let limit = RateLimit::new(&guard, Limit::new("2/hour").key(user).name("middleware"));
         app.app_data(guard.clone())
             .route("/attribute", web::get().to(by_attribute))
             .service(web::resource("/middleware").wrap(limit).get(async || "ok"));

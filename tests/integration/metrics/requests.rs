@@ -1,7 +1,7 @@
 //! HTTP requests to handlers: the metrics count each limit's decision once, for middleware, attributes and named
 //! policies.
 
-use actix_rateguard::{Policy, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{Limit, Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{
     App, HttpResponse, Responder, get,
     http::StatusCode,
@@ -37,8 +37,8 @@ fn middleware_and_attribute_decisions_are_labeled_by_name() {
     Recorder::record(async |recorder| {
         let search = Policy::new("search", "1/minute").unwrap();
         let guard = RateGuard::builder().policy(search).for_attributes(false).build().unwrap();
-        let api = web::scope("/api").wrap(RateLimit::new(&guard, "3/day").name("api"));
-        let named = web::scope("/named").wrap(RateLimit::policy(&guard, "search"));
+        let api = web::scope("/api").wrap(RateLimit::new(&guard, Limit::new("3/day").name("api")));
+        let named = web::scope("/named").wrap(RateLimit::new(&guard, Limit::policy("search")));
         let [api, named] = [
             api.route("", web::get().to(HttpResponse::Ok)),
             named.route("", web::get().to(HttpResponse::Ok)),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use actix_rateguard::{Policy, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{Limit, Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, test::TestRequest, web};
 
 use super::{Recorder, expected};
@@ -61,7 +61,8 @@ async fn wait_for_decisions(recorder: &Recorder, decisions: u64) -> BTreeMap<[St
 #[test]
 fn candidate_denials_are_counted_while_requests_are_allowed() {
     for_each_store(async |recorder, guard| {
-        let limit = RateLimit::new(&guard, "10/365d").candidate("8/365d").name("wrapped");
+        let limit =
+            RateLimit::new(&guard, Limit::new("10/365d").candidate("8/365d").name("wrapped"));
         let wrapped = web::resource("/wrapped").wrap(limit).route(web::get().to(async || "ok"));
         let app = app!(guard, search, wrapped);
         for client in 1..=20 {
@@ -106,7 +107,7 @@ fn candidate_quota_gauge_is_exported_before_first_use() {
 #[test]
 fn shadow_policy_decisions_are_counted_only_as_shadow() {
     for_each_store(async |recorder, guard| {
-        let limit = RateLimit::new(&guard, "2/365d").name("wrapped").shadow();
+        let limit = RateLimit::new(&guard, Limit::new("2/365d").name("wrapped").shadow());
         let wrapped = web::resource("/wrapped").wrap(limit).route(web::get().to(async || "ok"));
         let app = app!(guard, upload, wrapped);
         for client in 1..=3 {

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use actix_rateguard::{
-    ClientAddress, MemoryStore, RateGuard, RateLimit, key, rate_limit, test_util::ManualClock,
+    ClientAddress, Limit, MemoryStore, RateGuard, RateLimit, key, rate_limit,
+    test_util::ManualClock,
 };
 use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service, web};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -27,7 +28,10 @@ fn trusted_proxies() -> ClientAddress {
 
 macro_rules! app {
     ($guard:expr) => {{
-        let limit = RateLimit::new(&$guard, "12/30s fixed_window").key(key::ip()).name(MIDDLEWARE);
+        let limit = RateLimit::new(
+            &$guard,
+            Limit::new("12/30s fixed_window").key(key::ip()).name(MIDDLEWARE),
+        );
         init_service(
             App::new()
                 .app_data($guard.clone())

@@ -1,6 +1,6 @@
 //! Valid and invalid request bodies of the operator endpoints.
 
-use actix_rateguard::{Key, Policy, RateGuard, key, rate_limit};
+use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service};
 use serde_json::{Value, json};
 
@@ -230,8 +230,8 @@ async fn limits_of_one_name_with_different_keys_require_by() {
         .build()
         .unwrap();
     let app = app!(guard);
-    let one = actix_rateguard::RateLimit::policy(&guard, "op-twice").key(key::ip());
-    let other = actix_rateguard::RateLimit::policy(&guard, "op-twice").key(key::user());
+    let one = RateLimit::new(&guard, Limit::policy("op-twice").key(key::ip()));
+    let other = RateLimit::new(&guard, Limit::policy("op-twice").key(key::user()));
     let _apps =
         (init_service(App::new().wrap(one)).await, init_service(App::new().wrap(other)).await);
     let body = json!({"policy": "op-twice", "key": "ann"});

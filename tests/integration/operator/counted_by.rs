@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use actix_rateguard::{MissingKey, RateGuard, RateLimit, Reloaded, key};
+use actix_rateguard::{Limit, MissingKey, RateGuard, RateLimit, Reloaded, key};
 use actix_web::{App, HttpRequest, test::TestRequest, test::init_service, web};
 use serde_json::json;
 
@@ -11,12 +11,12 @@ use crate::support::{app::send, folder::Folder};
 
 const NAME: &str = "op-by";
 
-fn by_key(limit: RateLimit, key: &str) -> RateLimit {
-    let limit = limit.name(NAME).ban("9/hour for 1m");
+fn by_key(key: &str) -> Limit {
+    let limit = Limit::new("2/365d").name(NAME).ban("9/hour for 1m");
     match key {
         "function" => limit.key(|_: &HttpRequest| "all"),
         "user, denied" => limit.key(key::user()).missing_key(MissingKey::Deny),
-        key => limit.key(key::notation(key)),
+        key => limit.key(key),
     }
 }
 
@@ -24,8 +24,8 @@ fn by_key(limit: RateLimit, key: &str) -> RateLimit {
 async fn rejection_of(keys: &[&str], by: &str) -> Option<String> {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
     // The inventory contains one limit for each source location, so the two limits are created on two lines.
-    let one = by_key(RateLimit::new(&guard, "2/365d"), keys[0]);
-    let other = by_key(RateLimit::new(&guard, "2/365d"), keys[keys.len() - 1]);
+    let one = RateLimit::new(&guard, by_key(keys[0]));
+    let other = RateLimit::new(&guard, by_key(keys[keys.len() - 1]));
     let app = App::new()
         .service(web::resource("/one").wrap(one))
         .service(web::resource("/other").wrap(other))
@@ -104,7 +104,7 @@ async fn key_type_of_no_limit_is_rejected() {
 #[actix_web::test]
 async fn by_ip_selects_clients_without_a_key() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    let limit = by_key(RateLimit::new(&guard, "2/365d"), "header:X-Key");
+    let limit = RateLimit::new(&guard, by_key("header:X-Key"));
     let app = App::new()
         .service(web::resource("/").wrap(limit).to(async || "ok"))
         .service(endpoints(&guard));
@@ -132,7 +132,7 @@ async fn accepted_key_type_follows_reload_of_the_file() {
         .for_attributes(false)
         .build()
         .unwrap();
-    let limit = RateLimit::policy(&guard, NAME).key(key::ip());
+    let limit = RateLimit::new(&guard, Limit::policy(NAME).key(key::ip()));
     let app = init_service(App::new().wrap(limit).service(endpoints(&guard))).await;
     let body = json!({"policy": NAME, "by": "header:X-Key", "key": "ann"});
     post_json(&app, "reset", &body).await;

@@ -1,7 +1,7 @@
 //! Explanations: which limits apply to a request, which client address the request has, and the reasons.
 
 use actix_rateguard::{
-    AccessList, Caller, ClientAddress, Key, Plan, Policy, RateGuard, RateLimit, UserId,
+    AccessList, Caller, ClientAddress, Key, Limit, Plan, Policy, RateGuard, RateLimit, UserId,
     client_address::StopReason,
     explain::{Exemption, Explanation, KeySource, Outcome, RejectReason, UnknownReason},
     key, rate_limit,
@@ -194,7 +194,8 @@ async fn explanation_covers_more_limits_than_max_in_flight() {
     let guard = settings.build().unwrap();
     let add_routes = |config: &mut web::ServiceConfig| {
         for number in 0..40 {
-            let limit = RateLimit::new(&guard, "2/minute").name(format!("op-many-{number}"));
+            let limit =
+                RateLimit::new(&guard, Limit::new("2/minute").name(format!("op-many-{number}")));
             config.service(web::resource(format!("/{number}")).wrap(limit).to(async || "ok"));
         }
     };
@@ -218,7 +219,7 @@ async fn explanation_reports_access_lists_and_preflights() {
         .allow_keys(key::user().key_of("friend"))
         .deny_keys(key::user().key_of("foe"));
     let guard = RateGuard::builder().access(list).for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").key(key::user()).name("op-lists");
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").key(key::user()).name("op-lists"));
     let _app = init_service(App::new().wrap(limit)).await;
     let outcome_of = async |client, user: &str| {
         let request = from_client(client, TestRequest::get()).to_http_request();
@@ -260,7 +261,7 @@ async fn explanation_reports_access_lists_and_preflights() {
 #[actix_web::test]
 async fn dropped_middleware_is_explained_as_unknown() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "2/minute").name("op-gone");
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").name("op-gone"));
     drop(init_service(App::new().wrap(limit)).await);
     let request = TestRequest::get().to_http_request();
     let explanation = guard.explain_request(&request, &[]).await;
@@ -357,7 +358,7 @@ async fn explanation_registers_no_name() {
     assert_eq!(outcome(&guard, uri("/"), "op-later").await.passes(), Some(true));
     // The middleware has the name of the attribute and other quotas. It can start, because no request has registered
     // the attribute's name.
-    let limit = RateLimit::new(&guard, "9/minute").name("op-later");
+    let limit = RateLimit::new(&guard, Limit::new("9/minute").name("op-later"));
     let _other = init_service(App::new().wrap(limit)).await;
     assert_eq!(send_get(&app, 1, "/op-later").await.status, 500);
 }

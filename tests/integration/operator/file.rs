@@ -3,7 +3,7 @@
 use std::{fs, sync::OnceLock, time::Duration};
 
 use actix_rateguard::{
-    Count, MissingKey, OnError, Plan, RateGuard, RateLimit, Reloaded,
+    Count, Limit, MissingKey, OnError, Plan, RateGuard, RateLimit, Reloaded,
     explain::{Exemption, Outcome, RejectReason},
     inventory::LimitInfo,
     rate_limit,
@@ -46,7 +46,7 @@ async fn explained_plan_can_be_removed_from_the_file() {
         Some(plan) => Plan::named(plan.to_str().unwrap().to_owned()),
         None => Plan::named("free"),
     };
-    let limit = RateLimit::per_request(&guard, plan).name("op-plan");
+    let limit = RateLimit::new(&guard, Limit::plan(plan).name("op-plan"));
     let _app =
         init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
     let request = TestRequest::default().insert_header(("x-plan", "old"));
@@ -97,7 +97,7 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", FILE_BEFORE);
     let guard = GUARD.get_or_init(|| guard_with_file(&path));
-    let around = RateLimit::policy(guard, "op-file").cost(3).methods([Method::GET]);
+    let around = RateLimit::new(guard, Limit::policy("op-file").cost(3).methods([Method::GET]));
     let app = init_service(
         App::new()
             .service(annotated)
@@ -222,7 +222,7 @@ async fn named_plans_follow_reload_of_the_file() {
     let path = folder.file("rateguard.toml", "[plans]\nfree = \"3/hour\"\npaid = \"unlimited\"\n");
     let guard = guard_with_file(&path);
     let named = |request: &HttpRequest| Plan::named(request.query_string().to_owned());
-    let limit = RateLimit::per_request(&guard, named).name("op-plans");
+    let limit = RateLimit::new(&guard, Limit::plan(named).name("op-plans"));
     let app =
         init_service(App::new().service(web::resource("/op-plans").wrap(limit).to(async || "ok")))
             .await;
@@ -254,7 +254,7 @@ async fn route_probe_lists_methods_that_the_file_exempts() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", FILE_BEFORE);
     let guard = guard_with_file(&path);
-    let around = RateLimit::policy(&guard, "op-file");
+    let around = RateLimit::new(&guard, Limit::policy("op-file"));
     let app =
         init_service(App::new().service(web::resource("/x").wrap(around).to(async || "ok"))).await;
     let routes = Routes::of([(Method::GET, "/x"), (Method::POST, "/x")]);

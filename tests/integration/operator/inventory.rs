@@ -1,7 +1,7 @@
 //! The inventory lists the limits that exist before the first request.
 
 use actix_rateguard::{
-    Count, MissingKey, OnError, Policy, RateGuard, RateLimit,
+    Count, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit,
     inventory::{LimitInfo, LimitKind},
     key, rate_limit,
 };
@@ -93,13 +93,14 @@ async fn middleware_is_listed_once_for_all_workers() {
         .unwrap();
     assert_eq!(guard.inventory().limits(), []);
     for _worker in 0..3 {
-        let limit = RateLimit::new(&guard, "5/minute")
-            .key(key::header("X-Key").and(key::ip_network(48)))
-            .name("op-first")
-            .and("9/minute")
-            .key(|_: &HttpRequest| "all")
-            .name("op-second")
-            .and_policy("op-of-policy");
+        let limit = RateLimit::new(
+            &guard,
+            Limit::new("5/minute")
+                .key(key::header("X-Key").and(key::ip_network(48)))
+                .name("op-first"),
+        )
+        .and(Limit::new("9/minute").key(|_: &HttpRequest| "all").name("op-second"))
+        .and(Limit::policy("op-of-policy"));
         let _app = init_service(App::new().wrap(limit)).await;
         assert_eq!(guard.inventory().limits().len(), 3);
     }
@@ -121,10 +122,13 @@ async fn inventory_does_not_prevent_drop_of_the_guard() {
     let marker = std::sync::Arc::new(());
     let guard = RateGuard::in_memory();
     let (in_key, of_guard) = (marker.clone(), guard.clone());
-    let limit = RateLimit::new(&guard, "5/minute").name("op-marker").key(move |_: &HttpRequest| {
-        let _ = (&in_key, &of_guard);
-        "all"
-    });
+    let limit = RateLimit::new(
+        &guard,
+        Limit::new("5/minute").name("op-marker").key(move |_: &HttpRequest| {
+            let _ = (&in_key, &of_guard);
+            "all"
+        }),
+    );
     let app = init_service(App::new().wrap(limit)).await;
     assert_eq!(std::sync::Arc::strong_count(&marker), 2);
     drop(app);
@@ -136,7 +140,8 @@ async fn inventory_does_not_prevent_drop_of_the_guard() {
 async fn inventory_is_bounded_to_1024_limits() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
     for number in 0..1_100 {
-        let limit = RateLimit::new(&guard, "5/minute").name(format!("op-bounded-{number}"));
+        let limit =
+            RateLimit::new(&guard, Limit::new("5/minute").name(format!("op-bounded-{number}")));
         let _app = init_service(App::new().wrap(limit)).await;
     }
     let inventory = guard.inventory();
@@ -150,7 +155,7 @@ async fn endpoints_return_inventory_policies_and_health() {
         .for_attributes(false)
         .build()
         .unwrap();
-    let limit = RateLimit::policy(&guard, "op-of-policy").key(key::user());
+    let limit = RateLimit::new(&guard, Limit::policy("op-of-policy").key(key::user()));
     let app = init_service(
         App::new()
             .service(web::scope("/limited").wrap(limit).route("/", web::get().to(unlimited)))

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use actix_rateguard::{RateGuard, RateLimit, rate_limit, test_util::Routes};
+use actix_rateguard::{Limit, RateGuard, RateLimit, rate_limit, test_util::Routes};
 use actix_web::{
     App, HttpRequest, HttpResponse, delete, get, http::Method, test::init_service, web,
 };
@@ -33,9 +33,12 @@ async fn limited_for_post(runs: web::Data<AtomicU32>) -> HttpResponse {
 
 macro_rules! app {
     ($guard:expr, $runs:expr) => {{
-        let around = RateLimit::new(&$guard, "1/minute")
-            .name("op-around")
-            .skip(|request: &HttpRequest| request.path().ends_with("/health"));
+        let around = RateLimit::new(
+            &$guard,
+            Limit::new("1/minute")
+                .name("op-around")
+                .skip(|request: &HttpRequest| request.path().ends_with("/health")),
+        );
         init_service(
             App::new()
                 .app_data($guard.clone())

@@ -1,7 +1,7 @@
 //! The endpoints report shadow limits and candidates as such, and never as a denial.
 
 use actix_rateguard::{
-    BanError, Key, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
+    BanError, Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
     test_util::FaultyStore,
 };
 use actix_web::{
@@ -82,8 +82,8 @@ async fn shadow_limit_admits_and_reports_would_deny() {
 #[actix_web::test]
 async fn explanation_reports_the_rollout_state_of_a_key() {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    let limit = RateLimit::new(&guard, "3/365d").name("op-rolled").key(key::header("X-User"));
-    let limit = limit.candidate("2/365d").rollout(50);
+    let limit = Limit::new("3/365d").name("op-rolled").key(key::header("X-User"));
+    let limit = RateLimit::new(&guard, limit.candidate("2/365d").rollout(50));
     let app = init_service(
         App::new()
             .service(web::resource("/op-rolled").wrap(limit).to(async || "ok"))

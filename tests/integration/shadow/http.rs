@@ -1,8 +1,8 @@
 //! Shadow limits over HTTP: they reject no request, and responses do not show them.
 
 use actix_rateguard::{
-    CheckResult, Count, MemoryStore, OnError, Penalty, Policy, RateGuard, RateLimit, StoreError,
-    UndecidedReason, key, rate_limit, test_util::FaultyStore,
+    CheckResult, Count, Limit, MemoryStore, OnError, Penalty, Policy, RateGuard, RateLimit,
+    StoreError, UndecidedReason, key, rate_limit, test_util::FaultyStore,
 };
 use actix_web::{App, HttpResponse, Responder, get, test::init_service, web};
 
@@ -32,7 +32,7 @@ async fn with_penalty(penalty: Penalty) -> impl Responder {
 #[actix_web::test]
 async fn penalty_of_a_shadow_limit_affects_no_other_limit() {
     let guard = RateGuard::in_memory();
-    let outer = RateLimit::new(&guard, "5/365d").key(key::global()).name("outer");
+    let outer = RateLimit::new(&guard, Limit::new("5/365d").key(key::global()).name("outer"));
     let app = App::new().app_data(guard.clone()).wrap(outer).service(with_penalty);
     let app = init_service(app).await;
     // The outer limit takes 1 unit for each HTTP request, and the inner limit also takes the penalty.
@@ -70,7 +70,7 @@ async fn shadow_limit_rejects_no_request_and_writes_no_header() {
     let faults = FaultyStore::new(MemoryStore::new());
     let guard = RateGuard::builder().store(faults.clone()).build().unwrap();
     let ok = || web::get().to(async || "ok");
-    let limit = RateLimit::new(&guard, "2/365d").name("wrapped").shadow();
+    let limit = RateLimit::new(&guard, Limit::new("2/365d").name("wrapped").shadow());
     let app = app!(guard, shadow, web::resource("/wrapped").wrap(limit).route(ok()));
     for (path, name) in [("/shadow", "shadow"), ("/wrapped", "wrapped")] {
         for _ in 0..5 {
@@ -112,7 +112,8 @@ async fn shadow_limit_ignores_uncounted_responses() {
         web::get()
             .to(async || -> actix_web::Result<&str> { Err(actix_web::error::ErrorNotFound("no")) })
     };
-    let limit = RateLimit::new(&guard, "1/365d").name("alone").shadow().count(Count::Success);
+    let limit =
+        RateLimit::new(&guard, Limit::new("1/365d").name("alone").shadow().count(Count::Success));
     let app = app!(guard, login, web::resource("/alone").wrap(limit).route(ok()));
     assert_eq!(statuses(&app, 1, "/login/200", 5).await, [200; 5]);
     assert_eq!(statuses(&app, 1, "/login/401", 4).await, [401; 4]);
@@ -145,8 +146,9 @@ async fn shadow_policy_of_guard_or_file_rejects_no_request() {
 #[should_panic(expected = "have different shadow modes, 3/365 days for 0 % of the keys and none")]
 fn limits_of_one_name_must_share_their_candidate() {
     let guard = RateGuard::in_memory();
-    let limit = || RateLimit::new(&guard, "9/365d").name("app");
-    let (one, other) = (limit().candidate("3/365d"), limit());
+    let limit = || Limit::new("9/365d").name("app");
+    let one = RateLimit::new(&guard, limit().candidate("3/365d"));
+    let other = RateLimit::new(&guard, limit());
     let service = || {
         actix_web::dev::fn_service(async |request: actix_web::dev::ServiceRequest| {
             Ok::<_, actix_web::Error>(request.into_response(HttpResponse::Ok().finish()))
@@ -162,5 +164,5 @@ fn limits_of_one_name_must_share_their_candidate() {
 fn candidate_on_a_named_policy_panics() {
     let policy = Policy::new("search", "9/365d").unwrap();
     let guard = RateGuard::builder().policy(policy).for_attributes(false).build().unwrap();
-    let _ = RateLimit::policy(&guard, "search").candidate("3/365d");
+    let _ = RateLimit::new(&guard, Limit::policy("search").candidate("3/365d"));
 }

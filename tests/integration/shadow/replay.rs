@@ -1,6 +1,6 @@
 //! A load with a candidate that would deny a fifth of the requests.
 
-use actix_rateguard::{Key, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{Key, Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
 use futures_util::future::join_all;
 
@@ -70,7 +70,8 @@ async fn http_clients_do_not_observe_the_candidate() {
     let server = RedisServer::start();
     let on_redis = server.settings("http").deadline(TEST_TIMEOUT).build().unwrap();
     for guard in [RateGuard::in_memory(), on_redis] {
-        let limit = RateLimit::new(&guard, "10/365d").candidate("8/365d").name("middleware");
+        let limit =
+            RateLimit::new(&guard, Limit::new("10/365d").candidate("8/365d").name("middleware"));
         let ok = web::get().to(async || "ok");
         let app = app!(guard, attribute, web::resource("/middleware").wrap(limit).route(ok));
         for name in ["attribute", "middleware"] {

@@ -1,6 +1,6 @@
 //! The cost of a request depends on the length of its body. The tests use a real connection.
 
-use actix_rateguard::{BodyCost, RateGuard, RateLimit, RequestCost, key, rate_limit};
+use actix_rateguard::{BodyCost, Limit, RateGuard, RateLimit, RequestCost, key, rate_limit};
 use actix_web::web;
 
 use crate::support::{
@@ -23,7 +23,10 @@ fn server() -> Server {
     let guard = RateGuard::in_memory();
     Server::start(move |app| {
         let limit = |name: &'static str, cost: BodyCost| {
-            RateLimit::new(&guard, "10/hour").name(name).key(key::header("X-Client")).cost(cost)
+            RateLimit::new(
+                &guard,
+                Limit::new("10/hour").name(name).key(key::header("X-Client")).cost(cost),
+            )
         };
         let handler = async |body: web::Bytes| body.len().to_string();
         let default = limit("default", BodyCost::per_bytes(1_024));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use actix_cors::Cors;
 use actix_rateguard::{
-    AccessList, ClientAddress, Plan, RateGuard, RateLimit, client_address::StopReason, key,
+    AccessList, ClientAddress, Limit, Plan, RateGuard, RateLimit, client_address::StopReason, key,
     rate_limit,
 };
 use actix_web::{
@@ -51,7 +51,7 @@ async fn listed() -> impl Responder {
 #[actix_web::test]
 async fn skipped_requests_are_not_counted_and_get_no_headers() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "1/minute").skip(is_health_check);
+    let limit = RateLimit::new(&guard, Limit::new("1/minute").skip(is_health_check));
     let ok = || web::get().to(async || "ok");
     let app = init_service(
         App::new()
@@ -73,7 +73,7 @@ async fn skipped_requests_are_not_counted_and_get_no_headers() {
 #[actix_web::test]
 async fn only_configured_methods_are_limited_with_one_count() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "1/minute").methods([Method::POST, Method::PUT]);
+    let limit = RateLimit::new(&guard, Limit::new("1/minute").methods([Method::POST, Method::PUT]));
     let app = init_service(
         App::new()
             .app_data(guard.clone())
@@ -337,7 +337,8 @@ async fn access_list_exempts_or_rejects_keys() {
     let list = AccessList::new().allow_keys(user("monitor")).deny_keys(user("mallory"));
     let guard = RateGuard::builder().access(list.clone()).build().unwrap();
     let other = RateGuard::in_memory();
-    let limit = RateLimit::new(&other, "1/minute").key(key::header("X-User")).access(list);
+    let limit =
+        RateLimit::new(&other, Limit::new("1/minute").key(key::header("X-User"))).access(list);
     let app = init_service(
         App::new()
             .app_data(guard)
@@ -369,8 +370,8 @@ async fn access_list_denial_overrides_exemptions() {
         .unwrap()
         .deny_keys(key::header("X-User").key_of("mallory"));
     let guard = RateGuard::builder().access(list).build().unwrap();
-    let limit = RateLimit::per_request(&guard, |_: &HttpRequest| Plan::Unlimited);
-    let limit = limit.key(key::header("X-User"));
+    let limit = Limit::plan(|_: &HttpRequest| Plan::Unlimited).key(key::header("X-User"));
+    let limit = RateLimit::new(&guard, limit);
     let app =
         init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
     assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 403);
@@ -390,7 +391,7 @@ fn preflight(path: &str) -> TestRequest {
 #[actix_web::test]
 async fn preflights_are_counted_only_with_count_preflights() {
     let guard = RateGuard::in_memory();
-    let limit = |name| RateLimit::new(&guard, "1/minute").name(name);
+    let limit = |name| RateLimit::new(&guard, Limit::new("1/minute").name(name));
     let app = init_service(
         App::new().service(web::resource("/free").wrap(limit("free")).to(async || "ok")).service(
             web::resource("/counted").wrap(limit("counted").count_preflights()).to(async || "ok"),
@@ -427,7 +428,7 @@ async fn cross_origin_scripts_can_read_rejections_and_headers() {
                 .expose_headers(guard.header_names())
         };
         let name = if is_outermost { "outermost" } else { "inner" };
-        let limit = RateLimit::new(&guard, "1/minute").name(name);
+        let limit = RateLimit::new(&guard, Limit::new("1/minute").name(name));
         let send_to_new_app = async |request| {
             let request = from_client(1, request);
             let app = App::new().route("/", web::put().to(async || "ok"));

@@ -10,8 +10,8 @@ use std::{
 };
 
 use actix_rateguard::{
-    Caller, ClientAddress, Key, MemoryStore, MissingKey, Policy, RateGuard, RateLimit, UserId, key,
-    rate_limit,
+    Caller, ClientAddress, Key, Limit, MemoryStore, MissingKey, Policy, RateGuard, RateLimit,
+    UserId, key, rate_limit,
 };
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, Responder,
@@ -79,7 +79,8 @@ fn caller_of(request: &HttpRequest) -> Caller {
 macro_rules! application {
     () => {{
         let guard = RateGuard::in_memory();
-        let limit = |name| RateLimit::new(&guard, "1/minute").name(name);
+        let limit = |name| Limit::new("1/minute").name(name);
+        let limited = |limit| RateLimit::new(&guard, limit);
         let ok = || web::get().to(async || "ok");
         let user = key::header("X-User");
         init_service(
@@ -92,55 +93,63 @@ macro_rules! application {
                     web::scope("/middleware")
                         .service(
                             web::resource("/async-function")
-                                .wrap(limit("1").key(user_from_database))
+                                .wrap(limited(limit("1").key(user_from_database)))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/async-closure")
-                                .wrap(limit("2").key(async |request: &HttpRequest| {
+                                .wrap(limited(limit("2").key(async |request: &HttpRequest| {
                                     user_from_database(request).await
-                                }))
+                                })))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/failing")
-                                .wrap(limit("3").key(user_or_error))
+                                .wrap(limited(limit("3").key(user_or_error)))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/failing-async")
-                                .wrap(
+                                .wrap(limited(
                                     limit("4")
                                         .key(async |request: &HttpRequest| user_or_error(request)),
-                                )
+                                ))
                                 .route(ok()),
                         )
                         .service(
-                            web::resource("/caller").wrap(limit("5").key(caller_of)).route(ok()),
+                            web::resource("/caller")
+                                .wrap(limited(limit("5").key(caller_of)))
+                                .route(ok()),
                         )
                         .service(
                             web::resource("/two/{tenant}")
-                                .wrap(limit("6").key(user.clone().and(key::path("tenant"))))
+                                .wrap(limited(
+                                    limit("6").key(user.clone().and(key::path("tenant"))),
+                                ))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/bearer")
-                                .wrap(limit("7").key(key::bearer()))
+                                .wrap(limited(limit("7").key(key::bearer())))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/missing-denied")
-                                .wrap(limit("8").key(user.clone()).missing_key(MissingKey::Deny))
+                                .wrap(limited(
+                                    limit("8").key(user.clone()).missing_key(MissingKey::Deny),
+                                ))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/missing-skipped")
-                                .wrap(limit("9").key(user.clone()).missing_key(MissingKey::Skip))
+                                .wrap(limited(
+                                    limit("9").key(user.clone()).missing_key(MissingKey::Skip),
+                                ))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/missing-by-address")
-                                .wrap(limit("10").key(user))
+                                .wrap(limited(limit("10").key(user)))
                                 .route(ok()),
                         ),
                 ),
@@ -294,12 +303,8 @@ async fn tiers() -> impl Responder {
 #[actix_web::test]
 async fn limits_by_networks_of_two_sizes_both_apply() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "2/minute")
-        .key(key::ip())
-        .name("client")
-        .and("3/minute")
-        .key(key::ip_network(48))
-        .name("site");
+    let limit = RateLimit::new(&guard, Limit::new("2/minute").key(key::ip()).name("client"))
+        .and(Limit::new("3/minute").key(key::ip_network(48)).name("site"));
     let app = init_service(
         App::new()
             .app_data(guard.clone())
@@ -347,7 +352,10 @@ async fn key_of_value_matches_the_key_of_requests() {
         let policy = Policy::new("of-value", "1/minute").unwrap();
         let app = init_service(
             App::new()
-                .wrap(RateLimit::new(&guard, "1/minute").key(by.clone()).name("of-value"))
+                .wrap(RateLimit::new(
+                    &guard,
+                    Limit::new("1/minute").key(by.clone()).name("of-value"),
+                ))
                 .wrap_fn(|request, service| {
                     request.extensions_mut().insert(UserId::new("42"));
                     service.call(request)
@@ -372,7 +380,7 @@ async fn key_function_is_called_once_for_each_limit() {
         CALLS.fetch_add(1, Relaxed);
         header(request, "X-User")
     };
-    let limit = RateLimit::new(&guard, "9/minute").key(counting_key);
+    let limit = RateLimit::new(&guard, Limit::new("9/minute").key(counting_key));
     let app = init_service(App::new().wrap(limit).route("/", web::get().to(async || "ok"))).await;
     assert_eq!(send(&app, request_of("ann", "/", 1)).await.status, 200);
     assert_eq!(CALLS.load(Relaxed), 1);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use actix_rateguard::{Key, RateGuard, RateLimit, UserId, key, rate_limit};
+use actix_rateguard::{Key, Limit, RateGuard, RateLimit, UserId, key, rate_limit};
 use actix_web::{
     App, Error, HttpMessage, HttpRequest, Responder,
     body::MessageBody,
@@ -225,7 +225,9 @@ async fn hostile_header_values_have_separate_buckets() {
 #[actix_web::test]
 async fn middleware_supports_the_same_keys() {
     let guard = RateGuard::in_memory();
-    let limit = |name, by: key::BuiltinKey| RateLimit::new(&guard, "1/minute").name(name).key(by);
+    let limit = |name, by: key::BuiltinKey| {
+        RateLimit::new(&guard, Limit::new("1/minute").name(name).key(by))
+    };
     let ok = || web::get().to(async || "ok");
     let app = init_service(
         App::new()
@@ -247,7 +249,10 @@ async fn middleware_supports_the_same_keys() {
             .service(web::resource("/global").wrap(limit("global", key::global())).route(ok()))
             .service(
                 web::resource("/closure")
-                    .wrap(RateLimit::new(&guard, "1/minute").name("closure").key(tenant_of))
+                    .wrap(RateLimit::new(
+                        &guard,
+                        Limit::new("1/minute").name("closure").key(tenant_of),
+                    ))
                     .route(ok()),
             )
             .wrap(from_fn(authenticate)),

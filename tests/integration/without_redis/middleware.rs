@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_rateguard::{OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
+use actix_rateguard::{Limit, OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{
     App, Error, HttpResponse,
     body::MessageBody,
@@ -28,13 +28,13 @@ async fn middleware_limits_application_scope_and_resource() {
             .route("/", web::get().to(ok))
             .service(
                 web::scope("/scope")
-                    .wrap(RateLimit::new(&guard, "2/minute").name("scope"))
+                    .wrap(RateLimit::new(&guard, Limit::new("2/minute").name("scope")))
                     .route("/a", web::get().to(ok))
                     .route("/b", web::get().to(ok)),
             )
             .service(
                 web::resource("/resource")
-                    .wrap(RateLimit::new(&guard, "1/minute").name("resource"))
+                    .wrap(RateLimit::new(&guard, Limit::new("1/minute").name("resource")))
                     .route(web::get().to(ok)),
             )
             .wrap(RateLimit::new(&guard, Quota::new(9, Duration::from_secs(60)).unwrap())),
@@ -69,7 +69,7 @@ async fn headers_report_the_tightest_of_nested_limits() {
                 .app_data(guard.clone())
                 .service(
                     web::scope("/scope")
-                        .wrap(RateLimit::new(&guard, inner).name("inner"))
+                        .wrap(RateLimit::new(&guard, Limit::new(inner).name("inner")))
                         .route("/", web::get().to(five)),
                 )
                 .wrap(RateLimit::new(&guard, outer)),
@@ -89,7 +89,7 @@ async fn retry_after_covers_all_nested_limits() {
         App::new()
             .service(
                 web::resource("/")
-                    .wrap(RateLimit::new(&guard, "1/2s").name("inner"))
+                    .wrap(RateLimit::new(&guard, Limit::new("1/2s").name("inner")))
                     .route(web::get().to(ok)),
             )
             .wrap(RateLimit::new(&guard, "2/hour")),
@@ -152,7 +152,7 @@ async fn error_of_an_inner_middleware_gets_headers() {
             .service(
                 web::scope("/tight")
                     .wrap(from_fn(forbid))
-                    .wrap(RateLimit::new(&guard, "2/minute").name("tight"))
+                    .wrap(RateLimit::new(&guard, Limit::new("2/minute").name("tight")))
                     .route("/", web::get().to(ok)),
             )
             .wrap(RateLimit::new(&guard, "9/minute")),
@@ -168,7 +168,8 @@ async fn error_of_an_inner_middleware_gets_headers() {
 
 #[actix_web::test]
 async fn cloned_middleware_shares_counts_between_workers() {
-    let limit = RateLimit::new(&RateGuard::in_memory(), "1/minute").on_error(OnError::Closed);
+    let limit =
+        RateLimit::new(&RateGuard::in_memory(), Limit::new("1/minute").on_error(OnError::Closed));
     let create_app = move || App::new().wrap(limit.clone()).route("/", web::get().to(ok));
     fn assert_send_and_clone<T: Send + Clone>(it: T) -> T {
         it

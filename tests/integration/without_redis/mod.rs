@@ -18,6 +18,7 @@ mod key_closures;
 mod key_collisions;
 mod key_floods;
 mod keys;
+mod limits;
 mod middleware;
 mod names;
 mod network_floods;

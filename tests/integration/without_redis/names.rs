@@ -2,7 +2,7 @@
 
 use std::{panic::Location, time::Duration};
 
-use actix_rateguard::{Policy, PolicyError, Quotas, RateGuard, RateLimit};
+use actix_rateguard::{Limit, Policy, PolicyError, Quotas, RateGuard, RateLimit};
 use actix_web::{App, test::init_service, web};
 
 #[actix_web::test]
@@ -17,7 +17,7 @@ async fn two_limits_without_a_name_panic() {
 #[should_panic(expected = "two limits are named `api` and have different quotas")]
 async fn two_quotas_under_one_name_panic() {
     let guard = RateGuard::in_memory();
-    let limit = |quota| RateLimit::new(&guard, quota).name("api");
+    let limit = |quota| RateLimit::new(&guard, Limit::new(quota).name("api"));
     init_service(App::new().wrap(limit("1/minute")).wrap(limit("2/minute"))).await;
 }
 

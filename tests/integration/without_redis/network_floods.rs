@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    AccessList, ClientAddress, MemoryStore, RateGuard, RateGuardBuilder, RateLimit,
+    AccessList, ClientAddress, Limit, MemoryStore, RateGuard, RateGuardBuilder, RateLimit,
     explain::Outcome,
     key, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
@@ -152,7 +152,8 @@ async fn access_lists_apply_to_clients_that_share_a_key() {
     let list =
         AccessList::new().deny_keys(key::ip().key_of(denied)).allow_keys(key::ip().key_of(allowed));
     let guard = rule(ClientAddress::peer().max_ipv6_keys_per_48(4)).access(list).build().unwrap();
-    let by_both = RateLimit::new(&guard, "1/day").key(key::ip().and(key::global())).name("both");
+    let by_both =
+        RateLimit::new(&guard, Limit::new("1/day").key(key::ip().and(key::global())).name("both"));
     let app = init_service(
         App::new().app_data(guard.clone()).wrap(by_both).service(once).service(generous),
     )
@@ -171,7 +172,7 @@ async fn access_lists_apply_to_clients_that_share_a_key() {
 #[actix_web::test]
 async fn explanation_names_the_shared_key_without_assigning_one() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "100/day").name("nf-explained");
+    let limit = RateLimit::new(&guard, Limit::new("100/day").name("nf-explained"));
     let app =
         init_service(App::new().wrap(limit).route("/", actix_web::web::get().to(async || "ok")))
             .await;

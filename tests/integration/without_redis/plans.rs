@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_rateguard::{
-    OnError, Plan, Policy, Quota, Quotas, RateGuard, RateLimit, key, rate_limit,
+    Limit, OnError, Plan, Policy, Quota, Quotas, RateGuard, RateLimit, key, rate_limit,
 };
 use actix_web::{
     App, Error, HttpRequest, Responder,
@@ -66,7 +66,7 @@ handlers! {
 macro_rules! app {
     () => {{
         let guard = guard();
-        let named = |limit: RateLimit, name| limit.key(key::header("X-User")).name(name);
+        let named = |limit: Limit, name| limit.key(key::header("X-User")).name(name);
         let ok = || web::get().to(async || "ok");
         init_service(
             App::new()
@@ -77,32 +77,31 @@ macro_rules! app {
                     web::scope("/middleware")
                         .service(
                             web::resource("/function")
-                                .wrap(named(RateLimit::per_request(&guard, plan_of), "1"))
+                                .wrap(RateLimit::new(&guard, named(Limit::plan(plan_of), "1")))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/async")
-                                .wrap(named(
-                                    RateLimit::per_request(&guard, plan_from_database),
-                                    "2",
+                                .wrap(RateLimit::new(
+                                    &guard,
+                                    named(Limit::plan(plan_from_database), "2"),
                                 ))
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/second")
-                                .wrap(named(
-                                    RateLimit::new(&guard, "50/minute")
-                                        .name("3")
-                                        .and_per_request(plan_of),
-                                    "4",
-                                ))
+                                .wrap(
+                                    RateLimit::new(&guard, Limit::new("50/minute").name("3"))
+                                        .and(named(Limit::plan(plan_of), "4")),
+                                )
                                 .route(ok()),
                         )
                         .service(
                             web::resource("/policy")
-                                .wrap(
-                                    RateLimit::policy(&guard, "search").key(key::header("X-User")),
-                                )
+                                .wrap(RateLimit::new(
+                                    &guard,
+                                    Limit::policy("search").key(key::header("X-User")),
+                                ))
                                 .route(ok()),
                         ),
                 ),
@@ -217,7 +216,7 @@ fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
 #[test]
 #[should_panic(expected = "the guard has no policy named `searhc`")]
 fn middleware_with_an_unregistered_policy_panics() {
-    let _ = RateLimit::policy(&guard(), "searhc");
+    let _ = RateLimit::new(&guard(), Limit::policy("searhc"));
 }
 
 #[actix_web::test]
@@ -225,7 +224,7 @@ fn middleware_with_an_unregistered_policy_panics() {
     expected = "two limits are named `search` and have different quotas, 3/minute and 5/minute"
 )]
 async fn limit_with_the_name_of_a_policy_panics() {
-    let limit = RateLimit::new(&guard(), "5/minute").name("search");
+    let limit = RateLimit::new(&guard(), Limit::new("5/minute").name("search"));
     let _ = init_service(App::new().wrap(limit)).await;
 }
 

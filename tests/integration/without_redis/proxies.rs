@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     App, get,
     test::{TestRequest, init_service},
@@ -38,7 +38,7 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
         let app = init_service(
             App::new().app_data(guard.clone()).service(attribute).service(missing).service(
                 web::resource("/middleware")
-                    .wrap(RateLimit::new(&guard, "1/minute").key(key::ip()))
+                    .wrap(RateLimit::new(&guard, Limit::new("1/minute").key(key::ip())))
                     .route(web::get().to(async || "ok")),
             ),
         )

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use actix_rateguard::{
-    AccessList, BuildError, Count, Decision, MemoryStore, MissingKey, OnError, RateGuard,
+    AccessList, BuildError, Count, Decision, Limit, MemoryStore, MissingKey, OnError, RateGuard,
     RateGuardBuilder, RateLimit, RejectionBody, StoreError,
     headers::{HeaderDialect, RateLimits},
     key, rate_limit,
@@ -200,7 +200,7 @@ async fn inner() -> impl Responder {
 async fn refunded_outer_limit_does_not_extend_retry_after() {
     let guard =
         builder().headers([HeaderDialect::XRateLimit, HeaderDialect::Draft]).build().unwrap();
-    let outer = RateLimit::new(&guard, "2/hour").name("outer").count(Count::Success);
+    let outer = RateLimit::new(&guard, Limit::new("2/hour").name("outer").count(Count::Success));
     let app = init_service(App::new().app_data(guard.clone()).service(inner).wrap(outer)).await;
     assert_eq!(get(&app, 1, "/inner").await.status, 200);
     for _ in 0..3 {
@@ -225,11 +225,15 @@ async fn rejection_is_problem_json_if_the_client_accepts_json() {
         .access(list)
         .build()
         .unwrap();
-    let limit = RateLimit::new(&guard, "1/minute")
-        .key(key::header("X-User"))
-        .missing_key(MissingKey::Deny)
-        .name("middleware");
-    let banning = RateLimit::new(&guard, "1/minute").ban("1/minute for 5m").name("banning");
+    let limit = RateLimit::new(
+        &guard,
+        Limit::new("1/minute")
+            .key(key::header("X-User"))
+            .missing_key(MissingKey::Deny)
+            .name("middleware"),
+    );
+    let banning =
+        RateLimit::new(&guard, Limit::new("1/minute").ban("1/minute for 5m").name("banning"));
     let app = init_service(
         App::new()
             .app_data(guard.clone())
@@ -305,13 +309,17 @@ async fn custom_rejection_gets_rate_limit_headers_and_no_store() {
         })
         .build()
         .unwrap();
-    let limit = RateLimit::new(&guard, "1/minute").name("middleware").on_denied(custom_response);
-    let two = RateLimit::new(&guard, "5/minute")
-        .name("loose")
-        .on_denied(|_, _| panic!("the limit `loose` did not deny"))
-        .and("1/minute")
-        .name("tight")
-        .on_denied(custom_response);
+    let limit = RateLimit::new(
+        &guard,
+        Limit::new("1/minute").name("middleware").on_denied(custom_response),
+    );
+    let two = RateLimit::new(
+        &guard,
+        Limit::new("5/minute")
+            .name("loose")
+            .on_denied(|_, _| panic!("the limit `loose` did not deny")),
+    )
+    .and(Limit::new("1/minute").name("tight").on_denied(custom_response));
     let ok = || web::get().to(async || "ok");
     let app = init_service(
         App::new()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{CheckResult, OnError, RateGuard, RateLimit, rate_limit, test_util};
+use actix_rateguard::{CheckResult, Limit, OnError, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{App, HttpResponse, Responder, get, http::header, test::init_service, web};
 
 use crate::support::{
@@ -172,7 +172,7 @@ async fn unreachable_store_applies_on_error_without_headers() {
             .service(open_decision)
             .service(
                 web::scope("/middleware")
-                    .wrap(RateLimit::new(&guard, "1/minute").on_error(OnError::Closed)),
+                    .wrap(RateLimit::new(&guard, Limit::new("1/minute").on_error(OnError::Closed))),
             ),
     )
     .await;

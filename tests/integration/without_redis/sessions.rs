@@ -1,7 +1,7 @@
 //! The keys `identity` and `session` with actix-identity and actix-session.
 
 use actix_identity::{Identity, IdentityMiddleware};
-use actix_rateguard::{RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_session::{
     Session, SessionMiddleware, config::CookieContentSecurity, storage::CookieSessionStore,
 };
@@ -52,16 +52,18 @@ async fn identities_and_sessions_have_separate_buckets() {
             .service((login, by_identity, by_session, by_number))
             .service(
                 web::resource("/middleware/identity")
-                    .wrap(RateLimit::new(&guard, "1/minute").key(key::identity()).name("identity"))
+                    .wrap(RateLimit::new(
+                        &guard,
+                        Limit::new("1/minute").key(key::identity()).name("identity"),
+                    ))
                     .route(ok()),
             )
             .service(
                 web::resource("/middleware/session")
-                    .wrap(
-                        RateLimit::new(&guard, "1/minute")
-                            .key(key::session("name"))
-                            .name("session"),
-                    )
+                    .wrap(RateLimit::new(
+                        &guard,
+                        Limit::new("1/minute").key(key::session("name")).name("session"),
+                    ))
                     .route(ok()),
             )
             .wrap(IdentityMiddleware::default())

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     App, HttpResponse,
     dev::HttpServiceFactory,
@@ -27,7 +27,7 @@ async fn login() -> &'static str {
 }
 
 fn wrapped(guard: &RateGuard) -> impl HttpServiceFactory + use<> {
-    let limit = RateLimit::new(guard, "1/day").name("wrapped").key(key::ip());
+    let limit = RateLimit::new(guard, Limit::new("1/day").name("wrapped").key(key::ip()));
     web::resource("/api/logon").wrap(limit).to(async || "ok")
 }
 
@@ -226,7 +226,7 @@ async fn path_spellings_share_one_bucket_or_match_no_route() {
 #[actix_web::test]
 async fn middleware_around_an_application_counts_all_paths_together() {
     let guard = RateGuard::in_memory();
-    let limit = RateLimit::new(&guard, "1/day").key(key::ip());
+    let limit = RateLimit::new(&guard, Limit::new("1/day").key(key::ip()));
     let app = init_service(App::new().service(login).wrap(limit).wrap(NormalizePath::trim())).await;
     let status_of = request_status!(app);
     for (client, spelling) in spellings("login").iter().enumerate() {
@@ -299,7 +299,7 @@ async fn all_methods_share_one_bucket() {
     for path in ["/middleware", "/attribute", "/routes"] {
         for one in METHODS {
             let guard = RateGuard::in_memory();
-            let limit = RateLimit::new(&guard, "1/day").key(key::ip());
+            let limit = RateLimit::new(&guard, Limit::new("1/day").key(key::ip()));
             let app = app!(
                 guard,
                 web::resource("/middleware").wrap(limit).to(HttpResponse::Ok),

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use actix_rateguard::{ClientAddress, RateGuard, RateLimit, key, rate_limit};
+use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{get, test::TestRequest, web};
 
 use crate::support::{
@@ -25,7 +25,7 @@ const PATHS: [&str; 2] = ["/attribute", "/middleware"];
 macro_rules! limited {
     ($guard:expr) => {{
         let guard: RateGuard = $guard;
-        let limit = RateLimit::new(&guard, "1/day").key(key::ip());
+        let limit = RateLimit::new(&guard, Limit::new("1/day").key(key::ip()));
         let resource = web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok"));
         app!(guard, attribute, resource)
     }};
@@ -316,7 +316,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
     let rule = ClientAddress::behind(["127.0.0.0/8"]).unwrap();
     let guard = RateGuard::builder().client_address(rule).build().unwrap();
     let server = Server::start(move |app| {
-        let limit = RateLimit::new(&guard, "1/day").key(key::ip());
+        let limit = RateLimit::new(&guard, Limit::new("1/day").key(key::ip()));
         let resource = web::resource("/middleware").wrap(limit).to(async || "ok");
         app.app_data(guard.clone()).service(attribute).service(resource);
     });

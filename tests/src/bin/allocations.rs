@@ -6,7 +6,7 @@
 
 use std::{error::Error, time::Duration};
 
-use actix_rateguard::{Key, Policy, Quota, RateGuard, RateLimit, key};
+use actix_rateguard::{Key, Limit, Policy, Quota, RateGuard, RateLimit, key};
 use actix_web::{
     App, Responder,
     dev::Service,
@@ -74,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let label = format!("policy=\"{name}\"");
         assert!(recorder.handle().render().contains(&label), "no metrics for {name}");
     }
-    let limit = RateLimit::new(&guard, generous).key(key::header("X-User"));
+    let limit = RateLimit::new(&guard, Limit::new(generous).key(key::header("X-User")));
     let with_headers = App::new().wrap_fn(|request, service| {
         let future = service.call(request);
         async {

@@ -12,11 +12,11 @@
 
 use std::{env, error::Error, time::Duration};
 
-use actix_rateguard::{ClientAddress, Count, OnError, RateGuard, RateLimit, key};
+use actix_rateguard::{ClientAddress, Count, Limit, OnError, RateGuard, RateLimit, key};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
 use rateguard_tests::attack::{
     TIMEOUT,
-    limits::{KeyKind, Limit},
+    limits::{self, KeyKind},
 };
 use tokio::sync::Notify;
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let deadline = if args.len() > 5 { args.pop() } else { None };
     let [store, prefix, mode, replicas, limit] = <[String; 5]>::try_from(args)
         .map_err(|_| "usage: attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]")?;
-    let limit = Limit::named(&limit).ok_or("unknown limit")?;
+    let limit = limits::Limit::named(&limit).ok_or("unknown limit")?;
     let mode = match &*mode {
         "open" => OnError::Open,
         "closed" => OnError::Closed,
@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Adds the page under attack, with the limit if there is one.
-fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static Limit) {
+fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static limits::Limit) {
     let resource = web::resource("/");
     if limit.rate.is_empty() {
         config.service(resource.to(page_without_limiter));
@@ -84,23 +84,24 @@ async fn page_without_limiter() -> HttpResponse {
     HttpResponse::Ok().insert_header(("X-RateLimit-Limit", "5")).body("ok")
 }
 
-fn rate_limit(guard: &RateGuard, limit: &'static Limit) -> RateLimit {
-    let middleware = RateLimit::new(guard, limit.rate).name(limit.name).cost(cost);
-    let middleware = match limit.key {
-        KeyKind::Address => middleware.key(key::ip()),
-        KeyKind::Cookie => middleware.key(key::cookie("session")),
-        KeyKind::Global => middleware.key(key::global()),
+fn rate_limit(guard: &RateGuard, limit: &'static limits::Limit) -> RateLimit {
+    let page_limit = Limit::new(limit.rate).name(limit.name).cost(cost);
+    let page_limit = match limit.key {
+        KeyKind::Address => page_limit.key(key::ip()),
+        KeyKind::Cookie => page_limit.key(key::cookie("session")),
+        KeyKind::Global => page_limit.key(key::global()),
     };
-    let middleware = match limit.counts_failures {
-        true => middleware.count(Count::Failure),
-        false => middleware,
+    let page_limit = match limit.counts_failures {
+        true => page_limit.count(Count::Failure),
+        false => page_limit,
     };
-    let middleware = match limit.ban {
-        Some(ban) => middleware.ban(ban),
-        None => middleware,
+    let page_limit = match limit.ban {
+        Some(ban) => page_limit.ban(ban),
+        None => page_limit,
     };
+    let middleware = RateLimit::new(guard, page_limit);
     match limit.global {
-        Some(rate) => middleware.and(rate).key(key::global()).name("global"),
+        Some(rate) => middleware.and(Limit::new(rate).key(key::global()).name("global")),
         None => middleware,
     }
 }

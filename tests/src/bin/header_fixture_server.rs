@@ -19,7 +19,7 @@ use std::{
 
 use actix_cors::Cors;
 use actix_rateguard::{
-    MemoryStore, OnError, RateGuard, RateGuardBuilder, RateLimit, RejectionBody, StoreError,
+    Limit, MemoryStore, OnError, RateGuard, RateGuardBuilder, RateLimit, RejectionBody, StoreError,
     headers::HeaderDialect::{self, Draft, XRateLimit, XRateLimitEpoch},
     key,
     test_util::FaultyStore,
@@ -101,30 +101,31 @@ impl Pages {
     }
 
     fn register(&self, config: &mut web::ServiceConfig) {
-        let two = |guard| RateLimit::new(guard, "2/2s");
+        let two = |name| Limit::new("2/2s").name(name);
         // The cost is a closure: if a constant cost exceeds the limit, the limit is rejected when the application
         // starts.
         let six = |_: &HttpRequest| 6;
-        for (path, limit) in [
-            ("/customary", two(&self.customary).name("customary")),
-            ("/epoch", two(&self.epoch).name("epoch")),
-            ("/draft", two(&self.draft).name("draft")),
-            ("/both", two(&self.both).name("both")),
-            ("/problems", two(&self.problems).name("problems")),
-            ("/unavailable", two(&self.unavailable).name("unavailable")),
-            ("/several", RateLimit::new(&self.both, "2/2s; 3/4s").name("several")),
+        for (path, guard, limit) in [
+            ("/customary", &self.customary, two("customary")),
+            ("/epoch", &self.epoch, two("epoch")),
+            ("/draft", &self.draft, two("draft")),
+            ("/both", &self.both, two("both")),
+            ("/problems", &self.problems, two("problems")),
+            ("/unavailable", &self.unavailable, two("unavailable")),
+            ("/several", &self.both, Limit::new("2/2s; 3/4s").name("several")),
             // Without percent encoding, a header could not contain this name, or a client would read another name.
-            ("/named", two(&self.both).name(r#"größe"\%41"#)),
-            ("/bucket", RateLimit::new(&self.draft, "1/2s token_bucket burst 2").name("bucket")),
-            ("/ban", RateLimit::new(&self.both, "1/2s").name("ban").ban("2/minute for 2s")),
-            ("/costly", RateLimit::new(&self.both, "5/2s").name("costly").cost(six)),
+            ("/named", &self.both, two(r#"größe"\%41"#)),
+            ("/bucket", &self.draft, Limit::new("1/2s token_bucket burst 2").name("bucket")),
+            ("/ban", &self.both, Limit::new("1/2s").name("ban").ban("2/minute for 2s")),
+            ("/costly", &self.both, Limit::new("5/2s").name("costly").cost(six)),
         ] {
-            config.service(web::resource(path).to(hello).wrap(limit.key(key::header(CLIENT))));
+            let limit = RateLimit::new(guard, limit.key(key::header(CLIENT)));
+            config.service(web::resource(path).to(hello).wrap(limit));
         }
 
         let (store, count) = (self.recovering_store.clone(), Arc::new(AtomicUsize::new(0)));
         let resource = web::resource("/recovering").to(hello);
-        let resource = resource.wrap(two(&self.recovering).name("recovering"));
+        let resource = resource.wrap(RateLimit::new(&self.recovering, two("recovering")));
         config.service(resource.wrap_fn(move |request, service| {
             match count.fetch_add(1, Relaxed) % (FAILURES + 1) {
                 FAILURES => store.work(),

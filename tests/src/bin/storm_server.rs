@@ -23,7 +23,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    CheckResult, Count, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
+    CheckResult, Count, Limit, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture, Verdict},
 };
 use actix_web::{
@@ -117,12 +117,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
-    let by = |name| RateLimit::policy(guard, name).key(key::header(CLIENT));
+    let by = |name| Limit::policy(name).key(key::header(CLIENT));
+    let limited = |limit| RateLimit::new(guard, limit);
     for path in ["log", "fixed", "counter", "long", "banned"] {
-        config.service(web::resource(format!("/{path}")).to(page).wrap(by(path)));
+        config.service(web::resource(format!("/{path}")).to(page).wrap(limited(by(path))));
     }
-    let both = by("each").and_policy("all").key(key::global());
-    let refund = by("refund").cost(cost).count(Count::Status(200));
+    let both = limited(by("each")).and(Limit::policy("all").key(key::global()));
+    let refund = limited(by("refund").cost(cost).count(Count::Status(200)));
     config
         .service(web::resource("/refund").to(page).wrap(refund))
         .service(web::resource("/both").to(page).wrap(both))
@@ -130,7 +131,7 @@ fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
         .route("/several", web::get().to(several))
         .route("/mixed", web::get().to(mixed))
         .route("/bucket", web::get().to(bucket))
-        .service(web::resource("/nested").to(nested).wrap(by("outer")));
+        .service(web::resource("/nested").to(nested).wrap(limited(by("outer"))));
 }
 
 async fn page(request: HttpRequest) -> HttpResponse {

@@ -13,7 +13,7 @@ mod telemetry;
 use std::{env, time::Duration};
 
 use actix_extensible_rate_limit::backend::memory::InMemoryBackend;
-use actix_rateguard::{OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
+use actix_rateguard::{Limit, OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
 use rateguard_benches::{
     BenchResult, GENEROUS, GENEROUS_TO_MANY, STRICT, TIMEOUT, contenders::Scenario,
@@ -104,7 +104,7 @@ async fn main() -> BenchResult {
 fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
     // A request without a decision is a 503, which makes the measurement fail.
     let guard = guard.on_error(OnError::Closed).deadline(TIMEOUT).build()?;
-    Ok(RateLimit::new(&guard, Quota::new(limit, window)?).key(key::header(KEY)))
+    Ok(RateLimit::new(&guard, Limit::new(Quota::new(limit, window)?).key(key::header(KEY))))
 }
 
 /// The key as text, for limiters that need text.

@@ -1,0 +1,107 @@
+//! The values that a limit accepts as its key.
+
+use std::{error::Error, fmt, marker::PhantomData, str::FromStr, sync::Arc};
+
+use actix_rateguard_grammar::KeyNotation;
+
+use super::{BuiltinKey, Caller};
+use crate::{
+    debug_as_display::debug_as_display,
+    per_request::{PerRequest, RequestResolver},
+};
+
+/// Converts into the key of a [`Limit`](crate::Limit).
+///
+/// Implemented for the built-in keys of [`key`](crate::key), for text in the notation of the macro attribute, such as
+/// `"user+path:tenant"`, and for every sync or async closure and function over `&HttpRequest` that returns a value for
+/// a [`Caller`]. The compiler infers `Kind`.
+#[diagnostic::on_unimplemented(
+    message = "expected a key, found `{Self}`",
+    note = "expected a built-in key, text such as \"header:X-Api-Key\", or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"
+)]
+pub trait IntoKey<Kind> {
+    #[doc(hidden)]
+    fn into_key(self) -> Result<LimitKey, KeyError>;
+}
+
+/// The key of a limit.
+#[doc(hidden)]
+pub struct LimitKey {
+    pub(crate) resolver: RequestResolver<Caller>,
+    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    pub(crate) notation: Option<String>,
+}
+
+/// Marks text in the notation of the macro attribute.
+#[doc(hidden)]
+pub enum Notation {}
+
+/// Marks closures and functions.
+#[doc(hidden)]
+pub struct Function<Kind>(PhantomData<Kind>);
+
+impl From<BuiltinKey> for LimitKey {
+    fn from(key: BuiltinKey) -> Self {
+        let notation = Some(key.to_notation());
+        Self { resolver: RequestResolver::Sync(Arc::new(move |it| Ok(key.caller(it)))), notation }
+    }
+}
+
+impl IntoKey<BuiltinKey> for BuiltinKey {
+    fn into_key(self) -> Result<LimitKey, KeyError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoKey<Notation> for &str {
+    fn into_key(self) -> Result<LimitKey, KeyError> {
+        Ok(self.parse::<BuiltinKey>()?.into())
+    }
+}
+
+impl IntoKey<Notation> for String {
+    fn into_key(self) -> Result<LimitKey, KeyError> {
+        self.as_str().into_key()
+    }
+}
+
+impl<Kind, F: PerRequest<Caller, Kind>> IntoKey<Function<Kind>> for F {
+    fn into_key(self) -> Result<LimitKey, KeyError> {
+        Ok(LimitKey { resolver: self.into_resolver(), notation: None })
+    }
+}
+
+/// Parses a key in the notation of the macro attribute.
+///
+/// ```
+/// # use actix_rateguard::key::{self, BuiltinKey};
+/// let key: BuiltinKey = "user+path:tenant".parse()?;
+/// let error = "user+path:{tenant}".parse::<BuiltinKey>().unwrap_err();
+/// assert!(error.to_string().contains("expected the name of a route parameter without braces"));
+/// # Ok::<(), key::KeyError>(())
+/// ```
+impl FromStr for BuiltinKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let notation: KeyNotation =
+            text.parse().map_err(|error| KeyError { message: format!("{error}") })?;
+        Self::of(&notation).map_err(|message| KeyError { message })
+    }
+}
+
+/// The error for text that is not a built-in key, or that requires a feature that is disabled.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyError {
+    message: String,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+debug_as_display!(KeyError);
+
+impl Error for KeyError {}

@@ -1,0 +1,83 @@
+//! The error of an invalid limit.
+
+use std::{error::Error, fmt};
+
+use crate::debug_as_display::debug_as_display;
+
+/// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
+/// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
+///
+/// The message names the limit and the setting.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LimitError {
+    limit: String,
+    problem: LimitProblem,
+}
+
+/// The reason why a limit is invalid.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum LimitProblem {
+    Setting(InvalidSetting),
+    /// The guard has no policy with the name of the limit.
+    UnknownPolicy,
+    /// Another limit of the same middleware has the same name.
+    DuplicateName,
+    /// The constant cost is above the maximum cost that the quotas can ever allow.
+    Cost {
+        cost: u32,
+        max: u32,
+    },
+    /// The sentence of a [`NameConflict`](actix_rateguard_core::adapter::NameConflict).
+    NameConflict(String),
+}
+
+/// An invalid value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InvalidSetting {
+    /// The method that sets the value. `None` for the quotas.
+    pub(super) setting: Option<&'static str>,
+    pub(super) message: String,
+}
+
+impl LimitError {
+    pub(super) fn new(limit: &str, problem: LimitProblem) -> Self {
+        Self { limit: limit.to_owned(), problem }
+    }
+
+    /// Returns the name of the invalid limit.
+    #[must_use]
+    pub fn limit(&self) -> &str {
+        &self.limit
+    }
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = &self.limit;
+        match &self.problem {
+            LimitProblem::Setting(InvalidSetting { setting: None, message }) => {
+                write!(f, "limit `{limit}`: {message}")
+            }
+            LimitProblem::Setting(InvalidSetting { setting: Some(setting), message }) => {
+                write!(f, "`{setting}` of limit `{limit}`: {message}")
+            }
+            LimitProblem::UnknownPolicy => write!(
+                f,
+                "the guard has no policy named `{limit}`; add it with `RateGuard::builder().policy(…)`"
+            ),
+            LimitProblem::DuplicateName => write!(
+                f,
+                "two limits of one middleware are named `{limit}`; give each its own name"
+            ),
+            LimitProblem::Cost { cost, max } => write!(
+                f,
+                "the limit `{limit}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
+            ),
+            LimitProblem::NameConflict(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+debug_as_display!(LimitError);
+
+impl Error for LimitError {}

@@ -1,0 +1,36 @@
+//! The request methods of a limit, as text or as a list.
+
+use actix_rateguard_grammar::Methods;
+use actix_web::http::Method;
+
+/// Converts into a list of request methods: text such as `"POST, PUT"`, or an iterator of
+/// [`Method`](actix_web::http::Method)s. The compiler infers `Kind`.
+#[diagnostic::on_unimplemented(
+    message = "expected request methods, found `{Self}`",
+    note = "expected text such as \"POST, PUT\", or an iterator of `Method`s such as `[Method::POST]`"
+)]
+pub trait IntoMethods<Kind> {
+    #[doc(hidden)]
+    fn into_methods(self) -> Result<Vec<Method>, String>;
+}
+
+/// Marks text.
+pub enum Text {}
+
+/// Marks an iterator.
+pub enum Listed {}
+
+impl IntoMethods<Text> for &str {
+    fn into_methods(self) -> Result<Vec<Method>, String> {
+        let methods: Methods = self.parse().map_err(|error| format!("{error}"))?;
+        let names = methods.names().iter();
+        let methods = names.map(|name| Method::from_bytes(name.as_bytes()));
+        methods.collect::<Result<_, _>>().map_err(|error| error.to_string())
+    }
+}
+
+impl<I: IntoIterator<Item = Method>> IntoMethods<Listed> for I {
+    fn into_methods(self) -> Result<Vec<Method>, String> {
+        Ok(self.into_iter().collect())
+    }
+}

@@ -1,0 +1,175 @@
+//! One limit of a middleware, with the guard that checks it.
+
+use std::{borrow::Cow, panic::Location, sync::Arc};
+
+use actix_rateguard_core::adapter::{
+    NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides,
+};
+use actix_web::HttpRequest;
+
+use super::{
+    limit::{Limit, QuotaSource},
+    limit_error::{InvalidSetting, LimitError, LimitProblem},
+};
+use crate::{
+    Caller, Plan, Policy, RateGuard, RequestCost, applicability::LimitScope,
+    limit_check::LimitCheck, limit_context::LimitContext, not_checked::NotChecked,
+    per_request::RequestResolver,
+};
+
+/// One limit of a middleware: a valid [`Limit`] with its policy.
+#[derive(Clone)]
+pub(crate) struct MiddlewareLimit {
+    /// The limit's own policy, or the guard's policy at startup.
+    pub(crate) policy: Policy,
+    /// Whether the limit uses the guard's policy of this name.
+    pub(crate) is_of_guard: bool,
+    /// The function that chooses the quotas for each request.
+    pub(crate) plan: Option<RequestResolver<Plan>>,
+    pub(crate) key: RequestResolver<Caller>,
+    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    pub(crate) key_notation: Option<String>,
+    pub(crate) cost: Arc<dyn RequestCost>,
+    pub(crate) scope: LimitScope,
+    /// The call of `RateLimit::new` or `and`. A `Limit` may be built in a function that several middlewares share.
+    pub(crate) location: &'static Location<'static>,
+    /// Whether the program has set the name.
+    has_name: bool,
+}
+
+impl MiddlewareLimit {
+    /// Creates the limit for a guard.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] if the limit is invalid, or contradicts the guard's policies or a registered limit.
+    pub(super) fn new(
+        guard: &RateGuard,
+        limit: Limit,
+        default_name: &str,
+        location: &'static Location<'static>,
+    ) -> Result<Self, LimitError> {
+        let has_name = limit.policy_settings.name.is_some();
+        let name = match (&limit.source, &limit.policy_settings.name) {
+            (QuotaSource::Policy(policy), _) => policy.clone(),
+            (_, name) => name.as_deref().unwrap_or(default_name).to_owned(),
+        };
+        let error = |problem| LimitError::new(&name, problem);
+        let invalid = |invalid: InvalidSetting| error(LimitProblem::Setting(invalid));
+        if let Some(setting) = limit.invalid {
+            return Err(invalid(setting));
+        }
+        let policy_set = guard.policy_set();
+        let own = |quotas| limit.policy_settings.into_policy(default_name, quotas).map_err(invalid);
+        let (policy, is_of_guard, plan) = match limit.source {
+            QuotaSource::Fixed(quotas) => (own(quotas)?, false, None),
+            QuotaSource::Plan(plan) => (own(PLACEHOLDER_QUOTA.into())?, false, Some(plan)),
+            QuotaSource::Policy(name) => {
+                let named = policy_set.policy(&name);
+                let named = named.ok_or_else(|| error(LimitProblem::UnknownPolicy))?;
+                (named.policy.clone(), true, None)
+            }
+        };
+        let limit = Self {
+            policy,
+            is_of_guard,
+            plan,
+            key: limit.key,
+            key_notation: limit.key_notation,
+            cost: limit.cost,
+            scope: limit.scope,
+            location,
+            has_name,
+        };
+        limit.validate_cost(&policy_set).map_err(error)?;
+        if let Some(conflict) = limit.registration().and_then(|it| guard.name_conflict(&it)) {
+            return Err(error(LimitProblem::NameConflict(conflict.to_string())));
+        }
+        limit.record_cost(&policy_set);
+        Ok(limit)
+    }
+
+    /// Returns the registration of the limit's name. `None` if the limit uses a policy of the guard, because the guard
+    /// has already registered the names of its policies.
+    pub(super) fn registration(&self) -> Option<NameRegistration<'_>> {
+        (!self.is_of_guard).then(|| NameRegistration {
+            policy: &self.policy,
+            is_fixed: self.plan.is_none(),
+            unnamed_at: (!self.has_name).then_some(self.location),
+        })
+    }
+
+    /// Builds the check of a request against this limit.
+    ///
+    /// # Errors
+    ///
+    /// The limit exempts or rejects the request.
+    pub(crate) async fn check<'a>(
+        &'a self,
+        context: &LimitContext<'a>,
+        request: &HttpRequest,
+    ) -> Result<LimitCheck<'a>, NotChecked> {
+        let (policy, overrides) = self.policy(context)?;
+        if let Some(exemption) = self.scope.exemption(overrides, request) {
+            return Err(NotChecked::Exempt(exemption));
+        }
+        let caller = match &overrides.key {
+            Some(key) => crate::key::read(&**key, request),
+            None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
+        };
+        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
+        let key = self.scope.key(context, overrides, caller, request)?;
+        let policy = match &self.plan {
+            None => Cow::Borrowed(policy),
+            Some(plan) => {
+                let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
+                Cow::Owned(context.with_plan(policy, plan)?)
+            }
+        };
+        let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));
+        Ok(self.scope.check(overrides, policy, key, cost))
+    }
+
+    /// Returns the settings in the policies file that override the settings of the middleware.
+    pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
+        let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
+        named.map_or(RouteOverrides::NONE, |named| &named.overrides)
+    }
+
+    /// Returns the current policy, and the settings in the policies file that override the settings of the middleware.
+    ///
+    /// # Errors
+    ///
+    /// The guard has no policy of the name.
+    fn policy<'a>(
+        &'a self,
+        context: &LimitContext<'a>,
+    ) -> Result<(&'a Policy, &'a RouteOverrides), NotChecked> {
+        if !self.is_of_guard {
+            return Ok((&self.policy, RouteOverrides::NONE));
+        }
+        let named = context.named_policy(self.policy.name(), "a middleware")?;
+        Ok((&named.policy, &named.overrides))
+    }
+
+    /// Returns an error if a constant cost is above the quotas, because every request would be denied.
+    fn validate_cost(&self, policy_set: &PolicySet) -> Result<(), LimitProblem> {
+        let max = self.policy.max_cost();
+        match self.overrides(policy_set).cost.or(self.cost.constant()) {
+            Some(cost) if self.plan.is_none() && cost > max => {
+                Err(LimitProblem::Cost { cost, max })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Records a constant cost, so a reload of the policies file rejects a policy whose quotas can never allow this
+    /// cost.
+    fn record_cost(&self, policy_set: &PolicySet) {
+        if self.is_of_guard
+            && let Some(cost) = self.cost.constant()
+        {
+            policy_set.record_cost(self.policy.name(), cost);
+        }
+    }
+}
