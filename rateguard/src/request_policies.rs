@@ -65,7 +65,7 @@ pub(crate) fn quotas_of(
         Some(Plan::Limited(quotas)) => Ok(Some(Arc::clone(quotas))),
         Some(Plan::Unlimited) => Ok(None),
         // A named plan never refers to another named plan, so the lookup never returns `Named`.
-        Some(Plan::Named(_)) | None => {
+        Some(_) | None => {
             static LOG: ThrottledLog = ThrottledLog::new();
             if LOG.try_emit().is_some() {
                 log::error!(

@@ -76,11 +76,13 @@ impl DecisionMode {
 }
 
 impl StoreError {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Returns the name of the variant in metrics, traces and the JSON of an HTTP adapter, such as `cross_slot`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Disconnected => "disconnected",
+            Self::Unreachable(_) => "unreachable",
+            Self::Disconnected(_) => "disconnected",
             Self::Authentication => "authentication",
             Self::Permission => "permission",
             Self::NotReady => "not_ready",
@@ -93,6 +95,7 @@ impl StoreError {
             Self::InvalidReply => "invalid_reply",
             Self::NoPrimary => "no_primary",
             Self::Closed => "closed",
+            Self::Other(_) => "other",
         }
     }
 }
@@ -121,7 +124,7 @@ mod tests {
     fn index_in_all_is_the_discriminant() {
         assert!(OutcomeLabel::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
         assert!(DecisionMode::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
-        assert!(StoreError::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+        assert!(StoreError::ALL.into_iter().enumerate().all(|(index, it)| it.index() == index));
         assert!(Operation::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
     }
 }

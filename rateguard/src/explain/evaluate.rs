@@ -196,7 +196,7 @@ fn plan_quotas(plan: Plan, policy_set: &PolicySet) -> Result<Option<Arc<Quotas>>
     match plan {
         Some(Plan::Limited(quotas)) => Ok(Some(quotas)),
         Some(Plan::Unlimited) => Ok(None),
-        Some(Plan::Named(_)) | None => Err(Outcome::Rejected(RejectReason::NoPlan)),
+        Some(_) | None => Err(Outcome::Rejected(RejectReason::NoPlan)),
     }
 }
 

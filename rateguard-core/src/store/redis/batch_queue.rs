@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Key, Quota, RedisLog,
+        Key, LogEncoding, Quota,
         store::{Bucket, BucketRequest, Operation, Verdict},
     };
 
@@ -165,7 +165,7 @@ mod tests {
         let quota = Quota::new(10_000, Duration::from_secs(60)).unwrap();
         let request = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
         let requests = [BucketRequest { low_priority: priority == Priority::Low, ..request }];
-        let request = ScriptRequest::new("test", RedisLog::Packed, Operation::Check, &requests);
+        let request = ScriptRequest::new("test", LogEncoding::Packed, Operation::Check, &requests);
         let (reply, outcome) = oneshot::channel();
         let created_at = Instant::now();
         queue.push(PendingRequest {

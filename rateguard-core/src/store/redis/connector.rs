@@ -38,7 +38,8 @@ impl Source {
             #[cfg(feature = "deadpool")]
             Self::FromAppPool(pool) => {
                 let connection = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
-                let connection = connection.map_err(|_| StoreError::Unreachable)?;
+                let connection = connection
+                    .map_err(|_| StoreError::Unreachable(Some(io::ErrorKind::TimedOut.into())))?;
                 connection.map_err(|error| connect_error(&error))
             }
             Self::Sentinel(sentinels) => sentinels.connect().await,

@@ -39,7 +39,7 @@ use self::{
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
-    BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
+    BucketRequest, LogEncoding, Operation, Store, StoreError, StoreFuture, Verdict,
     script::{Batch, BatchOutcome, ScriptRequest},
 };
 use crate::{BuildError, store::io_thread::IoThread};
@@ -49,7 +49,7 @@ const MAX_ATTEMPTS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
-    log: RedisLog,
+    log: LogEncoding,
     router: Router,
     script: Arc<ScriptRunner>,
     deadline: Duration,
@@ -61,7 +61,7 @@ impl RedisStore {
     pub(crate) fn open(
         server: Server,
         prefix: String,
-        log: RedisLog,
+        log: LogEncoding,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;

@@ -32,14 +32,6 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) fn at(url: String) -> Self {
-        Self::At {
-            url,
-            #[cfg(feature = "tls")]
-            tls: RedisTls::new(),
-        }
-    }
-
     /// Starts to connect on `runtime`, and returns the router for the connections.
     pub(super) fn router(
         self,
