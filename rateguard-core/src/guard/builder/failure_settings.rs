@@ -68,9 +68,9 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets how many processes share the store, at least 1. [`build`](Self::build) returns an error for zero. Default:
-    /// 1. If a process decides in its own memory, it divides each limit by this number, and rounds the limit down, to
-    /// at least 1.
+    /// Sets how many processes share the store. If a process decides in its own memory, it divides each limit by this
+    /// number, and rounds the limit down, to at least 1. [`build`](Self::build) returns an error for zero. The default
+    /// is one process.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.settings.replicas = replicas;
         self
