@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use actix_rateguard::{Key, Policy, Quota, RateGuard, RedisLog};
+use actix_rateguard::{Key, LogEncoding, Policy, Quota, RateGuard};
 use deadpool_redis::Pool;
 use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
 
@@ -34,7 +34,7 @@ impl ClientKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::RateGuard => "**RateGuard**",
-            Self::SortedSet => "**RateGuard**, `RedisLog::SortedSet`",
+            Self::SortedSet => "**RateGuard**, `LogEncoding::SortedSet`",
             Self::Pool => "plain script, deadpool checkout (16)",
             Self::Shared => "plain script, one multiplexed connection",
             Self::EmptyScript => "bare: `EVALSHA` of an empty script",
@@ -69,8 +69,8 @@ impl CheckClient {
         limit: (u32, Duration),
     ) -> BenchResult<Rc<Self>> {
         Ok(Rc::new(match kind {
-            ClientKind::RateGuard => rate_guard(url, limit, RedisLog::Packed)?,
-            ClientKind::SortedSet => rate_guard(url, limit, RedisLog::SortedSet)?,
+            ClientKind::RateGuard => rate_guard(url, limit, LogEncoding::Packed)?,
+            ClientKind::SortedSet => rate_guard(url, limit, LogEncoding::SortedSet)?,
             ClientKind::Pool => Self::Pool(plain::pool(url)?, PlainLimiter::new(limit)),
             ClientKind::Shared => Self::Shared(connect(url).await?, PlainLimiter::new(limit)),
             ClientKind::EmptyScript => {
@@ -113,9 +113,9 @@ impl CheckClient {
 fn rate_guard(
     url: &str,
     (limit, window): (u32, Duration),
-    log: RedisLog,
+    log: LogEncoding,
 ) -> BenchResult<CheckClient> {
-    let settings = RateGuard::redis(url).redis_log(log).deadline(TIMEOUT);
+    let settings = RateGuard::redis(url).log_encoding(log).deadline(TIMEOUT);
     // Without the denial cache, Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
     Ok(CheckClient::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))

@@ -9,8 +9,8 @@ pub use crate::{
         TraceListener, canonical,
     },
     guard::{
-        AttributePolicy, HttpSettings, NameConflict, NameRegistration, NamedPolicy, PolicySet,
-        PolicySetRef, RouteOverrides, ShadowHolds, ThrottledLog,
+        AttributePolicy, HttpSettings, MAX_RETRY_JITTER, NameConflict, NameRegistration,
+        NamedPolicy, PolicySet, PolicySetRef, RouteOverrides, ShadowHolds, ThrottledLog,
     },
     key::{KeyRecipe, KeyRecipes, KeySecret},
     policy::PLACEHOLDER_QUOTA,

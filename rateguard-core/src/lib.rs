@@ -5,6 +5,7 @@ mod access;
 pub mod adapter;
 mod algorithm;
 mod bucket_status;
+pub mod builder;
 mod client_address;
 mod clock;
 #[cfg(feature = "config")]
@@ -33,7 +34,7 @@ pub use actix_rateguard_grammar::{
 #[cfg(feature = "config")]
 pub use config::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
 #[cfg(any(feature = "redis", feature = "upstash"))]
-pub use store::log_encoding::RedisLog;
+pub use store::log_encoding::LogEncoding;
 #[cfg(feature = "redis")]
 pub use store::redis::RedisUrlError;
 #[cfg(any(feature = "tls", feature = "upstash"))]
@@ -49,13 +50,16 @@ pub use self::{
     clock::Clock,
     decision::Decision,
     guard::{
-        BanError, BuildError, Failures, Health, RateGuard, RateGuardBuilder, Request, Reservation,
-        ShadowCounts, Unavailable,
+        BanError, BuildError, Failures, Health, RateGuard, Request, Reservation, ShadowCounts,
+        Unavailable, builder::RateGuardBuilder,
     },
     key::Key,
     plan::Plan,
     policy::{Policy, PolicyError},
     quota_status::QuotaStatus,
     rejection_body::RejectionBody,
-    store::{error::StoreError, memory::MemoryStore},
+    store::{
+        error::{IoCause, StoreError},
+        memory::MemoryStore,
+    },
 };

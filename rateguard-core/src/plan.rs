@@ -26,6 +26,7 @@ use crate::{Quota, Quotas};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Plan {
     /// A request is admitted only if all of these quotas have room.
     Limited(Arc<Quotas>),
@@ -44,7 +45,7 @@ impl Plan {
     /// # Panics
     ///
     /// If the text is invalid. So use this function only for constant text. For other text, use
-    /// `text.parse::<Quotas>()`, which returns an error instead.
+    /// [`try_of`](Self::try_of), which returns an error instead.
     #[must_use]
     #[track_caller]
     #[allow(clippy::panic, reason = "invalid text is a bug in the application")]
@@ -52,10 +53,29 @@ impl Plan {
     where
         Q: TryInto<Quotas, Error: Into<crate::RateError>>,
     {
-        match quotas.try_into().map_err(Into::into) {
-            Ok(quotas) => Self::Limited(Arc::new(quotas)),
+        match Self::try_of(quotas) {
+            Ok(plan) => plan,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Creates a plan from a [`Quota`], [`Quotas`] or text, as [`of`](Self::of).
+    ///
+    /// ```
+    /// # use actix_rateguard_core::Plan;
+    /// assert_eq!(Plan::try_of("10/minute; 100/day")?, Plan::of("10/minute; 100/day"));
+    /// assert!(Plan::try_of("10/fortnight").is_err());
+    /// # Ok::<(), actix_rateguard_core::RateError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RateError`](crate::RateError) if the text is invalid.
+    pub fn try_of<Q>(quotas: Q) -> Result<Self, crate::RateError>
+    where
+        Q: TryInto<Quotas, Error: Into<crate::RateError>>,
+    {
+        quotas.try_into().map(|quotas| Self::Limited(Arc::new(quotas))).map_err(Into::into)
     }
 
     /// Creates a reference to the plan with this name in the guard: [`Plan::Named`].

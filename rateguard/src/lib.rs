@@ -8,7 +8,6 @@ mod applicability;
 #[cfg(feature = "macros")]
 mod attribute;
 mod bounds;
-mod builder;
 mod client;
 pub mod client_address;
 mod client_networks;
@@ -20,6 +19,7 @@ pub mod explain;
 mod extract;
 mod file_policies;
 mod guard;
+mod guard_builder;
 pub mod inventory;
 pub mod key;
 mod limit_check;
@@ -45,7 +45,7 @@ pub mod test_util;
 mod user;
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
-pub use actix_rateguard_core::RedisLog;
+pub use actix_rateguard_core::LogEncoding;
 #[cfg(any(feature = "tls", feature = "upstash"))]
 pub use actix_rateguard_core::RedisTls;
 #[cfg(feature = "redis")]
@@ -56,10 +56,10 @@ pub use actix_rateguard_core::UpstashError;
 pub use actix_rateguard_core::metrics;
 pub use actix_rateguard_core::{
     AccessList, AccessListError, Algorithm, Ban, BanError, BanSpecError, BuildError, ClientAddress,
-    ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, Key, MemoryStore,
-    MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError, QuotaStatus,
-    Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StoreError, Unavailable,
-    store,
+    ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, IoCause, Key,
+    MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError,
+    QuotaStatus, Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StoreError,
+    Unavailable, builder, store,
 };
 #[cfg(feature = "config")]
 pub use actix_rateguard_core::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
@@ -68,10 +68,10 @@ pub use actix_rateguard_headers as headers;
 pub use actix_rateguard_macros::rate_limit;
 
 pub use self::{
-    builder::RateGuardBuilder,
     cost::{BodyCost, RequestCost},
     extract::CheckResult,
     guard::RateGuard,
+    guard_builder::RateGuardBuilder,
     key::Caller,
     middleware::{Limit, LimitError, RateLimit},
     penalty::Penalty,

@@ -98,7 +98,7 @@ impl<'a> LimitContext<'a> {
             Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
             Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
             // A named plan never refers to another named plan, so the lookup never returns `Named`.
-            Some(Plan::Named(_)) | None => {
+            Some(_) | None => {
                 static LOG: ThrottledLog = ThrottledLog::new();
                 if self.may_log(&LOG) {
                     log::error!(

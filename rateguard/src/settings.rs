@@ -47,12 +47,15 @@ impl HttpSettings {
         Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
 
-    /// Returns an error if two header dialects write the same fields.
+    /// Returns an error if two header dialects write the same fields, or the jitter is out of its range.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
-        match HeaderDialect::have_conflict(&self.headers) {
-            true => Err(BuildError::Headers),
-            false => Ok(()),
+        if HeaderDialect::have_conflict(&self.headers) {
+            return Err(BuildError::Headers);
         }
+        if self.retry_jitter > adapter::MAX_RETRY_JITTER || self.retry_jitter.subsec_nanos() > 0 {
+            return Err(BuildError::RetryJitter);
+        }
+        Ok(())
     }
 
     /// Replaces settings with the settings in a policies file.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_rateguard::{
-    Algorithm, Key, Policy, Quota, RateGuard, RateLimit, RedisLog, rate_limit,
+    Algorithm, Key, LogEncoding, Policy, Quota, RateGuard, RateLimit, rate_limit,
     test_util::{self, ManualClock},
 };
 use actix_web::{App, get, test::init_service, web};
@@ -120,7 +120,7 @@ async fn quota_change_applies_immediately_without_refill() {
 #[tokio::test]
 async fn lower_limit_with_new_algorithm_does_not_refill() {
     let server = RedisServer::start();
-    let sets = RateGuard::redis(server.url()).prefix("sets").redis_log(RedisLog::SortedSet);
+    let sets = RateGuard::redis(server.url()).prefix("sets").log_encoding(LogEncoding::SortedSet);
     let sets = sets.deadline(TEST_TIMEOUT).build().unwrap();
     let (in_memory, clock) = test_util::guard();
     clock.set(Duration::from_micros(1_800_000_000_000_000));

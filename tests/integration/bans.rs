@@ -162,10 +162,10 @@ where
     ) -> StoreFuture<'a> {
         match (self.fault_for)(operation, requests) {
             None => self.store.apply(operation, requests),
-            Some(Fault::FailBeforeApply) => StoreFuture::Ready(Err(StoreError::Unreachable)),
+            Some(Fault::FailBeforeApply) => StoreFuture::Ready(Err(StoreError::Unreachable(None))),
             Some(Fault::FailAfterApply) => {
                 let _ = self.store.apply(operation, requests);
-                StoreFuture::Ready(Err(StoreError::Disconnected))
+                StoreFuture::Ready(Err(StoreError::Disconnected(None)))
             }
             Some(Fault::Delay(delay)) => StoreFuture::Pending(Box::pin(async move {
                 tokio::time::sleep(delay).await;

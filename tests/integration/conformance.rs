@@ -244,5 +244,5 @@ defects! {
             Ok(apply_to_memory(store, operation, requests))
         };
     store_that_is_unreachable_fails "expected a reply of the store":
-        |_, _, _| Err(StoreError::Unreachable);
+        |_, _, _| Err(StoreError::Unreachable(None));
 }

@@ -1,6 +1,6 @@
 //! The guard without HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_rateguard::{
     BuildError, Decision, Key, MemoryStore, Policy, RateGuard, Unavailable, test_util,
@@ -108,6 +108,45 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
         (
             unreachable().deadline(Duration::from_secs(61)).build(),
             "deadline: expected a duration from 1 millisecond",
+        ),
+        (
+            unreachable().max_in_flight(0).build(),
+            "max_in_flight: expected a number of checks from 1",
+        ),
+        (
+            unreachable().max_in_flight(usize::MAX).build(),
+            "max_in_flight: expected a number of checks from 1 to 4294967295",
+        ),
+        (
+            unreachable().replicas(0).build(),
+            "replicas: expected a number of processes of at least 1",
+        ),
+        (
+            unreachable().key_secret("fifteen bytes..").build(),
+            "key_secret: expected a secret of at",
+        ),
+        (
+            unreachable().retry_jitter(Duration::from_secs(3_601)).build(),
+            "retry_jitter: expected a whole number of seconds, at most 1 hour",
+        ),
+        (
+            unreachable().retry_jitter(Duration::from_millis(1_500)).build(),
+            "retry_jitter: expected a whole number of seconds, at most 1 hour",
+        ),
+        (
+            RateGuard::builder().memory_store(MemoryStore::new().max_keys(0)).build(),
+            "max_keys of the in-memory store: expected at least 1",
+        ),
+        (
+            RateGuard::builder().store(Arc::new(MemoryStore::new().max_keys(0))).build(),
+            "max_keys of the in-memory store: expected at least 1",
+        ),
+        (
+            RateGuard::builder()
+                .policies_file("/nonexistent.toml")
+                .policies_file_interval(Duration::from_millis(9))
+                .build(),
+            "policies_file_interval: expected a duration of at least 10 milliseconds",
         ),
         (RateGuard::redis("localhost").build(), "Redis URL: expected a URL with redis://"),
         (RateGuard::redis("rediss://localhost/#insecure").build(), "would accept any server"),

@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
-use actix_rateguard::{Algorithm, Key, Policy, RateGuard, RedisLog};
+use actix_rateguard::{Algorithm, Key, LogEncoding, Policy, RateGuard};
 
 use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
@@ -23,11 +23,11 @@ async fn is_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
 }
 
 /// Measures a key with one request, with `limit` requests, and after further denials.
-async fn measure(algorithm: Algorithm, log: RedisLog, limit: u32) -> [u64; 3] {
+async fn measure(algorithm: Algorithm, log: LogEncoding, limit: u32) -> [u64; 3] {
     // Each measurement has its own server with only one key.
     let redis = RedisServer::start();
     let mut client = redis.client();
-    let settings = redis.settings("rateguard").redis_log(log);
+    let settings = redis.settings("rateguard").log_encoding(log);
     let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     let policy = Policy::new("search", format!("{limit}/day {algorithm}")).unwrap();
     let key = Key::from("ann");
@@ -51,8 +51,8 @@ async fn memory_per_key_is_bounded_and_denials_add_none() {
         "one request",
         LIMITS.map(|it| format!("{it:>9}")).concat()
     );
-    let packed = Algorithm::NAMES.map(|(algorithm, name)| (algorithm, RedisLog::Packed, name));
-    let sorted = (Algorithm::SlidingWindow, RedisLog::SortedSet, "the same, sorted set");
+    let packed = Algorithm::NAMES.map(|(algorithm, name)| (algorithm, LogEncoding::Packed, name));
+    let sorted = (Algorithm::SlidingWindow, LogEncoding::SortedSet, "the same, sorted set");
     for (algorithm, log, name) in packed.into_iter().chain([sorted]) {
         let mut row = Vec::new();
         for limit in LIMITS {
@@ -65,7 +65,7 @@ async fn memory_per_key_is_bounded_and_denials_add_none() {
         println!("{name:<24}{:>12}{}", row[0].0, full.collect::<String>());
         // Max bytes for each entry of a log. A hash has no entries, so it must not grow.
         let max_entry_bytes = match (algorithm, log) {
-            (Algorithm::SlidingWindow, RedisLog::SortedSet) => 180,
+            (Algorithm::SlidingWindow, LogEncoding::SortedSet) => 180,
             (Algorithm::SlidingWindow, _) => 30,
             _ => 0,
         };

@@ -156,7 +156,7 @@ impl Store for PartlyUnreachableStore {
         if requests.iter().any(|request| request.bucket.digest() != first) {
             StoreFuture::Ready(Err(StoreError::CrossSlot))
         } else if first == digest(&self.1) {
-            StoreFuture::Ready(Err(StoreError::Unreachable))
+            StoreFuture::Ready(Err(StoreError::Unreachable(None)))
         } else {
             self.0.apply(operation, requests)
         }
@@ -195,7 +195,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
         guard.request(&many, &free).and(&many, &unreachable),
         guard.request(&many, &unreachable).and(&many, &free),
     ] {
-        assert_eq!(request.check().await.unwrap_err().cause(), StoreError::Unreachable);
+        assert_eq!(request.check().await.unwrap_err().cause(), StoreError::Unreachable(None));
     }
     assert_eq!(guard.peek(&many, &free).await.unwrap().remaining(), 100);
 }

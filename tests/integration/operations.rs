@@ -277,7 +277,7 @@ async fn store_failure_applies_the_strictest_failure_mode() {
         if is_hanging {
             store.hang();
         } else {
-            store.fail(StoreError::Unreachable);
+            store.fail(StoreError::Unreachable(None));
         }
         assert!(guard.request(&open, &key).check().await.unwrap_err().lets_pass());
         let both = guard.request(&open, &key).and(&closed, &key);

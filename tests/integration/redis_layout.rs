@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Algorithm, Key, Policy, Quota, RateGuard, RedisLog};
+use actix_rateguard::{Algorithm, Key, LogEncoding, Policy, Quota, RateGuard};
 use futures_util::future::join_all;
 
 use crate::support::{
@@ -55,7 +55,7 @@ async fn packed_log_has_a_readable_name_and_an_expiry() {
 #[tokio::test]
 async fn sorted_set_log_has_one_member_per_request() {
     let server = RedisServer::start();
-    let settings = server.settings("sorted").redis_log(RedisLog::SortedSet);
+    let settings = server.settings("sorted").log_encoding(LogEncoding::SortedSet);
     let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     let policy = Policy::new("p", "3/10s").unwrap();
     for allowed in [true, true, true, false, false] {
@@ -193,7 +193,7 @@ async fn expiry_is_the_counted_time_plus_one_second() {
 #[tokio::test]
 async fn backward_server_clock_step_locks_out_no_client() {
     let server = RedisServer::start();
-    let settings = server.settings("clock").redis_log(RedisLog::SortedSet);
+    let settings = server.settings("clock").log_encoding(LogEncoding::SortedSet);
     let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     let policy = Policy::new("p", "2/500ms").unwrap();
     let mut client = server.client();
@@ -356,8 +356,8 @@ async fn failing_key_does_not_fail_its_batch() {
 async fn forbidden_command_leaves_all_quotas_unchanged() {
     let server = RedisServer::start();
     let mut client = server.client();
-    for (prefix, log) in [("packed", RedisLog::Packed), ("sorted", RedisLog::SortedSet)] {
-        let settings = server.settings(prefix).redis_log(log);
+    for (prefix, log) in [("packed", LogEncoding::Packed), ("sorted", LogEncoding::SortedSet)] {
+        let settings = server.settings(prefix).log_encoding(log);
         let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
         let quotas = "6/hour; 200/day; 10/hour fixed_window; 9/hour token_bucket burst 9";
         let policy = Policy::new("p", quotas).unwrap();

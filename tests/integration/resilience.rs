@@ -9,7 +9,9 @@ use std::{
 };
 
 use actix_rateguard::{
-    Key, Limit, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError, rate_limit,
+    Key, Limit, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError,
+    builder::OwnStore,
+    rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::{FaultyStore, ManualClock, TokioClock},
 };
@@ -31,7 +33,7 @@ impl RemoteStore {
         Self { store, calls: Arc::default() }
     }
 
-    fn guard(&self) -> actix_rateguard::RateGuardBuilder {
+    fn guard(&self) -> actix_rateguard::RateGuardBuilder<OwnStore> {
         RateGuard::builder().store(self.clone())
     }
 }
@@ -149,7 +151,7 @@ async fn local_fallback_counts_earlier_checks_against_its_share() {
     for _ in 0..3 {
         assert!(!guard.check(&policy, &used).await.unwrap().is_local());
     }
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     for (key, admitted) in [(&used, 2), (&new, 5)] {
         for remaining in (0..admitted).rev() {
             let decision = guard.check(&policy, key).await.unwrap();
@@ -172,7 +174,7 @@ async fn local_fallback_refunds_the_clamped_cost() {
     let (store, guard) = local_fallback(4);
     let policy = Policy::new("p", "20/day").unwrap();
     let key = Key::global();
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     let request = guard.request(&policy, &key).cost(10);
     let reservation = request.reserve().await.unwrap();
     assert!(reservation.decision().is_local() && reservation.decision().is_allowed());
@@ -206,7 +208,7 @@ async fn local_fallback_settles_the_clamped_cost() {
     for algorithm in ["", " fixed_window", " sliding_window_counter", " token_bucket"] {
         let policy = Policy::new("p", format!("20/day{algorithm}")).unwrap();
         let key = Key::from(algorithm);
-        store.fail(StoreError::Unreachable);
+        store.fail(StoreError::Unreachable(None));
         for (used, remaining) in [(7, 0), (2, 3), (0, 5)] {
             let reservation = guard.request(&policy, &key).cost(10).reserve().await.unwrap();
             let decision = reservation.settle(used).await.unwrap();
@@ -231,7 +233,7 @@ async fn local_fallback_denies_excessive_costs_and_fails_resets() {
     let (store, guard) = local_fallback(1);
     let policy = Policy::new("p", "2/second").unwrap();
     let key = Key::global();
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     let denied = guard.request(&policy, &key).cost(100).check().await.unwrap();
     assert!(denied.is_local() && denied.is_too_costly());
     assert!(guard.reset(&policy, &key).await.is_err());
@@ -257,7 +259,7 @@ async fn local_fallback_mirrors_refunds_resets_and_bans() {
     for _ in 0..8 {
         guard.check(&policy, &banned).await.unwrap();
     }
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     for key in [&key, &Key::from("settled"), &reset] {
         assert_eq!(guard.peek(&policy, key).await.unwrap().remaining(), 4);
     }
@@ -273,7 +275,7 @@ async fn local_share_mirrors_settled_costs() {
         let key = Key::global();
         let reservation = guard.request(&policy, &key).cost(10).reserve().await.unwrap();
         assert_eq!(reservation.settle(used).await.unwrap().remaining(), 20 - used);
-        store.fail(StoreError::Unreachable);
+        store.fail(StoreError::Unreachable(None));
         assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), remaining, "{used}");
     }
 }
@@ -285,7 +287,7 @@ async fn local_share_mirrors_costs_added_by_settle() {
     let key = Key::global();
     let reservation = guard.request(&policy, &key).reserve().await.unwrap();
     assert_eq!(reservation.settle(8).await.unwrap().remaining(), 2);
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 2);
 }
 
@@ -299,7 +301,7 @@ async fn new_ban_continues_in_local_fallback() {
             guard.check(policy, &key).await.unwrap();
         }
     }
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     for policy in [&one, &other] {
         assert!(guard.check(policy, &key).await.unwrap().banned_for().is_some());
     }
@@ -379,7 +381,7 @@ async fn multi_key_check_fails_closed_if_one_policy_does() {
         policy_with("closed", OnError::Closed),
     );
     let key = Key::global();
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     assert!(guard.check(&open, &key).await.unwrap_err().lets_pass());
     assert!(guard.request(&open, &key).and(&local, &key).check().await.unwrap().is_local());
     let all = guard.request(&open, &key).and(&local, &key).and(&closed, &key);
@@ -437,7 +439,7 @@ async fn http_headers_report_the_local_share() {
             .service(web::resource("/middleware").wrap(limit).route(web::get().to(async || "ok"))),
     )
     .await;
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     for path in ["/local", "/middleware"] {
         assert_eq!(get(&app, 1, path).await.numbers(), Some([2, 1, 60]), "{path}");
         assert_eq!(statuses(&app, 1, path, 2).await, [200, 429], "{path}");

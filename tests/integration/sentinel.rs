@@ -243,7 +243,7 @@ async fn unknown_service_and_unreachable_sentinels_are_distinct_errors() {
     let unreachable = format!("redis+sentinel://127.0.0.1:{}/{SERVICE}", free_port());
     for (url, cause) in [
         (servers.url().replace(SERVICE, "unknown"), StoreError::NoPrimary),
-        (unreachable, StoreError::Unreachable),
+        (unreachable, StoreError::Unreachable(None)),
     ] {
         let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
         let unavailable = guard.check(&policy(), &Key::global()).await.unwrap_err();

@@ -57,7 +57,7 @@ async fn server_down_at_start_is_used_once_up() {
     let guard = RateGuard::upstash(url, TOKEN).deadline(TEST_TIMEOUT).build().unwrap();
     for _ in 0..20 {
         let start = Instant::now();
-        assert_eq!(remaining(&guard).await, Err(StoreError::Unreachable));
+        assert_eq!(remaining(&guard).await, Err(StoreError::Unreachable(None)));
         assert!(start.elapsed() < MAX_DURATION);
     }
     assert!(!guard.health().is_good());
@@ -125,7 +125,7 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
             StoreError::InvalidReply,
         ),
         (Fault::Send("+OK\r\n+OK\r\n+OK\r\n\r\n".to_owned()), StoreError::InvalidReply),
-        (Fault::Close, StoreError::Disconnected),
+        (Fault::Close, StoreError::Disconnected(None)),
         (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), LOCAL),
         (error("OOM command not allowed when used memory > 'maxmemory'."), LOCAL),
         (error("READONLY You can't write against a read only replica."), StoreError::NotReady),

@@ -252,7 +252,7 @@ async fn queued_store_failures_are_counted() {
     assert!(guard.allows(&policy, &key).await);
     let queued = async {
         tokio::time::sleep(SECOND).await;
-        store.fail(StoreError::Unreachable);
+        store.fail(StoreError::Unreachable(None));
         for _ in 0..5 {
             assert!(guard.check_or_wait(&policy, &key, SECOND).await.is_err());
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ClientAddress, RejectionBody,
-    guard::{DEADLINES, HttpSettings},
+    guard::{DEADLINES, HttpSettings, MAX_IN_FLIGHT, MAX_RETRY_JITTER},
 };
 
 /// The settings that are read at start and cannot change while the program runs.
@@ -52,7 +52,7 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         to.startup.deadline = to.record("deadline", parsed);
     }),
     ("max_in_flight", |to, value, diagnostics| {
-        let parsed = integer(value, 1..=u64::from(u32::MAX), AT_LEAST_ONE, diagnostics);
+        let parsed = integer(value, MAX_IN_FLIGHT, AT_LEAST_ONE, diagnostics);
         let parsed = to.record("max_in_flight", parsed);
         to.startup.max_in_flight = parsed.and_then(|it| it.try_into().ok());
     }),
@@ -74,9 +74,12 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         to.startup.http.headers = to.record("headers", parsed);
     }),
     ("retry_jitter", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected a duration up to 1 hour, such as \"5s\"";
-        let range = Duration::ZERO..=Duration::from_secs(3_600);
-        let parsed = duration(value, range, EXPECTED, diagnostics);
+        const EXPECTED: &str = "expected a whole number of seconds, up to 1 hour, such as \"5s\"";
+        let parsed = duration(value, Duration::ZERO..=MAX_RETRY_JITTER, EXPECTED, diagnostics);
+        let has_fraction = |jitter: &Located<Duration>| jitter.value.subsec_nanos() > 0;
+        if let Some(Located { location, .. }) = parsed.as_ref().filter(|it| has_fraction(it)) {
+            diagnostics.add(*location, EXPECTED);
+        }
         to.startup.http.retry_jitter = to.record("retry_jitter", parsed);
     }),
     ("rejection_body", |to, value, diagnostics| {

@@ -43,7 +43,7 @@ struct OpenState {
 impl Default for OpenState {
     fn default() -> Self {
         Self {
-            cause: StoreError::Unreachable,
+            cause: StoreError::Unreachable(None),
             next_probe: Instant::now(),
             backoff: INITIAL_BACKOFF,
         }
@@ -198,13 +198,14 @@ pub(super) fn is_request_specific(cause: StoreError) -> bool {
 fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
-        | StoreError::Unreachable
-        | StoreError::Disconnected
+        | StoreError::Unreachable(_)
+        | StoreError::Disconnected(_)
         | StoreError::Authentication
         | StoreError::NotReady
         | StoreError::NoPrimary
         | StoreError::Throttled
-        | StoreError::Busy => true,
+        | StoreError::Busy
+        | StoreError::Other(_) => true,
         // These causes concern one key, one cluster slot, only writes, or this process, so other checks may succeed.
         StoreError::Permission
         | StoreError::OutOfMemory

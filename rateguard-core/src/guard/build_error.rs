@@ -19,6 +19,12 @@ pub enum BuildError {
     Prefix(NameError),
     /// The deadline is not from 1 ms to 60 s.
     Deadline,
+    /// The maximum number of checks that wait for the store is not from 1 to 4,294,967,295.
+    MaxInFlight,
+    /// The number of replicas is zero.
+    Replicas,
+    /// The maximum number of keys of the in-memory store is zero.
+    MaxKeys,
     /// The secret for hashing keys is shorter than 16 bytes.
     Secret,
     /// Two policies have the same name.
@@ -51,6 +57,11 @@ pub enum BuildError {
     /// The policies file cannot be read or is invalid.
     #[cfg(feature = "config")]
     PoliciesFile(PoliciesFileError),
+    /// The interval at which the guard checks the policies file is between zero and 10 ms.
+    #[cfg(feature = "config")]
+    PoliciesFileInterval,
+    /// The maximum random delay of `Retry-After` is not a whole number of seconds up to 1 hour.
+    RetryJitter,
     /// Two header dialects write the same fields with different meanings.
     Headers,
     /// The Redis URL is invalid or not supported.
@@ -60,7 +71,6 @@ pub enum BuildError {
     #[cfg(feature = "upstash")]
     Upstash(UpstashError),
     /// The system could not start the thread for the connection or for the policies file.
-    #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
     Thread(std::io::Error),
 }
 
@@ -70,6 +80,15 @@ impl fmt::Display for BuildError {
             Self::Prefix(error) => write!(f, "prefix: {error}"),
             Self::Deadline => {
                 f.write_str("deadline: expected a duration from 1 millisecond to 60 seconds")
+            }
+            Self::MaxInFlight => {
+                f.write_str("max_in_flight: expected a number of checks from 1 to 4294967295")
+            }
+            Self::Replicas => {
+                f.write_str("replicas: expected a number of processes of at least 1, found 0")
+            }
+            Self::MaxKeys => {
+                f.write_str("max_keys of the in-memory store: expected at least 1, found 0")
             }
             Self::Secret => write!(
                 f,
@@ -94,6 +113,13 @@ impl fmt::Display for BuildError {
             ),
             #[cfg(feature = "config")]
             Self::PoliciesFile(error) => error.fmt(f),
+            #[cfg(feature = "config")]
+            Self::PoliciesFileInterval => f.write_str(
+                "policies_file_interval: expected a duration of at least 10 milliseconds, or zero to disable the interval",
+            ),
+            Self::RetryJitter => {
+                f.write_str("retry_jitter: expected a whole number of seconds, at most 1 hour")
+            }
             Self::Headers => f.write_str(
                 "headers: expected X-RateLimit-Reset in seconds or as a point in time, found both; remove one of the two dialects",
             ),
@@ -101,7 +127,6 @@ impl fmt::Display for BuildError {
             Self::Url(error) => write!(f, "Redis URL: {error}"),
             #[cfg(feature = "upstash")]
             Self::Upstash(error) => write!(f, "Upstash: {error}"),
-            #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(_) => f.write_str("failed to start a thread"),
         }
     }
@@ -112,7 +137,6 @@ crate::debug_as_display::debug_as_display!(BuildError);
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            #[cfg(any(feature = "config", feature = "redis", feature = "upstash"))]
             Self::Thread(error) => Some(error),
             // The messages of the other variants already contain the text of the source.
             _ => None,

@@ -165,7 +165,7 @@ impl Request<'_> {
             Err(Ok(panic)) => resume_unwind(panic),
             // The task was cancelled, because the runtime is shutting down.
             _ => {
-                let cause = StoreError::Disconnected;
+                let cause = StoreError::Disconnected(None);
                 let unavailable = self.guard().unavailable(cause, self.on_error(), &requests);
                 self.guard().record_failure(&unavailable);
                 Err(unavailable)

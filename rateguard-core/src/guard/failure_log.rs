@@ -1,6 +1,7 @@
 //! Counts the checks that the store failed to decide, and logs the failures at a limited rate.
 
 use std::{
+    error::Error as _,
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -52,11 +53,11 @@ impl FailureCounters {
             _ => (&self.open, "admitted without a check"),
         };
         counter.count.fetch_add(1, Relaxed);
-        // The variants have no explicit values, so the value of a variant is its index in `StoreError::ALL`.
-        if let Some(requests) = counter.logs[cause as usize].try_emit() {
+        if let Some(requests) = counter.logs[cause.index()].try_emit() {
+            let detail = cause.source().map(|it| format!(" ({it})")).unwrap_or_default();
             log::warn!(
                 target: "rateguard",
-                "store check failed: {cause}; {requests} requests {outcome} since the last message of this kind"
+                "store check failed: {cause}{detail}; {requests} requests {outcome} since the last message of this kind"
             );
         }
     }
@@ -135,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn store_error_discriminant_is_the_index_of_its_log() {
+    fn store_error_index_is_the_index_of_its_log() {
         for (index, cause) in StoreError::ALL.into_iter().enumerate() {
-            assert_eq!(cause as usize, index);
+            assert_eq!(cause.index(), index);
         }
     }
 
@@ -146,8 +147,8 @@ mod tests {
         let counters = FailureCounters::new();
         counters.record(StoreError::Timeout, OnError::Open);
         counters.record(StoreError::Timeout, OnError::Open);
-        counters.record(StoreError::Unreachable, OnError::Closed);
-        counters.record(StoreError::Unreachable, OnError::Local);
+        counters.record(StoreError::Unreachable(None), OnError::Closed);
+        counters.record(StoreError::Unreachable(None), OnError::Local);
         assert_eq!(counters.totals(), Failures { open: 2, closed: 1, local: 1 });
     }
 }

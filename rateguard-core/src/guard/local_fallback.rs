@@ -24,7 +24,7 @@ pub(super) struct LocalFallback {
 
 impl LocalFallback {
     pub(super) fn new(replicas: u32, is_exact: bool) -> Self {
-        Self { store: MemoryStore::new(), replicas: replicas.max(1), is_exact }
+        Self { store: MemoryStore::new(), replicas, is_exact }
     }
 
     /// Returns the bucket request with this process's share of the quota, and with a cost of at most the maximum cost

@@ -5,8 +5,7 @@ mod bounds;
 mod breaker;
 mod bucket_requests;
 mod build_error;
-mod builder;
-mod builder_policies;
+pub(crate) mod builder;
 mod check;
 mod check_or_wait;
 mod check_report;
@@ -40,13 +39,13 @@ mod store_call;
 mod unavailable;
 mod wait_queue;
 
+pub use self::bounds::MAX_RETRY_JITTER;
 #[cfg(feature = "config")]
-pub(crate) use self::bounds::DEADLINES;
+pub(crate) use self::bounds::{DEADLINES, MAX_IN_FLIGHT};
 pub(crate) use self::name_registry::NameRegistry;
 use self::rate_guard::Shared;
 pub use self::{
     build_error::BuildError,
-    builder::RateGuardBuilder,
     failure_log::{Failures, ThrottledLog},
     health::Health,
     http_settings::HttpSettings,

@@ -59,7 +59,8 @@ pub trait Store: Send + Sync {
     ///
     /// Any [`StoreError`] if the operation failed. In this case the store should not have changed any bucket.
     /// [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically. The guard
-    /// then sends one operation for each key.
+    /// then sends one operation for each key. For a failure that has no variant, return
+    /// [`StoreError::Other`] with a constant text, such as `StoreError::Other("the table is locked")`.
     fn apply<'a>(
         &'a self,
         operation: Operation,
@@ -173,6 +174,9 @@ pub trait InProcess {
 
     /// Returns the number of stored buckets.
     fn keys(&self) -> usize;
+
+    /// Returns the maximum number of keys of one network. The builder of a guard rejects zero.
+    fn max_keys(&self) -> usize;
 }
 
 /// An operation on buckets.

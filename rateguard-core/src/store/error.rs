@@ -1,18 +1,27 @@
 //! The error of a store operation. The error does not contain the text of a server, because a server may quote keys and
 //! passwords.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    hash::{Hash, Hasher},
+    io,
+};
 
 /// The reason why a store operation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Two errors are equal if they have the same variant, and for [`Other`](Self::Other) the same text. The [`IoCause`] is
+/// a detail that comparisons ignore, so `cause == StoreError::Unreachable(None)` is true for each kind of I/O error.
+/// [`source`](Error::source) returns this detail.
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store did not reply within the deadline.
     Timeout,
-    /// The server cannot be reached.
-    Unreachable,
-    /// The connection was lost.
-    Disconnected,
+    /// The server cannot be reached. The kind of the I/O error, if there is one.
+    Unreachable(Option<IoCause>),
+    /// The connection was lost. The kind of the I/O error, if there is one.
+    Disconnected(Option<IoCause>),
     /// The server rejected the user or the password.
     Authentication,
     /// The user has no permission to run the script or to access the key.
@@ -40,14 +49,17 @@ pub enum StoreError {
     NoPrimary,
     /// The guard is closed.
     Closed,
+    /// A [`Store`](crate::store::Store) of your own failed for another reason, such as `"the table is locked"`. The
+    /// text is constant, so it cannot contain keys or passwords.
+    Other(&'static str),
 }
 
 impl StoreError {
     /// All values. The metrics, for example, have one counter for each value.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Timeout,
-        Self::Unreachable,
-        Self::Disconnected,
+        Self::Unreachable(None),
+        Self::Disconnected(None),
         Self::Authentication,
         Self::Permission,
         Self::NotReady,
@@ -60,10 +72,31 @@ impl StoreError {
         Self::InvalidReply,
         Self::NoPrimary,
         Self::Closed,
+        Self::Other(""),
     ];
-}
 
-impl StoreError {
+    /// Returns the index of the variant in [`ALL`](Self::ALL).
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Timeout => 0,
+            Self::Unreachable(_) => 1,
+            Self::Disconnected(_) => 2,
+            Self::Authentication => 3,
+            Self::Permission => 4,
+            Self::NotReady => 5,
+            Self::Busy => 6,
+            Self::OutOfMemory => 7,
+            Self::Cluster => 8,
+            Self::CrossSlot => 9,
+            Self::Overloaded => 10,
+            Self::Throttled => 11,
+            Self::InvalidReply => 12,
+            Self::NoPrimary => 13,
+            Self::Closed => 14,
+            Self::Other(_) => 15,
+        }
+    }
+
     /// Whether clients can cause this error if they send many requests to an available store.
     ///
     /// After such an error, the guard decides requests in memory, for every failure mode. Otherwise a client could
@@ -72,8 +105,8 @@ impl StoreError {
         match self {
             Self::Overloaded | Self::Busy | Self::OutOfMemory | Self::Throttled => true,
             Self::Timeout
-            | Self::Unreachable
-            | Self::Disconnected
+            | Self::Unreachable(_)
+            | Self::Disconnected(_)
             | Self::Authentication
             | Self::Permission
             | Self::NotReady
@@ -81,7 +114,8 @@ impl StoreError {
             | Self::CrossSlot
             | Self::InvalidReply
             | Self::NoPrimary
-            | Self::Closed => false,
+            | Self::Closed
+            | Self::Other(_) => false,
         }
     }
 }
@@ -90,8 +124,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "no reply within the deadline",
-            Self::Unreachable => "the server cannot be reached",
-            Self::Disconnected => "the connection was lost",
+            Self::Unreachable(_) => "the server cannot be reached",
+            Self::Disconnected(_) => "the connection was lost",
             Self::Authentication => "the server rejected the user or the password",
             Self::Permission => "the user has no permission to run the script or to access the key",
             Self::NotReady => {
@@ -108,8 +142,83 @@ impl fmt::Display for StoreError {
             Self::InvalidReply => "the reply of the server is not a valid decision",
             Self::NoPrimary => "the sentinels monitor no primary with the name in the URL",
             Self::Closed => "the guard is closed",
+            Self::Other(reason) => reason,
         })
     }
 }
 
-impl Error for StoreError {}
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreachable(Some(cause)) | Self::Disconnected(Some(cause)) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for StoreError {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Other(one), Self::Other(other)) => one == other,
+            _ => self.index() == other.index(),
+        }
+    }
+}
+
+impl Eq for StoreError {}
+
+impl Hash for StoreError {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Equal errors have the same index. The text of `Other` is not hashed, because few errors have it.
+        self.index().hash(state);
+    }
+}
+
+/// The kind of the I/O error that caused a [`StoreError`]. It contains neither a text of the server nor an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IoCause(io::ErrorKind);
+
+impl IoCause {
+    /// Returns the kind of the I/O error.
+    #[must_use]
+    pub fn kind(self) -> io::ErrorKind {
+        self.0
+    }
+}
+
+impl From<io::ErrorKind> for IoCause {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self(kind)
+    }
+}
+
+impl fmt::Display for IoCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for IoCause {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_is_the_io_error_kind_and_comparisons_ignore_it() {
+        let error = StoreError::Unreachable(Some(io::ErrorKind::ConnectionRefused.into()));
+        let source = error.source().and_then(|it| it.downcast_ref::<IoCause>());
+        assert_eq!(source.map(|it| it.kind()), Some(io::ErrorKind::ConnectionRefused));
+        assert_eq!(error, StoreError::Unreachable(None));
+        assert_ne!(error, StoreError::Disconnected(None));
+        assert!(StoreError::Unreachable(None).source().is_none());
+    }
+
+    #[test]
+    fn error_of_own_store_has_its_text_and_is_no_load() {
+        let error = StoreError::Other("the table is locked");
+        assert_eq!(error.to_string(), "the table is locked");
+        assert_ne!(error, StoreError::Other("the disk is full"));
+        assert!(!error.is_caused_by_load());
+    }
+}

@@ -7,7 +7,7 @@
 /// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RedisLog {
+pub enum LogEncoding {
     /// A string of packed timestamps. This is the default, because it needs the least CPU time and memory.
     ///
     /// The log does not distinguish units of the same microsecond. The store cannot refund units that it took before

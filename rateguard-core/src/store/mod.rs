@@ -23,6 +23,6 @@ pub(crate) mod upstash;
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
 
 #[cfg(any(feature = "redis", feature = "upstash"))]
-use self::log_encoding::RedisLog;
+use self::log_encoding::LogEncoding;
 use crate::StoreError;
 pub use crate::{bucket_status::BucketStatus, key::Bucket};

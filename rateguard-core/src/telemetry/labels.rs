@@ -29,11 +29,13 @@ impl DecisionMode {
 }
 
 impl StoreError {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Returns the name of the variant in metrics, traces and the JSON of an HTTP adapter, such as `cross_slot`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Disconnected => "disconnected",
+            Self::Unreachable(_) => "unreachable",
+            Self::Disconnected(_) => "disconnected",
             Self::Authentication => "authentication",
             Self::Permission => "permission",
             Self::NotReady => "not_ready",
@@ -46,6 +48,7 @@ impl StoreError {
             Self::InvalidReply => "invalid_reply",
             Self::NoPrimary => "no_primary",
             Self::Closed => "closed",
+            Self::Other(_) => "other",
         }
     }
 }

@@ -27,7 +27,7 @@
 //!
 //! let store = FaultyStore::new(MemoryStore::new());
 //! let guard = RateGuard::builder().store(store.clone()).build()?;
-//! store.fail(StoreError::Unreachable);
+//! store.fail(StoreError::Unreachable(None));
 //! assert!(guard.check(&Policy::new("login", "1/minute")?, &Key::global()).await.is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap().unwrap();

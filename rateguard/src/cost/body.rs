@@ -1,5 +1,7 @@
 //! A cost that depends on the length of the body.
 
+use std::num::NonZeroU32;
+
 use actix_web::{
     HttpRequest,
     http::{
@@ -34,14 +36,37 @@ use super::RequestCost;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyCost {
-    bytes: u32,
+    bytes: NonZeroU32,
     unknown: u32,
 }
 
 impl BodyCost {
-    /// Creates a cost of one unit for each started block of this many bytes. Zero counts as 1 byte.
+    /// Creates a cost of one unit for each started block of this many bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` is zero. For a number that is not constant, use [`try_per_bytes`](Self::try_per_bytes).
+    #[allow(clippy::panic, reason = "zero is a bug in the application")]
+    #[track_caller]
     pub const fn per_bytes(bytes: u32) -> Self {
-        Self { bytes, unknown: u32::MAX }
+        match Self::try_per_bytes(bytes) {
+            Some(cost) => cost,
+            None => panic!("expected at least 1 byte for each unit, found 0"),
+        }
+    }
+
+    /// Creates a cost of one unit for each started block of this many bytes. `None` if `bytes` is zero.
+    ///
+    /// ```
+    /// # use actix_rateguard::BodyCost;
+    /// assert_eq!(BodyCost::try_per_bytes(1_024), Some(BodyCost::per_bytes(1_024)));
+    /// assert_eq!(BodyCost::try_per_bytes(0), None);
+    /// ```
+    pub const fn try_per_bytes(bytes: u32) -> Option<Self> {
+        match NonZeroU32::new(bytes) {
+            Some(bytes) => Some(Self { bytes, unknown: u32::MAX }),
+            None => None,
+        }
     }
 
     /// Sets the cost of a body whose length is unknown, in units. Default: [`u32::MAX`]. This default is more than any
@@ -58,7 +83,7 @@ impl RequestCost for BodyCost {
     fn cost(&self, request: &HttpRequest) -> u32 {
         match body_length(request) {
             Some(bytes) => {
-                let units = bytes.div_ceil(self.bytes.max(1).into()).max(1);
+                let units = bytes.div_ceil(u64::from(self.bytes.get())).max(1);
                 u32::try_from(units).unwrap_or(u32::MAX)
             }
             None => self.unknown,

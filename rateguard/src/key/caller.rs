@@ -25,6 +25,7 @@ use crate::{
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Caller {
     /// The limit counts the request by this key.
     Known(Key),

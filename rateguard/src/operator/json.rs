@@ -92,7 +92,7 @@ pub(super) fn health(guard: &RateGuard) -> Value {
     let (health, failures) = (guard.health(), guard.failures());
     json!({
         "is_good": health.is_good(),
-        "cause": health.cause().map(cause_name),
+        "cause": health.cause().map(StoreError::as_str),
         "cause_text": health.cause().map(|cause| cause.to_string()),
         "down_for_seconds": seconds(health.down_for()),
         "is_breaker_open": guard.has_open_breaker(),
@@ -182,7 +182,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         Outcome::Unknown(it) => ("unknown", Some(it.as_str().to_owned()), Some(it.to_string())),
         Outcome::Unavailable(unavailable) => {
             let cause = unavailable.cause();
-            ("unavailable", Some(cause_name(cause)), Some(cause.to_string()))
+            ("unavailable", Some(cause.as_str().to_owned()), Some(cause.to_string()))
         }
     };
     let decision = outcome.decision();
@@ -240,16 +240,4 @@ fn until(left: Duration) -> Option<f64> {
 
 fn unix_seconds(time: SystemTime) -> Option<f64> {
     time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
-}
-
-/// Returns the name of the variant in snake case.
-fn cause_name(cause: StoreError) -> String {
-    let mut name = String::new();
-    for character in format!("{cause:?}").chars() {
-        if character.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(character.to_ascii_lowercase());
-    }
-    name
 }

@@ -110,7 +110,7 @@ async fn mismatched_cluster_url_reports_the_cause() {
     let plain = RedisServer::start();
     let policy = Policy::new("p", "5/hour").unwrap();
     for (port, expected) in
-        [(plain.port(), StoreError::NotReady), (free_port(), StoreError::Unreachable)]
+        [(plain.port(), StoreError::NotReady), (free_port(), StoreError::Unreachable(None))]
     {
         let url = url(port).replace("redis://", "redis+cluster://");
         let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();

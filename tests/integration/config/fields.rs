@@ -20,6 +20,7 @@ const SHAPE: &str = "it defines where a limit applies, not what it does";
 
 const GUARD: &[(&str, Location)] = &[
     ("store", Code("it is an object of the application")),
+    ("memory_store", Code("it is an object of the application")),
     ("tls", Code("it has secrets, and belongs to the URL")),
     ("prefix", Code("it separates applications, and a change resets all counts")),
     ("deadline", In(&["guard.deadline"])),
@@ -27,7 +28,7 @@ const GUARD: &[(&str, Location)] = &[
     ("fail_closed_after", In(&["guard.fail_closed_after"])),
     ("max_in_flight", In(&["guard.max_in_flight"])),
     ("denial_cache_ttl", In(&["guard.denial_cache_ttl"])),
-    ("redis_log", Code("it belongs to the store, which is an object of the application")),
+    ("log_encoding", Code("it belongs to the store, which is an object of the application")),
     ("replicas", In(&["guard.replicas"])),
     ("key_secret", Code("it is a secret")),
     ("policy", In(&["policies"])),
@@ -157,7 +158,9 @@ fn functions(of: &str) -> BTreeSet<String> {
                 let (mut is_in_impl, mut is_hidden) = (false, false);
                 for line in fs::read_to_string(path).unwrap().lines() {
                     if line.starts_with("impl") {
-                        is_in_impl = line == format!("impl {of} {{");
+                        let (plain, generic) = (format!(" {of} {{"), format!(" {of}<"));
+                        is_in_impl = line.ends_with(&plain) || line.contains(&generic);
+                        is_in_impl &= !line.contains(" for ");
                     }
                     if line.trim() == "#[doc(hidden)]" {
                         is_hidden = true;

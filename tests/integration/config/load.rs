@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{Limit, RateGuard, RateGuardBuilder, RateLimit, rate_limit};
+use actix_rateguard::{Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
 
 use super::with_polling;
@@ -83,8 +83,7 @@ fn limit(guard: &RateGuard) -> u32 {
 
 /// Changes the file while clients send requests, and asserts that the server admits exactly as many requests as the
 /// highest limit.
-fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
-    let guard = builder.deadline(TEST_TIMEOUT).build().unwrap();
+fn change_under_load(guard: RateGuard, folder: &Folder, path: &str) {
     let server = Server::start({
         let guard = guard.clone();
         move |app| {
@@ -133,16 +132,19 @@ fn change_under_load(builder: RateGuardBuilder, folder: &Folder, path: &str) {
 fn memory_limit_is_exact_during_file_changes() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", &file(1, ""));
-    change_under_load(with_polling(&path), &folder, &path);
+    change_under_load(with_polling(&path).build().unwrap(), &folder, &path);
 }
 
 #[test]
 fn redis_limit_is_exact_during_file_changes() {
     let (folder, redis) = (Folder::new(), RedisServer::start());
     let path = folder.file("rateguard.toml", &file(1, ""));
-    let builder = RateGuard::redis(redis.url())
+    let guard = RateGuard::redis(redis.url())
         .policies_file(&path)
         .policies_file_interval(Duration::from_millis(20))
-        .for_attributes(false);
-    change_under_load(builder, &folder, &path);
+        .for_attributes(false)
+        .deadline(TEST_TIMEOUT)
+        .build()
+        .unwrap();
+    change_under_load(guard, &folder, &path);
 }

@@ -145,7 +145,7 @@ async fn file_sets_bans_and_failure_modes() {
     let faults = FaultyStore::new(actix_rateguard::MemoryStore::new());
     let path = folder.file("rateguard.toml", text);
     let guard =
-        without_polling(path).on_error(OnError::Open).store(faults.clone()).build().unwrap();
+        without_polling(path).store(faults.clone()).on_error(OnError::Open).build().unwrap();
     let key = Key::global();
     let policy = |name| guard.policy(name).unwrap();
     let banning = policy("banning");
@@ -154,7 +154,7 @@ async fn file_sets_bans_and_failure_modes() {
     }
     let ban = guard.check(&banning, &key).await.unwrap().banned_for().unwrap();
     assert!(ban.as_secs() > 3_600);
-    faults.fail(actix_rateguard::StoreError::Unreachable);
+    faults.fail(actix_rateguard::StoreError::Unreachable(None));
     assert!(!guard.allows(&policy("strict"), &key).await);
     assert!(guard.allows(&policy("lenient"), &key).await);
     assert!(!guard.allows(&Policy::new("own", "1/minute").unwrap(), &key).await);
@@ -248,7 +248,7 @@ async fn file_sets_guard_settings() {
         (429, Some("application/problem+json"))
     );
     // With 3 replicas, the local share is 1 of the 3 units.
-    faults.fail(actix_rateguard::StoreError::Unreachable);
+    faults.fail(actix_rateguard::StoreError::Unreachable(None));
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
     let key = Key::global();
     assert!(guard.allows(&local, &key).await && !guard.allows(&local, &key).await);

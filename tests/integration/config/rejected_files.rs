@@ -177,6 +177,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ),
     ("[guard]\nrejection_body = \"html\"\n", &[(2, 18, "expected one of \"negotiated\"")]),
     ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to 1 hour")]),
+    ("[guard]\nretry_jitter = \"1500ms\"\n", &[(2, 16, "a whole number of seconds")]),
     ("[guard.client_address]\nbehind = [\"0.0.0.0/0\"]\n", &[(2, 11, "trusts all addresses")]),
     (
         "[guard.client_address]\nheader = \"X Real\"\n",

@@ -139,7 +139,7 @@ async fn failure_mode_changes_on_reload() {
     let faults = FaultyStore::new(actix_rateguard::MemoryStore::new());
     let guard = without_polling(&path).store(faults.clone()).build().unwrap();
     let app = app!(guard, attribute);
-    faults.fail(StoreError::Unreachable);
+    faults.fail(StoreError::Unreachable(None));
     assert_eq!(get(&app, 1, "/attribute").await.status, 200);
     for (on_error, of_policy, expected) in
         [("closed", "", 503), ("open", "on_error = \"closed\"", 503), ("open", "", 200)]

@@ -139,14 +139,14 @@ async fn cached_denials_apply_while_the_store_is_down() {
     let store = FaultyStore::new(RemoteStore::new());
     let settings = RateGuard::builder().store(store.clone()).denial_cache_ttl(DEFAULT_TTL);
     let (guard, policy) = (settings.build().unwrap(), policy());
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     assert!(guard.check(&policy, &Key::global()).await.is_err());
     store.work();
     let failures = loop {
         let started = Instant::now();
         let key = exhausted(&guard, &policy).await;
         let failures = guard.failures();
-        store.fail(StoreError::Unreachable);
+        store.fail(StoreError::Unreachable(None));
         let result = guard.check(&policy, &key).await;
         if started.elapsed() < DEFAULT_TTL {
             assert!(!result.unwrap().is_allowed());

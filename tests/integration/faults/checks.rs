@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Decision, Key, Policy, RateGuard, RateGuardBuilder, StoreError};
+use actix_rateguard::{
+    Decision, Key, Policy, RateGuard, RateGuardBuilder, StoreError, builder::FallibleStoreConfig,
+};
 use futures_util::future::join_all;
 
 use crate::support::TEST_TIMEOUT;
@@ -35,7 +37,10 @@ pub struct Checks {
 
 impl Checks {
     /// Creates a guard without a denial cache, so every check reaches the store.
-    pub fn new(settings: RateGuardBuilder, deadline: Duration, quotas: &str) -> Self {
+    pub fn new<S>(settings: RateGuardBuilder<S>, deadline: Duration, quotas: &str) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         let policy = Policy::new("p", quotas.to_owned()).unwrap();
         let settings = settings.deadline(deadline).denial_cache_ttl(Duration::ZERO);
         let guard = settings.build().unwrap();
@@ -43,7 +48,7 @@ impl Checks {
     }
 
     /// Creates a guard with [`DEADLINE`], and a policy with a limit that no test reaches.
-    pub fn with_short_deadline(settings: RateGuardBuilder) -> Self {
+    pub fn with_short_deadline<S: FallibleStoreConfig>(settings: RateGuardBuilder<S>) -> Self {
         Self::new(settings, DEADLINE, "1000000/hour")
     }
 
@@ -97,7 +102,7 @@ impl Checks {
             .poll_until(&Key::global(), |result| {
                 // On a busy machine, the store may have counted a check whose reply came too late.
                 let may_count =
-                    !matches!(result, Err(StoreError::Unreachable | StoreError::NotReady));
+                    !matches!(result, Err(StoreError::Unreachable(_) | StoreError::NotReady));
                 checks.set(checks.get() + u32::from(may_count));
                 result.ok().filter(|decision| !decision.is_local())
             })

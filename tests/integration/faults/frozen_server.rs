@@ -49,7 +49,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
     checks.wait_for_decision().await;
     redis.freeze();
     // After this error, the reconnect has failed, and no check waits for Redis.
-    checks.wait_for_error(StoreError::Unreachable).await;
+    checks.wait_for_error(StoreError::Unreachable(None)).await;
     let start = Instant::now();
     let mut number = 0;
     while start.elapsed() < Duration::from_millis(200) {

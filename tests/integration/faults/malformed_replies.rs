@@ -161,7 +161,7 @@ async fn server_that_finds_every_check_late_is_retried_once() {
     // The server is reachable, so the guard may decide the check in memory.
     match guard.check(&policy, &key).await {
         Ok(decision) => assert!(decision.is_local()),
-        Err(unavailable) => assert_eq!(unavailable.cause(), StoreError::Unreachable),
+        Err(unavailable) => assert_eq!(unavailable.cause(), StoreError::Unreachable(None)),
     }
     assert!(start.elapsed() < 2 * MAX_WAIT);
 }

@@ -115,7 +115,7 @@ async fn silent_network_is_replaced_by_a_new_connection() {
         };
         network.proxy.set_faults(silent);
         assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
-        checks.wait_for_error(StoreError::Unreachable).await;
+        checks.wait_for_error(StoreError::Unreachable(None)).await;
         checks.assert_undecided_for(Duration::from_secs(1)).await;
         network.proxy.clear_faults();
         if requests {
@@ -137,7 +137,7 @@ async fn unplugged_network_costs_at_most_deadline_and_recovers() {
     let first = checks.wait_for_decision().await.remaining();
     network.set_link_down();
     assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
-    checks.wait_for_error(StoreError::Unreachable).await;
+    checks.wait_for_error(StoreError::Unreachable(None)).await;
     checks.assert_undecided_for(Duration::from_secs(1)).await;
     network.set_link_up();
     // The kernel now sends the buffered checks, and Redis must not count these late checks.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Key, RateGuard, StoreError};
+use actix_rateguard::{IoCause, Key, RateGuard, StoreError};
 use futures_util::future::join_all;
 
 use super::{
@@ -28,7 +28,10 @@ fn server_starts_without_redis_and_connects_later() {
     let site = Site::start(guard.clone());
     site.assert_open(20);
     assert_eq!(guard.failures().open, 20);
-    assert_eq!(guard.health().cause(), Some(StoreError::Unreachable));
+    let cause = guard.health().cause().unwrap();
+    assert_eq!(cause, StoreError::Unreachable(None));
+    let source = std::error::Error::source(&cause).and_then(|it| it.downcast_ref::<IoCause>());
+    assert_eq!(source.map(|it| it.kind()), Some(std::io::ErrorKind::ConnectionRefused));
 
     let _redis = RedisServer::start_at(port);
     site.assert_limits_from_first_request();
@@ -101,7 +104,7 @@ async fn waiting_checks_cause_no_reconnect_storm_when_redis_returns() {
     let checks = Checks::with_short_deadline(redis.settings("reconnect-storm"));
     checks.wait_for_decision().await;
     redis.kill();
-    checks.wait_for_error(StoreError::Unreachable).await;
+    checks.wait_for_error(StoreError::Unreachable(None)).await;
     redis.restart();
     let start = Instant::now();
     let waiting = (0..2_000_u32).map(async |_| {

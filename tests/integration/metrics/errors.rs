@@ -14,8 +14,8 @@ use super::{Recorder, expected};
 fn each_store_error_has_its_own_label() {
     let all = [
         (StoreError::Timeout, "timeout"),
-        (StoreError::Unreachable, "unreachable"),
-        (StoreError::Disconnected, "disconnected"),
+        (StoreError::Unreachable(None), "unreachable"),
+        (StoreError::Disconnected(None), "disconnected"),
         (StoreError::Authentication, "authentication"),
         (StoreError::Permission, "permission"),
         (StoreError::NotReady, "not_ready"),
@@ -28,6 +28,7 @@ fn each_store_error_has_its_own_label() {
         (StoreError::InvalidReply, "invalid_reply"),
         (StoreError::NoPrimary, "no_primary"),
         (StoreError::Closed, "closed"),
+        (StoreError::Other("the table is locked"), "other"),
     ];
     for (cause, name) in all {
         Recorder::record(async |recorder| {

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use actix_rateguard::{Key, OnError, Policy, RateGuard, RateGuardBuilder};
+use actix_rateguard::{Key, OnError, Policy, RateGuard, RateGuardBuilder, builder::Redis};
 use futures_util::poll;
 
 use super::{Recorder, expected};
@@ -73,7 +73,7 @@ fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
 }
 
 /// Settings of a guard whose Redis server does not exist.
-fn unreachable() -> RateGuardBuilder {
+fn unreachable() -> RateGuardBuilder<Redis> {
     RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT)
 }
 

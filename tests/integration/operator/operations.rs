@@ -123,14 +123,14 @@ async fn policy_without_ban_rejects_manual_ban() {
 async fn manual_ban_fails_when_the_store_is_unreachable() {
     let store = FaultyStore::new(actix_rateguard::MemoryStore::new());
     let guard = RateGuard::builder().store(store.clone()).build().unwrap();
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     let (policy, ann) = (policy(), Key::from("ann"));
     for error in [
         guard.ban(&policy, &ann, SECOND).await.unwrap_err(),
         guard.unban(&policy, &ann).await.unwrap_err(),
     ] {
         let BanError::Unavailable(unavailable) = error else { panic!("{error:?}") };
-        assert_eq!(unavailable.cause(), StoreError::Unreachable);
+        assert_eq!(unavailable.cause(), StoreError::Unreachable(None));
     }
 }
 
@@ -142,7 +142,7 @@ async fn manual_ban_and_unban_apply_to_the_local_fallback() {
     guard.ban(&policy, &ann, 3_600 * SECOND).await.unwrap();
     guard.ban(&policy, &bob, 3_600 * SECOND).await.unwrap();
     guard.unban(&policy, &bob).await.unwrap();
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     let decided = guard.check(&policy, &ann).await.unwrap();
     assert!(decided.is_local() && decided.banned_for().is_some(), "{decided:?}");
     assert!(guard.check(&policy, &bob).await.unwrap().is_allowed());

@@ -73,7 +73,7 @@ async fn shadow_limit_admits_and_reports_would_deny() {
     let banned = guard.ban(&policy, &Key::from("x"), std::time::Duration::from_secs(60)).await;
     assert_eq!(banned, Err(BanError::Shadow));
     // If the store does not reply, the shadow limit admits the request, although the limit has `on_error = "closed"`.
-    faults.fail(StoreError::Unreachable);
+    faults.fail(StoreError::Unreachable(None));
     let explanation = guard.explain_request(&request_of_client, &["op-shadow"]).await;
     assert_eq!(explanation.passes(), Some(true));
     assert_eq!(statuses(&app, 1, "/op-shadow", 1).await, [200]);

@@ -1,8 +1,8 @@
 //! Shadow limits over HTTP: they reject no request, and responses do not show them.
 
 use actix_rateguard::{
-    CheckResult, Count, Limit, MemoryStore, OnError, Penalty, Policy, RateGuard, RateLimit,
-    StoreError, UndecidedReason, key, rate_limit, test_util::FaultyStore,
+    CheckResult, Count, Limit, MemoryStore, Penalty, Policy, RateGuard, RateLimit, StoreError,
+    UndecidedReason, key, rate_limit, test_util::FaultyStore,
 };
 use actix_web::{App, HttpResponse, Responder, get, test::init_service, web};
 
@@ -80,7 +80,7 @@ async fn shadow_limit_rejects_no_request_and_writes_no_header() {
         }
         assert_eq!(report(&guard, name, 5).await, [2, 3, 0]);
     }
-    faults.fail(StoreError::Unreachable);
+    faults.fail(StoreError::Unreachable(None));
     assert_eq!(statuses(&app, 1, "/shadow", 3).await, [200; 3]);
     assert_eq!(report(&guard, "shadow", 8).await, [2, 3, 3]);
 }
@@ -132,7 +132,6 @@ async fn shadow_policy_of_guard_or_file_rejects_no_request() {
     let from_file = RateGuard::builder()
         .policies_file(folder.file("rateguard.toml", text))
         .for_attributes(false)
-        .on_error(OnError::Closed)
         .build()
         .unwrap();
     for guard in [from_code, from_file] {

@@ -41,7 +41,7 @@ impl Store for CandidateFaultStore {
         match self.fault.load(SeqCst) {
             FAILS if is_candidate => StoreFuture::Ready(Err(StoreError::InvalidReply)),
             FAILS_LATER if is_candidate => {
-                StoreFuture::Pending(Box::pin(async { Err(StoreError::Unreachable) }))
+                StoreFuture::Pending(Box::pin(async { Err(StoreError::Unreachable(None)) }))
             }
             HANGS if is_candidate => StoreFuture::Pending(Box::pin(std::future::pending())),
             _ => StoreFuture::Pending(Box::pin(async move {
@@ -80,7 +80,7 @@ async fn failing_candidate_checks_are_only_counted() {
 /// A shadow policy ignores its own failure mode.
 #[tokio::test]
 async fn shadow_policy_allows_undecided_checks() {
-    for fault in [Some(StoreError::Unreachable), None] {
+    for fault in [Some(StoreError::Unreachable(None)), None] {
         let faults = FaultyStore::new(MemoryStore::new());
         let builder = RateGuard::builder().store(faults.clone()).fail_closed_after(Duration::ZERO);
         let guard = builder.deadline(Duration::from_millis(20)).build().unwrap();

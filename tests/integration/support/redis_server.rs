@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{RateGuard, RateGuardBuilder};
+use actix_rateguard::{RateGuard, RateGuardBuilder, builder::Redis};
 use redis::{Connection, FromRedisValue};
 
 use super::{TEST_TIMEOUT, eventually, folder::Folder};
@@ -89,12 +89,12 @@ impl RedisServer {
     }
 
     /// Settings of a guard on this server without a denial cache, with the default deadline.
-    pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
+    pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         self.settings_with_denial_cache(prefix).denial_cache_ttl(Duration::ZERO)
     }
 
     /// Settings of a guard on this server with only default values.
-    pub fn settings_with_denial_cache(&self, prefix: &str) -> RateGuardBuilder {
+    pub fn settings_with_denial_cache(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         RateGuard::redis(self.url()).prefix(prefix)
     }
 

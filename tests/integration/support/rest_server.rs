@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{RateGuard, RateGuardBuilder};
+use actix_rateguard::{RateGuard, RateGuardBuilder, builder::Upstash};
 use redis::Value;
 use rustls::ServerConfig;
 use serde_json::json;
@@ -54,7 +54,7 @@ impl RestServer {
     }
 
     /// Settings of a guard on this server without a denial cache, with the default deadline.
-    pub fn settings(&self, prefix: &str) -> RateGuardBuilder {
+    pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Upstash> {
         let settings = RateGuard::upstash(self.url(), TOKEN).prefix(prefix);
         settings.denial_cache_ttl(Duration::ZERO)
     }

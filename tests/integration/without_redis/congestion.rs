@@ -12,6 +12,7 @@ use std::{
 
 use actix_rateguard::{
     Key, MemoryStore, OnError, Policy, RateGuard, RateGuardBuilder, StoreError,
+    builder::OwnStore,
     store::{BucketRequest, Operation, Store, StoreFuture},
 };
 
@@ -27,7 +28,7 @@ impl CongestedStore {
         Self { store: Arc::new(MemoryStore::new()), is_congested: Arc::default() }
     }
 
-    fn guard(&self) -> RateGuardBuilder {
+    fn guard(&self) -> RateGuardBuilder<OwnStore> {
         RateGuard::builder().store(self.clone()).deadline(Duration::from_millis(20))
     }
 

@@ -225,7 +225,7 @@ async fn text_and_typed_settings_have_the_same_effect() {
             }
             trace.push(send(&app, from_client(1, request)).await.status);
         }
-        faults.fail(StoreError::Unreachable);
+        faults.fail(StoreError::Unreachable(None));
         let request = TestRequest::with_uri(&format!("/{name}/c/200")).method(Method::PUT);
         let request = request.insert_header(("X-User", "ann"));
         trace.push(send(&app, from_client(1, request)).await.status);

@@ -49,7 +49,8 @@ fn policy_with_invalid_name_or_quota_is_rejected() {
 fn debug_of_an_error_is_its_sentence() {
     let name = Policy::new("log in", "1/second").unwrap_err();
     let rate = "5/fortnight".parse::<Quotas>().unwrap_err();
-    let deadline = RateGuard::builder().deadline(Duration::ZERO).build().unwrap_err();
+    let deadline =
+        RateGuard::redis("redis://127.0.0.1").deadline(Duration::ZERO).build().unwrap_err();
     for (debug, display) in [
         (format!("{name:?}"), name.to_string()),
         (format!("{rate:?}"), rate.to_string()),

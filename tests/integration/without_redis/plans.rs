@@ -38,7 +38,7 @@ async fn plan_from_database(request: &HttpRequest) -> Result<Plan, Error> {
 fn quota_of(request: &HttpRequest) -> Option<Quota> {
     match plan_of(request) {
         Plan::Limited(quotas) => Some(quotas.as_slice()[0]),
-        Plan::Unlimited | Plan::Named(_) => None,
+        _ => None,
     }
 }
 

@@ -58,7 +58,7 @@ fn custom_response(request: &HttpRequest, decision: &Decision) -> HttpResponse {
 }
 
 fn builder() -> RateGuardBuilder {
-    RateGuard::builder().store(MemoryStore::new().clock(ManualClock::new()))
+    RateGuard::builder().memory_store(MemoryStore::new().clock(ManualClock::new()))
 }
 
 macro_rules! app {
@@ -277,7 +277,7 @@ async fn rejection_is_problem_json_if_the_client_accepts_json() {
 
     let text = send(&app, request_accepting("text/html, */*", "/limited")).await;
     assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
-    store.fail(StoreError::Unreachable);
+    store.fail(StoreError::Unreachable(None));
     let unavailable =
         (503, format!("{PROBLEM}#temporary-reduced-capacity").into(), serde_json::Value::Null);
     assert_eq!(problem(json("/limited")).await, unavailable);

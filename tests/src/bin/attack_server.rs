@@ -35,20 +35,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "local" => OnError::Local,
         _ => return Err("expected the mode `open`, `closed` or `local`".into()),
     };
-    let builder = match &*store {
-        "memory" => RateGuard::builder(),
-        url => RateGuard::redis(url).prefix(prefix),
-    };
     let client_address = match limit.is_behind_proxy {
         true => ClientAddress::behind(["127.0.0.1"])?,
         false => ClientAddress::peer(),
     };
-    let builder = match deadline {
-        Some(millis) => builder.deadline(Duration::from_millis(millis.parse()?)),
-        None => builder,
+    let guard = match &*store {
+        "memory" => RateGuard::builder().client_address(client_address).build()?,
+        url => {
+            let mut builder = RateGuard::redis(url).prefix(prefix).client_address(client_address);
+            if let Some(millis) = deadline {
+                builder = builder.deadline(Duration::from_millis(millis.parse()?));
+            }
+            builder.on_error(mode).replicas(replicas.parse()?).build()?
+        }
     };
-    let builder = builder.on_error(mode).replicas(replicas.parse()?);
-    let guard = builder.client_address(client_address).build()?;
     let release = web::Data::new(Notify::new());
 
     let server = HttpServer::new(move || {

@@ -86,7 +86,7 @@ impl Pages {
         };
         let both = [XRateLimit, Draft];
         let failing_store = FaultyStore::new(MemoryStore::new());
-        failing_store.fail(StoreError::Unreachable);
+        failing_store.fail(StoreError::Unreachable(None));
         let recovering_store = FaultyStore::new(MemoryStore::new());
         Ok(Self {
             customary: guard(&[XRateLimit]).build()?,
@@ -129,7 +129,7 @@ impl Pages {
         config.service(resource.wrap_fn(move |request, service| {
             match count.fetch_add(1, Relaxed) % (FAILURES + 1) {
                 FAILURES => store.work(),
-                _ => store.fail(StoreError::Unreachable),
+                _ => store.fail(StoreError::Unreachable(None)),
             }
             service.call(request)
         }));

@@ -13,7 +13,10 @@ mod telemetry;
 use std::{env, time::Duration};
 
 use actix_extensible_rate_limit::backend::memory::InMemoryBackend;
-use actix_rateguard::{Limit, OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, key};
+use actix_rateguard::{
+    Limit, OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, builder::FallibleStoreConfig,
+    key,
+};
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
 use rateguard_benches::{
     BenchResult, GENEROUS, GENEROUS_TO_MANY, STRICT, TIMEOUT, contenders::Scenario,
@@ -57,22 +60,22 @@ async fn main() -> BenchResult {
         "bare" => serve!(app => app),
         "headers" => serve!(app => app.wrap(headers::ThreeHeaders)),
         "rateguard" => {
-            let limit = rate_guard(RateGuard::builder(), (limit, window))?;
+            let limit = rate_limit(&RateGuard::builder().build()?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         #[cfg(feature = "telemetry")]
         "rateguard-metrics" | "rateguard-spans" => {
             telemetry::install(&limiter)?;
-            let limit = rate_guard(RateGuard::builder(), (limit, window))?;
+            let limit = rate_limit(&RateGuard::builder().build()?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         "rateguard-redis" => {
-            let limit = rate_guard(RateGuard::redis(url), (limit, window))?;
+            let limit = rate_limit(&on_redis(RateGuard::redis(url))?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         "rateguard-redis-no-cache" => {
             let settings = RateGuard::redis(url).denial_cache_ttl(Duration::ZERO);
-            let limit = rate_guard(settings, (limit, window))?;
+            let limit = rate_limit(&on_redis(settings)?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         "governor" => {
@@ -101,10 +104,13 @@ async fn main() -> BenchResult {
     Ok(())
 }
 
-fn rate_guard(guard: RateGuardBuilder, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
+fn on_redis<S: FallibleStoreConfig>(settings: RateGuardBuilder<S>) -> BenchResult<RateGuard> {
     // A request without a decision is a 503, which makes the measurement fail.
-    let guard = guard.on_error(OnError::Closed).deadline(TIMEOUT).build()?;
-    Ok(RateLimit::new(&guard, Limit::new(Quota::new(limit, window)?).key(key::header(KEY))))
+    Ok(settings.on_error(OnError::Closed).deadline(TIMEOUT).build()?)
+}
+
+fn rate_limit(guard: &RateGuard, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
+    Ok(RateLimit::new(guard, Limit::new(Quota::new(limit, window)?).key(key::header(KEY))))
 }
 
 /// The key as text, for limiters that need text.

@@ -159,7 +159,7 @@ impl ShadowChecks {
         match decision {
             Some(decision) => Ok((decision, holds)),
             None => {
-                let cause = cause.unwrap_or(StoreError::Unreachable);
+                let cause = cause.unwrap_or(StoreError::Unreachable(None));
                 Err(Unavailable::new(cause, OnError::Open))
             }
         }

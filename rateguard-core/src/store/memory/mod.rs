@@ -55,6 +55,7 @@ const MAX_SHARDS: usize = 64;
 /// other keys in a shared log is not an offence.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    max_keys: usize,
     hasher: BucketHasher,
     shards: Box<[Mutex<Shard>]>,
 }
@@ -65,6 +66,7 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self {
             clock: Arc::new(MonotonicClock::new()),
+            max_keys: DEFAULT_MAX_KEYS,
             hasher: BucketHasher::new(),
             shards: shards(DEFAULT_MAX_KEYS),
         }
@@ -73,9 +75,11 @@ impl MemoryStore {
     /// Sets the approximate maximum number of keys of one network. All networks together have a quarter more.
     ///
     /// A key that two policies use counts as two keys. The default is 100,000, which needs about 40 MB for one network,
-    /// or 50 MB for several. The minimum is 1. This method removes all buckets from the store.
+    /// or 50 MB for several. The minimum is 1: the builder of a guard returns
+    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys) for zero. This method removes all buckets from the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
         self.shards = shards(max_keys);
         self
     }
@@ -193,6 +197,10 @@ impl InProcess for MemoryStore {
     fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool) {
         let (allowed, status, _, mode) = self.take_one(Operation::Check, request);
         (allowed, status, mode == DecisionMode::Overflow)
+    }
+
+    fn max_keys(&self) -> usize {
+        self.max_keys
     }
 
     fn keys(&self) -> usize {

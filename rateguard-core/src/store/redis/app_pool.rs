@@ -1,5 +1,7 @@
 //! Opens connections with the settings of the application's pool.
 
+use std::io;
+
 use deadpool::managed::Manager as _;
 use deadpool_redis::Pool;
 use redis::aio::MultiplexedConnection;
@@ -11,6 +13,7 @@ use crate::store::StoreError;
 /// Opens a connection that does not belong to the pool.
 pub(super) async fn connect(pool: &Pool) -> Result<MultiplexedConnection, StoreError> {
     let connection = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
-    let connection = connection.map_err(|_| StoreError::Unreachable)?;
+    let connection =
+        connection.map_err(|_| StoreError::Unreachable(Some(io::ErrorKind::TimedOut.into())))?;
     connection.map_err(|error| connect_error(&error))
 }

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Key, Quota, RedisLog,
+        Key, LogEncoding, Quota,
         store::{Bucket, BucketRequest, Operation, Verdict},
     };
 
@@ -163,7 +163,7 @@ mod tests {
         let quota = Quota::new(10_000, Duration::from_secs(60)).unwrap();
         let request = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
         let requests = [BucketRequest { low_priority: priority == Priority::Low, ..request }];
-        let request = QueuedRequest::new("test", RedisLog::Packed, Operation::Check, &requests);
+        let request = QueuedRequest::new("test", LogEncoding::Packed, Operation::Check, &requests);
         let (reply, outcome) = oneshot::channel();
         let created_at = Instant::now();
         queue.push(PendingRequest {

@@ -1,6 +1,6 @@
 //! Opens connections to Redis.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError,
@@ -18,7 +18,7 @@ pub(super) async fn connect(
     server: ConnectionInfo,
     response_timeout: Option<Duration>,
 ) -> Result<MultiplexedConnection, StoreError> {
-    let client = Client::open(server).map_err(|_| StoreError::Unreachable)?;
+    let client = Client::open(server).map_err(|_| StoreError::Unreachable(None))?;
     connect_with(&client, response_timeout).await
 }
 
@@ -38,7 +38,8 @@ pub(super) async fn connect_with(
 pub(super) fn connect_error(error: &RedisError) -> StoreError {
     match classify(error) {
         // Before a connection exists, both errors mean that the server cannot be reached.
-        StoreError::Timeout | StoreError::Disconnected => StoreError::Unreachable,
+        StoreError::Timeout => StoreError::Unreachable(Some(ErrorKind::TimedOut.into())),
+        StoreError::Disconnected(cause) => StoreError::Unreachable(cause),
         cause => cause,
     }
 }

@@ -104,7 +104,7 @@ impl Dispatcher {
             self.run_on(&live).await;
             let cause = match &*self.state.borrow() {
                 LinkState::Down(cause) => *cause,
-                LinkState::Up(_) | LinkState::Connecting => StoreError::Disconnected,
+                LinkState::Up(_) | LinkState::Connecting => StoreError::Disconnected(None),
             };
             self.queue.fail_all(cause);
         }

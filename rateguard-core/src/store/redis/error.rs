@@ -1,16 +1,21 @@
 //! Maps errors of the Redis client library to [`StoreError`].
 
+use std::{error::Error, io, sync::Arc};
+
 use redis::{ErrorKind, RedisError};
 
-use crate::store::{StoreError, server_error::cause};
+use crate::{
+    IoCause,
+    store::{StoreError, server_error::cause},
+};
 
 /// Returns the cause of an error. The result does not contain the error text, because servers quote arguments in error
 /// texts.
 pub(super) fn classify(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() => StoreError::Timeout,
-        ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable,
-        ErrorKind::Io => StoreError::Disconnected,
+        ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable(io_cause(error)),
+        ErrorKind::Io => StoreError::Disconnected(io_cause(error)),
         ErrorKind::AuthenticationFailed => StoreError::Authentication,
         _ => match error.code() {
             Some(code) => cause(code, error.detail()),
@@ -19,12 +24,19 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     }
 }
 
+/// Returns the kind of the I/O error that caused this error, if there is one.
+fn io_cause(error: &RedisError) -> Option<IoCause> {
+    // The source is the reference-counted error of the client library, and not the error itself.
+    let source = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
+    Some(source.downcast_ref::<io::Error>()?.kind().into())
+}
+
 /// Whether a new connection may resolve the error. For example, the new connection may reach a new primary, or the
 /// administrator may have created the user.
 pub(super) fn needs_reconnect(cause: StoreError) -> bool {
     match cause {
-        StoreError::Unreachable
-        | StoreError::Disconnected
+        StoreError::Unreachable(_)
+        | StoreError::Disconnected(_)
         | StoreError::Authentication
         | StoreError::NotReady
         | StoreError::NoPrimary => true,
@@ -37,7 +49,8 @@ pub(super) fn needs_reconnect(cause: StoreError) -> bool {
         | StoreError::Overloaded
         | StoreError::Throttled
         | StoreError::InvalidReply
-        | StoreError::Closed => false,
+        | StoreError::Closed
+        | StoreError::Other(_) => false,
     }
 }
 
@@ -51,6 +64,19 @@ mod tests {
             .and_then(redis::Value::extract_error)
             .expect_err("an error reply");
         classify(&error)
+    }
+
+    #[test]
+    fn io_error_kind_is_the_source() {
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionRefused, StoreError::Unreachable(None)),
+            (io::ErrorKind::BrokenPipe, StoreError::Disconnected(None)),
+        ] {
+            let cause = classify(&RedisError::from(io::Error::new(kind, "10.0.0.7:6379")));
+            assert_eq!(cause, expected);
+            let source = cause.source().and_then(|it| it.downcast_ref::<IoCause>());
+            assert_eq!(source.map(|it| it.kind()), Some(kind));
+        }
     }
 
     #[test]

@@ -64,10 +64,10 @@ mod tests {
     #[test]
     fn reports_on_an_old_connection_do_not_affect_a_newer_one() {
         let reports = HealthReports::default();
-        reports.mark_broken(2, StoreError::Disconnected);
+        reports.mark_broken(2, StoreError::Disconnected(None));
         reports.mark_broken(1, StoreError::NotReady);
-        assert_eq!(reports.broken_cause(1), Some(StoreError::Disconnected));
-        assert_eq!(reports.broken_cause(2), Some(StoreError::Disconnected));
+        assert_eq!(reports.broken_cause(1), Some(StoreError::Disconnected(None)));
+        assert_eq!(reports.broken_cause(2), Some(StoreError::Disconnected(None)));
         assert_eq!(reports.broken_cause(3), None);
     }
 }

@@ -74,7 +74,7 @@ impl Link {
         let no_batching = request.is_reset();
         self.queue.push(PendingRequest { request, no_batching, created_at, deadline, reply });
         // `outcome` has an error if the sender was dropped, because the connection of the batch was lost.
-        outcome.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected)))
+        outcome.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected(None))))
     }
 
     /// Whether this process is the cause if a request has no timely reply. In this case, the connection is up, and the
@@ -94,7 +94,7 @@ impl Link {
         match settled.as_deref() {
             Ok(LinkState::Up(live)) => Ok(live.clone()),
             Ok(LinkState::Down(cause)) => Err(*cause),
-            Ok(LinkState::Connecting) | Err(_) => Err(StoreError::Unreachable),
+            Ok(LinkState::Connecting) | Err(_) => Err(StoreError::Unreachable(None)),
         }
     }
 
@@ -103,7 +103,7 @@ impl Link {
         match &*self.state.borrow() {
             LinkState::Up(live) => Ok(live.clone()),
             LinkState::Down(cause) => Err(*cause),
-            LinkState::Connecting => Err(StoreError::Unreachable),
+            LinkState::Connecting => Err(StoreError::Unreachable(None)),
         }
     }
 

@@ -24,10 +24,10 @@ mod script_runner;
 mod sentinel;
 mod target;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
+mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_noop.rs"]
-pub(crate) mod tls;
+mod tls;
 mod url;
 mod waker;
 
@@ -37,8 +37,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::target::Server;
 pub use self::url::RedisUrlError;
+pub(crate) use self::{target::Server, tls::TlsSettings};
 
 use self::{
     destination::Destination,
@@ -49,7 +49,7 @@ use self::{
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
-    BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
+    BucketRequest, LogEncoding, Operation, Store, StoreError, StoreFuture, Verdict,
     script::{Batch, BatchOutcome},
 };
 use crate::{BuildError, store::io_thread::IoThread};
@@ -59,7 +59,7 @@ const MAX_ATTEMPTS: u32 = 8;
 
 pub(crate) struct RedisStore {
     prefix: String,
-    log: RedisLog,
+    log: LogEncoding,
     router: Router,
     script: Arc<ScriptRunner>,
     deadline: Duration,
@@ -71,7 +71,7 @@ impl RedisStore {
     pub(crate) fn open(
         server: Server,
         prefix: String,
-        log: RedisLog,
+        log: LogEncoding,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::store::{
-    BucketRequest, Operation, RedisLog,
+    BucketRequest, LogEncoding, Operation,
     script::{
         ScriptRequest,
         request::{BucketParams, RequestPart},
@@ -25,7 +25,7 @@ pub(super) struct QueuedRequest {
 impl QueuedRequest {
     pub(super) fn new(
         prefix: &str,
-        log: RedisLog,
+        log: LogEncoding,
         operation: Operation,
         requests: &[BucketRequest<'_>],
     ) -> Self {

@@ -50,7 +50,7 @@ impl ConnectionManager {
             if was_stable {
                 backoff = INITIAL_BACKOFF;
             }
-            if was_stable && cause == StoreError::Disconnected {
+            if was_stable && matches!(cause, StoreError::Disconnected(_)) {
                 // The server is probably available, so connect again without a backoff.
                 self.state.send_replace(LinkState::Connecting);
             } else {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -79,7 +80,7 @@ impl Sentinels {
         let majority = self.sentinels.len() / 2 + 1;
         let query = async |sentinel: &Sentinel| {
             let reply = timeout(REPLY_TIMEOUT, sentinel.query(&self.service)).await;
-            reply.unwrap_or(Err(StoreError::Unreachable))
+            reply.unwrap_or(Err(StoreError::Unreachable(Some(ErrorKind::TimedOut.into()))))
         };
         let mut queries: FuturesUnordered<_> = self.sentinels.iter().map(query).collect();
         let (mut reports, mut cause) = (Vec::new(), None);
@@ -94,7 +95,9 @@ impl Sentinels {
             }
         }
         let newest = reports.iter().max_by_key(|report| (report.0, votes(&reports, report)));
-        newest.map(|(_, primary)| primary.clone()).ok_or(cause.unwrap_or(StoreError::Unreachable))
+        newest
+            .map(|(_, primary)| primary.clone())
+            .ok_or(cause.unwrap_or(StoreError::Unreachable(None)))
     }
 }
 

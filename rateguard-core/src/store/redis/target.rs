@@ -28,10 +28,6 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) fn at(url: String) -> Self {
-        Self::At { url, tls: TlsSettings::new() }
-    }
-
     /// Starts to connect on `runtime`, and returns the router for the connections.
     pub(super) fn router(
         self,

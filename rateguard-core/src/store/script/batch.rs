@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         Key,
-        store::{Bucket, BucketRequest, RedisLog},
+        store::{Bucket, BucketRequest, LogEncoding},
     };
 
     fn request(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> ScriptRequest {
@@ -238,7 +238,7 @@ mod tests {
             BucketRequest::new(Bucket::new("p", index, &key), *quota, cost)
         };
         let requests: Vec<_> = quotas.iter().enumerate().map(request).collect();
-        ScriptRequest::new("test", RedisLog::Packed, operation, &requests)
+        ScriptRequest::new("test", LogEncoding::Packed, operation, &requests)
     }
 
     fn batch<'a>(requests: &[&'a ScriptRequest], deadlines: &[i64]) -> Batch<'a> {

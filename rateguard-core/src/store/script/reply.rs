@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         Key, Quota,
-        store::{Bucket, BucketRequest, RedisLog, script::RequestIds},
+        store::{Bucket, BucketRequest, LogEncoding, script::RequestIds},
     };
 
     const MINUTE: i64 = 60_000_000;
@@ -137,7 +137,7 @@ mod tests {
             BucketRequest::new(Bucket::new("p", index, &key), *quota, cost)
         };
         let requests: Vec<_> = quotas.iter().enumerate().map(request).collect();
-        ScriptRequest::new("test", RedisLog::Packed, operation, &requests)
+        ScriptRequest::new("test", LogEncoding::Packed, operation, &requests)
     }
 
     fn read(requests: &[&ScriptRequest], reply: &[i64]) -> Option<Vec<BatchOutcome>> {

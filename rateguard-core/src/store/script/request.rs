@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{BucketRequest, Operation, Receipt, RedisLog};
+use super::{BucketRequest, LogEncoding, Operation, Receipt};
 use crate::{Algorithm, Quota};
 
 /// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
@@ -34,7 +34,7 @@ pub(in crate::store) struct BucketParams {
 impl ScriptRequest {
     pub(in crate::store) fn new(
         prefix: &str,
-        log: RedisLog,
+        log: LogEncoding,
         operation: Operation,
         requests: &[BucketRequest<'_>],
     ) -> Self {
@@ -60,9 +60,9 @@ impl ScriptRequest {
 }
 
 /// Returns the name that the script uses for the algorithm.
-fn algorithm(algorithm: Algorithm, log: RedisLog) -> &'static str {
+fn algorithm(algorithm: Algorithm, log: LogEncoding) -> &'static str {
     match (algorithm, log) {
-        (Algorithm::SlidingWindow, RedisLog::SortedSet) => "sliding_window_sorted_set",
+        (Algorithm::SlidingWindow, LogEncoding::SortedSet) => "sliding_window_sorted_set",
         (
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter

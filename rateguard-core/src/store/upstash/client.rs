@@ -37,7 +37,7 @@ impl Client {
     pub(super) fn open(server: RestServer) -> io::Result<Self> {
         let (events, event_receiver) = unbounded_channel();
         // The store is unhealthy until the first connection is open.
-        let (health_sender, health) = watch::channel(Some(StoreError::Unreachable));
+        let (health_sender, health) = watch::channel(Some(StoreError::Unreachable(None)));
         let pool = Pool::new(server, events.clone(), health_sender);
         let io_thread = IoThread::start("rateguard-upstash")?;
         let pool = Task::spawn(io_thread.handle(), pool.run(event_receiver));
@@ -52,7 +52,7 @@ impl Client {
         // If the thread has ended, the event is dropped together with the sender of the reply, so `receiver` returns an
         // error.
         let _ = self.events.send(Event::Submitted(Job { command, reply }));
-        let reply = receiver.await.unwrap_or(Err(StoreError::Unreachable));
+        let reply = receiver.await.unwrap_or(Err(StoreError::Unreachable(None)));
         let reply = reply.map_err(Failure::Store)?;
         self.last_reply.store(self.millis().max(1), Relaxed);
         Ok(reply)

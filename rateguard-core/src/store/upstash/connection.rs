@@ -1,6 +1,8 @@
 //! An HTTP/1.1 connection, which carries one HTTP request at a time.
 
 use std::{
+    error::Error as _,
+    io::{self, ErrorKind},
     pin::Pin,
     sync::{
         Arc,
@@ -26,7 +28,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{address::Endpoint, reply::RestReply};
-use crate::store::StoreError;
+use crate::{IoCause, store::StoreError};
 
 /// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake. This time is sufficient for several
 /// round trips between continents.
@@ -84,12 +86,14 @@ pub(super) enum ExchangeOutcome {
 
 impl RestServer {
     pub(super) async fn connect(&self) -> Result<(Connection, Driver), StoreError> {
-        timeout(CONNECT_TIMEOUT, self.open()).await.unwrap_or(Err(StoreError::Unreachable))
+        timeout(CONNECT_TIMEOUT, self.open())
+            .await
+            .unwrap_or_else(|_| Err(unreachable(ErrorKind::TimedOut)))
     }
 
     async fn open(&self) -> Result<(Connection, Driver), StoreError> {
         let Endpoint { host, port, tls, .. } = &self.endpoint;
-        let unreachable = |_| StoreError::Unreachable;
+        let unreachable = |error: io::Error| unreachable(error.kind());
         let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
         // Nagle's algorithm would delay small requests.
         stream.set_nodelay(true).map_err(unreachable)?;
@@ -138,9 +142,23 @@ impl RestServer {
     }
 }
 
+fn unreachable(kind: ErrorKind) -> StoreError {
+    StoreError::Unreachable(Some(kind.into()))
+}
+
+/// Returns the kind of the I/O error that caused this error, if there is one.
+fn io_cause(error: &hyper::Error) -> Option<IoCause> {
+    let io_error = error.source()?.downcast_ref::<io::Error>()?;
+    Some(io_error.kind().into())
+}
+
 /// Returns the cause of an error on an open connection.
 fn cause_of(error: &hyper::Error) -> StoreError {
-    if error.is_parse() { StoreError::InvalidReply } else { StoreError::Disconnected }
+    if error.is_parse() {
+        StoreError::InvalidReply
+    } else {
+        StoreError::Disconnected(io_cause(error))
+    }
 }
 
 async fn handshake<S>(stream: S) -> Result<(Connection, Driver), StoreError>
@@ -150,7 +168,7 @@ where
     let mut settings = http1::Builder::new();
     settings.max_buf_size(MAX_HEAD_BYTES);
     let connection = settings.handshake(TokioIo::new(stream)).await;
-    let (sender, driver) = connection.map_err(|_| StoreError::Unreachable)?;
+    let (sender, driver) = connection.map_err(|error| StoreError::Unreachable(io_cause(&error)))?;
     let driver = async {
         // Ignore the error, because the HTTP request in flight, if there is one, also fails with it.
         let _ = driver.await;

@@ -18,7 +18,7 @@ use sha1_smol::Sha1;
 pub use self::address::UpstashError;
 use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
-    BucketRequest, Operation, RedisLog, Store, StoreError, StoreFuture, Verdict,
+    BucketRequest, LogEncoding, Operation, Store, StoreError, StoreFuture, Verdict,
     script::{Argument, Batch, BatchOutcome, BatchReply, RequestIds, ScriptRequest},
     server_clock::ServerClock,
     tls::RedisTls,
@@ -35,7 +35,7 @@ pub(crate) struct UpstashStore {
     /// sent again.
     hash: String,
     ids: RequestIds,
-    log: RedisLog,
+    log: LogEncoding,
     deadline: Duration,
     clock: ServerClock,
 }
@@ -52,7 +52,7 @@ impl UpstashStore {
     pub(crate) fn open(
         account: &Account,
         prefix: String,
-        log: RedisLog,
+        log: LogEncoding,
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let endpoint =

@@ -156,7 +156,7 @@ impl Pool {
                 self.open -= 1;
                 self.idle.retain(|connection| !connection.is_closed());
                 if !was_useful {
-                    self.back_off(StoreError::Disconnected);
+                    self.back_off(StoreError::Disconnected(None));
                 }
             }
             // Other idle connections may be dead too, and each dead connection would make another check exceed its

@@ -45,7 +45,7 @@ mod tests {
     fn index_in_all_is_the_discriminant() {
         assert!(OutcomeLabel::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
         assert!(DecisionMode::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
-        assert!(StoreError::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
+        assert!(StoreError::ALL.into_iter().enumerate().all(|(index, it)| it.index() == index));
         assert!(Operation::ALL.into_iter().enumerate().all(|(index, it)| it as usize == index));
     }
 }

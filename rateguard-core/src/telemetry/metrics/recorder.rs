@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) struct Metrics {
     series: SeriesTable,
-    /// The index is the discriminant of the error.
+    /// The index is [`StoreError::index`].
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
     /// The index is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
@@ -92,7 +92,7 @@ impl Metrics {
 
     /// Counts an operation that the store did not answer.
     pub(crate) fn record_store_error(&self, cause: StoreError) {
-        let errors = self.errors[cause as usize].get_or_init(|| {
+        let errors = self.errors[cause.index()].get_or_init(|| {
             let label = Label::from_static_parts("error", cause.as_str());
             LazyHandle::new(&names::STORE_ERRORS, vec![label])
         });

@@ -6,6 +6,7 @@ use crate::test_util::ManualClock;
 
 /// The time that the tested store uses.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Time {
     /// The store uses this clock. The suite then also verifies that no change comes a microsecond too early.
     Manual(ManualClock),

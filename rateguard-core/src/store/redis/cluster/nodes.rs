@@ -134,7 +134,7 @@ impl Nodes {
         match &*self.map.borrow() {
             SlotMapState::Loaded(map) => Ok(Arc::clone(map)),
             SlotMapState::Unavailable(cause) => Err(*cause),
-            SlotMapState::Loading => Err(StoreError::Unreachable),
+            SlotMapState::Loading => Err(StoreError::Unreachable(None)),
         }
     }
 

@@ -92,7 +92,7 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     };
     // After the timeout, use the replies that have arrived.
     let _ = timeout(CONNECT_TIMEOUT + TOPOLOGY_TIMEOUT, all).await;
-    newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable))
+    newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable(None)))
 }
 
 /// Returns the topology with the newest epoch. Prefers reports of nodes that are connected to a majority of the

@@ -2,23 +2,25 @@
 
 use std::mem::take;
 
-use super::{
-    BuildError, RateGuardBuilder,
-    policies::Policies,
-    policy_set::{AttributePolicy, PolicySet},
-};
+use super::{RateGuardBuilder, settings::BuilderSettings};
 #[cfg(feature = "config")]
 use crate::key::KeyRecipes;
-use crate::{Plan, Policy};
+use crate::{
+    BuildError, Plan, Policy,
+    guard::{
+        policies::Policies,
+        policy_set::{AttributePolicy, PolicySet},
+    },
+};
 
-impl RateGuardBuilder {
+impl<S> RateGuardBuilder<S> {
     /// Adds a policy that [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find by the
     /// policy's name. All limits with this policy share the counts.
     ///
     /// [`build`](Self::build) returns an error if two policies have the same name. A policy with the same name in a
     /// policies file replaces this policy.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policies.push(policy);
+        self.settings.policies.push(policy);
         self
     }
 
@@ -36,7 +38,7 @@ impl RateGuardBuilder {
     /// # Ok::<(), actix_rateguard_core::BuildError>(())
     /// ```
     pub fn plan(mut self, name: impl Into<String>, plan: impl Into<Plan>) -> Self {
-        self.plans.push((name.into(), plan.into()));
+        self.settings.plans.push((name.into(), plan.into()));
         self
     }
 
@@ -44,7 +46,7 @@ impl RateGuardBuilder {
     /// policies of these attributes.
     #[doc(hidden)]
     pub fn attribute_policies(mut self, attributes: Vec<AttributePolicy>) -> Self {
-        self.attributes = attributes;
+        self.settings.attributes = attributes;
         self
     }
 
@@ -53,10 +55,12 @@ impl RateGuardBuilder {
     #[cfg(feature = "config")]
     #[doc(hidden)]
     pub fn key_recipes(mut self, recipes: KeyRecipes) -> Self {
-        self.key_recipes = recipes;
+        self.settings.file.key_recipes = recipes;
         self
     }
+}
 
+impl BuilderSettings {
     /// Takes the policies out of the builder and merges them with the policies file, if there is one. The file may also
     /// change other settings of the builder.
     pub(super) fn policies(&mut self) -> Result<Policies, BuildError> {
@@ -64,7 +68,7 @@ impl RateGuardBuilder {
         let attributes = take(&mut self.attributes);
         let from_builder = PolicySet::from_builder(policies, plans, attributes, self.on_error)?;
         #[cfg(feature = "config")]
-        if let Some(file) = self.file.take() {
+        if let Some(file) = self.file.path.take() {
             return self.open_file(file, from_builder);
         }
         Policies::fixed(from_builder)

@@ -1,0 +1,35 @@
+//! The builder of a guard: the settings of all guards, and a file for each store.
+
+mod failure_settings;
+mod in_memory;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod key_layout;
+mod memory_builder;
+mod own_store;
+mod policies;
+#[cfg(feature = "config")]
+mod policies_file;
+mod rate_guard_builder;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "deadpool")]
+mod redis_pool;
+mod settings;
+mod store_config;
+#[cfg(feature = "upstash")]
+mod upstash;
+
+#[cfg(any(feature = "redis", feature = "upstash"))]
+pub use self::key_layout::RedisStoreConfig;
+#[cfg(feature = "redis")]
+pub use self::redis::Redis;
+#[cfg(feature = "deadpool")]
+pub use self::redis_pool::RedisPool;
+#[cfg(feature = "upstash")]
+pub use self::upstash::Upstash;
+pub use self::{
+    in_memory::InMemory,
+    own_store::OwnStore,
+    rate_guard_builder::RateGuardBuilder,
+    store_config::{FallibleStoreConfig, StoreConfig},
+};

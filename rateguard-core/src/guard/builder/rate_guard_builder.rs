@@ -1,0 +1,69 @@
+//! The builder of a guard.
+
+use std::fmt;
+
+use super::{InMemory, StoreConfig, settings::BuilderSettings};
+use crate::{BuildError, RateGuard};
+
+/// Builds a [`RateGuard`]. [`RateGuard::builder`], `RateGuard::redis` and similar functions return a builder.
+///
+/// `S` is the store that the guard counts in: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or a store of your own
+/// ([`OwnStore`](super::OwnStore)). A builder has only the settings that have an effect on its store.
+/// [`RateGuard::builder`] shows how a program chooses the store at run time.
+#[must_use]
+pub struct RateGuardBuilder<S = InMemory> {
+    pub(super) store: S,
+    pub(super) settings: BuilderSettings,
+}
+
+impl<S> RateGuardBuilder<S> {
+    pub(super) fn new(store: S) -> Self {
+        Self { store, settings: BuilderSettings::default() }
+    }
+
+    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret has at least 16 bytes, and
+    /// must be the same on every application server. Default: none. [`build`](Self::build) returns an error for a
+    /// shorter secret.
+    ///
+    /// Without a secret, a reader of the store can find the client of a key by hashing every possible key. For all IPv4
+    /// addresses, this takes minutes. With a new secret, all counts start from zero.
+    pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.settings.secret = Some(secret.as_ref().to_vec());
+        self
+    }
+}
+
+impl<S: StoreConfig> RateGuardBuilder<S> {
+    /// Builds the guard, without waiting for the store. An application can start while Redis is down, and the guard
+    /// connects later.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is invalid, the policies file cannot be applied, or the system cannot start a
+    /// thread.
+    pub fn build(self) -> Result<RateGuard, BuildError> {
+        let Self { store, mut settings } = self;
+        let policies = settings.policies()?;
+        settings.validate()?;
+        let store = store.open(settings.deadline)?;
+        if store.in_process().is_some_and(|it| it.max_keys() == 0) {
+            return Err(BuildError::MaxKeys);
+        }
+        let guard = settings.guard(store, S::DENIAL_CACHE_TTL, policies)?;
+        #[cfg(feature = "config")]
+        guard.watch_file().map_err(BuildError::Thread)?;
+        Ok(guard)
+    }
+}
+
+impl<S: StoreConfig> fmt::Debug for RateGuardBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Only the name of the store is written, because a URL may contain a password.
+        f.debug_struct("RateGuardBuilder")
+            .field("store", &S::NAME)
+            .field("deadline", &self.settings.deadline)
+            .field("on_error", &self.settings.on_error)
+            .field("policies", &self.settings.policies)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! The builder of a guard on the Redis server of a connection pool.
+
+use std::time::Duration;
+
+use super::{
+    FallibleStoreConfig, RateGuardBuilder,
+    key_layout::{KeyLayout, RedisStoreConfig},
+    redis,
+    store_config::OpenStore,
+};
+use crate::{
+    BuildError, RateGuard,
+    guard::settings::DEFAULT_DENIAL_CACHE_TTL,
+    store::{Store, redis::Server},
+};
+
+/// The Redis server of a connection pool, in the type of a [`RateGuardBuilder`]. [`RateGuard::redis_pool`] returns
+/// such a builder.
+pub struct RedisPool {
+    pool: deadpool_redis::Pool,
+    layout: KeyLayout,
+}
+
+impl FallibleStoreConfig for RedisPool {}
+
+impl RedisStoreConfig for RedisPool {
+    fn key_layout(&mut self) -> &mut KeyLayout {
+        &mut self.layout
+    }
+}
+
+impl OpenStore for RedisPool {
+    const NAME: &'static str = "RedisPool";
+    const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
+
+    fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {
+        redis::open(Server::Of(self.pool), self.layout, deadline)
+    }
+}
+
+impl RateGuard {
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The pool has the
+    /// address and the certificates, so the builder has no `tls` setting.
+    ///
+    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
+    /// the connections of the pool: a blocked worker thread would delay all checks on a connection that this worker
+    /// polls.
+    ///
+    /// ```no_run
+    /// # use actix_rateguard_core::RateGuard;
+    /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
+    ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder<RedisPool> {
+        RateGuardBuilder::new(RedisPool { pool, layout: KeyLayout::default() })
+    }
+}

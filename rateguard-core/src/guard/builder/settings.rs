@@ -1,0 +1,94 @@
+//! The settings of a builder that do not depend on the store, before validation.
+
+use std::time::Duration;
+
+#[cfg(feature = "config")]
+use super::policies_file::FileSettings;
+use crate::{
+    BuildError, OnError, Plan, Policy, RateGuard,
+    guard::{
+        AttributePolicy, HttpSettings,
+        bounds::{DEADLINES, MAX_IN_FLIGHT},
+        policies::Policies,
+        settings::{DEFAULT_DEADLINE, DEFAULT_MAX_IN_FLIGHT, Settings},
+    },
+    key::KeySecret,
+    store::Store,
+};
+
+/// The settings of a builder that do not depend on the store, before validation.
+pub(super) struct BuilderSettings {
+    pub(super) deadline: Duration,
+    pub(super) on_error: OnError,
+    pub(super) fail_closed_after: Option<Duration>,
+    pub(super) max_in_flight: usize,
+    pub(super) denial_cache_ttl: Option<Duration>,
+    pub(super) replicas: u32,
+    pub(super) secret: Option<Vec<u8>>,
+    pub(super) policies: Vec<Policy>,
+    pub(super) plans: Vec<(String, Plan)>,
+    #[cfg(feature = "config")]
+    pub(super) file: FileSettings,
+    pub(super) attributes: Vec<AttributePolicy>,
+    pub(super) http: HttpSettings,
+}
+
+impl Default for BuilderSettings {
+    fn default() -> Self {
+        Self {
+            deadline: DEFAULT_DEADLINE,
+            on_error: OnError::default(),
+            fail_closed_after: None,
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            denial_cache_ttl: None,
+            replicas: 1,
+            secret: None,
+            policies: Vec::new(),
+            plans: Vec::new(),
+            #[cfg(feature = "config")]
+            file: FileSettings::default(),
+            attributes: Vec::new(),
+            http: HttpSettings::default(),
+        }
+    }
+}
+
+impl BuilderSettings {
+    /// Returns an error for the first setting that is out of its range.
+    pub(super) fn validate(&self) -> Result<(), BuildError> {
+        if !DEADLINES.contains(&self.deadline) {
+            return Err(BuildError::Deadline);
+        }
+        if !u64::try_from(self.max_in_flight).is_ok_and(|it| MAX_IN_FLIGHT.contains(&it)) {
+            return Err(BuildError::MaxInFlight);
+        }
+        if self.replicas == 0 {
+            return Err(BuildError::Replicas);
+        }
+        Ok(())
+    }
+
+    /// Creates a guard with these settings, after [`validate`](Self::validate).
+    pub(super) fn guard(
+        self,
+        store: Box<dyn Store>,
+        denial_cache_ttl: Duration,
+        policies: Policies,
+    ) -> Result<RateGuard, BuildError> {
+        let secret = self.secret.map(|secret| KeySecret::new(&secret).ok_or(BuildError::Secret));
+        let guard = RateGuard::new(Settings {
+            store,
+            deadline: self.deadline,
+            fail_closed_after: self.fail_closed_after,
+            max_in_flight: self.max_in_flight,
+            denial_cache_ttl: self.denial_cache_ttl.unwrap_or(denial_cache_ttl),
+            replicas: self.replicas,
+            mirrors_exactly: self.on_error == OnError::Local,
+            secret: secret.transpose()?,
+            policies,
+            http: self.http,
+        });
+        guard.register_initial_policies();
+        Ok(guard)
+    }
+}

@@ -1,0 +1,26 @@
+//! The traits of the stores that a builder can open.
+
+use std::time::Duration;
+
+use crate::{BuildError, store::Store};
+
+/// The store that a [`RateGuardBuilder`](super::RateGuardBuilder) opens. This trait is sealed: for a store of your
+/// own, implement [`Store`] and pass it to [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
+pub trait StoreConfig: OpenStore {}
+
+/// A store that can fail or take time, so the settings for failures have an effect: every store except
+/// [`InMemory`](super::InMemory). This trait is sealed.
+pub trait FallibleStoreConfig: StoreConfig {}
+
+impl<S: OpenStore> StoreConfig for S {}
+
+/// Opens the store. This trait is not exported, so other crates cannot implement it.
+pub trait OpenStore {
+    /// The name of the store in the `Debug` text of the builder.
+    const NAME: &'static str;
+    /// The default of `denial_cache_ttl`. Zero is no cache.
+    const DENIAL_CACHE_TTL: Duration = Duration::ZERO;
+
+    /// Opens the store. Checks have this deadline.
+    fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError>;
+}

@@ -1,0 +1,74 @@
+//! The builder of a guard on Upstash Redis.
+
+use std::time::Duration;
+
+use super::{
+    FallibleStoreConfig, RateGuardBuilder,
+    key_layout::{KeyLayout, RedisStoreConfig},
+    store_config::OpenStore,
+};
+use crate::{
+    BuildError, RateGuard, RedisTls,
+    guard::settings::DEFAULT_DENIAL_CACHE_TTL,
+    store::{
+        Store,
+        upstash::{Account, UpstashStore},
+    },
+};
+
+/// A Redis database at Upstash by its URL and token, in the type of a [`RateGuardBuilder`]. [`RateGuard::upstash`]
+/// returns such a builder.
+pub struct Upstash {
+    account: Account,
+    layout: KeyLayout,
+}
+
+impl FallibleStoreConfig for Upstash {}
+
+impl RedisStoreConfig for Upstash {
+    fn key_layout(&mut self) -> &mut KeyLayout {
+        &mut self.layout
+    }
+}
+
+impl OpenStore for Upstash {
+    const NAME: &'static str = "Upstash";
+    const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
+
+    fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {
+        let Self { account, layout } = self;
+        layout.validate()?;
+        let store = UpstashStore::open(&account, layout.prefix, layout.log_encoding, deadline)?;
+        Ok(Box::new(store))
+    }
+}
+
+impl RateGuardBuilder<Upstash> {
+    /// Sets the certificates for TLS. Default: the certificate authorities of the system, and no client certificate.
+    /// The setting only has an effect on a URL with `https://`.
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.store.account.tls = tls;
+        self
+    }
+}
+
+impl RateGuard {
+    /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
+    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also if some of the guards connect without
+    /// REST. [`build`](RateGuardBuilder::build) returns an error for an invalid URL or token.
+    ///
+    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
+    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
+    ///
+    /// ```no_run
+    /// # use actix_rateguard_core::RateGuard;
+    /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
+    /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
+    /// let guard = RateGuard::upstash(url, token).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder<Upstash> {
+        let account = Account { url: url.into(), token: token.into(), tls: RedisTls::new() };
+        RateGuardBuilder::new(Upstash { account, layout: KeyLayout::default() })
+    }
+}

@@ -1,0 +1,20 @@
+//! The builder of a guard: the settings of all guards, and a file for each store.
+
+mod common;
+mod core_settings;
+mod failure_settings;
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod key_layout;
+mod memory;
+#[cfg(feature = "config")]
+mod policies_file;
+mod rate_guard_builder;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "deadpool")]
+mod redis_pool;
+mod responses;
+#[cfg(feature = "upstash")]
+mod upstash;
+
+pub use self::rate_guard_builder::RateGuardBuilder;

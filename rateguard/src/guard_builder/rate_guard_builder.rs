@@ -1,0 +1,78 @@
+//! The builder of a guard, with the settings of the core limiter and the settings of HTTP responses.
+
+use std::fmt;
+
+use actix_rateguard_core as core;
+
+use crate::{
+    BuildError, RateGuard,
+    builder::{InMemory, StoreConfig},
+    settings::HttpSettings,
+};
+
+/// Builds a [`RateGuard`]. Create the builder with [`RateGuard::builder`], [`RateGuard::redis`] or a similar function.
+///
+/// `S` is the store that the guard counts in: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or a store of your own
+/// ([`OwnStore`](crate::builder::OwnStore)). A builder has only the settings that have an effect on its store.
+/// [`RateGuard::builder`] shows how a program chooses the store at run time.
+#[must_use]
+pub struct RateGuardBuilder<S = InMemory> {
+    pub(super) core: core::RateGuardBuilder<S>,
+    pub(super) http: HttpSettings,
+}
+
+impl<S> RateGuardBuilder<S> {
+    pub(super) fn new(core: core::RateGuardBuilder<S>) -> Self {
+        Self { core, http: HttpSettings::default() }
+    }
+}
+
+impl<S: StoreConfig> RateGuardBuilder<S> {
+    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down. The
+    /// guard connects later.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is invalid, the policies file cannot be applied, or the system cannot start a
+    /// thread.
+    pub fn build(self) -> Result<RateGuard, BuildError> {
+        #[cfg_attr(
+            not(any(feature = "macros", feature = "config")),
+            allow(unused_mut, reason = "only these features change it")
+        )]
+        let Self { mut core, mut http } = self;
+        #[cfg(feature = "macros")]
+        if http.is_for_attributes {
+            core = core.attribute_policies(crate::inventory::attribute_policies());
+        }
+        #[cfg(feature = "config")]
+        {
+            core = core.key_recipes(crate::key::recipe);
+        }
+        let core = core.build()?;
+        http.apply(core.http_settings());
+        http.validate()?;
+        let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
+        warn_of_allowed_proxies(&guard);
+        Ok(guard)
+    }
+}
+
+/// Warns at startup if an access list allows a network that consists of trusted proxies. Such an entry has no effect.
+fn warn_of_allowed_proxies(guard: &RateGuard) {
+    let proxies = guard.http().client_address.proxies();
+    for list in [&guard.policy_set().access, &guard.http().access] {
+        if let Some(network) = list.allowed_proxies(proxies) {
+            log::warn!(
+                target: "rateguard",
+                "`{network}` is allowed by an access list, but all its addresses are trusted as proxies, so the entry has no effect. Trust only the addresses of the proxies"
+            );
+        }
+    }
+}
+
+impl<S: StoreConfig> fmt::Debug for RateGuardBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt(f)
+    }
+}

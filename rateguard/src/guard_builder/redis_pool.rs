@@ -1,0 +1,24 @@
+//! The builder of a guard on the Redis server of a connection pool.
+
+use actix_rateguard_core::{self as core, builder::RedisPool};
+
+use crate::{RateGuard, RateGuardBuilder};
+
+impl RateGuard {
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The pool has the
+    /// address and the certificates, so the builder has no `tls` setting.
+    ///
+    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
+    /// the connections of the pool, because a blocked worker that drives such a connection would delay all checks.
+    ///
+    /// ```no_run
+    /// # use actix_rateguard::RateGuard;
+    /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
+    ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder<RedisPool> {
+        RateGuardBuilder::new(core::RateGuard::redis_pool(pool))
+    }
+}
