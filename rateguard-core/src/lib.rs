@@ -5,7 +5,6 @@ mod access;
 pub mod adapter;
 mod algorithm;
 mod bucket_status;
-pub mod builder;
 mod client_address;
 mod clock;
 #[cfg(feature = "config")]
@@ -33,14 +32,8 @@ pub use actix_rateguard_grammar::{
 
 #[cfg(feature = "config")]
 pub use config::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
-#[cfg(any(feature = "redis", feature = "upstash"))]
-pub use store::log_encoding::LogEncoding;
-#[cfg(feature = "redis")]
-pub use store::redis::RedisUrlError;
 #[cfg(any(feature = "tls", feature = "upstash"))]
 pub use store::tls::RedisTls;
-#[cfg(feature = "upstash")]
-pub use store::upstash::UpstashError;
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
 
@@ -51,7 +44,7 @@ pub use self::{
     decision::Decision,
     guard::{
         BanError, BuildError, Failures, Health, RateGuard, Request, Reservation, ShadowCounts,
-        Unavailable, builder::RateGuardBuilder,
+        Unavailable, builder, builder::RateGuardBuilder,
     },
     key::Key,
     plan::Plan,
@@ -60,6 +53,9 @@ pub use self::{
     rejection_body::RejectionBody,
     store::{
         error::{IoCause, StoreError},
+        log_encoding::LogEncoding,
         memory::MemoryStore,
+        redis_url_error::RedisUrlError,
+        upstash_error::UpstashError,
     },
 };

@@ -28,11 +28,6 @@ pub(crate) struct LimitScope {
 }
 
 impl LimitScope {
-    /// Returns whether the limit applies to this request.
-    pub(crate) fn applies_to(&self, overrides: &RouteOverrides, request: &HttpRequest) -> bool {
-        self.exemption(overrides, request).is_none()
-    }
-
     /// Returns why the limit does not apply to this request, or `None` if the limit applies.
     pub(crate) fn exemption(
         &self,

@@ -44,22 +44,16 @@ mod settings;
 pub mod test_util;
 mod user;
 
-#[cfg(any(feature = "redis", feature = "upstash"))]
-pub use actix_rateguard_core::LogEncoding;
 #[cfg(any(feature = "tls", feature = "upstash"))]
 pub use actix_rateguard_core::RedisTls;
-#[cfg(feature = "redis")]
-pub use actix_rateguard_core::RedisUrlError;
-#[cfg(feature = "upstash")]
-pub use actix_rateguard_core::UpstashError;
 #[cfg(feature = "metrics")]
 pub use actix_rateguard_core::metrics;
 pub use actix_rateguard_core::{
     AccessList, AccessListError, Algorithm, Ban, BanError, BanSpecError, BuildError, ClientAddress,
     ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, IoCause, Key,
-    MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota, QuotaError,
-    QuotaStatus, Quotas, RateError, RejectionBody, Request, Reservation, ShadowCounts, StoreError,
-    Unavailable, builder, store,
+    LogEncoding, MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota,
+    QuotaError, QuotaStatus, Quotas, RateError, RedisUrlError, RejectionBody, Request, Reservation,
+    ShadowCounts, StoreError, Unavailable, UpstashError, builder, store,
 };
 #[cfg(feature = "config")]
 pub use actix_rateguard_core::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     ClientAddress, RejectionBody,
-    guard::{DEADLINES, HttpSettings, MAX_IN_FLIGHT, MAX_RETRY_JITTER},
+    guard::{
+        HttpSettings, MAX_RETRY_JITTER,
+        bounds::{DEADLINES, MAX_IN_FLIGHT},
+    },
 };
 
 /// The settings that are read at start and cannot change while the program runs.

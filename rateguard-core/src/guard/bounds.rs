@@ -9,9 +9,5 @@ pub(crate) const DEADLINES: RangeInclusive<Duration> =
 /// The range of valid maximum numbers of checks that wait for the store.
 pub(crate) const MAX_IN_FLIGHT: RangeInclusive<u64> = 1..=u32::MAX as u64;
 
-/// The shortest interval at which the guard checks a policies file. Shorter intervals would need much CPU time.
-#[cfg(feature = "config")]
-pub(super) const MIN_FILE_INTERVAL: Duration = Duration::from_millis(10);
-
 /// The longest random delay of `Retry-After`.
 pub const MAX_RETRY_JITTER: Duration = Duration::from_secs(3_600);

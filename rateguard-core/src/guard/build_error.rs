@@ -6,11 +6,7 @@ use actix_rateguard_grammar::NameError;
 
 #[cfg(feature = "config")]
 use crate::config::PoliciesFileError;
-use crate::key::KeySecret;
-#[cfg(feature = "redis")]
-use crate::store::redis::RedisUrlError;
-#[cfg(feature = "upstash")]
-use crate::store::upstash::UpstashError;
+use crate::{RedisUrlError, UpstashError, key::KeySecret};
 
 /// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
 #[non_exhaustive]
@@ -58,17 +54,14 @@ pub enum BuildError {
     #[cfg(feature = "config")]
     PoliciesFile(PoliciesFileError),
     /// The interval at which the guard checks the policies file is between zero and 10 ms.
-    #[cfg(feature = "config")]
     PoliciesFileInterval,
     /// The maximum random delay of `Retry-After` is not a whole number of seconds up to 1 hour.
     RetryJitter,
     /// Two header dialects write the same fields with different meanings.
     Headers,
     /// The Redis URL is invalid or not supported.
-    #[cfg(feature = "redis")]
     Url(RedisUrlError),
     /// The URL or the token for Upstash is invalid, or the system has no certificate authorities.
-    #[cfg(feature = "upstash")]
     Upstash(UpstashError),
     /// The system could not start the thread for the connection or for the policies file.
     Thread(std::io::Error),
@@ -113,7 +106,6 @@ impl fmt::Display for BuildError {
             ),
             #[cfg(feature = "config")]
             Self::PoliciesFile(error) => error.fmt(f),
-            #[cfg(feature = "config")]
             Self::PoliciesFileInterval => f.write_str(
                 "policies_file_interval: expected a duration of at least 10 milliseconds, or zero to disable the interval",
             ),
@@ -123,9 +115,7 @@ impl fmt::Display for BuildError {
             Self::Headers => f.write_str(
                 "headers: expected X-RateLimit-Reset in seconds or as a point in time, found both; remove one of the two dialects",
             ),
-            #[cfg(feature = "redis")]
             Self::Url(error) => write!(f, "Redis URL: {error}"),
-            #[cfg(feature = "upstash")]
             Self::Upstash(error) => write!(f, "Upstash: {error}"),
             Self::Thread(_) => f.write_str("failed to start a thread"),
         }

@@ -1,11 +1,11 @@
 //! The guard: checks keys against policies in a store, with a deadline and a failure mode for when the store fails.
 
 mod admin;
-mod bounds;
+pub(crate) mod bounds;
 mod breaker;
 mod bucket_requests;
 mod build_error;
-pub(crate) mod builder;
+pub mod builder;
 mod check;
 mod check_or_wait;
 mod check_report;
@@ -40,8 +40,6 @@ mod unavailable;
 mod wait_queue;
 
 pub use self::bounds::MAX_RETRY_JITTER;
-#[cfg(feature = "config")]
-pub(crate) use self::bounds::{DEADLINES, MAX_IN_FLIGHT};
 pub(crate) use self::name_registry::NameRegistry;
 use self::rate_guard::Shared;
 pub use self::{

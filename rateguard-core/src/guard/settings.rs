@@ -7,7 +7,6 @@ use crate::{MemoryStore, key::KeySecret, store::Store};
 
 pub(super) const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
-pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
 /// The settings of a guard after validation.
 pub(super) struct Settings {

@@ -4,11 +4,11 @@ mod contract;
 pub(crate) mod error;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod io_thread;
-#[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) mod log_encoding;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+pub(crate) mod redis_url_error;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod script;
 #[cfg(any(feature = "redis", feature = "upstash"))]
@@ -19,10 +19,9 @@ mod server_error;
 pub(crate) mod tls;
 #[cfg(feature = "upstash")]
 pub(crate) mod upstash;
+pub(crate) mod upstash_error;
 
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
 
-#[cfg(any(feature = "redis", feature = "upstash"))]
-use self::log_encoding::LogEncoding;
 use crate::StoreError;
 pub use crate::{bucket_status::BucketStatus, key::Bucket};

@@ -128,7 +128,7 @@ impl HandlerLimit {
 
     /// Returns whether the limit applies to this request.
     pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
-        self.scope.applies_to(self.overrides(policy_set), request)
+        self.scope.exemption(self.overrides(policy_set), request).is_none()
     }
 
     /// Reads the key that the policies file sets, which overrides the key of the macro attribute. `None` if the file

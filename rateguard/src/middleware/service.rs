@@ -97,7 +97,8 @@ where
             #[cfg(feature = "test-util")]
             if let Some(probe) = RouteProbe::of(request.request()) {
                 let applies = |limit: &MiddlewareLimit| {
-                    limit.scope.applies_to(limit.overrides(&policy_set), request.request())
+                    let overrides = limit.overrides(&policy_set);
+                    limit.scope.exemption(overrides, request.request()).is_none()
                 };
                 probe.record(middleware.limits.iter().any(applies));
                 if probe.found_limit() {

@@ -1,9 +1,14 @@
 //! The settings of keys and values in Redis, for a builder of a guard on Redis or Upstash.
 
+use std::time::Duration;
+
 use actix_rateguard_grammar::check_name;
 
 use super::{FallibleStoreConfig, RateGuardBuilder};
 use crate::{BuildError, LogEncoding};
+
+/// The default of [`RateGuardBuilder::denial_cache_ttl`] on Redis and Upstash.
+pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
 /// A store in a Redis database: [`Redis`](super::Redis), `RedisPool` or `Upstash`. This trait is sealed.
 pub trait RedisStoreConfig: FallibleStoreConfig {

@@ -1,4 +1,5 @@
-//! The builder of a guard: the settings of all guards, and a file for each store.
+//! The builder of a guard, and the stores that it can open. A store is the parameter `S` of the type
+//! [`RateGuardBuilder`].
 
 mod failure_settings;
 mod in_memory;

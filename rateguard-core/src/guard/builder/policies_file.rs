@@ -6,12 +6,14 @@ use super::{RateGuardBuilder, settings::BuilderSettings};
 use crate::{
     BuildError,
     config::{PoliciesFile, StartupSettings},
-    guard::{PolicySet, bounds::MIN_FILE_INTERVAL, policies::Policies},
+    guard::{PolicySet, policies::Policies},
     key::{KeyRecipes, plain_recipe},
 };
 
 /// The default interval at which the guard checks the policies file for changes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest valid interval. Shorter intervals would need much CPU time.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The policies file and the settings for reading it.
 pub(super) struct FileSettings {
@@ -82,7 +84,7 @@ impl BuilderSettings {
         from_builder: PolicySet,
     ) -> Result<Policies, BuildError> {
         let interval = self.file.interval;
-        if !interval.is_zero() && interval < MIN_FILE_INTERVAL {
+        if !interval.is_zero() && interval < MIN_INTERVAL {
             return Err(BuildError::PoliciesFileInterval);
         }
         let (file, startup) =

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use super::{
     FallibleStoreConfig, RateGuardBuilder,
-    key_layout::{KeyLayout, RedisStoreConfig},
+    key_layout::{DEFAULT_DENIAL_CACHE_TTL, KeyLayout, RedisStoreConfig},
     redis,
     store_config::OpenStore,
 };
 use crate::{
     BuildError, RateGuard,
-    guard::settings::DEFAULT_DENIAL_CACHE_TTL,
     store::{Store, redis::Server},
 };
 

@@ -37,7 +37,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::url::RedisUrlError;
 pub(crate) use self::{target::Server, tls::TlsSettings};
 
 use self::{
@@ -49,10 +48,10 @@ use self::{
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
-    BucketRequest, LogEncoding, Operation, Store, StoreError, StoreFuture, Verdict,
+    BucketRequest, Operation, Store, StoreError, StoreFuture, Verdict,
     script::{Batch, BatchOutcome},
 };
-use crate::{BuildError, store::io_thread::IoThread};
+use crate::{BuildError, LogEncoding, store::io_thread::IoThread};
 
 /// The maximum number of attempts to send a request, which bounds the number of cluster redirects.
 const MAX_ATTEMPTS: u32 = 8;

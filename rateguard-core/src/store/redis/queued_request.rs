@@ -2,11 +2,14 @@
 
 use std::ops::Deref;
 
-use crate::store::{
-    BucketRequest, LogEncoding, Operation,
-    script::{
-        ScriptRequest,
-        request::{BucketParams, RequestPart},
+use crate::{
+    LogEncoding,
+    store::{
+        BucketRequest, Operation,
+        script::{
+            ScriptRequest,
+            request::{BucketParams, RequestPart},
+        },
     },
 };
 

@@ -2,9 +2,9 @@
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
-use super::url::{RedisUrlError, Target};
+use super::url::Target;
 pub(crate) use crate::store::tls::RedisTls as TlsSettings;
-use crate::store::tls::install_crypto_provider;
+use crate::{RedisUrlError, store::tls::install_crypto_provider};
 
 /// Adds the certificates to the settings of each server.
 pub(super) fn apply(tls: &TlsSettings, target: Target) -> Result<Target, RedisUrlError> {

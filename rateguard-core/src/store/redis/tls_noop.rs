@@ -1,6 +1,7 @@
 //! Connections to Redis without the feature `tls`: there are no settings, and no URL may ask for TLS.
 
-use super::url::{RedisUrlError, Target};
+use super::url::Target;
+use crate::RedisUrlError;
 
 /// Stands in for the settings of TLS.
 pub(crate) struct TlsSettings;

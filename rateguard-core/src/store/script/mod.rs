@@ -9,4 +9,4 @@ pub(super) use self::{
     reply::{BatchOutcome, BatchReply},
     request::ScriptRequest,
 };
-use super::{BucketRequest, LogEncoding, Operation, Receipt};
+use super::{BucketRequest, Operation, Receipt};

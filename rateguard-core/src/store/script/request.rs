@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::{BucketRequest, LogEncoding, Operation, Receipt};
-use crate::{Algorithm, Quota};
+use super::{BucketRequest, Operation, Receipt};
+use crate::{Algorithm, LogEncoding, Quota};
 
 /// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! Parses the URL and the token of an Upstash database. Errors quote neither the URL, which may have a password, nor
 //! the token.
 
-use std::{error::Error, fmt, net::Ipv4Addr, net::Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hyper::{Uri, header::HeaderValue, http::uri::Authority};
 use rustls::pki_types::ServerName;
+
+use crate::UpstashError;
 
 /// The address of an Upstash server, and the headers with the credentials.
 pub(super) struct Endpoint {
@@ -70,50 +72,6 @@ fn authorization(token: &str) -> Result<HeaderValue, UpstashError> {
     header.set_sensitive(true);
     Ok(header)
 }
-
-/// The reason why the URL, the token or the certificates for Upstash are invalid. The error does not quote any of them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpstashError {
-    /// The scheme is neither `https` nor `http`.
-    Scheme,
-    /// The URL begins with `http://`, but the host is not the local machine, so the token would be sent unencrypted.
-    Plain,
-    /// The part after `https://` is not a host with an optional port.
-    Malformed,
-    /// The token is empty, or has characters other than visible ASCII characters.
-    Token,
-    /// There are no certificate authorities, or the certificates or the key of `tls` are not in PEM format.
-    Certificates,
-}
-
-impl fmt::Display for UpstashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheme => {
-                "expected a URL with https://, such as UPSTASH_REDIS_REST_URL; for redis:// and \
-                 rediss:// use `RateGuard::redis`"
-            }
-            Self::Plain => {
-                "http:// would send the token unencrypted; use https://, except for 127.0.0.1, [::1] \
-                 and localhost"
-            }
-            Self::Malformed => {
-                "expected https://host or https://host:port, without user, path or query"
-            }
-            Self::Token => {
-                "expected a token of visible ASCII characters, such as UPSTASH_REDIS_REST_TOKEN"
-            }
-            Self::Certificates => {
-                "no certificate authorities: the system has none, or `.tls(…)` has invalid PEM data"
-            }
-        })
-    }
-}
-
-crate::debug_as_display::debug_as_display!(UpstashError);
-
-impl Error for UpstashError {}
 
 #[cfg(test)]
 mod tests {

@@ -15,15 +15,14 @@ use std::{
 use hyper::body::Bytes;
 use sha1_smol::Sha1;
 
-pub use self::address::UpstashError;
 use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
-    BucketRequest, LogEncoding, Operation, Store, StoreError, StoreFuture, Verdict,
+    BucketRequest, Operation, Store, StoreError, StoreFuture, Verdict,
     script::{Argument, Batch, BatchOutcome, BatchReply, RequestIds, ScriptRequest},
     server_clock::ServerClock,
     tls::RedisTls,
 };
-use crate::{BuildError, algorithm::SCRIPT};
+use crate::{BuildError, LogEncoding, UpstashError, algorithm::SCRIPT};
 
 /// The encoding of replies: the numbers of the protocol, because JSON cannot contain bytes.
 const REPLY_ENCODING: &str = "numbers";

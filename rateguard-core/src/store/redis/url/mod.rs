@@ -1,13 +1,12 @@
 //! Parses Redis URLs. Errors do not quote the URL, because it may have a password.
 
-mod error;
 mod multi_host;
 
 use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2::TcpKeepalive};
 
-pub use self::error::RedisUrlError;
+use crate::RedisUrlError;
 
 /// Whether connections may use TLS.
 const HAS_TLS: bool = cfg!(feature = "tls");

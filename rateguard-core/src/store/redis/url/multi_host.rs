@@ -1,6 +1,7 @@
 //! Parses URLs with several hosts.
 
-use super::{RedisUrlError, Target, one};
+use super::{Target, one};
+use crate::RedisUrlError;
 
 /// Parses the URL of a cluster. `plain` is the scheme without `+cluster`, and `rest` is the part after `://`.
 pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
