@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         Key,
-        store::{Bucket, BucketRequest, LogEncoding},
+        store::{Bucket, BucketRequest},
     };
 
     fn request(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> ScriptRequest {

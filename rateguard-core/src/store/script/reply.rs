@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         Key, Quota,
-        store::{Bucket, BucketRequest, LogEncoding, script::RequestIds},
+        store::{Bucket, BucketRequest, script::RequestIds},
     };
 
     const MINUTE: i64 = 60_000_000;
