@@ -200,6 +200,7 @@ impl PendingInsert<'_> {
 }
 
 /// Removes the denials of the buckets of an operation when it is dropped.
+#[must_use = "the denials are removed when the value is dropped, so drop it after the operation"]
 pub(super) struct Invalidation<'a> {
     cache: &'a DenialCache,
     requests: &'a [BucketRequest<'a>],

@@ -37,6 +37,7 @@ mod settings;
 mod shadow;
 mod shutdown;
 mod store_call;
+mod traffic;
 mod unavailable;
 mod wait_queue;
 
