@@ -7,7 +7,7 @@ use crate::{Algorithm, Quota};
 
 /// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
 #[derive(Debug)]
-pub(in crate::store) struct ScriptRequest {
+pub(crate) struct ScriptRequest {
     pub(super) operation: Operation,
     pub(super) parts: SmallVec<[RequestPart; 1]>,
     /// The number that groups requests in the fair queue. The number depends only on the keys, so all requests for one
