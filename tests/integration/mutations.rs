@@ -262,6 +262,8 @@ mutations! {
         detected_by_sorted_set_traces("call('ZREM', bucket.key, unpack(names))", "");
     sorted_set_has_no_expiry:
         detected_by_lifetimes("whole(now - window))\n    expire_after(key, window)", "whole(now - window))");
+    sorted_set_key_expires_before_longer_window:
+        detected_by_lifetimes("sorted_set.refresh_expiry = extend_expiry", "sorted_set.refresh_expiry = function() end");
 
     // sliding_window_counter
     counter_weight_is_one_tick_ahead:

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::{
         Key, Quota,
-        store::{Bucket, BucketRequest, RedisLog, script::RequestIds},
+        store::{Bucket, BucketRequest, RedisLog, script::batch::RequestIds},
     };
 
     const MINUTE: i64 = 60_000_000;
