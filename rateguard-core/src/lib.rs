@@ -4,6 +4,7 @@ mod access;
 #[doc(hidden)]
 pub mod adapter;
 mod algorithm;
+mod backoff;
 mod bucket_status;
 mod client_address;
 mod clock;

@@ -4,6 +4,7 @@ use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
 const FIXED: &str = "fixed_window 60000000 5 12000000 1";
 const TOKENS: &str = "token_bucket 60000000 5 12000000 1";
+const WRONGTYPE: &str = "WRONGTYPE";
 
 /// Calls the script for the buckets `count` and `broken`. The key of `broken` is a list, which the script cannot use.
 ///
@@ -39,8 +40,8 @@ fn with_broken_bucket(server: &RedisServer) -> redis::Connection {
     connection
 }
 
-/// Reads the numbers of a reply that also has an error text.
-fn reply_numbers(reply: redis::Value) -> Vec<i64> {
+/// Reads the numbers of a reply that also has an error text with this part.
+fn reply_numbers(reply: redis::Value, error: &str) -> Vec<i64> {
     let (bytes, texts): (Vec<u8>, Vec<String>) = match reply {
         redis::Value::Array(values) => {
             let mut values = values.into_iter();
@@ -49,7 +50,7 @@ fn reply_numbers(reply: redis::Value) -> Vec<i64> {
         }
         other => panic!("expected a reply with an error text, found {other:?}"),
     };
-    assert!(texts.len() == 1 && texts[0].contains("WRONGTYPE"), "{texts:?}");
+    assert!(texts.len() == 1 && texts[0].contains(error), "{texts:?}");
     let (numbers, _) = bytes.as_chunks::<8>();
     numbers.iter().map(|it| i64::from_be_bytes(*it)).collect()
 }
@@ -64,7 +65,7 @@ fn key_expiry_is_preserved_when_batch_is_rerun() {
     let higher = FIXED.replace(" 5 ", " 6 ");
     let shapes = ["check 0 1 1 1", "peek 0 1 2 1", "check 0 1 3 1"];
     let reply = call_script(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
-    assert_eq!(reply_numbers(reply).last(), Some(&-2));
+    assert_eq!(reply_numbers(reply, WRONGTYPE).last(), Some(&-2));
     let left: i64 = redis::cmd("PTTL").arg("count").query(&mut connection).unwrap();
     assert!(left > 0, "{left}");
 }
@@ -82,7 +83,7 @@ fn units_count_once_when_batch_is_rerun() {
     let shapes = ["check 0 1 1 1", "check 0 1 2 1"];
     // Requests with two quotas of one key alternate, as when processes have different settings.
     let reply = call_script(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
-    let numbers = reply_numbers(reply);
+    let numbers = reply_numbers(reply, WRONGTYPE);
     let remaining: Vec<_> = numbers[1..13].chunks(4).map(|it| it[1]).collect();
     assert_eq!(remaining, [4, 3, 2]);
 }
@@ -93,6 +94,23 @@ fn check_before_reset_is_denied_when_batch_is_rerun() {
     let mut connection = with_broken_bucket(&server);
     use_up_count(&mut connection);
     let shapes = ["check 0 1 1 1", "reset 0 1 1 1"];
-    let numbers = reply_numbers(call_script(&mut connection, &[FIXED], &shapes, "1 1 2 1 1 2"));
+    let reply = call_script(&mut connection, &[FIXED], &shapes, "1 1 2 1 1 2");
+    let numbers = reply_numbers(reply, WRONGTYPE);
     assert_eq!(numbers[1], 0, "expected a denial of the first check");
+}
+
+/// A batch that fails as a whole is sent again, so its resets and refunds would be applied twice.
+#[test]
+fn failed_expiry_fails_no_reset_in_its_batch() {
+    let server = RedisServer::start();
+    let mut connection = server.client();
+    call_script(&mut connection, &[TOKENS], &["debit 0 1 1 5"], "1 1");
+    let _: () =
+        redis::cmd("ACL").arg(&["SETUSER", "default", "-pexpire"]).query(&mut connection).unwrap();
+    // A reset of a token bucket does not change the expiry of its key. The key of the check is new.
+    let shapes = ["reset 0 1 1 1", "check 0 1 1 1"];
+    let reply = call_script(&mut connection, &[TOKENS], &shapes, "1 1 2 2");
+    let numbers = reply_numbers(reply, "can't run this command");
+    assert_eq!((numbers[1], numbers[2]), (1, 5), "expected a full bucket");
+    assert_eq!(numbers[5], -2, "expected a failed check");
 }

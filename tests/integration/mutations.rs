@@ -187,9 +187,9 @@ mutations! {
     change_to_log_with_lower_limit_refills:
         detected_by_quota_changes("min(used, max(quota.capacity, MAX_LOG_COST))", "min(used, quota.capacity)");
     change_to_counter_with_lower_limit_refills:
-        detected_by_quota_changes("MAX_LOG_COST)) or used, CONVERSION)", "MAX_LOG_COST)) or min(used, quota.capacity), CONVERSION)");
+        detected_by_quota_changes("MAX_LOG_COST)) or used\n", "MAX_LOG_COST)) or min(used, quota.capacity)\n");
     key_has_no_expiry:
-        detected_by_lifetimes("call('PEXPIRE', KEYS[index], millis)", "");
+        detected_by_lifetimes("run('PEXPIRE', KEYS[index], millis)", "");
     key_expiry_is_too_short:
         detected_by_lifetimes("math.ceil(micros / 1000)", "math.ceil(micros / 1000000)");
 
@@ -205,7 +205,7 @@ mutations! {
     batch_requests_share_one_id:
         detected_by_batches("  id = id + 1\n", "");
     batch_reuses_wait_of_another_request:
-        detected_by_batches("if bucket.excess ~= excess then", "if not bucket.excess then");
+        detected_by_batches("  local time = times[n]\n", "  local _, time = next(times)\n");
 
     // sliding_window
     log_counts_units_one_tick_too_long:
@@ -219,7 +219,7 @@ mutations! {
     log_wait_is_one_unit_short:
         detected_by_traces("bucket.stored - excess + 1) + bucket.quota.window - now", "math.min(bucket.stored, bucket.stored - excess + 2)) + bucket.quota.window - now");
     log_admits_one_unit_too_many:
-        detected_by_traces("    if excess <= 0 then\n      return 0\n    end\n    if excess > bucket.stored then\n      -- The last excess unit is one that this batch adds now.\n      return bucket.quota.window\n    end\n    return time_of", "    if excess <= 1 then\n      return 0\n    end\n    if excess > bucket.stored then\n      return bucket.quota.window\n    end\n    return time_of");
+        detected_by_traces("      if excess <= 0 then\n        return 0\n", "      if excess <= 1 then\n        return 0\n");
     log_preserves_future_entries:
         detected_by_traces("if newest > now then\n      clamp_future_entries", "if newest < 0 then\n      clamp_future_entries");
     log_refund_has_no_effect:
@@ -249,13 +249,13 @@ mutations! {
     sorted_set_units_are_not_unique:
         detected_by_sorted_set_traces("unit == 1 and name or name .. ':' .. unit", "name");
     sorted_set_calls_are_not_unique:
-        detected_by_sorted_set_traces("each_name_chunk(request, bucket.added[i + 1],", "each_name_chunk('name', bucket.added[i + 1],");
+        detected_by_sorted_set_traces("each_name_chunk(ARGV[1] .. '-' .. whole(id), units,", "each_name_chunk('name', units,");
     sorted_set_counts_units_one_tick_too_long:
-        detected_by_sorted_set_traces("bucket.live_from = '(' .. whole(now - bucket.quota.window)", "bucket.live_from = whole(now - bucket.quota.window)");
+        detected_by_sorted_set_traces("'(' .. whole(now - bucket.quota.window)", "whole(now - bucket.quota.window)");
     sorted_set_drops_live_units:
         detected_by_sorted_set_traces("'-inf', whole(now - window))", "'-inf', whole(now - window + 1))");
     sorted_set_wait_is_one_unit_short:
-        detected_by_sorted_set_traces("'LIMIT', excess - 1, 1", "'LIMIT', math.max(0, excess - 2), 1");
+        detected_by_sorted_set_traces("local rank = whole(-n)", "local rank = whole(math.min(-1, 1 - n))");
     sorted_set_preserves_future_entries:
         detected_by_sorted_set_traces("if bucket.newest > now then\n      for", "if bucket.newest < 0 then\n      for");
     sorted_set_refund_has_no_effect:
@@ -263,7 +263,7 @@ mutations! {
     sorted_set_has_no_expiry:
         detected_by_lifetimes("whole(now - window))\n    expire_after(key, window)", "whole(now - window))");
     sorted_set_key_expires_before_longer_window:
-        detected_by_lifetimes("if bucket.newest > 0 and call('PTTL', bucket.key) * 1000 <", "if bucket.newest > 0 and call('PTTL', bucket.key) * 1000 >");
+        detected_by_lifetimes("sorted_set.refresh_expiry = extend_expiry", "sorted_set.refresh_expiry = function() end");
 
     // sliding_window_counter
     counter_weight_is_one_tick_ahead:

@@ -13,9 +13,6 @@ local function algorithm_of(key)
   end
 end
 
--- The request id for converted units. No request has this id, because the ids of requests start at 1.
-local CONVERSION = 0
-
 -- Reads the state of the bucket at `now`. Returns false if another application wrote the key.
 local function load_bucket(bucket)
   local quota = bucket.quota
@@ -30,12 +27,12 @@ local function load_bucket(bucket)
   if not previous or previous_operations == algorithm_operations or not previous_operations.load(previous) then
     return false
   end
-  bucket.is_converted = true
   algorithm_operations.empty(bucket)
   -- Units beyond the capacity count too. Otherwise clients would get these units back if the limit is raised again. For
   -- a log, the number is bounded, because a log has one entry for each unit.
   local used = previous_operations.used(previous)
-  algorithm_operations.add(bucket, quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used, CONVERSION)
+  bucket.converted = quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used
+  algorithm_operations.add(bucket, bucket.converted)
   return true
 end
 
@@ -60,7 +57,7 @@ local function save(index)
   local bucket = buckets[index]
   local algorithm_operations = bucket.quota.operations
   current = index
-  if bucket.is_converted then
+  if bucket.converted then
     -- Write the converted state after a denial too. Otherwise each denial would convert the key again with the current
     -- time, and the wait would never end.
     if bucket.is_checked then
@@ -113,7 +110,7 @@ local function add(bucket, units, id)
   end
   local length = #additions
   additions[length + 1], additions[length + 2] = id, units
-  quota.operations.add(bucket, units, id)
+  quota.operations.add(bucket, units)
 end
 
 -- Refunds the units that this attempt added to a bucket and wrote, because the script decides the batch again.
@@ -155,7 +152,7 @@ end
 -- ignores converted units, because their times are lost.
 local function change_key(index, operation, part, by, at)
   local bucket = buckets[index]
-  local is_converted = bucket.is_converted
+  local is_converted = bucket.converted
   save(index)
   if operation == 'refund' then
     if not is_converted then
@@ -261,7 +258,10 @@ local function decide_all()
     local millis = expiries[KEYS[index]]
     if millis then
       current = index
-      call('PEXPIRE', KEYS[index], millis)
+      -- An earlier attempt may have written the key of a failed bucket. If PEXPIRE is the command that failed, it fails
+      -- again here, and the other buckets must not fail with it.
+      local run = failures[index] and redis.pcall or call
+      run('PEXPIRE', KEYS[index], millis)
     end
   end
 end

@@ -25,6 +25,7 @@ fn micros(quota: crate::Quota) -> Micros {
 #[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("prelude.lua"),
+    include_str!("exact_log.lua"),
     include_str!("sliding_window.lua"),
     include_str!("sliding_window_sorted_set.lua"),
     include_str!("sliding_window_counter.lua"),

@@ -5,7 +5,8 @@
 -- requests use the bucket. The script loads a bucket again if a request has another quota for the key, or resets or
 -- refunds the bucket.
 --
--- The script is the concatenation of prelude.lua, one file for each algorithm, arguments.lua and main.lua.
+-- The script is the concatenation of prelude.lua, exact_log.lua, one file for each algorithm, arguments.lua and
+-- main.lua.
 --
 -- KEYS     the buckets of the batch, each once
 -- ARGV[1]  the id of the process that sends the batch
@@ -119,8 +120,10 @@ end
 --   empty(bucket)             sets the empty state
 --   used(bucket)              returns the number of units that count
 --   wait_for(bucket, n)       returns the microseconds until n more units fit
---   add(bucket, n, id)        adds n units for the request with this id, only to the table
---   save(bucket)              writes the state with the added units
+--   add(bucket, n)            adds n units, only to the table
+--   save(bucket)              writes the state with the added units. For an algorithm that has to find the units of a
+--                             request again, `bucket.converted` is the number of units from another algorithm, and
+--                             `bucket.additions` has the id and the number of units of each request in turn
 --   refresh_expiry(bucket)    instead of save: extends the expiry; writes the state if the clock was set back
 --   reset(bucket)             removes all units; called only if this algorithm wrote the key
 --   refund(bucket, n, by, at) removes up to n units that request `by` took at time `at`, if they still count

@@ -12,8 +12,6 @@
 -- 4,096 later entries. After the clock was set back, the script rewrites the entries from the future.
 
 function algorithms.sliding_window()
-  local sliding_window = {}
-
   local FORMAT, ENTRY = '>I7I4I2', 13
   -- The script loads this many of the newest entries, with one GETRANGE from this offset to the end. The offset is a
   -- text, because Redis would convert a number to a text first.
@@ -63,25 +61,18 @@ function algorithms.sliding_window()
     return millis
   end
 
+  local function read_time(bucket, n)
+    local entry = entries(bucket, n, n)
+    return #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
+  end
+
   -- Returns the time of the n-th stored unit, counted from the newest.
   local function time_of(bucket, n)
     local offset = #bucket.tail - ENTRY * n
     if offset >= 0 then
       return (entry_at(FORMAT, bucket.tail, offset + 1))
     end
-    -- Cached, because many requests of a batch wait for the same unit.
-    local times = bucket.times
-    if not times then
-      times = {}
-      bucket.times = times
-    end
-    local time = times[n]
-    if not time then
-      local entry = entries(bucket, n, n)
-      time = #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
-      times[n] = time
-    end
-    return time
+    return cached_time(bucket, n, read_time)
   end
 
   -- Returns how many of the last `high` units are later than `time`. At least `low` units are later.
@@ -116,6 +107,8 @@ function algorithms.sliding_window()
     expire_after(bucket.key, extended(bucket.quota.window))
     bucket.tail, bucket.times = entries(bucket, TAIL_ENTRIES, 1), nil
   end
+
+  local sliding_window = exact_log(time_of)
 
   function sliding_window.new(key, quota)
     return { key = key, quota = quota, tail = '', newest = 0, class = 0, live = 0, stored = 0, added = 0, void = 0 }
@@ -161,29 +154,6 @@ function algorithms.sliding_window()
     bucket.live, bucket.stored, bucket.added, bucket.void = 0, 0, 0, 0
   end
 
-  function sliding_window.used(bucket)
-    return bucket.live
-  end
-
-  function sliding_window.wait_for(bucket, units)
-    -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or a
-    -- debit exceeded the capacity.
-    local excess = bucket.live + units - bucket.quota.capacity
-    if excess <= 0 then
-      return 0
-    end
-    if excess > bucket.stored then
-      -- The last excess unit is one that this batch adds now.
-      return bucket.quota.window
-    end
-    return time_of(bucket, bucket.stored - excess + 1) + bucket.quota.window - now
-  end
-
-  function sliding_window.add(bucket, units)
-    bucket.live = bucket.live + units
-    bucket.added = bucket.added + units
-  end
-
   function sliding_window.save(bucket)
     local key, window, live, added = bucket.key, bucket.quota.window, bucket.live, bucket.added
     local class = class_of(bucket.quota)
@@ -219,13 +189,8 @@ function algorithms.sliding_window()
   end
 
   function sliding_window.refresh_expiry(bucket)
-    -- The expiry may have been set for a shorter window.
-    local window = bucket.quota.window
-    if bucket.live > 0 and bucket.class ~= class_of(bucket.quota) then
-      local needed = bucket.newest + window - now
-      if call('PTTL', bucket.key) * 1000 < needed then
-        expire_after(bucket.key, needed)
-      end
+    if bucket.class ~= class_of(bucket.quota) then
+      extend_expiry(bucket)
     end
   end
 
@@ -267,10 +232,6 @@ function algorithms.sliding_window()
     local class = later > 0 and bucket.class or 0
     call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - refunded, class))
     call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + refunded, 0))
-  end
-
-  function sliding_window.reset(bucket)
-    call('DEL', bucket.key)
   end
 
   return sliding_window

@@ -8,7 +8,8 @@
 -- expired costs O(log n) more, and so does a member from the future after the clock was set back.
 
 function algorithms.sliding_window_sorted_set()
-  local sorted_set = {}
+  -- The request id for converted units. No request has this id, because the ids of requests start at 1.
+  local CONVERSION = 0
 
   -- Calls `callback` with the names of a request's units, in chunks of 1,000. Lua's `unpack` has a limit of a few
   -- thousand.
@@ -22,15 +23,35 @@ function algorithms.sliding_window_sorted_set()
     end
   end
 
+  local function read_time(bucket, n)
+    local rank = whole(-n)
+    return tonumber(call('ZRANGE', bucket.key, rank, rank, 'WITHSCORES')[2])
+  end
+
+  local function add_members(key, id, units)
+    each_name_chunk(ARGV[1] .. '-' .. whole(id), units, function(names)
+      local members = {}
+      for _, name in ipairs(names) do
+        members[#members + 1] = whole(now)
+        members[#members + 1] = name
+      end
+      call('ZADD', key, unpack(members))
+    end)
+  end
+
+  local sorted_set = exact_log(function(bucket, n)
+    return cached_time(bucket, n, read_time)
+  end)
+
+  sorted_set.refresh_expiry = extend_expiry
+
   function sorted_set.new(key, quota)
-    local bucket = { key = key, quota = quota }
-    sorted_set.empty(bucket)
-    return bucket
+    return { key = key, quota = quota, newest = 0, live = 0, stored = 0, added = 0 }
   end
 
   function sorted_set.load(bucket)
     local key = bucket.key
-    local last = call_typed('ZRANGE', key, -1, -1, 'WITHSCORES')
+    local last = call_typed('ZRANGE', key, '-1', '-1', 'WITHSCORES')
     if not last then
       return false
     end
@@ -44,82 +65,34 @@ function algorithms.sliding_window_sorted_set()
       bucket.newest = now
       expire_after(key, bucket.quota.window)
     end
-    bucket.live = call('ZCOUNT', key, bucket.live_from, '+inf')
+    bucket.live = call('ZCOUNT', key, '(' .. whole(now - bucket.quota.window), '+inf')
     bucket.stored = bucket.live
     return true
   end
 
   function sorted_set.empty(bucket)
-    bucket.newest, bucket.live, bucket.stored = 0, 0, 0
-    -- A list of pairs: the id of a request, and the number of units that the script adds for this request.
-    bucket.added = {}
-    bucket.live_from = '(' .. whole(now - bucket.quota.window)
-  end
-
-  function sorted_set.used(bucket)
-    return bucket.live
-  end
-
-  function sorted_set.wait_for(bucket, units)
-    -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or a
-    -- debit exceeded the capacity.
-    local excess = bucket.live + units - bucket.quota.capacity
-    if excess <= 0 then
-      return 0
-    end
-    if excess > bucket.stored then
-      -- The last excess unit is one that this batch adds now.
-      return bucket.quota.window
-    end
-    -- Cached, because many requests of a batch wait for the same unit.
-    if bucket.excess ~= excess then
-      local range = { bucket.key, bucket.live_from, '+inf', 'WITHSCORES', 'LIMIT', excess - 1, 1 }
-      bucket.excess, bucket.last_excess_at = excess, call('ZRANGEBYSCORE', unpack(range))[2]
-    end
-    return bucket.last_excess_at + bucket.quota.window - now
-  end
-
-  function sorted_set.add(bucket, units, id)
-    bucket.live = bucket.live + units
-    local length = #bucket.added
-    bucket.added[length + 1], bucket.added[length + 2] = id, units
+    bucket.newest, bucket.live, bucket.stored, bucket.added = 0, 0, 0, 0
   end
 
   function sorted_set.save(bucket)
     local key, window = bucket.key, bucket.quota.window
     -- Call ZADD first, because ZADD needs memory: a Redis server without memory rejects ZADD before the script has
     -- changed the key.
-    for i = 1, #bucket.added, 2 do
-      local request = ARGV[1] .. '-' .. whole(bucket.added[i])
-      each_name_chunk(request, bucket.added[i + 1], function(names)
-        local members = {}
-        for _, name in ipairs(names) do
-          members[#members + 1] = whole(now)
-          members[#members + 1] = name
-        end
-        call('ZADD', key, unpack(members))
-      end)
+    if bucket.converted then
+      add_members(key, CONVERSION, bucket.converted)
+    end
+    local additions = bucket.additions or {}
+    for i = 1, #additions, 2 do
+      add_members(key, additions[i], additions[i + 1])
     end
     call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
     expire_after(key, window)
-  end
-
-  function sorted_set.refresh_expiry(bucket)
-    -- The expiry may have been set for a shorter window.
-    local needed = bucket.newest + bucket.quota.window - now
-    if bucket.newest > 0 and call('PTTL', bucket.key) * 1000 < needed then
-      expire_after(bucket.key, bucket.quota.window)
-    end
   end
 
   function sorted_set.refund(bucket, units, taken_by)
     each_name_chunk(taken_by, units, function(names)
       call('ZREM', bucket.key, unpack(names))
     end)
-  end
-
-  function sorted_set.reset(bucket)
-    call('DEL', bucket.key)
   end
 
   return sorted_set

@@ -22,7 +22,8 @@ impl RateGuard {
         policies
     }
 
-    /// The maximum lifetime of a cached denial. Zero if the cache is disabled.
+    /// The maximum lifetime of a cached denial. Zero if the cache is disabled, which is always the case for an
+    /// in-memory store.
     #[doc(hidden)]
     pub fn denial_cache_ttl(&self) -> Duration {
         self.shared.denial_cache.max_ttl()

@@ -9,14 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{StoreError, jitter::jittered};
+use crate::{StoreError, backoff::Backoff};
 
 /// The number of consecutive failures after which the breaker opens.
 const FAILURE_THRESHOLD: u32 = 5;
-/// The time until the first probe. This time doubles with each failed probe.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 /// The maximum time between two probes. The guard notices a recovered server at most about this much later.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
+/// The time until the first probe, and the longer times after failed probes.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF, 0.2);
 
 /// A circuit breaker for one server of the store.
 ///
@@ -37,16 +37,12 @@ struct OpenState {
     cause: StoreError,
     /// The time from which the breaker admits the next probe.
     next_probe: Instant,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 impl Default for OpenState {
     fn default() -> Self {
-        Self {
-            cause: StoreError::Unreachable(None),
-            next_probe: Instant::now(),
-            backoff: INITIAL_BACKOFF,
-        }
+        Self { cause: StoreError::Unreachable(None), next_probe: Instant::now(), backoff: BACKOFF }
     }
 }
 
@@ -160,11 +156,8 @@ impl BreakerPermit<'_> {
         if breaker.generation.load(Relaxed) != self.generation {
             return;
         }
-        if self.is_probe {
-            state.backoff = (2 * state.backoff).min(MAX_BACKOFF);
-        }
         state.cause = cause;
-        state.next_probe = now + jittered(state.backoff, 0.2);
+        state.next_probe = now + state.backoff.next_delay();
         breaker.failures.store(0, Relaxed);
         breaker.generation.fetch_add(1, Relaxed);
         breaker.is_open.store(true, Relaxed);

@@ -26,7 +26,7 @@ const MAX_DENIALS_PER_KEY: usize = 4;
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// The number of invalidation counters in a shard. If two keys share a counter, an invalidation of one key also
 /// discards the pending inserts of the other key.
-const GENERATIONS_PER_SHARD: usize = 64;
+const COUNTERS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
 
@@ -43,8 +43,8 @@ pub(super) struct CacheShard {
     denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
     /// The number of denials of all keys.
     pub(super) len: usize,
-    /// The invalidation counters. A key uses the counter at the index that `generation_index` returns.
-    generations: [u64; GENERATIONS_PER_SHARD],
+    /// The invalidation counters. A key uses the counter at the index that `counter_index` returns.
+    invalidations: [u64; COUNTERS_PER_SHARD],
     next_sweep: Option<Instant>,
 }
 
@@ -88,13 +88,13 @@ impl DenialCache {
             let statuses = statuses.map(|status| (status, Receipt::default()));
             return CacheLookup::Hit(Verdict::new(false, statuses));
         }
-        let generation = shard.generations[generation_index(&digest)];
+        let invalidations = shard.invalidations[counter_index(&digest)];
         CacheLookup::Miss(Some(PendingInsert {
             cache: self,
             requests,
             digest,
             started_at,
-            generation,
+            invalidations,
         }))
     }
 
@@ -158,7 +158,7 @@ pub(super) struct PendingInsert<'a> {
     digest: Digest,
     started_at: Instant,
     /// The invalidation counter of the key when the check started.
-    generation: u64,
+    invalidations: u64,
 }
 
 impl PendingInsert<'_> {
@@ -184,7 +184,7 @@ impl PendingInsert<'_> {
         let mut shard = self.cache.shard(&self.digest);
         // If the counter has changed, the store may have decided before the change that caused the invalidation. So the
         // denial is not cached.
-        if shard.generations[generation_index(&self.digest)] == self.generation {
+        if shard.invalidations[counter_index(&self.digest)] == self.invalidations {
             let denial = Denial { fingerprint, policies, received_at, expires_at, statuses };
             shard.insert(&self.digest, denial);
         }
@@ -192,6 +192,7 @@ impl PendingInsert<'_> {
 }
 
 /// Removes the denials of the buckets of an operation when it is dropped.
+#[must_use = "the denials are removed when the value is dropped, so drop it after the operation"]
 pub(super) struct Invalidation<'a> {
     cache: &'a DenialCache,
     requests: &'a [BucketRequest<'a>],
@@ -226,7 +227,7 @@ impl CacheShard {
         Self {
             denials: HashMap::new(),
             len: 0,
-            generations: [0; GENERATIONS_PER_SHARD],
+            invalidations: [0; COUNTERS_PER_SHARD],
             next_sweep: None,
         }
     }
@@ -277,7 +278,7 @@ impl CacheShard {
 
     fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
         // The new counter value also discards pending inserts.
-        self.generations[generation_index(digest)] += 1;
+        self.invalidations[counter_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();
             self.remove_where(digest, |it| it.policies & policies != 0);
@@ -297,8 +298,8 @@ impl CacheShard {
 }
 
 /// The index of the invalidation counter of a key.
-fn generation_index(digest: &Digest) -> usize {
-    usize::from(digest[1]) % GENERATIONS_PER_SHARD
+fn counter_index(digest: &Digest) -> usize {
+    usize::from(digest[1]) % COUNTERS_PER_SHARD
 }
 
 /// Whether these bucket requests have more than one key.

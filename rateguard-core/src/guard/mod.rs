@@ -36,6 +36,7 @@ mod settings;
 mod shadow;
 mod shutdown;
 mod store_call;
+mod traffic;
 mod unavailable;
 mod wait_queue;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::RateGuard;
+use super::{RateGuard, traffic::Traffic};
 use crate::{
     StoreError,
     store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
@@ -80,7 +80,7 @@ impl KeyGroup<'_> {
         if left.is_zero() {
             return Err(guard.shared.store.timeout_cause(&self.requests));
         }
-        let verdict = guard.call_store(operation, &self.requests, left).await?;
+        let verdict = guard.call_store(Traffic::Enforced, operation, &self.requests, left).await?;
         self.replies = verdict.statuses().zip(verdict.receipts()).collect();
         if operation == Operation::Check {
             for (request, receipt) in self.requests.iter_mut().zip(verdict.receipts()) {

@@ -84,6 +84,10 @@ impl RateGuard {
 
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { store, deadline, secret, policies, http, .. } = settings;
+        // The in-memory store decides as fast as the cache. Its fast path does not invalidate cached denials, and its
+        // clock may be a manual clock, which does not let a cached denial expire.
+        let has_cache = store.in_process().is_none();
+        let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
         let shared = Shared {
             store,
             deadline,
@@ -91,7 +95,7 @@ impl RateGuard {
             servers: ServerStates::new(),
             in_flight: InFlight::new(settings.max_in_flight),
             shadow: ShadowRunner::new(settings.max_in_flight),
-            denial_cache: DenialCache::new(settings.denial_cache_ttl),
+            denial_cache: DenialCache::new(denial_cache_ttl),
             local: LocalFallback::new(settings.replicas, settings.mirrors_exactly),
             secret,
             policies,

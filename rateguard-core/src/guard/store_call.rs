@@ -7,6 +7,7 @@ use super::{
     RateGuard, Shared, Unavailable,
     denial_cache::{CacheLookup, have_several_keys},
     multi_key::one_after_the_other,
+    traffic::Traffic,
 };
 use crate::{
     OnError, StoreError,
@@ -23,27 +24,18 @@ impl RateGuard {
         requests: &[BucketRequest<'_>],
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
-        let pending_insert = match self.shared.denial_cache.lookup(operation, requests) {
-            CacheLookup::Hit(denial) if !self.is_closed() => {
-                return Ok(denial.by(DecisionMode::DenialCache));
-            }
-            CacheLookup::Hit(_) => None,
-            CacheLookup::Miss(pending_insert) => pending_insert,
-        };
-        let result = match operation {
+        let call = async || match operation {
             // The future is boxed, because it is large and debits are rare.
             Operation::Debit => Box::pin(self.debit(requests)).await,
             _ => self.run_operation(operation, requests, self.shared.deadline).await,
         };
+        let result = self.with_denial_cache(operation, requests, call).await;
         if let Err(cause) = &result
             && cause.is_caused_by_load()
             // Another check may have cached a denial while this check waited, so the cache can decide now.
             && let CacheLookup::Hit(denial) = self.shared.denial_cache.lookup(operation, requests)
         {
             return Ok(denial.by(DecisionMode::DenialCache));
-        }
-        if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &result) {
-            pending_insert.insert(verdict);
         }
         result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
@@ -58,6 +50,27 @@ impl RateGuard {
             }
             unavailable
         })
+    }
+
+    /// Decides with the denial cache if it has a denial of the same check, and otherwise with this store call.
+    pub(super) async fn with_denial_cache(
+        &self,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+        call: impl AsyncFnOnce() -> Result<Verdict, StoreError>,
+    ) -> Result<Verdict, StoreError> {
+        if self.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        let pending_insert = match self.shared.denial_cache.lookup(operation, requests) {
+            CacheLookup::Hit(denial) => return Ok(denial.by(DecisionMode::DenialCache)),
+            CacheLookup::Miss(pending_insert) => pending_insert,
+        };
+        let result = call().await;
+        if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &result) {
+            pending_insert.insert(verdict);
+        }
+        result
     }
 
     /// Records a store error, and determines the failure mode that applies to the request.
@@ -94,7 +107,7 @@ impl RateGuard {
         let is_cross_slot = &self.shared.is_cross_slot;
         let has_several_keys = requests.len() > 1 && have_several_keys(requests);
         if !(has_several_keys && is_cross_slot.load(Relaxed)) {
-            match self.call_store(operation, requests, deadline).await {
+            match self.call_store(Traffic::Enforced, operation, requests, deadline).await {
                 Err(StoreError::CrossSlot) if has_several_keys => {
                     is_cross_slot.store(true, Relaxed)
                 }
@@ -108,27 +121,38 @@ impl RateGuard {
     /// Calls the store once.
     pub(super) async fn call_store(
         &self,
+        traffic: Traffic,
         operation: Operation,
         requests: &[BucketRequest<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        let Shared { store, servers, in_flight, denial_cache, deadline: full, .. } = &*self.shared;
+        let Shared { store, servers, denial_cache, deadline: full, .. } = &*self.shared;
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
         let invalidation = denial_cache.invalidation(operation, requests);
-        let server = servers.of(store.server(requests));
+        let number = store.server(requests);
+        let server = traffic.servers(&self.shared).of(number);
         let reply = match store.apply_with_deadline(deadline, operation, requests) {
-            StoreFuture::Ready(reply) => validate_reply(reply, requests),
+            StoreFuture::Ready(reply) => reply,
             StoreFuture::Pending(reply) => {
+                if traffic == Traffic::Shadow
+                    && let Some(cause) = servers.of(number).breaker.open_cause()
+                {
+                    return Err(cause);
+                }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
-                let _permit = in_flight.try_acquire()?;
+                let _permit = traffic.in_flight(&self.shared).try_acquire()?;
                 // The flag is read again after the permit was acquired. `close` sets the flag and then waits for all
-                // permits, so no store call starts after `close` has ended.
+                // permits of enforced checks, so no enforced store call starts after `close` has ended.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
-                let reply = self.timed(operation, tokio::time::timeout(deadline, reply)).await;
+                let reply = tokio::time::timeout(deadline, reply);
+                let reply = match traffic {
+                    Traffic::Enforced => self.timed(operation, reply).await,
+                    Traffic::Shadow => reply.await,
+                };
                 let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
                 match &reply {
                     // An overload of this process says nothing about the store, so the breaker ignores the failure.
@@ -138,26 +162,21 @@ impl RateGuard {
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}
                     reply => breaker_permit.record(reply),
                 }
-                let reply = validate_reply(reply, requests);
-                // Without a record, the invalidation takes effect for every operation except a check.
-                if let Some(invalidation) = invalidation {
-                    invalidation.record(&reply);
-                }
                 reply
             }
         };
+        let reply = reply.and_then(|verdict| validate(verdict, requests));
+        // If the call ends earlier, the invalidation takes effect for every operation except a check.
+        if let Some(invalidation) = invalidation {
+            invalidation.record(&reply);
+        }
         server.record_reply(&reply);
         reply
     }
 }
 
 /// Turns a reply without a status for each bucket request into an error.
-pub(super) fn validate_reply(
-    reply: Result<Verdict, StoreError>,
-    requests: &[BucketRequest<'_>],
-) -> Result<Verdict, StoreError> {
-    reply.and_then(|verdict| {
-        let is_complete = verdict.statuses().len() == requests.len();
-        if is_complete { Ok(verdict) } else { Err(StoreError::InvalidReply) }
-    })
+fn validate(verdict: Verdict, requests: &[BucketRequest<'_>]) -> Result<Verdict, StoreError> {
+    let is_complete = verdict.statuses().len() == requests.len();
+    if is_complete { Ok(verdict) } else { Err(StoreError::InvalidReply) }
 }

@@ -7,9 +7,17 @@ use std::{
     io,
     sync::{Mutex, PoisonError, mpsc},
     thread,
+    time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
+
+use crate::backoff::Backoff;
+
+/// The backoff between attempts to connect. When a server becomes available again, the store detects it at most about
+/// 500 ms later.
+pub(super) const CONNECT_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(20), Duration::from_millis(500), 0.25);
 
 /// A thread with a runtime. The thread and all of its tasks end when this value is dropped.
 pub(super) struct IoThread {

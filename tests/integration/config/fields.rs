@@ -158,6 +158,7 @@ fn functions(of: &str) -> BTreeSet<String> {
                 let (mut is_in_impl, mut is_hidden) = (false, false);
                 for line in fs::read_to_string(path).unwrap().lines() {
                     if line.starts_with("impl") {
+                        is_hidden = false;
                         let (plain, generic) = (format!(" {of} {{"), format!(" {of}<"));
                         is_in_impl = line.ends_with(&plain) || line.contains(&generic);
                         is_in_impl &= !line.contains(" for ");

@@ -17,36 +17,54 @@ const DEFAULT_TTL: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn own_refunds_and_resets_invalidate_immediately() {
-    let store = RemoteStore::new();
-    let (guard, policy, key) = (store.guard(), policy(), Key::from("ann"));
-    let reservation = guard.request(&policy, &key).cost(2).reserve().await.unwrap();
-    denied(&guard, &policy, &key).await;
-    reservation.refund().await.unwrap();
-    assert!(admitted(&guard, &policy, &key).await);
-    guard.reset(&policy, &key).await.unwrap();
-    let reservation = guard.request(&policy, &key).cost(2).reserve().await.unwrap();
-    denied(&guard, &policy, &key).await;
-    reservation.settle(1).await.unwrap();
-    assert!(admitted(&guard, &policy, &key).await);
-    denied(&guard, &policy, &key).await;
-    guard.reset(&policy, &key).await.unwrap();
-    assert!(admitted(&guard, &policy, &key).await);
+    for store in RemoteStore::pending_and_ready() {
+        let (guard, policy, key) = (store.guard(), policy(), Key::from("ann"));
+        let reservation = guard.request(&policy, &key).cost(2).reserve().await.unwrap();
+        denied(&guard, &policy, &key).await;
+        reservation.refund().await.unwrap();
+        assert!(admitted(&guard, &policy, &key).await);
+        guard.reset(&policy, &key).await.unwrap();
+        let reservation = guard.request(&policy, &key).cost(2).reserve().await.unwrap();
+        denied(&guard, &policy, &key).await;
+        reservation.settle(1).await.unwrap();
+        assert!(admitted(&guard, &policy, &key).await);
+        denied(&guard, &policy, &key).await;
+        guard.reset(&policy, &key).await.unwrap();
+        assert!(admitted(&guard, &policy, &key).await);
+    }
 }
 
 #[tokio::test]
 async fn own_checks_and_debits_update_the_cached_remaining() {
-    let store = RemoteStore::new();
-    let (guard, policy, key) = (store.guard(), Policy::new("p", "9/hour").unwrap(), Key::global());
-    let costly = guard.request(&policy, &key).cost(8);
-    assert!(costly.check().await.unwrap().is_allowed());
-    guard.reset(&policy, &key).await.unwrap();
-    assert!(guard.request(&policy, &key).cost(2).check().await.unwrap().is_allowed());
-    assert_eq!(costly.check().await.unwrap().remaining(), 7);
-    assert_eq!(costly.check().await.unwrap().remaining(), 7);
-    assert!(admitted(&guard, &policy, &key).await);
-    assert_eq!(costly.check().await.unwrap().remaining(), 6);
-    guard.request(&policy, &key).cost(3).debit().await.unwrap();
-    assert_eq!(costly.check().await.unwrap().remaining(), 3);
+    for store in RemoteStore::pending_and_ready() {
+        let (guard, policy) = (store.guard(), Policy::new("p", "9/hour").unwrap());
+        let key = Key::global();
+        let costly = guard.request(&policy, &key).cost(8);
+        assert!(costly.check().await.unwrap().is_allowed());
+        guard.reset(&policy, &key).await.unwrap();
+        assert!(guard.request(&policy, &key).cost(2).check().await.unwrap().is_allowed());
+        assert_eq!(costly.check().await.unwrap().remaining(), 7);
+        assert_eq!(costly.check().await.unwrap().remaining(), 7);
+        assert!(admitted(&guard, &policy, &key).await);
+        assert_eq!(costly.check().await.unwrap().remaining(), 6);
+        guard.request(&policy, &key).cost(3).debit().await.unwrap();
+        assert_eq!(costly.check().await.unwrap().remaining(), 3);
+    }
+}
+
+#[tokio::test]
+async fn own_shadow_checks_update_the_cached_remaining() {
+    for store in RemoteStore::pending_and_ready() {
+        let guard = store.guard();
+        let enforced = Policy::new("p", "9/hour").unwrap();
+        let shadow = enforced.clone().shadow();
+        let key = Key::global();
+        assert!(guard.request(&enforced, &key).cost(2).check().await.unwrap().is_allowed());
+        let costly = guard.request(&enforced, &key).cost(8);
+        assert_eq!(costly.check().await.unwrap().remaining(), 7);
+        assert!(guard.check(&shadow, &key).await.unwrap().is_allowed());
+        assert_eq!(costly.check().await.unwrap().remaining(), 6);
+    }
 }
 
 #[tokio::test]
@@ -168,18 +186,23 @@ async fn cached_denials_apply_while_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn synchronous_store_bypasses_the_denial_cache() {
+async fn memory_store_bypasses_the_denial_cache() {
     let clock = ManualClock::new();
     let store = MemoryStore::new().clock(clock.clone());
     let settings = RateGuard::builder().store(store).denial_cache_ttl(HOUR);
-    let (guard, policy) = (settings.build().unwrap(), policy());
-    let key = exhausted(&guard, &policy).await;
-    clock.advance(HOUR);
-    assert!(admitted(&guard, &policy, &key).await);
+    let guard = settings.build().unwrap();
+    // The fast path checks a policy with one quota, and `apply` checks a policy with two.
+    for quotas in ["2/hour", "2/hour; 9/day"] {
+        let policy = Policy::new("p", quotas).unwrap();
+        let key = exhausted(&guard, &policy).await;
+        clock.advance(HOUR);
+        assert!(admitted(&guard, &policy, &key).await);
+        guard.reset(&policy, &key).await.unwrap();
+    }
 
     // A guard with a custom asynchronous store has no denial cache by default.
     let store = RemoteStore::new();
-    let guard = RateGuard::builder().store(store.clone()).build().unwrap();
+    let (guard, policy) = (RateGuard::builder().store(store.clone()).build().unwrap(), policy());
     let key = exhausted(&guard, &policy).await;
     store.take_calls();
     denied(&guard, &policy, &key).await;

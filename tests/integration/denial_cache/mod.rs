@@ -20,13 +20,15 @@ use actix_rateguard::{
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An asynchronous store that counts its calls.
+/// A store outside this process that counts its calls.
 #[derive(Clone)]
 struct RemoteStore {
     store: Arc<MemoryStore>,
     calls: Arc<AtomicU64>,
     /// The operation with delayed replies, and the delay.
     delay: Option<(Operation, Duration)>,
+    /// Whether the store replies with [`StoreFuture::Ready`]. If not, it replies with [`StoreFuture::Pending`].
+    is_ready: bool,
 }
 
 impl RemoteStore {
@@ -37,7 +39,12 @@ impl RemoteStore {
 
     fn of(store: MemoryStore) -> Self {
         let calls = Arc::new(AtomicU64::new(0));
-        Self { store: Arc::new(store), calls, delay: None }
+        Self { store: Arc::new(store), calls, delay: None, is_ready: false }
+    }
+
+    /// Returns a pair of stores: one replies with a pending future, and one replies immediately.
+    fn pending_and_ready() -> [Self; 2] {
+        [false, true].map(|is_ready| Self { is_ready, ..Self::new() })
     }
 
     /// A guard with a cache TTL of one hour, which is longer than any test.
@@ -62,6 +69,10 @@ impl Store for RemoteStore {
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> StoreFuture<'a> {
+        if self.is_ready {
+            self.calls.fetch_add(1, SeqCst);
+            return self.store.apply(operation, requests);
+        }
         StoreFuture::Pending(Box::pin(async move {
             self.calls.fetch_add(1, SeqCst);
             let reply = self.store.apply(operation, requests).get().await;

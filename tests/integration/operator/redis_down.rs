@@ -57,7 +57,9 @@ async fn hung_redis_is_explained_within_one_deadline() {
     let problem = parse_json(&response);
     assert_eq!((&problem["status"], &problem["version"]), (&503.into(), &1.into()));
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("no reply within the deadline"), "{detail}");
+    // By now, the guard may have closed the connection to the silent server.
+    let causes = ["no reply within the deadline", "the connection was lost"];
+    assert!(causes.iter().any(|cause| detail.contains(cause)), "{detail}");
     assert_eq!((&problem["policy"], &problem["passes"]), (&"op-redis-down".into(), &true.into()));
 }
 

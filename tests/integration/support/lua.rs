@@ -10,6 +10,7 @@ use actix_rateguard::{
 /// The source of the script that the store runs.
 pub const SOURCE: &str = concat!(
     include_str!("../../../rateguard-core/src/algorithm/prelude.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/exact_log.lua"),
     include_str!("../../../rateguard-core/src/algorithm/sliding_window.lua"),
     include_str!("../../../rateguard-core/src/algorithm/sliding_window_sorted_set.lua"),
     include_str!("../../../rateguard-core/src/algorithm/sliding_window_counter.lua"),

@@ -2,6 +2,8 @@
 //! [`RateGuardBuilder`].
 
 mod failure_settings;
+#[cfg(feature = "config")]
+mod file_settings;
 mod in_memory;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod key_layout;

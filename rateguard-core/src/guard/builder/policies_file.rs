@@ -7,26 +7,10 @@ use crate::{
     BuildError,
     config::{PoliciesFile, StartupSettings},
     guard::{PolicySet, policies::Policies},
-    key::{KeyRecipes, plain_recipe},
 };
 
-/// The default interval at which the guard checks the policies file for changes.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest valid interval. Shorter intervals would need much CPU time.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The policies file and the settings for reading it.
-pub(super) struct FileSettings {
-    pub(super) path: Option<PathBuf>,
-    interval: Duration,
-    pub(super) key_recipes: KeyRecipes,
-}
-
-impl Default for FileSettings {
-    fn default() -> Self {
-        Self { path: None, interval: DEFAULT_INTERVAL, key_recipes: plain_recipe }
-    }
-}
 
 /// Policies in a file (feature `config`).
 impl<S> RateGuardBuilder<S> {

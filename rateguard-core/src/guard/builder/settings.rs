@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 #[cfg(feature = "config")]
-use super::policies_file::FileSettings;
+use super::file_settings::FileSettings;
 use crate::{
     BuildError, OnError, Plan, Policy, RateGuard,
     guard::{

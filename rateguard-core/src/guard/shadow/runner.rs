@@ -6,8 +6,8 @@ use crate::guard::{concurrency_limit::InFlight, server_state::ServerStates};
 /// The state of a guard for shadow checks.
 pub(in crate::guard) struct ShadowRunner {
     pub(super) report: Report,
-    pub(super) servers: ServerStates,
-    pub(super) in_flight: InFlight,
+    pub(in crate::guard) servers: ServerStates,
+    pub(in crate::guard) in_flight: InFlight,
 }
 
 impl ShadowRunner {

@@ -10,7 +10,10 @@ use futures_util::{FutureExt, future::join_all};
 use smallvec::SmallVec;
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::{super::Unavailable, record::ShadowOutcome};
+use super::{
+    super::{Unavailable, traffic::Traffic},
+    record::ShadowOutcome,
+};
 use crate::{
     Decision, Key, OnError, Policy, RateGuard, StoreError,
     policy::QuotaVariant,
@@ -66,9 +69,7 @@ enum State {
 
 impl ShadowCheck {
     async fn run(self, guard: &RateGuard, operation: Operation) -> CompletedCheck {
-        let reply = guard
-            .call_store_in_shadow(operation, &self.bucket_requests(operation, self.cost))
-            .await;
+        let reply = call_store(guard, operation, &self.bucket_requests(operation, self.cost)).await;
         if self.is_reported {
             let outcome = match &reply {
                 Ok(verdict) if verdict.is_allowed() => ShadowOutcome::Allowed,
@@ -95,6 +96,19 @@ impl ShadowCheck {
         };
         quotas.iter().enumerate().map(bucket_request).collect()
     }
+}
+
+/// Calls the store or the denial cache for buckets of one key. The call ends at the deadline of the guard.
+async fn call_store(
+    guard: &RateGuard,
+    operation: Operation,
+    requests: &[BucketRequest<'_>],
+) -> Result<Verdict, StoreError> {
+    let call = async || {
+        let deadline = guard.shared.deadline;
+        guard.call_store(Traffic::Shadow, operation, requests, deadline).await
+    };
+    guard.with_denial_cache(operation, requests, call).await
 }
 
 impl CompletedCheck {
@@ -125,7 +139,7 @@ impl CompletedCheck {
                 }
                 // A failure is ignored: the shadow count is then too high or too low, but shadow checks deny no
                 // request.
-                let _ = guard.call_store_in_shadow(operation, &requests).await;
+                let _ = call_store(guard, operation, &requests).await;
             }
         }
     }

@@ -33,15 +33,15 @@ use crate::store::{
     script::{Batch, BatchOutcome},
 };
 
-/// The maximum number of batches in flight to a server that replies within [`SLOW_SERVER_AFTER`].
+/// The maximum number of batches in flight to a server that replies within [`SLOW_REPLY_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
 /// Within this time after the last batch, the dispatcher does not send a smaller batch, because a batch costs client
 /// and server as much as several requests. The dispatcher sends the smaller batch when it wakes next, at the latest
-/// after [`SLOW_SERVER_AFTER`].
+/// after [`SLOW_REPLY_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
 /// If a batch is still unanswered this long after the last batch, the server counts as slow. The dispatcher then sends
 /// one more batch.
-const SLOW_SERVER_AFTER: Duration = Duration::from_millis(1);
+const SLOW_REPLY_AFTER: Duration = Duration::from_millis(1);
 /// The maximum number of batches in flight to a slow server.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
 /// While the batches in flight add more entries to sliding-window logs than this, the dispatcher sends no further
@@ -75,7 +75,7 @@ impl LastBatch {
     fn should_flush_after(&self, elapsed: Duration, in_flight: usize, waiting: usize) -> bool {
         match in_flight {
             0 => true,
-            _ if elapsed >= SLOW_SERVER_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
+            _ if elapsed >= SLOW_REPLY_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
             _ => in_flight < MAX_IN_FLIGHT && (waiting >= self.requests || elapsed >= BATCH_DELAY),
         }
     }
@@ -117,8 +117,9 @@ impl Dispatcher {
         let mut changed = pin!(state.changed());
         // The number of entries that the batches in flight add to sliding-window logs.
         let entries_in_flight = AtomicU32::new(0);
-        let mut batches = FuturesUnordered::new();
-        let mut low_priority = FuturesUnordered::new();
+        // The batches in flight, by the priority of their requests.
+        let mut enforced = FuturesUnordered::new();
+        let mut shadow = FuturesUnordered::new();
         self.progress.reset_round_trip();
         let mut last = LastBatch { at: Instant::now(), requests: 0 };
         let mut is_any_in_flight = false;
@@ -128,8 +129,8 @@ impl Dispatcher {
                 entries_in_flight.load(Relaxed) <= MAX_ENTRIES_IN_FLIGHT
                     && (in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged())
             };
-            while last.should_flush(batches.len(), self.queue.len(Priority::Enforced))
-                && may_send(batches.len())
+            while last.should_flush(enforced.len(), self.queue.len(Priority::Enforced))
+                && may_send(enforced.len())
             {
                 let requests = self.queue.take(Priority::Enforced);
                 if requests.is_empty() {
@@ -140,25 +141,25 @@ impl Dispatcher {
                 let entries = entries.fold(0, u32::saturating_add);
                 entries_in_flight.fetch_add(entries, Relaxed);
                 let (send, entries_in_flight) = (self.send(live, requests), &entries_in_flight);
-                batches.push(async move {
+                enforced.push(async move {
                     send.await;
                     entries_in_flight.fetch_sub(entries, Relaxed);
                 });
             }
             // Send low-priority requests in separate batches, one batch at a time, and only while no other request
             // waits. The server cannot run enforced requests while it runs such a batch.
-            if low_priority.is_empty() && self.queue.len(Priority::Enforced) == 0 {
+            if shadow.is_empty() && self.queue.len(Priority::Enforced) == 0 {
                 let requests = self.queue.take(Priority::Low);
                 if !requests.is_empty() {
-                    low_priority.push(self.send(live, requests));
+                    shadow.push(self.send(live, requests));
                 }
             }
             let shares_wakes = last.requests > 1 && last.at.elapsed() < SHARED_WAKE_WINDOW;
             self.queue.share_wakes(shares_wakes);
             let is_any_waiting = self.queue.len(Priority::Enforced) > 0;
-            let is_held_back = !may_send(batches.len());
-            is_any_in_flight = !batches.is_empty() || !low_priority.is_empty();
-            let mut is_slow = pin!(sleep_until((last.at + SLOW_SERVER_AFTER).into()));
+            let is_held_back = !may_send(enforced.len());
+            is_any_in_flight = !enforced.is_empty() || !shadow.is_empty();
+            let mut is_slow = pin!(sleep_until((last.at + SLOW_REPLY_AFTER).into()));
             let mut window_end = pin!(sleep_until((last.at + SHARED_WAKE_WINDOW).into()));
             let mut tick = pin!(sleep(TICK));
             let mut woken = pin!(self.queue.wake.notified());
@@ -167,12 +168,13 @@ impl Dispatcher {
                     return Poll::Ready(true);
                 }
                 let mut is_woken =
-                    matches!(batches.poll_next_unpin(context), Poll::Ready(Some(())));
-                is_woken |= matches!(low_priority.poll_next_unpin(context), Poll::Ready(Some(())));
-                if batches.len() < MAX_IN_FLIGHT || !is_any_waiting {
+                    matches!(enforced.poll_next_unpin(context), Poll::Ready(Some(())));
+                is_woken |= matches!(shadow.poll_next_unpin(context), Poll::Ready(Some(())));
+                if enforced.len() < MAX_IN_FLIGHT || !is_any_waiting {
                     is_woken |= woken.as_mut().poll(context).is_ready();
                 }
-                if is_any_waiting && batches.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_held_back {
+                if is_any_waiting && enforced.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_held_back
+                {
                     is_woken |= is_slow.as_mut().poll(context).is_ready();
                 }
                 if shares_wakes {
@@ -245,7 +247,7 @@ impl Dispatcher {
                 .iter()
                 .map(|position| (&**requests[*position].0, requests[*position].2))
                 .collect();
-            Batch::new(&self.script.ids, &of_batch)
+            self.script.command.batch(&of_batch)
         };
         let batches = groups.iter().map(|(_, positions)| batch(positions)).collect();
         (batches, groups.into_iter().map(|(_, positions)| positions).collect())
@@ -260,8 +262,7 @@ impl Dispatcher {
     ) {
         match reply.and_then(|reply| reply.read(batch)) {
             Ok(reply) => {
-                let is_late = reply.outcomes.contains(&BatchOutcome::DeadlineExceeded);
-                sent.live.clock.record_reply(reply.now, sent.at, is_late);
+                reply.update_clock(&sent.live.clock, sent.at);
                 for (it, outcome) in pending.into_iter().zip(reply.outcomes) {
                     self.complete(sent, it, outcome);
                 }
@@ -287,6 +288,9 @@ impl Dispatcher {
 
     /// Completes a request. A denial also completes the same checks that were in the queue before the dispatcher sent
     /// the batch, so many requests for an exhausted key need only one decision.
+    ///
+    /// The denial is correct even if this batch or the queue has a refund for the key. A refund that the denial does not
+    /// include was not complete when these checks were created, so no caller can expect that they come after it.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
@@ -303,6 +307,9 @@ fn may_concern_one_key(error: &RedisError) -> bool {
     let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
     // An error without a code comes from the client library. The server may have run the script, so the requests must
     // not be sent again.
+    //
+    // An error with a code comes from the server before the first write of the script. After a write, the script returns
+    // the error as the outcome of the requests that failed, so the requests of the batch are not sent again.
     migrations.contains(&error.kind())
         || error.code().is_some() && causes.contains(&classify(error))
 }

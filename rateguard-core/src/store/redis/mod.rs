@@ -48,20 +48,21 @@ use self::{
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
-    BucketRequest, Operation, Store, StoreError, StoreFuture, Verdict,
-    script::{Batch, BatchOutcome},
+    BucketRequest, Operation, StoreError,
+    script::{BatchOutcome, ScriptStore, Transport},
 };
 use crate::{BuildError, LogEncoding, store::io_thread::IoThread};
 
 /// The maximum number of attempts to send a request, which bounds the number of cluster redirects.
 const MAX_ATTEMPTS: u32 = 8;
 
-pub(crate) struct RedisStore {
-    prefix: String,
-    log: LogEncoding,
+/// The store that counts in Redis.
+pub(crate) type RedisStore = ScriptStore<RedisTransport>;
+
+/// The connections to the Redis servers of a store.
+pub(crate) struct RedisTransport {
     router: Router,
     script: Arc<ScriptRunner>,
-    deadline: Duration,
     io_thread: IoThread,
 }
 
@@ -76,38 +77,69 @@ impl RedisStore {
         let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;
         let script = Arc::new(ScriptRunner::new());
         let router = server.router(deadline, &script, io_thread.handle())?;
-        Ok(Self { prefix, log, router, script, deadline, io_thread })
+        let transport = RedisTransport { router, script, io_thread };
+        Ok(Self::new(transport, prefix, log, deadline))
+    }
+}
+
+impl RedisTransport {
+    /// Sends the request after an `ASKING` command to a node that imports the cluster slot. The node accepts only this
+    /// request, so the request has its own batch.
+    async fn send_asking(
+        &self,
+        destination: &Destination,
+        request: &QueuedRequest,
+        deadline: Instant,
+    ) -> Result<BatchOutcome, RequestError> {
+        let ActiveConnection { connection, clock, generation } = &destination.live;
+        let batch = self.script.command.batch(&[(request, clock.at(deadline))]);
+        let sent = Instant::now();
+        let replies = self.script.run(connection, true, slice::from_ref(&batch)).await;
+        let reply = replies.and_then(|replies| match replies.into_iter().next() {
+            Some(reply) => reply?.read(&batch),
+            None => Err(invalid_reply()),
+        });
+        let mut reply = reply.map_err(|error| RequestError::OnConnection(*generation, error))?;
+        reply.update_clock(clock, sent);
+        Ok(reply.outcomes.pop().unwrap_or(BatchOutcome::Failed(StoreError::InvalidReply)))
+    }
+}
+
+impl Transport for RedisTransport {
+    type Request = QueuedRequest;
+
+    fn request(
+        prefix: &str,
+        log: LogEncoding,
+        operation: Operation,
+        buckets: &[BucketRequest<'_>],
+    ) -> QueuedRequest {
+        QueuedRequest::new(prefix, log, operation, buckets)
     }
 
-    async fn decide(
+    async fn send(
         &self,
-        deadline: Duration,
-        operation: Operation,
-        requests: &[BucketRequest<'_>],
-    ) -> Result<Verdict, StoreError> {
+        buckets: &[BucketRequest<'_>],
+        request: &Arc<QueuedRequest>,
+        deadline: Instant,
+    ) -> Result<BatchOutcome, StoreError> {
         let created_at = Instant::now();
-        let deadline = created_at + deadline;
-        let mut destination = self.router.destination(requests).await?;
-        let request = Arc::new(QueuedRequest::new(&self.prefix, self.log, operation, requests));
-        let mut was_late = false;
+        let mut destination = self.router.destination(buckets).await?;
         for attempt in 0..MAX_ATTEMPTS {
             let guard = destination.link.in_flight_guard();
             let outcome = if destination.needs_asking {
                 // Box this large future, because it is rarely used and would enlarge every check.
-                Box::pin(self.send_asking(&destination, &request, deadline)).await
+                Box::pin(self.send_asking(&destination, request, deadline)).await
             } else {
-                destination.link.send(Arc::clone(&request), created_at, deadline).await
+                destination.link.send(Arc::clone(request), created_at, deadline).await
             };
             guard.complete();
             match outcome {
-                Ok(BatchOutcome::Decided(verdict)) => return Ok(verdict),
-                // If the server's clock was set forward, the script rejects requests that are not late. The reply has
-                // corrected the estimate of the server's clock, so send the request once more.
-                Ok(BatchOutcome::DeadlineExceeded) if !was_late => was_late = true,
-                Ok(BatchOutcome::DeadlineExceeded) => return Err(self.timeout_cause(requests)),
-                Ok(BatchOutcome::Failed(cause)) => {
-                    destination.link.report_error(destination.live.generation, cause);
-                    return Err(cause);
+                Ok(outcome) => {
+                    if let BatchOutcome::Failed(cause) = outcome {
+                        destination.link.report_error(destination.live.generation, cause);
+                    }
+                    return Ok(outcome);
                 }
                 Err(error) => {
                     let redirect = self.router.redirect(destination, &error, attempt);
@@ -118,62 +150,16 @@ impl RedisStore {
         Err(StoreError::NotReady)
     }
 
-    /// Sends the request after an `ASKING` command to a node that imports the cluster slot. The node accepts only this
-    /// request, so the request has its own batch.
-    async fn send_asking(
-        &self,
-        destination: &Destination,
-        request: &QueuedRequest,
-        deadline: Instant,
-    ) -> Result<BatchOutcome, RequestError> {
-        let ActiveConnection { connection, clock, generation } = &destination.live;
-        let batch = Batch::new(&self.script.ids, &[(request, clock.at(deadline))]);
-        let sent = Instant::now();
-        let replies = self.script.run(connection, true, slice::from_ref(&batch)).await;
-        let reply = replies.and_then(|replies| match replies.into_iter().next() {
-            Some(reply) => reply?.read(&batch),
-            None => Err(invalid_reply()),
-        });
-        let mut reply = reply.map_err(|error| RequestError::OnConnection(*generation, error))?;
-        let outcome =
-            reply.outcomes.pop().unwrap_or(BatchOutcome::Failed(StoreError::InvalidReply));
-        clock.record_reply(reply.now, sent, outcome == BatchOutcome::DeadlineExceeded);
-        Ok(outcome)
-    }
-}
-
-impl Store for RedisStore {
-    fn apply<'a>(
-        &'a self,
-        operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-    ) -> StoreFuture<'a> {
-        self.apply_with_deadline(self.deadline, operation, requests)
-    }
-
-    fn apply_with_deadline<'a>(
-        &'a self,
-        deadline: Duration,
-        operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-    ) -> StoreFuture<'a> {
-        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, requests)))
-    }
-
     fn health(&self) -> Result<(), StoreError> {
         self.router.health()
     }
 
-    fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
-        self.router.server(requests)
+    fn server(&self, buckets: &[BucketRequest<'_>]) -> usize {
+        self.router.server(buckets)
     }
 
-    fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
-        if self.router.is_congested(requests) {
-            StoreError::Overloaded
-        } else {
-            StoreError::Timeout
-        }
+    fn is_congested(&self, buckets: &[BucketRequest<'_>]) -> bool {
+        self.router.is_congested(buckets)
     }
 
     fn close(&self) {

@@ -15,7 +15,7 @@ use crate::{
 
 /// A request to the script that waits in a queue for its batch.
 #[derive(Debug)]
-pub(super) struct QueuedRequest {
+pub(crate) struct QueuedRequest {
     request: ScriptRequest,
     /// The number that groups requests in the fair queue. The number depends only on the keys, so all requests for one
     /// key are in one group, for any policies.

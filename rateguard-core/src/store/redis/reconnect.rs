@@ -16,18 +16,12 @@ use super::{
     heartbeat::HEARTBEAT_INTERVAL,
     link_state::{ActiveConnection, LinkState},
 };
-use crate::{
-    jitter::jittered,
-    store::{StoreError, server_clock::ServerClock},
-};
+use crate::store::{StoreError, io_thread::CONNECT_BACKOFF, server_clock::ServerClock};
 
-/// The backoff after the first failure. The backoff doubles after each further failure.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
-/// The maximum backoff. When a server becomes available again, the guard detects it after about this time at the
-/// latest.
-const MAX_BACKOFF: Duration = Duration::from_millis(500);
-/// After this time without a failure, the next backoff is [`INITIAL_BACKOFF`] again.
+/// After this time without a failure, the next backoff is the initial one again.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
+/// The minimum time between two heartbeats.
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(super) struct ConnectionManager {
     pub(super) source: Source,
@@ -39,7 +33,7 @@ pub(super) struct ConnectionManager {
 
 impl ConnectionManager {
     pub(super) async fn run(self) {
-        let mut backoff = INITIAL_BACKOFF;
+        let mut backoff = CONNECT_BACKOFF;
         let mut last_failure = Instant::now();
         for generation in 1.. {
             let cause = match self.source.connect().await {
@@ -48,15 +42,14 @@ impl ConnectionManager {
             };
             let was_stable = last_failure.elapsed() >= BACKOFF_RESET_AFTER;
             if was_stable {
-                backoff = INITIAL_BACKOFF;
+                backoff = CONNECT_BACKOFF;
             }
             if was_stable && matches!(cause, StoreError::Disconnected(_)) {
                 // The server is probably available, so connect again without a backoff.
                 self.state.send_replace(LinkState::Connecting);
             } else {
                 self.state.send_replace(LinkState::Down(cause));
-                sleep(jittered(backoff, 0.25)).await;
-                backoff = (2 * backoff).min(MAX_BACKOFF);
+                sleep(backoff.next_delay()).await;
             }
             last_failure = Instant::now();
         }
@@ -89,7 +82,7 @@ impl ConnectionManager {
                 return cause;
             }
             // Limit the rate of heartbeats, because each check that exceeds its deadline requests a heartbeat.
-            sleep(INITIAL_BACKOFF).await;
+            sleep(MIN_HEARTBEAT_INTERVAL).await;
         }
     }
 
@@ -162,12 +155,5 @@ mod tests {
         assert_eq!(parse_time(&texts(&["1700000000", "42"])), Some(1_700_000_000_000_042));
         assert_eq!(parse_time(&texts(&["master", "0"])), None);
         assert_eq!(parse_time(&Value::Nil), None);
-    }
-
-    #[test]
-    fn jittered_backoff_differs_by_at_most_a_quarter() {
-        let delays: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(100), 0.25)).collect();
-        assert!(delays.iter().all(|it| (75..=125).contains(&it.as_millis())), "{delays:?}");
-        assert!(delays.windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

@@ -1,15 +1,14 @@
 //! Runs the script on a Redis server.
 
 use redis::{
-    ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value,
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
     aio::MultiplexedConnection,
 };
 
 use super::script_error::cause_of_text;
 use crate::{
     StoreError,
-    algorithm::SCRIPT,
-    store::script::{Argument, Batch, BatchReply, RequestIds},
+    store::script::{Argument, Batch, BatchReply, ScriptBy, ScriptCommand},
 };
 
 /// The encoding of replies: eight bytes for each number. The client reads bytes faster than the numbers of the Redis
@@ -17,10 +16,7 @@ use crate::{
 const REPLY_ENCODING: &str = "bytes";
 
 pub(super) struct ScriptRunner {
-    pub(super) ids: RequestIds,
-    /// The SHA-1 of the script. `EVALSHA` runs the script with this hash from the server's cache, so the source is not
-    /// sent again.
-    hash: String,
+    pub(super) command: ScriptCommand,
 }
 
 /// The raw reply of a server to a batch.
@@ -42,7 +38,7 @@ pub(super) fn invalid_reply() -> RedisError {
 
 impl ScriptRunner {
     pub(super) fn new() -> Self {
-        Self { ids: RequestIds::new(), hash: Script::new(SCRIPT).get_hash().to_owned() }
+        Self { command: ScriptCommand::new() }
     }
 
     /// Sends these batches in one pipeline, and returns their replies. With `asking`, there must be only one batch, and
@@ -89,12 +85,9 @@ impl ScriptRunner {
             pipeline.cmd("ASKING");
         }
         for (position, index) in indices.iter().enumerate() {
-            let mut command = if with_source && position == 0 {
-                redis::cmd("EVAL").arg(SCRIPT).take()
-            } else {
-                redis::cmd("EVALSHA").arg(&self.hash).take()
-            };
-            batches[*index].write(REPLY_ENCODING, |argument| {
+            let by = if with_source && position == 0 { ScriptBy::Source } else { ScriptBy::Hash };
+            let mut command = Cmd::new();
+            self.command.write(&batches[*index], by, REPLY_ENCODING, |argument| {
                 match argument {
                     Argument::Text(text) => command.arg(text),
                     Argument::Number(number) => command.arg(number),

@@ -60,7 +60,7 @@ pub(in crate::store) enum Argument<'a> {
 
 impl<'a> Batch<'a> {
     /// Creates a batch of these requests, each with its deadline on the server's clock.
-    pub(in crate::store) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
+    pub(super) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
         let mut batch = Self {
             ids: ids.take(requests.len()),
             keys: Vec::with_capacity(requests.len()),
@@ -115,7 +115,7 @@ impl<'a> Batch<'a> {
 
     /// Calls `argument` with each argument after the script, in order. `prelude.lua` documents the arguments.
     /// `encoding` is the encoding of the reply's numbers.
-    pub(in crate::store) fn write(&self, encoding: &str, mut argument: impl FnMut(Argument<'_>)) {
+    pub(super) fn write(&self, encoding: &str, mut argument: impl FnMut(Argument<'_>)) {
         let count = |number: usize| Argument::Number(number as i64);
         argument(count(self.keys.len()));
         self.keys.iter().for_each(|key| argument(Argument::Text(key)));
@@ -198,7 +198,7 @@ fn operation_name(operation: Operation) -> &'static str {
 }
 
 /// Creates unique request ids from a random id of the process and a counter.
-pub(in crate::store) struct RequestIds {
+pub(super) struct RequestIds {
     process: u64,
     next: AtomicU64,
 }
@@ -211,7 +211,7 @@ pub(super) struct RequestIdRange {
 }
 
 impl RequestIds {
-    pub(in crate::store) fn new() -> Self {
+    pub(super) fn new() -> Self {
         // Every `RandomState` has a random seed, so the hash is a random number.
         let process = RandomState::new().hash_one("process");
         Self { process, next: AtomicU64::new(1) }
@@ -227,7 +227,7 @@ impl RequestIds {
 mod tests {
     use super::*;
     use crate::{
-        Key,
+        Key, LogEncoding,
         store::{Bucket, BucketRequest},
     };
 

@@ -1,18 +1,18 @@
 //! Decodes and validates the replies of the script.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use super::{Batch, Operation, Receipt, ScriptRequest, request::BucketParams};
 use crate::{
     StoreError,
-    store::{BucketStatus, Verdict},
+    store::{BucketStatus, Verdict, server_clock::ServerClock},
 };
 
 /// The outcome of one request of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) enum BatchOutcome {
+pub(crate) enum BatchOutcome {
     Decided(Verdict),
     /// The script ran after the deadline, and changed no bucket of this request.
     DeadlineExceeded,
@@ -23,9 +23,17 @@ pub(in crate::store) enum BatchOutcome {
 /// The decoded reply to a batch.
 pub(in crate::store) struct BatchReply {
     /// The time of the script call on the server's clock, in microseconds since 1970.
-    pub(in crate::store) now: i64,
+    now: i64,
     /// The outcomes, in the order of the requests.
     pub(in crate::store) outcomes: Vec<BatchOutcome>,
+}
+
+impl BatchReply {
+    /// Corrects the estimate of the server's clock. The batch was sent at `sent` or later.
+    pub(in crate::store) fn update_clock(&self, clock: &ServerClock, sent: Instant) {
+        let is_late = self.outcomes.contains(&BatchOutcome::DeadlineExceeded);
+        clock.record_reply(self.now, sent, is_late);
+    }
 }
 
 /// The rest of a reply that is not decoded yet.
@@ -124,8 +132,8 @@ fn micros(number: i64) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::{
-        Key, Quota,
-        store::{Bucket, BucketRequest, script::RequestIds},
+        Key, LogEncoding, Quota,
+        store::{Bucket, BucketRequest, script::batch::RequestIds},
     };
 
     const MINUTE: i64 = 60_000_000;

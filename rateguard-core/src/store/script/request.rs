@@ -7,7 +7,7 @@ use crate::{Algorithm, LogEncoding, Quota};
 
 /// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
 #[derive(Debug)]
-pub(in crate::store) struct ScriptRequest {
+pub(crate) struct ScriptRequest {
     pub(in crate::store) operation: Operation,
     pub(in crate::store) parts: SmallVec<[RequestPart; 1]>,
 }

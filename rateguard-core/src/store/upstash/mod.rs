@@ -13,30 +13,32 @@ use std::{
 };
 
 use hyper::body::Bytes;
-use sha1_smol::Sha1;
 
 use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
-    BucketRequest, Operation, Store, StoreError, StoreFuture, Verdict,
-    script::{Argument, Batch, BatchOutcome, BatchReply, RequestIds, ScriptRequest},
+    BucketRequest, Operation, StoreError,
+    script::{
+        Argument, Batch, BatchOutcome, BatchReply, ScriptBy, ScriptCommand, ScriptRequest,
+        ScriptStore, Transport,
+    },
     server_clock::ServerClock,
     tls::RedisTls,
 };
-use crate::{BuildError, LogEncoding, UpstashError, algorithm::SCRIPT};
+use crate::{BuildError, LogEncoding, UpstashError};
 
 /// The encoding of replies: the numbers of the protocol, because JSON cannot contain bytes.
 const REPLY_ENCODING: &str = "numbers";
 
-pub(crate) struct UpstashStore {
-    prefix: String,
+/// The store that counts in an Upstash database.
+pub(crate) type UpstashStore = ScriptStore<UpstashTransport>;
+
+/// The connections to an Upstash database.
+pub(crate) struct UpstashTransport {
     client: Client,
-    /// The SHA-1 of the script. `EVALSHA` runs the script with this hash from the server's cache, so the source is not
-    /// sent again.
-    hash: String,
-    ids: RequestIds,
-    log: LogEncoding,
-    deadline: Duration,
+    command: ScriptCommand,
     clock: ServerClock,
+    /// If the server has replied to any request in this time, it counts as available.
+    max_silence: Duration,
 }
 
 /// The URL, token and TLS settings of an Upstash database.
@@ -59,48 +61,22 @@ impl UpstashStore {
         let no_authorities = BuildError::Upstash(UpstashError::Certificates);
         let tls = Arc::new(account.tls.client_config().ok_or(no_authorities)?);
         let client = Client::open(RestServer { endpoint, tls }).map_err(BuildError::Thread)?;
-        let (ids, clock) = (RequestIds::new(), ServerClock::new());
-        let hash = Sha1::from(SCRIPT).digest().to_string();
-        Ok(Self { prefix, client, hash, ids, log, deadline, clock })
-    }
-
-    async fn decide(
-        &self,
-        deadline: Duration,
-        operation: Operation,
-        requests: &[BucketRequest<'_>],
-    ) -> Result<Verdict, StoreError> {
-        let deadline = Instant::now() + deadline;
-        let request = ScriptRequest::new(&self.prefix, self.log, operation, requests);
-        // If the server's clock was set forward, the script rejects requests that are not late. The reply has corrected
-        // the estimate of the server's clock, so send the request once more.
-        for _ in 0..2 {
-            let sent = Instant::now();
-            let server_deadline = self.clock.at(deadline);
-            let batch = Batch::new(&self.ids, &[(&request, server_deadline)]);
-            let mut reply = self.run(&batch).await?;
-            let outcome = reply.outcomes.pop();
-            self.clock.record_reply(
-                reply.now,
-                sent,
-                outcome == Some(BatchOutcome::DeadlineExceeded),
-            );
-            match outcome {
-                Some(BatchOutcome::Decided(verdict)) => return Ok(verdict),
-                Some(BatchOutcome::Failed(cause)) => return Err(cause),
-                Some(BatchOutcome::DeadlineExceeded) | None => {}
-            }
-        }
-        Err(self.timeout_cause(requests))
-    }
-
-    async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
-        let send = async |command, script| {
-            self.client.send(encode(command, script, batch)).await?.integers()
+        let transport = UpstashTransport {
+            client,
+            command: ScriptCommand::new(),
+            clock: ServerClock::new(),
+            max_silence: deadline * 9 / 10,
         };
-        let reply = match send("EVALSHA", &*self.hash).await {
-            // The script is not in the server's cache. `EVAL` sends the source and adds the script to the cache.
-            Err(Failure::NoScript) => send("EVAL", SCRIPT).await,
+        Ok(Self::new(transport, prefix, log, deadline))
+    }
+}
+
+impl UpstashTransport {
+    async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
+        let send = async |by| self.client.send(self.encode(by, batch)).await?.integers();
+        let reply = match send(ScriptBy::Hash).await {
+            // The script is not in the server's cache.
+            Err(Failure::NoScript) => send(ScriptBy::Source).await,
             reply => reply,
         };
         match reply {
@@ -110,50 +86,57 @@ impl UpstashStore {
             Err(Failure::NoScript) => Err(StoreError::InvalidReply),
         }
     }
-}
 
-/// Encodes a command as a JSON array. Encode numbers as texts, because some JSON parsers do not support integers with
-/// 64 bits.
-fn encode(command: &str, script: &str, batch: &Batch<'_>) -> Bytes {
-    let mut arguments = vec![command.to_owned(), script.to_owned()];
-    batch.write(REPLY_ENCODING, |argument| {
-        arguments.push(match argument {
-            Argument::Text(text) => text.to_owned(),
-            Argument::Number(number) => number.to_string(),
+    /// Encodes a command as a JSON array. Numbers are texts, because some JSON parsers do not support integers with 64
+    /// bits.
+    fn encode(&self, by: ScriptBy, batch: &Batch<'_>) -> Bytes {
+        let mut arguments = Vec::new();
+        self.command.write(batch, by, REPLY_ENCODING, |argument| {
+            arguments.push(match argument {
+                Argument::Text(text) => text.to_owned(),
+                Argument::Number(number) => number.to_string(),
+            });
         });
-    });
-    serde_json::Value::from(arguments).to_string().into()
+        serde_json::Value::from(arguments).to_string().into()
+    }
 }
 
-impl Store for UpstashStore {
-    fn apply<'a>(
-        &'a self,
+impl Transport for UpstashTransport {
+    type Request = ScriptRequest;
+
+    fn request(
+        prefix: &str,
+        log: LogEncoding,
         operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-    ) -> StoreFuture<'a> {
-        self.apply_with_deadline(self.deadline, operation, requests)
+        buckets: &[BucketRequest<'_>],
+    ) -> ScriptRequest {
+        ScriptRequest::new(prefix, log, operation, buckets)
     }
 
-    fn apply_with_deadline<'a>(
-        &'a self,
-        deadline: Duration,
-        operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-    ) -> StoreFuture<'a> {
-        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, requests)))
+    async fn send(
+        &self,
+        _: &[BucketRequest<'_>],
+        request: &Arc<ScriptRequest>,
+        deadline: Instant,
+    ) -> Result<BatchOutcome, StoreError> {
+        let sent = Instant::now();
+        let batch = self.command.batch(&[(request, self.clock.at(deadline))]);
+        let mut reply = self.run(&batch).await?;
+        reply.update_clock(&self.clock, sent);
+        reply.outcomes.pop().ok_or(StoreError::InvalidReply)
     }
 
     fn health(&self) -> Result<(), StoreError> {
         self.client.health()
     }
 
-    fn timeout_cause(&self, _: &[BucketRequest<'_>]) -> StoreError {
+    fn server(&self, _: &[BucketRequest<'_>]) -> usize {
+        0
+    }
+
+    fn is_congested(&self, _: &[BucketRequest<'_>]) -> bool {
         // If the server has replied to other requests, this request has probably waited for a free connection.
-        if self.client.has_replied_within(self.deadline * 9 / 10) {
-            StoreError::Overloaded
-        } else {
-            StoreError::Timeout
-        }
+        self.client.has_replied_within(self.max_silence)
     }
 
     fn close(&self) {

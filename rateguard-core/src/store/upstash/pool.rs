@@ -26,15 +26,14 @@ use super::{
     connection::{Connection, Driver, ExchangeOutcome, RestServer},
     reply::RestReply,
 };
-use crate::{jitter::jittered, store::StoreError};
+use crate::{
+    backoff::Backoff,
+    store::{StoreError, io_thread::CONNECT_BACKOFF},
+};
 
 /// The maximum number of connections. If a check takes 5 ms, 64 connections are sufficient for about 10,000 checks per
 /// second.
 const MAX_CONNECTIONS: usize = 64;
-/// The backoff after the first failure to connect. The backoff doubles after each further failure.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
-/// The maximum backoff. When a server becomes available again, the pool detects it after about this time at the latest.
-const MAX_BACKOFF: Duration = Duration::from_millis(500);
 /// If a connection closes sooner than this and without a reply, the loss counts as a failure to connect.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(5);
 /// The time after which an idle connection is closed. Load balancers close idle connections after about 60 s. The pool
@@ -87,7 +86,7 @@ pub(super) struct Pool {
     /// The cause of the last failure, if there is no connection. While there is a cause, new commands fail immediately.
     down: Option<StoreError>,
     is_backing_off: bool,
-    backoff: Duration,
+    backoff: Backoff,
     /// A copy of `down` for the client. Unlike `down`, the copy also has a value before the first connection.
     health: watch::Sender<Option<StoreError>>,
 }
@@ -108,7 +107,7 @@ impl Pool {
             finishing: 0,
             down: None,
             is_backing_off: false,
-            backoff: INITIAL_BACKOFF,
+            backoff: CONNECT_BACKOFF,
             health,
         }
     }
@@ -146,7 +145,7 @@ impl Pool {
             }
             Event::Replied => {
                 self.finishing += 1;
-                self.backoff = INITIAL_BACKOFF;
+                self.backoff = CONNECT_BACKOFF;
             }
             Event::Released(connection) => {
                 self.finishing -= 1;
@@ -187,8 +186,8 @@ impl Pool {
         }
         if !self.is_backing_off {
             self.is_backing_off = true;
-            self.schedule(jittered(self.backoff, 0.25), Event::BackoffElapsed);
-            self.backoff = (2 * self.backoff).min(MAX_BACKOFF);
+            let delay = self.backoff.next_delay();
+            self.schedule(delay, Event::BackoffElapsed);
         }
     }
 

@@ -1,0 +1,69 @@
+-- The operations that sliding_window and sliding_window_sorted_set share: everything except to read and to write the
+-- entries of the log.
+--
+-- The buckets of both algorithms have these fields:
+--   newest   the time of the newest stored unit; 0 if there is none
+--   live     the number of live units, with the added units
+--   stored   the number of live units in Redis; they are the newest units there
+--   added    the number of units that this script call adds
+--   times    the times that `cached_time` has read
+
+-- Returns the time of the n-th stored unit, counted from the newest. Calls `read_time` only once for each unit, because
+-- many requests of a batch wait for the same unit.
+local function cached_time(bucket, n, read_time)
+  local times = bucket.times
+  if not times then
+    times = {}
+    bucket.times = times
+  end
+  local time = times[n]
+  if not time then
+    time = read_time(bucket, n)
+    times[n] = time
+  end
+  return time
+end
+
+-- The expiry may have been set for a shorter window.
+local function extend_expiry(bucket)
+  if bucket.live > 0 then
+    local needed = bucket.newest + bucket.quota.window - now
+    if call('PTTL', bucket.key) * 1000 < needed then
+      expire_after(bucket.key, needed)
+    end
+  end
+end
+
+-- Returns a table with the shared operations. `time_of(bucket, n)` returns the time of the n-th stored unit, counted
+-- from the newest.
+local function exact_log(time_of)
+  return {
+    used = function(bucket)
+      return bucket.live
+    end,
+
+    wait_for = function(bucket, units)
+      -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or
+      -- a debit exceeded the capacity.
+      local excess = bucket.live + units - bucket.quota.capacity
+      if excess <= 0 then
+        return 0
+      end
+      if excess > bucket.stored then
+        -- The last excess unit is one that this batch adds now.
+        return bucket.quota.window
+      end
+      return time_of(bucket, bucket.stored - excess + 1) + bucket.quota.window - now
+    end,
+
+    add = function(bucket, units)
+      bucket.live = bucket.live + units
+      bucket.added = bucket.added + units
+    end,
+
+    reset = function(bucket)
+      call('DEL', bucket.key)
+    end,
+  }
+end
+

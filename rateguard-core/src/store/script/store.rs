@@ -1,0 +1,126 @@
+//! The store whose servers run the script: everything except the connections.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{BatchOutcome, BucketRequest, Operation};
+use crate::{
+    LogEncoding,
+    store::{Store, StoreError, StoreFuture, Verdict},
+};
+
+/// Sends requests to the servers of a store.
+pub(crate) trait Transport: Send + Sync {
+    /// A request to the script, with what the transport needs to send it.
+    type Request: Send + Sync;
+
+    /// Creates a request. `prefix` is the prefix of the keys in the store.
+    fn request(
+        prefix: &str,
+        log: LogEncoding,
+        operation: Operation,
+        buckets: &[BucketRequest<'_>],
+    ) -> Self::Request;
+
+    /// Sends the request to the server that stores these buckets, and returns the outcome. The server does not execute
+    /// the request after the deadline.
+    fn send(
+        &self,
+        buckets: &[BucketRequest<'_>],
+        request: &Arc<Self::Request>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
+
+    /// Returns an error unless there are live connections to all servers.
+    fn health(&self) -> Result<(), StoreError>;
+
+    /// Returns the number of the server that stores the first of these buckets.
+    fn server(&self, buckets: &[BucketRequest<'_>]) -> usize;
+
+    /// Whether this process, and not the server, is the cause if a request for these buckets has no timely reply.
+    fn is_congested(&self, buckets: &[BucketRequest<'_>]) -> bool;
+
+    /// Closes all connections.
+    fn close(&self);
+}
+
+/// A store whose servers run the script.
+pub(crate) struct ScriptStore<T> {
+    prefix: String,
+    log: LogEncoding,
+    /// The deadline of an operation for which the caller sets none.
+    deadline: Duration,
+    transport: T,
+}
+
+impl<T: Transport> ScriptStore<T> {
+    pub(in crate::store) fn new(
+        transport: T,
+        prefix: String,
+        log: LogEncoding,
+        deadline: Duration,
+    ) -> Self {
+        Self { prefix, log, deadline, transport }
+    }
+
+    async fn decide(
+        &self,
+        deadline: Duration,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+    ) -> Result<Verdict, StoreError> {
+        let deadline = Instant::now() + deadline;
+        let request = Arc::new(T::request(&self.prefix, self.log, operation, requests));
+        // If the server's clock was set forward, the script rejects requests that are not late. The reply has corrected
+        // the estimate of the server's clock, so send the request once more.
+        for _ in 0..2 {
+            match self.transport.send(requests, &request, deadline).await? {
+                BatchOutcome::Decided(verdict) => return Ok(verdict),
+                BatchOutcome::Failed(cause) => return Err(cause),
+                BatchOutcome::DeadlineExceeded => {}
+            }
+        }
+        Err(self.timeout_cause(requests))
+    }
+}
+
+impl<T: Transport> Store for ScriptStore<T> {
+    fn apply<'a>(
+        &'a self,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        self.apply_with_deadline(self.deadline, operation, requests)
+    }
+
+    fn apply_with_deadline<'a>(
+        &'a self,
+        deadline: Duration,
+        operation: Operation,
+        requests: &'a [BucketRequest<'a>],
+    ) -> StoreFuture<'a> {
+        StoreFuture::Pending(Box::pin(self.decide(deadline, operation, requests)))
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.transport.health()
+    }
+
+    fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
+        self.transport.server(requests)
+    }
+
+    fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
+        if self.transport.is_congested(requests) {
+            StoreError::Overloaded
+        } else {
+            StoreError::Timeout
+        }
+    }
+
+    fn close(&self) {
+        self.transport.close();
+    }
+}
