@@ -35,13 +35,18 @@ fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output 
     rustc.arg("--out-dir").arg(into.path()).arg(Path::new("tests").join(file)).output().unwrap()
 }
 
-/// Returns the compiler's messages without the final summary, and without line numbers in files other than the test's.
+/// Returns the compiler's messages without the final summary, without line numbers in files other than the test's, and
+/// without the paths of temporary files to which rustc writes long types.
 fn normalize(messages: &str) -> String {
     let is_summary = |message: &&str| {
         let begins =
             ["error: aborting due to ", "For more information about ", "Some errors have "];
         begins.iter().any(|begin| message.starts_with(begin))
     };
+    let long_type = ["the full name for the type has been written to", "consider using `--verbose`"];
+    let is_long_type = |line: &&str| long_type.iter().any(|part| line.contains(part));
+    let lines: Vec<&str> = messages.lines().filter(|line| !is_long_type(line)).collect();
+    let messages = lines.join("\n");
     let messages = messages.trim_end().split("\n\n").filter(|message| !is_summary(message));
     messages.map(normalize_message).collect::<Vec<_>>().join("\n\n") + "\n"
 }
